@@ -1,0 +1,173 @@
+"""Arrays that never travel without their ids, their fold and their label order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings_store.errors import StoreError
+from embeddings_store.labels import LabelSet
+
+SEEN = ("no", "fit", "select", "unknown")
+STATUS = ("ok", "missing", "failed")
+SCORED_ROLES = ("train", "valid", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderRef:
+    """Which vectors these are.
+
+    Attributes:
+        name: Registry name, or the folder-safe hub id or folder name; ``.L3`` marks a layer that is not the last.
+        fingerprint: Twelve hex digits over weights and every setting that changes a vector.
+        modality: ``text``, ``audio``, ``video``, or what an import called it.
+        layer: Layer number, -1 where there is no such thing.
+        seed: The seed of the fine-tuning, 0 for frozen encoders.
+    """
+
+    name: str
+    fingerprint: str
+    modality: str
+    layer: int = -1
+    seed: int = 0
+
+    @property
+    def folder(self) -> str:
+        """The folder's name in the store: ``encoder@fingerprint``."""
+        return f"{self.name}@{self.fingerprint}"
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """What one encoder made of one corpus.
+
+    Attributes:
+        ids: Utterance ids (N,).
+        vectors: float32 (N, D); a row that is not ``ok`` is all ``nan``.
+        seen: Per row what the encoder knows of it (N,): ``no | fit | select | unknown``.
+        status: Per row (N,): ``ok | missing | failed``.
+        reason: Per row (N,): why it is not ok, or a caution such as ``silent``; else empty.
+        encoder: Which encoder, configuration, seed.
+        fold: ``"any"`` for frozen encoders, ``"3"``, ``"3.inner-2"``, or ``"final"``.
+        scores: Class scores of the fine-tuned head, float32 (N, C) logits, or none.
+        classes: The label order of ``scores``.
+        inputs: Per row sixteen hex digits of what the encoder was given (N,), empty where nothing was; or none.
+        attributes: Everything else that the file says: corpus, digests, settings, provenance.
+    """
+
+    ids: NDArray[np.str_]
+    vectors: NDArray[np.float32]
+    seen: NDArray[np.str_]
+    status: NDArray[np.str_]
+    reason: NDArray[np.str_]
+    encoder: EncoderRef
+    fold: str = "any"
+    scores: NDArray[np.float32] | None = None
+    classes: tuple[str, ...] = ()
+    inputs: NDArray[np.str_] | None = None
+    attributes: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that rows agree, ids are unique, ``ok`` rows are finite and others hold nothing."""
+        where = f"{self.encoder.folder}, fold {self.fold}"
+        n = len(self.ids)
+        columns: dict[str, NDArray[np.generic] | None] = {
+            "vectors": self.vectors, "seen": self.seen, "status": self.status, "reason": self.reason,
+            "scores": self.scores, "inputs": self.inputs}
+        for name, values in columns.items():
+            if values is not None and len(values) != n:
+                raise StoreError(f"{where}: {name} has {len(values)} rows for {n} ids")
+        if len(np.unique(self.ids)) != n:
+            raise StoreError(f"{where}: ids are not unique ({n - len(np.unique(self.ids))} too many)")
+        if self.vectors.ndim != 2 or self.vectors.dtype != np.float32 or self.vectors.shape[1] < 1:
+            raise StoreError(f"{where}: vectors must be float32 (N, D), not {self.vectors.dtype} {self.vectors.shape}")
+        for name, values, known in (("seen", self.seen, SEEN), ("status", self.status, STATUS)):
+            strange = sorted(set(values.tolist()) - set(known))
+            if strange:
+                raise StoreError(f"{where}: {name} holds {strange[0]!r}; known: {', '.join(known)}")
+        self._check_values("vectors", self.vectors, where)
+        if self.scores is not None:
+            if self.scores.shape != (n, len(self.classes)) or len(self.classes) < 2:
+                raise StoreError(f"{where}: scores have the shape {self.scores.shape} for {n} rows, {len(self.classes)} classes")
+            self._check_values("scores", self.scores, where)
+
+    def _check_values(self, name: str, values: NDArray[np.float32], where: str) -> None:
+        ok = self.status == "ok"
+        finite = np.isfinite(values).all(axis=1)
+        bad = np.flatnonzero(ok & ~finite)
+        if len(bad):
+            raise StoreError(f"{where}: {len(bad)} of {len(self.ids)} rows of '{name}' are not finite, first "
+                             f"{str(self.ids[bad[0]])!r}; re-run extract-features with --overwrite")
+        filled = np.flatnonzero(~ok & ~np.isnan(values).all(axis=1))
+        if len(filled):
+            raise StoreError(f"{where}: row {str(self.ids[filled[0]])!r} is {self.status[filled[0]]} and yet has '{name}'; such "
+                             "rows must be nan")
+
+    @property
+    def ok(self) -> NDArray[np.bool_]:
+        """Rows that have a vector, shape (N,)."""
+        return np.asarray(self.status == "ok")
+
+
+@dataclass(frozen=True, slots=True)
+class RoleData:
+    """The rows of one role in one fold, aligned over all views.
+
+    Attributes:
+        ids: (n,).
+        y: Class codes (n,), positions in the label set's classes.
+        groups: The group, else speaker, of each row (n,); for splits inside the training rows.
+        vectors: View name to (n, D); ``nan`` rows where the view is missing.
+        scores: View name to (n, C) head logits, only for encoders with a head.
+        present: View name to mask (n,): does this row have a vector?
+        fitted: Rows that some encoder was fitted on (n,): their vectors carry their labels.
+    """
+
+    ids: NDArray[np.str_]
+    y: NDArray[np.int64]
+    groups: NDArray[np.str_]
+    vectors: Mapping[str, NDArray[np.float32]]
+    scores: Mapping[str, NDArray[np.float32]]
+    present: Mapping[str, NDArray[np.bool_]]
+    fitted: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class FoldData:
+    """One fold, through the one gate: see :func:`embeddings_store.load.load_fold`.
+
+    Attributes:
+        corpus: The corpus' name.
+        protocol: The fold plan's name.
+        plan_digest: Which rows have which role, as twelve hex digits.
+        fold: The fold's number.
+        labels: The label set; codes are positions in ``labels.classes``.
+        views: View name (usually the modality) to the encoder behind it.
+        train: Rows to fit on.
+        valid: Rows to choose on; may be empty.
+        test: Rows to score.
+        unverified: Views of which nobody knows what they were trained on; results must say so.
+    """
+
+    corpus: str
+    protocol: str
+    plan_digest: str
+    fold: int
+    labels: LabelSet
+    views: Mapping[str, EncoderRef]
+    train: RoleData
+    valid: RoleData
+    test: RoleData
+    unverified: tuple[str, ...] = ()
+
+    def role(self, name: str) -> RoleData:
+        """Return the rows of ``train``, ``valid`` or ``test``."""
+        if name not in SCORED_ROLES:
+            raise KeyError(name)
+        return getattr(self, name)  # type: ignore[no-any-return]

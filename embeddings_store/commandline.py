@@ -1,0 +1,53 @@
+"""What the three commands have in common: exit codes, one-line errors, help that shows examples."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from embeddings_store.atomic import disk_is_full
+from embeddings_store.errors import ProjectError
+
+INTERRUPTED = 130
+EXIT_CODES = ("exit status: 0 done; 2 usage; 3 data or store problem; 4 finished, but some clips failed (listed); "
+              "130 interrupted (run the same command again to go on)")
+
+
+def parser(program: str, description: str, examples: Sequence[str]) -> argparse.ArgumentParser:
+    """Make a parser whose help ends with examples and the exit codes."""
+    return argparse.ArgumentParser(prog=program, description=description, epilog=_epilog(examples),
+                                   formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+
+
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, description: str,
+                examples: Sequence[str]) -> argparse.ArgumentParser:
+    """Add a sub-command in the same form."""
+    return commands.add_parser(name, help=description, description=description, epilog=_epilog(examples),
+                               formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+
+
+def guarded(run: Callable[[], int], program: str) -> int:
+    """Run a command's body and turn what went wrong into one line on stderr and an exit code.
+
+    A bug is no :class:`ProjectError` and keeps its traceback.
+    """
+    try:
+        return run()
+    except ProjectError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"\n{program}: interrupted; what was finished is safe, the same command goes on from there", file=sys.stderr)
+        return INTERRUPTED
+    except OSError as error:
+        if not disk_is_full(error):
+            raise
+        print(f"{program}: the disk is full ({error}); what was finished before is safe. Free some space and run the same "
+              "command again", file=sys.stderr)
+        return ProjectError.exit_code
+
+
+def _epilog(examples: Sequence[str]) -> str:
+    shown = "\n".join(f"  {example}" for example in examples)
+    return f"examples:\n{shown}\n\n{EXIT_CODES}"
