@@ -1,0 +1,41 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# One thread per process: the tests run side by side, and more threads than cores make each of them slower.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test test-slow check benchmarks clean
+
+## demo: set everything up and run the whole way from media to tables
+demo: $(READY)
+	$(BIN)/python -m benchmarks.demo --out demo
+
+## test: set everything up and pass the tests
+test: $(READY) check
+	$(BIN)/python -m pytest -n 2 -q
+
+## test-slow: the checks that take minutes, a hundred kills among them
+test-slow: $(READY)
+	$(BIN)/python -m pytest -q -m slow
+
+## check: style and types
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+## benchmarks: measure again what benchmarks/results reports
+benchmarks: $(READY)
+	$(BIN)/python -m benchmarks.store_io
+	$(BIN)/python -m benchmarks.extraction
+	$(BIN)/python -m benchmarks.grid
+
+## clean: remove the environment and the demo
+clean:
+	rm -rf $(VENV) demo
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[extract,dev]'
+	touch $@

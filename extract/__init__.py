@@ -1,0 +1,1 @@
+"""Media to vectors: the only package that imports torch and Transformers."""

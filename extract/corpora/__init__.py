@@ -1,0 +1,117 @@
+"""Readers: a corpus' root folder in its published layout becomes one checked manifest.
+
+To add a corpus, write one file here. ``extract/corpora/mycorpus.py`` is the corpus ``mycorpus``, the first line of
+its docstring is what ``--help`` shows, and its function ``read(root, *, option=default, ...) -> Manifest`` does the
+work; the keyword parameters of ``read`` are the corpus' options. Nothing else has to be registered. Files whose name
+starts with ``_`` and sub-packages are not corpora. A reader parses text and lists folders; it never opens media.
+
+>>> "ravdess" in corpus_names()
+True
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from embeddings_store.errors import UsageError, unknown_name
+from embeddings_store.manifest import Manifest
+
+SWITCHES = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """One row of the table of readers; the module is imported when it is first used.
+
+    Attributes:
+        name: The corpus' name on the command line and in the store.
+        module: Where its ``read`` lives.
+        summary: One line for ``--help``.
+    """
+
+    name: str
+    module: str
+    summary: str
+
+    def options(self) -> dict[str, bool | int | str]:
+        """Return the options that can be written down, and their defaults; a callback such as ``progress`` cannot."""
+        return {name: default for name, default in self._parameters().items() if isinstance(default, bool | int | str)}
+
+    def read(self, root: Path, /, **options: Any) -> Manifest:
+        """Read the corpus below ``root``; see :func:`read_corpus`."""
+        known = self._parameters()
+        for option in options:
+            if option not in known:
+                unknown_name(f"option of corpus {self.name!r}", option, tuple(known))
+        values = {option: _parsed(option, value, known[option]) for option, value in options.items()}
+        manifest: Manifest = importlib.import_module(self.module).read(Path(root).expanduser(), **values)
+        return manifest
+
+    def _parameters(self) -> dict[str, object]:
+        parameters = inspect.signature(importlib.import_module(self.module).read).parameters.values()
+        return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+class _Readers(Mapping[str, Reader]):
+    """The files of this folder as a table; looking at it imports no reader."""
+
+    def __getitem__(self, name: str) -> Reader:
+        if name not in set(self):
+            raise KeyError(name)
+        source = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+        summary = (ast.get_docstring(ast.parse(source)) or name).splitlines()[0]
+        return Reader(name, f"{__name__}.{name}", summary)
+
+    def __iter__(self) -> Iterator[str]:
+        return (m.name for m in pkgutil.iter_modules(__path__) if not m.ispkg and not m.name.startswith("_"))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+READERS: Mapping[str, Reader] = _Readers()
+
+
+def corpus_names() -> tuple[str, ...]:
+    """Return the names of all corpora, in alphabetical order."""
+    return tuple(sorted(READERS))
+
+
+def read_corpus(name: str, root: Path, /, **options: Any) -> Manifest:
+    """Read the corpus ``name`` in its published layout below ``root``.
+
+    Args:
+        name: One of :func:`corpus_names`.
+        root: The folder that the release unpacks to (``manifest``: the table itself; ``demo``: where to generate it).
+        options: The corpus' own options, see ``READERS[name].options()``. A string stands for the switch or number that
+            the option takes, as on a command line: ``video="no"``, ``seed="3"``.
+
+    Returns:
+        A manifest with ``root`` set, media paths relative to it, and notes on what was skipped or odd.
+
+    Raises:
+        UnknownNameError: No corpus, or no option of the corpus, has this name.
+        UsageError: A string is no switch or number.
+        ManifestError: ``root`` does not hold this corpus; the message says what was expected and what is there.
+    """
+    if name not in READERS:
+        unknown_name("corpus", name, corpus_names())
+    return READERS[name].read(root, **options)
+
+
+def _parsed(option: str, value: object, default: object) -> object:
+    """Turn a string into the type of the option's default; anything else stays as it is."""
+    if not isinstance(value, str) or isinstance(default, str):
+        return value
+    if isinstance(default, bool) and value.lower() in SWITCHES:
+        return SWITCHES[value.lower()]
+    if isinstance(default, int) and not isinstance(default, bool) and value.isdecimal():
+        return int(value)
+    raise UsageError(f"{option}={value!r}: {'yes or no' if isinstance(default, bool) else 'a whole number'} is expected")

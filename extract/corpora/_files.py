@@ -1,0 +1,123 @@
+"""What all readers share: walking folders without hidden names, saying what a wrong root holds, collecting notes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from embeddings_store.errors import ManifestError
+
+SHOWN = 6
+
+
+class Notes:
+    """What a reader noticed, one line per kind however often it happened.
+
+    >>> notes = Notes()
+    >>> notes.count("odd file name", "a.wav")
+    >>> notes.count("odd file name", "b.wav")
+    >>> notes.say("2 of 24 actors")
+    >>> notes.lines()
+    ('2 of 24 actors', "2 x odd file name: 'a.wav', 'b.wav'")
+    """
+
+    def __init__(self) -> None:
+        self._said: list[str] = []
+        self._counted: dict[str, list[str]] = {}
+
+    def say(self, line: str) -> None:
+        """Add one line."""
+        self._said.append(line)
+
+    def count(self, kind: str, name: str) -> None:
+        """Count one more ``name`` of a ``kind``."""
+        self._counted.setdefault(kind, []).append(name)
+
+    def names(self, kind: str) -> tuple[str, ...]:
+        """Return every name that was counted under ``kind``."""
+        return tuple(self._counted.get(kind, ()))
+
+    def lines(self) -> tuple[str, ...]:
+        """Return what was said, then one line per kind with its count and its first names."""
+        return (*self._said, *(f"{len(names)} x {kind}: {listed(names)}" for kind, names in self._counted.items()))
+
+
+def listed(names: Sequence[str], shown: int = SHOWN) -> str:
+    """Return the first names, quoted, and how many more there are.
+
+    >>> listed(["a", "b", "c"], shown=2)
+    "'a', 'b' and 1 more"
+    """
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return (", ".join(repr(name) for name in names[:shown]) or "nothing") + more
+
+
+def visible(folder: Path, notes: Notes | None = None) -> list[Path]:
+    """Return the entries of ``folder`` in sorted order; names starting with ``.`` are left out and counted."""
+    entries = sorted(folder.iterdir())
+    if notes is not None:
+        for entry in entries:
+            if entry.name.startswith("."):
+                notes.count("hidden name skipped", entry.name)
+    return [entry for entry in entries if not entry.name.startswith(".")]
+
+
+def folder_names(folder: Path) -> set[str]:
+    """Return the visible names in ``folder``, none where it does not exist."""
+    return {entry.name for entry in visible(folder)} if folder.is_dir() else set()
+
+
+def relative(path: Path, root: Path) -> str:
+    """Return ``path`` below ``root`` with ``/`` on every system, as manifests hold it."""
+    return path.relative_to(root).as_posix()
+
+
+def check_root(root: Path, corpus: str, layout: str, recognise: Callable[[Path], bool]) -> None:
+    """Check that ``root`` is a folder that ``recognise`` accepts.
+
+    Raises:
+        ManifestError: It is missing, a file, empty or not this corpus; names a folder one level up or down that fits.
+    """
+    if not (root.is_dir() and recognise(root)):
+        raise wrong_root(root, corpus, layout, recognise)
+
+
+def wrong_root(root: Path, corpus: str, layout: str, recognise: Callable[[Path], bool]) -> ManifestError:
+    """Return the error for a root that is not this corpus' root; see :func:`check_root`."""
+    expected = f"{corpus} is expected as {layout}"
+    if not root.exists():
+        return ManifestError(f"{root}: no such folder; {expected}. Check --root")
+    if not root.is_dir():
+        return ManifestError(f"{root}: is a file, not a folder; {expected}. Give the folder")
+    entries = visible(root)
+    if not entries:
+        return ManifestError(f"{root}: is empty; {expected}. Unpack the release there, or check --root")
+    near = [path for path in (root.resolve().parent, *entries) if path.is_dir() and recognise(path)]
+    hint = f"; try --root {near[0]}" if near else "; check --root"
+    return ManifestError(f"{root}: does not hold {corpus}; found {listed([e.name for e in entries])}. {expected}{hint}")
+
+
+def read_text(path: Path, fallback: str, notes: Notes) -> str:
+    """Read a text file as UTF-8, or else in the 8-bit encoding ``fallback``, which is noted.
+
+    Raises:
+        ManifestError: The file is in neither encoding.
+    """
+    data = path.read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        notes.count(f"file that is not UTF-8, read as {fallback}", path.name)
+    try:
+        return data.decode(fallback)
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path}: is neither UTF-8 nor {fallback} ({error.reason} at byte {error.start}); "
+                            "save it as UTF-8") from error
+
+
+def read_lines(path: Path, fallback: str, notes: Notes) -> list[str]:
+    r"""Read a text file as :func:`read_text` does, cut at line feeds only.
+
+    ``str.splitlines`` would also cut at ``\x85``, which Latin-1 files of Windows users hold as an ellipsis.
+    """
+    return [line.removesuffix("\r") for line in read_text(path, fallback, notes).split("\n")]

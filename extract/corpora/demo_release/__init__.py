@@ -1,0 +1,123 @@
+"""The embedded default: a small release in IEMOCAP's exact layout, drawn and synthesised, whose difficulty is known.
+
+``design`` draws who says what with which cues, ``words``, ``voice`` and ``faces`` render a cue, ``film`` and ``writing``
+write the files, and :func:`generate` puts the release together, whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from embeddings_store.atomic import disk_is_full, exclusive
+from embeddings_store.errors import ManifestError, StoreError, StoreFullError
+from extract.corpora.demo_release.design import (
+    CLASSES,
+    FIDELITY,
+    PRIORS,
+    Turn,
+    best_possible,
+    draw,
+    ideal_accuracy,
+)
+from extract.corpora.demo_release.writing import write_dialogue
+
+__all__ = ["CLASSES", "FIDELITY", "PRIORS", "Turn", "best_possible", "design_of", "draw", "generate", "ideal_accuracy"]
+
+VERSION = 1
+RECORD = "demo_design.json"
+
+
+def generate(out: Path, seed: int = 0, video: bool = True, progress: Callable[[int, int], None] | None = None) -> Path:
+    """Generate the demo release as the folder ``out``, unless it is there already.
+
+    The release is built beside ``out`` under a hidden name and renamed into place when its record ``demo_design.json`` has
+    been written, so ``out`` is complete or absent. What a killed run left behind is removed by the next one.
+
+    Args:
+        out: The folder to become the release; it must not exist, or hold this very release.
+        seed: Same seed and library versions, same bytes.
+        video: Write the films too; words and voices are the same without.
+        progress: Called with (dialogues done, all dialogues).
+
+    Returns:
+        ``out``.
+
+    Raises:
+        ManifestError: ``out`` exists and is something else, or some of its files have gone.
+        StoreBusyError: Another process is generating it.
+        StoreFullError: The disk is full; nothing is left behind.
+    """
+    wanted = {"version": VERSION, "seed": seed, "video": video}
+    if out.exists():
+        _check_complete(out, wanted)
+        return out
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive(out.with_name(f".{out.name}.lock"), f"the demo release {out}"):
+        if out.exists():
+            _check_complete(out, wanted)
+            return out
+        for leftover in out.parent.glob(f".{out.name}.*.tmp"):
+            shutil.rmtree(leftover)
+        building = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+        try:
+            _build(building, wanted, progress)
+            building.rename(out)
+        except OSError as error:
+            if disk_is_full(error):
+                raise StoreFullError(f"{out}: the disk is full; the demo needs about 60 MB (40 MB without video). Free some "
+                                     "space or choose another folder, and run the same command again") from error
+            raise
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+    return out
+
+
+def design_of(release: Path) -> tuple[Turn, ...]:
+    """Return the plan behind a generated release, without times, for :func:`ideal_accuracy`; readers never look at it.
+
+    Raises:
+        StoreError: The release has no readable record.
+    """
+    try:
+        turns = json.loads((release / RECORD).read_text(encoding="utf-8"))["turns"]
+        return tuple(Turn(name, row["raw"], row["label"], {m: row[m] for m in FIDELITY}, float("nan"), float("nan"))
+                     for name, row in turns.items())
+    except (OSError, ValueError, KeyError) as error:
+        raise StoreError(f"{release / RECORD}: is not the record of a demo release ({error}); generate it again") from error
+
+
+def _build(building: Path, wanted: dict[str, int], progress: Callable[[int, int], None] | None) -> None:
+    """Write every dialogue into ``building``, and then the record, which says that the release is complete."""
+    plan = draw(wanted["seed"])
+    for done, dialogue in enumerate(plan, start=1):
+        write_dialogue(building, dialogue, [wanted["seed"], done], bool(wanted["video"]))
+        if progress is not None:
+            progress(done, len(plan))
+    turns = {turn.id: {"label": turn.label, "raw": turn.raw, **turn.cues} for dialogue in plan for turn in dialogue.turns}
+    record = {**wanted, "classes": CLASSES, "priors": PRIORS, "fidelity": FIDELITY, **_inventory(building),
+              "turns": turns}
+    (building / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def _inventory(release: Path) -> dict[str, int]:
+    files = [path for path in release.glob("Session*/**/*") if path.is_file()]
+    return {"files": len(files), "bytes": sum(path.stat().st_size for path in files)}
+
+
+def _check_complete(out: Path, wanted: dict[str, int]) -> None:
+    """Check that ``out`` is the wanted release and that nothing has been taken out of it."""
+    remedy = "move it away or delete it, or choose another folder; then run the same command again"
+    try:
+        record = json.loads((out / RECORD).read_text(encoding="utf-8"))
+        found = {key: record[key] for key in wanted}
+        recorded = {key: record[key] for key in ("files", "bytes")}
+    except (OSError, ValueError, KeyError) as error:
+        raise ManifestError(f"{out}: exists and is no demo release ({RECORD}: {error}); {remedy}") from error
+    if found != wanted:
+        raise ManifestError(f"{out}: is another demo release ({found}, wanted {wanted}); {remedy}")
+    if (inventory := _inventory(out)) != recorded:
+        raise ManifestError(f"{out}: was changed since it was generated ({inventory}, generated {recorded}); {remedy}")

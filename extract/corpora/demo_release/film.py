@@ -1,0 +1,71 @@
+"""The demo's dialogues as split-screen DivX films: 720x480, letterboxed, the marker-wearing actor on the left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from extract.corpora.demo_release import faces
+from extract.corpora.demo_release.design import Dialogue, Turn
+
+RATE = Fraction(30_000, 1001)
+WIDTH, HEIGHT = 720, 480
+TOP, LEFT = 112, 52
+# A picture is held for three frames: ten drawings a second are enough for a drawn face and cost a third of thirty.
+HELD = 3
+BITS_PER_S = 300_000
+
+
+def shoot(dialogue: Dialogue, path: Path, seed: list[int]) -> None:
+    """Write a dialogue's film; one thread, so that the bytes do not depend on the machine's cores."""
+    with av.open(str(path), "w", format="avi", options={"fflags": "+bitexact"}) as film:
+        stream = film.add_stream("mpeg4", rate=RATE, options={"flags": "+bitexact", "threads": "1"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.bit_rate = BITS_PER_S
+        stream.codec_context.codec_tag = "DIVX"
+        stream.codec_context.gop_size = 30
+        pts = 0
+        for picture in _pictures(dialogue, seed):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+            for _ in range(HELD):
+                frame.pts, frame.time_base = pts, 1 / RATE
+                film.mux(stream.encode(frame))
+                pts += 1
+        film.mux(stream.encode(None))
+
+
+def _pictures(dialogue: Dialogue, seed: list[int]) -> Iterator[NDArray[np.uint8]]:
+    """Yield the whole screen, shape (480, 720, 3), at ten pictures a second."""
+    session, marked = dialogue.id[:5], dialogue.id[5]
+    sides = {marked: LEFT, "MF"[marked == "M"]: WIDTH // 2 + LEFT}
+    looks = {letter: faces.look_of(f"{session}_{letter}", letter == marked) for letter in sides}
+    idle = {letter: _cycle(look, faces.LISTENING) for letter, look in looks.items()}
+    screen = np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8)
+    screen[TOP:TOP + faces.SIZE] = faces.WALL
+    screen[:, WIDTH // 2 - 1:WIDTH // 2 + 1] = 0
+    talking: list[NDArray[np.uint8]] = []
+    turn: Turn | None = None
+    for number in range(round(dialogue.end_s * RATE / HELD)):
+        now = float(number * HELD / RATE)
+        current = next((t for t in dialogue.turns if t.start_s <= now < t.end_s), None)
+        if current is not None and current is not turn:
+            rng = np.random.default_rng([*seed, dialogue.turns.index(current)])
+            talking = _cycle(looks[current.id[-4]], faces.vary(faces.EXPRESSIONS[current.cues["video"]], rng))
+        turn = current
+        for letter, left in sides.items():
+            speaks = turn is not None and turn.id[-4] == letter
+            head = (talking if speaks else idle[letter])[number % faces.PHASES]
+            screen[TOP:TOP + faces.SIZE, left:left + faces.SIZE] = head
+        yield screen
+
+
+def _cycle(look: faces.Look, expression: faces.Expression) -> list[NDArray[np.uint8]]:
+    """Return one cycle of movement, eight pictures; a listener blinks in the last one."""
+    listens, last = expression is faces.LISTENING, faces.PHASES - 1
+    return [faces.draw(look, expression, phase / faces.PHASES, blink=listens and phase == last)
+            for phase in range(faces.PHASES)]

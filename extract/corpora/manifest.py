@@ -1,0 +1,32 @@
+"""Any corpus as one table: a CSV or Parquet file with id, label and text, audio or video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from embeddings_store.errors import ManifestError
+from embeddings_store.manifest import Manifest
+
+TABLES = (".csv", ".parquet", ".pq")
+
+
+def read(root: Path, *, name: str = "", protocol: str = "") -> Manifest:
+    """Read the manifest file ``root``; media paths are relative to its folder.
+
+    Args:
+        root: The table itself, or a folder that holds ``manifest.csv`` or ``manifest.parquet``.
+        name: The corpus' name in the store; the file's stem by default.
+        protocol: The fold plan; by default what the columns suggest.
+
+    Raises:
+        ManifestError: There is no such table, or a row breaks a promise.
+    """
+    if root.is_dir():
+        found = [path for suffix in TABLES if (path := root / f"manifest{suffix}").is_file()]
+        if len(found) != 1:
+            what = "neither manifest.csv nor manifest.parquet" if not found else f"both {found[0].name} and {found[1].name}"
+            raise ManifestError(f"{root}: is a folder with {what}; name the table itself with --root {root}/FILE.csv")
+        return Manifest.read(found[0], name or root.resolve().name, protocol)
+    if root.is_file() and root.suffix.lower() not in TABLES:
+        raise ManifestError(f"{root}: is not a table ({' or '.join(TABLES)} expected)")
+    return Manifest.read(root, name, protocol)

@@ -1,0 +1,145 @@
+"""MELD: 13,708 lines of the series Friends in an official split, seven emotions ({split}_sent_emo.csv, media beside).
+
+The official splits share speakers (it is a series), so a speaker-independent figure cannot come from them. Times in the
+tables refer to the episode, not to the clip, and are kept as metadata. Poria et al. 2019, https://arxiv.org/abs/1810.02508
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+
+from embeddings_store.errors import ManifestError
+from embeddings_store.labels import LabelSet
+from embeddings_store.manifest import Manifest
+from extract.corpora._files import Notes, check_root, listed, read_text, relative, visible
+
+LAYOUT = "train_sent_emo.csv, dev_sent_emo.csv, test_sent_emo.csv, with train_splits/dia0_utt0.mp4 and so on beside them"
+EMOTIONS = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
+SPLITS = {"train": "train", "dev": "valid", "test": "test"}
+ROWS = {"train": 9989, "dev": 1109, "test": 2610}
+FOLDERS = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
+COLUMNS = ("Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID", "Season", "Episode", "StartTime",
+           "EndTime")
+ODD_MEDIA = {"train_dia125_utt3": "corrupt media", "train_dia309_utt0": "wrong cut", "valid_dia110_utt7": "media missing",
+             "test_dia38_utt4": "wrong cut, 305 s", "test_dia220_utt0": "wrong cut, 235 s"}
+TIME = re.compile(r"(\d+):(\d\d):(\d\d)[,.](\d{1,3})")
+CLIP = re.compile(r"dia(\d+)_utt(\d+)")
+
+
+def read(root: Path, *, odd_media: bool = False) -> Manifest:
+    """Read the three tables, and the media where they lie below ``root``.
+
+    The id is ``{split}_dia{d}_utt{u}`` with split ``train``, ``valid`` (the file says ``dev``) or ``test``, because
+    ``dia0_utt0`` exists in all three. Sound is ``dia0_utt0.wav`` where somebody extracted it, else the clip's own track.
+
+    Args:
+        root: The folder of the tables; tables and media may also lie in ``train/``, ``dev/`` and ``test/`` below it.
+        odd_media: Give the media of the rows in :data:`ODD_MEDIA` too. By default they are left empty, that is a missing
+            modality: a clip known to be cut wrongly would be taken for the utterance without anybody noticing.
+
+    Raises:
+        ManifestError: No table is there, one lacks a column, or a label is unknown.
+    """
+    check_root(root, "MELD", LAYOUT, lambda folder: any(_table(folder, split) for split in SPLITS))
+    notes = Notes()
+    rows: list[dict[str, object]] = []
+    for split in SPLITS:
+        path = _table(root, split)
+        if path is None:
+            notes.say(f"no {split}_sent_emo.csv")
+            continue
+        part = _read_table(path, split, notes)
+        _attach_media(part, root, split, odd_media, notes)
+        if len(part) != ROWS[split]:
+            notes.say(f"{path.name} has {len(part):,} rows, the release has {ROWS[split]:,}")
+        rows += part
+    if not rows:
+        raise ManifestError(f"{root}: the tables hold no row")
+    shared = {r["speaker"] for r in rows if r["split"] == "train"} & {r["speaker"] for r in rows if r["split"] == "test"}
+    notes.say(f"{len(shared)} speakers of the official test split also speak in its training split")
+    columns: dict[str, object] = {name: [row[name] for row in rows] for name in rows[0]}
+    return Manifest.from_columns("meld", columns, labels=LabelSet("meld-7", EMOTIONS), protocol="split",
+                                 root=root.resolve(), notes=notes.lines())
+
+
+def seconds(time: str) -> float:
+    """Return an episode time in seconds, ``nan`` where it is none.
+
+    >>> seconds("0:20:34,983"), seconds("00:20:34,98"), seconds("?")
+    (1234.983, 1234.98, nan)
+    """
+    match = TIME.fullmatch(time.strip())
+    if match is None:
+        return float("nan")
+    hours, minutes, whole, fraction = match.groups()
+    return round(int(hours) * 3600 + int(minutes) * 60 + float(f"{whole}.{fraction}"), 3)
+
+
+def _table(root: Path, split: str) -> Path | None:
+    candidates = (root / f"{split}_sent_emo.csv", root / split / f"{split}_sent_emo.csv")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _read_table(path: Path, split: str, notes: Notes) -> list[dict[str, object]]:
+    reader = csv.DictReader(io.StringIO(read_text(path, "cp1252", notes), newline=""))
+    absent = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+    if absent:
+        header = listed(list(reader.fieldnames or ()), 12)
+        raise ManifestError(f"{path}: lacks the column {absent[0]!r}; its header is {header}. "
+                            f"MELD's tables have {', '.join(COLUMNS)}")
+    rows = []
+    for number, row in enumerate(reader, start=1):
+        if None in row or None in row.values():
+            raise ManifestError(f"{path}: row {number} has another number of cells than the header; is a quote missing?")
+        rows.append(_row(row, SPLITS[split], notes))
+    return rows
+
+
+def _row(row: dict[str, str], split: str, notes: Notes) -> dict[str, object]:
+    group = f"{split}_dia{row['Dialogue_ID']}"
+    name = f"{group}_utt{row['Utterance_ID']}"
+    start_s, end_s = seconds(row["StartTime"]), seconds(row["EndTime"])
+    if np.isnan(start_s) or np.isnan(end_s):
+        notes.count("row with an unreadable time", name)
+    elif not start_s < end_s:
+        notes.count("row without a duration", name)
+    return {"id": name, "label": row["Emotion"].strip().lower(), "speaker": row["Speaker"].strip(), "group": group,
+            "split": split, "language": "en", "text": row["Utterance"].strip(), "audio": "", "video": "",
+            "meta_sentiment": row["Sentiment"].strip().lower(), "meta_season": row["Season"], "meta_episode": row["Episode"],
+            "meta_episode_start_s": start_s, "meta_episode_end_s": end_s}
+
+
+def _attach_media(rows: list[dict[str, object]], root: Path, split: str, odd_media: bool, notes: Notes) -> None:
+    folder = next((f for f in (root / FOLDERS[split], root / split / FOLDERS[split]) if f.is_dir()), None)
+    if folder is None:
+        notes.say(f"no folder {FOLDERS[split]}: the {SPLITS[split]} rows have text only")
+        return
+    media: dict[str, dict[str, Path]] = {}
+    for path in visible(folder, notes):
+        if (match := CLIP.fullmatch(path.stem)) and path.suffix.lower() in {".mp4", ".wav", ".flac"}:
+            key = f"{SPLITS[split]}_dia{int(match[1])}_utt{int(match[2])}"
+            media.setdefault(key, {})[path.suffix.lower()] = path
+        else:
+            notes.count("odd media name skipped", relative(path, root))
+    missing = []
+    for row in rows:
+        name = str(row["id"])
+        files = media.pop(name, {})
+        if files and name in ODD_MEDIA and not odd_media:
+            notes.count("clip known to be bad, left out", f"{name} ({ODD_MEDIA[name]})")
+            continue
+        video = files.get(".mp4")
+        audio = files.get(".wav") or files.get(".flac") or video
+        row["video"] = relative(video, root) if video else ""
+        row["audio"] = relative(audio, root) if audio else ""
+        if not files:
+            missing.append(name)
+    if missing:
+        notes.say(f"{len(missing)} of {len(rows)} {SPLITS[split]} rows have no media: {listed(missing)}")
+    for name in media:
+        notes.count("clip without a row", name)

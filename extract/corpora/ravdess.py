@@ -1,0 +1,114 @@
+"""RAVDESS: 24 actors speak two sentences in eight emotions (Actor_NN/03-01-05-01-02-01-18.wav).
+
+A file name says everything: modality (01 audio-video, 02 video, 03 audio), channel (01 speech, 02 song), emotion,
+intensity, statement, repetition, actor. Livingstone and Russo 2018, https://doi.org/10.5281/zenodo.1188976
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from pathlib import Path
+
+from embeddings_store.errors import ManifestError, unknown_name
+from embeddings_store.labels import LabelSet
+from embeddings_store.manifest import Manifest
+from extract.corpora._files import Notes, check_root, relative, visible
+
+LAYOUT = "Actor_NN/03-01-05-01-02-01-18.wav (or .flac, .mp4)"
+EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
+SUNG = EMOTIONS[:6]
+STATEMENTS = ("Kids are talking by the door", "Dogs are sitting by the door")
+INTENSITIES = ("normal", "strong")
+CHANNELS = {"speech": ("01",), "song": ("02",), "both": ("01", "02")}
+CLIPS_PER_ACTOR = {"speech": 60, "song": 44, "both": 104}
+ACTORS = 24
+SOUND, PICTURES = (".wav", ".flac"), (".mp4",)
+STEM = re.compile(r"(0[123])-(0[12])-(0[1-8])-(0[12])-(0[12])-(0[12])-(\d\d)")
+
+
+def read(root: Path, *, channel: str = "speech") -> Manifest:
+    """Read the clips below ``root/Actor_NN``.
+
+    A clip and its twins (``01-`` audio-video, ``02-`` video only, ``03-`` audio only, the rest of the name alike) are one
+    row. Sound is the audio file, or where there is none the sound track of the ``01-`` video. The id is the stem of the
+    audio file, or where there is none of the video.
+
+    Args:
+        root: The folder with ``Actor_01`` and so on; fewer than 24 actors are fine and noted.
+        channel: ``speech``, ``song`` (six emotions, none by actor 18) or ``both``.
+
+    Raises:
+        UnknownNameError: ``channel`` is none of these.
+        ManifestError: No actor's folder is there, or no clip of this channel.
+    """
+    if channel not in CHANNELS:
+        unknown_name("RAVDESS channel", channel, tuple(CHANNELS))
+    check_root(root, "RAVDESS", LAYOUT, _has_actors)
+    notes = Notes()
+    twins = _collect(root, CHANNELS[channel], notes)
+    if not twins:
+        raise ManifestError(f"{root}: no {channel} clip in any Actor_NN folder; RAVDESS is expected as {LAYOUT}. "
+                            f"{' '.join(notes.lines())}")
+    rows = [_row(twins[key], root) for key in sorted(twins, key=lambda key: (key[-2:], key))]
+    actors = sorted({row["speaker"] for row in rows})
+    _count(rows, actors, channel, notes)
+    labels = LabelSet(f"ravdess-{channel}", SUNG if channel == "song" else EMOTIONS)
+    protocol = "speaker-kfold:6" if len(actors) >= 6 else "leave-one-speaker-out" if len(actors) >= 3 else ""
+    return Manifest.from_columns("ravdess", {name: [row[name] for row in rows] for name in rows[0]}, labels=labels,
+                                 protocol=protocol, root=root.resolve(), notes=notes.lines())
+
+
+def _has_actors(folder: Path) -> bool:
+    return any(re.fullmatch(r"Actor_\d\d", path.name) and path.is_dir() for path in folder.iterdir())
+
+
+def _collect(root: Path, channels: tuple[str, ...], notes: Notes) -> dict[str, dict[str, Path]]:
+    """Return the files of each clip by modality field; the key is the stem after that field."""
+    twins: dict[str, dict[str, Path]] = defaultdict(dict)
+    for folder in visible(root, notes):
+        if not folder.is_dir() or not re.fullmatch(r"Actor_\d\d", folder.name):
+            notes.count("name beside the Actor_NN folders skipped", folder.name)
+            continue
+        for path in visible(folder, notes):
+            match, suffix = STEM.fullmatch(path.stem), path.suffix.lower()
+            if match is None or suffix not in (SOUND if match[1] == "03" else PICTURES):
+                notes.count("odd file name skipped", relative(path, root))
+            elif match[7] != folder.name[-2:]:
+                notes.count("clip in another actor's folder skipped", relative(path, root))
+            elif match[2] not in channels:
+                notes.count("clip of the other channel left out", relative(path, root))
+            elif match[1] in twins[path.stem[3:]]:
+                notes.count("second file of a clip skipped", relative(path, root))
+            else:
+                twins[path.stem[3:]][match[1]] = path
+    return {key: files for key, files in twins.items() if files}
+
+
+def _row(files: dict[str, Path], root: Path) -> dict[str, str]:
+    video = files.get("01", files.get("02"))
+    audio = files.get("03", files.get("01"))
+    stem = (files.get("03") or video or Path()).stem
+    _, channel, emotion, intensity, statement, repetition, actor = stem.split("-")
+    return {"id": stem, "label": EMOTIONS[int(emotion) - 1], "speaker": f"actor-{actor}", "group": f"actor-{actor}",
+            "text": STATEMENTS[int(statement) - 1], "language": "en",
+            "audio": relative(audio, root) if audio else "", "video": relative(video, root) if video else "",
+            "meta_channel": "song" if channel == "02" else "speech", "meta_intensity": INTENSITIES[int(intensity) - 1],
+            "meta_statement": statement, "meta_repetition": repetition,
+            "meta_gender": "male" if int(actor) % 2 else "female"}
+
+
+def _count(rows: list[dict[str, str]], actors: list[str], channel: str, notes: Notes) -> None:
+    per_actor, full = CLIPS_PER_ACTOR[channel], CLIPS_PER_ACTOR[channel] * ACTORS
+    if channel != "speech":
+        full -= CLIPS_PER_ACTOR["song"]
+    notes.say(f"{len(actors)} of {ACTORS} actors ({', '.join(a.removeprefix('actor-') for a in actors)}), "
+              f"{len(rows):,} of {full:,} {channel} clips")
+    for actor in actors:
+        there = sum(row["speaker"] == actor for row in rows)
+        wanted = per_actor - (CLIPS_PER_ACTOR["song"] if actor == "actor-18" and channel != "speech" else 0)
+        if there != wanted:
+            notes.say(f"{actor} has {there} clips, the release has {wanted}")
+    for medium in ("audio", "video"):
+        if 0 < (there := sum(bool(row[medium]) for row in rows)) < len(rows):
+            notes.say(f"{len(rows) - there} of {len(rows)} clips have no {medium}")

@@ -1,0 +1,87 @@
+"""What every speech encoder shares: checks of a clip, and the preprocessing that a checkpoint asks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embeddings_store.errors import MediaError, ModelLoadError, UsageError
+from extract.encoders.base import Encoder
+from extract.encoders.describe import read_json
+from extract.encoders.loading import LoadedModel
+from extract.encoders.registry import EncoderSpec
+
+
+class AudioEncoder(Encoder):
+    """An encoder of clips.
+
+    Attributes:
+        max_duration_s: Length in seconds at which clips were cut before they came here; None for not at all.
+        long_rule: Which part of a longer clip was kept.
+    """
+
+    def __init__(
+        self,
+        spec: EncoderSpec,
+        loaded: LoadedModel,
+        *,
+        max_duration_s: float | None,
+        long_rule: str,
+        **options: Any,
+    ) -> None:
+        """Record how clips are cut; cutting itself is done where they are read."""
+        super().__init__(spec, loaded, **options)
+        self.max_duration_s = max_duration_s
+        self.long_rule = long_rule
+        self.settings |= {
+            "sample_rate": self.spec.sample_rate,
+            "max_duration_s": max_duration_s,
+            "long_rule": long_rule if max_duration_s is not None else None,
+        }
+
+    def checked(self, position: int, clip: Any) -> np.ndarray:
+        """Return the clip's samples as contiguous float32.
+
+        Raises:
+            UsageError: If it is not a one-dimensional array of floats, or longer than ``max_duration_s``.
+            MediaError: If it is too short or too long for the model.
+        """
+        if not isinstance(clip, np.ndarray) or clip.ndim != 1 or clip.dtype.kind != "f":
+            what = f"{clip.dtype} {clip.shape}" if isinstance(clip, np.ndarray) else type(clip).__name__
+            raise UsageError(f"input {position} is {what}; a speech encoder reads one-dimensional float32 arrays")
+        rate, name = self.spec.sample_rate, self.spec.name
+        # One sample of grace: resampling rounds the number of samples up.
+        if self.max_duration_s is not None and clip.size > round(self.max_duration_s * rate) + 1:
+            raise UsageError(
+                f"clip {position} has {clip.size} samples, more than max_duration_s = {self.max_duration_s:g} at {rate} Hz;"
+                " cut it as it is read"
+            )
+        if clip.size < round(self.spec.min_duration_s * rate):
+            raise MediaError(
+                f"the clip is {clip.size / rate:.4f} s long, but {name} needs {self.spec.min_duration_s:g} s for one frame;"
+                " leave it out or give a longer span"
+            )
+        most = self.spec.max_input
+        if most is not None and clip.size > round(most * rate) + 1:
+            raise MediaError(
+                f"the clip is {clip.size / rate:.2f} s long, but {name} takes at most {most:g} s; set max_duration_s to"
+                f" {most:g} or less"
+            )
+        return np.ascontiguousarray(clip, dtype=np.float32)
+
+
+def preprocessor_settings(folder: Path, sample_rate: int) -> dict[str, Any]:
+    """Return what the checkpoint's ``preprocessor_config.json`` says; empty where there is none.
+
+    Raises:
+        ModelLoadError: If the file cannot be read, or asks for another sample rate than the architecture's.
+    """
+    path = folder / "preprocessor_config.json"
+    if not path.is_file():
+        return {}
+    found = dict(read_json(path))
+    if found.get("sampling_rate", sample_rate) != sample_rate:
+        raise ModelLoadError(f"{path} asks for {found['sampling_rate']} Hz, where {sample_rate} Hz was expected")
+    return found

@@ -1,0 +1,198 @@
+"""Loads a checkpoint's encoder in float32 and refuses any weight that is missing, of another shape or unexplained."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import torch
+import transformers
+from torch import nn
+from transformers import PreTrainedConfig
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+from embeddings_store.errors import ModelLoadError
+from extract.encoders import hub
+from extract.encoders.architectures import ARCHITECTURES
+from extract.encoders.registry import ResolvedEncoder
+from extract.lfs import is_lfs_pointer
+
+# Parts of a checkpoint that are not the encoder: heads, decoders and pretraining targets, by the first part of the key
+# once the name of the base model is off.
+_HEADS = (
+    "classifier", "cls", "decoder", "layer_weights", "lm_head", "masked_spec_embed", "objective", "pooler",
+    "pre_classifier", "proj_out", "project_hid", "project_q", "projector", "qa_outputs", "quantizer", "tdnn",
+    "vocab_layer_norm", "vocab_projector", "vocab_transform",
+)  # fmt: skip
+_BASE_NAMES = ("audio_spectrogram_transformer", "bert", "distilbert", "hubert", "model", "roberta", "wav2vec2", "wavlm")
+_HEAD_KEY = re.compile(
+    rf"(?:(?:{'|'.join(_BASE_NAMES)})\.)?"
+    # position_ids: a buffer that old BERTs saved; feature_extractor.weight: the head of the x-vector models
+    rf"(?:(?:{'|'.join(_HEADS)})(?:\.|$)|embeddings\.position_ids$|feature_extractor\.(?:weight|bias)$)"
+)
+
+# What SpecAugment puts over masked frames, in training only; without it in the checkpoint Transformers draws it at random.
+_NEVER_USED = frozenset({"masked_spec_embed"})
+
+_UNREADABLE = (
+    OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError, safetensors.SafetensorError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """An encoder's weights in memory, with what is known of them.
+
+    Attributes:
+        model: In evaluation mode, float32, on the CPU.
+        folder: Where everything was read from.
+        revision: Commit of the Hub, or an empty string for a folder that is no snapshot of it.
+        weights_digest: SHA-256 of the weights, independent of place and process.
+        report: Keys that were ``missing``, ``unexpected`` or ``mismatched``, all of them harmless.
+        likely_finetuned: Whether the checkpoint was saved with a classification head, so trained on labels.
+    """
+
+    model: nn.Module
+    folder: Path
+    revision: str
+    weights_digest: str
+    report: dict[str, tuple[str, ...]]
+    likely_finetuned: bool
+
+    @property
+    def config(self) -> PreTrainedConfig:
+        """The model's own configuration."""
+        return self.model.config
+
+
+def load_model(resolved: ResolvedEncoder, revision: str | None = None) -> LoadedModel:
+    """Load an encoder without its head, from a folder or from the Hub's cache, downloading it where needed.
+
+    Args:
+        resolved: What to load.
+        revision: Commit, tag or branch on the Hub; None for the registry's, else the default branch.
+
+    Raises:
+        ModelLoadError: If it cannot be had or read, or if its weights are not exactly those that the encoder needs.
+    """
+    if resolved.is_local:
+        folder = Path(resolved.source).expanduser()
+    else:
+        folder = hub.fetch_model(resolved.source, revision or resolved.spec.revision or None)
+    _refuse_folder_without_weights(folder)
+    model, found = _from_pretrained(folder, resolved.spec.architecture)
+    report = {
+        "missing": tuple(sorted(found["missing_keys"])),
+        "unexpected": tuple(sorted(found["unexpected_keys"])),
+        "mismatched": tuple(sorted(f"{key} {tuple(saved)} != {tuple(own)}" for key, saved, own in found["mismatched_keys"])),
+    }
+    _refuse_wrong_weights(folder, report)
+    architectures = model.config.architectures or []
+    return LoadedModel(
+        model=model,
+        folder=folder,
+        revision=hub.commit_of(folder.resolve()),
+        weights_digest=digest_of_weights(model),
+        report=report,
+        likely_finetuned=any("Classification" in name for name in architectures),
+    )
+
+
+def digest_of_weights(model: nn.Module) -> str:
+    """Return the SHA-256 over name, type, shape and bytes of every tensor, in the order of the names.
+
+    >>> layer = nn.Linear(2, 1)
+    >>> digest_of_weights(layer) == digest_of_weights(layer), len(digest_of_weights(layer))
+    (True, 64)
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        if name in _NEVER_USED:
+            continue
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).numpy().data)
+    return digest.hexdigest()
+
+
+def _refuse_folder_without_weights(folder: Path) -> None:
+    if not hub.has_weights(folder):
+        raise ModelLoadError(f"{folder} holds no weights; expected model.safetensors or pytorch_model.bin")
+    for path in (*folder.glob("model*.safetensors"), *folder.glob("pytorch_model*.bin")):
+        if is_lfs_pointer(path):
+            raise ModelLoadError(f"{path} is a Git-LFS pointer, not weights; run 'git lfs pull' in {folder}")
+
+
+def _from_pretrained(folder: Path, architecture: str) -> tuple[nn.Module, dict[str, set]]:
+    options = {"add_pooling_layer": False} if architecture in ("bert", "roberta") else {}
+    name = ARCHITECTURES[architecture].model_class
+    if architecture == "whisper":
+        # The encoder lies one level down in every kind of Whisper checkpoint.
+        model_class, options = WhisperEncoder, {"key_mapping": {r"^(model\.)?encoder\.": ""}}
+    else:
+        model_class = getattr(transformers, name)
+    try:
+        with _quiet():
+            return model_class.from_pretrained(
+                folder,
+                dtype=torch.float32,
+                local_files_only=True,
+                weights_only=True,
+                trust_remote_code=False,
+                ignore_mismatched_sizes=True,  # reported by us, all at once
+                output_loading_info=True,
+                **options,
+            )
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ModelLoadError(f"{folder} cannot be loaded as {name}: {reason[:300]}; fetch or save it again") from None
+
+
+def _refuse_wrong_weights(folder: Path, report: dict[str, tuple[str, ...]]) -> None:
+    wrong = {
+        "missing": [key for key in report["missing"] if key not in _NEVER_USED],
+        "of another shape": list(report["mismatched"]),
+        "not known as a head": [key for key in report["unexpected"] if not is_head(key)],
+    }
+    faults = [f"{len(keys)} {kind} ({_some(keys)})" for kind, keys in wrong.items() if keys]
+    if faults:
+        raise ModelLoadError(
+            f"the weights in {folder} are not those that its config.json describes: {'; '.join(faults)};"
+            " they would have been drawn at random or left out, so fetch the model again or correct config.json"
+        )
+
+
+def is_head(key: str) -> bool:
+    """Return whether a key of a checkpoint belongs to a head or a decoder, and not to the encoder.
+
+    >>> [is_head(key) for key in ("bert.pooler.dense.bias", "cls.predictions.bias", "model.decoder.layers.0.fc1.bias")]
+    [True, True, True]
+    >>> [is_head(key) for key in ("encoder.layer.12.output.dense.bias", "adapter.layers.0.conv.weight")]
+    [False, False]
+    """
+    return _HEAD_KEY.match(key) is not None
+
+
+def _some(keys: list[str], most: int = 5) -> str:
+    more = f", and {len(keys) - most} more" if len(keys) > most else ""
+    return ", ".join(keys[:most]) + more
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Transformers' progress bar and its report to ourselves: what it says is in our own report or error."""
+    log = transformers.utils.logging
+    verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity(log.CRITICAL)
+    log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        log.set_verbosity(verbosity)
+        if bars:
+            log.enable_progress_bar()

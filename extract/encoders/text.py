@@ -1,0 +1,109 @@
+"""Runs BERT and its kin over transcripts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+
+from embeddings_store.errors import ModelLoadError, UsageError
+from extract.encoders.base import Encoder
+from extract.encoders.loading import LoadedModel
+from extract.encoders.registry import EncoderSpec
+
+_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "sentencepiece.bpe.model")
+
+
+class TextEncoder(Encoder):
+    """An encoder of texts.
+
+    Attributes:
+        max_tokens: Tokens of a text that are read, special tokens included; the rest is left off.
+        truncated: How many texts have been cut at ``max_tokens`` so far.
+    """
+
+    def __init__(self, spec: EncoderSpec, loaded: LoadedModel, *, max_tokens: int, **options: Any) -> None:
+        """Load the tokenizer from the model's folder.
+
+        Raises:
+            UsageError: If ``max_tokens`` leaves no room for a word between the special tokens.
+            ModelLoadError: If the folder holds no tokenizer, or that of another model.
+        """
+        limit = position_limit(loaded.config)
+        super().__init__(spec, loaded, max_input=limit, **options)
+        self._tokenizer = _load_tokenizer(loaded.folder, loaded.config.vocab_size)
+        self.max_tokens = min(max_tokens, limit, self._tokenizer.model_max_length)
+        if self.max_tokens < 3:
+            raise UsageError(f"max_tokens is {self.max_tokens}; expected at least 3, two of them for special tokens")
+        self.truncated = 0
+        self.settings |= {"max_tokens": self.max_tokens, "tokenizer_digest": digest_of_tokenizer(self._tokenizer)}
+
+    def token_count(self, text: str) -> int:
+        """Return how many tokens the whole text has, special tokens included."""
+        return len(self._token_ids(text, truncation=False))
+
+    def _token_ids(self, text: str, *, truncation: bool) -> list[int]:
+        most = self.max_tokens if truncation else None
+        return self._tokenizer(text, truncation=truncation, max_length=most, verbose=False)["input_ids"]
+
+    def _prepare(self, position: int, item: Any) -> list[int]:
+        if not isinstance(item, str):
+            raise UsageError(f"input {position} is a {type(item).__name__}; a text encoder reads str")
+        ids = self._token_ids(item, truncation=False)
+        if len(ids) <= self.max_tokens:
+            return ids
+        self.truncated += 1
+        return self._token_ids(item, truncation=True)
+
+    def _run(self, items: list[list[int]]) -> tuple[Mapping[int, Tensor], Tensor]:
+        longest = max(map(len, items))
+        ids = torch.full((len(items), longest), self._tokenizer.pad_token_id, dtype=torch.long)
+        mask = torch.zeros_like(ids, dtype=torch.bool)
+        for row, tokens in enumerate(items):
+            ids[row, : len(tokens)] = torch.tensor(tokens)
+            mask[row, : len(tokens)] = True
+        ids, mask = ids.to(self.device), mask.to(self.device)
+        return self._stock_states(input_ids=ids, attention_mask=mask.long()), mask
+
+
+def position_limit(config: PreTrainedConfig) -> int:
+    """Return how many tokens the position embeddings reach: RoBERTa starts counting after its padding index.
+
+    >>> from transformers import BertConfig, RobertaConfig
+    >>> position_limit(BertConfig()), position_limit(RobertaConfig(max_position_embeddings=514, pad_token_id=1))
+    (512, 512)
+    """
+    offset = config.pad_token_id + 1 if config.model_type == "roberta" else 0
+    return config.max_position_embeddings - offset
+
+
+def digest_of_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return the SHA-256 of everything that decides how a text is cut into tokens."""
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
+    for of_the_call in ("truncation", "padding", "version"):
+        content.pop(of_the_call, None)
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _load_tokenizer(folder: Path, vocabulary: int) -> PreTrainedTokenizerBase:
+    # Without any of these Transformers makes a tokenizer that knows no word, and says nothing.
+    if not any((folder / name).is_file() for name in _VOCABULARIES):
+        raise ModelLoadError(f"{folder} has no tokenizer ({', '.join(_VOCABULARIES)}); copy the original model's beside the weights")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelLoadError(f"the tokenizer in {folder} cannot be read: {reason}; fetch or save it again") from None
+    if tokenizer.pad_token_id is None:
+        raise ModelLoadError(f"the tokenizer in {folder} has no padding token, so texts cannot be put into batches")
+    if len(tokenizer) > vocabulary:
+        raise ModelLoadError(
+            f"the tokenizer in {folder} has {len(tokenizer)} tokens and the model {vocabulary}; they do not belong together"
+        )
+    return tokenizer

@@ -1,0 +1,20 @@
+"""Frames of video files: drawn by a stated rule, cut to a region, scaled once, cached, and always the right ones."""
+
+from extract.frames.cache import FrameCache
+from extract.frames.clips import FrameClip, VideoFile, read_clip, read_spans
+from extract.frames.geometry import flip
+from extract.frames.settings import REGIONS, RULES, SIDES, FrameSettings, Span
+
+__all__ = [
+    "REGIONS",
+    "RULES",
+    "SIDES",
+    "FrameCache",
+    "FrameClip",
+    "FrameSettings",
+    "Span",
+    "VideoFile",
+    "flip",
+    "read_clip",
+    "read_spans",
+]

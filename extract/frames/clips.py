@@ -1,0 +1,185 @@
+"""Reads spans of a video as clips: a fixed number of square uint8 pictures, each with the time it was shown at."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings_store.errors import MediaError, UsageError
+from extract.frames.decoders import Decoder, open_decoder
+from extract.frames.geometry import Pixels, fit, region_box
+from extract.frames.index import FrameIndex, scan
+from extract.frames.settings import FrameSettings, Span, sample_times
+from extract.mediafile import check_media_file
+
+Read = tuple[int, "FrameClip | MediaError"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameClip:
+    """The pictures that a video encoder gets to see of one span.
+
+    Attributes:
+        frames: uint8, (T, size, size, 3), RGB, not yet normalised.
+        times_s: float64, (T,), when each picture appeared, in seconds from the start of the file.
+        source_fps: Mean frames per second of the file.
+        duration_s: Length of the whole video in the file.
+        width: Pixels of the whole picture in the file.
+        height: Pixels of the whole picture in the file.
+        note: A caution, else empty.
+    """
+
+    frames: Pixels
+    times_s: NDArray[np.float64]
+    source_fps: float
+    duration_s: float
+    width: int
+    height: int
+    note: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hex digits over the pictures: equal pictures, equal digest."""
+        return hashlib.sha256(np.ascontiguousarray(self.frames).tobytes()).hexdigest()[:16]
+
+
+class VideoFile:
+    """An open video, from which any number of spans are read; cheapest in the order of their starts.
+
+    Not for several threads at once, and not to be carried into another process: open it there.
+
+    Attributes:
+        path: The file.
+        index: When each of its frames is shown.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, threads: int = 1) -> None:
+        """Look at the file and index its frames; nothing is decoded yet.
+
+        Args:
+            path: A video file.
+            threads: Decoding threads; 1 leaves the cores to other processes. Changes no pixel.
+
+        Raises:
+            MediaError: If the file is missing, torn, cut short, or has no video.
+            MissingDependencyError: If PyAV is not installed.
+        """
+        if threads < 1:
+            raise UsageError(f"threads is {threads}; expected at least 1")
+        self.path = Path(path)
+        check_media_file(self.path)
+        self.index: FrameIndex = scan(self.path)
+        self._threads = threads
+        self._decoder: Decoder | None = None
+
+    def __enter__(self) -> VideoFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; reading again opens it again."""
+        if self._decoder is not None:
+            self._decoder.close()
+            self._decoder = None
+
+    def read(self, span: Span, settings: FrameSettings) -> FrameClip:
+        """Read one span.
+
+        Raises:
+            MediaError: If the span lies beyond the end, or a frame cannot be decoded.
+            UsageError: If the region is a half and the span names no side.
+            MissingDependencyError: If decord is not installed.
+        """
+        index = self.index
+        box = region_box(settings.region, span.side, index.width, index.height)
+        begin_s, end_s, note = span.within(self.path, index.duration_s)
+        shown = index.shown_at(sample_times(begin_s, end_s, settings))
+        numbers, uses = np.unique(shown, return_inverse=True)
+        if self._decoder is None:
+            self._decoder = open_decoder(self.path, index, self._threads)
+        left, top, right, bottom = box
+        pictures = [fit(p[top:bottom, left:right], settings.size) for p in self._decoder.pictures(numbers.tolist())]
+        return FrameClip(
+            frames=np.stack(pictures)[uses],
+            times_s=index.times_s[shown],
+            source_fps=index.fps,
+            duration_s=index.duration_s,
+            width=index.width,
+            height=index.height,
+            note="; ".join(filter(None, (index.note, note))),
+        )
+
+
+def read_clip(
+    path: str | os.PathLike[str],
+    *,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    side: str = "",
+    settings: FrameSettings | None = None,
+    threads: int = 1,
+) -> FrameClip:
+    """Read one span of one file; for several spans of a file use :func:`read_spans`.
+
+    Args:
+        path: A video file.
+        start_s: Where the span starts, in seconds; None for the beginning.
+        end_s: Where it ends; None for the end of the video.
+        side: ``left`` or ``right`` where the region is one half of the picture.
+        settings: Which frames, from which region, how large; None for the defaults of :class:`FrameSettings`.
+        threads: Decoding threads.
+
+    Raises:
+        MediaError: If the file or the span cannot be read.
+        UsageError: If the arguments describe no span or no region.
+        MissingDependencyError: If PyAV or decord is not installed.
+    """
+    span = Span(start_s, end_s, side)
+    with VideoFile(path, threads=threads) as video:
+        return video.read(span, settings or FrameSettings())
+
+
+def read_spans(
+    path: str | os.PathLike[str], spans: Sequence[Span], settings: FrameSettings | None = None, *, threads: int = 1
+) -> Iterator[Read]:
+    """Read many spans of one file, which is opened once and gone through from front to back.
+
+    Yields:
+        The position of each span in ``spans`` and its clip, in the order of their starts. A span that cannot be read comes
+        as its error, and so do all of them where the file cannot be opened, so that one bad clip does not end a corpus.
+    """
+    order = by_start(spans)
+    try:
+        video = VideoFile(path, threads=threads)
+    except MediaError as error:
+        yield from ((position, error) for position in order)
+        return
+    with video:
+        for position in order:
+            yield position, try_read(video, spans[position], settings or FrameSettings())
+
+
+def by_start(spans: Sequence[Span]) -> list[int]:
+    """Return the positions of spans in the order in which they are cheapest to read.
+
+    >>> by_start([Span(7.0, 9.0), Span(None, 1.0), Span(3.0, 8.0)])
+    [1, 2, 0]
+    """
+    return sorted(range(len(spans)), key=lambda position: spans[position].start_s or 0.0)
+
+
+def try_read(video: VideoFile, span: Span, settings: FrameSettings) -> FrameClip | MediaError:
+    """Read a span, or return why it cannot be read."""
+    try:
+        return video.read(span, settings)
+    except MediaError as error:
+        return error

@@ -1,0 +1,193 @@
+"""Fetches frames of one file by their number, seeking to the nearest frame before them that decoding can start at.
+
+decord does it where a file's packets show no surprise. Elsewhere it may not give the frame that was asked for: with frame
+numbers drawn into the picture, decord2 3.4.0 gave wrong frames after a seek in AVI with B-frames (where its times are
+garbage), in MP4 with open groups of pictures, and throughout MPEG-TS. Such files are read with PyAV, which gave the same
+pixels to the bit and is as fast, but has to be told how to count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from embeddings_store.errors import MediaError, MissingDependencyError
+from extract.frames.geometry import Pixels
+from extract.frames.index import FrameIndex
+
+# decord keeps times as float32: a millisecond is far above its rounding and far below a frame.
+_SAME_TIME_S = 1e-3
+
+
+class Decoder(Protocol):
+    """One open file."""
+
+    name: str
+
+    def pictures(self, numbers: Sequence[int]) -> Iterator[Pixels]:
+        """Yield the frames of these numbers, upright RGB (H, W, 3).
+
+        Args:
+            numbers: Increasing; cheap where they continue what was read before.
+
+        Raises:
+            MediaError: If a frame cannot be decoded.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the file."""
+        ...
+
+
+def open_decoder(path: Path, index: FrameIndex, threads: int) -> Decoder:
+    """Return decord's reader where it agrees with the index on every frame's time, else PyAV's.
+
+    Raises:
+        MediaError: If the file cannot be opened.
+        MissingDependencyError: If decord is not installed.
+    """
+    if index.plain:
+        reader = DecordDecoder(path, threads)
+        if reader.agrees(index):
+            return reader
+        reader.close()
+    return AvDecoder(path, index, threads)
+
+
+class DecordDecoder:
+    """Reads with decord."""
+
+    name = "decord"
+
+    def __init__(self, path: Path, threads: int) -> None:
+        """Open the file."""
+        try:
+            import decord
+        except ImportError:
+            raise MissingDependencyError("reading video frames needs decord2; install the extra 'extract'") from None
+        decord.logging.set_level(decord.logging.QUIET)
+        self._path, self._error = path, decord.DECORDError
+        try:
+            self._reader: Any = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=threads)
+        except (decord.DECORDError, RuntimeError) as error:
+            raise self._broken(error) from None
+
+    def agrees(self, index: FrameIndex) -> bool:
+        """Return whether decord counts and times the frames as the packets do."""
+        count = len(index.times_s)
+        if len(self._reader) != count:
+            return False
+        times_s = self._reader.get_frame_timestamp(range(count))[:, 0]
+        return bool(np.abs(times_s - (index.times_s - index.times_s[0])).max() < _SAME_TIME_S)
+
+    def pictures(self, numbers: Sequence[int]) -> Iterator[Pixels]:
+        """See :class:`Decoder`."""
+        for number in numbers:
+            try:
+                yield self._reader.get_batch([number]).asnumpy()[0]
+            except self._error as error:
+                raise self._broken(error) from None
+
+    def close(self) -> None:
+        """See :class:`Decoder`; decord closes the file when its reader is gone."""
+        self._reader = None
+
+    def _broken(self, error: Exception) -> MediaError:
+        reason = str(error).splitlines()[0][:200]
+        return MediaError(f"{self._path} has frames that cannot be decoded ({reason}); fetch or convert it again")
+
+
+class AvDecoder:
+    """Reads with PyAV and knows each frame by its presentation time, or by the packet that brought it out of the decoder."""
+
+    name = "av"
+
+    def __init__(self, path: Path, index: FrameIndex, threads: int) -> None:
+        """Open the file."""
+        import av
+
+        self._path, self._index, self._error = path, index, av.FFmpegError
+        try:
+            self._container = av.open(str(path))
+        except av.FFmpegError as error:
+            raise self._broken(error) from None
+        self._stream = self._container.streams[index.track]
+        self._stream.codec_context.thread_count = threads
+        # Threads by frame would bring every frame out some packets later, by which frames are counted.
+        self._stream.codec_context.thread_type = "SLICE" if index.counted else "AUTO"
+        self._run: Iterator[tuple[int, Any]] = iter(())
+        self._at: int | None = None
+        self._frame: Any = None
+
+    def pictures(self, numbers: Sequence[int]) -> Iterator[Pixels]:
+        """See :class:`Decoder`."""
+        index = self._index
+        sideways = index.rotation % 180 != 0
+        width, height = (index.height, index.width) if sideways else (index.width, index.height)
+        for number in numbers:
+            try:
+                self._go_to(number)
+                picture = self._frame.to_ndarray(format="rgb24", width=width, height=height)
+            except self._error as error:
+                self._at = None
+                raise self._broken(error) from None
+            yield np.ascontiguousarray(np.rot90(picture, index.rotation // 90)) if index.rotation else picture
+
+    def close(self) -> None:
+        """See :class:`Decoder`."""
+        self._run, self._frame = iter(()), None
+        self._container.close()
+
+    def _go_to(self, number: int) -> None:
+        """Decode up to a frame, from where the decoder stands if that is the shorter way."""
+        key = int(np.searchsorted(self._index.keys, number, side="right")) - 1
+        if self._at is None or not self._index.keys[max(key, 0)] <= self._at <= number:
+            self._seek(max(key, 0))
+        # Frames shown before the key frame they are decoded after need the group before; some containers seek too far.
+        while not self._advance(number) and key > 0:
+            key -= 1
+            self._seek(key)
+        if self._at != number:
+            count = len(self._index.times_s)
+            raise MediaError(f"{self._path}: frame {number} of {count} cannot be reached; convert it to MP4")
+
+    def _seek(self, key: int) -> None:
+        self._container.seek(int(self._index.seeks[key]), stream=self._stream)
+        self._run, self._at = self._frames(), None
+
+    def _advance(self, number: int) -> bool:
+        """Decode until ``number`` or beyond; return whether it was met."""
+        while self._at is None or self._at < number:
+            self._at, self._frame = next(self._run, (len(self._index.times_s), None))
+        return self._at == number
+
+    def _frames(self) -> Iterator[tuple[int, Any]]:
+        """Yield numbered frames from the first key frame on."""
+        started = False
+        for packet in self._container.demux(self._stream):
+            started = started or packet.is_keyframe
+            if started:
+                frames = packet.decode()
+                yield from zip(self._numbers(packet, frames), frames, strict=True)
+
+    def _numbers(self, packet: Any, frames: Sequence[Any]) -> list[int]:
+        index = self._index
+        if not index.counted:
+            return [self._rank(frame.pts) for frame in frames]
+        if not packet.size:  # The end: what was still inside the decoder comes out.
+            return list(range(len(index.stamps) - len(frames), len(index.stamps)))
+        return [self._rank(packet.dts) - index.delay for _ in frames]
+
+    def _rank(self, stamp: int | None) -> int:
+        rank = int(np.searchsorted(self._index.stamps, -1 if stamp is None else stamp))
+        if stamp is None or rank == len(self._index.stamps) or self._index.stamps[rank] != stamp:
+            raise MediaError(f"{self._path} gives frames other times than its packets; convert it to MP4")
+        return rank
+
+    def _broken(self, error: Any) -> MediaError:
+        reason = error.strerror or str(error)
+        return MediaError(f"{self._path} has frames that cannot be decoded ({reason}); fetch or convert it again")

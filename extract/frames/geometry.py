@@ -1,0 +1,69 @@
+"""Cuts the wanted part out of a picture and brings it to a square, as the paper's image processor does."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from embeddings_store.errors import UsageError
+
+Pixels = NDArray[np.uint8]
+
+# What the letterbox leaves of one half of IEMOCAP's 720 x 480 split screen, as parts of the half: left, top, right, bottom.
+UNBOXED = (52 / 360, 112 / 480, 308 / 360, 368 / 480)
+
+
+def region_box(region: str, side: str, width: int, height: int) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of a region, in pixels of the whole picture.
+
+    Raises:
+        UsageError: If the region is one half of the picture and ``side`` does not say which.
+
+    >>> region_box("half-unboxed", "right", 720, 480)
+    (412, 112, 668, 368)
+    >>> region_box("half", "left", 720, 480)
+    (0, 0, 360, 480)
+    """
+    if region == "full":
+        return 0, 0, width, height
+    if not side:
+        raise UsageError(f"region {region!r} is one half of the picture; say which, left or right, or use region 'full'")
+    half = width // 2
+    left, top, right, bottom = UNBOXED if region == "half-unboxed" else (0.0, 0.0, 1.0, 1.0)
+    offset = width - half if side == "right" else 0
+    return offset + round(left * half), round(top * height), offset + round(right * half), round(bottom * height)
+
+
+def fit(picture: Pixels, size: int) -> Pixels:
+    """Scale the shorter side to ``size``, bilinearly, and keep the central square.
+
+    This is what Transformers' ``VideoMAEImageProcessorPil`` does, to the bit. A face is not squeezed; of a picture that is
+    not square, the ends of the longer side are left off: of IEMOCAP's whole screen 120 of the 720 columns on either side,
+    of one half of it nothing but letterbox.
+
+    Args:
+        picture: uint8, (H, W, 3).
+        size: Side of the square in pixels.
+
+    Returns:
+        uint8, (size, size, 3).
+    """
+    height, width = picture.shape[:2]
+    shorter = min(height, width)
+    to_height, to_width = int(size * height / shorter), int(size * width / shorter)
+    scaled = np.asarray(Image.fromarray(picture).resize((to_width, to_height), Image.Resampling.BILINEAR))
+    top, left = (to_height - size) // 2, (to_width - size) // 2
+    return scaled[top : top + size, left : left + size]
+
+
+def flip(frames: Pixels) -> Pixels:
+    """Mirror a clip, all frames alike: the paper's only augmentation, for training alone.
+
+    Args:
+        frames: (..., H, W, 3).
+
+    >>> flip(np.arange(6, dtype=np.uint8).reshape(1, 1, 2, 3)).ravel().tolist()
+    [3, 4, 5, 0, 1, 2]
+    """
+    return np.ascontiguousarray(frames[..., ::-1, :])

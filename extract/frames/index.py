@@ -1,0 +1,201 @@
+"""Finds out, from a file's packets alone, when each of its frames is shown and where decoding can start.
+
+Nothing is decoded but the first frame. Every packet is looked at, because containers' own counts and rates are estimates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings_store.errors import MediaError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from av import Packet, VideoFrame
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+# A time that is asked for may differ from a frame's by the rounding of floats.
+_EPSILON_S = 1e-6
+# How much earlier than promised the last frame may end before the file counts as cut.
+_CUT_SLACK_S = 0.5
+# Where decord was found to count, time and seek frames rightly, as long as decoding order is display order at key frames.
+_PROVEN_FORMATS = frozenset(("avi", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"))
+_PROVEN_CODECS = frozenset(("h264", "mpeg4"))
+# Formats whose table of frames is by presentation time; the others are searched by decoding time.
+_SEEKS_PRESENTED = frozenset(("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameIndex:
+    """The frames of a file in the order in which they are shown; frame ``n`` is the n-th of them.
+
+    Attributes:
+        track: Number of the video stream in the file.
+        times_s: float64 (N,), when each frame appears, in seconds from the start of the file as players count.
+        stamps: int64 (N,), the same in the stream's own units: presentation times, or decoding times where ``counted``.
+        keys: int64 (K,), frames that decoding can start at; where ``counted``, no later than those.
+        seeks: int64 (K,), the stamp to seek for each of them.
+        counted: Whether presentation times are not to be had (AVI), so that a frame is known by the packet that brought
+            it out of the decoder.
+        delay: By how many packets the decoder runs ahead of the frames that it gives.
+        duration_s: When the last frame disappears.
+        fps: Mean frames per second.
+        width: Pixels, upright.
+        height: Pixels, upright.
+        rotation: Degrees, counter-clockwise, by which decoded pictures have to be turned.
+        plain: Whether the order of decoding holds no surprise, see ``_PROVEN_FORMATS``.
+        note: What a user should know of the file, else empty.
+    """
+
+    track: int
+    times_s: NDArray[np.float64]
+    stamps: NDArray[np.int64]
+    keys: NDArray[np.int64]
+    seeks: NDArray[np.int64]
+    counted: bool
+    delay: int
+    duration_s: float
+    fps: float
+    width: int
+    height: int
+    rotation: int
+    plain: bool
+    note: str
+
+    def shown_at(self, times_s: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the frames that are on the screen at some times, the first one before it appears."""
+        return np.maximum(np.searchsorted(self.times_s, times_s + _EPSILON_S, side="right") - 1, 0)
+
+
+@dataclass(slots=True)
+class _Packets:
+    """What the packets of one stream say, in the order of decoding; a missing stamp is None."""
+
+    presented: list[int | None] = field(default_factory=list)
+    decoded: list[int | None] = field(default_factory=list)
+    key: list[bool] = field(default_factory=list)
+    hidden: list[bool] = field(default_factory=list)
+    last_duration: int = 0
+    first_frame: VideoFrame | None = None
+    delay: int = 0
+
+    def add(self, packet: Packet) -> None:
+        if self.first_frame is None:
+            self.first_frame = next(iter(packet.decode()), None)
+            self.delay = len(self.key)
+        if packet.size:
+            self.presented.append(packet.pts)
+            self.decoded.append(packet.dts)
+            self.key.append(packet.is_keyframe)
+            self.hidden.append(packet.is_discard)
+            self.last_duration = packet.duration or self.last_duration
+
+
+def scan(path: Path) -> FrameIndex:
+    """Index a file's video track.
+
+    Raises:
+        MediaError: If it cannot be read, has no video track or no frame, is cut short, or holds frames without times.
+        MissingDependencyError: If PyAV is not installed.
+    """
+    try:
+        import av
+    except ImportError:
+        raise MissingDependencyError("reading video needs PyAV; install the extra 'extract'") from None
+    try:
+        with av.open(str(path)) as container:
+            stream = _video_stream(path, container)
+            stream.codec_context.thread_count = 1
+            packets = _Packets()
+            for packet in container.demux(stream):
+                packets.add(packet)
+            if packets.first_frame is None:
+                raise MediaError(f"{path} has a video track without a single frame; leave it out or fetch it again")
+            return _index(path, container, stream, packets, packets.first_frame)
+    except av.FFmpegError as error:
+        reason = error.strerror or str(error)
+        raise MediaError(f"{path} is torn, or not video that FFmpeg reads ({reason}); fetch or convert it again") from None
+
+
+def _video_stream(path: Path, container: InputContainer) -> VideoStream:
+    from av.stream import Disposition
+
+    for stream in container.streams.video:
+        # The cover of an MP3 or M4A is a "video" of one picture.
+        if not stream.disposition & Disposition.attached_pic:
+            return stream
+    raise MediaError(f"{path} has no video track; leave its video empty in the manifest")
+
+
+def _index(path: Path, container: InputContainer, stream: VideoStream, packets: _Packets, first: VideoFrame) -> FrameIndex:
+    shown = [at for at, hidden in zip(packets.presented, packets.hidden, strict=True) if not hidden]
+    counted = container.format.name == "avi" or None in packets.presented or len(set(shown)) < len(shown)
+    own = packets.decoded if counted else packets.presented
+    raw = packets.decoded if counted else shown
+    if None in own or len(set(raw)) < len(raw):
+        raise MediaError(f"{path} has frames without times; convert it to MP4")
+    stamps, is_key = np.sort(np.array(raw, dtype=np.int64)), np.array(packets.key)
+    by = own if container.format.name in _SEEKS_PRESENTED or None in packets.decoded else packets.decoded
+    tick_s, origin_s = float(stream.time_base), (container.start_time or 0) / 1_000_000
+    times_s = stamps * tick_s - origin_s
+    duration_s = times_s[-1] + _frame_s(times_s, packets.last_duration * tick_s, stream)
+    _refuse_cut(path, container, stream, times_s[0] + origin_s, duration_s + origin_s)
+    absent, upright = stream.frames - len(packets.key), first.rotation % 180 == 0
+    return FrameIndex(
+        track=stream.index,
+        times_s=times_s,
+        stamps=stamps,
+        keys=np.searchsorted(stamps, np.array(own, dtype=np.int64)[is_key]),
+        seeks=np.array(by, dtype=np.int64)[is_key],
+        counted=counted,
+        delay=packets.delay,
+        duration_s=float(duration_s),
+        fps=float(stream.average_rate or len(times_s) / duration_s),
+        width=first.width if upright else first.height,
+        height=first.height if upright else first.width,
+        rotation=first.rotation,
+        plain=_is_plain(container, stream, packets, first),
+        note=f"{absent} of {stream.frames} frames that the header promises are not in the file" if absent > 0 else "",
+    )
+
+
+def _frame_s(times_s: NDArray[np.float64], last_s: float, stream: VideoStream) -> float:
+    """Return how long the last frame stays: what its packet says, else what the others do."""
+    if last_s > 0:
+        return last_s
+    return float(np.median(np.diff(times_s))) if len(times_s) > 1 else float(1 / (stream.average_rate or 25))
+
+
+def _refuse_cut(path: Path, container: InputContainer, stream: VideoStream, begin_s: float, end_s: float) -> None:
+    """Compare with the length in the header; cut AVIs were refused before, and their headers count dropped frames."""
+    if container.format.name == "avi":
+        return
+    if stream.duration is not None:
+        promised_s = begin_s + float(stream.duration * stream.time_base)
+    elif "DURATION" in stream.metadata:  # Matroska says where the track ends: "00:00:03.023000000"
+        hours, minutes, seconds = stream.metadata["DURATION"].split(":")
+        promised_s = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    else:
+        return
+    if end_s < promised_s - _CUT_SLACK_S:
+        raise MediaError(
+            f"{path} is cut short: its header promises {promised_s:.2f} s of video, it ends at {end_s:.2f} s; fetch it again"
+        )
+
+
+def _is_plain(container: InputContainer, stream: VideoStream, packets: _Packets, first: VideoFrame) -> bool:
+    if container.format.name not in _PROVEN_FORMATS or stream.codec_context.name not in _PROVEN_CODECS:
+        return False
+    at = packets.presented
+    if first.rotation or any(packets.hidden) or None in at or len(set(at)) < len(at):
+        return False
+    if container.format.name == "avi":
+        return at == packets.decoded
+    order = np.array(at, dtype=np.int64)
+    # Closed groups: whatever is decoded before a key frame is shown before it, so its number is the same in both orders.
+    return bool((np.searchsorted(np.sort(order), order) == np.arange(len(order)))[np.array(packets.key)].all())

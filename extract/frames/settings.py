@@ -1,0 +1,142 @@
+"""Which frames of a span are drawn, from which part of the picture, and how large: everything that changes a pixel."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings_store.errors import MediaError, UsageError, unknown_name
+
+RULES = ("uniform", "consecutive")
+REGIONS = ("full", "half", "half-unboxed")
+SIDES = ("left", "right")
+
+# The sound of a recording often outlasts its picture by a few frames, and spans are annotated on the sound.
+END_SLACK_S = 0.5
+# Beyond this a span that outlasts the picture is worth a word; below it is a rounded time.
+_WORTH_A_NOTE_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSettings:
+    """How a span becomes a fixed number of square pictures.
+
+    The paper says "16 frames, 224 px, 30 fps sampling" and not how the 16 are drawn; 16 frames at 30 Hz are 0.53 s of an
+    utterance whose median is 3.6 s. Hence two rules:
+
+    * ``uniform`` (default): the picture shown at the centre of each of 16 equal parts, so that the whole span is seen. A
+      span with fewer frames than that shows some of them more than once.
+    * ``consecutive``: the pictures shown at 16 instants of a 30 Hz clock, taken from the middle of the span. A shorter span
+      is read from its start and its last picture is repeated.
+
+    Attributes:
+        frames: Pictures per clip.
+        rule: ``uniform`` or ``consecutive``.
+        rate_hz: Clock of ``consecutive``; without meaning for ``uniform``.
+        region: ``full``; ``half``, one side of a split screen; or ``half-unboxed``, the square of that half which IEMOCAP's
+            letterbox leaves: rows 112 to 368 and columns 52 to 308 of a 360 x 480 half, in proportion for other sizes.
+        size: Side of the square in pixels.
+    """
+
+    frames: int = 16
+    rule: str = "uniform"
+    rate_hz: float = 30.0
+    region: str = "full"
+    size: int = 224
+
+    def __post_init__(self) -> None:
+        """Check every field.
+
+        Raises:
+            UsageError: If one is out of its range, or names a rule or region that does not exist.
+        """
+        if self.rule not in RULES:
+            unknown_name("frame rule", self.rule, RULES)
+        if self.region not in REGIONS:
+            unknown_name("region", self.region, REGIONS)
+        if self.frames < 1 or self.size < 1 or not 0 < self.rate_hz < math.inf:
+            raise UsageError(f"frames = {self.frames}, size = {self.size}, rate_hz = {self.rate_hz}: expected more than 0")
+
+    def as_dict(self) -> dict[str, object]:
+        """Return what changes a pixel, flat and fit for JSON and for a fingerprint.
+
+        >>> FrameSettings().as_dict()["frame_rate_hz"] is None, FrameSettings(rule="consecutive").as_dict()["frame_rate_hz"]
+        (True, 30.0)
+        """
+        return {
+            "frames": self.frames,
+            "frame_rule": self.rule,
+            "frame_rate_hz": self.rate_hz if self.rule == "consecutive" else None,
+            "region": self.region,
+            "frame_size": self.size,
+            "resize": "shorter side, bilinear, centre crop",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a video, in seconds from the start of the file.
+
+    Attributes:
+        start_s: None for the beginning.
+        end_s: None for the end.
+        side: ``left`` or ``right`` where the region is one half of the picture, else empty.
+    """
+
+    start_s: float | None = None
+    end_s: float | None = None
+    side: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the span.
+
+        Raises:
+            UsageError: If it starts before 0, ends before it starts, has no length, or names no side.
+        """
+        if self.side and self.side not in SIDES:
+            unknown_name("side", self.side, SIDES)
+        start, end = self.start_s or 0.0, math.inf if self.end_s is None else self.end_s
+        if not 0 <= start < end:
+            raise UsageError(f"start_s = {self.start_s} and end_s = {self.end_s} describe no part of a video")
+
+    def within(self, path: Path, duration_s: float) -> tuple[float, float, str]:
+        """Return where the span begins and ends in a video of known length, and a note if it outlasts the picture.
+
+        Raises:
+            MediaError: If it begins at or after the end, or ends more than ``END_SLACK_S`` after it.
+
+        >>> Span(1.0, 10.04).within(Path("a.avi"), 10.0)
+        (1.0, 10.0, '')
+        """
+        begin, end = self.start_s or 0.0, duration_s if self.end_s is None else self.end_s
+        if begin >= duration_s:
+            raise MediaError(f"{path} is {duration_s:.3f} s long, so nothing starts at {begin:g} s; correct the manifest")
+        if end > duration_s + END_SLACK_S:
+            raise MediaError(f"{path} is {duration_s:.3f} s long, so nothing ends at {end:g} s; correct the manifest")
+        late_s = end - duration_s
+        note = f"the span ends {late_s:.2f} s after the picture, which was left off" if late_s > _WORTH_A_NOTE_S else ""
+        return begin, min(end, duration_s), note
+
+
+def sample_times(begin_s: float, end_s: float, settings: FrameSettings) -> NDArray[np.float64]:
+    """Return the instants, in seconds, whose pictures are drawn from a span; see :class:`FrameSettings`.
+
+    Returns:
+        float64, (frames,), not decreasing, from ``begin_s`` and before ``end_s``.
+
+    >>> sample_times(0.0, 4.0, FrameSettings(frames=4)).tolist()
+    [0.5, 1.5, 2.5, 3.5]
+    >>> sample_times(0.0, 4.0, FrameSettings(frames=4, rule="consecutive", rate_hz=2.0)).tolist()
+    [1.25, 1.75, 2.25, 2.75]
+    >>> sample_times(0.0, 1.0, FrameSettings(frames=4, rule="consecutive", rate_hz=2.0)).round(3).tolist()
+    [0.25, 0.75, 1.0, 1.0]
+    """
+    centres = np.arange(settings.frames) + 0.5
+    if settings.rule == "uniform":
+        return begin_s + centres * ((end_s - begin_s) / settings.frames)
+    first_s = max(begin_s, (begin_s + end_s - settings.frames / settings.rate_hz) / 2)
+    return np.minimum(first_s + centres / settings.rate_hz, np.nextafter(end_s, begin_s))

@@ -1,0 +1,13 @@
+"""Recognises a Git-LFS pointer: the few lines of text that stand where a large file was not fetched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_FIRST_LINE = b"version https://git-lfs.github.com/spec/"
+
+
+def is_lfs_pointer(path: Path) -> bool:
+    """Return whether the file is a pointer; see https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md."""
+    with path.open("rb") as file:
+        return file.read(len(_FIRST_LINE)) == _FIRST_LINE

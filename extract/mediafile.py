@@ -1,0 +1,45 @@
+"""Looks at a media file before any library does: is it there, is it media at all, is it whole."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from embeddings_store.errors import MediaError
+from extract.lfs import is_lfs_pointer
+
+
+def check_media_file(path: Path) -> None:
+    """Refuse what no decoder should be given: decoders name the fault badly, or play what is left of a cut file.
+
+    Raises:
+        MediaError: If the file is missing, cannot be opened, is empty, a folder, a Git-LFS pointer, or a cut AVI.
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        raise MediaError(f"{path} does not exist; check the manifest's root and whether the media were unpacked") from None
+    except OSError as error:
+        raise MediaError(f"{path} cannot be opened: {error.strerror}; check the path and its permissions") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise MediaError(f"{path} is not a regular file; give the path of one sound or video file")
+    if found.st_size == 0:
+        raise MediaError(f"{path} is empty (0 bytes); fetch it again")
+    try:
+        if is_lfs_pointer(path):
+            raise MediaError(f"{path} is a Git-LFS pointer, not media; run 'git lfs pull' in its repository")
+        promised = riff_size(path)
+    except OSError as error:
+        raise MediaError(f"{path} cannot be opened: {error.strerror}; check its permissions") from None
+    if promised is not None and found.st_size < promised:
+        raise MediaError(
+            f"{path} is cut short: its header promises {promised} bytes, {found.st_size} are there; fetch it again"
+        )
+
+
+def riff_size(path: Path) -> int | None:
+    """Return the bytes that an AVI's first header promises; None for other files, and where the writer did not know."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    promised = int.from_bytes(head[4:8], "little") + 8
+    return promised if head[:4] == b"RIFF" and head[8:12] == b"AVI " and promised < 0xFFFF_0000 else None

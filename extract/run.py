@@ -1,0 +1,166 @@
+"""One extraction job with a frozen encoder: a corpus and an encoder in, store files out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from embeddings_store.arrays import EncoderRef
+from embeddings_store.errors import ManifestError, UsageError
+from embeddings_store.manifest import MEDIA, Manifest, safe_name
+from embeddings_store.provenance import fingerprint
+from embeddings_store.seen import parse_seen
+from extract import dump
+from extract.corpora import read_corpus
+from extract.inputs import reader_for
+
+if TYPE_CHECKING:
+    from extract.encoders.base import Encoder
+
+PAPER_ENCODERS = {"text": "bert-base-uncased", "audio": "wav2vec2-base"}  # The choices of Tables 1 and 2.
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenJob:
+    """Which vectors to make with a frozen encoder; every default of the command stands here.
+
+    Attributes:
+        corpus: Name of a reader, see :func:`extract.corpora.corpus_names`.
+        root: The release's folder, or the table of ``--corpus manifest``.
+        modality: ``text`` or ``audio``.
+        encoder: Registry name, hub id, or local folder; empty takes the paper's choice for the modality.
+        store: The store's folder.
+        corpus_name: Name in the store; empty keeps the reader's.
+        corpus_options: The reader's own options.
+        layer: ``last``, a number (0 is the input of the first layer), several with commas, or ``all``.
+        pooling: Empty takes the one that belongs to the encoder.
+        batch_size: 0 chooses by device.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        max_duration_s: Longer clips are cut to this, in seconds; 0 for not at all.
+        long_rule: Which part of a longer clip is used: ``first`` or ``middle``.
+        max_tokens: Longer transcripts are cut to this.
+        seen: What the encoder knows of the rows, see :func:`embeddings_store.seen.parse_seen`; empty means ``none``, or
+            ``unknown`` where the checkpoint has a classifier, which says that it was trained on labels.
+        overwrite: Make the vectors again even if they are there.
+        retry_failed: Try failed rows of a finished file once more.
+    """
+
+    corpus: str
+    root: Path
+    modality: str
+    encoder: str = ""
+    store: Path = Path("embeddings")
+    corpus_name: str = ""
+    corpus_options: Mapping[str, str] = field(default_factory=dict)
+    layer: str = "last"
+    pooling: str = ""
+    batch_size: int = 0
+    device: str = "auto"
+    max_duration_s: float = 10.0
+    long_rule: str = "first"
+    max_tokens: int = 128
+    seen: str = ""
+    overwrite: bool = False
+    retry_failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A job with its corpus read and its encoder loaded.
+
+    Attributes:
+        dump: What will be written where.
+        encoder: The loaded encoder.
+        pending: Whether there is anything to do.
+    """
+
+    dump: dump.Dump
+    encoder: Encoder
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is anything to do."""
+        return not dump.finished(self.dump)
+
+
+def prepare(job: FrozenJob) -> Prepared:
+    """Read the corpus and load the encoder; nothing is written.
+
+    Raises:
+        ProjectError: The corpus, the encoder or an option is not as it must be.
+    """
+    from extract.encoders import load_encoder, resolve
+
+    if job.modality not in PAPER_ENCODERS:
+        raise UsageError(f"modality {job.modality!r} has no frozen extraction yet; there is {', '.join(PAPER_ENCODERS)}")
+    resolved = resolve(job.encoder or PAPER_ENCODERS[job.modality], job.modality)
+    manifest = read_manifest(job.corpus, job.root, job.corpus_options, job.corpus_name)
+    require_inputs(manifest, job.modality)
+    encoder = load_encoder(resolved, layer=parse_layer(job.layer), pooling=job.pooling or None, device=job.device,
+                           batch_size=job.batch_size or None, max_duration_s=job.max_duration_s or None,
+                           long_rule=job.long_rule, max_tokens=job.max_tokens)
+    spec = job.seen or ("unknown" if encoder.likely_finetuned else "none")
+    settings = tuple({**encoder.settings, "weights_digest": encoder.weights_digest, "layer": layer} for layer in encoder.layers)
+    name = safe_name(encoder.spec.name)
+    refs = tuple(EncoderRef(name if layer == encoder.spec.layers else f"{name}.L{layer}", fingerprint(s), job.modality, layer)
+                 for layer, s in zip(encoder.layers, settings, strict=True))
+    return Prepared(dump.Dump(
+        job.store, manifest, job.modality, refs, settings, parse_seen(spec, manifest),
+        attributes={"seen_spec": spec, "weights_digest": encoder.weights_digest},
+        provenance=encoder_provenance(encoder, Path(resolved.source).name if resolved.is_local else resolved.source),
+        overwrite=job.overwrite, retry_failed=job.retry_failed), encoder)
+
+
+def run_frozen(prepared: Prepared, say: dump.Say, advance: dump.Advance) -> dump.Summary:
+    """Make what is not there yet; returns at once where everything is.
+
+    Raises:
+        StoreBusyError: Another process makes the same vectors.
+        StoreMismatchError: The store holds another corpus of this name, or vectors of other inputs.
+        StoreFullError: The disk is full; finished rows are safe.
+    """
+    with dump.locked(prepared.dump):
+        if not prepared.pending:
+            return dump.summarise(prepared.dump)
+        read = reader_for(prepared.encoder, prepared.dump.manifest.root)
+        return dump.write(prepared.dump, prepared.encoder, read, say, advance)
+
+
+def read_manifest(corpus: str, root: Path, options: Mapping[str, str], name: str) -> Manifest:
+    """Read a corpus, under another name in the store if one is given."""
+    manifest = read_corpus(corpus, root, **options)
+    return replace(manifest, name=name) if name else manifest
+
+
+def require_inputs(manifest: Manifest, modality: str) -> None:
+    """Refuse a modality that no row has.
+
+    Raises:
+        ManifestError: The corpus has other modalities only.
+    """
+    if not manifest.has(modality):
+        has = [m for m in MEDIA if manifest.has(m)]
+        raise ManifestError(f"no row of corpus {manifest.name!r} has {modality}; it has {', '.join(has) or 'no media'}")
+
+
+def encoder_provenance(encoder: Encoder, source: str) -> dict[str, object]:
+    """Say where the weights came from and what was found in the checkpoint."""
+    return {"encoder_source": source, "revision": encoder.revision, "licence": encoder.spec.licence,
+            "loading_report": {kind: list(keys) for kind, keys in encoder.loading_report.items()}, "device": encoder.device.type}
+
+
+def parse_layer(text: str) -> str | int | list[int]:
+    """Turn ``last``, ``all``, ``3`` or ``0,3`` into what :func:`extract.encoders.load_encoder` takes.
+
+    >>> parse_layer("all"), parse_layer("3"), parse_layer("0,3")
+    ('all', 3, [0, 3])
+    """
+    if text in {"last", "all"}:
+        return text
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UsageError(f"--layer {text!r} is neither last, all, a number, nor numbers with commas") from error
+    return numbers[0] if len(numbers) == 1 else numbers

@@ -1,0 +1,143 @@
+"""What every encoder of the registry promises, with tiny random weights in the real architecture."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tiny_encoders
+import torch
+import transformers
+
+from extract.encoders import ARCHITECTURES, REGISTRY, EncoderSpec, load_encoder
+from extract.encoders.pooling import POOLINGS
+
+
+@pytest.fixture(scope="module", params=REGISTRY, ids=[row.name for row in REGISTRY])
+def row(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def folder(row, tmp_path_factory):
+    return tiny_encoders.save(row, tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def encoder(folder):
+    return load_encoder(str(folder), layer="all", device="cpu", batch_size=8)
+
+
+@pytest.fixture(scope="module")
+def vectors(row, encoder):
+    return encoder.encode(tiny_encoders.inputs(row))
+
+
+def relative(found: np.ndarray, expected: np.ndarray) -> float:
+    """Norm of the difference over the norm, the largest over inputs and layers."""
+    return float(np.max(np.linalg.norm(found - expected, axis=-1) / np.linalg.norm(expected, axis=-1)))
+
+
+def test_vectors_are_finite_float32_of_the_promised_shape(row, encoder, vectors):
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (len(tiny_encoders.inputs(row)), 3, 32)
+    assert encoder.layers == (0, 1, 2) and encoder.dim == 32
+    assert np.isfinite(vectors).all()
+
+
+def test_batch_of_one_equals_batch_of_many(row, encoder, vectors):
+    alone = np.concatenate([encoder.encode([item]) for item in tiny_encoders.inputs(row)])
+    assert relative(vectors, alone) < 1e-5
+
+
+def test_same_input_same_vector_to_the_bit(row, encoder):
+    item = tiny_encoders.inputs(row)[0]
+    np.testing.assert_array_equal(encoder.encode([item]), encoder.encode([item]))
+
+
+def test_different_inputs_different_vectors(vectors):
+    last = vectors[:, -1]
+    apart = np.linalg.norm(last[:, None] - last[None, :], axis=-1) + np.eye(len(last))
+    assert apart.min() > 1e-4
+
+
+def test_order_is_kept_in_any_batch_size(row, encoder, vectors):
+    items = tiny_encoders.inputs(row)
+    order = [2, 0, 3, 1]
+    encoder.batch_size = 3
+    try:
+        shuffled = encoder.encode([items[position] for position in order])
+    finally:
+        encoder.batch_size = 8
+    assert relative(shuffled, vectors[order]) < 1e-5
+
+
+def test_one_layer_is_the_same_layer_of_all(row, folder, vectors):
+    for layer, expected in (("last", [2]), (1, [1]), ([2, 0], [2, 0])):
+        one = load_encoder(str(folder), layer=layer, device="cpu", batch_size=8)
+        assert one.layers == tuple(expected)
+        assert relative(one.encode(tiny_encoders.inputs(row)), vectors[:, expected]) < 1e-6
+
+
+def test_no_input_gives_no_vector(encoder):
+    assert encoder.encode([]).shape == (0, 3, 32)
+
+
+BY_HAND = {
+    "first": lambda states: states[:, 0],
+    "mean": lambda states: states.mean(1),
+    "cls_dist": lambda states: (states[:, 0] + states[:, 1]) / 2,
+}
+
+
+def test_pooling_is_that_of_stock_transformers_by_hand(row, folder, encoder):
+    # Transformers runs Whisper on full-length clips only, here 2 s.
+    whole = tiny_encoders.clips((32_000,)) if row.architecture == "whisper" else None
+    for item in whole or tiny_encoders.inputs(row):
+        expected = BY_HAND[row.pooling](stock_states(row, folder, item)).numpy()
+        assert relative(encoder.encode([item])[0], expected) < 1e-5
+
+
+def stock_states(row: EncoderSpec, folder, item) -> torch.Tensor:
+    """States (layers, T, D) of one input alone, as the library's own front end and model give them."""
+    model = transformers.AutoModel.from_pretrained(folder).eval()
+    if row.architecture == "whisper":
+        model = model.encoder
+    with torch.inference_mode():
+        output = model(**stock_front_end(row, folder, item), output_hidden_states=True)
+    return torch.cat([*output.hidden_states[:-1], output.last_hidden_state])
+
+
+def stock_front_end(row: EncoderSpec, folder, item) -> dict[str, torch.Tensor]:
+    if row.modality == "text":
+        found = transformers.AutoTokenizer.from_pretrained(folder)(item, return_tensors="pt")
+        return {key: found[key] for key in ("input_ids", "attention_mask")}
+    if row.architecture == "audio-spectrogram-transformer":
+        extractor = transformers.ASTFeatureExtractor(num_mel_bins=32, max_length=128)
+    elif row.architecture == "whisper":
+        extractor = transformers.WhisperFeatureExtractor(feature_size=20, chunk_length=2)
+    else:
+        normalise = row.architecture != "wavlm" or row.padding_harmless
+        extractor = transformers.Wav2Vec2FeatureExtractor(do_normalize=normalise)
+    return dict(extractor(item, sampling_rate=16_000, return_tensors="pt"))
+
+
+def test_every_pooling_of_the_architecture_works(row, folder):
+    for pooling in ARCHITECTURES[row.architecture].poolings:
+        other = load_encoder(str(folder), pooling=pooling, device="cpu")
+        assert other.settings["pooling"] == pooling and pooling in POOLINGS
+        assert np.isfinite(other.encode(tiny_encoders.inputs(row)[:2])).all()
+
+
+def test_settings_are_flat_json_without_place_batch_or_layer(folder, encoder):
+    assert json.loads(json.dumps(encoder.settings)) == encoder.settings
+    assert not any(isinstance(value, (list, dict)) for value in encoder.settings.values())
+    assert not {"batch_size", "device", "layer", "layers"} & encoder.settings.keys()
+    assert str(folder.parent) not in json.dumps(encoder.settings)
+
+
+def test_weights_digest_follows_the_weights_and_nothing_else(row, encoder, tmp_path):
+    again = load_encoder(str(tiny_encoders.save(row, tmp_path / "again")), device="cpu", layer=0)
+    other = load_encoder(str(tiny_encoders.save(row, tmp_path / "other", seed=1)), device="cpu")
+    assert again.weights_digest == encoder.weights_digest != other.weights_digest

@@ -1,0 +1,171 @@
+"""Tiny encoders with random weights, one for every row of the registry, saved as real checkpoints are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from extract.encoders import EncoderSpec
+
+WORDS = ("a", "b", "c", "kids", "are", "talking", "by", "the", "door", "dogs", "sitting", "##s", "?", "!")
+TEXTS = (
+    "kids are talking by the door",
+    "dogs",
+    "a b c a b c a b c a b c a b c",
+    "the dogs are sitting by the door ! !",
+)
+SIZE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+CLIP_SAMPLES = (400, 8_000, 16_117, 12_345, 19_200)
+
+
+def clips(lengths: tuple[int, ...] = CLIP_SAMPLES, seed: int = 0) -> list[np.ndarray]:
+    """Return noise of those lengths, each of another loudness and with another offset."""
+    rng = np.random.default_rng(seed)
+    return [
+        (rng.standard_normal(n) * rng.uniform(0.01, 0.3) + rng.uniform(-0.05, 0.05)).astype(np.float32) for n in lengths
+    ]
+
+
+def inputs(spec: EncoderSpec) -> list:
+    """Return inputs of different lengths for an encoder of either kind."""
+    return list(TEXTS) if spec.modality == "text" else clips()
+
+
+def save(spec: EncoderSpec, parent: Path, seed: int = 0) -> Path:
+    """Save a tiny model of the row's architecture under the row's own name; return the folder."""
+    folder = parent / spec.name
+    torch.manual_seed(seed)
+    model = _MAKERS[spec.architecture](spec)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    model.save_pretrained(folder)
+    if spec.modality == "text":
+        _tokenizer(spec.architecture).save_pretrained(folder)
+    return folder
+
+
+def write_preprocessor(folder: Path, **settings: object) -> None:
+    """Put a ``preprocessor_config.json`` beside the weights."""
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+
+
+def _bert(spec: EncoderSpec) -> transformers.PreTrainedModel:
+    config = transformers.BertConfig(vocab_size=len(_vocabulary("bert")), max_position_embeddings=24, **SIZE)
+    return transformers.BertForPreTraining(config)
+
+
+def _roberta(spec: EncoderSpec) -> transformers.PreTrainedModel:
+    config = transformers.RobertaConfig(
+        vocab_size=len(_vocabulary("roberta")), max_position_embeddings=26, pad_token_id=1, type_vocab_size=1, **SIZE
+    )
+    return transformers.RobertaForMaskedLM(config)
+
+
+def _distilbert(spec: EncoderSpec) -> transformers.PreTrainedModel:
+    config = transformers.DistilBertConfig(
+        vocab_size=len(_vocabulary("bert")), max_position_embeddings=24, dim=32, n_layers=2, n_heads=4, hidden_dim=64
+    )
+    return transformers.DistilBertForMaskedLM(config)
+
+
+def waveform_settings(*, group_norm: bool) -> dict[str, object]:
+    """Return the settings in which the base models (group norm) and the large ones (layer norm) differ, and the sizes."""
+    return {
+        "feat_extract_norm": "group" if group_norm else "layer",
+        "do_stable_layer_norm": not group_norm,
+        "conv_bias": not group_norm,
+        "conv_dim": (16,) * 7,
+        "num_conv_pos_embeddings": 16,
+        "num_conv_pos_embedding_groups": 4,
+        "codevector_dim": 16,
+        "proj_codevector_dim": 16,
+        "num_codevectors_per_group": 8,
+        **SIZE,
+    }
+
+
+def _wav2vec2(spec: EncoderSpec) -> transformers.PreTrainedModel:
+    settings = waveform_settings(group_norm=not spec.padding_harmless)
+    return transformers.Wav2Vec2ForPreTraining(transformers.Wav2Vec2Config(**settings))
+
+
+def _hubert(spec: EncoderSpec) -> transformers.PreTrainedModel:
+    settings = waveform_settings(group_norm=not spec.padding_harmless)
+    return transformers.HubertModel(transformers.HubertConfig(**settings))
+
+
+def _wavlm(spec: EncoderSpec) -> transformers.PreTrainedModel:
+    settings = waveform_settings(group_norm=not spec.padding_harmless)
+    return transformers.WavLMModel(transformers.WavLMConfig(num_buckets=16, max_bucket_distance=32, **settings))
+
+
+def _spectrogram(spec: EncoderSpec) -> transformers.PreTrainedModel:
+    config = transformers.ASTConfig(max_length=128, num_mel_bins=32, **SIZE)
+    return transformers.ASTForAudioClassification(config)
+
+
+def _whisper(spec: EncoderSpec) -> transformers.PreTrainedModel:
+    return transformers.WhisperForConditionalGeneration(whisper_config())
+
+
+def whisper_config() -> transformers.WhisperConfig:
+    """Return a Whisper of 2 s and 20 mel bands."""
+    return transformers.WhisperConfig(
+        d_model=32,
+        encoder_layers=2,
+        encoder_attention_heads=4,
+        encoder_ffn_dim=64,
+        decoder_layers=1,
+        decoder_attention_heads=4,
+        decoder_ffn_dim=64,
+        num_mel_bins=20,
+        max_source_positions=100,
+        max_target_positions=16,
+        vocab_size=40,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+        decoder_start_token_id=3,
+        suppress_tokens=None,
+        begin_suppress_tokens=None,
+    )
+
+
+_MAKERS = {
+    "bert": _bert,
+    "roberta": _roberta,
+    "distilbert": _distilbert,
+    "wav2vec2": _wav2vec2,
+    "hubert": _hubert,
+    "wavlm": _wavlm,
+    "audio-spectrogram-transformer": _spectrogram,
+    "whisper": _whisper,
+}
+
+
+def _vocabulary(architecture: str) -> dict[str, int]:
+    # The first four as the real models have them: RoBERTa's padding is number 1 and counts in its positions.
+    special = ("<s>", "<pad>", "</s>", "<unk>") if architecture == "roberta" else ("[PAD]", "[CLS]", "[SEP]", "[UNK]")
+    return {word: number for number, word in enumerate((*special, *WORDS))}
+
+
+def _tokenizer(architecture: str) -> transformers.PreTrainedTokenizerFast:
+    vocabulary = _vocabulary(architecture)
+    if architecture == "roberta":
+        names = {"cls_token": "<s>", "pad_token": "<pad>", "sep_token": "</s>", "unk_token": "<unk>"}
+    else:
+        names = {"cls_token": "[CLS]", "pad_token": "[PAD]", "sep_token": "[SEP]", "unk_token": "[UNK]"}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=names["unk_token"]))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    first, last = names["cls_token"], names["sep_token"]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{first} $A {last}", special_tokens=[(first, vocabulary[first]), (last, vocabulary[last])]
+    )
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)

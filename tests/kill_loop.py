@@ -1,0 +1,99 @@
+"""Start a command again and again and kill it with SIGKILL at random moments, until it has been killed often enough.
+
+Run as a program: the heavy imports happen once, then each life of the command is a fork that runs its real ``main``. A life that ends
+by itself is checked for its exit status, its result is set aside, and the next one starts from nothing. At the end the command
+runs once more to its end. Prints JSON: kills, completed lives, and how many lives found work of an earlier one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+
+def life(main, argv: list[str], log: Path) -> int:
+    """Fork and run ``main(argv)`` in the child, its output going to ``log``; return the child's pid."""
+    pid = os.fork()
+    if pid:
+        return pid
+    with log.open("w") as out:
+        os.dup2(out.fileno(), 1)
+        os.dup2(out.fileno(), 2)
+        os.setpgrp()
+        code = 70
+        with contextlib.suppress(BaseException):
+            code = main(argv)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def wait(pid: int, limit_s: float) -> int | None:
+    """Return the exit status if the child ends within ``limit_s``, else none."""
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.002)
+    return None
+
+
+def main() -> None:
+    options = argparse.ArgumentParser()
+    options.add_argument("--kills", type=int, required=True)
+    options.add_argument("--target", required=True, help="module:function")
+    options.add_argument("--result", type=Path, required=True, help="the folder that a complete life leaves")
+    options.add_argument("--set", action="append", default=[], help="module.NAME=number")
+    options.add_argument("--import", dest="imports", action="append", default=[], help="a module that every life would import")
+    options.add_argument("--sign", default="", help="text in the output of a life that went on from an earlier one")
+    options.add_argument("--seed", type=int, default=0)
+    options.add_argument("argv", nargs="*")
+    given = options.parse_args()
+    for assignment in given.set:
+        place, value = assignment.split("=")
+        module, name = place.rsplit(".", 1)
+        setattr(importlib.import_module(module), name, float(value))
+    for name in given.imports:
+        importlib.import_module(name)
+    module, function = given.target.split(":")
+    target = getattr(importlib.import_module(module), function)
+    log, moment = given.result.parent / "life.log", random.Random(given.seed)
+
+    started = time.monotonic()
+    code = wait(life(target, given.argv, log), 300)
+    full_s = time.monotonic() - started
+    if code != 0:
+        raise SystemExit(f"undisturbed run: exit {code}\n{log.read_text()}")
+    shutil.rmtree(given.result)
+    kills = completed = went_on = 0
+    while kills < given.kills:
+        pid = life(target, given.argv, log)
+        code = wait(pid, moment.uniform(0.0, full_s))
+        went_on += bool(given.sign) and given.sign in log.read_text()
+        if code is None:
+            os.killpg(pid, signal.SIGKILL) if os.getpgid(pid) == pid else os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            kills += 1
+        elif code == 0:
+            completed += 1
+            shutil.rmtree(given.result)
+        else:
+            raise SystemExit(f"life after {kills} kills: exit {code}\n{log.read_text()}")
+    code = wait(life(target, given.argv, log), 300)
+    if code != 0:
+        raise SystemExit(f"last life: exit {code}\n{log.read_text()}")
+    print(json.dumps({"kills": kills, "completed": completed, "went_on": went_on, "full_s": full_s}))
+
+
+if __name__ == "__main__":
+    main()
