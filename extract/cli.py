@@ -1,26 +1,28 @@
-"""The command ``extract-features``: parse, one library call, where the results went."""
+"""The command ``extract-features``: parse, one library call per file, where the results went."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import MISSING, fields
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from embeddings_store.commandline import guarded, parser
+from embeddings_store.commandline import guarded
 from embeddings_store.errors import UsageError
+from embeddings_store.manifest import Manifest
+from extract import run, tune
 from extract.corpora import READERS, corpus_names
-from extract.dump import Summary, related_changes
-from extract.run import PAPER_ENCODERS, FrozenJob, Prepared, prepare, run_frozen
+from extract.dump import Dump, Summary, related_changes
+from extract.options import PROGRAM, build_parser, frozen_job, tuned_jobs
+from extract.tune import PAPER_ENCODERS, TunedJob
 
-PROGRAM = "extract-features"
-DEFAULTS = {f.name: f.default for f in fields(FrozenJob)}
 SHOWN_FAILURES = 20
 PROBE_ROWS = 4
 
@@ -31,117 +33,103 @@ def main(argv: Sequence[str] | None = None) -> int:
     return guarded(lambda: _run(arguments), PROGRAM)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser; every default comes from :class:`FrozenJob`."""
-    top = parser(PROGRAM, "Turn a corpus into vectors: one per utterance, modality and encoder, in a store that says what "
-                          "made them.", [
-        f"{PROGRAM} --corpus ravdess --root RAVDESS --modality audio --encoder whisper-tiny --frozen --layer all",
-        f"{PROGRAM} --corpus meld --root MELD --modality text --encoder all-MiniLM-L6-v2 --frozen",
-        f"{PROGRAM} --corpus manifest --root mine.csv --modality all --frozen --dry-run",
-        f"{PROGRAM} --list"])
-    _add_what(top)
-    _add_how(top)
-    _add_run(top)
-    top.set_defaults(**{name: value for name, value in DEFAULTS.items() if value is not MISSING})
-    return top
-
-
-def _add_what(top: argparse.ArgumentParser) -> None:
-    what = top.add_argument_group("what")
-    what.add_argument("--corpus", help=f"the reader: {', '.join(corpus_names())}")
-    what.add_argument("--root", type=Path, help="the release's folder; for --corpus manifest, the CSV or Parquet file")
-    what.add_argument("--corpus-name", help="its name in the store (default: the reader's)")
-    what.add_argument("--corpus-option", action="append", default=[], metavar="NAME=VALUE",
-                      help="an option of the reader, see --list; may be repeated")
-    what.add_argument("--modality", choices=[*PAPER_ENCODERS, "all"], help="which input to encode")
-    what.add_argument("--store", type=Path, help="the store (default: %(default)s)")
-    what.add_argument("--list", action="store_true", help="list corpora, their options, and encoders, and stop")
-
-
-def _add_how(top: argparse.ArgumentParser) -> None:
-    how = top.add_argument_group("how")
-    how.add_argument("--encoder", help="a registry name, a hub id, or a local folder (default: the paper's choice, "
-                                       f"{', '.join(f'{e} for {m}' for m, e in PAPER_ENCODERS.items())})")
-    how.add_argument("--frozen", action="store_true", help="use the encoder as it is; one file then serves every fold")
-    how.add_argument("--layer", help="last, a number (0 is the input of the first layer), several with commas, or all "
-                                     "(default: %(default)s)")
-    how.add_argument("--pooling", help="from states to one vector (default: what belongs to the encoder)")
-    how.add_argument("--max-duration-s", type=float, help="longer clips are cut to this many seconds, 0 for not at all "
-                                                          "(default: %(default)s, as in the paper)")
-    how.add_argument("--long-rule", choices=["first", "middle"],
-                     help="which part of a longer clip is used (default: %(default)s)")
-    how.add_argument("--max-tokens", type=int, help="longer transcripts are cut to this many tokens (default: %(default)s)")
-    how.add_argument("--seen", help="what the encoder knows of the rows: none, unknown, split:NAME or a file (default: none; "
-                                    "unknown where the checkpoint has a classifier, because that was trained on labels)")
-
-
-def _add_run(top: argparse.ArgumentParser) -> None:
-    run = top.add_argument_group("running")
-    run.add_argument("--batch-size", type=int, help="clips per step, 0 for what was measured to be fast on the device "
-                                                    "(default: %(default)s); it does not change a vector")
-    run.add_argument("--device", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
-    run.add_argument("--dry-run", action="store_true", help="show what would run, what exists, what changed, and what it costs")
-    run.add_argument("--overwrite", action="store_true", help="make the vectors again even if they are there")
-    run.add_argument("--retry-failed", action="store_true", help="try the failed rows of a finished file once more")
-    run.add_argument("--quiet", action="store_true", help="print errors only")
-
-
 def _run(arguments: argparse.Namespace) -> int:
-    console = Console(stderr=True, quiet=arguments.quiet, highlight=False, soft_wrap=True)
+    helper = int(os.environ.get("RANK", "0")) > 0
+    console = Console(stderr=True, quiet=arguments.quiet or helper, highlight=False, soft_wrap=True)
     if arguments.list:
         _print_lists()
         return 0
     absent = [f"--{name}" for name in ("corpus", "root", "modality") if getattr(arguments, name) is None]
     if absent:
         raise UsageError(f"{' and '.join(absent)} must be given; {PROGRAM} --help shows examples, --list the corpora")
-    if not arguments.frozen:
-        raise UsageError("fine-tuning per fold is not part of this version yet; add --frozen to use the encoder as it is")
-    status = 0
-    for modality in PAPER_ENCODERS if arguments.modality == "all" else [arguments.modality]:
-        prepared = prepare(_job(arguments, modality))
-        _introduce(prepared, console)
-        if arguments.dry_run:
-            _dry_run(prepared)
+    if not arguments.frozen and not arguments.fold:
+        raise UsageError("say what to make: --fold N (or all, or final) to fine-tune, or --frozen to use the encoder as it is")
+    status, shown = 0, set[str]()
+    for modality in _modalities(arguments):
+        if arguments.frozen:
+            status = max(status, _run_frozen(arguments, modality, console, shown))
             continue
-        summary = _run_with_bar(prepared, console)
-        _report(summary, console)
-        status = max(status, 4 if summary.failed else 0)
+        for job in tuned_jobs(arguments, modality):
+            for single in _folds(job, arguments):
+                status = max(status, _run_tuned(single, console, shown, dry_run=arguments.dry_run))
     return status
 
 
-def _job(arguments: argparse.Namespace, modality: str) -> FrozenJob:
-    values = {name: getattr(arguments, name) for name in DEFAULTS if hasattr(arguments, name)}
-    options = {}
-    for pair in arguments.corpus_option:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise UsageError(f"--corpus-option {pair!r}: write NAME=VALUE")
-        options[name] = value
-    return FrozenJob(**{**values, "modality": modality, "corpus_options": options})
+def _modalities(arguments: argparse.Namespace) -> list[str]:
+    if arguments.modality != "all":
+        return [arguments.modality]
+    probe = frozen_job(arguments, "text") if arguments.frozen else tuned_jobs(arguments, "text")[0]
+    manifest = run.read_manifest(probe.corpus, probe.root, probe.corpus_options, probe.corpus_name)
+    return [m for m in PAPER_ENCODERS if manifest.has(m)]
 
 
-def _introduce(prepared: Prepared, console: Console) -> None:
-    manifest, encoder, dump = prepared.dump.manifest, prepared.encoder, prepared.dump
-    console.print(f"{manifest.name}: {len(manifest)} rows, {int(dump.present.sum())} with {dump.modality}", markup=False)
-    for note in manifest.notes:
-        console.print(f"  note: {note}", markup=False)
-    layers = ", ".join(map(str, encoder.layers))
-    console.print(f"{encoder.spec.name}: {encoder.dim}-d, {encoder.pooling} pooling, layer {layers}, "
-                  f"on {encoder.device}; seen = {dump.attributes['seen_spec']}", markup=False)
-    for sentence in related_changes(dump):
-        console.print(f"  {sentence}", markup=False)
+def _folds(job: TunedJob, arguments: argparse.Namespace) -> Iterator[TunedJob]:
+    """Yield one job per fold and inner fold."""
+    if job.fold not in {"all", "final"} and not job.fold.isdigit():
+        raise UsageError(f"--fold {job.fold!r}: expected a number from 1, all, or final")
+    for fold in tune.fold_names(job) if job.fold == "all" else [job.fold]:
+        yield replace(job, fold=fold)
+        for inner in range(1, (arguments.inner_folds or 0) + 1):
+            yield replace(job, fold=fold, inner=arguments.inner_folds, inner_fold=inner)
 
 
-def _run_with_bar(prepared: Prepared, console: Console) -> Summary:
+def _run_frozen(arguments: argparse.Namespace, modality: str, console: Console, shown: set[str]) -> int:
+    prepared = run.prepare(frozen_job(arguments, modality))
+    _introduce(prepared.dump, prepared.encoder, console, shown)
+    if arguments.dry_run:
+        _dry_run(prepared.dump, prepared.encoder)
+        return 0
+    with _bars(console, (f"{modality} vectors", int(prepared.dump.present.sum()))) as (advance,):
+        summary = run.run_frozen(prepared, _sayer(console), advance)
+    return _report(summary, console)
+
+
+def _run_tuned(job: TunedJob, console: Console, shown: set[str], *, dry_run: bool) -> int:
+    prepared = tune.prepare(job)
+    _introduce(prepared.dump, prepared.encoder, console, shown)
+    s, roles = job.settings, prepared.roles
+    console.print(f"{job.modality}, fold {prepared.dump.fold}, seed {s.seed}: {len(roles.fit)} rows train, {len(roles.choose)} choose "
+                  f"the epoch ({s.rule}); {s.epochs} epochs of batch {s.batch_size} at {s.learning_rate:g}", markup=False)
+    if dry_run:
+        print(f"{prepared.dump.path(prepared.dump.refs[0])}: {'would be made' if prepared.pending else 'exists'}"
+              f"{f', {prepared.steps} steps' if prepared.pending else ''}")
+        return 0
+    title = f"{job.modality} fold {prepared.dump.fold}"
+    with _bars(console, (f"{title} training", prepared.steps), (f"{title} vectors", int(prepared.dump.present.sum()))) as bars:
+        summary = tune.run_tuned(prepared, _sayer(console), *bars)
+    return _report(summary, console) if summary else 0
+
+
+def _sayer(console: Console) -> Callable[[str], None]:
+    return lambda sentence: console.print(sentence, markup=False)
+
+
+@contextmanager
+def _bars(console: Console, *tasks: tuple[str, int]) -> Iterator[tuple[Callable[[int], None], ...]]:
+    """Show a progress bar per task and yield their advance functions; nothing is drawn where the output is no terminal."""
     bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console,
                    transient=True, disable=not console.is_terminal)
     with bar:
-        task = bar.add_task(f"{prepared.dump.modality} vectors", total=int(prepared.dump.present.sum()))
-        return run_frozen(prepared, lambda sentence: console.print(sentence, markup=False),
-                          lambda n: bar.advance(task, n))
+        numbers = [bar.add_task(title, total=total) for title, total in tasks]
+        yield tuple(lambda n, number=number: bar.advance(number, n) for number in numbers)
 
 
-def _report(summary: Summary, console: Console) -> None:
+def _introduce(dump: Dump, encoder: object, console: Console, shown: set[str]) -> None:
+    for line in _introduction(dump.manifest, dump, encoder):
+        if line not in shown:
+            console.print(line, markup=False)
+            shown.add(line)
+
+
+def _introduction(manifest: Manifest, dump: Dump, encoder: object) -> list[str]:
+    layers = ", ".join(map(str, encoder.layers))
+    return [f"{manifest.name}: {len(manifest)} rows", *(f"  note: {note}" for note in manifest.notes),
+            f"{dump.modality}: {int(dump.present.sum())} rows; {encoder.spec.name}, {encoder.dim}-d, {encoder.pooling} pooling, "
+            f"layer {layers}, on {encoder.device}; seen = {dump.attributes['seen_spec']}",
+            *(f"  {sentence}" for sentence in related_changes(dump))]
+
+
+def _report(summary: Summary, console: Console) -> int:
     for title, rows in (("failed", summary.failed), ("want a look", summary.cautions)):
         if rows:
             console.print(f"{len(rows)} clips {title}:", markup=False)
@@ -158,13 +146,13 @@ def _report(summary: Summary, console: Console) -> None:
                       f"failed); {summary.encoded} made in {summary.wall_s:.1f} s", markup=False)
     for path in summary.files:
         print(path)
+    return 4 if summary.failed else 0
 
 
-def _dry_run(prepared: Prepared) -> None:
+def _dry_run(dump: Dump, encoder: object) -> None:
     """Encode a few rows to say how long all of them would take."""
     from extract.inputs import reader_for
 
-    dump = prepared.dump
     waiting = dump.unwritten()
     for ref in dump.refs:
         print(f"{dump.path(ref)}: {'would be made' if ref in waiting else 'exists'}")
@@ -172,14 +160,14 @@ def _dry_run(prepared: Prepared) -> None:
         return
     done = len(dump.shards().finished())
     rest = [int(i) for i in np.flatnonzero(dump.present)][done:]
-    read, sample = reader_for(prepared.encoder, dump.manifest.root), rest[:: max(1, len(rest) // PROBE_ROWS)][:PROBE_ROWS]
-    prepared.encoder.encode([read(dump.manifest.row(i)).item for i in sample[:1]])
+    read, sample = reader_for(encoder, dump.manifest.root), rest[:: max(1, len(rest) // PROBE_ROWS)][:PROBE_ROWS]
+    encoder.encode([read(dump.manifest.row(i)).item for i in sample[:1]])
     started = time.monotonic()
     for i in sample:
-        prepared.encoder.encode([read(dump.manifest.row(i)).item])
+        encoder.encode([read(dump.manifest.row(i)).item])
     per_row_s = (time.monotonic() - started) / len(sample)
-    size = len(dump.manifest) * prepared.encoder.dim * 4 * len(waiting)
-    print(f"{done} rows finished, {len(rest)} to make: about {per_row_s * len(rest) / 60:.1f} min on {prepared.encoder.device} "
+    size = len(dump.manifest) * encoder.dim * 4 * len(waiting)
+    print(f"{done} rows finished, {len(rest)} to make: about {per_row_s * len(rest) / 60:.1f} min on {encoder.device} "
           f"({1 / per_row_s:.1f} rows/s, one at a time, over {len(sample)} rows), {size / 1e6:.1f} MB in {len(waiting)} files")
 
 
@@ -188,9 +176,8 @@ def _print_lists() -> None:
 
     print("corpora (--corpus):")
     for name in corpus_names():
-        options = READERS[name].options()
         print(f"  {name:<10} {READERS[name].summary}")
-        for option, default in options.items():
+        for option, default in READERS[name].options().items():
             print(f"             --corpus-option {option}={default}")
     print("encoders (--encoder; or any hub id or local folder of these architectures):")
     for spec in REGISTRY:

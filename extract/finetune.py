@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from transformers import (
     EarlyStoppingCallback,
     EvalPrediction,
+    PrinterCallback,
     Trainer,
     TrainerCallback,
     TrainerControl,
@@ -96,6 +97,7 @@ def finetune(encoder: Encoder, classes: int, settings: TrainingSettings, train: 
     trainer = _OrderedTrainer(
         model=classifier, args=_arguments(settings, folder, encoder.device, choosing=choose is not None), data_collator=collate,
         train_dataset=train, eval_dataset=choose, compute_metrics=_accuracy, callbacks=_callbacks(settings, advance))
+    trainer.remove_callback(PrinterCallback)  # It prints every step to the standard output.
     trainer.order = EpochOrder(train, settings.seed, balanced=settings.balanced_sampling)
     encoder.device = trainer.args.device
     if trainer.is_world_process_zero():

@@ -6,7 +6,6 @@ span holds and not what the file holds. A cut file is known by its header, which
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import stat
@@ -18,9 +17,7 @@ import numpy as np
 from embeddings_store.errors import MediaError, MissingDependencyError, UsageError, unknown_name
 from extract.containers import CONTAINER_SUFFIXES, read_container
 from extract.lfs import is_lfs_pointer
-from extract.spans import Sound, Wanted
-
-LONG_RULES = ("first", "middle")
+from extract.spans import LONG_RULES, Sound, Wanted
 
 # A header may promise a little more than there is: writers round to blocks, and the last one may be half empty.
 _SHORTFALL_S = 0.05
@@ -139,10 +136,10 @@ def _read_sound_file(path: Path, wanted: Wanted) -> Sound:
             if finish < file.frames:
                 # Only reading the last frame tells that a FLAC or MP3 file is cut behind the part that is wanted.
                 file.seek(file.frames - 1)
-                _check_count(path, len(file.read(1)), 1, file)
+                _check_count(path, len(file.read(1)), 1, file.frames)
             file.seek(begin)
             samples = file.read(finish - begin, dtype="float32", always_2d=True)
-            _check_count(path, len(samples), finish - begin, file)
+            _check_count(path, len(samples), finish - begin, file.frames)
             return Sound(samples.mean(axis=1), file.samplerate, file.channels, duration_s, cut)
     except soundfile.LibsndfileError as error:
         # For some garbage libsndfile says that the file does not exist, which has been looked at already.
@@ -160,10 +157,10 @@ def _check_promise(path: Path, log: str, samples_per_s: int) -> None:
         raise MediaError(f"{path} is cut short: its header promises {size} bytes of sound, {there} are there; fetch it again")
 
 
-def _check_count(path: Path, found: int, expected: int, file: object) -> None:
+def _check_count(path: Path, found: int, expected: int, promised: int) -> None:
     if found < expected:
         raise MediaError(
-            f"{path} is cut short: its header promises {file.frames} samples per channel, but they end earlier; fetch it again"
+            f"{path} is cut short: its header promises {promised} samples per channel, but they end earlier; fetch it again"
         )
 
 
@@ -194,9 +191,7 @@ def _resample(samples: np.ndarray, rate: int, to: int) -> np.ndarray:
     if rate == to:
         return samples
     try:
-        import soxr
+        import librosa  # here, because it takes a second and most corpora already have the rate
     except ImportError:
-        raise MissingDependencyError("resampling sound needs soxr; install the extra 'extract'") from None
-    # librosa's default is the same call; librosa itself takes numba and seconds to import.
-    resampled = soxr.resample(samples, rate, to, quality="HQ")
-    return resampled[: math.ceil(samples.size * to / rate)]
+        raise MissingDependencyError("resampling sound needs librosa; install the extra 'extract'") from None
+    return np.asarray(librosa.resample(samples, orig_sr=rate, target_sr=to), dtype=np.float32)

@@ -10,6 +10,9 @@ import numpy as np
 
 from embeddings_store.errors import MediaError, UsageError
 
+# Which part is kept of what is too long.
+LONG_RULES = ("first", "middle")
+
 # Annotators and their tools round times to tenths of a second.
 END_SLACK_S = 0.1
 

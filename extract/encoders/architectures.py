@@ -12,6 +12,7 @@ from embeddings_store.errors import UsageError
 # 400 samples at 16 kHz: the receptive field of the wav2vec 2.0 convolutions and the window of both spectrograms, hence the
 # shortest clip that gives any of the audio encoders one frame.
 ONE_FRAME_S = 0.025
+SAMPLE_RATE = 16_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def _tokens(model_class: str, **keys: str) -> Architecture:
 
 def _waveform(model_class: str) -> Architecture:
     return Architecture(
-        "audio", "waveform", model_class, "mean", ("mean", "max"), min_duration_s=ONE_FRAME_S, sample_rate=16_000
+        "audio", "waveform", model_class, "mean", ("mean", "max"), min_duration_s=ONE_FRAME_S, sample_rate=SAMPLE_RATE
     )
 
 
@@ -68,7 +69,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         ("cls_dist",),
         max_input=10.24,  # 1,024 frames of 10 ms; what is shorter is padded to that, batch or no batch
         min_duration_s=ONE_FRAME_S,
-        sample_rate=16_000,
+        sample_rate=SAMPLE_RATE,
     ),
     "whisper": Architecture(
         "audio",
@@ -80,7 +81,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         layers_key="encoder_layers",
         max_input=30.0,  # 1,500 position embeddings of 20 ms
         min_duration_s=ONE_FRAME_S,
-        sample_rate=16_000,
+        sample_rate=SAMPLE_RATE,
     ),
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from embeddings_store.errors import MediaError, ModelLoadError, UsageError
+from extract.encoders.architectures import SAMPLE_RATE
 from extract.encoders.base import Encoder
 from extract.encoders.describe import read_json
 from extract.encoders.loading import LoadedModel
@@ -36,7 +37,7 @@ class AudioEncoder(Encoder):
         self.max_duration_s = max_duration_s
         self.long_rule = long_rule
         self.settings |= {
-            "sample_rate": self.spec.sample_rate,
+            "sample_rate": SAMPLE_RATE,
             "max_duration_s": max_duration_s,
             "long_rule": long_rule if max_duration_s is not None else None,
         }
@@ -51,7 +52,7 @@ class AudioEncoder(Encoder):
         if not isinstance(clip, np.ndarray) or clip.ndim != 1 or clip.dtype.kind != "f":
             what = f"{clip.dtype} {clip.shape}" if isinstance(clip, np.ndarray) else type(clip).__name__
             raise UsageError(f"input {position} is {what}; a speech encoder reads one-dimensional float32 arrays")
-        rate, name = self.spec.sample_rate, self.spec.name
+        rate, name = SAMPLE_RATE, self.spec.name
         # One sample of grace: resampling rounds the number of samples up.
         if self.max_duration_s is not None and clip.size > round(self.max_duration_s * rate) + 1:
             raise UsageError(
@@ -72,16 +73,16 @@ class AudioEncoder(Encoder):
         return np.ascontiguousarray(clip, dtype=np.float32)
 
 
-def preprocessor_settings(folder: Path, sample_rate: int) -> dict[str, Any]:
+def preprocessor_settings(folder: Path) -> dict[str, Any]:
     """Return what the checkpoint's ``preprocessor_config.json`` says; empty where there is none.
 
     Raises:
-        ModelLoadError: If the file cannot be read, or asks for another sample rate than the architecture's.
+        ModelLoadError: If the file cannot be read, or asks for another sample rate than 16 kHz.
     """
     path = folder / "preprocessor_config.json"
     if not path.is_file():
         return {}
     found = dict(read_json(path))
-    if found.get("sampling_rate", sample_rate) != sample_rate:
-        raise ModelLoadError(f"{path} asks for {found['sampling_rate']} Hz, where {sample_rate} Hz was expected")
+    if found.get("sampling_rate", SAMPLE_RATE) != SAMPLE_RATE:
+        raise ModelLoadError(f"{path} asks for {found['sampling_rate']} Hz, where {SAMPLE_RATE} Hz was expected")
     return found

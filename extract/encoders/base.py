@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence, Sized
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +16,18 @@ from torch import Tensor
 from embeddings_store.errors import UsageError
 from extract.encoders.architectures import ARCHITECTURES, check_pooling
 from extract.encoders.batching import length_buckets
-from extract.encoders.loading import LoadedModel
+from extract.encoders.loading import LoadedModel, quiet
 from extract.encoders.pooling import POOLINGS
 from extract.encoders.registry import EncoderSpec
 
 # To be raised whenever an adapter gives other vectors for the same input, so that stores of the old one are not mixed in.
 ADAPTER_VERSION = 1
+
+
+# What lies beside the weights and decides how an input is read.
+COMPANIONS = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
+              "vocab.json",
+              "merges.txt", "sentencepiece.bpe.model", "preprocessor_config.json")
 
 
 class Encoder(ABC):
@@ -76,6 +84,7 @@ class Encoder(ABC):
         self.revision = loaded.revision
         self.loading_report = loaded.report
         self.likely_finetuned = loaded.likely_finetuned
+        self._folder = loaded.folder
         self.device = device
         self.model = loaded.model.to(device)
         self.settings: dict[str, Any] = {
@@ -109,9 +118,30 @@ class Encoder(ABC):
     @torch.inference_mode()
     @torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
     def _encode_batch(self, items: list[Any]) -> np.ndarray:
+        return self.pooled(items).cpu().numpy()
+
+    def prepare(self, item: Any) -> Any:
+        """Check one input and turn it into what the model reads; what :meth:`pooled` takes.
+
+        Raises:
+            MediaError: If a clip is too short or too long for the encoder.
+            UsageError: If it is not of the kind that the encoder reads.
+        """
+        return self._prepare(0, item)
+
+    def pooled(self, items: list[Any]) -> Tensor:
+        """Run one batch of prepared inputs, with gradients where they are on; returns (B, ``len(layers)``, ``dim``)."""
         states, mask = self._run(items)
         pool = POOLINGS[self.pooling]
-        return torch.stack([pool(states[layer], mask) for layer in self.layers], dim=1).cpu().numpy()
+        return torch.stack([pool(states[layer], mask) for layer in self.layers], dim=1)
+
+    def save(self, folder: Path) -> None:
+        """Write the model as it is now, with the checkpoint's tokenizer and preprocessor, so that it loads like any folder."""
+        with quiet():
+            self.model.save_pretrained(folder)
+        for name in COMPANIONS:
+            if (self._folder / name).is_file():
+                shutil.copyfile(self._folder / name, folder / name)
 
     def _stock_states(self, **inputs: Tensor | None) -> Mapping[int, Tensor]:
         """Run the model as Transformers does and return the states by layer, at least those that are asked for."""
@@ -146,7 +176,8 @@ def chosen_layers(layer: str | int | Sequence[int], depth: int) -> tuple[int, ..
         return (depth,)
     if layer == "all":
         return tuple(range(depth + 1))
-    numbers = (layer,) if isinstance(layer, int) else tuple(layer)
-    if not numbers or not all(isinstance(n, int) and 0 <= n <= depth for n in numbers) or len(set(numbers)) < len(numbers):
+    numbers = tuple(layer) if isinstance(layer, Sequence) else (layer,)
+    there = all(isinstance(number, int) and 0 <= number <= depth for number in numbers)
+    if not there or not 0 < len(numbers) == len(set(numbers)):
         raise UsageError(f"layer is {layer!r}; expected 'last', 'all', or different numbers from 0 to {depth}")
     return numbers

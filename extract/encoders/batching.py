@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-# Measured on one core of an AMD EPYC (Zen 5), float32, best of three. Inputs per second by batch size:
+# Measured on one core of a shared AMD EPYC (Zen 5), float32, best of three. Inputs per second by batch size:
 #   MiniLM, 512 MELD transcripts              1: 133   4: 242   8: 269   16: 212   32: 194   64: 220
 #   Whisper tiny, 48 RAVDESS clips of 3.8 s   1: 26.3  2: 25.7  4: 27.7   8: 25.5  16: 22.4
 #   Whisper tiny, 48 clips of 1 to 10 s       1: 13.9  2: 12.4  4: 12.0   8: 13.3  16: 13.2
-#   wav2vec 2.0 base, 16 clips of 1 to 10 s   1: 1.3   2: 1.1   4: 1.0    8: 0.8
-# A sentence is too little work for one call; a clip keeps a core busy by itself, and in a batch only adds padding. Not measured:
-# GPUs, where sizes are set so that the largest row of the registry (24 layers, 1024-d, 10 s) stays under 8 GB.
+#   wav2vec 2.0 base, 16 of these clips       1: 1.3   2: 1.1   4: 1.0    8: 0.8
+# A sentence is too little work for one call; a clip keeps a core busy by itself, and in a batch only adds padding.
+# On GPUs nothing was measured: the sizes there are estimates of what keeps WavLM large on clips of 10 s under 8 GB.
 _SIZES = {("text", "cpu"): 8, ("audio", "cpu"): 1, ("text", "gpu"): 64, ("audio", "gpu"): 16}
 
 

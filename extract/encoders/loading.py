@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import pickle
 import re
 from collections.abc import Iterator
@@ -137,7 +138,7 @@ def _from_pretrained(folder: Path, architecture: str) -> tuple[nn.Module, dict[s
     else:
         model_class = getattr(transformers, name)
     try:
-        with _quiet():
+        with quiet():
             return model_class.from_pretrained(
                 folder,
                 dtype=torch.float32,
@@ -184,11 +185,11 @@ def _some(keys: list[str], most: int = 5) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep Transformers' progress bar and its report to ourselves: what it says is in our own report or error."""
     log = transformers.utils.logging
     verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
-    log.set_verbosity(log.CRITICAL)
+    log.set_verbosity(logging.CRITICAL)
     log.disable_progress_bar()
     try:
         yield

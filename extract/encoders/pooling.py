@@ -3,6 +3,7 @@
 A pooling takes states (B, T, D) and a mask (B, T), true where a state belongs to the input and not to padding, and gives
 (B, D). To add one, write the function, name it in ``POOLINGS``, and in ``architectures.py`` say where it means something.
 
+>>> import torch
 >>> states = torch.tensor([[[1.0], [3.0], [100.0]]])
 >>> mask = torch.tensor([[True, True, False]])
 >>> mean(states, mask), maximum(states, mask), first(states, mask)
@@ -13,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 

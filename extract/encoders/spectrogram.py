@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers.audio_utils import mel_filter_bank, spectrogram, window_function
 
+from extract.encoders.architectures import SAMPLE_RATE
 from extract.encoders.audio import AudioEncoder, preprocessor_settings
 from extract.encoders.loading import LoadedModel
 from extract.encoders.registry import EncoderSpec
@@ -25,13 +26,13 @@ class SpectrogramEncoder(AudioEncoder):
         """Take the size of the spectrogram from the model and its mean and deviation from the checkpoint."""
         config = loaded.config
         self._frames = config.max_length
-        super().__init__(spec, loaded, max_input=self._frames * _HOP / spec.sample_rate, **options)
-        found = preprocessor_settings(loaded.folder, self.spec.sample_rate)
+        super().__init__(spec, loaded, max_input=self._frames * _HOP / SAMPLE_RATE, **options)
+        found = preprocessor_settings(loaded.folder)
         normalise = found.get("do_normalize", True)
         # AudioSet's, the defaults of Transformers' ASTFeatureExtractor
         self._mean = found.get("mean", -4.2677393) if normalise else 0.0
         self._std = found.get("std", 4.5689974) if normalise else 0.5
-        self._filters = mel_filters(config.num_mel_bins, self.spec.sample_rate)
+        self._filters = mel_filters(config.num_mel_bins)
         self.settings |= {
             "input_length": f"padded to {self._frames} frames",
             "mel_bins": config.num_mel_bins,
@@ -51,14 +52,14 @@ class SpectrogramEncoder(AudioEncoder):
         return states, torch.ones(shape, dtype=torch.bool, device=self.device)
 
 
-def mel_filters(bins: int, sample_rate: int) -> np.ndarray:
+def mel_filters(bins: int) -> np.ndarray:
     """Return Kaldi's triangular filters, (257, ``bins``)."""
     return mel_filter_bank(
         num_frequency_bins=_FFT // 2 + 1,
         num_mel_filters=bins,
         min_frequency=20,
-        max_frequency=sample_rate // 2,
-        sampling_rate=sample_rate,
+        max_frequency=SAMPLE_RATE // 2,
+        sampling_rate=SAMPLE_RATE,
         norm=None,
         mel_scale="kaldi",
         triangularize_in_mel_space=True,

@@ -50,7 +50,8 @@ class TextEncoder(Encoder):
 
     def _token_ids(self, text: str, *, truncation: bool) -> list[int]:
         most = self.max_tokens if truncation else None
-        return self._tokenizer(text, truncation=truncation, max_length=most, verbose=False)["input_ids"]
+        ids: list[int] = self._tokenizer(text, truncation=truncation, max_length=most, verbose=False)["input_ids"]
+        return ids
 
     def _prepare(self, position: int, item: Any) -> list[int]:
         if not isinstance(item, str):
@@ -80,7 +81,7 @@ def position_limit(config: PreTrainedConfig) -> int:
     (512, 512)
     """
     offset = config.pad_token_id + 1 if config.model_type == "roberta" else 0
-    return config.max_position_embeddings - offset
+    return int(config.max_position_embeddings) - offset
 
 
 def digest_of_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -94,7 +95,7 @@ def digest_of_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
 def _load_tokenizer(folder: Path, vocabulary: int) -> PreTrainedTokenizerBase:
     # Without any of these Transformers makes a tokenizer that knows no word, and says nothing.
     if not any((folder / name).is_file() for name in _VOCABULARIES):
-        raise ModelLoadError(f"{folder} has no tokenizer ({', '.join(_VOCABULARIES)}); copy the original model's beside the weights")
+        raise ModelLoadError(f"{folder} has no tokenizer ({', '.join(_VOCABULARIES)}); copy that of the original model into it")
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from embeddings_store.errors import ModelLoadError
+from extract.encoders.architectures import SAMPLE_RATE
 from extract.encoders.audio import AudioEncoder, preprocessor_settings
 from extract.encoders.loading import LoadedModel
 from extract.encoders.registry import EncoderSpec
@@ -67,8 +69,9 @@ class WaveformEncoder(AudioEncoder):
         if getattr(config, "add_adapter", False):
             raise ModelLoadError(f"{loaded.folder} has add_adapter set; save the encoder without that adapter")
         self._convolutions = list(zip(config.conv_kernel, config.conv_stride, strict=True))
+        self.spec = replace(self.spec, min_duration_s=receptive_field(self._convolutions) / SAMPLE_RATE)
         self._norm = _replace_group_norm(self.model) if config.feat_extract_norm == "group" else None
-        found = preprocessor_settings(loaded.folder, self.spec.sample_rate)
+        found = preprocessor_settings(loaded.folder)
         self.normalise = found.get("do_normalize", normalised_in_training(spec.architecture, config.feat_extract_norm))
         self.settings |= {
             "normalise": "zero mean, unit variance per clip" if self.normalise else "none",
@@ -77,10 +80,7 @@ class WaveformEncoder(AudioEncoder):
 
     def _prepare(self, position: int, item: Any) -> np.ndarray:
         samples = self.checked(position, item)
-        if not self.normalise:
-            return samples
-        # 1e-7 as in Transformers' Wav2Vec2FeatureExtractor
-        return (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)
+        return zero_mean_unit_variance(samples) if self.normalise else samples
 
     def _run(self, items: list[np.ndarray]) -> tuple[Mapping[int, Tensor], Tensor]:
         lengths = [item.size for item in items]
@@ -108,6 +108,24 @@ class WaveformEncoder(AudioEncoder):
             yield
         finally:
             self._norm.own_frames = None
+
+
+def zero_mean_unit_variance(samples: np.ndarray) -> np.ndarray:
+    """Return the samples as Transformers' ``Wav2Vec2FeatureExtractor`` normalises them, its 1e-7 included."""
+    normalised: np.ndarray = (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)
+    return normalised
+
+
+def receptive_field(convolutions: Sequence[tuple[int, int]]) -> int:
+    """Return how many samples the convolutions need for one frame.
+
+    >>> receptive_field(list(zip((10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2))))
+    400
+    """
+    samples = 1
+    for kernel, stride in reversed(convolutions):
+        samples = (samples - 1) * stride + kernel
+    return samples
 
 
 def frame_count(samples: int, convolutions: Sequence[tuple[int, int]]) -> int:

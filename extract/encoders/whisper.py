@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import WhisperFeatureExtractor
 
+from extract.encoders.architectures import SAMPLE_RATE
 from extract.encoders.audio import AudioEncoder, preprocessor_settings
 from extract.encoders.loading import LoadedModel
 from extract.encoders.registry import EncoderSpec
@@ -25,16 +26,15 @@ class WhisperOwnLengthEncoder(AudioEncoder):
     def __init__(self, spec: EncoderSpec, loaded: LoadedModel, **options: Any) -> None:
         """Make the log-mel front end that the checkpoint asks for."""
         config = loaded.config
-        rate = spec.sample_rate
-        found = preprocessor_settings(loaded.folder, rate)
+        found = preprocessor_settings(loaded.folder)
         self._front_end = WhisperFeatureExtractor(
             feature_size=config.num_mel_bins,
-            sampling_rate=rate,
+            sampling_rate=SAMPLE_RATE,
             hop_length=found.get("hop_length", 160),
             n_fft=found.get("n_fft", 400),
         )
         hop = self._front_end.hop_length
-        super().__init__(spec, loaded, max_input=config.max_source_positions * 2 * hop / rate, **options)
+        super().__init__(spec, loaded, max_input=config.max_source_positions * 2 * hop / SAMPLE_RATE, **options)
         self.settings |= {
             "input_length": "own length",
             "mel_bins": config.num_mel_bins,
@@ -46,19 +46,21 @@ class WhisperOwnLengthEncoder(AudioEncoder):
         samples = self.checked(position, item)
         features = self._front_end(
             samples,
-            sampling_rate=self.spec.sample_rate,
+            sampling_rate=SAMPLE_RATE,
             padding="do_not_pad",
             truncation=False,
             return_tensors="np",
         )
-        return features["input_features"][0].T
+        mel: np.ndarray = features["input_features"][0].T
+        return mel
 
     def _run(self, items: list[np.ndarray]) -> tuple[Mapping[int, Tensor], Tensor]:
         frames = torch.tensor([len(item) for item in items])
         mel = torch.zeros(len(items), int(frames.max()), items[0].shape[1])
         for row, item in enumerate(items):
             mel[row, : len(item)] = torch.from_numpy(item)
-        return own_length_states(self.model, mel.transpose(1, 2).to(self.device), frames.to(self.device))
+        states, mask = own_length_states(self.model, mel.transpose(1, 2).to(self.device), frames.to(self.device))
+        return dict(enumerate(states)), mask
 
 
 def own_length_states(encoder: torch.nn.Module, mel: Tensor, frames: Tensor) -> tuple[list[Tensor], Tensor]:

@@ -1,9 +1,9 @@
 """Keeps decoded clips on disk, so that a corpus is decoded once and not once per epoch, fold and encoder.
 
 One ``.npz`` file per clip: 2.4 MB for 16 frames of 224 px, 13.3 GB for IEMOCAP's 5,531 utterances. Pixels are kept exactly,
-since a cache must not change a number, and uncompressed: over four real clips lossless codecs saved 25 % (zlib), 45 % (zlib of
+since a cache must not change a number, and uncompressed: over four clips lossless codecs saved 25 % (zlib), 45 % (zlib of
 differences), 49 % (PNG) and 62 % (WebP), but took 30 to 110 ms to read where the bare pixels take 0.6 ms, and decoding the
-video afresh takes about 60. A file carries a checksum of its arrays; one that does not read is decoded again.
+video afresh takes about 100. A file carries a checksum of its arrays; one that does not read is decoded again.
 """
 
 from __future__ import annotations
@@ -115,7 +115,8 @@ class FrameCache:
         """
         entry = self._entry(path, span, settings)
         try:
-            with np.load(entry, allow_pickle=False) as arrays:
+            # numpy leaves a damaged file open that it opened itself.
+            with entry.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 facts = json.loads(str(arrays["facts"]))
                 clip = FrameClip(frames=arrays["frames"], times_s=arrays["times_s"], **facts)
             os.utime(entry)  # Times of access are off on many disks; the time of change stands in.

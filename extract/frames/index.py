@@ -26,6 +26,8 @@ _CUT_SLACK_S = 0.5
 # Where decord was found to count, time and seek frames rightly, as long as decoding order is display order at key frames.
 _PROVEN_FORMATS = frozenset(("avi", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"))
 _PROVEN_CODECS = frozenset(("h264", "mpeg4"))
+# MPEG program streams (.mpg, .vob) time some frames only; after a seek FFmpeg guesses the others, and guesses wrong.
+_TIMELESS_FORMATS = frozenset(("mpeg",))
 # Formats whose table of frames is by presentation time; the others are searched by decoding time.
 _SEEKS_PRESENTED = frozenset(("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"))
 
@@ -137,8 +139,8 @@ def _index(path: Path, container: InputContainer, stream: VideoStream, packets: 
     counted = container.format.name == "avi" or None in packets.presented or len(set(shown)) < len(shown)
     own = packets.decoded if counted else packets.presented
     raw = packets.decoded if counted else shown
-    if None in own or len(set(raw)) < len(raw):
-        raise MediaError(f"{path} has frames without times; convert it to MP4")
+    if container.format.name in _TIMELESS_FORMATS or None in own or len(set(raw)) < len(raw):
+        raise MediaError(f"{path} has frames without times of their own; convert it to MP4")
     stamps, is_key = np.sort(np.array(raw, dtype=np.int64)), np.array(packets.key)
     by = own if container.format.name in _SEEKS_PRESENTED or None in packets.decoded else packets.decoded
     tick_s, origin_s = float(stream.time_base), (container.start_time or 0) / 1_000_000

@@ -19,6 +19,8 @@ SIDES = ("left", "right")
 END_SLACK_S = 0.5
 # Beyond this a span that outlasts the picture is worth a word; below it is a rounded time.
 _WORTH_A_NOTE_S = 0.1
+# The last instant of a span lies this much before its end, where the next picture may begin.
+_LAST_S = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,4 +141,4 @@ def sample_times(begin_s: float, end_s: float, settings: FrameSettings) -> NDArr
     if settings.rule == "uniform":
         return begin_s + centres * ((end_s - begin_s) / settings.frames)
     first_s = max(begin_s, (begin_s + end_s - settings.frames / settings.rate_hz) / 2)
-    return np.minimum(first_s + centres / settings.rate_hz, np.nextafter(end_s, begin_s))
+    return np.minimum(first_s + centres / settings.rate_hz, max(begin_s, end_s - _LAST_S))

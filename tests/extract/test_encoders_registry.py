@@ -96,7 +96,7 @@ def test_wrong_modality_is_refused_with_what_there_is():
 def test_unknown_names_get_a_hint(tmp_path):
     with pytest.raises(UnknownNameError, match="unknown encoder 'whisper-tinny'; did you mean 'whisper-tiny'"):
         resolve("whisper-tinny")
-    with pytest.raises(UsageError, match="no folder ./nowhere/at/all; an encoder is a folder"):
+    with pytest.raises(UsageError, match=r"no folder ./nowhere/at/all; an encoder is a folder"):
         resolve("./nowhere/at/all")
     (tmp_path / "weights.bin").touch()
     with pytest.raises(UsageError, match="is a file; an encoder is a folder"):
@@ -125,7 +125,7 @@ def test_torn_configuration_is_refused(tmp_path, content, says):
 
 
 def test_folder_without_configuration_is_refused(tmp_path):
-    with pytest.raises(ModelLoadError, match="has no config.json, so it is not a model folder"):
+    with pytest.raises(ModelLoadError, match=r"has no config.json, so it is not a model folder"):
         resolve(str(tmp_path))
 
 

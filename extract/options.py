@@ -1,0 +1,158 @@
+"""The arguments of ``extract-features``, and the jobs that they describe."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+from embeddings_store.commandline import parser
+from embeddings_store.errors import UsageError
+from embeddings_store.folds import PLAN_NAMES
+from extract.augment import AUGMENTATIONS, DEFAULT_AUGMENTATIONS
+from extract.corpora import corpus_names
+from extract.run import FrozenJob
+from extract.training import PAPER, RULES, SCHEDULERS, TrainingSettings
+from extract.tune import PAPER_ENCODERS, TunedJob, paper_settings
+
+PROGRAM = "extract-features"
+TRAINING_OPTIONS = ("fold", "folds", "rule", "epochs", "learning_rate", "weight_decay", "scheduler", "warmup_ratio", "dropout",
+                    "gradient_accumulation", "freeze_layers", "label_smoothing", "early_stopping", "augment", "precision",
+                    "inner_folds", "eval_batch_size", "seed", "shuffle_labels", "class_weights", "balanced_sampling", "keep_models")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser; every default comes from the dataclass of its job."""
+    top = parser(PROGRAM, "Turn a corpus into vectors: one per utterance, modality, encoder and fold, in a store that says what "
+                          "made them.", [
+        f"{PROGRAM} --corpus iemocap --root IEMOCAP_full_release --modality audio --fold 3",
+        f"{PROGRAM} --corpus iemocap --root IEMOCAP_full_release --modality all --fold all --dry-run",
+        f"{PROGRAM} --corpus ravdess --root RAVDESS --modality audio --encoder whisper-tiny --frozen --layer all",
+        f"{PROGRAM} --corpus manifest --root mine.csv --modality text --encoder FOLDER --fold all --epochs 5",
+        f"{PROGRAM} --list",
+        "torchrun --nproc-per-node 4 -m extract.cli --corpus iemocap --root DIR --modality video --fold 1"])
+    _add_what(top)
+    _add_how(top)
+    _add_training(top)
+    _add_run(top)
+    top.set_defaults(**_defaults())
+    return top
+
+
+def frozen_job(arguments: argparse.Namespace, modality: str) -> FrozenJob:
+    """Return the job of ``--frozen``; a training option beside it is refused, not ignored."""
+    given = [f"--{name.replace('_', '-')}" for name in TRAINING_OPTIONS if getattr(arguments, name) not in (None, False, [])]
+    if given:
+        raise UsageError(f"{given[0]} belongs to fine-tuning and does nothing with --frozen; leave one of them out")
+    values = {f.name: getattr(arguments, f.name) for f in fields(FrozenJob) if hasattr(arguments, f.name)}
+    return FrozenJob(**{**values, "batch_size": arguments.batch_size or 0, "modality": modality,
+                        "corpus_options": _corpus_options(arguments)})
+
+
+def tuned_jobs(arguments: argparse.Namespace, modality: str) -> list[TunedJob]:
+    """Return one job per seed; the fold is still what the user wrote."""
+    if arguments.layer not in {"last", "weighted"}:
+        raise UsageError(f"--layer {arguments.layer}: fine-tuning reads the last layer, or a learnt sum with --layer weighted; other "
+                         "layers go with --frozen")
+    names = {f.name for f in fields(TunedJob)}
+    values = {name: value for name, value in vars(arguments).items() if name in names and value is not None}
+    augment = DEFAULT_AUGMENTATIONS[modality] if arguments.augment is None else tuple(arguments.augment)
+    training = {f.name: getattr(arguments, f.name, None) for f in fields(TrainingSettings)} | {
+        "freeze": arguments.freeze_layers, "augment": () if augment == ("none",) else augment,
+        "weighted_layers": arguments.layer == "weighted"}
+    return [TunedJob(**{**values, "modality": modality, "corpus_options": _corpus_options(arguments),
+                        "settings": paper_settings(modality, **{**training, "seed": seed})})
+            for seed in _seeds(arguments.seed)]
+
+
+def _defaults() -> dict[str, object]:
+    return {f.name: f.default for job in (TunedJob, FrozenJob) for f in fields(job)
+            if f.default is not MISSING and f.name not in {"shuffle_labels", "keep_models", "folds", "batch_size", "inner", "inner_fold"}}
+
+
+def _add_what(top: argparse.ArgumentParser) -> None:
+    what = top.add_argument_group("what")
+    what.add_argument("--corpus", help=f"the reader: {', '.join(corpus_names())}")
+    what.add_argument("--root", type=Path, help="the release's folder; for --corpus manifest, the CSV or Parquet file")
+    what.add_argument("--corpus-name", help="its name in the store (default: the reader's)")
+    what.add_argument("--corpus-option", action="append", default=[], metavar="NAME=VALUE",
+                      help="an option of the reader, see --list; may be repeated")
+    what.add_argument("--modality", choices=[*PAPER_ENCODERS, "all"], help="which input to encode; all takes those that the corpus has")
+    what.add_argument("--fold", help="fine-tune for this fold, counted from 1; all for every fold, final to train on all rows")
+    what.add_argument("--frozen", action="store_true", help="do not fine-tune: use the encoder as it is; one file serves every fold")
+    what.add_argument("--store", type=Path, help="the store (default: %(default)s)")
+    what.add_argument("--list", action="store_true", help="list corpora, their options, and encoders, and stop")
+
+
+def _add_how(top: argparse.ArgumentParser) -> None:
+    how = top.add_argument_group("how")
+    how.add_argument("--encoder", help="a registry name, a hub id, or a local folder (default: the paper's choice, "
+                                       f"{', '.join(f'{e} for {m}' for m, e in PAPER_ENCODERS.items())})")
+    how.add_argument("--layer", help="with --frozen: last, a number (0 is the input of the first layer), several with commas, or all; "
+                                     "else last or weighted (default: %(default)s)")
+    how.add_argument("--pooling", help="from states to one vector (default: what belongs to the encoder)")
+    how.add_argument("--max-duration-s", type=float, help="longer clips are cut to this many seconds, 0 for not at all "
+                                                          "(default: %(default)s, as in the paper)")
+    how.add_argument("--long-rule", choices=["first", "middle"], help="which part of a longer clip is used (default: %(default)s)")
+    how.add_argument("--max-tokens", type=int, help="longer transcripts are cut to this many tokens (default: %(default)s)")
+    how.add_argument("--seen", help="what the encoder knows of the rows beforehand: none, unknown, split:NAME or a file (default: "
+                                    "none; unknown where the checkpoint has a classifier, because that was trained on labels)")
+
+
+def _add_training(top: argparse.ArgumentParser) -> None:
+    train = top.add_argument_group("fine-tuning (defaults per modality are the paper's: " + "; ".join(
+        f"{m} {int(p['epochs'])} epochs, batch {int(p['batch_size'])}, rate {p['learning_rate']:g}" for m, p in PAPER.items()) + ")")
+    plain = {f.name: f.default for f in fields(TrainingSettings)}
+    train.add_argument("--folds", metavar="PLAN", help=f"the fold plan: {', '.join(PLAN_NAMES)} (default: the corpus' own)")
+    train.add_argument("--rule", choices=list(RULES), help="which rows choose the epoch: " + "; ".join(
+        f"{name}: {text}" for name, text in RULES.items()) + f" (default: {plain['rule']})")
+    train.add_argument("--epochs", type=int, help="passes over the training rows")
+    train.add_argument("--learning-rate", type=float, help="peak of the schedule")
+    train.add_argument("--weight-decay", type=float, help=f"(default: {plain['weight_decay']}, as in the paper)")
+    train.add_argument("--scheduler", choices=SCHEDULERS, help=f"(default: {plain['scheduler']})")
+    train.add_argument("--warmup-ratio", type=float, help=f"part of all steps (default: {plain['warmup_ratio']:g})")
+    train.add_argument("--gradient-accumulation", type=int, help=f"batches per step (default: {plain['gradient_accumulation']})")
+    train.add_argument("--eval-batch-size", type=int, help="utterances per step when validating")
+    train.add_argument("--seed", help="several with commas run one after the other and stand side by side (default: 0)")
+    train.add_argument("--freeze-layers", metavar="N|auto|none", help="auto freezes the convolutions of speech encoders that read "
+                       f"samples; N freezes what lies before the layers and N layers (default: {plain['freeze']})")
+    train.add_argument("--label-smoothing", type=float, help="0 to below 1 (default: 0)")
+    train.add_argument("--class-weights", action="store_true", help="weigh the loss by inverse class frequency")
+    train.add_argument("--balanced-sampling", action="store_true", help="draw rows so that classes are equally frequent")
+    train.add_argument("--dropout", type=float, help="between vector and head, in training only (default: 0)")
+    train.add_argument("--early-stopping", type=int, metavar="EPOCHS", help="stop after this many epochs without a better one")
+    train.add_argument("--augment", nargs="+", metavar="NAME", help="in training only: " + "; ".join(
+        f"{m}: {', '.join(a)}" for m, a in AUGMENTATIONS.items()) + "; or none (default: flip for video, as in the paper)")
+    train.add_argument("--precision", choices=["auto", "float32", "bf16"], help="auto is bf16 on a GPU that has it (default: auto)")
+    train.add_argument("--inner-folds", type=int, metavar="N", help="also train N inner folds on the training rows, which gives "
+                                                                    "out-of-fold vectors of them")
+    train.add_argument("--keep-models", action="store_true", help="keep tuned weights in STORE/CORPUS/models (always with --fold final)")
+    train.add_argument("--shuffle-labels", type=int, metavar="SEED", help="train on permuted labels: everything must fall to chance")
+
+
+def _add_run(top: argparse.ArgumentParser) -> None:
+    run = top.add_argument_group("running")
+    run.add_argument("--batch-size", type=int, help="utterances per step and device; with --frozen it changes no vector, and the default "
+                                                    "is what was measured to be fast")
+    run.add_argument("--device", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
+    run.add_argument("--dry-run", action="store_true", help="show what would run, what exists, what changed, and what it costs")
+    run.add_argument("--overwrite", action="store_true", help="make the vectors again even if they are there")
+    run.add_argument("--retry-failed", action="store_true", help="with --frozen: try the failed rows of a finished file once more")
+    run.add_argument("--quiet", action="store_true", help="print errors only")
+
+
+def _corpus_options(arguments: argparse.Namespace) -> dict[str, str]:
+    options = {}
+    for pair in arguments.corpus_option:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--corpus-option {pair!r}: write NAME=VALUE")
+        options[name] = value
+    return options
+
+
+def _seeds(text: str | None) -> list[int]:
+    try:
+        return [int(part) for part in (text or "0").split(",")]
+    except ValueError as error:
+        raise UsageError(f"--seed {text!r}: expected a number, or several with commas") from error

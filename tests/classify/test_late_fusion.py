@@ -1,0 +1,95 @@
+"""Late fusion is arithmetic on probabilities, and a probe never scores a row whose group it was fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from classify import late_fusion
+from classify.late_fusion import STRATEGIES, LateFusion, fit_probe, head_scores, inner_groups, out_of_fold, spread
+from embeddings_store.arrays import RoleData
+from embeddings_store.errors import FoldError, UnknownNameError
+
+RNG = np.random.default_rng(5)
+LOGITS = [RNG.normal(size=(30, 4)) * 3, RNG.normal(size=(30, 4))]
+P = [softmax(logits, axis=1) for logits in LOGITS]
+
+
+def plain(method: str) -> np.ndarray:
+    product = P[0] * P[1]
+    fused = {"concatenation": np.hstack(P), "sum": P[0] + P[1],
+             "product": np.log(product / product.sum(axis=1, keepdims=True))}[method]
+    return StandardScaler().fit(fused).transform(fused)
+
+
+@pytest.mark.parametrize("method", STRATEGIES)
+def test_it_is_plain_numpy_on_softmax(method: str) -> None:
+    scores = [head_scores(logits) for logits in LOGITS]
+    np.testing.assert_allclose(LateFusion(method).fit(scores).transform(scores), plain(method), atol=1e-9)
+
+
+def test_the_product_does_not_underflow() -> None:
+    sure = head_scores(np.array([[0.0, 900.0], [900.0, 0.0]]))
+    fused = STRATEGIES["product"].combine([sure, sure, sure])
+    np.testing.assert_allclose(fused, [[-2700.0, 0.0], [0.0, -2700.0]])
+
+
+@pytest.mark.parametrize("method", ["sum", "product"])
+def test_a_missing_modality_keeps_the_ranking(method: str) -> None:
+    one = head_scores(LOGITS[0])
+    nobody = spread(np.zeros((0, 4)), np.zeros(30, dtype=bool))
+    fused = STRATEGIES[method].combine([one, nobody])
+    assert (fused.argsort(axis=1) == one.argsort(axis=1)).all()
+    if method == "product":
+        np.testing.assert_allclose(fused, one, atol=1e-12)
+
+
+def test_unknown_strategies_are_named() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'product'"):
+        LateFusion("prodct")
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_probe_is_a_plain_logistic_regression(classes: int) -> None:
+    X, y = RNG.normal(size=(60, 5)).astype(np.float32), np.arange(60) % classes
+    scaler = StandardScaler().fit(X)
+    model = LogisticRegression(C=late_fusion.PROBE_C, max_iter=2000).fit(scaler.transform(X), y)
+    np.testing.assert_allclose(np.exp(fit_probe(X, y, classes).scores(X)), model.predict_proba(scaler.transform(X)), atol=1e-6)
+
+
+@pytest.mark.parametrize("present", [(0, 2), (0, 2, 3)])
+def test_a_class_that_a_probe_never_saw_is_improbable_and_not_impossible(present: tuple[int, ...]) -> None:
+    y = np.array(present)[np.arange(60) % len(present)]
+    p = np.exp(fit_probe(RNG.normal(size=(60, 5)).astype(np.float32), y, 5).scores(np.zeros((3, 5), dtype=np.float32)))
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+    np.testing.assert_allclose(p[:, [c for c in range(5) if c not in present]], 1 / 65)
+
+
+def test_training_rows_are_scored_by_probes_that_have_not_seen_their_group() -> None:
+    X, y, groups = RNG.normal(size=(40, 3)).astype(np.float32), np.arange(40) % 2, np.repeat(["a", "b", "c", "d"], 10)
+    scores = out_of_fold(X, y, groups, 2)
+    for group in "abcd":
+        rest = groups != group  # four groups make four splits: one probe per group
+        np.testing.assert_allclose(scores[~rest], fit_probe(X[rest], y[rest], 2).scores(X[~rest]), atol=1e-9)
+
+
+def test_labels_of_a_group_do_not_reach_its_own_scores() -> None:
+    X, y, groups = RNG.normal(size=(40, 3)).astype(np.float32), np.arange(40) % 2, np.repeat(["a", "b", "c", "d"], 10)
+    other = np.where(groups == "b", 1 - y, y)
+    np.testing.assert_array_equal(out_of_fold(X, y, groups, 2)[groups == "b"], out_of_fold(X, other, groups, 2)[groups == "b"])
+
+
+def test_one_group_is_refused() -> None:
+    with pytest.raises(FoldError, match="all 4 training rows are of group 'a'"):
+        out_of_fold(np.zeros((4, 2), dtype=np.float32), np.array([0, 1, 0, 1]), np.repeat("a", 4), 2)
+
+
+def test_a_row_without_a_group_is_its_own(make_rows: Callable[..., RoleData]) -> None:
+    rows = make_rows({"a": np.zeros((4, 1))})
+    object.__setattr__(rows, "groups", np.array(["", "g", "", "g"]))
+    assert inner_groups(rows).tolist() == ["row u0", "g", "row u2", "g"]

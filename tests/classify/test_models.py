@@ -1,0 +1,115 @@
+"""Each classifier is a few lines of plain scikit-learn or XGBoost, and classes without training rows are mapped correctly."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+from sklearn.svm import SVC
+from xgboost import XGBClassifier
+
+from classify import models
+from classify.models import BASELINES, CLASSIFIERS, COMPETITORS, fit_classifier, resolve
+from embeddings_store.errors import FoldError, UnknownNameError, UsageError
+
+
+def blobs(classes: int, n: int = 120, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % classes
+    return (rng.normal(size=(n, 5)) + np.eye(max(5, classes))[y, :5] * 1.5).astype(np.float32), y
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("kernel_rows", [10, 100_000], ids=["libsvm's kernel", "our kernel matrix"])
+def test_svm_is_svc(classes: int, kernel_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "KERNEL_ROWS", kernel_rows)
+    monkeypatch.setattr(models, "KERNEL_CHUNK_ROWS", 7)
+    X, y = blobs(classes)
+    X_test, _ = blobs(classes, 50, seed=1)
+    plain = SVC(C=2.0).fit(X, y)
+    found = fit_classifier("svm", X, y, classes, settings={"c": 2.0}).predict(X_test)
+    assert found.labels.tolist() == plain.predict(X_test).tolist()
+    margins = plain.decision_function(X_test)
+    np.testing.assert_allclose(found.values, np.column_stack([-margins, margins]) if classes == 2 else margins, atol=1e-9)
+    assert found.kind == "margin"
+
+
+def test_network_is_a_plain_network_with_fixed_epochs() -> None:
+    X, y = blobs(3)
+    found = fit_classifier("nn", X, y, 3, settings={"epochs": 5}, seed=3).predict(X)
+    plain = MLPClassifier((128,), batch_size=64, alpha=1e-4, learning_rate_init=1e-3, max_iter=5, n_iter_no_change=5, tol=0,
+                          random_state=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        plain.fit(X, y)
+    assert plain.n_iter_ == 5
+    np.testing.assert_array_equal(found.values, plain.predict_proba(X))
+
+
+def test_xgboost_is_plain_xgboost() -> None:
+    X, y = blobs(3)
+    found = fit_classifier("xgboost", X, y, 3, settings={"trees": 10}, seed=1).predict(X)
+    plain = XGBClassifier(tree_method="hist", n_estimators=10, max_depth=6, learning_rate=0.3, max_bin=64, n_jobs=1,
+                          random_state=1).fit(X, y)
+    np.testing.assert_array_equal(found.values, plain.predict_proba(X).astype(np.float64))
+    assert found.labels.tolist() == plain.predict(X).tolist()
+
+
+@pytest.mark.parametrize("name", COMPETITORS)
+@pytest.mark.parametrize("known", [(0, 3), (1, 2, 4)])
+def test_a_class_without_training_rows_keeps_its_column_and_is_never_the_answer(name: str, known: tuple[int, ...]) -> None:
+    X, codes = blobs(len(known))
+    y = np.array(known)[codes]
+    settings = {"xgboost": {"trees": 5}, "nn": {"epochs": 5}}.get(name)
+    found = fit_classifier(name, X, y, 5, settings=settings).predict(X)
+    absent = [c for c in range(5) if c not in known]
+    assert found.values.shape == (len(X), 5)
+    assert np.isfinite(found.values).all()
+    assert set(found.labels.tolist()) <= set(known)
+    assert not np.isin(found.values.argmax(axis=1), absent).any()
+    if CLASSIFIERS[name].kind == "probability":
+        np.testing.assert_allclose(found.values.sum(axis=1), 1.0, atol=1e-6)
+        assert (found.values[:, absent] == 0).all()
+
+
+def test_baselines_need_no_features_and_take_one_class() -> None:
+    y = np.array([1, 1, 2])
+    assert fit_classifier("majority", np.zeros((3, 1)), y, 3).predict(np.zeros((2, 1))).labels.tolist() == [1, 1]
+    assert fit_classifier("majority", np.zeros((2, 1)), y[:2], 3).predict(np.zeros((1, 1))).values.tolist() == [[0, 1, 0]]
+    many = fit_classifier("stratified-random", np.zeros((3, 1)), y, 3, seed=5).predict(np.zeros((3000, 1))).labels
+    assert np.bincount(many, minlength=3) / 3000 == pytest.approx([0, 2 / 3, 1 / 3], abs=0.03)
+    assert set(BASELINES) == {"majority", "stratified-random"}
+
+
+@pytest.mark.parametrize("name", COMPETITORS)
+def test_one_class_cannot_be_learnt(name: str) -> None:
+    with pytest.raises(FoldError, match="two or more"):
+        fit_classifier(name, np.zeros((4, 2)), np.ones(4, dtype=np.int64), 3)
+
+
+def test_no_rows_are_answered_with_no_rows() -> None:
+    X, y = blobs(3)
+    assert fit_classifier("svm", X, y, 3).predict(X[:0]).values.shape == (0, 3)
+
+
+def test_constant_features_are_no_division_by_zero() -> None:
+    X, y = np.zeros((6, 3)), np.array([0, 1] * 3)
+    assert fit_classifier("svm", X, y, 2).predict(X).labels.tolist() == SVC().fit(X, y).predict(X).tolist()
+
+
+def test_settings_are_checked_by_name_and_value() -> None:
+    assert resolve("xgboost", {"trees": 7.0})["trees"] == 7
+    with pytest.raises(UnknownNameError, match="did you mean 'trees'"):
+        resolve("xgboost", {"tree": 7})
+    with pytest.raises(UnknownNameError, match="unknown classifier"):
+        resolve("forest", {})
+    for bad in (0, -1, 1.5, float("nan")):
+        with pytest.raises(UsageError, match="whole number above 0"):
+            resolve("nn", {"epochs": bad})
+
+
+def test_every_setting_has_a_reason() -> None:
+    assert all(setting.reason for spec in CLASSIFIERS.values() for setting in spec.settings.values())
