@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from embeddings_store.errors import StoreError
@@ -13,6 +15,7 @@ from embeddings_store.labels import LabelSet
 
 SEEN = ("no", "fit", "select", "unknown")
 STATUS = ("ok", "missing", "failed")
+FOLD_NAME = r"any|final|[1-9]\d*(\.inner-[1-9]\d*)?"
 SCORED_ROLES = ("train", "valid", "test")
 
 
@@ -33,6 +36,13 @@ class EncoderRef:
     modality: str
     layer: int = -1
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check that name and fingerprint make one folder name that can be taken apart again."""
+        for what, text in (("name", self.name), ("fingerprint", self.fingerprint)):
+            if not text or text.startswith(".") or set(text) & set("/\\@\x00"):
+                raise StoreError(f"encoder {what} {text!r} cannot be part of a folder name; leave out '/', '\\', '@' and a "
+                                 "leading '.'")
 
     @property
     def folder(self) -> str:
@@ -73,25 +83,31 @@ class Embeddings:
     def __post_init__(self) -> None:
         """Check that rows agree, ids are unique, ``ok`` rows are finite and others hold nothing."""
         where = f"{self.encoder.folder}, fold {self.fold}"
+        if not re.fullmatch(FOLD_NAME, self.fold):
+            raise StoreError(f"{where}: a fold is 'any', 'final', a number such as '3', or '3.inner-2'")
         n = len(self.ids)
         columns: dict[str, NDArray[np.generic] | None] = {
             "vectors": self.vectors, "seen": self.seen, "status": self.status, "reason": self.reason,
             "scores": self.scores, "inputs": self.inputs}
+        if self.ids.ndim != 1:
+            raise StoreError(f"{where}: ids must have one dimension (N,), not the shape {self.ids.shape}")
         for name, values in columns.items():
             if values is not None and len(values) != n:
                 raise StoreError(f"{where}: {name} has {len(values)} rows for {n} ids")
-        if len(np.unique(self.ids)) != n:
-            raise StoreError(f"{where}: ids are not unique ({n - len(np.unique(self.ids))} too many)")
+        twice = n - pd.Index(self.ids).nunique()
+        if twice or (self.ids == "").any():
+            raise StoreError(f"{where}: " + (f"ids are not unique ({twice} too many)" if twice else "an id is empty"))
         if self.vectors.ndim != 2 or self.vectors.dtype != np.float32 or self.vectors.shape[1] < 1:
             raise StoreError(f"{where}: vectors must be float32 (N, D), not {self.vectors.dtype} {self.vectors.shape}")
         for name, values, known in (("seen", self.seen, SEEN), ("status", self.status, STATUS)):
-            strange = sorted(set(values.tolist()) - set(known))
+            strange = sorted(set(pd.unique(values.astype(object)).tolist()) - set(known))
             if strange:
                 raise StoreError(f"{where}: {name} holds {strange[0]!r}; known: {', '.join(known)}")
         self._check_values("vectors", self.vectors, where)
         if self.scores is not None:
-            if self.scores.shape != (n, len(self.classes)) or len(self.classes) < 2:
-                raise StoreError(f"{where}: scores have the shape {self.scores.shape} for {n} rows, {len(self.classes)} classes")
+            if self.scores.shape != (n, len(self.classes)) or len(self.classes) < 2 or self.scores.dtype != np.float32:
+                raise StoreError(f"{where}: scores are {self.scores.dtype} {self.scores.shape} for {n} rows, "
+                                 f"{len(self.classes)} classes; float32 (N, C) with two classes or more was expected")
             self._check_values("scores", self.scores, where)
 
     def _check_values(self, name: str, values: NDArray[np.float32], where: str) -> None:

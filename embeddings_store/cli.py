@@ -6,11 +6,11 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from embeddings_store.commandline import add_command, guarded, parser
-from embeddings_store.errors import StoreNotFoundError, UsageError
+from embeddings_store.errors import StoreError, StoreNotFoundError, UsageError
 from embeddings_store.hdf5 import read_embeddings, read_header, verify
 from embeddings_store.interchange import ImportJob, export_vectors, import_vectors
 from embeddings_store.load import Entry, catalogue, corpora
@@ -101,10 +101,12 @@ def _inspect(arguments: argparse.Namespace) -> int:
         facts: dict[str, object] = {
             "corpus": manifest.name, "rows": len(manifest), "protocol": manifest.protocol,
             "classes": _class_counts(manifest), "notes": list(manifest.notes), "files": []}
+        damaged: list[str] = []
         try:
-            facts["files"] = [_entry_facts(e) for e in catalogue(corpus_folder.parent, corpus_folder.name)]
+            facts["files"] = [_entry_facts(e) for e in catalogue(corpus_folder.parent, corpus_folder.name, damaged)]
         except StoreNotFoundError:
-            facts["notes"] = [*manifest.notes, "no finished vectors yet"]
+            damaged = ["no finished vectors yet"]
+        facts["notes"] = [*manifest.notes, *damaged]
         facts["unfinished"] = sorted(p.name for p in (corpus_folder / ".running").glob("*") if p.is_dir())
         listed.append(facts)
     print(json.dumps(listed, indent=2, ensure_ascii=False) if arguments.json else "\n".join(map(_corpus_text, listed)))
@@ -112,22 +114,32 @@ def _inspect(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    files: list[Path] = []
+    files = bad = 0
     for path in arguments.paths or [arguments.store]:
-        if path.is_file():
-            files.append(path)
-            continue
-        for folder in _corpus_folders(path):
-            Manifest.load(folder)
-            files += sorted(folder.glob("*@*/seed-*/fold-*.h5"))
-    bad = 0
-    for file in files:
-        problems = verify(file)
-        bad += bool(problems)
-        for problem in problems:
-            print(problem, file=sys.stderr)
-    print(f"{len(files)} files read, {len(files) - bad} whole, {bad} with problems")
+        for problems in [verify(path)] if path.is_file() else _problems_below(path):
+            files += 1
+            bad += bool(problems)
+            for problem in problems:
+                print(problem, file=sys.stderr)
+    print(f"{files} files read, {files - bad} whole, {bad} with problems")
     return 3 if bad else 0
+
+
+def _problems_below(path: Path) -> Iterator[list[str]]:
+    """Yield the problems of each corpus record and each file of vectors; an empty list for each that is whole."""
+    for folder in _corpus_folders(path):
+        inputs = ""
+        try:
+            inputs = Manifest.load(folder).inputs_digest
+            yield []
+        except StoreError as error:
+            yield [str(error)]
+        for file in sorted(folder.glob("*@*/seed-*/fold-*.h5")):
+            problems = verify(file)
+            if inputs and not problems and read_header(file).get("inputs_digest") != inputs:
+                problems = [f"{file}: was made from other inputs than the corpus beside it; extract it again with --overwrite, "
+                            "or keep the two corpora in stores of their own"]
+            yield problems
 
 
 def _import(arguments: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -35,8 +36,12 @@ def guarded(run: Callable[[], int], program: str) -> int:
     try:
         return run()
     except ProjectError as error:
-        print(f"{program}: {error}", file=sys.stderr)
+        print("; ".join([f"{program}: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) has gone; what is still buffered must not raise again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print(f"\n{program}: interrupted; what was finished is safe, the same command goes on from there", file=sys.stderr)
         return INTERRUPTED

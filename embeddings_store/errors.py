@@ -68,6 +68,10 @@ class StoreBusyError(StoreError, BlockingIOError):
     """Another process is writing the same file."""
 
 
+class StoreAccessError(StoreError, PermissionError):
+    """A place cannot be written to, or a file may not be read."""
+
+
 class StoreFullError(ProjectError, OSError):
     """The disk is full; everything committed so far is safe."""
 

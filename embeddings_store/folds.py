@@ -16,6 +16,7 @@ Where groups rotate, ``valid="next"`` lets the next block validate, cyclically, 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,12 +24,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
+from pyarrow import parquet
 
-from embeddings_store.atomic import replacing
-from embeddings_store.errors import FoldError, StoreError, unknown_name
+from embeddings_store.atomic import make_folder, replacing
+from embeddings_store.errors import FoldError, StoreError, StoreNotFoundError, did_you_mean, unknown_name
 from embeddings_store.manifest import Manifest
+from embeddings_store.tables import first_line
 
+FORMAT = "emotion-fold-plan"
+VERSION = 1
 ROLES = ("unused", "train", "valid", "test")
 ROLE_CODE = {role: code for code, role in enumerate(ROLES)}
 SPLIT_ROLES = {"train": "train", "training": "train", "trn": "train", "valid": "valid", "validation": "valid",
@@ -81,9 +87,14 @@ class FoldPlan:
         """Check that every fold covers the rows and has rows to train and to test on."""
         if not self.folds:
             raise FoldError(f"plan {self.name!r} has no folds")
+        if len({fold.number for fold in self.folds}) != len(self.folds):
+            raise FoldError(f"plan {self.name!r} has two folds of the same number")
         for fold in self.folds:
             if fold.roles.shape != (len(self.ids),):
                 raise FoldError(f"fold {fold.number} of {self.name!r} has {len(fold.roles)} roles for {len(self.ids)} rows")
+            if not np.isin(fold.roles, range(len(ROLES))).all():
+                raise FoldError(f"fold {fold.number} of {self.name!r} holds the role {fold.roles.max()}; roles are 0 to "
+                                f"{len(ROLES) - 1} ({', '.join(ROLES)})")
             for role in ("train", "test"):
                 if not fold.mask(role).any():
                     raise FoldError(f"fold {fold.number} ({fold.name}) of {self.name!r} has no {role} rows; "
@@ -110,13 +121,18 @@ class FoldPlan:
     @property
     def digest(self) -> str:
         """Twelve hex digits over ids and roles; the name does not count."""
-        hasher = hashlib.sha256("\x00".join(self.ids.tolist()).encode())
+        hasher = hashlib.sha256(f"{len(self.ids)} rows\x00".encode())
+        hasher.update("\x00".join(self.ids.tolist()).encode())
         for fold in self.folds:
-            hasher.update(bytes([fold.number]) + fold.roles.tobytes())
+            hasher.update(f"\x00fold {fold.number}\x00".encode() + fold.roles.tobytes())
         return hasher.hexdigest()[:12]
 
-    def check(self, manifest: Manifest) -> None:
+    def check(self, manifest: Manifest, only: int | None = None) -> None:
         """Check the plan against its manifest: same rows, groups in one role, every class in train.
+
+        Args:
+            manifest: The corpus.
+            only: Number of the one fold to check; none checks all.
 
         Raises:
             FoldError: Which fold breaks which promise, and where.
@@ -125,12 +141,13 @@ class FoldPlan:
             raise FoldError(f"plan {self.name!r} was made for {len(self.ids)} other rows than the {len(manifest)} of corpus "
                             f"{manifest.name!r}; make it again for this manifest")
         codes, groups = manifest.codes(), manifest.table["group"]
-        for fold in self.folds:
-            _check_groups(self.name, fold, groups)
+        place, names = pd.factorize(groups)
+        for fold in self.folds if only is None else (self.fold(only),):
+            _check_groups(self.name, fold, np.where(groups == "", -1, place), names)
             if manifest.labels is None:
                 continue
-            present = set(codes[fold.mask("train")].tolist())
-            absent = [name for code, name in enumerate(manifest.labels.classes) if code not in present]
+            present = np.bincount(codes[fold.mask("train") & (codes >= 0)], minlength=len(manifest.labels.classes))
+            absent = [name for name, count in zip(manifest.labels.classes, present, strict=True) if not count]
             if absent:
                 raise FoldError(f"fold {fold.number} ({fold.name}) of {self.name!r} has no training row of class "
                                 f"{absent[0]!r} ({len(absent)} of {len(manifest.labels.classes)} classes absent); "
@@ -138,30 +155,45 @@ class FoldPlan:
 
     def save(self, path: Path) -> None:
         """Write the plan as Parquet: ``id`` and one column of roles per fold, whole or not at all."""
-        table = pd.DataFrame({"id": self.ids})
-        for fold in self.folds:
-            table[f"fold-{fold.number}"] = pd.Categorical.from_codes(fold.roles.astype(np.int64), categories=list(ROLES))
-        table.attrs = {"plan": self.name, "valid": self.valid, "names": [fold.name for fold in self.folds]}
-        path.parent.mkdir(parents=True, exist_ok=True)
+        columns = {"id": pa.array(self.ids.tolist(), pa.string())}
+        columns |= {f"fold-{f.number}": pa.array(np.array(ROLES, dtype=object)[f.roles], pa.string()) for f in self.folds}
+        about = {"format": FORMAT, "version": str(VERSION), "plan": self.name, "valid": self.valid, "digest": self.digest,
+                 "names": json.dumps([fold.name for fold in self.folds], ensure_ascii=False)}
+        make_folder(path.parent)
         with replacing(path) as temporary:
-            table.to_parquet(temporary, index=False)
+            parquet.write_table(pa.table(columns).replace_schema_metadata(about), temporary)
 
     @classmethod
     def load(cls, path: Path) -> FoldPlan:
-        """Read a plan written by :meth:`save`.
+        """Read a plan written by :meth:`save`, and compare its digest.
 
         Raises:
-            StoreError: The file is not a fold plan.
+            StoreNotFoundError: No such file.
+            StoreError: The file is damaged, is not a fold plan, or is of a newer version.
         """
+        if not path.is_file():
+            raise StoreNotFoundError(f"{path}: no such fold plan")
         try:
-            table = pd.read_parquet(path)
-            names = table.attrs["names"]
-            columns = [c for c in table.columns if re.fullmatch(r"fold-\d+", str(c))]
-            folds = [Fold(int(str(c)[5:]), str(name), table[c].astype(str).map(ROLE_CODE).to_numpy(dtype=np.uint8))
-                     for c, name in zip(columns, names, strict=True)]
-            return cls(str(table.attrs["plan"]), str(table.attrs["valid"]), table["id"].to_numpy(dtype=str), tuple(folds))
-        except (OSError, ValueError, KeyError) as error:
-            raise StoreError(f"{path}: is not a fold plan of this project ({error})") from error
+            table = parquet.read_table(path)
+            about = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+            if about.get("format") != FORMAT:
+                raise StoreError(f"{path}: is a table, but not a fold plan of this project (no metadata format={FORMAT!r})")
+            if int(about["version"]) > VERSION:
+                raise StoreError(f"{path}: has format version {about['version']}, this program reads up to {VERSION}; "
+                                 "update the program")
+            columns = [name for name in table.column_names if re.fullmatch(r"fold-\d+", name)]
+            folds = [Fold(int(column[5:]), str(name), _role_codes(table[column].to_pylist()))
+                     for column, name in zip(columns, json.loads(about["names"]), strict=True)]
+            plan = cls(about["plan"], about["valid"], np.array(table["id"].to_pylist(), dtype=str), tuple(folds))
+        except StoreError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{path}: is damaged or not a fold plan of this project ({first_line(error)}); remove it, it is "
+                             "made again from the manifest") from error
+        if plan.digest != about.get("digest"):
+            raise StoreError(f"{path}: the roles (digest {plan.digest}) are not those that were written ({about.get('digest')}); "
+                             "remove it, it is made again from the manifest")
+        return plan
 
 
 def make_plan(manifest: Manifest, name: str = "", valid: str = "next") -> FoldPlan:
@@ -201,14 +233,16 @@ def natural_key(text: str) -> list[tuple[bool, int, str]]:
     >>> sorted(["a10", "a2", "b1"], key=natural_key)
     ['a2', 'a10', 'b1']
     """
-    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", text) if part]
+    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", text) if part]
 
 
 def _split_fold(manifest: Manifest) -> Fold:
     splits = manifest.table["split"].str.lower()
     unknown = sorted(set(splits) - set(SPLIT_ROLES))
     if unknown:
-        raise FoldError(f"corpus {manifest.name!r} has the split {unknown[0]!r}; known: {', '.join(filter(None, SPLIT_ROLES))}")
+        hint, rows = did_you_mean(unknown[0], SPLIT_ROLES) or ";", int((splits == unknown[0]).sum())
+        raise FoldError(f"corpus {manifest.name!r} has the split {unknown[0]!r} in {rows} rows{hint} "
+                        f"known: {', '.join(filter(None, SPLIT_ROLES))}; leave it empty for rows that play no role")
     return Fold(1, "split", splits.map(SPLIT_ROLES).map(ROLE_CODE).to_numpy(dtype=np.uint8))
 
 
@@ -238,12 +272,16 @@ def _rotating(manifest: Manifest, name: str, column: str, blocks: int, valid: st
     return FoldPlan(name, valid, manifest.ids, tuple(folds))
 
 
-def _check_groups(plan: str, fold: Fold, groups: pd.Series) -> None:
-    named = (groups != "").to_numpy() & (fold.roles != ROLE_CODE["unused"])
-    if not named.any():
-        return
-    roles = pd.Series(fold.roles[named]).groupby(groups[named].to_numpy()).nunique()
-    torn = roles[roles > 1]
+def _role_codes(words: list[str]) -> NDArray[np.uint8]:
+    return np.array([ROLE_CODE[word] for word in words], dtype=np.uint8)
+
+
+def _check_groups(plan: str, fold: Fold, place: NDArray[np.int64], names: pd.Index) -> None:
+    """Check that the rows of a group share a role; ``place`` is each row's position in ``names``, -1 for no group."""
+    used = np.flatnonzero((place >= 0) & (fold.roles != ROLE_CODE["unused"]))
+    role_of = np.zeros(len(names), dtype=np.uint8)
+    role_of[place[used]] = fold.roles[used]
+    torn = np.unique(place[used][fold.roles[used] != role_of[place[used]]])
     if len(torn):
-        raise FoldError(f"fold {fold.number} of {plan!r} tears {len(torn)} groups apart, first {torn.index[0]!r}: its rows "
+        raise FoldError(f"fold {fold.number} of {plan!r} tears {len(torn)} groups apart, first {names[torn[0]]!r}: its rows "
                         "have more than one role, so a model would be tested on what it was trained on; fold by group")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from embeddings_store.errors import LabelError, did_you_mean
@@ -66,12 +67,14 @@ class LabelSet:
         codes = {name: code for code, name in enumerate(self.classes)}
         table = {label: codes[target] for label, target in self.mapping.items()}
         table |= dict.fromkeys(self.dropped, -1) | {"": -1}
-        unknown = sorted({str(label) for label in raw} - set(table))
+        place, found = pd.factorize(np.asarray(raw, dtype=object), use_na_sentinel=False)
+        unknown = sorted({str(label) for label in found} - set(table))
         if unknown:
             hint = did_you_mean(unknown[0], self.mapping) or ";"
             raise LabelError(f"label {unknown[0]!r} ({len(unknown)} unknown in all) is not in label set {self.name!r}{hint} "
                              f"Known: {', '.join(self.mapping)}")
-        return np.fromiter((table[str(label)] for label in raw), dtype=np.int64, count=len(raw))
+        code_of = np.array([table[str(label)] for label in found], dtype=np.int64)
+        return np.asarray(code_of[place])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""

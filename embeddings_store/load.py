@@ -14,9 +14,11 @@ from embeddings_store.errors import (
     FoldError,
     LabelError,
     LeakError,
+    StoreError,
     StoreMismatchError,
     StoreNotFoundError,
     UsageError,
+    did_you_mean,
     unknown_name,
 )
 from embeddings_store.folds import Fold, FoldPlan
@@ -54,8 +56,13 @@ def corpora(store: Path) -> list[str]:
     return found
 
 
-def catalogue(store: Path, corpus: str) -> list[Entry]:
+def catalogue(store: Path, corpus: str, damaged: list[str] | None = None) -> list[Entry]:
     """List every finished file of a corpus, in the order of their paths.
+
+    Args:
+        store: The store's folder.
+        corpus: The corpus' name.
+        damaged: Where to put what is wrong with files that cannot be read; without it the first of them raises.
 
     Raises:
         UnknownNameError: The store has no such corpus.
@@ -64,8 +71,15 @@ def catalogue(store: Path, corpus: str) -> list[Entry]:
     """
     if not (store / corpus / "corpus.json").is_file():
         unknown_name("corpus", corpus, corpora(store))
-    entries = [_entry(path) for path in sorted((store / corpus).glob("*@*/seed-*/fold-*.h5"))]
-    if not entries:
+    entries = []
+    for path in sorted((store / corpus).glob("*@*/seed-*/fold-*.h5")):
+        try:
+            entries.append(_entry(path))
+        except StoreError as error:
+            if damaged is None:
+                raise
+            damaged.append(str(error))
+    if not entries and not damaged:
         raise StoreNotFoundError(f"{store / corpus}: no vectors of corpus {corpus!r} yet; run extract-features --corpus {corpus}")
     return entries
 
@@ -92,12 +106,16 @@ def choose_views(entries: Sequence[Entry], *, modalities: Sequence[str] = (), en
     for name in [*modalities, *(encoders or {})]:
         if name not in known:
             unknown_name("modality", name, known)
+    unused = sorted(set(encoders or {}) - set(modalities or known))
+    if unused:
+        raise UsageError(f"an encoder is named for {unused[0]}, which is not among the modalities {', '.join(modalities)}; add "
+                         "it there, or leave the encoder out")
     return {m: _candidates([e for e in entries if e.ref.modality == m], m, (encoders or {}).get(m, ""), layer, seed)
             for m in (modalities or known)}
 
 
 def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: FoldPlan, fold: int, *,
-              labels: LabelSet | None = None, shuffle_seed: int | None = None) -> FoldData:
+              labels: LabelSet | None = None, shuffle_seed: int | None = None, manifest: Manifest | None = None) -> FoldData:
     """Load one fold of a plan for some views, joined by id and checked for leaks.
 
     A row may be tested only where every encoder says that it has not seen it (``seen = no``), and may validate only
@@ -111,20 +129,23 @@ def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: F
         fold: Number of the fold, from 1.
         labels: Another label set than the corpus' own.
         shuffle_seed: Permute the labels of all labelled rows, to see whether the pipeline then falls to chance.
+        manifest: The corpus' manifest, for callers that load many folds and have read it already.
 
     Raises:
         LeakError: A test or validation row was seen by an encoder.
         StoreMismatchError: Files that do not belong together.
         StoreNotFoundError: A view has no file for this fold.
-        FoldError: The plan is for other rows.
+        FoldError: The plan is for other rows, or a role or a class of the fold has no rows left.
         LabelError: The corpus has no labels.
     """
-    manifest = Manifest.load(store / corpus)
-    plan.check(manifest)
+    if not views:
+        raise UsageError("no view is named; a fold is loaded for one or more encoders")
+    manifest = manifest or Manifest.load(store / corpus)
+    plan.check(manifest, only=fold)
     labels = labels or manifest.labels
     if labels is None:
         raise LabelError(f"corpus {corpus!r} has no labels, so nothing can be trained or scored on it")
-    y = labels.encode(manifest.table["label"].to_numpy(dtype=object))
+    y = labels.encode(manifest.column("label"))
     if shuffle_seed is not None:
         labelled = np.flatnonzero(y >= 0)
         y[labelled] = np.random.default_rng(shuffle_seed).permutation(y[labelled])
@@ -134,13 +155,19 @@ def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: F
     usable = (y >= 0) & np.logical_or.reduce([f.ok for f in files.values()])
     _refuse_leaks(files, plan, chosen, usable)
     unverified = tuple(name for name, f in files.items()
-                       if (f.seen[usable & (chosen.mask("test") | chosen.mask("valid"))] == "unknown").any())
-    groups = np.where(manifest.column("group") != "", manifest.column("group"), manifest.column("speaker"))
+                       if (f.seen[usable & f.ok & (chosen.mask("test") | chosen.mask("valid"))] == "unknown").any())
+    groups = manifest.column("group")
+    groups = np.where(groups != "", groups, manifest.column("speaker"))
     roles = {role: _role(files, manifest.ids, y, groups, usable & chosen.mask(role)) for role in ("train", "valid", "test")}
     for role in ("train", "test"):
         if not len(roles[role]):
             raise FoldError(f"fold {fold} of {plan.name!r} has no {role} rows with a label and a vector; see "
                             "embeddings-store inspect for failed and missing rows")
+    absent = sorted(set(range(len(labels.classes))) - set(roles["train"].y.tolist()))
+    if absent:
+        raise FoldError(f"fold {fold} of {plan.name!r} has no training row of class {labels.classes[absent[0]]!r} that has a "
+                        "vector; no model can learn it. See embeddings-store inspect for failed and missing rows, or use a "
+                        "label set without this class")
     return FoldData(corpus, plan.name, plan.digest, fold, labels, dict(views), **roles, unverified=unverified)
 
 
@@ -159,10 +186,11 @@ def _candidates(entries: list[Entry], modality: str, wanted: str, layer: str, se
     found = {e.ref: e for e in entries if (not name or name in {e.ref.name, _family(e)})
              and e.ref.fingerprint.startswith(prefix) and (seed is None or e.ref.seed == seed)}
     if not found:
-        listed = "\n".join(f"  {e.ref.folder} (seed {e.ref.seed})" for e in entries)
-        raise UsageError(f"no {modality} vectors match {wanted or 'this'!r}{f' with seed {seed}' if seed is not None else ''}; "
-                         f"the store has:\n{listed}")
-    if layer not in {"", "valid"}:
+        listed = "\n".join(dict.fromkeys(f"  {e.ref.folder} (seed {e.ref.seed})" for e in entries))
+        hint = did_you_mean(name, {e.ref.name for e in entries})
+        asked = f"{f' match {wanted!r}' if wanted else ''}{f' with seed {seed}' if seed is not None else ''}"
+        raise UsageError(f"no {modality} vectors{asked}{hint}. The store has:\n{listed}")
+    if layer not in {"", "valid"} and any(ref.layer >= 0 for ref in found):
         found = _one_layer(found, modality, layer)
     if layer == "valid" and len({_without_layer(e) for e in found.values()}) == 1:
         return sorted(found, key=lambda ref: ref.layer)
@@ -189,6 +217,8 @@ def _ambiguous(found: Mapping[EncoderRef, Entry], modality: str) -> str:
         lines.append(f"  --encoder {modality}={ref.folder}  (seed {ref.seed}{', ' if differs else ''}{', '.join(differs)})")
     if len({_without_layer(e) for e in found.values()}) == 1:
         lines.append("They differ in the layer alone: --layer N takes one, --layer valid chooses on validation rows.")
+    if len({ref.seed for ref in found}) > 1:
+        lines.append(f"They differ in the seed: --seed takes one ({', '.join(sorted({str(ref.seed) for ref in found}))}).")
     return "\n".join(lines)
 
 
@@ -224,14 +254,13 @@ def _aligned(path: Path, manifest: Manifest, plan: FoldPlan, fold: Fold, ref: En
         raise StoreMismatchError(f"{path}: was made from other inputs (digest {told.get('inputs_digest')}, {len(file.ids)} rows) "
                                  f"than the corpus beside it ({manifest.inputs_digest}, {len(manifest)} rows); extract it "
                                  "again with --overwrite, or keep the two corpora in stores of their own")
-    if file.fold != "any":
-        if file.fold != str(fold.number) or told.get("plan_digest") != plan.digest:
-            raise StoreMismatchError(f"{path}: was fine-tuned for fold {file.fold} of plan {told.get('plan')!r} (digest "
-                                     f"{told.get('plan_digest')}), not fold {fold.number} of {plan.name!r} ({plan.digest}); an "
-                                     "encoder serves only the fold it was trained for")
-        if file.scores is not None and file.classes != labels.classes:
-            raise StoreMismatchError(f"{path}: its scores are of the classes {file.classes}, the label set {labels.name!r} has "
-                                     f"{labels.classes}; use the label set that the encoder was trained with")
+    if file.fold != "any" and (file.fold != str(fold.number) or told.get("plan_digest") != plan.digest):
+        raise StoreMismatchError(f"{path}: was fine-tuned for fold {file.fold} of plan {told.get('plan')!r} (digest "
+                                 f"{told.get('plan_digest')}), not fold {fold.number} of {plan.name!r} ({plan.digest}); an "
+                                 "encoder serves only the fold it was trained for")
+    if file.scores is not None and file.classes != labels.classes:
+        raise StoreMismatchError(f"{path}: its scores are of the classes {file.classes}, the label set {labels.name!r} has "
+                                 f"{labels.classes}; use the label set that the encoder was trained with")
     return file
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from embeddings_store.atomic import exclusive, remove_leftovers, replacing, write_json
+from embeddings_store.atomic import exclusive, make_folder, remove_leftovers, replacing, write_json
+from embeddings_store.columns import MEDIA as MEDIA
+from embeddings_store.columns import STRINGS, TIMES, check_table, column_bytes, normalise, strings
 from embeddings_store.errors import (
     ManifestError,
     StoreError,
@@ -22,12 +23,11 @@ from embeddings_store.errors import (
     did_you_mean,
 )
 from embeddings_store.labels import LabelSet
+from embeddings_store.tables import first_line, read_table
 
-MEDIA = ("text", "audio", "video")
-STRINGS = ("id", "label", "speaker", "group", "session", "split", "language", *MEDIA)
-TIMES = ("start_s", "end_s")
+FORMAT = "emotion-corpus"
+VERSION = 1
 INPUTS = ("id", *MEDIA, *TIMES)
-CHUNK_ROWS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +74,14 @@ class Manifest:
     protocol: str = ""
     root: Path | None = None
     notes: tuple[str, ...] = ()
+    _known: dict[str, object] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Bring the columns into their fixed form and check every row."""
         if not self.name or self.name != safe_name(self.name):
             raise ManifestError(f"corpus name {self.name!r} cannot be a folder name; use letters, digits, '-', '_', '.'")
-        object.__setattr__(self, "table", _normalise(self.table))
-        _check_ids(self.table["id"])
-        _check_times(self.table)
-        for column in ("audio", "video"):
-            _check_paths(self.table[column], column)
+        object.__setattr__(self, "table", normalise(self.table))
+        check_table(self.table)
         if self.labels is not None:
             self.labels.encode(self.table["label"].unique())
 
@@ -92,8 +90,9 @@ class Manifest:
         """Make a manifest from columns; the label set is what occurs unless ``labels`` is given."""
         table = pd.DataFrame(columns)
         labels = fields.pop("labels", None)
-        if labels is None and "label" in table and (table["label"].astype(str) != "").any():
-            labels = LabelSet.from_labels(name, table["label"].fillna("").astype(str))
+        if labels is None and "label" in table:
+            found = pd.unique(strings(table["label"], "label"))
+            labels = LabelSet.from_labels(name, found) if (found != "").any() else None
         return cls(name, table, labels, **fields)  # type: ignore[arg-type]
 
     @classmethod
@@ -109,10 +108,13 @@ class Manifest:
             hint = did_you_mean(str(extra[0]), STRINGS + TIMES)
             raise ManifestError(f"{path}: unknown column {extra[0]!r}{hint} (columns are {', '.join(STRINGS + TIMES)} "
                                 "and meta_*); rename it, or prefix it with meta_ to keep it as metadata")
-        if not any(c in table and (table[c].astype(str) != "").any() for c in MEDIA):
+        if not any(c in table and (strings(table[c], c) != "").any() for c in MEDIA):
             raise ManifestError(f"{path}: needs a column text, audio or video with something in it")
         name = name or safe_name(path.stem)
-        manifest = cls.from_columns(name, {str(c): table[c] for c in table}, root=path.resolve().parent)
+        try:
+            manifest = cls.from_columns(name, {str(c): table[c] for c in table}, root=path.resolve().parent)
+        except ManifestError as error:
+            raise type(error)(f"{path}: {error}") from error
         return replace(manifest, protocol=protocol or manifest.guess_protocol())
 
     def __len__(self) -> int:
@@ -125,8 +127,12 @@ class Manifest:
 
     @property
     def ids(self) -> NDArray[np.str_]:
-        """Ids in row order, shape (N,)."""
-        return self.column("id")
+        """Ids in row order, shape (N,); one array for all callers, so it cannot be written to."""
+        if "ids" not in self._known:
+            ids = self.column("id")
+            ids.flags.writeable = False
+            self._known["ids"] = ids
+        return self._known["ids"]  # type: ignore[return-value]
 
     def column(self, name: str) -> NDArray[np.str_]:
         """Return a string column as an array, shape (N,)."""
@@ -136,7 +142,7 @@ class Manifest:
         """Return the class code of each row (N,), -1 where it has no label in the set."""
         if self.labels is None:
             return np.full(len(self), -1, dtype=np.int64)
-        return self.labels.encode(self.table["label"].to_numpy(dtype=object))
+        return self.labels.encode(self.column("label"))
 
     def has(self, column: str) -> bool:
         """Say whether any row gives this column."""
@@ -148,7 +154,7 @@ class Manifest:
             return "split"
         for column in ("session", "speaker", "group"):
             count = self.table[column].nunique()
-            if self.has(column) and count >= 3:
+            if bool((self.table[column] != "").all()) and count >= 3:
                 return f"leave-one-{column}-out" if count <= 10 else f"{column}-kfold:5"
         return ""
 
@@ -165,20 +171,22 @@ class Manifest:
         return hasher.hexdigest()[:12]
 
     def _digest(self, columns: tuple[str, ...]) -> str:
-        hasher = hashlib.sha256(str(len(self)).encode())
-        for name in columns:
-            hasher.update(f"\x00{name}\x00".encode())
-            for piece in _column_bytes(self.table[name]):
-                hasher.update(piece)
-        return hasher.hexdigest()[:12]
+        key = repr(columns)
+        if key not in self._known:
+            hasher = hashlib.sha256(f"{len(self)} rows".encode())
+            for name in columns:
+                for piece in column_bytes(name, self.table[name]):
+                    hasher.update(piece)
+            self._known[key] = hasher.hexdigest()[:12]
+        return str(self._known[key])
 
     def save(self, folder: Path) -> None:
         """Write ``manifest.parquet`` and ``corpus.json`` into ``folder``, each whole or not at all."""
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with replacing(folder / "manifest.parquet") as temporary:
             self.table.to_parquet(temporary, index=False)
         write_json(folder / "corpus.json", {
-            "format": "emotion-corpus", "version": 1, "name": self.name, "rows": len(self), "protocol": self.protocol,
+            "format": FORMAT, "version": VERSION, "name": self.name, "rows": len(self), "protocol": self.protocol,
             "labels": self.labels.to_dict() if self.labels else None, "digest": self.digest,
             "inputs_digest": self.inputs_digest, "notes": list(self.notes)})
 
@@ -212,15 +220,21 @@ class Manifest:
                                      "embeddings-store import first, or check --store and --corpus")
         try:
             data = json.loads(record.read_text(encoding="utf-8"))
+            _check_version(record, data)
             table = pd.read_parquet(folder / "manifest.parquet")
             labels = LabelSet.from_dict(data["labels"]) if data["labels"] else None
             manifest = cls(data["name"], table, labels, data["protocol"], notes=tuple(data["notes"]))
-        except (OSError, ValueError, KeyError) as error:
-            raise StoreError(f"{folder}: corpus.json or manifest.parquet is damaged ({error}); "
-                             "run the extraction again, it keeps the vectors that fit") from error
-        if manifest.digest != data["digest"]:
+            recorded = str(data["digest"])
+        except StoreError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(f"{folder}: corpus.json or manifest.parquet is damaged ({first_line(error)}); restore them, or "
+                             "remove corpus.json and run the same command again: vectors that fit are kept") from error
+        if folder.name and manifest.name != folder.name:
+            raise StoreMismatchError(f"{folder}: holds corpus {manifest.name!r}; a corpus' folder has its name, rename it back")
+        if manifest.digest != recorded:
             raise StoreError(f"{folder}: manifest.parquet (digest {manifest.digest}) is not the one that corpus.json "
-                             f"describes ({data['digest']}); restore both files from the same run")
+                             f"describes ({recorded}); restore both files from the same run")
         return manifest
 
 
@@ -234,24 +248,6 @@ def safe_name(name: str) -> str:
     return kept.lstrip(".")
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read CSV (UTF-8, every cell a string) or Parquet, by the file's suffix.
-
-    Raises:
-        ManifestError: Missing, empty, not UTF-8, or not a table.
-    """
-    if not path.is_file():
-        raise ManifestError(f"{path}: no such file")
-    try:
-        if path.suffix.lower() in {".parquet", ".pq"}:
-            return pd.read_parquet(path)
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
-    except (ValueError, OSError) as error:
-        raise ManifestError(f"{path}: cannot be read as a table: {error}") from error
-
-
 def resolve_media(root: Path, relative: str) -> Path:
     """Return the file that a manifest row names; links that leave the root are refused.
 
@@ -260,7 +256,7 @@ def resolve_media(root: Path, relative: str) -> Path:
     """
     path = (root / relative).resolve()
     if not path.is_relative_to(root.resolve()):
-        raise UnsafePathError(f"{relative!r} leads outside the manifest's root {root}; move the file below the root")
+        raise UnsafePathError(f"{relative!r} leads outside the manifest's folder; move the file into it")
     return path
 
 
@@ -270,73 +266,27 @@ def _difference(there: Manifest, new: Manifest, folder: Path) -> str:
     apart = "; use another --store, or another --corpus-name"
     if not np.array_equal(there.ids, new.ids):
         only = np.setxor1d(there.ids, new.ids)
-        first = f", first difference {only[0]!r}" if len(only) else " in another order"
+        first = f", first difference {str(only[0])!r}" if len(only) else " in another order"
         return f"{head}: {len(there)} rows there, {len(new)} now{first}{apart}"
-    if set(there.table.columns) == set(new.table.columns):
-        changed = [c for c in there.table.columns if not there.table[c].equals(new.table[c])]
-    else:
-        changed = sorted(set(there.table.columns) ^ set(new.table.columns))
-    if there.inputs_digest == new.inputs_digest:
-        what = f"columns {', '.join(changed)}" if changed else "the label set"
-        return (f"{head}: same inputs, but {what} differ; vectors depend on inputs alone, so to adopt the new ones remove "
-                f"{folder / 'corpus.json'} and run this again (or{apart.removeprefix(';')})")
-    rows = np.flatnonzero(np.logical_or.reduce([(there.table[c] != new.table[c]).to_numpy() for c in changed]))
-    return f"{head}: {', '.join(changed)} differ in {len(rows)} rows, first {there.ids[rows[0]]!r}{apart}"
+    shared = [c for c in there.table.columns if c in new.table.columns]
+    changed = [c for c in shared if not there.table[c].equals(new.table[c])]
+    inputs = [c for c in changed if c in INPUTS]
+    if inputs:
+        rows = np.flatnonzero(np.logical_or.reduce([_differs(there.table[c], new.table[c]) for c in inputs]))
+        return f"{head}: {', '.join(inputs)} differ in {len(rows)} rows, first {str(there.ids[rows[0]])!r}{apart}"
+    changed += sorted(set(there.table.columns) ^ set(new.table.columns))
+    what = f"columns {', '.join(changed)}" if changed else "the label set"
+    return (f"{head}: same inputs, but {what} differ; vectors depend on inputs alone, so to adopt the new ones remove "
+            f"{folder / 'corpus.json'} and run this again (or{apart.removeprefix(';')})")
 
 
-def _normalise(table: pd.DataFrame) -> pd.DataFrame:
-    if "id" not in table:
-        raise ManifestError(f"a manifest needs a column 'id'; got {', '.join(map(str, table.columns)) or 'no columns'}")
-    columns: dict[str, pd.Series] = {}
-    for name in STRINGS:
-        source = table[name] if name in table else pd.Series("", index=table.index)
-        columns[name] = source.astype("str").fillna("").astype("str")
-    for name in TIMES:
-        source = table[name] if name in table else pd.Series(np.nan, index=table.index)
-        try:
-            columns[name] = pd.to_numeric(source.replace("", np.nan)).astype(np.float64)
-        except (ValueError, TypeError) as error:
-            raise ManifestError(f"column {name!r} must hold seconds as numbers: {error}") from error
-    columns |= {str(name): table[name] for name in table.columns if str(name).startswith("meta_")}
-    return pd.DataFrame(columns).reset_index(drop=True)
+def _differs(one: pd.Series, other: pd.Series) -> NDArray[np.bool_]:
+    return np.asarray((one != other) & ~(one.isna() & other.isna()))
 
 
-def _check_ids(ids: pd.Series) -> None:
-    empty = np.flatnonzero(ids == "")
-    if len(empty):
-        raise ManifestError(f"{len(empty)} of {len(ids)} rows have an empty id, first row {empty[0] + 1}")
-    twice = ids[ids.duplicated()]
-    if len(twice):
-        rows = np.flatnonzero(ids == twice.iloc[0]) + 1
-        raise ManifestError(f"{len(twice)} duplicate ids, first {twice.iloc[0]!r} in rows {rows[0]} and {rows[1]}; "
-                            "an id names one utterance (put the split or dialogue into it where numbers repeat)")
-
-
-def _check_times(table: pd.DataFrame) -> None:
-    start, end = table["start_s"].fillna(0.0), table["end_s"].fillna(np.inf)
-    bad = np.flatnonzero((start < 0) | ~(start < end) | np.isinf(start))
-    if len(bad):
-        row = table.iloc[bad[0]]
-        raise ManifestError(f"{len(bad)} rows need 0 <= start_s < end_s, first {row['id']!r} with "
-                            f"start_s={row['start_s']}, end_s={row['end_s']}")
-
-
-def _check_paths(paths: pd.Series, column: str) -> None:
-    for value in paths.unique():
-        if not value:
-            continue
-        parts = PurePosixPath(value).parts
-        if value.startswith(("/", "\\")) or ".." in parts or "\\" in value or ":" in parts[0] or "\x00" in value:
-            raise UnsafePathError(f"column {column!r} holds {value!r}; media paths are relative to the manifest, with '/', "
-                                  "and may not leave its folder")
-
-
-def _column_bytes(column: pd.Series) -> Iterator[bytes]:
-    """Yield a column as bytes in which neighbouring cells cannot run into each other."""
-    for start in range(0, len(column), CHUNK_ROWS):
-        part = column.iloc[start:start + CHUNK_ROWS]
-        if pd.api.types.is_numeric_dtype(part.dtype):
-            yield part.to_numpy(dtype="<f8").tobytes()
-        else:
-            cells = [str(value).encode() for value in part]
-            yield np.array([len(cell) for cell in cells], dtype="<i8").tobytes() + b"".join(cells)
+def _check_version(record: Path, data: dict[str, object]) -> None:
+    if data["format"] != FORMAT:
+        raise StoreError(f"{record}: is no corpus of this store (format {data['format']!r} instead of {FORMAT!r})")
+    if int(str(data["version"])) > VERSION:
+        raise StoreError(f"{record}: has format version {data['version']}, this program reads up to {VERSION}; "
+                         "update the program")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -49,8 +50,18 @@ def collect(command: str = "") -> dict[str, object]:
 
 
 def shown_command() -> str:
-    """Return the command line with the program's name instead of its path."""
-    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    """Return the command line with names instead of absolute paths, which say where someone's home is."""
+    return shlex.join([Path(sys.argv[0]).name, *map(_nameless, sys.argv[1:])])
+
+
+def _nameless(argument: str) -> str:
+    """Shorten an absolute path to its last part, also in ``NAME=PATH``.
+
+    >>> _nameless("--root=/home/ada/MELD"), _nameless("audio=/models/whisper/"), _nameless("data/rows.csv")
+    ('--root=MELD', 'audio=whisper', 'data/rows.csv')
+    """
+    head, equals, value = argument.rpartition("=")
+    return f"{head}{equals}{Path(value).name}" if Path(value).is_absolute() else argument
 
 
 def package_versions() -> dict[str, str]:

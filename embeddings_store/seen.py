@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from embeddings_store.arrays import SEEN
 from embeddings_store.errors import ManifestError, UsageError, unknown_name
 from embeddings_store.folds import SPLIT_ROLES
-from embeddings_store.manifest import Manifest, read_table
+from embeddings_store.manifest import Manifest
+from embeddings_store.tables import read_table
 
 SPEC_HELP = ("none: it never saw a row of this corpus; split:NAME: it was fitted on the rows of that split (several: "
              "split:train,dev); FILE: a CSV with columns id,seen (no, fit, select or unknown) or only id (those were "
@@ -32,7 +33,7 @@ def parse_seen(spec: str, manifest: Manifest) -> NDArray[np.str_]:
     if spec in {"none", "unknown"}:
         return np.full(n, "no" if spec == "none" else "unknown")
     if spec.startswith("split:"):
-        return _from_splits(spec.removeprefix("split:").split(","), manifest)
+        return _from_splits([name.strip() for name in spec.removeprefix("split:").split(",")], manifest)
     if not Path(spec).is_file():
         raise UsageError(f"--seen {spec!r} is neither none, unknown, split:NAME, nor a file. {SPEC_HELP}")
     return _from_file(Path(spec), manifest)
@@ -58,13 +59,18 @@ def _from_file(path: Path, manifest: Manifest) -> NDArray[np.str_]:
     table = read_table(path)
     if "id" not in table:
         raise ManifestError(f"{path}: needs a column 'id' and usually 'seen'; got {', '.join(map(str, table.columns))}")
-    words = table["seen"].astype(str) if "seen" in table else np.full(len(table), "fit")
-    told = dict(zip(table["id"].astype(str), words, strict=True))
-    strange = sorted(set(told.values()) - set(SEEN))
+    ids = table["id"].astype(str)
+    twice = ids[ids.duplicated()]
+    if len(twice):
+        raise ManifestError(f"{path}: id {twice.iloc[0]!r} is there more than once; say once what the encoder knows of a row")
+    words = table["seen"].fillna("").astype(str).tolist() if "seen" in table else ["fit"] * len(table)
+    strange = sorted(set(words) - set(SEEN))
     if strange:
         unknown_name("word in column 'seen'", strange[0], SEEN)
-    absent = sorted(set(told) - set(manifest.ids.tolist()))
+    told = dict(zip(ids.tolist(), words, strict=True))
+    absent = sorted(told.keys() - set(manifest.ids.tolist()))
     if absent:
-        raise ManifestError(f"{path}: {len(absent)} ids are not in corpus {manifest.name!r}, first {absent[0]!r}")
+        raise ManifestError(f"{path}: {len(absent)} of {len(told)} ids are not in corpus {manifest.name!r}, first {absent[0]!r}; "
+                            "write the ids as the corpus has them")
     rest = "no" if "seen" not in table else "unknown"
     return np.array([told.get(i, rest) for i in manifest.ids.tolist()])

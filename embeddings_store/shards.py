@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,8 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings_store.atomic import remove_leftovers, replacing, write_json
+from embeddings_store.atomic import make_folder, remove_leftovers, replacing, write_json
+from embeddings_store.tables import first_line
 
+DAMAGED = (OSError, ValueError, KeyError, EOFError, RuntimeError, struct.error, zipfile.BadZipFile)
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
@@ -37,16 +40,16 @@ class ShardFolder:
         Returns:
             One sentence for each dropped part.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         remove_leftovers(self.path)
         write_json(self.path / "about.json", dict(about))
         dropped = []
         for part in self._parts():
             try:
-                _read(part)
-            except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+                _check(part)
+            except DAMAGED as error:
                 part.unlink()
-                dropped.append(f"{part}: is damaged ({error}); its rows are made again")
+                dropped.append(f"{part}: is damaged ({first_line(error)}); its rows are made again")
         return dropped
 
     def commit(self, positions: NDArray[np.int64], columns: Arrays) -> None:
@@ -59,41 +62,81 @@ class ShardFolder:
         for name, values in columns.items():
             if len(values) != len(positions):
                 raise ValueError(f"column {name!r} has {len(values)} rows for {len(positions)} positions")
-        parts = self._parts()
-        number = int(parts[-1].stem.removeprefix("part-")) + 1 if parts else 0
+        number = max((_number(part) for part in self.path.glob("part-*.npz")), default=-1) + 1
         with replacing(self.path / f"part-{number:06d}.npz") as temporary, temporary.open("wb") as handle:
             np.savez(handle, positions=positions, **columns)  # type: ignore[arg-type]
 
     def finished(self) -> NDArray[np.int64]:
         """Positions of all committed rows, sorted and unique."""
-        parts = [_read(part)["positions"] for part in self._parts()]
-        return np.unique(np.concatenate(parts)).astype(np.int64) if parts else np.array([], dtype=np.int64)
+        parts = [_positions(part) for part in self._parts()]
+        return np.unique(np.concatenate(parts)) if parts else np.array([], dtype=np.int64)
 
     def assemble(self, rows: int) -> dict[str, NDArray[np.generic]]:
         """Return every column in manifest order, shape (rows, ...).
 
-        Where a row was committed twice, the later part counts: that is how a failed row is tried again.
+        Where a row was committed twice, the later part counts: that is how a failed row is tried again. The parts are
+        read one after the other, so this takes the memory of the result and one part.
 
         Raises:
-            ValueError: A row is absent.
+            ValueError: A row is absent, a position is outside, or the parts hold different columns.
         """
-        parts = [_read(part) for part in self._parts()]
-        source = np.full(rows, -1, dtype=np.int64)
-        positions = np.concatenate([p["positions"] for p in parts]) if parts else np.array([], dtype=np.int64)
-        source[positions] = np.arange(len(positions))
-        if (source < 0).any():
-            raise ValueError(f"{self.path}: {int((source < 0).sum())} of {rows} rows are not there yet")
-        names = [name for name in parts[0] if name != "positions"]
-        return {name: np.concatenate([p[name] for p in parts])[source] for name in names}
+        done = np.zeros(rows, dtype=bool)
+        columns: dict[str, NDArray[np.generic]] = {}
+        for part in self._parts():
+            data = _read(part)
+            positions = data.pop("positions")
+            if len(positions) and not 0 <= positions.min() <= positions.max() < rows:
+                raise ValueError(f"{part}: holds row {positions.max()} of a corpus with {rows} rows; remove {self.path}")
+            if columns and data.keys() != columns.keys():
+                raise ValueError(f"{part}: holds the columns {sorted(data)}, the parts before it {sorted(columns)}; "
+                                 f"remove {self.path}")
+            for name, values in data.items():
+                columns[name] = _filled(columns.get(name), values, positions, rows)
+            done[positions] = True
+        if not done.all():
+            raise ValueError(f"{self.path}: {int((~done).sum())} of {rows} rows are not there yet")
+        return columns
 
     def remove(self) -> None:
         """Delete the folder; call it when the assembled files are in place."""
         shutil.rmtree(self.path)
 
     def _parts(self) -> list[Path]:
-        return sorted(self.path.glob("part-*.npz"))
+        return sorted(self.path.glob("part-*.npz"), key=_number)
+
+
+def _number(part: Path) -> int:
+    return int(part.stem.removeprefix("part-"))
 
 
 def _read(part: Path) -> dict[str, NDArray[np.generic]]:
     with np.load(part, allow_pickle=False) as data:
         return {name: data[name] for name in data.files}
+
+
+def _positions(part: Path) -> NDArray[np.int64]:
+    with np.load(part, allow_pickle=False) as data:
+        return np.asarray(data["positions"], dtype=np.int64)
+
+
+def _check(part: Path) -> None:
+    """Raise one of :data:`DAMAGED` unless the part is whole."""
+    with zipfile.ZipFile(part) as archive:
+        torn = archive.testzip()
+    if torn:
+        raise ValueError(f"{torn} is not what was written")
+    lengths = {name: len(values) for name, values in _read(part).items()}
+    if len({*lengths.values(), lengths["positions"]}) != 1:
+        raise ValueError(f"columns of different lengths, {lengths}")
+
+
+def _filled(column: NDArray[np.generic] | None, values: NDArray[np.generic], positions: NDArray[np.generic],
+            rows: int) -> NDArray[np.generic]:
+    """Put ``values`` into their rows of ``column``, which is made on first use and widened for longer strings."""
+    if column is None:
+        column = np.zeros((rows, *values.shape[1:]), dtype=values.dtype)
+    wider = np.result_type(column, values)
+    if wider != column.dtype:
+        column = column.astype(wider)
+    column[positions] = values
+    return column

@@ -1,0 +1,90 @@
+"""Clips per second of extract-features against a plain loop that runs Transformers on one clip at a time, in one run.
+
+The plain loop is what one writes first: read with soundfile, the checkpoint's own feature extractor, the model, the mean over all frames.
+For Whisper that pads every clip to 30 s, as the library does. With the weights of a real encoder and real clips:
+
+    python -m benchmarks.extraction --encoder ../shared/models/whisper-tiny --clips ../shared/data/ravdess
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import soundfile
+import torch
+
+from benchmarks.record import record
+from extract.dump import Summary
+from extract.encoders import load_encoder
+from extract.run import FrozenJob, prepare, run_frozen
+
+RATE = 16_000
+
+
+def main() -> None:
+    """Measure each batch size and the plain loop over the same clips."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--encoder", required=True, help="a local folder of a speech encoder")
+    options.add_argument("--clips", type=Path, required=True, help="a folder of sound files")
+    options.add_argument("--limit", type=int, default=96, help="how many clips, evenly drawn (default: %(default)s)")
+    options.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 2, 4, 8])
+    options.add_argument("--device", default="auto")
+    given = options.parse_args()
+    files = sorted(p for p in given.clips.rglob("*") if p.suffix in {".wav", ".flac"})
+    files = files[:: max(1, len(files) // given.limit)][: given.limit]
+    seconds = sum(soundfile.info(p).duration for p in files)
+    plain_s, plain = plain_loop(files, given.encoder, given.device)
+    rows = [{"way": "plain loop, one clip at a time", "batch_size": 1, "wall_s": plain_s}]
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder) / "rows.csv"
+        links = Path(folder) / "clips"
+        links.mkdir()
+        for i, path in enumerate(files):
+            soundfile.write(links / f"{i:05d}.wav", *soundfile.read(path))
+        pd.DataFrame({"id": [f"{i:05d}" for i in range(len(files))], "audio": [f"clips/{i:05d}.wav" for i in range(len(files))]}
+                     ).to_csv(table, index=False)
+        for size in given.batch_sizes:
+            wall_s = ours(table, given.encoder, Path(folder) / f"store-{size}", size, given.device).wall_s
+            rows.append({"way": "extract-features", "batch_size": size, "wall_s": wall_s})
+    for row in rows:
+        row |= {"encoder": Path(given.encoder).name, "clips": len(files), "audio_s": seconds, "clips_per_s": len(files) / row["wall_s"],
+                "ratio_to_plain": plain_s / row["wall_s"], "threads": torch.get_num_threads(), "device": given.device}
+    command = (f"python -m benchmarks.extraction --encoder {Path(given.encoder).name} --clips {given.clips.name} --limit {given.limit} "
+               f"--batch-sizes {' '.join(map(str, given.batch_sizes))} --device {given.device}")
+    print(record(f"extraction_{Path(given.encoder).name}", rows, command))
+    print(pd.DataFrame(rows).round(3).to_string(index=False))
+    print(f"vectors of the plain loop: {plain.shape}")
+
+
+def plain_loop(files: list[Path], encoder: str, device: str) -> tuple[float, np.ndarray]:
+    """Return the seconds of the plain loop, loading apart, and its vectors (n, D)."""
+    from transformers import AutoFeatureExtractor, AutoModel
+
+    place = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else "cpu" if device == "auto" else device)
+    extractor = AutoFeatureExtractor.from_pretrained(encoder)
+    model = AutoModel.from_pretrained(encoder, dtype=torch.float32).eval().to(place)
+    model = getattr(model, "encoder", model) if model.config.is_encoder_decoder else model
+    vectors = []
+    started = time.perf_counter()
+    with torch.inference_mode():
+        for path in files:
+            samples, rate = soundfile.read(path, dtype="float32")
+            inputs = extractor(samples, sampling_rate=rate, return_tensors="pt").to(place)
+            vectors.append(model(**inputs).last_hidden_state[0].mean(0).cpu().numpy())
+    return time.perf_counter() - started, np.stack(vectors)
+
+
+def ours(table: Path, encoder: str, store: Path, batch_size: int, device: str) -> Summary:
+    """Run the real job, its files and their checks included; loading the model is left out on both sides."""
+    prepared = prepare(FrozenJob("manifest", table, "audio", encoder, store, batch_size=batch_size, device=device))
+    load_encoder(encoder, device=device).encode([np.zeros(RATE, dtype=np.float32)])
+    return run_frozen(prepared, print, lambda n: None)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""How fast the store reads and writes, as a ratio to np.load and np.save of the same array in the same run."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.record import record
+from embeddings_store.arrays import Embeddings, EncoderRef
+from embeddings_store.hdf5 import read_embeddings, write_embeddings
+
+
+def best_of(action: Callable[[], object], repeats: int) -> float:
+    """Return the shortest of several runs, in seconds; the others measure what else the machine was doing."""
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def measure(rows: int, dim: int, repeats: int) -> dict[str, object]:
+    """Write and read ``rows`` x ``dim`` float32 both ways."""
+    generator = np.random.default_rng(0)
+    vectors = generator.standard_normal((rows, dim)).astype(np.float32)
+    ids = np.array([f"Ses{1 + i % 5:02d}F_impro{i % 8:02d}_F{i:06d}" for i in range(rows)])
+    ok = np.full(rows, "ok")
+    embeddings = Embeddings(ids, vectors, np.full(rows, "no"), ok, np.full(rows, ""), EncoderRef("bench", "0" * 12, "audio"))
+    with tempfile.TemporaryDirectory() as folder:
+        ours, plain = Path(folder) / "ours.h5", Path(folder) / "plain.npy"
+        write_s, save_s = (best_of(action, repeats) for action in (
+            lambda: write_embeddings(ours, embeddings, {"corpus": "bench"}), lambda: np.save(plain, vectors)))
+        read_s, load_s = (best_of(action, repeats) for action in (lambda: read_embeddings(ours), lambda: np.load(plain)))
+        size = ours.stat().st_size / plain.stat().st_size
+    return {"rows": rows, "dim": dim, "write_s": write_s, "np_save_s": save_s, "write_ratio": write_s / save_s, "read_s": read_s,
+            "np_load_s": load_s, "read_ratio": read_s / load_s, "size_ratio": size}
+
+
+def main() -> None:
+    """Measure the size of IEMOCAP and ten times that."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--repeats", type=int, default=5)
+    repeats = arguments.parse_args().repeats
+    rows = [measure(n, 768, repeats) for n in (5_531, 55_310)]
+    print(record("store_io", rows, f"python -m benchmarks.store_io --repeats {repeats}"))
+    for row in rows:
+        print({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""From stored vectors and scores to decisions: fusion, classifiers, the grid and its tables; never imports torch."""

@@ -1,0 +1,165 @@
+"""The grid: every cell on every fold, in parallel, resumed where it stopped, and the choices that validation rows allow.
+
+Work goes in three waves, because later ones need the earlier: candidate layers and baselines; vectors and probes;
+late fusion over the probes' scores. Each finished task is a file (:mod:`classify.cellfile`), so a killed run goes on where
+it was, and a changed setting computes what it changes and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from classify.cellfile import read_outcome
+from classify.cells import BASELINE, LATE, LAYER, Cell
+from classify.metrics import accuracy
+from classify.prepare import LAYER_JUDGE, GridConfig, Prepared, prepare
+from classify.results import GridResult, refuse_other_results, write_results
+from classify.tasks import Task, make_task, run_task
+from classify.workers import available_cpus, run_all
+from embeddings_store.arrays import EncoderRef
+from embeddings_store.atomic import exclusive, remove_leftovers
+from embeddings_store.errors import StoreError
+from embeddings_store.provenance import commit, shown_command
+
+WORTH_PROCESSES_S = 10.0  # starting worker processes takes 3 to 6 s, most of it imports
+Tell = Callable[[str], None]
+Views = Mapping[str, EncoderRef]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a run would do, for ``--dry-run``.
+
+    Attributes:
+        prepared: The checked configuration.
+        finished: Tasks whose file is there.
+        to_run: Tasks that would be computed.
+        later: Tasks that depend on a choice of layers that is not made yet.
+        cost_s: Roughly how long the tasks to run take one after the other, in seconds.
+    """
+
+    prepared: Prepared
+    finished: int
+    to_run: int
+    later: int
+    cost_s: float
+
+
+def run_grid(config: GridConfig, tell: Tell = lambda message: None) -> GridResult:
+    """Compute what is missing, choose, and write every result file.
+
+    Args:
+        config: What to run.
+        tell: Gets one line at a time about what happens.
+
+    Returns:
+        The table of all cells and folds, and the files.
+
+    Raises:
+        ProjectError: Bad names, leaks, damaged or busy files, a full disk; finished cells are safe.
+    """
+    prepared = prepare(config)
+    origin = {"commit": commit(), "command": shown_command()}
+    with exclusive(config.out / ".lock", str(config.out)):
+        refuse_other_results(config.out, prepared)
+        removed = sum(remove_leftovers(folder) for folder in (config.out, config.out / "cells"))
+        if removed:
+            tell(f"removed {removed} unfinished files of a run that was killed")
+        prepared.plan.save(config.out / "plan.parquet")
+        tasks = _run_waves(prepared, origin, tell)
+        return write_results(prepared, tasks)
+
+
+def survey(config: GridConfig) -> Survey:
+    """Say what :func:`run_grid` would do, without writing anything."""
+    prepared = prepare(config)
+    first = [c for c in prepared.cells if c.family in (BASELINE, LAYER)]
+    rest = [c for c in prepared.cells if c.family not in (BASELINE, LAYER)]
+    tasks, later = _bind(prepared, first, _first_views(prepared), {}), 0
+    if all(task.path.is_file() for task in tasks):
+        tasks += _bind(prepared, rest, _choose_layers(prepared, tasks), {})
+    elif _layered(prepared):
+        later = len(rest) * len(prepared.folds)
+    else:
+        tasks += _bind(prepared, rest, _first_views(prepared), {})
+    to_run = [task for task in tasks if not task.path.is_file()]
+    return Survey(prepared, len(tasks) - len(to_run), len(to_run), later, sum(task.cost_s for task in to_run))
+
+
+def _run_waves(prepared: Prepared, origin: Mapping[str, str], tell: Tell) -> list[Task]:
+    families = ((BASELINE, LAYER), ("unimodal", "early"), (LATE,))
+    total = len(prepared.cells) * len(prepared.folds)
+    console = Console(stderr=True)
+    tasks: list[Task] = []
+    views = _first_views(prepared)
+    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+                  console=console, disable=not console.is_terminal, transient=True) as progress:
+        bar = progress.add_task("cells x folds", total=total)
+        for wave in families:
+            bound = _bind(prepared, [c for c in prepared.cells if c.family in wave], views, origin)
+            _run(bound, prepared.config.jobs or available_cpus(), tell, partial(progress.advance, bar))
+            tasks += bound
+            if LAYER in wave:
+                views = _choose_layers(prepared, bound)
+    return tasks
+
+
+def _run(tasks: Sequence[Task], jobs: int, tell: Tell, advance: Callable[[int], None]) -> None:
+    missing = {task.key: task for task in tasks if not _is_whole(task, tell)}
+    advance(len(tasks) - len(missing))
+    longest_first = sorted(missing.values(), key=lambda task: (task.source.fold, -task.cost_s))
+    worthwhile = sum(task.cost_s for task in longest_first) > WORTH_PROCESSES_S
+    for _ in run_all(run_task, longest_first, jobs if worthwhile else 1):
+        advance(1)
+
+
+def _is_whole(task: Task, tell: Tell) -> bool:
+    if not task.path.is_file():
+        return False
+    try:
+        read_outcome(task.path, task.key)
+    except StoreError as error:
+        tell(f"{error}; computing it again")
+        return False
+    return True
+
+
+def _bind(prepared: Prepared, cells: Sequence[Cell], views: Mapping[int, Views], origin: Mapping[str, str]) -> list[Task]:
+    """Bind every cell to every fold; a layer cell to its own candidate."""
+    tasks = []
+    for cell in cells:
+        for fold in prepared.folds:
+            refs = views[fold.number]
+            if cell.family == LAYER:
+                refs = {m: prepared.views[m][cell.layer] for m in cell.modalities}
+            tasks.append(make_task(prepared, cell, fold.number, refs, origin))
+    return tasks
+
+
+def _layered(prepared: Prepared) -> bool:
+    return any(len(refs) > 1 for refs in prepared.views.values())
+
+
+def _first_views(prepared: Prepared) -> dict[int, Views]:
+    """Before layers are chosen the first candidate stands for each modality; baselines only take rows from it."""
+    return {fold.number: {m: refs[0] for m, refs in prepared.views.items()} for fold in prepared.folds}
+
+
+def _choose_layers(prepared: Prepared, tasks: Sequence[Task]) -> dict[int, Views]:
+    """Choose per fold and modality the layer whose SVM is best on the fold's validation rows; ties go to the lowest."""
+    best: dict[tuple[int, str], tuple[float, int]] = {}
+    for task in tasks:
+        if task.cell.family != LAYER or task.cell.classifier != LAYER_JUDGE:
+            continue
+        outcome = read_outcome(task.path, task.key)
+        found = accuracy(outcome.y["valid"], outcome.reported("valid").labels)
+        slot = (task.source.fold, task.cell.modalities[0])
+        if slot not in best or found > best[slot][0]:
+            best[slot] = (found, task.cell.layer)
+    return {fold.number: {m: refs[best[fold.number, m][1] if len(refs) > 1 else 0] for m, refs in prepared.views.items()}
+            for fold in prepared.folds}

@@ -1,0 +1,193 @@
+"""Late fusion: each modality's class scores become one row, from the fine-tuned head or from a probe fitted in the fold.
+
+Scores are probabilities, kept as logarithms. With ``log p_m`` the scores (n, C) of modality m:
+
+=================  =======================================================  =========
+strategy           fused row                                                width
+=================  =======================================================  =========
+``concatenation``  ``[p_1, p_2, ...]``                                      M * C
+``sum``            ``p_1 + p_2 + ...``                                      C
+``product``        ``log softmax(log p_1 + log p_2 + ...)``, the logarithm   C
+                   of the product of probabilities, scaled to sum to 1
+=================  =======================================================  =========
+
+The product is a sum of logarithms, so it cannot underflow. A row that lacks a modality has uniform probabilities
+``1 / C`` there, which changes neither the ranking of a sum nor a product at all. Fused rows are standardised with training
+statistics before the classifier. To add a strategy, add an entry to :data:`STRATEGIES`.
+
+**Head**: softmax of the stored logits. The head was trained on the training rows, so their scores are over-confident; the
+paper fits its classifiers on them, and so does this.
+
+**Probe**, where an encoder has no head: standardise, then multinomial logistic regression, fitted inside the fold. Training
+rows are scored out of fold, over :data:`PROBE_SPLITS` splits that keep every group (dialogue, video, speaker) whole; fewer
+groups make fewer splits, one group is refused; a row without a group is a group of its own. Other rows are scored by the
+probe refitted on all training rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+from sklearn.preprocessing import StandardScaler
+
+from embeddings_store.arrays import RoleData
+from embeddings_store.errors import FoldError, unknown_name
+
+LogProbabilities = NDArray[np.float64]
+Vectors = NDArray[np.float32]
+Codes = NDArray[np.int64]
+
+HEAD, PROBE = "head", "probe"
+PROBE_SPLITS = 5  # each inner probe learns from four fifths of the rows
+PROBE_C = 0.01  # inverse L2 strength: hundreds of standardised columns against hundreds of rows need a strong penalty
+PROBE_ITERATIONS = 2_000  # lbfgs took below 100 on every store so far; scikit-learn warns if this is not enough
+PROBE_SETTINGS = {"splits": PROBE_SPLITS, "c": PROBE_C, "iterations": PROBE_ITERATIONS}
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """One way to make one row of several modalities' scores: log probabilities, each (n, C), to (n, D')."""
+
+    name: str
+    combine: Callable[[Sequence[LogProbabilities]], NDArray[np.float64]]
+
+
+STRATEGIES: Mapping[str, Strategy] = {s.name: s for s in (
+    Strategy("concatenation", lambda scores: np.exp(np.hstack(scores))),
+    Strategy("sum", lambda scores: np.sum(np.exp(scores), axis=0)),
+    Strategy("product", lambda scores: log_softmax(np.sum(scores, axis=0), axis=1)),
+)}
+
+
+class LateFusion:
+    """A strategy with the training statistics of one fold.
+
+    Raises:
+        UnknownNameError: No such strategy.
+
+    >>> never = np.log([[0.8, 0.2], [0.4, 0.6]])
+    >>> fusion = LateFusion("product").fit([never, never])
+    >>> fusion.transform([never, never]).round(6).tolist()
+    [[1.0, -1.0], [-1.0, 1.0]]
+    """
+
+    def __init__(self, method: str) -> None:
+        self.strategy = STRATEGIES.get(method) or unknown_name("late fusion", method, list(STRATEGIES))
+        self.scaler = StandardScaler()
+
+    def fit(self, scores: Sequence[LogProbabilities]) -> LateFusion:
+        """Take mean and deviation of the fused columns; ``scores`` holds one (n, C) per modality."""
+        self.scaler.fit(self.strategy.combine(scores))
+        return self
+
+    def transform(self, scores: Sequence[LogProbabilities]) -> NDArray[np.float64]:
+        """Fuse rows and standardise them with the statistics that :meth:`fit` took, shape (n, D')."""
+        fused = self.strategy.combine(scores)
+        return np.asarray(self.scaler.transform(fused)) if len(fused) else fused
+
+
+def head_scores(logits: NDArray[np.floating[Any]]) -> LogProbabilities:
+    """Turn a head's logits (n, C) into log probabilities.
+
+    >>> np.exp(head_scores(np.array([[0.0, 1000.0]]))).tolist()
+    [[0.0, 1.0]]
+    """
+    return np.asarray(log_softmax(np.asarray(logits, dtype=np.float64), axis=1))
+
+
+def spread(scores: LogProbabilities, present: NDArray[np.bool_]) -> LogProbabilities:
+    """Put the scores of present rows in their places (n, C); rows without the modality become uniform.
+
+    >>> np.exp(spread(np.log([[0.9, 0.1]]), np.array([False, True]))).round(6).tolist()
+    [[0.5, 0.5], [0.9, 0.1]]
+    """
+    full = np.full((len(present), scores.shape[1]), -np.log(scores.shape[1]))
+    full[present] = scores
+    return full
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A fitted probe: see :func:`fit_probe`.
+
+    Attributes:
+        scaler: The fit rows' mean and deviation.
+        model: The logistic regression over the classes that the fit rows hold.
+        n_rows: How many rows it was fitted on.
+        n_classes: Size of the label set.
+    """
+
+    scaler: StandardScaler
+    model: LogisticRegression
+    n_rows: int
+    n_classes: int
+
+    def scores(self, vectors: Vectors) -> LogProbabilities:
+        """Return log probabilities (n, C) of vectors (n, D).
+
+        A class that no fit row holds gets the probability ``1 / (n_rows + C)`` of Laplace's rule; the others share the rest.
+        """
+        full = np.full((len(vectors), self.n_classes), -np.log(self.n_rows + self.n_classes))
+        if not len(vectors):
+            return full
+        margins = self.model.decision_function(self.scaler.transform(vectors))
+        if margins.ndim == 1:  # of two classes scikit-learn returns the second one's log odds
+            margins = np.column_stack([np.zeros_like(margins), margins])
+        absent = self.n_classes - margins.shape[1]
+        left = np.log1p(-absent / (self.n_rows + self.n_classes))
+        full[:, self.model.classes_] = log_softmax(margins, axis=1) + left
+        return full
+
+
+def fit_probe(vectors: Vectors, y: Codes, n_classes: int) -> Probe:
+    """Standardise and fit a multinomial logistic regression.
+
+    Args:
+        vectors: Rows to fit on (n, D), finite.
+        y: Their class codes (n,).
+        n_classes: Size of the label set.
+
+    Raises:
+        FoldError: The rows are of one class only.
+    """
+    if len(np.unique(y)) < 2:
+        raise FoldError(f"a probe has {len(y)} rows of one class to learn from; use fewer folds, or leave out late fusion "
+                        "(--late none)")
+    scaler = StandardScaler().fit(vectors)
+    model = LogisticRegression(C=PROBE_C, max_iter=PROBE_ITERATIONS).fit(scaler.transform(vectors), y)
+    return Probe(scaler, model, len(y), n_classes)
+
+
+def out_of_fold(vectors: Vectors, y: Codes, groups: NDArray[np.str_], n_classes: int) -> LogProbabilities:
+    """Score each row by a probe that was fitted without its group; log probabilities (n, C).
+
+    Args:
+        vectors: Rows (n, D), finite.
+        y: Their class codes (n,).
+        groups: What may not be torn apart (n,), see :func:`inner_groups`.
+        n_classes: Size of the label set.
+
+    Raises:
+        FoldError: All rows are of one group.
+    """
+    count = len(np.unique(groups))
+    if count < 2:
+        raise FoldError(f"late fusion without a head scores training rows by probes that have not seen their group, and all "
+                        f"{len(y)} training rows are of group {str(groups[0])!r}; use another fold plan, fill the manifest's "
+                        "column 'group', or leave out late fusion (--late none)")
+    scores = np.full((len(y), n_classes), np.nan)
+    for fit, rest in GroupKFold(min(PROBE_SPLITS, count)).split(vectors, y, groups):
+        scores[rest] = fit_probe(vectors[fit], y[fit], n_classes).scores(vectors[rest])
+    return scores
+
+
+def inner_groups(rows: RoleData) -> NDArray[np.str_]:
+    """Return the group of each row (n,); a row without one is a group of its own."""
+    return np.where(rows.groups == "", np.char.add("row ", rows.ids), rows.groups)

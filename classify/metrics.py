@@ -1,0 +1,90 @@
+"""The figures of merit: one definition each, under the names that results print.
+
+==============  ==============================================================================================
+name            formula
+==============  ==============================================================================================
+``WA``          accuracy = correct rows / rows (several repositories call it UA: look at the formula)
+``UAR``         balanced accuracy = mean recall over the classes that occur in the truth (also called UA)
+``macro_F1``    mean F1 over the classes that occur in the truth or in the predictions
+``weighted_F1`` mean F1 over classes, weighted by how many rows of the truth each has
+==============  ==============================================================================================
+
+Where a ratio has nothing below its line (precision of a class that is never predicted) it is 0. A class that a test fold
+neither holds nor was given as an answer counts for nothing, so a perfect prediction scores 1 in every metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support, recall_score
+
+METRICS = ("WA", "UAR", "macro_F1", "weighted_F1")
+FORMULAS = "WA = accuracy; UAR = balanced accuracy (mean recall); macro_F1, weighted_F1 = mean F1, plain and by support"
+
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class PerClass:
+    """Precision, recall, F1 and support of each class, in label order; every array has the shape (C,)."""
+
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    f1: NDArray[np.float64]
+    support: Codes
+
+    def weighted(self) -> tuple[float, float, float]:
+        """Support-weighted means of precision, recall (= accuracy) and F1, the ``all`` row of the paper's Table 7."""
+        weights = self.support / self.support.sum()
+        return float(self.precision @ weights), float(self.recall @ weights), float(self.f1 @ weights)
+
+
+def summary(y_true: Codes, y_pred: Codes) -> dict[str, float]:
+    """Return WA, UAR, macro_F1 and weighted_F1 of class codes, each in [0, 1].
+
+    Args:
+        y_true: True class codes (n,), n >= 1.
+        y_pred: Predicted class codes (n,).
+
+    >>> {k: round(v, 3) for k, v in summary(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])).items()}
+    {'WA': 0.75, 'UAR': 0.833, 'macro_F1': 0.733, 'weighted_F1': 0.767}
+    """
+    occurring = np.unique(y_true)
+    either = np.union1d(occurring, y_pred)
+    return {"WA": accuracy(y_true, y_pred),
+            "UAR": float(recall_score(y_true, y_pred, labels=occurring, average="macro", zero_division=0)),
+            "macro_F1": float(f1_score(y_true, y_pred, labels=either, average="macro", zero_division=0)),
+            "weighted_F1": float(f1_score(y_true, y_pred, labels=either, average="weighted", zero_division=0))}
+
+
+def accuracy(y_true: Codes, y_pred: Codes | np.int64) -> float:
+    """Return the share of equal codes; ``nan`` for no rows, because nothing was measured. One code stands for all rows.
+
+    >>> accuracy(np.array([0, 1]), np.array([0, 0]))
+    0.5
+    """
+    return float((y_true == y_pred).mean()) if len(y_true) else float("nan")
+
+
+def per_class(y_true: Codes, y_pred: Codes, n_classes: int) -> PerClass:
+    """Return precision, recall, F1 and support of codes ``0 .. n_classes - 1``.
+
+    >>> per_class(np.array([0, 0, 1]), np.array([0, 1, 1]), 3).recall.tolist()
+    [0.5, 1.0, 0.0]
+    """
+    precision, recall, f1, support = precision_recall_fscore_support(y_true, y_pred, labels=np.arange(n_classes),
+                                                                     zero_division=0)
+    return PerClass(precision, recall, f1, np.asarray(support, dtype=np.int64))
+
+
+def confusion(y_true: Codes, y_pred: Codes, classes: Sequence[str]) -> Codes:
+    """Return counts (C, C): row = truth, column = prediction, both in label order.
+
+    >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), ("sad", "happy")).tolist()
+    [[1, 1], [0, 1]]
+    """
+    return np.asarray(confusion_matrix(y_true, y_pred, labels=np.arange(len(classes))), dtype=np.int64)

@@ -1,0 +1,282 @@
+"""Before anything is computed: corpus, encoders, folds and cells, every name checked, every fold through the leak gate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from classify import fusion, late_fusion
+from classify.cells import BASELINE, EARLY, FIT_ROWS, LATE, LAYER, UNIMODAL, Cell
+from classify.late_fusion import HEAD, PROBE, inner_groups
+from classify.models import BASELINES, COMPETITORS, Settings, resolve
+from embeddings_store.arrays import EncoderRef, FoldData
+from embeddings_store.errors import FoldError, UsageError, unknown_name
+from embeddings_store.folds import FoldPlan, make_plan
+from embeddings_store.labels import LabelSet
+from embeddings_store.load import Entry, catalogue, choose_views, corpora, load_fold
+from embeddings_store.manifest import Manifest
+
+LAYER_JUDGE = "svm"  # the classifier by whose accuracy on validation rows a layer is chosen
+
+
+@dataclass(frozen=True, slots=True)
+class GridConfig:
+    """Everything that a run of the grid depends on; the one place of its defaults.
+
+    Attributes:
+        store: The store's folder.
+        out: Where results go.
+        corpus: Which corpus; empty takes the only one.
+        modalities: Which modalities, in the order of their blocks; empty takes all, sorted.
+        encoders: Modality to ``NAME[@FINGERPRINT]``, where the store has several.
+        encoder_seed: Seed of the fine-tuning, where the store has several.
+        layer: ``""`` the only one, ``last``, a number, or ``valid`` to choose per fold on validation rows.
+        folds: A plan's name or a plan file (``.parquet``); empty takes the corpus' own.
+        valid: ``next`` or ``none``, see :mod:`embeddings_store.folds`; empty takes the default there.
+        fit_rows: A name of :data:`classify.cells.FIT_ROWS`.
+        classifiers: Names of :data:`classify.models.COMPETITORS`.
+        early: Early strategies; none means all that the widths allow.
+        late: Late strategies; none means all that the rows allow.
+        settings: Classifier to the settings that differ from its defaults.
+        seed: For classifiers that draw random numbers.
+        shuffle_seed: Permute the labels with this seed; results must then be at chance.
+        jobs: Processes; 0 takes every processor.
+    """
+
+    store: Path = Path("embeddings")
+    out: Path = Path("results")
+    corpus: str = ""
+    modalities: tuple[str, ...] = ()
+    encoders: Mapping[str, str] = field(default_factory=dict)
+    encoder_seed: int | None = None
+    layer: str = ""
+    folds: str = ""
+    valid: str = ""
+    fit_rows: str = "train"
+    classifiers: tuple[str, ...] = COMPETITORS
+    early: tuple[str, ...] | None = None
+    late: tuple[str, ...] | None = None
+    settings: Mapping[str, Settings] = field(default_factory=dict)
+    seed: int = 0
+    shuffle_seed: int | None = None
+    jobs: int = 0
+
+    def __post_init__(self) -> None:
+        """Check every name and number that needs no store."""
+        for what, names, known in (("classifier", self.classifiers, COMPETITORS),
+                                   ("early fusion", self.early or (), fusion.STRATEGIES),
+                                   ("late fusion", self.late or (), late_fusion.STRATEGIES),
+                                   ("choice of rows to fit on", (self.fit_rows,), FIT_ROWS)):
+            for name in names:
+                if name not in known:
+                    unknown_name(what, name, list(known))
+            if len(set(names)) < len(names):
+                raise UsageError(f"{what} names one thing twice: {' '.join(names)}")
+        if not self.classifiers:
+            raise UsageError(f"the grid needs a classifier or more of {', '.join(COMPETITORS)}")
+        for name, settings in self.settings.items():
+            resolve(name, settings)
+        if self.jobs < 0 or self.seed < 0:
+            raise UsageError(f"jobs and seed are 0 or more, not {self.jobs} and {self.seed}")
+
+
+@dataclass(frozen=True, slots=True)
+class FoldFacts:
+    """What the gate found in one fold, over all modalities.
+
+    Attributes:
+        number: The fold's number.
+        name: What it holds out.
+        counts: Role to rows with a label and a vector.
+        train_seen: Training rows that some encoder was fitted on.
+        train_groups: The smallest number of groups that any modality's training rows have.
+    """
+
+    number: int
+    name: str
+    counts: Mapping[str, int]
+    train_seen: int
+    train_groups: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A checked run: what :func:`prepare` found.
+
+    Attributes:
+        config: What was asked for.
+        corpus: The corpus' name.
+        manifest_digest: Over every column of the manifest and its label set.
+        labels: The label set.
+        plan: The fold plan.
+        views: Modality to candidates; more than one only for ``layer="valid"``.
+        entries: The store's files.
+        folds: What the gate found.
+        scores_from: Modality to ``head`` or ``probe``.
+        cells: Every cell of the grid, in the order of the tables.
+        notes: What was left out, and why; what a reader must know.
+    """
+
+    config: GridConfig
+    corpus: str
+    manifest_digest: str
+    labels: LabelSet
+    plan: FoldPlan
+    views: Mapping[str, Sequence[EncoderRef]]
+    entries: Sequence[Entry]
+    folds: Sequence[FoldFacts]
+    scores_from: Mapping[str, str]
+    cells: Sequence[Cell]
+    notes: Sequence[str]
+
+    @property
+    def has_valid(self) -> bool:
+        """Whether every fold has validation rows to choose on (the gate lets through none that an encoder was fitted on)."""
+        return all(fold.counts["valid"] > 0 for fold in self.folds)
+
+    def entry(self, ref: EncoderRef, fold: int) -> Entry:
+        """Return the file that serves a fold: its own, else the one for every fold."""
+        by_fold = {e.fold: e for e in self.entries if e.ref == ref}
+        return by_fold.get(str(fold)) or by_fold["any"]
+
+
+def prepare(config: GridConfig) -> Prepared:
+    """Check a configuration against its store; reads everything once, computes nothing.
+
+    Raises:
+        UsageError: A name does not exist, or a strategy does not fit the vectors.
+        LeakError: A fold would score or choose on rows that an encoder was trained on.
+        StoreError, FoldError, LabelError: The store does not hold what is needed.
+    """
+    corpus = config.corpus or only_corpus(config.store)
+    entries = catalogue(config.store, corpus)
+    manifest = Manifest.load(config.store / corpus)
+    plan = _plan(config, manifest)
+    views = choose_views(entries, modalities=config.modalities, encoders=config.encoders, layer=config.layer,
+                         seed=config.encoder_seed)
+    every = {f"{m}.{i}": ref for m, refs in views.items() for i, ref in enumerate(refs)}
+    folds, labels = [], manifest.labels
+    for fold in plan:
+        data = load_fold(config.store, corpus, every, plan, fold.number, shuffle_seed=config.shuffle_seed)
+        folds.append(_facts(data, fold.name))
+        labels = data.labels
+    if labels is None:
+        raise FoldError(f"plan {plan.name!r} has no folds")
+    notes: list[str] = []
+    _check_valid_rows(config, folds, plan, views)
+    scores_from = {m: HEAD if all(e.has_scores for e in entries if e.ref in refs) else PROBE for m, refs in views.items()}
+    cells = _cells(config, views, entries, folds, scores_from, notes)
+    return Prepared(config, corpus, manifest.digest, labels, plan, views, entries, folds, scores_from, cells, notes)
+
+
+def only_corpus(store: Path) -> str:
+    """Return the name of a store's only corpus.
+
+    Raises:
+        UsageError: There are several; they are listed.
+    """
+    names = corpora(store)
+    if len(names) > 1:
+        raise UsageError(f"{store} holds {len(names)} corpora; choose one with --corpus: {', '.join(names)}")
+    return names[0]
+
+
+def _plan(config: GridConfig, manifest: Manifest) -> FoldPlan:
+    if config.folds.endswith(".parquet"):
+        if config.valid:
+            raise UsageError(f"--valid {config.valid} has no effect on the plan file {config.folds}, which names its own "
+                             "validation rows; leave it out")
+        plan = FoldPlan.load(Path(config.folds))
+        plan.check(manifest)
+        return plan
+    plan = make_plan(manifest, config.folds, **({"valid": config.valid} if config.valid else {}))
+    if config.valid and plan.valid != config.valid:
+        raise UsageError(f"--valid {config.valid} has no effect on the plan {plan.name!r}, whose validation rows are those "
+                         "of the corpus; leave it out, or choose a plan with --folds")
+    return plan
+
+
+def _facts(data: FoldData, name: str) -> FoldFacts:
+    for role, rows in (("train", data.train), ("test", data.test)):
+        for view, present in rows.present.items():
+            if not present.any():
+                raise FoldError(f"fold {data.fold} ({name}): none of its {len(rows)} {role} rows has "
+                                f"{data.views[view].modality} vectors; extract them, use other folds, or leave the modality "
+                                "out with --modalities")
+    groups = inner_groups(data.train)
+    fewest = min(len(np.unique(groups[present])) for present in data.train.present.values())
+    return FoldFacts(data.fold, name, {"train": len(data.train), "valid": len(data.valid), "test": len(data.test)},
+                     int(data.train.fitted.sum()), fewest)
+
+
+def _check_valid_rows(config: GridConfig, folds: Sequence[FoldFacts], plan: FoldPlan,
+                      views: Mapping[str, Sequence[EncoderRef]]) -> None:
+    empty = [fold for fold in folds if not fold.counts["valid"]]
+    for wanted, why in ((config.fit_rows != "train", f"--fit-rows {config.fit_rows}"),
+                        (any(len(refs) > 1 for refs in views.values()), f"--layer {config.layer}")):
+        if wanted and empty:
+            raise UsageError(f"{why} needs validation rows, and fold {empty[0].number} ({empty[0].name}) of plan "
+                             f"{plan.name!r} (valid: {plan.valid}) has none; choose --folds and --valid so that it has")
+
+
+def _cells(config: GridConfig, views: Mapping[str, Sequence[EncoderRef]], entries: Sequence[Entry],
+           folds: Sequence[FoldFacts], scores_from: Mapping[str, str], notes: list[str]) -> list[Cell]:
+    """List every cell; strategies that were not asked for by name and cannot work are noted instead."""
+    modalities = tuple(views)
+    probes_work = _probes_work(config, modalities, folds, scores_from, notes)
+    cells = [Cell(BASELINE, "", modalities, name) for name in BASELINES]
+    for modality, refs in views.items():
+        if len(refs) > 1:
+            judged = dict.fromkeys((LAYER_JUDGE, *config.classifiers))
+            cells += [Cell(LAYER, "", (modality,), name, layer) for layer in range(len(refs)) for name in judged]
+    for modality in modalities:
+        own = [scores_from[modality]] if scores_from[modality] == HEAD or probes_work else []
+        cells += [Cell(UNIMODAL, "", (modality,), name) for name in (*config.classifiers, *own)]
+    if len(modalities) < 2:
+        if config.early or config.late:
+            raise UsageError(f"fusion takes two modalities or more, and there is only {modalities[0]}; extract another one, "
+                             "or leave out --early and --late")
+        notes.append(f"one modality ({modalities[0]}), so there is nothing to fuse")
+        return cells
+    widths = {m: next(e.dim for e in entries if e.ref == refs[0]) for m, refs in views.items()}
+    for method in _possible_early(config, widths, notes):
+        cells += [Cell(EARLY, method, modalities, name) for name in config.classifiers]
+    late = tuple(late_fusion.STRATEGIES) if config.late is None else config.late
+    if late and PROBE in scores_from.values() and not probes_work:
+        late = ()
+    for method in late:
+        cells += [Cell(LATE, method, modalities, name) for name in config.classifiers]
+    return cells
+
+
+def _probes_work(config: GridConfig, modalities: Sequence[str], folds: Sequence[FoldFacts], scores_from: Mapping[str, str],
+                 notes: list[str]) -> bool:
+    poor = [fold for fold in folds if fold.train_groups < 2]
+    if not poor or PROBE not in scores_from.values():
+        return True
+    why = (f"the training rows of fold {poor[0].number} ({poor[0].name}) are all of one group, so probes cannot score them "
+           "out of fold")
+    if config.late and len(modalities) > 1:
+        raise FoldError(f"late fusion without a head is impossible: {why}; use another fold plan, fill the manifest's "
+                        "column 'group', or leave out --late")
+    notes.append(f"no probes and no late fusion: {why}")
+    return False
+
+
+def _possible_early(config: GridConfig, widths: Mapping[str, int], notes: list[str]) -> list[str]:
+    if config.early is not None:
+        for method in config.early:
+            fusion.check_widths(method, widths)
+        return list(config.early)
+    possible = []
+    for method in fusion.STRATEGIES:
+        try:
+            fusion.check_widths(method, widths)
+        except UsageError as error:
+            notes.append(f"left out: {error}")
+        else:
+            possible.append(method)
+    return possible

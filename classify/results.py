@@ -1,0 +1,268 @@
+"""What a run of the grid leaves behind: ``grid.csv``, ``predictions.parquet`` and the paper's tables, and which cell counts.
+
+**Choosing.** Where every fold has validation rows, the cell with the best mean accuracy on them is ``chosen_on_valid`` and
+its test figures are the result. Without validation rows nothing is chosen: the paper's final model (concatenation + SVM; of
+one modality its SVM) stands as ``fixed_beforehand``. The cell that is best on test is shown as ``best_on_test``, an upper
+bound and no result. A row that a cell cannot answer, for want of its modality, counts as wrong in these comparisons.
+Baselines and single layers are not candidates; ties go to the first in the order of the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from classify.cellfile import read_outcome
+from classify.cells import BASELINE, EARLY, LATE, LAYER, UNIMODAL, Cell, Outcome
+from classify.metrics import METRICS, accuracy, summary
+from classify.models import LOG_PROBABILITY, PROBABILITY
+from classify.prepare import Prepared
+from classify.tables import per_class_tables, write_paper_tables
+from classify.tasks import Task
+from embeddings_store.arrays import SCORED_ROLES
+from embeddings_store.atomic import replacing
+from embeddings_store.errors import StoreError, UsageError
+
+TEXT, COUNT, NUMBER = "text", "count", "number"
+SCHEMA: Mapping[str, str] = {
+    "corpus": TEXT, "protocol": TEXT, "plan_digest": TEXT, "valid_rule": TEXT, "label_set": TEXT, "labels_digest": TEXT,
+    "fold": COUNT, "fold_name": TEXT, "cell": TEXT, "family": TEXT, "method": TEXT, "modalities": TEXT, "classifier": TEXT,
+    "scores_from": TEXT, "layer": TEXT, "encoders": TEXT, "verified": TEXT, "fit_rows": TEXT, "settings": TEXT,
+    "seed": COUNT, "labels_shuffled": TEXT, "n_train": COUNT, "n_valid": COUNT, "n_test": COUNT, "n_fit": COUNT,
+    "n_fit_seen": COUNT, "n_scored": COUNT, "n_valid_scored": COUNT, "n_missing": COUNT, **dict.fromkeys(METRICS, NUMBER),
+    "train_WA": NUMBER, "valid_WA": NUMBER, "constant": TEXT, "constant_WA": NUMBER, "flags": TEXT, "versions": TEXT,
+    "fit_s": NUMBER, "date": TEXT, "commit": TEXT, "command": TEXT}
+VOLATILE = ("fit_s", "date", "commit", "command")  # the columns in which two runs of the same grid may differ
+CHOSEN, FIXED, BEST_ON_TEST = "chosen_on_valid", "fixed_beforehand", "best_on_test"
+CANDIDATES = (UNIMODAL, EARLY, LATE)
+DTYPES = {TEXT: "str", COUNT: "int64", NUMBER: "float64"}
+
+
+@dataclass(frozen=True, slots=True)
+class ResultTable:
+    """One row per cell and fold, in the columns of :data:`SCHEMA`.
+
+    Attributes:
+        rows: The table. Metrics are in [0, 1], ``nan`` where nothing was measured; ``train_WA`` of a probe is out of fold;
+            ``constant`` is the commonest class of the rows scored and ``constant_WA`` what always answering it gives,
+            which nobody could know beforehand.
+    """
+
+    rows: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        """Bring the columns into their order and types."""
+        absent, strange = [c for c in SCHEMA if c not in self.rows], [str(c) for c in self.rows if c not in SCHEMA]
+        if absent or strange:
+            raise StoreError(f"a table of results lacks the columns {absent} and has {strange} too many; it was written by "
+                             "another version of this program, delete it and run the grid again")
+        object.__setattr__(self, "rows", self.rows[list(SCHEMA)].astype({c: DTYPES[kind] for c, kind in SCHEMA.items()}))
+
+    def write(self, path: Path) -> None:
+        """Write CSV, whole or not at all; :meth:`read` gives back the same table to the last bit."""
+        with replacing(path) as temporary:
+            self.rows.to_csv(temporary, index=False, lineterminator="\n")
+
+    @classmethod
+    def read(cls, path: Path) -> ResultTable:
+        """Read what :meth:`write` wrote.
+
+        Raises:
+            StoreError: The file is not such a table.
+        """
+        try:
+            raw = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+            numbers = {c: [float(cell) if cell else np.nan for cell in raw[c]]
+                       for c, kind in SCHEMA.items() if kind == NUMBER and c in raw}
+            return cls(raw.assign(**numbers))
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{path}: is not a table of results ({error})") from error
+
+    def flagged(self, flag: str) -> str:
+        """Return the name of the cell that carries a flag, or an empty string."""
+        names = self.rows.loc[self.rows["flags"].str.split().map(lambda flags: flag in flags), "cell"]
+        return str(names.iloc[0]) if len(names) else ""
+
+    @property
+    def headline(self) -> str:
+        """The cell whose test figures are the result: chosen on valid, else fixed beforehand, else none."""
+        return self.flagged(CHOSEN) or self.flagged(FIXED)
+
+
+@dataclass(frozen=True, slots=True)
+class GridResult:
+    """What a run returns.
+
+    Attributes:
+        prepared: What was run.
+        table: All cells and folds.
+        files: What was written, in reading order.
+    """
+
+    prepared: Prepared
+    table: ResultTable
+    files: Sequence[Path]
+
+
+def write_results(prepared: Prepared, tasks: Sequence[Task]) -> GridResult:
+    """Read every finished cell once and write all result files into the output folder, each whole or not at all."""
+    out = prepared.config.out
+    rows = []
+    predictions = out / "predictions.parquet"
+    with replacing(predictions) as temporary:
+        schema = _prediction_schema(prepared)
+        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+            for task in tasks:
+                outcome = read_outcome(task.path, task.key)
+                rows.append(result_row(prepared, task, outcome))
+                writer.write_table(pa.table(_prediction_columns(prepared, rows[-1], outcome), schema=schema))
+    table = ResultTable(_with_flags(pd.DataFrame(rows)))
+    table.write(out / "grid.csv")
+    headline = [read_outcome(t.path, t.key) for t, row in zip(tasks, rows, strict=True) if row["cell"] == table.headline]
+    answers = [(o.y["test"], o.reported("test").labels) for o in headline]
+    files = [out / "grid.csv", predictions, *write_paper_tables(table.rows, out)]
+    files += per_class_tables(answers, table.rows, table.headline, prepared.labels.classes, out)
+    return GridResult(prepared, table, files)
+
+
+def result_row(prepared: Prepared, task: Task, outcome: Outcome) -> dict[str, object]:
+    """Return one row of :data:`SCHEMA`, without flags."""
+    cell, config = task.cell, prepared.config
+    fold = next(f for f in prepared.folds if f.number == task.source.fold)
+    test, facts = outcome.reported("test"), outcome.facts
+    refs = {} if cell.family == BASELINE else {m: ref for m, ref, _ in task.source.views}
+    unverified = [] if cell.family == BASELINE else list(_strings(facts["unverified"]))
+    layer = ",".join(f"{m}={ref.layer}" for m, ref in refs.items() if ref.layer >= 0)
+    settings = task.what["settings"]
+    commonest = np.bincount(outcome.y["test"]).argmax()
+    shown = "; ".join(f"{k}={v:g}" for k, v in settings.items()) if isinstance(settings, dict) else ""
+    return {
+        "corpus": prepared.corpus, "protocol": prepared.plan.name, "plan_digest": prepared.plan.digest,
+        "valid_rule": prepared.plan.valid, "label_set": prepared.labels.name, "labels_digest": prepared.labels.digest,
+        "fold": fold.number, "fold_name": fold.name, "cell": cell_name(cell, layer), "family": cell.family,
+        "method": cell.method,
+        "modalities": "" if cell.family == BASELINE else "+".join(cell.modalities), "classifier": cell.classifier,
+        "scores_from": _sources(task), "layer": layer, "encoders": ",".join(f"{m}={ref.folder}" for m, ref in refs.items()),
+        "verified": f"unverified: {'+'.join(unverified)}" if unverified else "verified", "fit_rows": config.fit_rows,
+        "settings": shown, "seed": config.seed,
+        "labels_shuffled": "no" if config.shuffle_seed is None else f"seed {config.shuffle_seed}",
+        "n_train": fold.counts["train"], "n_valid": fold.counts["valid"], "n_test": fold.counts["test"],
+        "n_fit": facts["n_fit"], "n_fit_seen": 0 if cell.family == BASELINE else facts["n_fit_seen"],
+        "n_scored": len(test.labels), "n_valid_scored": len(outcome.y["valid"]),
+        "n_missing": int(str(facts["n_missing"])) + fold.counts["test"] - len(test.labels),
+        **summary(outcome.y["test"], test.labels),
+        "train_WA": accuracy(outcome.y["train"], outcome.reported("train").labels),
+        "valid_WA": accuracy(outcome.y["valid"], outcome.reported("valid").labels),
+        "constant": prepared.labels.classes[commonest], "constant_WA": accuracy(outcome.y["test"], commonest), "flags": "",
+        "versions": "; ".join(f"{k} {v}" for k, v in _pairs(task.what["versions"])), "fit_s": facts["fit_s"],
+        "date": facts["date"], "commit": facts["commit"], "command": facts["command"]}
+
+
+def cell_name(cell: Cell, layer: str = "") -> str:
+    """Name a cell in one word per part, the same for all folds.
+
+    >>> cell_name(Cell("early", "sum", ("audio", "text"), "svm"))
+    'early sum audio+text svm'
+    >>> cell_name(Cell("layer", "", ("audio",), "svm", layer=2), "audio=2")
+    'layer audio=2 svm'
+    """
+    if cell.family == BASELINE:
+        return f"{BASELINE} {cell.classifier}"
+    return " ".join(filter(None, (cell.family, cell.method, layer if cell.family == LAYER else "+".join(cell.modalities),
+                                  cell.classifier)))
+
+
+def refuse_other_results(out: Path, prepared: Prepared) -> None:
+    """Refuse to replace the results of another corpus, or true results by shuffled ones.
+
+    Raises:
+        UsageError: The folder holds such results.
+    """
+    path = out / "grid.csv"
+    if not path.is_file():
+        return
+    rows = ResultTable.read(path).rows
+    shuffled = prepared.config.shuffle_seed is not None
+    for what, there, now in (("corpus", set(rows["corpus"]), prepared.corpus),
+                             ("labels_shuffled", set(rows["labels_shuffled"] != "no"), shuffled)):
+        if there - {now}:
+            labels = "true labels" if shuffled else "shuffled labels"
+            held = f"corpus {sorted(there - {now})[0]!r}" if what == "corpus" else labels
+            raise UsageError(f"{path} holds results of {held}, which this run would replace; give it a folder of its own "
+                             "with --out")
+
+
+def _with_flags(rows: pd.DataFrame) -> pd.DataFrame:
+    """Mark the cells that count, see the module's first lines."""
+    candidates = rows[rows["family"].isin(CANDIDATES)]
+    marks: dict[str, list[str]] = {}
+    if (rows["n_valid"] > 0).all():
+        marks.setdefault(_best(candidates, "valid_WA", "n_valid_scored", "n_valid"), []).append(CHOSEN)
+    else:
+        fused = candidates[candidates["family"] == EARLY]
+        fixed = fused[fused["method"] == "concatenation"] if (rows["family"] == EARLY).any() else candidates
+        fixed = fixed[fixed["classifier"] == "svm"]
+        if fixed["cell"].nunique() == 1:
+            marks.setdefault(str(fixed["cell"].iloc[0]), []).append(FIXED)
+    marks.setdefault(_best(candidates, "WA", "n_scored", "n_test"), []).append(BEST_ON_TEST)
+    return rows.assign(flags=rows["cell"].map(lambda name: " ".join(marks.get(name, []))))
+
+
+def _best(candidates: pd.DataFrame, metric: str, answered: str, of: str) -> str:
+    """Return the cell with the largest mean over folds of correct answers over all rows."""
+    share = candidates[metric].fillna(0.0) * candidates[answered] / candidates[of]
+    return str(share.groupby(candidates["cell"], sort=False).mean().idxmax())
+
+
+def _sources(task: Task) -> str:
+    """``head``, ``probe``, or each modality's own where they differ; empty where no class scores go in."""
+    sources = dict(_pairs(task.what["scores_from"]))
+    if len(set(sources.values())) <= 1:
+        return next(iter(sources.values()), "")
+    return ",".join(f"{m}={source}" for m, source in sources.items())
+
+
+def _pairs(mapping: object) -> Iterable[tuple[str, str]]:
+    return ((str(k), str(v)) for k, v in mapping.items()) if isinstance(mapping, Mapping) else ()
+
+
+def _strings(values: object) -> Iterable[str]:
+    return (str(v) for v in values) if isinstance(values, list) else ()
+
+
+def _prediction_schema(prepared: Prepared) -> pa.Schema:
+    word = pa.dictionary(pa.int32(), pa.string())
+    words = ("role", "cell", "family", "method", "modalities", "classifier", "layer", "kind", "y_true", "y_pred")
+    return pa.schema([("id", pa.string()), ("fold", pa.int32()), *((name, word) for name in words),
+                      *((f"score:{name}", pa.float64()) for name in prepared.labels.classes)])
+
+
+def _prediction_columns(prepared: Prepared, row: Mapping[str, object], outcome: Outcome) -> dict[str, pa.Array]:
+    """One cell and fold as columns; scores of heads and probes leave their logarithms here."""
+    answers = [outcome.reported(role) for role in SCORED_ROLES]
+    sizes = [len(answer.labels) for answer in answers]
+    total, classes = sum(sizes), list(prepared.labels.classes)
+    values = np.concatenate([answer.values for answer in answers])
+    kind = answers[0].kind
+    if kind == LOG_PROBABILITY:
+        values, kind = np.exp(values), PROBABILITY
+
+    def same(text: object) -> pa.Array:
+        return pa.DictionaryArray.from_arrays(pa.array(np.zeros(total, dtype=np.int32)), [str(text)])
+
+    def coded(codes: np.ndarray, names: Sequence[str]) -> pa.Array:
+        return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), list(names))
+
+    return {"id": pa.array(np.concatenate([outcome.ids[role] for role in SCORED_ROLES]).tolist(), pa.string()),
+            "fold": pa.array(np.full(total, row["fold"], dtype=np.int32)),
+            "role": coded(np.repeat(np.arange(len(sizes)), sizes), SCORED_ROLES),
+            **{name: same(row[name]) for name in ("cell", "family", "method", "modalities", "classifier", "layer")},
+            "kind": same(kind), "y_true": coded(np.concatenate([outcome.y[role] for role in SCORED_ROLES]), classes),
+            "y_pred": coded(np.concatenate([answer.labels for answer in answers]), classes),
+            **{f"score:{name}": pa.array(np.ascontiguousarray(values[:, i])) for i, name in enumerate(classes)}}

@@ -1,0 +1,194 @@
+"""The results on a terminal: the paper's tables, the cell that counts, and under each table what a reader must know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from classify.cells import BASELINE, EARLY, LATE, LAYER, UNIMODAL
+from classify.grid import Survey
+from classify.late_fusion import HEAD, PROBE, PROBE_C, PROBE_SPLITS
+from classify.metrics import FORMULAS, METRICS
+from classify.models import CLASSIFIERS, COMPETITORS
+from classify.prepare import Prepared
+from classify.results import BEST_ON_TEST, CHOSEN, FIXED, GridResult, ResultTable
+from classify.tables import PER_CLASS, VALID, paper_table, per_cent
+
+FILE_WIDTH = 200  # columns where the output is no terminal, so that nothing is cut
+TITLES = {UNIMODAL: "Table 4: one modality", LAYER: "Layers, one at a time", EARLY: "Table 5: early fusion",
+          LATE: "Table 6: late fusion"}
+
+
+def console_for_output() -> Console:
+    """Return a console on standard output that never cuts a table in a file."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(width=FILE_WIDTH, highlight=False)
+
+
+def show_results(result: GridResult, console: Console) -> None:
+    """Print every table, each with its footer, and then the cell that counts."""
+    rows, prepared = result.table.rows, result.prepared
+    _banner(prepared, console)
+    for family, title in TITLES.items():
+        if (rows["family"] == family).any():
+            console.print(_table(f"{title} ({prepared.corpus}, test rows, per cent)", paper_table(rows, family)))
+            console.print(Text("\n".join(footer(result, family))), style="dim", soft_wrap=True)
+            console.print()
+    for path in result.files:
+        if path.name == PER_CLASS:
+            _show_per_class(path, result, console)
+    for line in verdict(result.table):
+        console.print(line, style="bold", markup=False, soft_wrap=True)
+    for note in cautions(prepared):
+        console.print(note, markup=False, soft_wrap=True)
+    _banner(prepared, console)
+
+
+def show_survey(survey: Survey, console: Console) -> None:
+    """Print what a run would do."""
+    prepared = survey.prepared
+    encoders = {m: ", ".join(ref.folder for ref in refs) for m, refs in prepared.views.items()}
+    table = Table(title=f"would run on corpus {prepared.corpus!r}, {prepared.labels.name}", title_justify="left")
+    for column in ("fold", "holds out", "train", "valid", "test", "training rows that an encoder was fitted on"):
+        table.add_column(column, overflow="fold")
+    for fold in prepared.folds:
+        counts = [str(fold.counts[role]) for role in ("train", "valid", "test")]
+        table.add_row(str(fold.number), fold.name, *counts, str(fold.train_seen))
+    console.print(table)
+    lines = [f"{m}: {names}; class scores from {prepared.scores_from[m]}" for m, names in encoders.items()]
+    lines += [f"plan {prepared.plan.name!r} (digest {prepared.plan.digest}, valid: {prepared.plan.valid})",
+              *cautions(prepared),
+              f"{len(prepared.cells)} cells x {len(prepared.folds)} folds: {survey.finished} finished, {survey.to_run} to "
+              f"run (about {survey.cost_s / 60:.1f} processor minutes)"
+              + (f", {survey.later} more once layers are chosen" if survey.later else "")]
+    console.print(Text("\n".join(lines)), soft_wrap=True)
+    _banner(prepared, console)
+
+
+def footer(result: GridResult, family: str) -> list[str]:
+    """Say what a table is of: corpus, protocol, folds, labels, choice, records, probes, formulas."""
+    rows = result.table.rows
+    first, part = rows.iloc[0], rows[rows["family"] == family]
+    folds = rows["fold"].nunique()
+    lines = [f"corpus {first['corpus']}; protocol {first['protocol']} (valid: {first['valid_rule']}); "
+             f"{folds} fold{'s' * (folds > 1)}; label set {first['label_set']}; fitted on {first['fit_rows']}; "
+             f"seed {first['seed']}",
+             f"{'mean ± sample deviation over folds; ' if folds > 1 else ''}{_selection(result.table)}",
+             f"{'; '.join(dict.fromkeys(part['verified']))}; {_labels(first['labels_shuffled'])}"]
+    if part["scores_from"].str.contains(PROBE).any():
+        lines.append(f"class scores from a probe: logistic regression (C = {PROBE_C}) fitted inside the fold; training rows "
+                     f"out of fold, {PROBE_SPLITS} splits by group")
+    if part["scores_from"].str.contains(HEAD).any():
+        lines.append("class scores from the fine-tuned heads, which were trained on the training rows")
+    missing = part[part["n_missing"] > 0]
+    if len(missing):
+        most = missing.loc[missing["n_missing"].idxmax()]
+        lines.append(f"up to {most['n_missing']} of {most['n_test']} test rows lack a modality (fold {most['fold']}, "
+                     f"{most['cell']}); cells of that modality alone score the others, see n_scored")
+    return [*lines, FORMULAS]
+
+
+def verdict(table: ResultTable) -> list[str]:
+    """Name the cell that counts, and the one that would have been best on test."""
+    rows = table.rows
+    headline, best = table.headline, table.flagged(BEST_ON_TEST)
+    lines = []
+    if table.flagged(CHOSEN):
+        lines.append(f"result: {headline}: {_figures(rows, headline)} (chosen on validation rows, "
+                     f"valid WA {per_cent(rows.loc[rows['cell'] == headline, VALID].mean()):.2f})")
+    elif table.flagged(FIXED):
+        lines.append(f"result: {headline}: {_figures(rows, headline)} (fixed beforehand as the paper's final model; there "
+                     "are no validation rows, so nothing was chosen)")
+    else:
+        lines.append("no result: there are no validation rows to choose on, and the paper's final model (concatenation + "
+                     "SVM) was not run; add it with --early concatenation --classifiers svm, or use a plan with validation rows")
+    lines.append(f"upper bound: {best}: {_figures(rows, best)} (best of {_candidates(rows)} cells on the test rows "
+                 "themselves; no result)")
+    baselines = rows[rows["family"] == BASELINE]
+    lines += [f"chance: {name}: {_figures(rows, str(name))}" for name in baselines["cell"].unique()]
+    constants = ", ".join(baselines["constant"].unique())
+    lines.append(f"for scale: always answering the commonest class of the test rows ({constants}; nobody could know it "
+                 f"beforehand) gives WA {per_cent(baselines['constant_WA'].mean()):.2f}")
+    return lines
+
+
+def cautions(prepared: Prepared) -> list[str]:
+    """What was left out, and what makes training rows unlike test rows."""
+    lines = [f"note: {note}" for note in prepared.notes]
+    seen, total = sum(f.train_seen for f in prepared.folds), sum(f.counts["train"] for f in prepared.folds)
+    if seen:
+        lines.append(f"note: encoders were fitted on {seen} of {total} training rows (seen=fit), so classifiers and probes "
+                     "learn from vectors that carry their labels: training figures and margins are over-confident, and these "
+                     "rows are no place to tune")
+    return lines
+
+
+def _banner(prepared: Prepared, console: Console) -> None:
+    if prepared.config.shuffle_seed is not None:
+        console.print(f"*** LABELS SHUFFLED (seed {prepared.config.shuffle_seed}): every figure must be at chance ***",
+                      style="bold red", markup=False)
+
+
+def _table(title: str, frame: pd.DataFrame) -> Table:
+    """Accuracy per classifier, then the averages of every metric."""
+    table = Table(title=title, title_justify="left")
+    classifiers = [name for name in COMPETITORS if name in frame]
+    own = "own" in frame
+    table.add_column("", overflow="fold")
+    for name in [*(CLASSIFIERS[c].title for c in classifiers), *(["head/probe"] if own else []), "average WA",
+                 *(f"avg {m}" for m in [*METRICS[1:], *([VALID] if (frame["metric"] == VALID).any() else [])])]:
+        table.add_column(name, justify="right", no_wrap=True)
+    by_metric = {metric: part.set_index("row") for metric, part in frame.groupby("metric", sort=False)}
+    for label, line in by_metric["WA"].iterrows():
+        cells = [_cell(line, name) for name in [*classifiers, *(["own"] if own else []), "average"]]
+        cells += [_cell(part.loc[label], "average") for metric, part in by_metric.items() if metric != "WA"]
+        table.add_row(str(label), *cells)
+    return table
+
+
+def _cell(line: pd.Series, name: str) -> str:
+    if pd.isna(line[name]):
+        return "-"
+    deviation = line[f"{name}_sd"]
+    return f"{line[name]:.2f}" + ("" if pd.isna(deviation) else f" ± {deviation:.2f}")
+
+
+def _show_per_class(path: Path, result: GridResult, console: Console) -> None:
+    frame = pd.read_csv(path, dtype={"class": str, "cell": str}, keep_default_na=True)
+    table = Table(title=f"Table 7: per class ({result.prepared.corpus}, test rows, per cent)", title_justify="left")
+    table.add_column("", overflow="fold")
+    for name in ("precision", "recall", "F1", "support"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for _, line in frame.iterrows():
+        table.add_row(str(line["class"]), *(_cell(line, n) for n in ("precision", "recall", "F1")), str(line["support"]))
+    console.print(table)
+    families = result.table.rows.loc[result.table.rows["cell"] == result.table.headline, "family"]
+    lines = [f"of {result.table.headline}; 'all' is weighted by support in each fold, then averaged over folds",
+             *footer(result, str(families.iloc[0]))]
+    console.print(Text("\n".join(lines)), style="dim", soft_wrap=True)
+    console.print()
+
+
+def _selection(table: ResultTable) -> str:
+    if table.flagged(CHOSEN):
+        return "the cell that counts is chosen on validation rows (best mean WA); best on test is shown as an upper bound"
+    return "no validation rows: nothing is chosen, the cell that counts was fixed beforehand; best on test is an upper bound"
+
+
+def _labels(shuffled: str) -> str:
+    return "true labels" if shuffled == "no" else f"LABELS SHUFFLED ({shuffled})"
+
+
+def _figures(rows: pd.DataFrame, cell: str) -> str:
+    of_cell = rows[rows["cell"] == cell]
+    return ", ".join(f"{metric} {per_cent(of_cell[metric].mean()):.2f}" for metric in METRICS)
+
+
+def _candidates(rows: pd.DataFrame) -> int:
+    families: Sequence[str] = (UNIMODAL, EARLY, LATE)
+    return int(rows.loc[rows["family"].isin(families), "cell"].nunique())

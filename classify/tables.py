@@ -1,0 +1,157 @@
+"""The grid in the shape of the paper's Tables 4 to 7, as CSV: one file per table, per-cent, mean and deviation over folds.
+
+In ``table4_unimodal``, ``table5_early``, ``table6_late`` (and ``table_layers`` where layers were compared) there is one line
+per row of the paper's table and metric: a column per classifier, each with its deviation ``_sd``, and ``average`` over these
+classifiers, which judges the fusion apart from the classifier. ``own`` is the largest class score itself (head or probe).
+Baselines stand below, in ``average``. ``_sd`` is the sample deviation (n - 1) over folds and empty for a single fold.
+
+``table7_per_class`` and ``confusion`` are of the headline cell: a class is averaged over the folds whose test rows hold it,
+``all`` is weighted by support inside each fold and then averaged over folds, as the paper's line is; counts are summed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from classify.cells import BASELINE, EARLY, LATE, LAYER, UNIMODAL
+from classify.late_fusion import HEAD, PROBE
+from classify.metrics import METRICS, confusion, per_class
+from classify.models import CLASSIFIERS, COMPETITORS
+from embeddings_store.atomic import replacing
+
+PAPER_TABLES = {UNIMODAL: "table4_unimodal.csv", EARLY: "table5_early.csv", LATE: "table6_late.csv",
+                LAYER: "table_layers.csv"}
+PER_CLASS, CONFUSION = "table7_per_class.csv", "confusion.csv"
+ROW = {UNIMODAL: "modalities", EARLY: "method", LATE: "method", LAYER: "layer"}
+ABOUT = ("corpus", "protocol", "valid_rule", "label_set", "labels_shuffled", "fit_rows", "seed")
+VALID = "valid_WA"
+
+Codes = NDArray[np.int64]
+
+
+def write_paper_tables(rows: pd.DataFrame, out: Path) -> list[Path]:
+    """Write a table for every family that ran, and remove a table that an earlier run left for one that did not."""
+    written = []
+    for family, name in PAPER_TABLES.items():
+        if (rows["family"] == family).any():
+            write_csv(out / name, paper_table(rows, family))
+            written.append(out / name)
+        else:
+            (out / name).unlink(missing_ok=True)
+    return written
+
+
+def paper_table(rows: pd.DataFrame, family: str) -> pd.DataFrame:
+    """Return one family's table, and the baselines below it.
+
+    Args:
+        rows: The rows of a :class:`classify.results.ResultTable`.
+        family: ``unimodal``, ``early``, ``late`` or ``layer``.
+    """
+    part = rows[rows["family"] == family]
+    metrics = [*METRICS, *([VALID] if rows[VALID].notna().any() else [])]
+    lines = []
+    for metric in metrics:
+        for label, of_row in part.groupby(ROW[family], sort=False):
+            lines.append(_line(str(label), metric, of_row, family))
+        for name, of_baseline in rows[rows["family"] == BASELINE].groupby("classifier", sort=False):
+            mean, sd = _mean_sd(of_baseline[metric])
+            lines.append({"row": CLASSIFIERS[str(name)].title, "metric": metric, "average": mean, "average_sd": sd})
+    about = rows.iloc[0][list(ABOUT)]
+    table = pd.DataFrame(lines)
+    for position, name in enumerate(ABOUT):
+        table.insert(position, name, about[name])
+    table.insert(len(ABOUT), "folds", rows["fold"].nunique())
+    return table
+
+
+def per_class_tables(answers: Sequence[tuple[Codes, Codes]], rows: pd.DataFrame, headline: str, classes: Sequence[str],
+                     out: Path) -> list[Path]:
+    """Write precision, recall, F1, support and the confusion of the headline cell.
+
+    Args:
+        answers: Per fold true and predicted codes of its test rows; empty where there is no headline.
+        rows: The rows of a :class:`classify.results.ResultTable`.
+        headline: The cell's name.
+        classes: The label order.
+        out: Where to.
+    """
+    if not answers:
+        for name in (PER_CLASS, CONFUSION):
+            (out / name).unlink(missing_ok=True)
+        return []
+    table = per_class_table(answers, classes)
+    about = rows[rows["cell"] == headline].iloc[0]
+    for position, name in enumerate((*ABOUT, "cell", "flags")):
+        table.insert(position, name, about[name])
+    write_csv(out / PER_CLASS, table)
+    counts = np.sum([confusion(y_true, y_pred, classes) for y_true, y_pred in answers], axis=0)
+    crossed = pd.DataFrame(counts, columns=[f"predicted:{name}" for name in classes])
+    crossed.insert(0, "truth", list(classes))
+    write_csv(out / CONFUSION, crossed)
+    return [out / PER_CLASS, out / CONFUSION]
+
+
+def per_class_table(answers: Sequence[tuple[Codes, Codes]], classes: Sequence[str]) -> pd.DataFrame:
+    """Return class, precision, recall, F1 (per cent) and support; the last line is ``all``.
+
+    >>> table = per_class_table([(np.array([0, 0, 1]), np.array([0, 1, 1]))], ("sad", "happy"))
+    >>> table[["class", "precision", "recall", "F1", "support"]].values.tolist()
+    [['sad', 100.0, 50.0, 66.67, 2], ['happy', 50.0, 100.0, 66.67, 1], ['all', 83.33, 66.67, 66.67, 3]]
+    """
+    folds = [per_class(y_true, y_pred, len(classes)) for y_true, y_pred in answers]
+    support = np.sum([fold.support for fold in folds], axis=0)
+    lines: list[dict[str, object]] = []
+    for code, name in enumerate(classes):
+        held = [fold for fold in folds if fold.support[code]]
+        figures = [[f.precision[code], f.recall[code], f.f1[code]] for f in held] or [[float("nan")] * 3]
+        lines.append(_per_class_line(name, figures, int(support[code])))
+    lines.append(_per_class_line("all", [list(fold.weighted()) for fold in folds], int(support.sum())))
+    return pd.DataFrame(lines)
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table whole or not at all."""
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def per_cent(share: float) -> float:
+    """Return a share in per cent with two decimals."""
+    return round(100 * float(share), 2)
+
+
+def _line(label: str, metric: str, rows: pd.DataFrame, family: str) -> dict[str, object]:
+    line: dict[str, object] = {"row": label, "metric": metric, "encoders": "; ".join(dict.fromkeys(rows["encoders"])),
+                               "verified": "; ".join(dict.fromkeys(rows["verified"]))}
+    sources = [s for s in dict.fromkeys(rows["scores_from"]) if s]
+    if family in (LATE, UNIMODAL):
+        line["scores_from"] = "; ".join(sources)
+    for name in COMPETITORS:
+        of_classifier = rows.loc[rows["classifier"] == name, metric]
+        if len(of_classifier):
+            line[name], line[f"{name}_sd"] = _mean_sd(of_classifier)
+    averaged = rows[rows["classifier"].isin(COMPETITORS)].groupby("fold")[metric].mean()
+    line["average"], line["average_sd"] = _mean_sd(averaged)
+    own = rows.loc[rows["classifier"].isin((HEAD, PROBE)), metric]
+    if len(own):
+        line["own"], line["own_sd"] = _mean_sd(own)
+    return line
+
+
+def _mean_sd(values: pd.Series) -> tuple[float, float]:
+    return per_cent(values.mean()), per_cent(values.std(ddof=1))
+
+
+def _per_class_line(name: str, figures: Sequence[Sequence[float]], support: int) -> dict[str, object]:
+    means = np.mean(figures, axis=0)
+    deviations = np.std(figures, axis=0, ddof=1) if len(figures) > 1 else np.full(3, np.nan)
+    line: dict[str, object] = {"class": name}
+    for title, mean, deviation in zip(("precision", "recall", "F1"), means, deviations, strict=True):
+        line |= {title: per_cent(mean), f"{title}_sd": per_cent(deviation)}
+    return line | {"support": support}

@@ -1,0 +1,165 @@
+"""One cell of one fold as a job for any process: what it depends on, its file, and how it is computed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+
+import numpy
+import scipy
+import sklearn
+import xgboost
+
+from classify import late_fusion
+from classify.cellfile import key_of, read_outcome, write_outcome
+from classify.cells import LATE, Cell, compute
+from classify.late_fusion import HEAD, PROBE
+from classify.models import BASELINES, CLASSIFIERS, Settings, resolve
+from classify.prepare import Prepared
+from embeddings_store.arrays import EncoderRef, FoldData
+from embeddings_store.folds import FoldPlan
+from embeddings_store.load import load_fold
+
+PROBE_COST_S = 4.0  # like ClassifierSpec.cost_s: a fit and five inner ones
+MEASURED_ROWS, MEASURED_COLUMNS, MEASURED_CLASSES = 4_400, 2_304, 4  # what the costs in the table were measured on
+TASK_S = 0.05  # loading and writing, at least
+CACHED_FOLDS = 4  # views of one fold: all modalities, and each alone; jobs are ordered by fold
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a process finds the data of one job; equal sources are read once per process.
+
+    Attributes:
+        store: The store's folder.
+        corpus: The corpus' name.
+        plan: The fold plan as a file.
+        plan_digest: Which plan that is.
+        manifest_digest: Which manifest.
+        fold: Number of the fold.
+        views: Modality, encoder and content digest of each view.
+        shuffle_seed: Seed of permuted labels, or none.
+    """
+
+    store: Path
+    corpus: str
+    plan: Path
+    plan_digest: str
+    manifest_digest: str
+    fold: int
+    views: tuple[tuple[str, EncoderRef, str], ...]
+    shuffle_seed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One cell of one fold.
+
+    Attributes:
+        cell: What to compute.
+        source: On which data.
+        what: Everything that changes the numbers, plain JSON types.
+        folder: Where cell files lie.
+        fit_rows: A name of :data:`classify.cells.FIT_ROWS`.
+        settings: Those of the classifier that differ from its defaults.
+        seed: For the classifier.
+        probes: Modality to the file and key of its probe's outcome.
+        origin: Commit and command, for the record.
+        cost_s: Roughly how long it takes, in seconds; only the order and number of processes follow from it.
+    """
+
+    cell: Cell
+    source: Source
+    what: Mapping[str, object]
+    folder: Path
+    fit_rows: str
+    settings: Settings
+    seed: int
+    probes: Mapping[str, tuple[Path, str]]
+    origin: Mapping[str, str]
+    cost_s: float
+
+    @property
+    def key(self) -> str:
+        """Twelve hex digits over everything that changes the numbers."""
+        return key_of(self.what)
+
+    @property
+    def path(self) -> Path:
+        """The file of the finished cell."""
+        return self.folder / f"{self.cell.classifier}.fold-{self.source.fold}.{self.key}.npz"
+
+
+def make_task(prepared: Prepared, cell: Cell, fold: int, refs: Mapping[str, EncoderRef], origin: Mapping[str, str]) -> Task:
+    """Bind a cell to a fold and to the encoders (modality to reference) that stand for its modalities there."""
+    config = prepared.config
+    views = tuple((m, refs[m], prepared.entry(refs[m], fold).digest) for m in cell.modalities)
+    source = Source(config.store, prepared.corpus, config.out / "plan.parquet", prepared.plan.digest,
+                    prepared.manifest_digest, fold, views, config.shuffle_seed)
+    folder = config.out / "cells"
+    settings = config.settings.get(cell.classifier, {})
+    named = cell.classifier in CLASSIFIERS
+    scored = cell.family == LATE or cell.classifier in (HEAD, PROBE)
+    inputs = "scores" if scored else "rows" if cell.classifier in BASELINES else "vectors"
+    scores = {m: prepared.scores_from[m] for m in cell.modalities} if scored else {}
+    what: dict[str, object] = {
+        "input": inputs, "method": cell.method, "classifier": cell.classifier,
+        "settings": resolve(cell.classifier, settings) if named else {}, "scores_from": scores,
+        "probe": late_fusion.PROBE_SETTINGS if PROBE in scores.values() else {},
+        "views": [[m, ref.folder, ref.seed, digest] for m, ref, digest in views], "corpus": prepared.corpus,
+        "manifest": prepared.manifest_digest, "plan": prepared.plan.digest, "fold": fold, "fit_rows": config.fit_rows,
+        "seed": config.seed, "shuffle_seed": config.shuffle_seed, "versions": versions()}
+    probes = {}
+    for modality in (m for m in cell.modalities if cell.family == LATE and scores[m] == PROBE):
+        probe = make_task(prepared, Cell("unimodal", "", (modality,), PROBE), fold, refs, origin)
+        probes[modality] = (probe.path, probe.key)
+    return Task(cell, source, what, folder, config.fit_rows, settings, config.seed, probes, origin,
+                _cost_s(prepared, cell, fold, refs))
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries that compute."""
+    return {library.__name__: library.__version__ for library in (numpy, scipy, sklearn, xgboost)}
+
+
+def run_task(task: Task) -> str:
+    """Compute one cell, write its file, and return its key; runs in a worker process."""
+    started = time.perf_counter()
+    data = _fold(task.source)
+    probes = {modality: read_outcome(path, key) for modality, (path, key) in task.probes.items()}
+    outcome = compute(task.cell, data, fit_rows=task.fit_rows, settings=task.settings, seed=task.seed, probes=probes)
+    facts = {**outcome.facts, **task.origin, "date": datetime.now(UTC).isoformat(timespec="seconds"),
+             "fit_s": round(time.perf_counter() - started, 3)}
+    write_outcome(task.path, task.what, replace(outcome, facts=facts))
+    return task.key
+
+
+def _cost_s(prepared: Prepared, cell: Cell, fold: int, refs: Mapping[str, EncoderRef]) -> float:
+    if cell.classifier in BASELINES or cell.classifier == HEAD:
+        return TASK_S
+    classes = len(prepared.labels.classes)
+    widths = [classes if cell.family == LATE else prepared.entry(refs[m], fold).dim for m in cell.modalities]
+    columns = max(100, sum(widths) if cell.method in ("", "concatenation") else widths[0])
+    rows = next(f.counts["train"] for f in prepared.folds if f.number == fold)
+    measured = PROBE_COST_S if cell.classifier == PROBE else CLASSIFIERS[cell.classifier].cost_s
+    return TASK_S + measured * rows / MEASURED_ROWS * columns / MEASURED_COLUMNS * classes / MEASURED_CLASSES
+
+
+@lru_cache(maxsize=CACHED_FOLDS)
+def _fold(source: Source) -> FoldData:
+    views = {modality: ref for modality, ref, _ in source.views}
+    return load_fold(source.store, source.corpus, views, _plan(source.plan, source.plan_digest), source.fold,
+                     shuffle_seed=source.shuffle_seed)
+
+
+@lru_cache(maxsize=1)
+def _plan(path: Path, digest: str) -> FoldPlan:
+    plan = FoldPlan.load(path)
+    if plan.digest != digest:
+        raise RuntimeError(f"{path} was replaced during the run (digest {plan.digest}, not {digest}), though its folder is "
+                           "locked")
+    return plan

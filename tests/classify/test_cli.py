@@ -1,0 +1,164 @@
+"""The command: its help, its exit codes, and what a kill or Ctrl-C in the middle costs."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from classify import cli
+from classify.cli import build_parser, config_from, main
+from classify.prepare import GridConfig
+from classify.results import VOLATILE, ResultTable
+
+MakeStore = Callable[..., Path]
+QUICK = ["--classifiers", "svm", "--early", "concatenation", "--late", "none", "--jobs", "1"]
+
+
+def test_no_argument_is_a_full_run_on_the_only_corpus(make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                      capsys: pytest.CaptureFixture[str]) -> None:
+    make_store(split=True, rows=45)
+    monkeypatch.chdir(tmp_path)
+    assert main(["--xgboost-trees", "3", "--nn-epochs", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "Table 6: late fusion" in out
+    assert (tmp_path / "results" / "grid.csv").is_file()
+    assert out.splitlines()[-1].startswith("28 rows (cells x folds) in results: grid.csv, predictions.parquet, table4")
+
+
+def test_defaults_are_those_of_the_configuration() -> None:
+    assert config_from(build_parser().parse_args([])) == GridConfig()
+
+
+def test_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert "examples:" in text
+    assert "exit status:" in text
+    for action in build_parser()._actions:
+        assert action.help
+        assert all(option in text for option in action.option_strings)
+
+
+def test_a_dry_run_writes_nothing_and_counts(make_store: MakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--store", str(make_store()), "--out", str(tmp_path / "r"), *QUICK]
+    assert main([*arguments, "--dry-run"]) == 0
+    assert "7 cells x 3 folds: 0 finished, 21 to run" in capsys.readouterr().out
+    assert not (tmp_path / "r").exists()
+    assert main([*arguments, "--quiet"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert main([*arguments, "--dry-run"]) == 0
+    assert "21 finished, 0 to run" in capsys.readouterr().out
+
+
+def test_shuffled_labels_are_announced_everywhere(make_store: MakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--store", str(make_store()), "--out", str(tmp_path / "r"), *QUICK, "--shuffle-labels"]) == 0
+    text = capsys.readouterr().out
+    assert text.count("*** LABELS SHUFFLED (seed 0)") == 2
+    assert text.count("LABELS SHUFFLED (seed 0)") >= 5  # and in the footer of each table
+
+
+@pytest.mark.parametrize(("arguments", "status", "message"), [
+    (["--classifiers", "svn"], 2, "unknown classifier 'svn'; did you mean 'svm'?"),
+    (["--early", "concat"], 2, "unknown early fusion 'concat'"),
+    (["--late", "none", "sum"], 2, "none stands alone"),
+    (["--corpus", "toi"], 2, "did you mean 'toy'?"),
+    (["--modalities", "adio"], 2, "did you mean 'audio'?"),
+    (["--encoder", "audio"], 2, "must have the form MODALITY=NAME"),
+    (["--encoder", "audio=a", "--encoder", "audio=b"], 2, "names audio twice"),
+    (["--encoder", "audio=enc-vidio"], 2, "no audio vectors match"),
+    (["--folds", "leave-one-sesion-out"], 2, "unknown column to fold by 'sesion'"),
+    (["--svm-c", "-1"], 2, "c must be a number above 0"),
+    (["--classifiers", "nn", "--svm-c", "5"], 2, "--svm-c has no effect"),
+    (["--fit-rows", "train+valid", "--valid", "none"], 2, "needs validation rows"),
+    (["--folds", "missing.parquet"], 3, "missing.parquet"),
+    (["--folds", "missing.parquet", "--valid", "next"], 2, "has no effect on the plan file"),
+    (["--jobs", "-1"], 2, "jobs and seed are 0 or more"),
+    (["--store", "nowhere"], 3, "no corpus in this store"),
+])
+def test_bad_input_is_one_line_and_a_status(arguments: list[str], status: int, message: str, make_store: MakeStore, tmp_path: Path,
+                                            capsys: pytest.CaptureFixture[str]) -> None:
+    store = make_store()
+    assert main(["--store", str(store), "--out", str(tmp_path / "r"), *arguments]) == status
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_several_corpora_are_listed(make_store: MakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_store()
+    store = make_store(corpus="other")
+    assert main(["--store", str(store), "--out", str(tmp_path / "r")]) == 2
+    assert "choose one with --corpus: other, toy" in capsys.readouterr().err
+
+
+def test_the_leak_is_explained(make_store: MakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = make_store(split=True, seen="fit")
+    assert main(["--store", str(store), "--out", str(tmp_path / "r"), "--folds", "group-kfold:3"]) == 3
+    assert re.search(r"refused: fold 1 .* would (score|choose on) \d+ of \d+ (test|valid) rows", capsys.readouterr().err)
+
+
+def test_valid_has_no_effect_on_a_split_and_is_refused(make_store: MakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = make_store(split=True)
+    assert main(["--store", str(store), "--out", str(tmp_path / "r"), "--valid", "next"]) == 2
+    assert "--valid next has no effect on the plan 'split'" in capsys.readouterr().err
+
+
+def start(store: Path, out: Path, *more: str) -> subprocess.Popen[str]:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    patch = "from classify import cli, grid; grid.WORTH_PROCESSES_S = 0.0; raise SystemExit(cli.main())"
+    return subprocess.Popen([sys.executable, "-c", patch, "--store", str(store), "--out", str(out), "--quiet", "--jobs", "2",
+                             "--early", "concatenation", "--late", "sum", "--nn-epochs", "40", *more],
+                            env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def wait_for_cells(out: Path, count: int) -> None:
+    until = time.monotonic() + 90
+    while len(list((out / "cells").glob("*.npz"))) < count:
+        assert time.monotonic() < until, "no cell was finished in time"
+        time.sleep(0.01)
+
+
+def test_a_killed_run_goes_on_where_it_was(make_store: MakeStore, tmp_path: Path) -> None:
+    store, out, whole = make_store(), tmp_path / "killed", tmp_path / "whole"
+    process = start(store, out)
+    wait_for_cells(out, 8)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    time.sleep(1.0)  # longer than an orphaned worker may live
+    kept = {path: path.stat().st_mtime_ns for path in (out / "cells").glob("*.npz")}
+    assert not (out / "grid.csv").exists()
+    common = ["--store", str(store), "--quiet", "--jobs", "1", "--early", "concatenation", "--late", "sum", "--nn-epochs", "40"]
+    assert main([*common, "--out", str(out)]) == 0
+    assert main([*common, "--out", str(whole)]) == 0
+    assert all(path.stat().st_mtime_ns == before for path, before in kept.items())
+    one, two = (ResultTable.read(folder / "grid.csv").rows.drop(columns=list(VOLATILE)) for folder in (out, whole))
+    assert one.equals(two)
+    assert {p.name for p in (out / "cells").glob("*.npz")} == {p.name for p in (whole / "cells").glob("*.npz")}
+
+
+def test_ctrl_c_is_one_line_and_130(make_store: MakeStore, tmp_path: Path) -> None:
+    store, out = make_store(), tmp_path / "r"
+    process = start(store, out)
+    wait_for_cells(out, 8)
+    os.killpg(process.pid, signal.SIGINT)  # the terminal sends it to the whole group
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; what was finished is safe" in error
+    assert "Traceback" not in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_it_is_light_to_import() -> None:
+    code = "import sys, classify.cli; print(sorted({'torch', 'transformers', 'extract', 'matplotlib'} & set(sys.modules)))"
+    environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).resolve().parents[1])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
