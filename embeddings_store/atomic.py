@@ -18,7 +18,7 @@ from typing import Any
 from embeddings_store.errors import ProjectError, StoreAccessError, StoreBusyError, StoreFullError
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
-NO_ACCESS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOENT})
+NO_ACCESS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR})
 ABANDONED_S = 3600.0
 
 
@@ -33,6 +33,8 @@ def replacing(path: Path) -> Iterator[Path]:
         StoreFullError: The disk is full; the temporary file is removed.
         StoreAccessError: The folder is absent, or may not be written to.
     """
+    if not path.parent.is_dir():
+        raise StoreAccessError(f"{path}: cannot be written (there is no folder {path.parent}); make it first, or choose another place")
     temporary = path.with_name(f".{path.name}.{_host()}-{os.getpid()}.tmp")
     try:
         with explained(path):
@@ -58,8 +60,8 @@ def explained(path: Path) -> Iterator[None]:
             raise StoreFullError(f"{path}: the disk is full; what was finished before is safe. Free some space (or choose "
                                  "another place) and run the same command again, it goes on from there") from error
         if isinstance(error, OSError) and error.errno in NO_ACCESS:
-            raise StoreAccessError(f"{path}: cannot be written ({error.strerror}); check that the folder exists and that you "
-                                   "may write there, or choose another place") from error
+            raise StoreAccessError(f"{path}: cannot be written ({os.strerror(error.errno)}); check that this is a "
+                                   "folder in which you may write, or choose another place") from error
         raise
 
 

@@ -27,8 +27,8 @@ TEXT_COLUMNS = ("ids", "seen", "status", "reason", "inputs")
 NUMBERS = ("vectors", "scores")
 REQUIRED = ("ids", "vectors", "seen", "status", "reason")
 JSON_ATTRIBUTES = ("settings", "provenance", "classes")
-REQUIRED_ATTRIBUTES = ("format", "version", "encoder", "fingerprint", "modality", "layer", "seed", "fold", "classes", "digest",
-                       "header_digest")
+REQUIRED_ATTRIBUTES = ("format", "version", "corpus", "encoder", "fingerprint", "modality", "layer", "seed", "fold", "classes",
+                       "inputs_digest", "digest", "header_digest")
 
 
 def store_path(store: Path, corpus: str, ref: EncoderRef, fold: str) -> Path:
@@ -57,8 +57,8 @@ def write_embeddings(path: Path, embeddings: Embeddings, attributes: Mapping[str
     Args:
         path: Where; see :func:`store_path`. Folders are made.
         embeddings: The rows.
-        attributes: Further attributes: ``corpus``, ``inputs_digest``, ``plan_digest``, ``weights_digest``, ``settings``,
-            ``provenance``. They default to ``embeddings.attributes``.
+        attributes: Further attributes: ``corpus`` and ``inputs_digest``, which are needed, ``plan_digest``,
+            ``weights_digest``, ``settings``, ``provenance``. They default to ``embeddings.attributes``.
 
     Returns:
         The content digest that the file records.
@@ -75,6 +75,9 @@ def write_embeddings(path: Path, embeddings: Embeddings, attributes: Mapping[str
     attributes |= {"format": FORMAT, "version": VERSION, "encoder": ref.name, "fingerprint": ref.fingerprint,
                    "modality": ref.modality, "layer": ref.layer, "seed": ref.seed, "fold": embeddings.fold,
                    "classes": list(embeddings.classes), "digest": digest}
+    unsaid = [key for key in ("corpus", "inputs_digest") if key not in attributes]
+    if unsaid:
+        raise StoreError(f"{path}: the attribute {unsaid[0]!r} must be given; it says which rows these vectors belong to")
     stored = {key: _storable(key, value) for key, value in sorted(attributes.items())}
     stored["header_digest"] = header_digest({key: _plain(key, value) for key, value in stored.items()})
     make_folder(path.parent)

@@ -187,9 +187,9 @@ def _candidates(entries: list[Entry], modality: str, wanted: str, layer: str, se
              and e.ref.fingerprint.startswith(prefix) and (seed is None or e.ref.seed == seed)}
     if not found:
         listed = "\n".join(dict.fromkeys(f"  {e.ref.folder} (seed {e.ref.seed})" for e in entries))
-        hint = did_you_mean(name, {e.ref.name for e in entries})
+        hint = did_you_mean(name, {e.ref.name for e in entries}) or "."
         asked = f"{f' match {wanted!r}' if wanted else ''}{f' with seed {seed}' if seed is not None else ''}"
-        raise UsageError(f"no {modality} vectors{asked}{hint}. The store has:\n{listed}")
+        raise UsageError(f"no {modality} vectors{asked}{hint} The store has:\n{listed}")
     if layer not in {"", "valid"} and any(ref.layer >= 0 for ref in found):
         found = _one_layer(found, modality, layer)
     if layer == "valid" and len({_without_layer(e) for e in found.values()}) == 1:

@@ -15,6 +15,7 @@ from embeddings_store.atomic import exclusive, make_folder, remove_leftovers, re
 from embeddings_store.columns import MEDIA as MEDIA
 from embeddings_store.columns import STRINGS, TIMES, check_table, column_bytes, normalise, strings
 from embeddings_store.errors import (
+    LabelError,
     ManifestError,
     StoreError,
     StoreMismatchError,
@@ -88,7 +89,11 @@ class Manifest:
     @classmethod
     def from_columns(cls, name: str, columns: dict[str, object], **fields: object) -> Manifest:
         """Make a manifest from columns; the label set is what occurs unless ``labels`` is given."""
-        table = pd.DataFrame(columns)
+        try:
+            table = pd.DataFrame(columns)
+        except UnicodeEncodeError as error:
+            raise ManifestError(f"{str(error.object)!r} is no Unicode text (half of a surrogate pair); read the source with its "
+                                "right encoding") from error
         labels = fields.pop("labels", None)
         if labels is None and "label" in table:
             found = pd.unique(strings(table["label"], "label"))
@@ -113,7 +118,7 @@ class Manifest:
         name = name or safe_name(path.stem)
         try:
             manifest = cls.from_columns(name, {str(c): table[c] for c in table}, root=path.resolve().parent)
-        except ManifestError as error:
+        except (ManifestError, LabelError) as error:
             raise type(error)(f"{path}: {error}") from error
         return replace(manifest, protocol=protocol or manifest.guess_protocol())
 

@@ -51,7 +51,8 @@ def collect(command: str = "") -> dict[str, object]:
 
 def shown_command() -> str:
     """Return the command line with names instead of absolute paths, which say where someone's home is."""
-    return shlex.join([Path(sys.argv[0]).name, *map(_nameless, sys.argv[1:])])
+    command = shlex.join([Path(sys.argv[0]).name, *map(_nameless, sys.argv[1:])])
+    return command.encode("utf-8", "backslashreplace").decode()  # A file name need not be UTF-8; what we write is.
 
 
 def _nameless(argument: str) -> str:

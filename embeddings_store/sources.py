@@ -101,7 +101,8 @@ def _from_table(path: Path, modality: str) -> Source:
     if path.suffix.lower() in PARQUET:
         table = read_table(path)
     else:
-        table = read_csv(path, dict.fromkeys(_wide(csv_header(path)), pa.float32()))
+        names = csv_header(path)
+        table = read_csv(path, dict.fromkeys(_wide(names), pa.float32()) if "id" in names else None)
     if "id" not in table:
         raise ManifestError(f"{path}: needs a column 'id'; got {', '.join(map(str, table.columns[:8]))}")
     wide = _wide(list(map(str, table.columns)))

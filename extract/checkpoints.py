@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from embeddings_store.atomic import write_json
 from embeddings_store.provenance import file_digest
@@ -13,29 +17,85 @@ from embeddings_store.provenance import file_digest
 MARKER = "complete.json"
 
 
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A whole checkpoint of a training.
+
+    Attributes:
+        path: ``checkpoint-STEP``.
+        step: Steps of the optimiser that it has seen.
+        about: What its marker says besides the digests: ``rows``, and ``best``, the step whose weights are the best so far.
+    """
+
+    path: Path
+    step: int
+    about: Mapping[str, Any]
+
+
 def mark_complete(folder: Path, about: Mapping[str, object] | None = None) -> None:
-    """Write the marker last: digests of every file in the folder, and what it is."""
+    """Bring every file of a folder to the disk and write the marker last: their digests, and what the folder is."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MARKER)
-    write_json(folder / MARKER, {**(about or {}), "files": {p.relative_to(folder).as_posix(): file_digest(p) for p in files}})
+    digests = {}
+    for path in files:
+        with path.open("rb") as handle:
+            os.fsync(handle.fileno())
+            digests[path.relative_to(folder).as_posix()] = hashlib.file_digest(handle, "sha256").hexdigest()
+    write_json(folder / MARKER, {**(about or {}), "files": digests})
+
+
+def read_marker(folder: Path) -> dict[str, Any] | None:
+    """Return what the marker says, or none where a file is not what the marker says, or there is none."""
+    try:
+        told = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        whole = all((folder / name).is_file() and file_digest(folder / name) == digest for name, digest in told["files"].items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return told if whole else None
 
 
 def is_complete(folder: Path) -> bool:
     """Say whether a folder carries its marker and every file is what the marker says."""
-    try:
-        files = json.loads((folder / MARKER).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError):
-        return False
-    return all((folder / name).is_file() and file_digest(folder / name) == digest for name, digest in files.items())
+    return read_marker(folder) is not None
 
 
-def discard_unfinished(folder: Path) -> None:
-    """Remove the checkpoints below ``folder`` that a kill left unfinished; one process does this before others look."""
+def remove(folder: Path) -> None:
+    """Remove a folder, its marker first, so that a kill in between leaves nothing that looks whole."""
+    (folder / MARKER).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def resume_point(folder: Path) -> Checkpoint | None:
+    """Return the newest checkpoint below ``folder`` that training can go on from, and remove what nobody can go on from.
+
+    A checkpoint is of no use without the one that holds the best weights so far: going on without that would end with
+    other weights than an undisturbed run.
+    """
+    whole: dict[int, Checkpoint] = {}
     for path in folder.glob("checkpoint-*"):
-        if not is_complete(path):
-            shutil.rmtree(path)
+        told = read_marker(path)
+        if told is None:
+            remove(path)
+        else:
+            step = step_of(path)
+            whole[step] = Checkpoint(path, step, told)
+    for step in sorted(whole, reverse=True):
+        if whole[step].about.get("best", step) in whole:
+            return whole[step]
+        remove(whole.pop(step).path)
+    return None
 
 
-def latest_complete(folder: Path) -> Path | None:
-    """Return the newest whole ``checkpoint-STEP`` below ``folder``."""
-    whole = [(int(path.name.rpartition("-")[2]), path) for path in folder.glob("checkpoint-*") if is_complete(path)]
-    return max(whole)[1] if whole else None
+def keep_only(folder: Path, steps: set[int]) -> None:
+    """Remove the checkpoints of all other steps."""
+    for path in folder.glob("checkpoint-*"):
+        if step_of(path) not in steps:
+            remove(path)
+
+
+def step_of(path: Path) -> int:
+    """Return the step that a checkpoint's name tells.
+
+    >>> step_of(Path("checkpoints/checkpoint-120"))
+    120
+    """
+    return int(path.name.rpartition("-")[2])

@@ -160,7 +160,7 @@ def _dry_run(dump: Dump, encoder: object) -> None:
         return
     done = len(dump.shards().finished())
     rest = [int(i) for i in np.flatnonzero(dump.present)][done:]
-    read, sample = reader_for(encoder, dump.manifest.root), rest[:: max(1, len(rest) // PROBE_ROWS)][:PROBE_ROWS]
+    read, sample = reader_for(encoder, dump.manifest), rest[:: max(1, len(rest) // PROBE_ROWS)][:PROBE_ROWS]
     encoder.encode([read(dump.manifest.row(i)).item for i in sample[:1]])
     started = time.monotonic()
     for i in sample:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -124,9 +125,11 @@ def related_changes(dump: Dump) -> list[str]:
                 header = read_header(path)
                 other = header["settings"]
                 if header["fingerprint"] != ref.fingerprint and header["modality"] == ref.modality and isinstance(other, dict):
-                    changes = "; ".join(changed_settings(other, settings))
-                    found.append(f"{folder.name} is there with other settings ({changes}); these vectors go beside it as "
-                                 f"{ref.folder}")
+                    frozen, tuned = ("train_epochs" not in s for s in (other, settings))
+                    changes = changed_settings(other, settings) if frozen == tuned else [
+                        "frozen -> fine-tuned" if frozen else "fine-tuned -> frozen"]
+                    found.append(f"{folder.name} is there with other settings ({'; '.join(changes)}); these vectors go beside "
+                                 f"it as {ref.folder}")
     return found
 
 
@@ -152,7 +155,9 @@ def write(dump: Dump, encoder: Any, read: Reader, say: Say, advance: Advance,
     """
     started = time.monotonic()
     shards, kept = dump.shards(), _rows_to_keep(dump)
-    for sentence in shards.start({"settings": [dict(s) for s in dump.settings], "inputs_digest": dump.manifest.inputs_digest}):
+    _drop_rows_of_other_weights(dump, say)
+    for sentence in shards.start({"settings": [dict(s) for s in dump.settings], "inputs_digest": dump.manifest.inputs_digest,
+                                  "weights_digest": dump.attributes.get("weights_digest", "")}):
         say(sentence)
     if kept is not None and not len(shards.finished()):
         shards.commit(*kept)
@@ -190,6 +195,20 @@ def summarise(dump: Dump, resumed: int = 0, encoded: int = 0, wall_s: float = 0.
     return Summary(files, len(first.ids), int(first.ok.sum()), int((first.status == "missing").sum()),
                    tuple((i, r) for i, s, r in listed if s == "failed"), tuple((i, r) for i, s, r in listed if s == "ok" and r),
                    resumed, encoded, wall_s)
+
+
+def _drop_rows_of_other_weights(dump: Dump, say: Say) -> None:
+    """Forget finished rows that were made with other weights: a training that is repeated on a GPU ends with other bits."""
+    folder = dump.shards().path
+    if not folder.is_dir():
+        return
+    try:
+        told = json.loads((folder / "about.json").read_text(encoding="utf-8")).get("weights_digest")
+    except (OSError, ValueError):
+        told = None
+    if told != dump.attributes.get("weights_digest", ""):
+        say("rows that were finished before are of other weights; they are made again")
+        shutil.rmtree(folder)
 
 
 def _wants_retry(dump: Dump) -> bool:

@@ -1,21 +1,23 @@
-"""From a manifest row to what an encoder is given: a transcript, or the samples of a clip."""
+"""From a manifest row to what an encoder is given: a transcript, the samples of a clip, or its pictures."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embeddings_store.errors import ManifestError, MediaError, UnsafePathError
-from embeddings_store.manifest import Utterance, resolve_media
+from embeddings_store.manifest import Manifest, Utterance, resolve_media
 
 if TYPE_CHECKING:
-    from extract.encoders import Encoder
+    from pathlib import Path
+
+    from extract.encoders.base import Encoder
+    from extract.frames import FrameCache, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +25,13 @@ class Input:
     """One utterance, ready to be encoded.
 
     Attributes:
-        item: A transcript, or float32 samples (n,).
+        item: A transcript, float32 samples (n,), or uint8 pictures (T, H, W, 3).
         length: Its size in any one unit, for batches of similar length.
         digest: Sixteen hex digits over the item: equal inputs, equal digest.
         caution: What a user should know of it although it can be encoded, else empty.
     """
 
-    item: str | NDArray[np.float32]
+    item: str | NDArray[np.float32] | NDArray[np.uint8]
     length: int
     digest: str
     caution: str = ""
@@ -38,17 +40,75 @@ class Input:
 Reader = Callable[[Utterance], Input]
 
 
-def reader_for(encoder: Encoder, root: Path | None) -> Reader:
+def reader_for(encoder: Encoder, manifest: Manifest, cache: FrameCache | None = None) -> Reader:
     """Return the function that reads one row for this encoder; it raises :class:`MediaError` where it cannot.
+
+    Args:
+        encoder: Says what it reads and how it is cut.
+        manifest: The corpus, with the folder that its media lie in.
+        cache: Where decoded pictures lie; none decodes them each time.
 
     Raises:
         ManifestError: The encoder needs files and the manifest names no root.
     """
     if encoder.spec.modality == "text":
         return _read_text
-    if root is None:
+    root = _root(encoder, manifest)
+    if encoder.spec.modality == "audio":
+        return lambda row: _safely(lambda: _read_audio(row, root, encoder), root)
+    spans = video_spans(manifest)
+    return lambda row: _safely(lambda: _read_video(row, root, spans[row.id], encoder, cache), root)
+
+
+def decode_ahead(encoder: Encoder, manifest: Manifest, cache: FrameCache, positions: NDArray[np.int64],
+                 advance: Callable[[int], None]) -> None:
+    """Decode the pictures of some rows into the cache, opening each file once however many utterances it holds.
+
+    Rows that cannot be decoded are left to :func:`reader_for`, which says why.
+    """
+    root, spans, ids = _root(encoder, manifest), video_spans(manifest), manifest.ids
+    by_file: dict[str, list[int]] = {}
+    for position in positions.tolist():
+        by_file.setdefault(str(manifest.table["video"].iloc[position]), []).append(position)
+    for name, rows in by_file.items():
+        try:
+            path = resolve_media(root, name)
+        except UnsafePathError:
+            advance(len(rows))
+            continue
+        for _ in cache.read_spans(path, [spans[str(ids[row])] for row in rows], encoder.frames):
+            advance(1)
+
+
+def video_spans(manifest: Manifest) -> dict[str, Span]:
+    """Return id to the part of its video: ``meta_video_start_s``, ``_end_s`` and ``_side`` where the reader gives them.
+
+    A corpus such as IEMOCAP has the sound cut into utterances and the picture not, so the two have times of their own; other
+    corpora share ``start_s`` and ``end_s``.
+    """
+    from extract.frames import Span
+
+    table = manifest.table
+    own = "meta_video_start_s" in table
+    starts = table["meta_video_start_s" if own else "start_s"].to_numpy(dtype=np.float64)
+    ends = table["meta_video_end_s" if own else "end_s"].to_numpy(dtype=np.float64)
+    sides = table["meta_video_side"].astype(str) if "meta_video_side" in table else [""] * len(table)
+    return {name: Span(_time(start), _time(end), side if side in {"left", "right"} else "")
+            for name, start, end, side in zip(manifest.ids.tolist(), starts, ends, sides, strict=True)}
+
+
+def _root(encoder: Encoder, manifest: Manifest) -> Path:
+    if manifest.root is None:
         raise ManifestError(f"{encoder.spec.modality} needs the corpus' folder; give it with --root")
-    return lambda row: _read_audio(row, root, encoder)
+    return manifest.root
+
+
+def _safely(read: Callable[[], Input], root: Path) -> Input:
+    """Read, and keep the place of the user's corpus out of the reason, which goes into the store."""
+    try:
+        return read()
+    except (MediaError, UnsafePathError) as error:
+        raise MediaError(str(error).replace(f"{root.resolve()}/", "")) from error
 
 
 def _read_text(row: Utterance) -> Input:
@@ -61,19 +121,25 @@ def _read_text(row: Utterance) -> Input:
 def _read_audio(row: Utterance, root: Path, encoder: Encoder) -> Input:
     from extract.media import load_audio, require_duration
 
-    try:
-        path = resolve_media(root, row.audio)
-        clip = load_audio(path, sample_rate=encoder.spec.sample_rate or 16_000,
-                          start_s=_time(row.start_s), end_s=_time(row.end_s), max_duration_s=encoder.max_duration_s,
-                          long_rule=encoder.long_rule)
-        require_duration(clip, encoder.spec.min_duration_s)
-    except (MediaError, UnsafePathError) as error:
-        # The reason goes into the store, which must not tell where the user's corpus lies.
-        raise MediaError(str(error).replace(f"{root.resolve()}/", "")) from error
+    clip = load_audio(resolve_media(root, row.audio), sample_rate=encoder.spec.sample_rate or 16_000,
+                      start_s=_time(row.start_s), end_s=_time(row.end_s), max_duration_s=encoder.max_duration_s,
+                      long_rule=encoder.long_rule)
+    require_duration(clip, encoder.spec.min_duration_s)
     caution = "silent: every sample is zero, so the vector says nothing about the voice" if clip.peak == 0 else ""
     digest = hashlib.sha256(np.ascontiguousarray(clip.samples).tobytes()).hexdigest()[:16]
     return Input(clip.samples, len(clip.samples), digest, caution)
 
 
+def _read_video(row: Utterance, root: Path, span: Span, encoder: Encoder, cache: FrameCache | None) -> Input:
+    from extract.frames import read_clip
+
+    path = resolve_media(root, row.video)
+    if cache is not None:
+        clip = cache.read_clip(path, span, encoder.frames)
+    else:
+        clip = read_clip(path, start_s=span.start_s, end_s=span.end_s, side=span.side, settings=encoder.frames)
+    return Input(clip.frames, len(clip.frames), clip.digest, clip.note)
+
+
 def _time(value_s: float) -> float | None:
-    return None if np.isnan(value_s) else value_s
+    return None if np.isnan(value_s) else float(value_s)

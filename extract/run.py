@@ -124,7 +124,7 @@ def run_frozen(prepared: Prepared, say: dump.Say, advance: dump.Advance) -> dump
     with dump.locked(prepared.dump):
         if not prepared.pending:
             return dump.summarise(prepared.dump)
-        read = reader_for(prepared.encoder, prepared.dump.manifest.root)
+        read = reader_for(prepared.encoder, prepared.dump.manifest)
         return dump.write(prepared.dump, prepared.encoder, read, say, advance)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,30 @@ class Example:
     label: int
 
 
+@dataclass(frozen=True, slots=True)
+class Items:
+    """Prepared inputs of a batch, which the encoder pads itself.
+
+    No list, because Trainer and Accelerate walk through lists in search of tensors, token by token.
+    """
+
+    values: list[Any]
+
+
+@dataclass(slots=True)
+class Memory:
+    """Room for prepared inputs, in bytes; several :class:`Rows` may share it."""
+
+    left: int
+
+    def take(self, size: int) -> bool:
+        """Take so many bytes if they are there."""
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
+
+
 class Rows(Dataset[Example]):
     """Prepared inputs of some rows.
 
@@ -38,41 +63,84 @@ class Rows(Dataset[Example]):
         labels: Class codes (n,).
     """
 
-    def __init__(self, encoder: Encoder, load: Callable[[int], Any], positions: NDArray[np.int64], labels: NDArray[np.int64], *,
-                 augment: Augment | None = None, seed: int = 0, memory_bytes: int = 0) -> None:
-        """Keep prepared inputs in memory up to ``memory_bytes``; the rest is read again each time it is drawn."""
+    def __init__(self, encoder: Encoder, load: Callable[[int], Any], positions: NDArray[np.int64], labels: NDArray[np.int64],
+                 memory: Memory, *, augment: Augment | None = None, seed: int = 0) -> None:
+        """Name the rows; nothing is read yet.
+
+        Args:
+            encoder: Prepares what was read.
+            load: Reads the row of a manifest position.
+            positions: (n,).
+            labels: Class codes (n,).
+            memory: Inputs are kept while there is room; the rest is read again each time it is drawn.
+            augment: Changes an input before it is prepared; then inputs are kept as they were read.
+            seed: Of the augmentation.
+        """
         self.positions, self.labels = positions, labels
         self._encoder, self._load, self._augment, self._seed = encoder, load, augment, seed
         self._epoch = 0
         self._kept: dict[int, Any] = {}
-        self._room = memory_bytes
+        self._memory = memory
 
     def __len__(self) -> int:
         return len(self.positions)
+
+    @property
+    def digest(self) -> str:
+        """Twelve hex digits over which rows these are, and their labels."""
+        return hashlib.sha256(self.positions.tobytes() + b"\x00" + self.labels.tobytes()).hexdigest()[:12]
 
     def set_epoch(self, epoch: int) -> None:
         """Tell which epoch it is, for the augmentations."""
         self._epoch = epoch
 
+    def read(self, advance: Callable[[int], None]) -> dict[int, str]:
+        """Read every row once, keep those that can be trained on, and return the others' positions with the reason.
+
+        For video this is where each clip is decoded into the cache, once for all epochs and folds.
+        """
+        reasons: dict[int, str] = {}
+        for position in self.positions.tolist():
+            try:
+                kept = self._item(position)
+                if self._augment:
+                    self._encoder.prepare(kept)
+            except MediaError as error:
+                reasons[position] = str(error)
+            advance(1)
+        good = ~np.isin(self.positions, list(reasons))
+        self.positions, self.labels = self.positions[good], self.labels[good]
+        return reasons
+
     def __getitem__(self, index: int) -> Example:
         position = int(self.positions[index])
-        item = self._kept.get(position)
-        if item is None:
-            item = self._load(position) if self._augment else self._encoder.prepare(self._load(position))
-            size = getattr(item, "nbytes", 256)
-            if size <= self._room:
-                self._kept[position] = item
-                self._room -= size
+        item = self._item(position)
         if self._augment:
             generator = np.random.default_rng([self._seed, self._epoch, position])
             item = self._encoder.prepare(self._augment(item, generator))
         return Example(item, int(self.labels[index]))
 
+    def _item(self, position: int) -> Any:
+        """Return what is kept of a row: what was read where it is augmented, else what the model is given."""
+        item = self._kept.get(position)
+        if item is None:
+            item = self._load(position)
+            if not self._augment:
+                item = self._encoder.prepare(item)
+            if self._memory.take(_size(item)):
+                self._kept[position] = item
+        return item
+
 
 class EpochOrder(Sampler[int]):
-    """Row order of an epoch, from seed and epoch; with balance, rows are drawn so that classes are equally frequent."""
+    """Row order of an epoch, from seed and epoch; with balance, rows are drawn so that classes are equally frequent.
+
+    Attributes:
+        digest: Twelve hex digits over the rows.
+    """
 
     def __init__(self, rows: Rows, seed: int, *, balanced: bool) -> None:
+        self.digest = rows.digest
         self._rows, self._seed, self._epoch = rows, seed, 0
         self._weights: NDArray[np.float64] | None = None
         if balanced:
@@ -96,21 +164,10 @@ class EpochOrder(Sampler[int]):
 
 
 def collate(examples: Sequence[Example]) -> Mapping[str, Any]:
-    """Return ``items`` as a list, because the encoder pads them itself, and ``labels`` (B,)."""
-    return {"items": [e.item for e in examples], "labels": torch.tensor([e.label for e in examples])}
+    """Return ``items`` and ``labels`` (B,)."""
+    return {"items": Items([e.item for e in examples]), "labels": torch.tensor([e.label for e in examples])}
 
 
-def usable_rows(load: Callable[[int], Any], encoder: Encoder, positions: NDArray[np.int64],
-                advance: Callable[[int], None]) -> tuple[NDArray[np.int64], dict[int, str]]:
-    """Read every row once and say which can be trained on; the others come with a reason.
-
-    For video this is where each clip is decoded into the cache, once for all epochs and folds.
-    """
-    reasons: dict[int, str] = {}
-    for position in positions.tolist():
-        try:
-            encoder.prepare(load(position))
-        except MediaError as error:
-            reasons[position] = str(error)
-        advance(1)
-    return np.array([p for p in positions.tolist() if p not in reasons], dtype=np.int64), reasons
+def _size(item: Any) -> int:
+    """Estimate the bytes of an input: an array, a list of tokens, or a text."""
+    return int(item.nbytes) if isinstance(item, np.ndarray) else 64 + 36 * len(item)

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-import os
+import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embeddings_store.arrays import EncoderRef
-from embeddings_store.atomic import replacing
-from embeddings_store.errors import FoldError, LabelError, UsageError
-from embeddings_store.folds import FoldPlan, make_plan, natural_key
+from embeddings_store.atomic import explained, make_folder, replacing, write_json
+from embeddings_store.errors import FoldError, UsageError
 from embeddings_store.manifest import Manifest, safe_name
 from embeddings_store.provenance import fingerprint
 from embeddings_store.seen import parse_seen
-from extract import dump
-from extract.inputs import reader_for
+from extract import dump, team
+from extract.checkpoints import MARKER, Checkpoint, is_complete, remove, resume_point
+from extract.inputs import decode_ahead, reader_for
+from extract.roles import Roles, assign_roles, class_codes, require_classes, training_plan
 from extract.run import encoder_provenance, read_manifest, require_inputs
-from extract.training import PAPER, PLAN_VALID, TrainingSettings
+from extract.training import PAPER, TrainingSettings
+
+if TYPE_CHECKING:
+    from extract.frames import FrameCache
+    from extract.model_files import Outcome
 
 # The choices of Tables 1 to 3.
 PAPER_ENCODERS = {"text": "bert-base-uncased", "audio": "wav2vec2-base", "video": "videomae-base"}
+OVERWRITING = "overwriting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +51,22 @@ class TunedJob:
         corpus_options: The reader's own options.
         folds: Name of the fold plan; empty takes the corpus' own.
         inner: Number of inner folds; 0 for none, and then the one file of the fold is made.
-        inner_fold: Which inner fold, from 1: its rows are left out of training, so that their vectors are out-of-fold.
+        inner_fold: Which inner fold, from 1: its rows are left out of training, so that their vectors are out-of-fold; the
+            epoch is still chosen on the fold's validation rows.
         pooling: Empty takes the one that belongs to the encoder.
         device: As for frozen encoders.
         max_duration_s: As for frozen encoders.
         long_rule: As for frozen encoders.
         max_tokens: As for frozen encoders.
-        video_options: What :func:`extract.inputs.reader_for` takes for video.
+        frame_rule: How pictures are drawn from a span, see :class:`extract.frames.FrameSettings`.
+        region: Which part of the picture is used, see there.
+        frame_cache: Folder of decoded pictures; none puts it into the store.
+        frame_cache_gb: Its size in 10^9 bytes; 0 decodes each time.
         seen: What the encoder knew of the rows before it was fine-tuned.
         shuffle_labels: Seed of a permutation of all labels, to see whether everything then falls to chance; none for none.
         keep_models: Keep the tuned weights below ``models/`` after their vectors are made.
         memory_gb: Prepared inputs are kept in memory up to this many gigabytes.
-        overwrite: Train again even if the vectors are there.
+        overwrite: Train again even if the vectors are there; if that is interrupted, it goes on.
     """
 
     corpus: str
@@ -75,27 +86,15 @@ class TunedJob:
     max_duration_s: float = 10.0
     long_rule: str = "first"
     max_tokens: int = 128
-    video_options: Mapping[str, Any] = field(default_factory=dict)
+    frame_rule: str = "uniform"
+    region: str = "full"
+    frame_cache: Path | None = None
+    frame_cache_gb: float = 20.0
     seen: str = ""
     shuffle_labels: int | None = None
     keep_models: bool = False
     memory_gb: float = 4.0
     overwrite: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Roles:
-    """Which rows do what in one training.
-
-    Attributes:
-        fit: Manifest positions that are trained on.
-        choose: Positions whose accuracy chooses the epoch; may be empty.
-        seen: What the encoder then knows of each row (N,).
-    """
-
-    fit: NDArray[np.int64]
-    choose: NDArray[np.int64]
-    seen: NDArray[np.str_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,37 +116,62 @@ class Prepared:
     @property
     def steps(self) -> int:
         """Steps of the optimiser that a whole training takes."""
-        s = self.job.settings
-        batches = -(-len(self.roles.fit) // s.batch_size)
-        return max(1, batches // s.gradient_accumulation) * s.epochs
+        return self.job.settings.steps(len(self.roles.fit))
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where a running training keeps its checkpoints."""
+        return self.dump.running / "checkpoints"
+
+    @property
+    def keeps_model(self) -> bool:
+        """Whether the tuned weights stay when their vectors are made."""
+        return self.job.keep_models or self.job.fold == "final"
 
 
-def fold_names(job: TunedJob) -> list[str]:
-    """Return what ``--fold all`` means for the job's corpus: the numbers of its plan."""
-    plan = _plan(job, read_manifest(job.corpus, job.root, job.corpus_options, job.corpus_name))
-    return [str(fold.number) for fold in plan]
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Whom to tell: ``say`` gets sentences, the others the number of rows read, steps done and rows finished."""
+
+    say: dump.Say
+    reading: dump.Advance
+    training: dump.Advance
+    rows: dump.Advance
 
 
-def prepare(job: TunedJob) -> Prepared:
-    """Read the corpus, load the encoder and assign the rows.
+def corpus_of(job: TunedJob) -> Manifest:
+    """Read the job's corpus."""
+    return read_manifest(job.corpus, job.root, job.corpus_options, job.corpus_name)
+
+
+def fold_names(job: TunedJob, manifest: Manifest) -> list[str]:
+    """Return what ``--fold all`` means for a corpus: the numbers of its plan."""
+    return [str(fold.number) for fold in training_plan(manifest, job.folds, job.settings.rule)]
+
+
+def prepare(job: TunedJob, manifest: Manifest | None = None) -> Prepared:
+    """Assign the rows and load the encoder.
+
+    Args:
+        job: What to do.
+        manifest: The job's corpus, for callers that have read it already.
 
     Raises:
         ProjectError: The corpus, the plan, the encoder or an option is not as it must be.
     """
-    from extract.encoders import load_encoder, resolve
+    from extract.encoders import resolve
 
-    manifest = read_manifest(job.corpus, job.root, job.corpus_options, job.corpus_name)
+    if job.fold == "final" and (job.inner or job.settings.early_stopping):
+        given = "--inner-folds" if job.inner else "--early-stopping"
+        raise UsageError(f"--fold final trains on all rows, so there are none for {given}; leave it out")
+    manifest = manifest or corpus_of(job)
+    codes = class_codes(manifest, job.shuffle_labels)
     require_inputs(manifest, job.modality)
-    if manifest.labels is None:
-        raise LabelError(f"corpus {manifest.name!r} has no labels to train on; add --frozen to use the encoder as it is")
-    plan = None if job.fold == "final" else _plan(job, manifest)
+    plan = None if job.fold == "final" else training_plan(manifest, job.folds, job.settings.rule)
+    roles = assign_roles(manifest, job.modality, plan, job.fold, job.settings.rule, codes, (job.inner_fold, job.inner))
     resolved = resolve(job.encoder or PAPER_ENCODERS[job.modality], job.modality)
-    encoder = load_encoder(resolved, layer="all" if job.settings.weighted_layers else "last", pooling=job.pooling or None,
-                           device=job.device, max_duration_s=job.max_duration_s or None, long_rule=job.long_rule,
-                           max_tokens=job.max_tokens)
+    encoder = _load(job, resolved, job.pooling)
     spec = job.seen or ("unknown" if encoder.likely_finetuned else "none")
-    codes = _codes(manifest, job)
-    roles = assign_roles(manifest, plan, job, codes, parse_seen(spec, manifest))
     settings = {**encoder.settings, "weights_digest": encoder.weights_digest,
                 "layer": "weighted" if job.settings.weighted_layers else encoder.spec.layers,
                 **job.settings.fingerprinted(), "labels_digest": manifest.labels.digest, "labels_shuffled": job.shuffle_labels,
@@ -155,7 +179,8 @@ def prepare(job: TunedJob) -> Prepared:
     ref = EncoderRef(safe_name(encoder.spec.name), fingerprint(settings), job.modality, encoder.spec.layers, job.settings.seed)
     fold = f"{job.fold}.inner-{job.inner_fold}" if job.inner else job.fold
     described = dump.Dump(
-        job.store, manifest, job.modality, (ref,), (settings,), roles.seen, fold, classes=manifest.labels.classes,
+        job.store, manifest, job.modality, (ref,), (settings,), roles.seen_after(parse_seen(spec, manifest)), fold,
+        classes=manifest.labels.classes,
         attributes={"seen_spec": spec, "weights_digest": "", "plan": plan.name if plan else "",
                     "plan_digest": plan.digest if plan else "", "plan_valid": plan.valid if plan else "",
                     "selection_rule": job.settings.rule, "labels_digest": manifest.labels.digest,
@@ -166,142 +191,34 @@ def prepare(job: TunedJob) -> Prepared:
     return Prepared(job, described, encoder, roles, codes, model_folder)
 
 
-def assign_roles(manifest: Manifest, plan: FoldPlan | None, job: TunedJob, codes: NDArray[np.int64],
-                 before: NDArray[np.str_]) -> Roles:
-    """Say which rows are trained on, which choose the epoch, and what the encoder then knows of each.
-
-    Raises:
-        FoldError: A class has no row to train on, or an inner fold cannot be made.
-    """
-    usable = (codes >= 0) & (manifest.column(job.modality) != "")
-    if plan is None:
-        fit, choose = usable, np.zeros_like(usable)
-    else:
-        fold = plan.fold(int(job.fold))
-        fit = usable & fold.mask("train")
-        choose = usable & (fold.mask("test") if job.settings.rule == "test" else fold.mask("valid"))
-    if job.inner:
-        fit &= ~_inner_part(manifest, fit, job.inner, job.inner_fold)
-    labels = manifest.labels
-    if labels is None:
-        raise LabelError(f"corpus {manifest.name!r} has no labels")
-    absent = [name for code, name in enumerate(labels.classes) if not (codes[fit] == code).any()]
-    if absent:
-        raise FoldError(f"fold {job.fold}: no row to train on of class {absent[0]!r} ({len(absent)} classes absent); use fewer "
-                        "folds, another grouping, or a label set without it")
-    seen = np.where(fit, "fit", np.where(choose, "select", before))
-    return Roles(np.flatnonzero(fit), np.flatnonzero(choose), seen)
-
-
-def run_tuned(prepared: Prepared, say: dump.Say, advance_training: dump.Advance, advance_rows: dump.Advance) -> dump.Summary | None:
+def run_tuned(prepared: Prepared, progress: Progress) -> dump.Summary | None:
     """Train and dump what is not there yet; none in the helper processes of a distributed run.
 
     Raises:
         StoreBusyError: Another process makes the same vectors.
         StoreFullError: The disk is full; finished epochs and rows are safe.
+        TrainingError: The training cannot go on.
     """
-    if int(os.environ.get("RANK", "0")):
-        if prepared.pending:
-            _tuned_classifier(prepared, say, advance_training)
+    device_type = prepared.encoder.device.type
+    if team.rank():
+        trains, start = team.agree(None, device_type)
+        if trains:
+            _train(prepared, progress, start)
         return None
     with dump.locked(prepared.dump):
+        if prepared.job.overwrite:
+            _start_over(prepared)
         if not prepared.pending:
+            team.agree((False, None), device_type)
+            _remove_leftovers(prepared, progress.say)
             return dump.summarise(prepared.dump)
-        outcome = _tuned_classifier(prepared, say, advance_training)
-        return _dump(prepared, outcome, say, advance_rows)
+        return _dump(prepared, _outcome(prepared, progress), progress)
 
 
-def _dump(prepared: Prepared, outcome: Any, say: dump.Say, advance: dump.Advance) -> dump.Summary:
-    from extract.classifier import TunedEncoder
-    from extract.encoders.loading import digest_of_weights
-
-    encoder = TunedEncoder(outcome.classifier)
-    described = replace(prepared.dump, attributes={
-        **prepared.dump.attributes, "weights_digest": digest_of_weights(outcome.classifier), "best_epoch": outcome.best_epoch})
-    history = described.path(described.refs[0]).with_suffix(".history.csv")
-    history.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(history) as temporary:
-        outcome.history.to_csv(temporary, index=False)
-    read = reader_for(prepared.encoder, described.manifest.root, **prepared.job.video_options)
-    summary = dump.write(described, encoder, read, say, advance, encoder.scores)
-    if not prepared.job.keep_models and prepared.job.fold != "final":
-        shutil.rmtree(prepared.model_folder)
-    return summary
-
-
-def _tuned_classifier(prepared: Prepared, say: dump.Say, advance: dump.Advance) -> Any:
-    """Return the outcome of the training, reading it where an earlier run had finished it."""
-    from extract.checkpoints import is_complete
-    from extract.encoders import load_encoder
-    from extract.finetune import load_model, save_model
-
-    job, folder = prepared.job, prepared.model_folder
-    if is_complete(folder):
-        say("goes on: the training was finished before")
-        encoder = load_encoder(str(folder / "encoder"), layer="all" if job.settings.weighted_layers else "last",
-                               pooling=prepared.encoder.pooling, device=job.device, max_duration_s=job.max_duration_s or None,
-                               long_rule=job.long_rule, max_tokens=job.max_tokens)
-        return load_model(folder, encoder, len(prepared.dump.classes))
-    outcome = _train(prepared, say, advance)
-    if not int(os.environ.get("RANK", "0")):
-        save_model(outcome, folder, {"settings": dict(prepared.dump.settings[0]), "classes": list(prepared.dump.classes),
-                                     "modality": job.modality, "fold": prepared.dump.fold})
-        shutil.rmtree(prepared.dump.running / "checkpoints", ignore_errors=True)
-    return outcome
-
-
-def _train(prepared: Prepared, say: dump.Say, advance: dump.Advance) -> Any:
-    from extract.augment import augmenter
-    from extract.finetune import finetune
-    from extract.training_data import Rows, usable_rows
-
-    job, manifest, encoder = prepared.job, prepared.dump.manifest, prepared.encoder
-    read = reader_for(encoder, manifest.root, **job.video_options)
-
-    def load(position: int) -> Any:
-        return read(manifest.row(position)).item
-
-    fit, bad_fit = usable_rows(load, encoder, prepared.roles.fit, lambda n: None)
-    choose, bad_choose = usable_rows(load, encoder, prepared.roles.choose, lambda n: None)
-    for position, reason in {**bad_fit, **bad_choose}.items():
-        say(f"left out of training: {manifest.ids[position]}: {reason}")
-    room = int(job.memory_gb * 1e9)
-    train = Rows(encoder, load, fit, prepared.codes[fit], seed=job.settings.seed, memory_bytes=room,
-                 augment=augmenter(job.modality, job.settings.augment))
-    valid = Rows(encoder, load, choose, prepared.codes[choose], memory_bytes=room // 4) if len(choose) else None
-    checkpoints = prepared.dump.running / "checkpoints"
-    outcome = finetune(encoder, len(prepared.dump.classes), job.settings, train, valid, checkpoints, advance)
-    if outcome.resumed_from_step:
-        say(f"goes on: training was at step {outcome.resumed_from_step} of {prepared.steps}")
-    return outcome
-
-
-def _plan(job: TunedJob, manifest: Manifest) -> FoldPlan:
-    rule = job.settings.rule
-    plan = make_plan(manifest, job.folds, PLAN_VALID[rule])
-    if rule == "valid-session" and not plan.has_valid:
-        raise FoldError(f"plan {plan.name!r} has no validation rows to choose the epoch on; choose --rule fixed-epochs, or add "
-                        "validation rows to the split")
-    return plan
-
-
-def _codes(manifest: Manifest, job: TunedJob) -> NDArray[np.int64]:
-    codes = manifest.codes()
-    if job.shuffle_labels is not None:
-        labelled = np.flatnonzero(codes >= 0)
-        codes[labelled] = np.random.default_rng(job.shuffle_labels).permutation(codes[labelled])
-    return codes
-
-
-def _inner_part(manifest: Manifest, fit: NDArray[np.bool_], parts: int, part: int) -> NDArray[np.bool_]:
-    """Rows of one of ``parts`` blocks of neighbouring speakers (else groups) within the training rows (N,)."""
-    column = "speaker" if manifest.has("speaker") else "group"
-    values = manifest.column(column)
-    groups = sorted(set(values[fit].tolist()), key=natural_key)
-    if not 2 <= parts <= len(groups) or not 1 <= part <= parts:
-        raise UsageError(f"inner fold {part} of {parts}: the training rows have {len(groups)} different values in {column!r}")
-    block = np.array_split(np.array(groups), parts)[part - 1]
-    return fit & np.isin(values, block)
+def reader_of(prepared: Prepared) -> Callable[[int], Any]:
+    """Return the function that reads the input of a manifest position."""
+    read, manifest = reader_for(prepared.encoder, prepared.dump.manifest, _frame_cache(prepared.job)), prepared.dump.manifest
+    return lambda position: read(manifest.row(position)).item
 
 
 def paper_settings(modality: str, **given: Any) -> TrainingSettings:
@@ -309,3 +226,122 @@ def paper_settings(modality: str, **given: Any) -> TrainingSettings:
     if modality not in PAPER:
         raise UsageError(f"modality {modality!r} cannot be fine-tuned; there is {', '.join(PAPER)}")
     return TrainingSettings.for_modality(modality, **given)
+
+
+def _load(job: TunedJob, source: Any, pooling: str) -> Any:
+    from extract.encoders import load_encoder
+    from extract.frames import FrameSettings
+
+    return load_encoder(source, layer="all" if job.settings.weighted_layers else "last", pooling=pooling or None,
+                        device=team.local_device(job.device), max_duration_s=job.max_duration_s or None, long_rule=job.long_rule,
+                        max_tokens=job.max_tokens, frames=FrameSettings(rule=job.frame_rule, region=job.region))
+
+
+def _frame_cache(job: TunedJob) -> FrameCache | None:
+    if job.modality != "video" or not job.frame_cache_gb:
+        return None
+    from extract.frames import FrameCache
+
+    return FrameCache(job.frame_cache or job.store / ".frames", job.frame_cache_gb)
+
+
+def _outcome(prepared: Prepared, progress: Progress) -> Outcome:
+    """Return the outcome of the training, reading what earlier runs had finished of it."""
+    from extract.finetune import finished_log, restore
+    from extract.model_files import load_model, save_model
+
+    job, folder, encoder, classes = prepared.job, prepared.model_folder, prepared.encoder, len(prepared.dump.classes)
+    if is_complete(folder):
+        team.agree((False, None), encoder.device.type)
+        progress.say("goes on: the training was finished before")
+        if prepared.keeps_model:
+            marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+            write_json(folder / MARKER, {**marker, "kept": True})
+        return load_model(folder, _load(job, str(folder / "encoder"), encoder.pooling), classes)
+    start = resume_point(prepared.checkpoints)
+    log = finished_log(start, job.settings)
+    team.agree((log is None, start), encoder.device.type)
+    if start is None or log is None:
+        outcome = _train(prepared, progress, start)
+    else:
+        progress.say("goes on: every epoch was trained before")
+        outcome = restore(encoder, classes, log, prepared.checkpoints, start)
+    with explained(folder):
+        save_model(outcome, folder, {"settings": dict(prepared.dump.settings[0]), "classes": list(prepared.dump.classes),
+                                     "modality": job.modality, "fold": prepared.dump.fold, "kept": prepared.keeps_model})
+    shutil.rmtree(prepared.checkpoints)
+    return outcome
+
+
+def _train(prepared: Prepared, progress: Progress, start: Checkpoint | None) -> Outcome:
+    from extract.augment import augmenter
+    from extract.finetune import finetune
+    from extract.training_data import Memory, Rows
+
+    job, manifest, encoder, roles, codes = prepared.job, prepared.dump.manifest, prepared.encoder, prepared.roles, prepared.codes
+    cache = _frame_cache(job)
+    if cache is not None:
+        decode_ahead(encoder, manifest, cache, np.concatenate([roles.fit, roles.choose]), lambda n: None)
+    load, memory = reader_of(prepared), Memory(int(job.memory_gb * 1e9))
+    train = Rows(encoder, load, roles.fit, codes[roles.fit], memory, augment=augmenter(job.modality, job.settings.augment),
+                 seed=job.settings.seed)
+    choose = Rows(encoder, load, roles.choose, codes[roles.choose], memory) if len(roles.choose) else None
+    reasons = {**train.read(progress.reading), **(choose.read(progress.reading) if choose is not None else {})}
+    if reasons:
+        first = min(reasons)
+        progress.say(f"{len(reasons)} rows cannot be read and are left out of training, first {manifest.ids[first]}: "
+                     f"{reasons[first]}")
+    require_classes(manifest, train.labels, f"fold {prepared.dump.fold}, rows that can be read")
+    if choose is not None and not len(choose):
+        raise FoldError(f"fold {prepared.dump.fold}: none of the rows that choose the epoch can be read, first "
+                        f"{manifest.ids[min(reasons)]}: {reasons[min(reasons)]}")
+    if start and start.about.get("rows") == train.digest:
+        progress.say(f"goes on: training was at step {start.step} of {job.settings.steps(len(train))}")
+    return finetune(encoder, len(prepared.dump.classes), job.settings, train, choose, prepared.checkpoints, progress.training,
+                    start)
+
+
+def _dump(prepared: Prepared, outcome: Outcome, progress: Progress) -> dump.Summary:
+    from extract.classifier import TunedEncoder
+    from extract.encoders.loading import digest_of_weights
+
+    encoder, described = TunedEncoder(outcome.classifier), prepared.dump
+    described = replace(
+        described, provenance={**described.provenance, "training": dict(outcome.record)},
+        attributes={**described.attributes, "weights_digest": digest_of_weights(outcome.classifier),
+                    "best_epoch": outcome.best_epoch})
+    history = described.path(described.refs[0]).with_suffix(".history.csv")
+    make_folder(history.parent)
+    with replacing(history) as temporary:
+        outcome.history.to_csv(temporary, index=False)
+    read = reader_for(prepared.encoder, described.manifest, _frame_cache(prepared.job))
+    summary = dump.write(described, encoder, read, progress.say, progress.rows, encoder.scores)
+    _remove_leftovers(prepared, progress.say)
+    return summary
+
+
+def _start_over(prepared: Prepared) -> None:
+    """Forget an earlier training, once: an interrupted ``--overwrite`` goes on like any other run."""
+    running = prepared.dump.running
+    if not (running / OVERWRITING).is_file():
+        remove(prepared.model_folder)
+        shutil.rmtree(running, ignore_errors=True)
+        make_folder(running)
+        (running / OVERWRITING).touch()
+
+
+def _remove_leftovers(prepared: Prepared, say: dump.Say) -> None:
+    """Remove what a finished job needs no more, and what a kill at its very end left; models that someone keeps stay."""
+    shutil.rmtree(prepared.dump.running, ignore_errors=True)
+    folder = prepared.model_folder
+    try:
+        kept = json.loads((folder / MARKER).read_text(encoding="utf-8"))["kept"]
+    except (OSError, ValueError, KeyError):
+        kept = False
+    if not kept:
+        remove(folder)
+        with suppress(OSError):  # The folders above, as far as they are empty.
+            for above in list(folder.parents)[:3]:
+                above.rmdir()
+    if prepared.keeps_model and not kept:
+        say("the vectors are there, but their model was not kept; --overwrite trains it again")

@@ -16,6 +16,7 @@ from extract.spans import LONG_RULES
 
 if TYPE_CHECKING:
     from extract.encoders.base import Encoder
+    from extract.frames.settings import FrameSettings
 
 __all__ = [
     "ARCHITECTURES",
@@ -40,6 +41,7 @@ def load_encoder(
     max_duration_s: float | None = 10.0,
     long_rule: str = "first",
     max_tokens: int = 128,
+    frames: FrameSettings | None = None,
     revision: str | None = None,
 ) -> Encoder:
     """Load an encoder, ready to encode.
@@ -54,6 +56,8 @@ def load_encoder(
         max_duration_s: Length in seconds at which clips are cut as they are read; None for not at all. Speech only.
         long_rule: Which part of a longer clip is kept: ``"first"`` or ``"middle"``. Speech only.
         max_tokens: Tokens of a text that are read, special tokens included, at most what the model takes. Text only.
+        frames: Rule and region by which clips are drawn, and for ViT their number; other models take the number that they
+            were made for, and all of them the size. None for the defaults. Video only.
         revision: Commit, tag or branch on the Hub; not for folders.
 
     Raises:
@@ -82,4 +86,5 @@ def load_encoder(
         max_duration_s=max_duration_s,
         long_rule=long_rule,
         max_tokens=max_tokens,
+        frames=frames,
     )

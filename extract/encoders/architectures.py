@@ -20,16 +20,17 @@ class Architecture:
     """What holds for every checkpoint of one Transformers ``model_type``.
 
     Attributes:
-        modality: ``"text"`` or ``"audio"``.
-        family: Which adapter runs it: ``"tokens"``, ``"waveform"``, ``"spectrogram"`` or ``"whisper"``.
-        model_class: Name of the Transformers class without any head.
+        modality: ``"text"``, ``"audio"`` or ``"video"``.
+        family: Which adapter runs it: ``"tokens"``, ``"waveform"``, ``"spectrogram"``, ``"whisper"``, ``"clip"``,
+            ``"patches"`` or ``"frames"``.
+        model_class: Name of the Transformers class without any head; for VideoMAE the one that holds the norm of its head.
         pooling: What turns its states into one vector, unless a registry row says otherwise.
         poolings: Every pooling that means something for it.
         dim_key: Where ``config.json`` says the width of the states.
         layers_key: Where ``config.json`` says the number of transformer layers.
-        max_input: Tokens or seconds that the model takes at most; None where it sets no limit.
-        min_duration_s: Shortest clip that gives one frame, in seconds; 0 for text.
-        sample_rate: Rate of the waveform in Hz; None for text.
+        max_input: Tokens or seconds that the model takes at most; None where it sets no limit, and for video.
+        min_duration_s: Shortest sound that gives one frame, in seconds; 0 for text and video.
+        sample_rate: Rate of the waveform in Hz; None for text and video.
     """
 
     modality: str
@@ -83,6 +84,10 @@ ARCHITECTURES: dict[str, Architecture] = {
         min_duration_s=ONE_FRAME_S,
         sample_rate=SAMPLE_RATE,
     ),
+    # Transformers' own classifier on a VideoMAE without mean pooling reads the first patch; hence "first" is there too.
+    "videomae": Architecture("video", "patches", "VideoMAEForVideoClassification", "mean", ("mean", "max", "first")),
+    "timesformer": Architecture("video", "clip", "TimesformerModel", "first", ("first", "mean")),
+    "vit": Architecture("video", "frames", "ViTModel", "mean", ("mean", "max")),
 }
 
 

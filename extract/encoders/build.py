@@ -14,14 +14,17 @@ from extract.encoders.loading import load_model
 from extract.encoders.registry import ResolvedEncoder
 from extract.encoders.spectrogram import SpectrogramEncoder
 from extract.encoders.text import TextEncoder
+from extract.encoders.video import FrameByFrameEncoder, PatchEncoder, VideoEncoder
 from extract.encoders.waveform import WaveformEncoder
 from extract.encoders.whisper import WhisperOwnLengthEncoder
+from extract.frames.settings import FrameSettings
 
 _AUDIO_FAMILIES = {
     "waveform": WaveformEncoder,
     "spectrogram": SpectrogramEncoder,
     "whisper": WhisperOwnLengthEncoder,
 }
+_VIDEO_FAMILIES = {"clip": VideoEncoder, "patches": PatchEncoder, "frames": FrameByFrameEncoder}
 
 
 def build(
@@ -35,6 +38,7 @@ def build(
     max_duration_s: float | None,
     long_rule: str,
     max_tokens: int,
+    frames: FrameSettings | None,
 ) -> Encoder:
     """Load the weights and return their adapter; see ``load_encoder`` for the arguments."""
     spec = resolved.spec
@@ -47,6 +51,10 @@ def build(
     if family == "tokens":
         return TextEncoder(
             spec, loaded, layer=layer, pooling=pooling, device=place, batch_size=size, max_tokens=max_tokens
+        )
+    if family in _VIDEO_FAMILIES:
+        return _VIDEO_FAMILIES[family](
+            spec, loaded, layer=layer, pooling=pooling, device=place, batch_size=size, frames=frames
         )
     return _AUDIO_FAMILIES[family](
         spec,

@@ -52,7 +52,7 @@ def describe(folder: Path) -> Description:
         dim=_size(config, kind.dim_key, path),
         layers=_size(config, kind.layers_key, path),
         pooling=_declared_pooling(folder),
-        padding_harmless=kind.family in ("tokens", "spectrogram") or config.get("feat_extract_norm") == "layer",
+        padding_harmless=kind.family not in ("waveform", "whisper") or config.get("feat_extract_norm") == "layer",
     )
 
 

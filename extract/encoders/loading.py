@@ -27,19 +27,25 @@ from extract.lfs import is_lfs_pointer
 # Parts of a checkpoint that are not the encoder: heads, decoders and pretraining targets, by the first part of the key
 # once the name of the base model is off.
 _HEADS = (
-    "classifier", "cls", "decoder", "layer_weights", "lm_head", "masked_spec_embed", "objective", "pooler",
-    "pre_classifier", "proj_out", "project_hid", "project_q", "projector", "qa_outputs", "quantizer", "tdnn",
-    "vocab_layer_norm", "vocab_projector", "vocab_transform",
+    "classifier", "cls", "decoder", "encoder_to_decoder", "layer_weights", "lm_head", "mask_token", "masked_spec_embed",
+    "objective", "pooler", "pre_classifier", "proj_out", "project_hid", "project_q", "projector", "qa_outputs", "quantizer",
+    "tdnn", "vocab_layer_norm", "vocab_projector", "vocab_transform",
 )  # fmt: skip
-_BASE_NAMES = ("audio_spectrogram_transformer", "bert", "distilbert", "hubert", "model", "roberta", "wav2vec2", "wavlm")
+_BASE_NAMES = (
+    "audio_spectrogram_transformer", "bert", "distilbert", "hubert", "model", "roberta", "timesformer", "videomae", "vit",
+    "wav2vec2", "wavlm",
+)  # fmt: skip
 _HEAD_KEY = re.compile(
     rf"(?:(?:{'|'.join(_BASE_NAMES)})\.)?"
-    # position_ids: a buffer that old BERTs saved; feature_extractor.weight: the head of the x-vector models
-    rf"(?:(?:{'|'.join(_HEADS)})(?:\.|$)|embeddings\.position_ids$|feature_extractor\.(?:weight|bias)$)"
+    # position_ids: a buffer that old BERTs saved; mask_token: for ViT's masked pretraining; feature_extractor.weight: the
+    # head of the x-vector models
+    rf"(?:(?:{'|'.join(_HEADS)})(?:\.|$)|embeddings\.(?:position_ids|mask_token)$|feature_extractor\.(?:weight|bias)$)"
 )
 
 # What SpecAugment puts over masked frames, in training only; without it in the checkpoint Transformers draws it at random.
 _NEVER_USED = frozenset({"masked_spec_embed"})
+# The norm of VideoMAE's head: without it in the checkpoint it starts as every norm does, at scale 1 and shift 0.
+_STARTS_FRESH = frozenset({"fc_norm.weight", "fc_norm.bias"})
 
 _UNREADABLE = (
     OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError, safetensors.SafetensorError,
@@ -94,15 +100,20 @@ def load_model(resolved: ResolvedEncoder, revision: str | None = None) -> Loaded
         "mismatched": tuple(sorted(f"{key} {tuple(saved)} != {tuple(own)}" for key, saved, own in found["mismatched_keys"])),
     }
     _refuse_wrong_weights(folder, report)
-    architectures = model.config.architectures or []
     return LoadedModel(
         model=model,
         folder=folder,
         revision=hub.commit_of(folder.resolve()),
         weights_digest=digest_of_weights(model),
         report=report,
-        likely_finetuned=any("Classification" in name for name in architectures),
+        likely_finetuned=_was_classifier(model, resolved.spec.architecture, report),
     )
+
+
+def _was_classifier(model: nn.Module, architecture: str, report: dict[str, tuple[str, ...]]) -> bool:
+    if architecture == "videomae":  # We save it under the name of a classifier that has no classifier.
+        return any(key.startswith("classifier.") for key in report["unexpected"])
+    return any("Classification" in name for name in model.config.architectures or [])
 
 
 def digest_of_weights(model: nn.Module) -> str:
@@ -130,13 +141,15 @@ def _refuse_folder_without_weights(folder: Path) -> None:
 
 
 def _from_pretrained(folder: Path, architecture: str) -> tuple[nn.Module, dict[str, set]]:
-    options = {"add_pooling_layer": False} if architecture in ("bert", "roberta") else {}
+    options: dict[str, object] = {"add_pooling_layer": False} if architecture in ("bert", "roberta", "vit") else {}
     name = ARCHITECTURES[architecture].model_class
     if architecture == "whisper":
         # The encoder lies one level down in every kind of Whisper checkpoint.
         model_class, options = WhisperEncoder, {"key_mapping": {r"^(model\.)?encoder\.": ""}}
     else:
         model_class = getattr(transformers, name)
+    if architecture == "videomae":
+        options = {"num_labels": 0}  # Transformers then puts nothing where the classifier was.
     try:
         with quiet():
             return model_class.from_pretrained(
@@ -156,7 +169,7 @@ def _from_pretrained(folder: Path, architecture: str) -> tuple[nn.Module, dict[s
 
 def _refuse_wrong_weights(folder: Path, report: dict[str, tuple[str, ...]]) -> None:
     wrong = {
-        "missing": [key for key in report["missing"] if key not in _NEVER_USED],
+        "missing": [key for key in report["missing"] if key not in _NEVER_USED | _STARTS_FRESH],
         "of another shape": list(report["mismatched"]),
         "not known as a head": [key for key in report["unexpected"] if not is_head(key)],
     }

@@ -22,7 +22,7 @@ from extract.encoders import hub
 from extract.encoders.architectures import ARCHITECTURES, check_pooling
 from extract.encoders.describe import describe
 
-MODALITIES = ("text", "audio")
+MODALITIES = ("text", "audio", "video")
 
 @dataclass(frozen=True, slots=True)
 class EncoderSpec:
@@ -30,7 +30,7 @@ class EncoderSpec:
 
     Attributes:
         name: How the encoder is called in commands and in the store.
-        modality: ``"text"`` or ``"audio"``.
+        modality: ``"text"``, ``"audio"`` or ``"video"``.
         architecture: Transformers' ``model_type``, a key of :data:`ARCHITECTURES`.
         hub_id: Repository on the Hub; empty for a folder that no row knows.
         pooling: What turns states into one vector.
@@ -42,9 +42,9 @@ class EncoderSpec:
         licence: SPDX-like name of the licence of the weights.
         source: Paper or page that the row's facts come from.
         note: Anything that a user of the vectors should know.
-        sample_rate: Rate of the waveform in Hz; None for text. Filled from the architecture.
+        sample_rate: Rate of the waveform in Hz; None for text and video. Filled from the architecture.
         max_input: Tokens (text) or seconds (audio) that the model takes at most; None where it sets no limit.
-        min_duration_s: Shortest clip that gives one frame, in seconds; 0 for text.
+        min_duration_s: Shortest sound that gives one frame, in seconds; 0 for text and video.
     """
 
     name: str
@@ -170,6 +170,21 @@ REGISTRY: tuple[EncoderSpec, ...] = (
     _row(
         "whisper-small", "whisper", "openai/whisper-small", 768, 12,
         padding_harmless=False, licence="Apache-2.0", source="https://arxiv.org/abs/2212.04356", note=_OWN_LENGTH,
+    ),
+    _row(
+        "videomae-base", "videomae", "MCG-NJU/videomae-base", 768, 12,
+        licence="CC-BY-NC-4.0", source="https://arxiv.org/abs/2203.12602",
+        note="the paper's video encoder; 16 frames, mean over patches, then the model's norm",
+    ),
+    _row(
+        "timesformer-base-k400", "timesformer", "facebook/timesformer-base-finetuned-k400", 768, 12,
+        licence="CC-BY-NC-4.0", source="https://arxiv.org/abs/2102.05095",
+        note="trained on the 400 labels of Kinetics (YouTube); 8 frames",
+    ),
+    _row(
+        "vit-base", "vit", "google/vit-base-patch16-224-in21k", 768, 12,
+        licence="Apache-2.0", source="https://arxiv.org/abs/2010.11929",
+        note="trained on the labels of ImageNet-21k; sees single frames, the mean over which is the vector",
     ),
 )  # fmt: skip
 

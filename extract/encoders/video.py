@@ -1,6 +1,6 @@
 """Runs VideoMAE, TimeSformer, and ViT frame by frame, over clips of square uint8 pictures.
 
-Which pictures a clip has is decided where it is read (``extract.frames``); here it is recorded, and here they are normalised.
+Which pictures a clip has is decided where it is read (``extract.frames``); here that is recorded, and they are normalised.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class VideoEncoder(Encoder):
         config = loaded.config
         sides = config.image_size if isinstance(config.image_size, (list, tuple)) else (config.image_size,)
         if len(set(sides)) != 1:
-            raise ModelLoadError(f"{loaded.folder} takes pictures of {' x '.join(map(str, sides))} pixels; expected a square")
+            raise ModelLoadError(f"{loaded.folder} takes pictures of {sides[0]} x {sides[1]} pixels; expected a square")
         asked = frames or FrameSettings()
         self.frames = replace(asked, frames=getattr(config, "num_frames", asked.frames), size=sides[0])
         mean, std = pixel_statistics(loaded.folder, spec.architecture)
@@ -60,7 +60,7 @@ class VideoEncoder(Encoder):
 
     def _prepare(self, position: int, item: Any) -> np.ndarray:
         """Return the clip as contiguous uint8 (T, 3, H, W); four times smaller than what the model reads."""
-        if not isinstance(item, np.ndarray) or item.ndim != 4 or item.dtype != np.uint8 or 3 not in (item.shape[-1], item.shape[1]):
+        if not isinstance(item, np.ndarray) or item.dtype != np.uint8 or item.ndim != 4 or 3 not in item.shape[1::2]:
             what = f"{item.dtype} {item.shape}" if isinstance(item, np.ndarray) else type(item).__name__
             raise UsageError(f"input {position} is {what}; a video encoder reads uint8 arrays (T, H, W, 3) or (T, 3, H, W)")
         clip = item.transpose(0, 3, 1, 2) if item.shape[-1] == 3 else item
@@ -96,24 +96,25 @@ class FrameByFrameEncoder(VideoEncoder):
 class PatchEncoder(VideoEncoder):
     """VideoMAE: it has no classification token, so patches are pooled first and the model's norm comes after.
 
-    That norm is ``fc_norm`` of a checkpoint that was fine-tuned with mean pooling, and the final norm of any other (such as
-    the paper's videomae-base). A mean-pooling checkpoint that was saved without its head has none: it then starts as
-    mean 0 and variance 1 over the dimensions, nothing learned, and ``settings["pooled_norm"]`` says "fresh". States below the
-    last layer are pooled without a norm.
+    That norm is ``fc_norm`` of a checkpoint that was fine-tuned with mean pooling, and the final norm of any other, such as
+    the paper's videomae-base. A mean-pooling checkpoint that was saved without its head has neither: the norm is then an
+    unlearned one (mean 0, variance 1 over the dimensions) and ``settings["pooled_norm"]`` says so. States below the last
+    layer are pooled without a norm.
     """
 
     def __init__(self, spec: EncoderSpec, loaded: LoadedModel, **options: Any) -> None:
         """Find the norm."""
         super().__init__(spec, loaded, **options)
         fresh = any(key.startswith("fc_norm.") for key in loaded.report["missing"])
-        self.settings["pooled_norm"] = "layernorm" if self.model.fc_norm is None else "fresh" if fresh else "fc_norm"
+        learned = "layernorm" if self.model.fc_norm is None else "fc_norm"
+        self.settings["pooled_norm"] = "fc_norm, not learned" if fresh else learned
 
     def pooled(self, items: list[Any]) -> Tensor:
         """See :meth:`Encoder.pooled`; the last layer's vector is normed."""
-        vectors, last = super().pooled(items), self.spec.layers
+        vectors = super().pooled(items)
         norm = self.model.videomae.layernorm if self.model.fc_norm is None else self.model.fc_norm
-        columns = [norm(vectors[:, column]) if layer == last else vectors[:, column] for column, layer in enumerate(self.layers)]
-        return torch.stack(columns, dim=1)
+        by_layer = zip(self.layers, vectors.unbind(1), strict=True)
+        return torch.stack([norm(vector) if layer == self.spec.layers else vector for layer, vector in by_layer], dim=1)
 
     def _run(self, items: list[np.ndarray]) -> tuple[Mapping[int, Tensor], Tensor]:
         base, last = self.model.videomae, self.spec.layers
@@ -142,10 +143,11 @@ def pixel_statistics(folder: Path, architecture: str) -> tuple[tuple[float, ...]
         raise ModelLoadError(f"{path} does not scale pixels by 1/255, which is all that this encoder does")
     if not found.get("do_normalize", True):
         return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    values = tuple(tuple(found.get(key, default)) for key, default in zip(("image_mean", "image_std"), _TRAINED_WITH[architecture], strict=True))
-    if any(len(value) != 3 for value in values) or not all(deviation > 0 for deviation in values[1]):
-        raise ModelLoadError(f"{path} has image_mean and image_std {values}; expected three numbers each, deviations above 0")
-    return values
+    usual_mean, usual_std = _TRAINED_WITH[architecture]
+    mean, std = tuple(found.get("image_mean", usual_mean)), tuple(found.get("image_std", usual_std))
+    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        raise ModelLoadError(f"{path}: image_mean {mean}, image_std {std}; expected three numbers each, the latter above 0")
+    return mean, std
 
 
 def _all_own(states: Tensor) -> Tensor:

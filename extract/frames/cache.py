@@ -1,8 +1,8 @@
 """Keeps decoded clips on disk, so that a corpus is decoded once and not once per epoch, fold and encoder.
 
 One ``.npz`` file per clip: 2.4 MB for 16 frames of 224 px, 13.3 GB for IEMOCAP's 5,531 utterances. Pixels are kept exactly,
-since a cache must not change a number, and uncompressed: over four clips lossless codecs saved 25 % (zlib), 45 % (zlib of
-differences), 49 % (PNG) and 62 % (WebP), but took 30 to 110 ms to read where the bare pixels take 0.6 ms, and decoding the
+since a cache must not change a number, and uncompressed: over four clips lossless codecs saved 25 % (zlib), 44 % (zlib of
+differences), 49 % (PNG) and 62 % (WebP), but took 20 to 130 ms to read where the bare pixels take 0.6 ms, and decoding the
 video afresh takes about 100. A file carries a checksum of its arrays; one that does not read is decoded again.
 """
 

@@ -137,8 +137,10 @@ def sample_times(begin_s: float, end_s: float, settings: FrameSettings) -> NDArr
     >>> sample_times(0.0, 1.0, FrameSettings(frames=4, rule="consecutive", rate_hz=2.0)).round(3).tolist()
     [0.25, 0.75, 1.0, 1.0]
     """
-    centres = np.arange(settings.frames) + 0.5
+    centres = np.arange(settings.frames, dtype=np.float64) + 0.5
     if settings.rule == "uniform":
-        return begin_s + centres * ((end_s - begin_s) / settings.frames)
-    first_s = max(begin_s, (begin_s + end_s - settings.frames / settings.rate_hz) / 2)
-    return np.minimum(first_s + centres / settings.rate_hz, max(begin_s, end_s - _LAST_S))
+        times_s = begin_s + centres * ((end_s - begin_s) / settings.frames)
+    else:
+        first_s = max(begin_s, (begin_s + end_s - settings.frames / settings.rate_hz) / 2)
+        times_s = np.minimum(first_s + centres / settings.rate_hz, max(begin_s, end_s - _LAST_S))
+    return times_s

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from classify import cli
-from classify.cli import build_parser, config_from, main
+from classify.cli import main
+from classify.options import build_parser, config_from
 from classify.prepare import GridConfig
 from classify.results import VOLATILE, ResultTable
 
@@ -158,7 +159,7 @@ def test_ctrl_c_is_one_line_and_130(make_store: MakeStore, tmp_path: Path) -> No
 
 
 def test_it_is_light_to_import() -> None:
-    code = "import sys, classify.cli; print(sorted({'torch', 'transformers', 'extract', 'matplotlib'} & set(sys.modules)))"
+    code = "import sys, classify.cli, classify.grid, classify.show; print(sorted({'torch', 'transformers', 'extract', 'matplotlib'} & set(sys.modules)))"
     environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).resolve().parents[1])}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

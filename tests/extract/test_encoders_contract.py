@@ -106,6 +106,11 @@ def stock_states(row: EncoderSpec, folder, item) -> torch.Tensor:
         model = model.encoder
     with torch.inference_mode():
         output = model(**stock_front_end(row, folder, item), output_hidden_states=True)
+        if row.architecture == "videomae":  # Its norm comes after the mean, which one state alone does not change.
+            vector = model.layernorm(output.hidden_states[-1].mean(1, keepdim=True))
+            return torch.cat([*output.hidden_states[:-1], vector.expand_as(output.last_hidden_state)])
+        if row.architecture == "vit":
+            return torch.stack([states[:, 0] for states in (*output.hidden_states[:-1], output.last_hidden_state)])
     return torch.cat([*output.hidden_states[:-1], output.last_hidden_state])
 
 
@@ -113,6 +118,13 @@ def stock_front_end(row: EncoderSpec, folder, item) -> dict[str, torch.Tensor]:
     if row.modality == "text":
         found = transformers.AutoTokenizer.from_pretrained(folder)(item, return_tensors="pt")
         return {key: found[key] for key in ("input_ids", "attention_mask")}
+    if row.modality == "video":
+        mean, std = tiny_encoders.PIXELS[row.architecture]
+        processor = transformers.VideoMAEImageProcessorPil(
+            do_resize=False, do_center_crop=False, image_mean=mean, image_std=std
+        )
+        pixels = processor(list(item), return_tensors="pt")["pixel_values"]
+        return {"pixel_values": pixels[0] if row.architecture == "vit" else pixels}
     if row.architecture == "audio-spectrogram-transformer":
         extractor = transformers.ASTFeatureExtractor(num_mel_bins=32, max_length=128)
     elif row.architecture == "whisper":

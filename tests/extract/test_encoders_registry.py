@@ -35,12 +35,13 @@ def test_importing_the_table_imports_neither_torch_nor_transformers():
 
 
 def test_rows_are_unique_and_complete():
-    assert len({row.name for row in REGISTRY}) == len({row.hub_id for row in REGISTRY}) == len(REGISTRY) == 17
+    assert len({row.name for row in REGISTRY}) == len({row.hub_id for row in REGISTRY}) == len(REGISTRY) == 20
     for row in REGISTRY:
         assert row.dim in (384, 512, 768, 1024) and row.layers in (4, 6, 12, 24)
         assert row.licence and row.source.startswith("https://") and row.revision == ""
-        assert (row.sample_rate == 16_000 and row.min_duration_s > 0) if row.modality == "audio" else row.max_input == 512
-    assert len(names("text")) + len(names("audio")) == len(names())
+        assert (row.sample_rate == 16_000) == (row.min_duration_s > 0) == (row.modality == "audio")
+        assert row.max_input == {"text": 512, "video": None}.get(row.modality, row.max_input)
+    assert sum(len(names(modality)) for modality in ("text", "audio", "video")) == len(names())
 
 
 @pytest.mark.parametrize("row", REGISTRY, ids=lambda row: row.name)
@@ -106,7 +107,7 @@ def test_unknown_names_get_a_hint(tmp_path):
 @pytest.mark.parametrize(
     ("config", "error", "says"),
     [
-        ({"model_type": "videomae"}, UsageError, "'videomae', which is not supported; known: bert, roberta"),
+        ({"model_type": "gpt2"}, UsageError, "'gpt2', which is not supported; known: bert, roberta"),
         ({"hidden_size": 3}, ModelLoadError, "has no 'model_type'"),
         ({"model_type": "bert", "hidden_size": 32}, ModelLoadError, "num_hidden_layers = None"),
         ({"model_type": "whisper", "d_model": 0}, ModelLoadError, "d_model = 0"),

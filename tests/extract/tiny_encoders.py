@@ -20,6 +20,13 @@ TEXTS = (
     "the dogs are sitting by the door ! !",
 )
 SIZE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+PICTURES = {"image_size": 32, "patch_size": 8, **SIZE}
+# Mean and deviation of red, green and blue that the published checkpoints come with.
+PIXELS = {
+    "videomae": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+    "timesformer": ([0.45, 0.45, 0.45], [0.225, 0.225, 0.225]),
+    "vit": ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]),
+}
 CLIP_SAMPLES = (400, 8_000, 16_117, 12_345, 19_200)
 
 
@@ -32,8 +39,17 @@ def clips(lengths: tuple[int, ...] = CLIP_SAMPLES, seed: int = 0) -> list[np.nda
 
 
 def inputs(spec: EncoderSpec) -> list:
-    """Return inputs of different lengths for an encoder of either kind."""
+    """Return inputs for an encoder of any kind, of different lengths where it takes such."""
+    if spec.modality == "video":
+        return video_clips(16 if spec.architecture == "vit" else 4)
     return list(TEXTS) if spec.modality == "text" else clips()
+
+
+def video_clips(pictures: int) -> list[np.ndarray]:
+    """Return five clips, uint8 (``pictures``, 32, 32, 3), each of another brightness and all of them moving."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (5, pictures, 8, 8, 3)) * rng.uniform(0.4, 1.0, (5, 1, 1, 1, 1))
+    return list(coarse.astype(np.uint8).repeat(4, axis=2).repeat(4, axis=3))
 
 
 def save(spec: EncoderSpec, parent: Path, seed: int = 0) -> Path:
@@ -114,6 +130,22 @@ def _whisper(spec: EncoderSpec) -> transformers.PreTrainedModel:
     return transformers.WhisperForConditionalGeneration(whisper_config())
 
 
+def _videomae(spec: EncoderSpec) -> transformers.PreTrainedModel:
+    config = transformers.VideoMAEConfig(
+        num_frames=4, use_mean_pooling=False, decoder_num_hidden_layers=1, decoder_hidden_size=16,
+        decoder_num_attention_heads=2, decoder_intermediate_size=16, **PICTURES,
+    )  # fmt: skip
+    return transformers.VideoMAEForPreTraining(config)
+
+
+def _timesformer(spec: EncoderSpec) -> transformers.PreTrainedModel:
+    return transformers.TimesformerForVideoClassification(transformers.TimesformerConfig(num_frames=4, **PICTURES))
+
+
+def _vit(spec: EncoderSpec) -> transformers.PreTrainedModel:
+    return transformers.ViTModel(transformers.ViTConfig(**PICTURES))
+
+
 def whisper_config() -> transformers.WhisperConfig:
     """Return a Whisper of 2 s and 20 mel bands."""
     return transformers.WhisperConfig(
@@ -146,6 +178,9 @@ _MAKERS = {
     "wavlm": _wavlm,
     "audio-spectrogram-transformer": _spectrogram,
     "whisper": _whisper,
+    "videomae": _videomae,
+    "timesformer": _timesformer,
+    "vit": _vit,
 }
 
 

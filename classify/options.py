@@ -1,0 +1,129 @@
+"""The options of ``run-fusion-grid`` and the configuration that they make."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from classify import fusion, late_fusion
+from classify.cells import FIT_ROWS
+from classify.cli import PROGRAM
+from classify.models import CLASSIFIERS, COMPETITORS
+from classify.prepare import LAYER_JUDGE, GridConfig
+from embeddings_store.commandline import parser
+from embeddings_store.errors import UsageError
+from embeddings_store.folds import PLAN_NAMES, VALID_RULES
+
+DESCRIPTION = """\
+Fuse the stored vectors and class scores of one corpus in every way, classify with every classifier, fold by fold, and
+write the tables. Finished cells are kept: the same command goes on after a kill, and a changed setting computes only what
+it changes."""
+NONE = "none"
+DEFAULTS = {field.name: field.default for field in dataclasses.fields(GridConfig)}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser; classifier settings come from the table in :mod:`classify.models`."""
+    top = parser(PROGRAM, DESCRIPTION, [
+        PROGRAM,
+        f"{PROGRAM} --store embeddings --corpus mosi --out results/mosi",
+        f"{PROGRAM} --corpus ravdess --folds speaker-kfold:6 --layer valid --svm-c 5 --dry-run",
+        f"{PROGRAM} --modalities text audio --encoder audio=wav2vec2-base@3f2a --early concatenation --late none",
+        f"{PROGRAM} --shuffle-labels --out results/shuffled"])
+    _add_input(top.add_argument_group("what goes in"))
+    _add_grid(top.add_argument_group("the grid"))
+    _add_settings(top.add_argument_group("settings of the classifiers"))
+    how = top.add_argument_group("how it runs")
+    how.add_argument("--out", type=Path, default=DEFAULTS["out"], help="folder for the results (default: %(default)s)")
+    how.add_argument("--jobs", type=int, default=DEFAULTS["jobs"], metavar="N",
+                     help="processes; the labels are the same for any number (default: one per processor)")
+    how.add_argument("--dry-run", action="store_true",
+                     help="show folds, encoders, what would run, what is finished and what it costs; write nothing")
+    how.add_argument("--quiet", action="store_true", help="print no tables, only where the results are")
+    return top
+
+
+def config_from(arguments: argparse.Namespace) -> GridConfig:
+    """Turn parsed arguments into the configuration."""
+    settings: dict[str, dict[str, float]] = {}
+    for classifier, spec in CLASSIFIERS.items():
+        for name in spec.settings:
+            value = getattr(arguments, f"{classifier}_{name}")
+            if value is not None:
+                if classifier not in arguments.classifiers:
+                    raise UsageError(f"--{classifier}-{name} has no effect, because --classifiers leaves {classifier} out")
+                settings.setdefault(classifier, {})[name] = value
+    return GridConfig(
+        store=arguments.store, out=arguments.out, corpus=arguments.corpus, modalities=tuple(arguments.modalities),
+        encoders=_encoders(arguments.encoder), encoder_seed=arguments.encoder_seed, layer=arguments.layer,
+        folds=arguments.folds, valid=arguments.valid, fit_rows=arguments.fit_rows, classifiers=tuple(arguments.classifiers),
+        early=_methods(arguments.early), late=_methods(arguments.late), settings=settings, seed=arguments.seed,
+        shuffle_seed=arguments.shuffle_labels, jobs=arguments.jobs)
+
+
+def _add_input(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--store", type=Path, default=DEFAULTS["store"], help="the store (default: %(default)s)")
+    group.add_argument("--corpus", default=DEFAULTS["corpus"], help="corpus in the store (default: the only one)")
+    group.add_argument("--modalities", nargs="+", default=[], metavar="NAME",
+                       help="which, in this order (default: all in the store)")
+    group.add_argument("--encoder", action="append", default=[], metavar="MODALITY=NAME[@FINGERPRINT]",
+                       help="which encoder, where the store has several; repeatable")
+    group.add_argument("--encoder-seed", type=int, metavar="N",
+                       help="which seed of the fine-tuning, where the store has several")
+    group.add_argument("--layer", default=DEFAULTS["layer"], metavar="last|N|valid",
+                       help="which layer, where the store has several; valid: per fold the one whose "
+                       f"{CLASSIFIERS[LAYER_JUDGE].title} is best on its validation rows")
+    group.add_argument("--folds", default=DEFAULTS["folds"], metavar="PLAN",
+                       help=f"a plan's name or a plan file (.parquet); names: {', '.join(PLAN_NAMES)} (default: the corpus' "
+                       "own)")
+    group.add_argument("--valid", default=DEFAULTS["valid"], choices=VALID_RULES,
+                       help="where groups rotate: next = the next block validates; none = it trains too, and nothing is "
+                       f"chosen (default: {VALID_RULES[0]})")
+    group.add_argument("--shuffle-labels", nargs="?", type=int, const=0, default=None, metavar="SEED",
+                       help="permute the labels: everything must fall to chance (SEED: 0)")
+
+
+def _add_grid(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--classifiers", nargs="+", default=list(COMPETITORS), metavar="NAME",
+                       help=f"of {', '.join(COMPETITORS)} (default: all)")
+    for name, strategies, rest in (("early", fusion.STRATEGIES, "all that the widths allow"),
+                                   ("late", late_fusion.STRATEGIES, "all")):
+        group.add_argument(f"--{name}", nargs="+", metavar="METHOD",
+                           help=f"{name} fusion: of {', '.join(strategies)}, or {NONE} (default: {rest})")
+    group.add_argument("--fit-rows", default=DEFAULTS["fit_rows"], choices=list(FIT_ROWS),
+                       help="train+valid: choose on valid with a fit on train, then fit again on both and test that "
+                       "(default: %(default)s)")
+    group.add_argument("--seed", type=int, default=DEFAULTS["seed"], metavar="N",
+                       help="for classifiers that draw random numbers (default: %(default)s)")
+
+
+def _add_settings(group: argparse._ArgumentGroup) -> None:
+    for classifier, spec in CLASSIFIERS.items():
+        for name, setting in spec.settings.items():
+            kind = type(setting.default)
+            group.add_argument(f"--{classifier}-{name}", type=kind, metavar="N" if kind is int else "X",
+                               help=f"{setting.reason} (default: {setting.default:g})")
+
+
+def _encoders(pairs: Sequence[str]) -> dict[str, str]:
+    chosen: dict[str, str] = {}
+    for pair in pairs:
+        modality, equals, name = pair.partition("=")
+        if not (modality and equals and name):
+            raise UsageError(f"--encoder {pair!r} must have the form MODALITY=NAME or MODALITY=NAME@FINGERPRINT")
+        if modality in chosen:
+            raise UsageError(f"--encoder names {modality} twice: {chosen[modality]} and {name}")
+        chosen[modality] = name
+    return chosen
+
+
+def _methods(names: Sequence[str] | None) -> tuple[str, ...] | None:
+    """``none`` leaves the family out; nothing given takes every method that works."""
+    if names is None:
+        return None
+    if NONE in names and len(names) > 1:
+        raise UsageError(f"{NONE} stands alone, not with {' '.join(n for n in names if n != NONE)}")
+    return () if names == [NONE] else tuple(names)
+
