@@ -175,6 +175,6 @@ def _scores(data: FoldData, role: str, modality: str, stage: str, probes: Mappin
         return spread(head_scores(rows.scores[modality][present]), present)
     if not np.array_equal(probes[modality].ids[role], rows.ids[present]):
         raise StoreMismatchError(f"fold {data.fold}: the {modality} probe answered {len(probes[modality].ids[role])} other "
-                                 f"{role} rows than the {int(present.sum())} that have {modality} vectors; delete the folder "
-                                 "'cells' and run again")
+                                 f"{role} rows than the {int(present.sum())} that have {modality} vectors; delete the "
+                                 "folder 'cells' and run again")
     return spread(probes[modality].stages[stage][role].values, present)

@@ -106,7 +106,8 @@ def verdict(table: ResultTable) -> list[str]:
                      "are no validation rows, so nothing was chosen)")
     else:
         lines.append("no result: there are no validation rows to choose on, and the paper's final model (concatenation + "
-                     "SVM) was not run; add it with --early concatenation --classifiers svm, or use a plan with validation rows")
+                     "SVM) was not run; add it with --early concatenation --classifiers svm, or use a plan with validation "
+                     "rows")
     lines.append(f"upper bound: {best}: {_figures(rows, best)} (best of {_candidates(rows)} cells on the test rows "
                  "themselves; no result)")
     baselines = rows[rows["family"] == BASELINE]
@@ -123,8 +124,8 @@ def cautions(prepared: Prepared) -> list[str]:
     seen, total = sum(f.train_seen for f in prepared.folds), sum(f.counts["train"] for f in prepared.folds)
     if seen:
         lines.append(f"note: encoders were fitted on {seen} of {total} training rows (seen=fit), so classifiers and probes "
-                     "learn from vectors that carry their labels: training figures and margins are over-confident, and these "
-                     "rows are no place to tune")
+                     "learn from vectors that carry their labels: training figures and margins are over-confident, and "
+                     "these rows are no place to tune")
     return lines
 
 

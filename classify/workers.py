@@ -49,7 +49,7 @@ def run_all(function: Callable[[Job], Answer], jobs: Sequence[Job], n_processes:
     parallel = Parallel(processes, backend="loky", return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs",
                         max_nbytes=None, initializer=_prepare_worker, initargs=(os.getpid(),))
     with warnings.catch_warnings():
-        # joblib replaces a worker that grew by 300 MB, which a fold's vectors and kernel do; the job it was given runs anyway
+        # joblib replaces a worker that grew by 300 MB, which a fold's vectors and kernel do; no job is lost by it
         warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor", UserWarning)
         with _interrupts_later():
             answers: Iterable[Answer] = parallel(delayed(function)(job) for job in jobs)

@@ -34,7 +34,8 @@ def replacing(path: Path) -> Iterator[Path]:
         StoreAccessError: The folder is absent, or may not be written to.
     """
     if not path.parent.is_dir():
-        raise StoreAccessError(f"{path}: cannot be written (there is no folder {path.parent}); make it first, or choose another place")
+        raise StoreAccessError(f"{path}: cannot be written (there is no folder {path.parent}); make it first, or choose another "
+                               "place")
     temporary = path.with_name(f".{path.name}.{_host()}-{os.getpid()}.tmp")
     try:
         with explained(path):

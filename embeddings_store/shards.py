@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import struct
 import zipfile
@@ -67,9 +68,12 @@ class ShardFolder:
             np.savez(handle, positions=positions, **columns)  # type: ignore[arg-type]
 
     def finished(self) -> NDArray[np.int64]:
-        """Positions of all committed rows, sorted and unique."""
-        parts = [_positions(part) for part in self._parts()]
-        return np.unique(np.concatenate(parts)) if parts else np.array([], dtype=np.int64)
+        """Positions of all committed rows, sorted and unique; a part that cannot be read has none."""
+        parts = [np.array([], dtype=np.int64)]
+        for part in self._parts():
+            with contextlib.suppress(*DAMAGED):
+                parts.append(_positions(part))
+        return np.unique(np.concatenate(parts))
 
     def assemble(self, rows: int) -> dict[str, NDArray[np.generic]]:
         """Return every column in manifest order, shape (rows, ...).
@@ -110,12 +114,12 @@ def _number(part: Path) -> int:
 
 
 def _read(part: Path) -> dict[str, NDArray[np.generic]]:
-    with np.load(part, allow_pickle=False) as data:
+    with part.open("rb") as handle, np.load(handle, allow_pickle=False) as data:
         return {name: data[name] for name in data.files}
 
 
 def _positions(part: Path) -> NDArray[np.int64]:
-    with np.load(part, allow_pickle=False) as data:
+    with part.open("rb") as handle, np.load(handle, allow_pickle=False) as data:
         return np.asarray(data["positions"], dtype=np.int64)
 
 

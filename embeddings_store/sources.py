@@ -125,15 +125,15 @@ def _wide(names: list[str]) -> list[str]:
 def _load(path: Path) -> dict[str, NDArray[np.generic]]:
     """Read a .npz or .npy file; objects are refused, because to load them is to run what is in them."""
     kind = path.suffix.lower()
-    with path.open("rb") as handle:
-        if not handle.read(8).startswith(KINDS[kind]):
-            raise ManifestError(f"{path}: is no {kind} file (it does not begin like one); was it cut short or renamed?")
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if kind == ".npy":
-            return {path.stem: loaded}
-        with loaded:
-            return {name: loaded[name] for name in loaded.files}
+        with path.open("rb") as handle:
+            if not handle.read(8).startswith(KINDS[kind]):
+                raise ManifestError(f"{path}: is no {kind} file (it does not begin like one); was it cut short or renamed?")
+            handle.seek(0)
+            loaded = np.load(handle, allow_pickle=False)
+            return {path.stem: loaded} if kind == ".npy" else {name: loaded[name] for name in loaded.files}
+    except ManifestError:
+        raise
     except (ValueError, OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
         hint = "it holds Python objects, which are never loaded: save ids and labels as strings, vectors as float32"
         what = hint if "allow_pickle" in str(error) else f"cannot be read ({first_line(error)}); copy it again"

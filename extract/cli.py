@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from embeddings_store.commandline import guarded
 from embeddings_store.errors import UsageError
 from embeddings_store.manifest import Manifest
-from extract import run, tune
+from extract import run, team, tune
 from extract.corpora import READERS, corpus_names
 from extract.dump import Dump, Summary, related_changes
+from extract.estimate import Speed, frozen_lines, tuned_lines
 from extract.options import PROGRAM, build_parser, frozen_job, tuned_jobs
 from extract.tune import PAPER_ENCODERS, TunedJob
 
 SHOWN_FAILURES = 20
-PROBE_ROWS = 4
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,69 +31,85 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    helper = int(os.environ.get("RANK", "0")) > 0
-    console = Console(stderr=True, quiet=arguments.quiet or helper, highlight=False, soft_wrap=True)
+    console = Console(stderr=True, quiet=arguments.quiet or team.rank() > 0, highlight=False, soft_wrap=True)
     if arguments.list:
         _print_lists()
         return 0
     absent = [f"--{name}" for name in ("corpus", "root", "modality") if getattr(arguments, name) is None]
     if absent:
         raise UsageError(f"{' and '.join(absent)} must be given; {PROGRAM} --help shows examples, --list the corpora")
-    if not arguments.frozen and not arguments.fold:
+    if arguments.frozen:
+        shown = set[str]()
+        return max((_run_frozen(arguments, modality, console, shown) for modality in _frozen_modalities(arguments)), default=0)
+    if not arguments.fold:
         raise UsageError("say what to make: --fold N (or all, or final) to fine-tune, or --frozen to use the encoder as it is")
-    status, shown = 0, set[str]()
-    for modality in _modalities(arguments):
-        if arguments.frozen:
-            status = max(status, _run_frozen(arguments, modality, console, shown))
-            continue
-        for job in tuned_jobs(arguments, modality):
-            for single in _folds(job, arguments):
-                status = max(status, _run_tuned(single, console, shown, dry_run=arguments.dry_run))
-    return status
+    return _run_all_tuned(arguments, console)
 
 
-def _modalities(arguments: argparse.Namespace) -> list[str]:
+def _frozen_modalities(arguments: argparse.Namespace) -> list[str]:
     if arguments.modality != "all":
         return [arguments.modality]
-    probe = frozen_job(arguments, "text") if arguments.frozen else tuned_jobs(arguments, "text")[0]
-    manifest = run.read_manifest(probe.corpus, probe.root, probe.corpus_options, probe.corpus_name)
+    job = frozen_job(arguments, "text")
+    manifest = run.read_manifest(job.corpus, job.root, job.corpus_options, job.corpus_name)
     return [m for m in PAPER_ENCODERS if manifest.has(m)]
 
 
-def _folds(job: TunedJob, arguments: argparse.Namespace) -> Iterator[TunedJob]:
+def _run_all_tuned(arguments: argparse.Namespace, console: Console) -> int:
+    """Run every modality, seed, fold and inner fold that the command names; the corpus is read once."""
+    named = list(PAPER_ENCODERS) if arguments.modality == "all" else [arguments.modality]
+    jobs = {modality: tuned_jobs(arguments, modality) for modality in named}
+    manifest = tune.corpus_of(jobs[named[0]][0])
+    if arguments.modality == "all":
+        jobs = {modality: some for modality, some in jobs.items() if manifest.has(modality)}
+    singles = [single for some in jobs.values() for job in some for single in _folds(job, manifest, arguments.inner_folds or 0)]
+    status, shown = 0, set[str]()
+    speeds: dict[str, Speed] = {}
+    for single in singles:
+        prepared = tune.prepare(single, manifest)
+        _introduce(prepared.dump, prepared.encoder, console, shown)
+        if arguments.dry_run:
+            if not team.rank():
+                print("\n".join(tuned_lines(prepared, speeds)))
+            continue
+        status = max(status, _run_tuned(prepared, console))
+    return status
+
+
+def _folds(job: TunedJob, manifest: Manifest, inner_folds: int) -> Iterator[TunedJob]:
     """Yield one job per fold and inner fold."""
-    if job.fold not in {"all", "final"} and not job.fold.isdigit():
+    if job.fold not in {"all", "final"} and not job.fold.isdecimal():
         raise UsageError(f"--fold {job.fold!r}: expected a number from 1, all, or final")
-    for fold in tune.fold_names(job) if job.fold == "all" else [job.fold]:
+    if inner_folds and job.fold == "final":
+        raise UsageError("--fold final trains on all rows, so there are none for --inner-folds; leave it out")
+    for fold in tune.fold_names(job, manifest) if job.fold == "all" else [job.fold]:
+        inner = [replace(job, fold=fold, inner=inner_folds, inner_fold=part) for part in range(1, inner_folds + 1)]
+        for single in inner:
+            tune.roles_of(single, manifest)  # Before hours of training, and not after them.
         yield replace(job, fold=fold)
-        for inner in range(1, (arguments.inner_folds or 0) + 1):
-            yield replace(job, fold=fold, inner=arguments.inner_folds, inner_fold=inner)
+        yield from inner
 
 
 def _run_frozen(arguments: argparse.Namespace, modality: str, console: Console, shown: set[str]) -> int:
     prepared = run.prepare(frozen_job(arguments, modality))
     _introduce(prepared.dump, prepared.encoder, console, shown)
     if arguments.dry_run:
-        _dry_run(prepared.dump, prepared.encoder)
+        print("\n".join(frozen_lines(prepared.dump, prepared.encoder)))
         return 0
     with _bars(console, (f"{modality} vectors", int(prepared.dump.present.sum()))) as (advance,):
         summary = run.run_frozen(prepared, _sayer(console), advance)
     return _report(summary, console)
 
 
-def _run_tuned(job: TunedJob, console: Console, shown: set[str], *, dry_run: bool) -> int:
-    prepared = tune.prepare(job)
-    _introduce(prepared.dump, prepared.encoder, console, shown)
-    s, roles = job.settings, prepared.roles
-    console.print(f"{job.modality}, fold {prepared.dump.fold}, seed {s.seed}: {len(roles.fit)} rows train, {len(roles.choose)} choose "
-                  f"the epoch ({s.rule}); {s.epochs} epochs of batch {s.batch_size} at {s.learning_rate:g}", markup=False)
-    if dry_run:
-        print(f"{prepared.dump.path(prepared.dump.refs[0])}: {'would be made' if prepared.pending else 'exists'}"
-              f"{f', {prepared.steps} steps' if prepared.pending else ''}")
-        return 0
+def _run_tuned(prepared: tune.Prepared, console: Console) -> int:
+    job, s, roles = prepared.job, prepared.job.settings, prepared.roles
     title = f"{job.modality} fold {prepared.dump.fold}"
-    with _bars(console, (f"{title} training", prepared.steps), (f"{title} vectors", int(prepared.dump.present.sum()))) as bars:
-        summary = tune.run_tuned(prepared, _sayer(console), *bars)
+    console.print(f"{title}, seed {s.seed}: {len(roles.fit)} rows train, {len(roles.choose)} choose the epoch "
+                  f"({'all rows train' if job.fold == 'final' else s.rule}); {s.epochs} epochs of batch {s.batch_size} at "
+                  f"{s.learning_rate:g}", markup=False)
+    tasks = ((f"{title} reading", len(roles.fit) + len(roles.choose)), (f"{title} training", prepared.steps),
+             (f"{title} vectors", int(prepared.dump.present.sum())))
+    with _bars(console, *tasks) as bars:
+        summary = tune.run_tuned(prepared, tune.Progress(_sayer(console), *bars))
     return _report(summary, console) if summary else 0
 
 
@@ -108,7 +121,7 @@ def _sayer(console: Console) -> Callable[[str], None]:
 def _bars(console: Console, *tasks: tuple[str, int]) -> Iterator[tuple[Callable[[int], None], ...]]:
     """Show a progress bar per task and yield their advance functions; nothing is drawn where the output is no terminal."""
     bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console,
-                   transient=True, disable=not console.is_terminal)
+                   transient=True, disable=not console.is_terminal or console.quiet)
     with bar:
         numbers = [bar.add_task(title, total=total) for title, total in tasks]
         yield tuple(lambda n, number=number: bar.advance(number, n) for number in numbers)
@@ -147,28 +160,6 @@ def _report(summary: Summary, console: Console) -> int:
     for path in summary.files:
         print(path)
     return 4 if summary.failed else 0
-
-
-def _dry_run(dump: Dump, encoder: object) -> None:
-    """Encode a few rows to say how long all of them would take."""
-    from extract.inputs import reader_for
-
-    waiting = dump.unwritten()
-    for ref in dump.refs:
-        print(f"{dump.path(ref)}: {'would be made' if ref in waiting else 'exists'}")
-    if not waiting:
-        return
-    done = len(dump.shards().finished())
-    rest = [int(i) for i in np.flatnonzero(dump.present)][done:]
-    read, sample = reader_for(encoder, dump.manifest), rest[:: max(1, len(rest) // PROBE_ROWS)][:PROBE_ROWS]
-    encoder.encode([read(dump.manifest.row(i)).item for i in sample[:1]])
-    started = time.monotonic()
-    for i in sample:
-        encoder.encode([read(dump.manifest.row(i)).item])
-    per_row_s = (time.monotonic() - started) / len(sample)
-    size = len(dump.manifest) * encoder.dim * 4 * len(waiting)
-    print(f"{done} rows finished, {len(rest)} to make: about {per_row_s * len(rest) / 60:.1f} min on {encoder.device} "
-          f"({1 / per_row_s:.1f} rows/s, one at a time, over {len(sample)} rows), {size / 1e6:.1f} MB in {len(waiting)} files")
 
 
 def _print_lists() -> None:

@@ -125,9 +125,8 @@ def related_changes(dump: Dump) -> list[str]:
                 header = read_header(path)
                 other = header["settings"]
                 if header["fingerprint"] != ref.fingerprint and header["modality"] == ref.modality and isinstance(other, dict):
-                    frozen, tuned = ("train_epochs" not in s for s in (other, settings))
-                    changes = changed_settings(other, settings) if frozen == tuned else [
-                        "frozen -> fine-tuned" if frozen else "fine-tuned -> frozen"]
+                    kinds = ["fine-tuned" if "train_epochs" in s else "frozen" for s in (other, settings)]
+                    changes = changed_settings(other, settings) if kinds[0] == kinds[1] else [" -> ".join(kinds)]
                     found.append(f"{folder.name} is there with other settings ({'; '.join(changes)}); these vectors go beside "
                                  f"it as {ref.folder}")
     return found
@@ -206,7 +205,7 @@ def _drop_rows_of_other_weights(dump: Dump, say: Say) -> None:
         told = json.loads((folder / "about.json").read_text(encoding="utf-8")).get("weights_digest")
     except (OSError, ValueError):
         told = None
-    if told != dump.attributes.get("weights_digest", ""):
+    if told != dump.attributes.get("weights_digest", "") and any(folder.glob("part-*")):
         say("rows that were finished before are of other weights; they are made again")
         shutil.rmtree(folder)
 

@@ -132,10 +132,9 @@ def finetune(encoder: Encoder, classes: int, settings: TrainingSettings, train: 
         logging.set_verbosity(verbosity)
     # Mixed precision wraps the model's forward; what is dumped must not know of it.
     trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
-    trainer.accelerator.free_memory()
     log = trainer.state.log_history
     del trainer
-    gc.collect()
+    gc.collect()  # The optimiser's state is as large as two models, and Trainer and Accelerator hold each other.
     torch.cuda.empty_cache()
     outcome = _outcome(classifier, log, folder, record)
     team.meet()  # The writer removes the checkpoints next.

@@ -11,14 +11,19 @@ from embeddings_store.errors import UsageError
 from embeddings_store.folds import PLAN_NAMES
 from extract.augment import AUGMENTATIONS, DEFAULT_AUGMENTATIONS
 from extract.corpora import corpus_names
+from extract.frames.settings import REGIONS
+from extract.frames.settings import RULES as FRAME_RULES
 from extract.run import FrozenJob
-from extract.training import PAPER, RULES, SCHEDULERS, TrainingSettings
+from extract.training import PAPER, PRECISIONS, RULES, SCHEDULERS, TrainingSettings
 from extract.tune import PAPER_ENCODERS, TunedJob, paper_settings
 
 PROGRAM = "extract-features"
 TRAINING_OPTIONS = ("fold", "folds", "rule", "epochs", "learning_rate", "weight_decay", "scheduler", "warmup_ratio", "dropout",
                     "gradient_accumulation", "freeze_layers", "label_smoothing", "early_stopping", "augment", "precision",
-                    "inner_folds", "eval_batch_size", "seed", "shuffle_labels", "class_weights", "balanced_sampling", "keep_models")
+                    "inner_folds", "eval_batch_size", "seed", "shuffle_labels", "class_weights", "balanced_sampling",
+                    "keep_models", "memory_gb")
+# Without a default on the command line, so that one sees whether they were given, or because they are none of its options.
+UNSAID = {"shuffle_labels", "keep_models", "folds", "batch_size", "inner", "inner_fold", "memory_gb"}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -33,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
         "torchrun --nproc-per-node 4 -m extract.cli --corpus iemocap --root DIR --modality video --fold 1"])
     _add_what(top)
     _add_how(top)
+    _add_video(top)
     _add_training(top)
     _add_run(top)
     top.set_defaults(**_defaults())
@@ -50,10 +56,20 @@ def frozen_job(arguments: argparse.Namespace, modality: str) -> FrozenJob:
 
 
 def tuned_jobs(arguments: argparse.Namespace, modality: str) -> list[TunedJob]:
-    """Return one job per seed; the fold is still what the user wrote."""
+    """Return one job per seed; the fold is still what the user wrote.
+
+    Raises:
+        UsageError: An option does not fit, or belongs to ``--frozen``.
+    """
+    if arguments.retry_failed:
+        raise UsageError("--retry-failed belongs to --frozen; a fine-tuning is made again with --overwrite")
+    if arguments.augment is not None and "none" in arguments.augment and len(arguments.augment) > 1:
+        raise UsageError("--augment none stands alone")
+    if arguments.inner_folds is not None and arguments.inner_folds < 2:
+        raise UsageError(f"--inner-folds {arguments.inner_folds}: it takes 2 or more")
     if arguments.layer not in {"last", "weighted"}:
-        raise UsageError(f"--layer {arguments.layer}: fine-tuning reads the last layer, or a learnt sum with --layer weighted; other "
-                         "layers go with --frozen")
+        raise UsageError(f"--layer {arguments.layer}: fine-tuning reads the last layer, or a learnt sum with --layer weighted; "
+                         "other layers go with --frozen")
     names = {f.name for f in fields(TunedJob)}
     values = {name: value for name, value in vars(arguments).items() if name in names and value is not None}
     augment = DEFAULT_AUGMENTATIONS[modality] if arguments.augment is None else tuple(arguments.augment)
@@ -67,7 +83,7 @@ def tuned_jobs(arguments: argparse.Namespace, modality: str) -> list[TunedJob]:
 
 def _defaults() -> dict[str, object]:
     return {f.name: f.default for job in (TunedJob, FrozenJob) for f in fields(job)
-            if f.default is not MISSING and f.name not in {"shuffle_labels", "keep_models", "folds", "batch_size", "inner", "inner_fold"}}
+            if f.default is not MISSING and f.name not in UNSAID}
 
 
 def _add_what(top: argparse.ArgumentParser) -> None:
@@ -77,67 +93,93 @@ def _add_what(top: argparse.ArgumentParser) -> None:
     what.add_argument("--corpus-name", help="its name in the store (default: the reader's)")
     what.add_argument("--corpus-option", action="append", default=[], metavar="NAME=VALUE",
                       help="an option of the reader, see --list; may be repeated")
-    what.add_argument("--modality", choices=[*PAPER_ENCODERS, "all"], help="which input to encode; all takes those that the corpus has")
+    what.add_argument("--modality", choices=[*PAPER_ENCODERS, "all"],
+                      help="which input to encode; all takes those that the corpus has")
     what.add_argument("--fold", help="fine-tune for this fold, counted from 1; all for every fold, final to train on all rows")
-    what.add_argument("--frozen", action="store_true", help="do not fine-tune: use the encoder as it is; one file serves every fold")
+    what.add_argument("--frozen", action="store_true",
+                      help="do not fine-tune: use the encoder as it is; one file serves every fold")
     what.add_argument("--store", type=Path, help="the store (default: %(default)s)")
     what.add_argument("--list", action="store_true", help="list corpora, their options, and encoders, and stop")
 
 
 def _add_how(top: argparse.ArgumentParser) -> None:
     how = top.add_argument_group("how")
-    how.add_argument("--encoder", help="a registry name, a hub id, or a local folder (default: the paper's choice, "
-                                       f"{', '.join(f'{e} for {m}' for m, e in PAPER_ENCODERS.items())})")
-    how.add_argument("--layer", help="with --frozen: last, a number (0 is the input of the first layer), several with commas, or all; "
-                                     "else last or weighted (default: %(default)s)")
+    choices = ", ".join(f"{encoder} for {modality}" for modality, encoder in PAPER_ENCODERS.items())
+    how.add_argument("--encoder", help=f"a registry name, a hub id, or a local folder (default: the paper's choice, {choices})")
+    how.add_argument("--layer", help="with --frozen: last, a number (0 is the input of the first layer), several with commas, or "
+                                     "all; else last or weighted (default: %(default)s)")
     how.add_argument("--pooling", help="from states to one vector (default: what belongs to the encoder)")
-    how.add_argument("--max-duration-s", type=float, help="longer clips are cut to this many seconds, 0 for not at all "
-                                                          "(default: %(default)s, as in the paper)")
-    how.add_argument("--long-rule", choices=["first", "middle"], help="which part of a longer clip is used (default: %(default)s)")
+    how.add_argument("--max-duration-s", type=float,
+                     help="longer clips are cut to this many seconds, 0 for not at all (default: %(default)s, as in the paper)")
+    how.add_argument("--long-rule", choices=["first", "middle"],
+                     help="which part of a longer clip is used (default: %(default)s)")
     how.add_argument("--max-tokens", type=int, help="longer transcripts are cut to this many tokens (default: %(default)s)")
-    how.add_argument("--seen", help="what the encoder knows of the rows beforehand: none, unknown, split:NAME or a file (default: "
-                                    "none; unknown where the checkpoint has a classifier, because that was trained on labels)")
+    how.add_argument("--seen", help="what the encoder knows of the rows beforehand: none, unknown, split:NAME or a file "
+                                    "(default: none; unknown where the checkpoint has a classifier, since that learnt labels)")
+
+
+def _add_video(top: argparse.ArgumentParser) -> None:
+    video = top.add_argument_group("video")
+    video.add_argument("--frame-rule", choices=FRAME_RULES,
+                       help="uniform: spread over the utterance; consecutive: at 30 Hz from its middle (default: %(default)s)")
+    video.add_argument("--region", choices=REGIONS, help="the whole picture, the speaker's half of a split screen, or that half "
+                                                         "without IEMOCAP's letterbox (default: %(default)s)")
+    video.add_argument("--frame-cache", type=Path, metavar="DIR",
+                       help="decoded pictures are kept here for other epochs, folds and encoders (default: STORE/.frames)")
+    video.add_argument("--frame-cache-gb", type=float, metavar="GB",
+                       help="its size; 0 decodes each time (default: %(default)s)")
 
 
 def _add_training(top: argparse.ArgumentParser) -> None:
-    train = top.add_argument_group("fine-tuning (defaults per modality are the paper's: " + "; ".join(
-        f"{m} {int(p['epochs'])} epochs, batch {int(p['batch_size'])}, rate {p['learning_rate']:g}" for m, p in PAPER.items()) + ")")
+    per_modality = "; ".join(f"{m} {int(p['epochs'])} epochs, batch {int(p['batch_size'])}, rate {p['learning_rate']:g}"
+                             for m, p in PAPER.items())
+    train = top.add_argument_group(f"fine-tuning (defaults per modality are the paper's: {per_modality})")
     plain = {f.name: f.default for f in fields(TrainingSettings)}
     train.add_argument("--folds", metavar="PLAN", help=f"the fold plan: {', '.join(PLAN_NAMES)} (default: the corpus' own)")
-    train.add_argument("--rule", choices=list(RULES), help="which rows choose the epoch: " + "; ".join(
-        f"{name}: {text}" for name, text in RULES.items()) + f" (default: {plain['rule']})")
+    rules = "; ".join(f"{name}: {text}" for name, text in RULES.items())
+    train.add_argument("--rule", choices=list(RULES), help=f"which rows choose the epoch: {rules} (default: {plain['rule']})")
     train.add_argument("--epochs", type=int, help="passes over the training rows")
     train.add_argument("--learning-rate", type=float, help="peak of the schedule")
     train.add_argument("--weight-decay", type=float, help=f"(default: {plain['weight_decay']}, as in the paper)")
     train.add_argument("--scheduler", choices=SCHEDULERS, help=f"(default: {plain['scheduler']})")
     train.add_argument("--warmup-ratio", type=float, help=f"part of all steps (default: {plain['warmup_ratio']:g})")
-    train.add_argument("--gradient-accumulation", type=int, help=f"batches per step (default: {plain['gradient_accumulation']})")
-    train.add_argument("--eval-batch-size", type=int, help="utterances per step when validating")
+    train.add_argument("--gradient-accumulation", type=int,
+                       help=f"batches per step of the optimiser (default: {plain['gradient_accumulation']})")
+    train.add_argument("--eval-batch-size", type=int, help="utterances per batch and device when validating; changes no number")
     train.add_argument("--seed", help="several with commas run one after the other and stand side by side (default: 0)")
-    train.add_argument("--freeze-layers", metavar="N|auto|none", help="auto freezes the convolutions of speech encoders that read "
-                       f"samples; N freezes what lies before the layers and N layers (default: {plain['freeze']})")
+    train.add_argument("--freeze-layers", metavar="N|auto|none",
+                       help="auto freezes the convolutions of speech encoders that read samples; N freezes what lies before the "
+                            f"layers and N layers (default: {plain['freeze']})")
     train.add_argument("--label-smoothing", type=float, help="0 to below 1 (default: 0)")
     train.add_argument("--class-weights", action="store_true", help="weigh the loss by inverse class frequency")
     train.add_argument("--balanced-sampling", action="store_true", help="draw rows so that classes are equally frequent")
     train.add_argument("--dropout", type=float, help="between vector and head, in training only (default: 0)")
     train.add_argument("--early-stopping", type=int, metavar="EPOCHS", help="stop after this many epochs without a better one")
-    train.add_argument("--augment", nargs="+", metavar="NAME", help="in training only: " + "; ".join(
-        f"{m}: {', '.join(a)}" for m, a in AUGMENTATIONS.items()) + "; or none (default: flip for video, as in the paper)")
-    train.add_argument("--precision", choices=["auto", "float32", "bf16"], help="auto is bf16 on a GPU that has it (default: auto)")
-    train.add_argument("--inner-folds", type=int, metavar="N", help="also train N inner folds on the training rows, which gives "
-                                                                    "out-of-fold vectors of them")
-    train.add_argument("--keep-models", action="store_true", help="keep tuned weights in STORE/CORPUS/models (always with --fold final)")
-    train.add_argument("--shuffle-labels", type=int, metavar="SEED", help="train on permuted labels: everything must fall to chance")
+    known = "; ".join(f"{m}: {', '.join(a)}" for m, a in AUGMENTATIONS.items())
+    train.add_argument("--augment", nargs="+", metavar="NAME",
+                       help=f"in training only: {known}; or none (default: flip for video, as in the paper)")
+    train.add_argument("--precision", choices=PRECISIONS, help="auto is bf16 on a GPU that has it (default: auto)")
+    train.add_argument("--inner-folds", type=int, metavar="N",
+                       help="also train N inner folds on the training rows, which gives out-of-fold vectors of them")
+    train.add_argument("--keep-models", action="store_true",
+                       help="keep tuned weights in STORE/CORPUS/models (always with --fold final)")
+    train.add_argument("--shuffle-labels", type=int, metavar="SEED",
+                       help="train on permuted labels: everything must fall to chance")
+    memory_gb = next(f.default for f in fields(TunedJob) if f.name == "memory_gb")
+    train.add_argument("--memory-gb", type=float,
+                       help=f"prepared inputs are kept in memory up to this, the rest is read each time (default: {memory_gb:g})")
 
 
 def _add_run(top: argparse.ArgumentParser) -> None:
     run = top.add_argument_group("running")
-    run.add_argument("--batch-size", type=int, help="utterances per step and device; with --frozen it changes no vector, and the default "
-                                                    "is what was measured to be fast")
+    run.add_argument("--batch-size", type=int, help="utterances per batch, over all devices; with --frozen it changes no vector, "
+                                                    "and the default is what was measured to be fast")
     run.add_argument("--device", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
-    run.add_argument("--dry-run", action="store_true", help="show what would run, what exists, what changed, and what it costs")
+    run.add_argument("--dry-run", action="store_true",
+                     help="show what would run, what exists, what changed, and what it costs")
     run.add_argument("--overwrite", action="store_true", help="make the vectors again even if they are there")
-    run.add_argument("--retry-failed", action="store_true", help="with --frozen: try the failed rows of a finished file once more")
+    run.add_argument("--retry-failed", action="store_true",
+                     help="with --frozen: try the failed rows of a finished file once more")
     run.add_argument("--quiet", action="store_true", help="print errors only")
 
 
@@ -153,6 +195,7 @@ def _corpus_options(arguments: argparse.Namespace) -> dict[str, str]:
 
 def _seeds(text: str | None) -> list[int]:
     try:
-        return [int(part) for part in (text or "0").split(",")]
+        seeds = [int(part) for part in (text or "0").split(",")]
     except ValueError as error:
         raise UsageError(f"--seed {text!r}: expected a number, or several with commas") from error
+    return list(dict.fromkeys(seeds))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from embeddings_store.arrays import EncoderRef
 from embeddings_store.atomic import explained, make_folder, replacing, write_json
 from embeddings_store.errors import FoldError, UsageError
+from embeddings_store.folds import FoldPlan
 from embeddings_store.manifest import Manifest, safe_name
 from embeddings_store.provenance import fingerprint
 from embeddings_store.seen import parse_seen
@@ -149,6 +150,22 @@ def fold_names(job: TunedJob, manifest: Manifest) -> list[str]:
     return [str(fold.number) for fold in training_plan(manifest, job.folds, job.settings.rule)]
 
 
+def roles_of(job: TunedJob, manifest: Manifest) -> tuple[FoldPlan | None, NDArray[np.int64], Roles]:
+    """Return the fold plan, none for ``final``, the class codes (N,) and what each row does.
+
+    Raises:
+        ProjectError: The corpus does not allow it.
+    """
+    if job.fold == "final" and (job.inner or job.settings.early_stopping):
+        given = "--inner-folds" if job.inner else "--early-stopping"
+        raise UsageError(f"--fold final trains on all rows, so there are none for {given}; leave it out")
+    codes = class_codes(manifest, job.shuffle_labels)
+    require_inputs(manifest, job.modality)
+    plan = None if job.fold == "final" else training_plan(manifest, job.folds, job.settings.rule)
+    inner = (job.inner_fold, job.inner)
+    return plan, codes, assign_roles(manifest, job.modality, plan, job.fold, job.settings.rule, codes, inner)
+
+
 def prepare(job: TunedJob, manifest: Manifest | None = None) -> Prepared:
     """Assign the rows and load the encoder.
 
@@ -161,14 +178,8 @@ def prepare(job: TunedJob, manifest: Manifest | None = None) -> Prepared:
     """
     from extract.encoders import resolve
 
-    if job.fold == "final" and (job.inner or job.settings.early_stopping):
-        given = "--inner-folds" if job.inner else "--early-stopping"
-        raise UsageError(f"--fold final trains on all rows, so there are none for {given}; leave it out")
     manifest = manifest or corpus_of(job)
-    codes = class_codes(manifest, job.shuffle_labels)
-    require_inputs(manifest, job.modality)
-    plan = None if job.fold == "final" else training_plan(manifest, job.folds, job.settings.rule)
-    roles = assign_roles(manifest, job.modality, plan, job.fold, job.settings.rule, codes, (job.inner_fold, job.inner))
+    plan, codes, roles = roles_of(job, manifest)
     resolved = resolve(job.encoder or PAPER_ENCODERS[job.modality], job.modality)
     encoder = _load(job, resolved, job.pooling)
     spec = job.seen or ("unknown" if encoder.likely_finetuned else "none")

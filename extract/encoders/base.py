@@ -137,8 +137,10 @@ class Encoder(ABC):
 
     def save(self, folder: Path) -> None:
         """Write the model as it is now, with the checkpoint's tokenizer and preprocessor, so that it loads like any folder."""
+        # Whisper's encoder was loaded by renaming keys, and Transformers cannot turn that renaming round.
+        original_names = self.spec.architecture != "whisper"
         with quiet():
-            self.model.save_pretrained(folder)
+            self.model.save_pretrained(folder, save_original_format=original_names)
         for name in COMPANIONS:
             if (self._folder / name).is_file():
                 shutil.copyfile(self._folder / name, folder / name)

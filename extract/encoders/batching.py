@@ -9,7 +9,7 @@ from collections.abc import Sequence
 #   Whisper tiny, 48 RAVDESS clips of 3.8 s   1: 26.3  2: 25.7  4: 27.7   8: 25.5  16: 22.4
 #   Whisper tiny, 48 clips of 1 to 10 s       1: 13.9  2: 12.4  4: 12.0   8: 13.3  16: 13.2
 #   wav2vec 2.0 base, 16 of these clips       1: 1.3   2: 1.1   4: 1.0    8: 0.8
-#   VideoMAE base, 4 clips of 16 pictures     1: 0.28  2: 0.15  4: 0.16
+#   VideoMAE base, 4 clips of 16 pictures     1: 0.28  2: 0.26  4: 0.26
 # A sentence is too little work for one call; a clip keeps a core busy by itself, and in a batch only adds padding.
 # On GPUs nothing was measured: the sizes there are estimates of what keeps WavLM large on clips of 10 s under 8 GB.
 _SIZES = {

@@ -60,7 +60,8 @@ def test_a_dry_run_writes_nothing_and_counts(make_store: MakeStore, tmp_path: Pa
     assert "21 finished, 0 to run" in capsys.readouterr().out
 
 
-def test_shuffled_labels_are_announced_everywhere(make_store: MakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_shuffled_labels_are_announced_everywhere(make_store: MakeStore, tmp_path: Path,
+                                                  capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--store", str(make_store()), "--out", str(tmp_path / "r"), *QUICK, "--shuffle-labels"]) == 0
     text = capsys.readouterr().out
     assert text.count("*** LABELS SHUFFLED (seed 0)") == 2
@@ -85,8 +86,8 @@ def test_shuffled_labels_are_announced_everywhere(make_store: MakeStore, tmp_pat
     (["--jobs", "-1"], 2, "jobs and seed are 0 or more"),
     (["--store", "nowhere"], 3, "no corpus in this store"),
 ])
-def test_bad_input_is_one_line_and_a_status(arguments: list[str], status: int, message: str, make_store: MakeStore, tmp_path: Path,
-                                            capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_one_line_and_a_status(arguments: list[str], status: int, message: str, make_store: MakeStore,
+                                            tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = make_store()
     assert main(["--store", str(store), "--out", str(tmp_path / "r"), *arguments]) == status
     error = capsys.readouterr().err
@@ -107,7 +108,8 @@ def test_the_leak_is_explained(make_store: MakeStore, tmp_path: Path, capsys: py
     assert re.search(r"refused: fold 1 .* would (score|choose on) \d+ of \d+ (test|valid) rows", capsys.readouterr().err)
 
 
-def test_valid_has_no_effect_on_a_split_and_is_refused(make_store: MakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_valid_has_no_effect_on_a_split_and_is_refused(make_store: MakeStore, tmp_path: Path,
+                                                       capsys: pytest.CaptureFixture[str]) -> None:
     store = make_store(split=True)
     assert main(["--store", str(store), "--out", str(tmp_path / "r"), "--valid", "next"]) == 2
     assert "--valid next has no effect on the plan 'split'" in capsys.readouterr().err
@@ -159,7 +161,8 @@ def test_ctrl_c_is_one_line_and_130(make_store: MakeStore, tmp_path: Path) -> No
 
 
 def test_it_is_light_to_import() -> None:
-    code = "import sys, classify.cli, classify.grid, classify.show; print(sorted({'torch', 'transformers', 'extract', 'matplotlib'} & set(sys.modules)))"
+    heavy = {"torch", "transformers", "extract", "matplotlib"}
+    code = f"import sys, classify.cli, classify.grid, classify.show; print(sorted({heavy} & set(sys.modules)))"
     environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).resolve().parents[1])}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -322,7 +322,8 @@ def test_a_cell_records_what_made_it(make_store: MakeStore, quick: GridConfig) -
     path = next((quick.out / "cells").glob("svm.*.npz"))
     with np.load(path, allow_pickle=False) as file:
         record = json.loads(file["record"].tobytes())
-    assert {"classifier", "settings", "views", "plan", "manifest", "fold", "seed", "shuffle_seed", "versions"} <= set(record["what"])
+    assert {"classifier", "settings", "views", "plan", "manifest", "fold", "seed", "shuffle_seed",
+            "versions"} <= set(record["what"])
     assert record["facts"]["fit_s"] >= 0
 
 

@@ -121,7 +121,8 @@ def test_a_class_counts_in_the_folds_that_hold_it() -> None:
     assert table.loc["happy", "recall"] == 100.0
     assert table.loc["sad", "recall"] == 75.0
     assert table.loc["all", "support"] == 5
-    weighted = np.mean([precision_recall_fscore_support(*fold, average="weighted", zero_division=0)[:3] for fold in folds], axis=0)
+    weighted = np.mean([precision_recall_fscore_support(*fold, average="weighted", zero_division=0)[:3] for fold in folds],
+                       axis=0)
     assert table.loc["all", ["precision", "recall", "F1"]].tolist() == pytest.approx(100 * weighted, abs=0.005)
 
 

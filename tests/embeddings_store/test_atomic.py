@@ -262,7 +262,7 @@ def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path, manifest: Manif
 
 
 def test_an_absent_folder_is_told(tmp_path: Path) -> None:
-    with pytest.raises(StoreAccessError, match="there is no folder .*none.; make it first"):
+    with pytest.raises(StoreAccessError, match=r"there is no folder .*none.; make it first"):
         write_json(tmp_path / "none" / "x.json", {})
 
 

@@ -27,7 +27,7 @@ from extract.corpora.demo_release.writing import write_dialogue
 
 __all__ = ["CLASSES", "FIDELITY", "PRIORS", "Turn", "best_possible", "design_of", "draw", "generate", "ideal_accuracy"]
 
-VERSION = 1
+VERSION = 2
 RECORD = "demo_design.json"
 
 

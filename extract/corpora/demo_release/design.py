@@ -31,8 +31,8 @@ WITHOUT_CLASS = ("fru", "xxx")
 
 SESSIONS = 5
 DIALOGUES = ("F_impro01", "F_script01_1", "M_impro05a", "M_script02_2b")
-LABELLED_TURNS = 18
-TURN_S, GAP_S = (1.0, 1.7), (0.12, 0.25)
+LABELLED_TURNS = 30
+TURN_S, GAP_S = (0.8, 1.2), (0.12, 0.25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +121,14 @@ def draw(seed: int) -> tuple[Dialogue, ...]:
 
     >>> plan = draw(0)
     >>> len(plan), sum(bool(turn.label) for dialogue in plan for turn in dialogue.turns)
-    (20, 360)
+    (20, 600)
     """
     names = [f"Ses{session:02d}{name}" for session in range(1, SESSIONS + 1) for name in DIALOGUES]
     return tuple(_dialogue(name, np.random.default_rng([seed, index])) for index, name in enumerate(names))
 
 
 def _dialogue(name: str, rng: np.random.Generator) -> Dialogue:
-    """Draw one dialogue: 18 turns with a class and, at a random place, one that the label sets drop."""
+    """Draw one dialogue: 30 turns with a class and, at a random place, one that the label sets drop."""
     without, spoken = int(rng.integers(LABELLED_TURNS + 1)), {"F": 0, "M": 0}
     turns, now = [], 0.5
     for position in range(LABELLED_TURNS + 1):

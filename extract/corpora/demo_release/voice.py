@@ -27,6 +27,8 @@ class Style:
         swing: Up and down within a syllable, in octaves.
         tempo: Syllables per second.
         tilt: Fall of the spectrum, as an exponent over the harmonic's number; small sounds bright.
+        rough: Depth, from 0 to 1, of a flutter of the loudness at :data:`ROUGH_HZ`.
+        breath_db: Breath, which is white noise shaped by the syllables, relative to the voice.
         loudness: Root mean square of samples between -1 and 1.
     """
 
@@ -35,16 +37,20 @@ class Style:
     swing: float
     tempo: float
     tilt: float
+    rough: float
+    breath_db: float
     loudness: float
 
 
 STYLES = {
-    "anger": Style(pitch=1.30, rise=-0.25, swing=0.10, tempo=5.8, tilt=0.35, loudness=0.20),
-    "happiness": Style(pitch=1.45, rise=0.35, swing=0.30, tempo=5.2, tilt=0.95, loudness=0.13),
-    "neutral": Style(pitch=1.00, rise=-0.05, swing=0.05, tempo=4.2, tilt=1.25, loudness=0.08),
-    "sadness": Style(pitch=0.85, rise=-0.30, swing=0.04, tempo=2.6, tilt=1.90, loudness=0.04),
+    "anger": Style(pitch=1.25, rise=-0.25, swing=0.10, tempo=6.0, tilt=0.20, rough=0.7, breath_db=-30, loudness=0.20),
+    "happiness": Style(pitch=1.60, rise=0.40, swing=0.32, tempo=5.0, tilt=0.85, rough=0.0, breath_db=-36, loudness=0.13),
+    "neutral": Style(pitch=1.00, rise=-0.05, swing=0.04, tempo=4.0, tilt=1.45, rough=0.0, breath_db=-36, loudness=0.08),
+    "sadness": Style(pitch=0.80, rise=-0.30, swing=0.04, tempo=2.4, tilt=2.10, rough=0.0, breath_db=-14, loudness=0.04),
 }
-NOISE_DB = (-32.0, -24.0)
+# Roughness is heard where loudness flutters at 30 to 150 Hz, as in screams (Arnal et al. 2015).
+ROUGH_HZ = (60.0, 75.0)
+NOISE_DB = (-36.0, -30.0)
 OWN_PITCH = {"F": (180.0, 225.0), "M": (95.0, 135.0)}
 
 
@@ -68,11 +74,18 @@ def speak(cue: str, speaker: str, duration_s: float, rng: np.random.Generator) -
     octaves += style.swing * np.sin(2 * np.pi * beat + rng.uniform(0, 6))
     pitch = own_pitch(speaker) * style.pitch * rng.uniform(0.95, 1.05) * 2.0 ** octaves
     syllables = 0.08 + np.abs(np.sin(np.pi * beat)) ** 0.7
+    syllables *= 1 - style.rough * (0.5 + 0.5 * np.sin(2 * np.pi * rng.uniform(*ROUGH_HZ) * time))
     fade = np.minimum(1, np.minimum(time, time[::-1]) / 0.03)
-    voice = _vowels(pitch, beat, style.tilt + rng.uniform(-0.12, 0.12), rng) * syllables * fade
-    voice *= style.loudness * 10 ** (rng.uniform(-2, 2) / 20) / np.sqrt(np.mean(voice ** 2))
-    noise = rng.standard_normal(count) * np.sqrt(np.mean(voice ** 2)) * 10 ** (rng.uniform(*NOISE_DB) / 20)
-    return np.asarray(np.clip(voice + noise, -0.99, 0.99) * 32767, dtype=np.int16)
+    voice = _at_level(_vowels(pitch, beat, style.tilt + rng.uniform(-0.08, 0.08), rng) * syllables * fade)
+    voice += _at_level(rng.standard_normal(count) * syllables * fade, style.breath_db)
+    voice = _at_level(voice + _at_level(rng.standard_normal(count), rng.uniform(*NOISE_DB)))
+    voice *= style.loudness * 10 ** (rng.uniform(-2, 2) / 20)
+    return np.asarray(np.clip(voice, -0.99, 0.99) * 32767, dtype=np.int16)
+
+
+def _at_level(samples: NDArray[np.float64], db: float = 0.0) -> NDArray[np.float64]:
+    """Return the samples with this root mean square, in decibels relative to 1."""
+    return np.asarray(samples * 10 ** (db / 20) / np.sqrt(np.mean(samples ** 2)))
 
 
 def _vowels(pitch: NDArray[np.float64], beat: NDArray[np.float64], tilt: float,

@@ -1,0 +1,125 @@
+"""Render the README's tables from benchmarks/results, so that no figure is kept by hand in two places.
+
+    python -m benchmarks.render_readme          # rewrite README.md
+    python -m benchmarks.render_readme --check  # exit 1 if it would change
+
+Each table stands between ``<!-- table NAME -->`` and ``<!-- end -->``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.record import RESULTS
+
+README = Path(__file__).parent.parent / "README.md"
+BLOCK = re.compile(r"(<!-- table (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def main() -> None:
+    """Rewrite or check."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--check", action="store_true")
+    given = options.parse_args()
+    text = README.read_text(encoding="utf-8")
+    new = rendered(text)
+    if given.check:
+        raise SystemExit(int(new != text))
+    README.write_text(new, encoding="utf-8")
+
+
+def rendered(text: str) -> str:
+    """Return the README with every table as the CSV files have it now."""
+    return BLOCK.sub(lambda block: f"{block[1]}{TABLES[block[2]]()}\n{block[4]}", text)
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Return a table in Markdown, numbers to the right."""
+    right = [pd.api.types.is_numeric_dtype(table[c]) for c in table]
+    lines = ["| " + " | ".join(map(str, table.columns)) + " |", "|" + "|".join("--:" if r else "---" for r in right) + "|"]
+    lines += ["| " + " | ".join(f"{v:.1f}" if isinstance(v, float) else str(v) for v in row) + " |"
+              for row in table.itertuples(index=False)]
+    return "\n".join(lines)
+
+
+def result(name: str) -> pd.DataFrame:
+    """Read one table of results."""
+    return pd.read_csv(RESULTS / f"{name}.csv", keep_default_na=False, na_values=[""], dtype={"layers": str})
+
+
+def ravdess() -> str:
+    """SVM by layer, the layer chosen on valid, and chance."""
+    both, rows = {"train": result("grid_ravdess"), "train+valid": result("grid_ravdess_train_valid")}, []
+    for layer in range(5):
+        rows.append([f"layer {layer}", *(_svm(t, "layer", f"audio={layer}") for t in both.values())])
+    rows.append(["**layer chosen on valid, per fold**", *(_svm(t, "unimodal", "") for t in both.values())])
+    rows.append(["always the commonest class", *(_first(t, t["classifier"] == "majority", "WA") for t in both.values())])
+    return markdown(pd.DataFrame(rows, columns=["SVM on Whisper-tiny, eight classes, WA %", *(f"fitted on {n}" for n in both)]))
+
+
+def meld() -> str:
+    """Accuracy and weighted F1 of every classifier on the official split."""
+    table = result("grid_meld")
+    rows = [[row.classifier, row.WA, row.UAR, row.weighted_F1] for row in table.itertuples()]
+    return markdown(pd.DataFrame(rows, columns=["MiniLM, frozen, MELD's own split", "WA %", "UAR %", "weighted F1 %"]))
+
+
+def mosi() -> str:
+    """The honest figures, and what a plain script reports that does not ask."""
+    table = result("mosi_leak")
+    rows = [[r.vectors, r.official_split_WA, r.five_folds_by_video_WA, r.this_project] for r in table.itertuples()]
+    return markdown(pd.DataFrame(rows, columns=["MOSI, SVM, WA %", "official split", "plain script, five folds by video",
+                                                "`run-fusion-grid --folds group-kfold:5`"]))
+
+
+def shuffled() -> str:
+    """The best and the mean of all cells under permuted labels, beside chance."""
+    rows = []
+    for name in ("ravdess", "meld", "mosi"):
+        table = result(f"grid_{name}_shuffled")
+        cells = table[table["family"] != "baseline"]
+        rows.append([name, cells["UAR"].mean(), cells["UAR"].max(), 100 / _classes(name), _first(table, table["classifier"] ==
+                                                                                                 "majority", "WA")])
+    return markdown(pd.DataFrame(rows, columns=["labels permuted", "mean UAR %", "best of all cells", "chance UAR", "majority WA"]))
+
+
+def speed() -> str:
+    """Ratios of each benchmark."""
+    rows = []
+    for path in sorted(RESULTS.glob("extraction_*.csv")):
+        table = pd.read_csv(path)
+        best = table[table["way"] == "extract-features"].sort_values("ratio_to_plain").iloc[-1]
+        rows.append([f"extract-features, {best.encoder}, batch {best.batch_size}", "plain one-clip-at-a-time Transformers loop",
+                     f"{best.ratio_to_plain:.1f} x as fast"])
+    grid = result("grid").iloc[0]
+    rows.append([f"run-fusion-grid, {grid.cells} cells x {grid.folds} folds, {grid.rows} x {grid.dim}", "plain scikit-learn/XGBoost script",
+                 f"{grid.ratio_to_plain:.1f} x as fast"])
+    store = result("store_io").iloc[0]
+    rows.append([f"store, read and check {store.rows} x {store.dim}", "np.load", f"{store.read_ratio:.1f} x the time ({store.read_s:.3f} s)"])
+    rows.append([f"store, write and sync {store.rows} x {store.dim}", "np.save", f"{store.write_ratio:.1f} x the time ({store.write_s:.3f} s)"])
+    return markdown(pd.DataFrame(rows, columns=["what", "against", "measured"]))
+
+
+def _svm(table: pd.DataFrame, family: str, layer: str) -> float:
+    of_layer = table["layers"].astype(str).str.split().str[0] == layer if layer else True
+    return _first(table, (table["family"] == family) & (table["classifier"] == "svm") & of_layer, "WA")
+
+
+def _first(table: pd.DataFrame, rows: pd.Series, column: str) -> float:
+    return float(table.loc[rows, column].iloc[0])
+
+
+def _classes(name: str) -> int:
+    return {"ravdess": 8, "meld": 7, "mosi": 2}[name]
+
+
+TABLES: dict[str, Callable[[], str]] = {"ravdess": ravdess, "meld": meld, "mosi": mosi, "shuffled": shuffled, "speed": speed}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""The direction of imports: extract -> embeddings_store <- classify, and no torch outside extract."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TORCH = {"torch", "torchvision", "torchaudio", "transformers", "safetensors", "librosa", "av", "huggingface_hub", "tokenizers"}
+LEARNING = {"sklearn", "xgboost", "joblib", "matplotlib"}
+COMPOSITION_ROOTS = {"predict", "audit", "export"}
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Yield the first name of every absolute import, and whether it runs when the module is imported."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    yield from _imports(tree, at_import=True)
+
+
+def _imports(node: ast.AST, *, at_import: bool) -> Iterator[tuple[str, bool]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from ((alias.name.split(".")[0], at_import) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            if child.level == 0 and child.module:
+                yield child.module.split(".")[0], at_import
+        elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from _imports(child, at_import=False)
+        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            yield from ((name, False) for part in child.body for name, _ in _imports(ast.Module([part], []), at_import=False))
+            yield from (found for part in child.orelse for found in _imports(ast.Module([part], []), at_import=at_import))
+        else:
+            yield from _imports(child, at_import=at_import)
+
+
+def test_the_reader_of_imports_finds_them_all(tmp_path: Path) -> None:
+    path = tmp_path / "x.py"
+    path.write_text("import a.b, c\nfrom d.e import f\nfrom . import g\nfrom typing import TYPE_CHECKING\n"
+                    "if TYPE_CHECKING:\n    import h\nelse:\n    import i\ntry:\n    import j\nexcept ImportError:\n    pass\n"
+                    "class K:\n    import l\ndef m():\n    if True:\n        from n import o\n")
+    assert set(imports(path)) == {("a", True), ("c", True), ("d", True), ("typing", True), ("h", False), ("i", True), ("j", True),
+                                  ("l", True), ("n", False)}
+
+
+@pytest.mark.parametrize(("package", "anywhere", "at_import"), [
+    ("embeddings_store", {"extract", "classify", "benchmarks", "tests", "rich", *TORCH, *LEARNING}, set()),
+    ("classify", {"benchmarks", "tests", *TORCH}, {"extract"}),
+    ("extract", {"classify", "benchmarks", "tests"}, set()),
+])
+def test_no_module_imports_what_its_package_must_not(package: str, anywhere: set[str], at_import: set[str]) -> None:
+    found = modules(package)
+    assert found
+    wrong = [f"{path.relative_to(ROOT)}: {name}" for path in found for name, runs in imports(path)
+             if name in anywhere or (runs and name in at_import)]
+    assert wrong == []
+
+
+def test_only_composition_roots_of_classify_know_extract() -> None:
+    knowing = {path.stem for path in modules("classify") for name, _ in imports(path) if name == "extract"}
+    assert knowing <= COMPOSITION_ROOTS
+
+
+BLOCKED = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {blocked!r}:
+            raise ImportError(f"{{name}} is not there")
+sys.meta_path.insert(0, Blocker())
+"""
+
+
+def without(blocked: set[str], code: str) -> subprocess.CompletedProcess[str]:
+    """Run Python code in a process of its own in which some packages cannot be imported."""
+    code = BLOCKED.format(blocked=sorted(blocked)) + code
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+
+
+def test_the_blocker_blocks() -> None:
+    assert "torch is not there" in without(TORCH, "import torch").stderr
+
+
+@pytest.mark.parametrize(("module", "blocked"), [("embeddings_store.cli", {"extract", "classify", *TORCH, *LEARNING}),
+                                                 ("classify.cli", {"extract", *TORCH})])
+def test_the_store_and_the_grid_work_without_torch(module: str, blocked: set[str]) -> None:
+    if not (ROOT / module.split(".")[0] / "cli.py").is_file():
+        pytest.skip(f"{module} is not written yet")
+    code = f"import embeddings_store, classify\nfrom {module} import main\nsys.exit(main(['--help']))"
+    if "classify" in blocked:
+        code = code.replace("embeddings_store, classify", "embeddings_store")
+    done = without(blocked, code)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "exit status: 0 done" in done.stdout
+
+
+def test_every_module_of_the_torch_free_packages_is_importable_without_torch() -> None:
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for package in ("embeddings_store", "classify")
+             for path in modules(package) if path.name not in {"__init__.py", "__main__.py"}]
+    done = without({"extract", *TORCH}, f"import importlib\nfor name in {names!r}:\n    importlib.import_module(name)\n")
+    assert (done.returncode, done.stderr) == (0, "")

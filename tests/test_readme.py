@@ -1,0 +1,39 @@
+"""The README's figures are those of the committed tables, and its commands exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from benchmarks import render_readme
+from classify.cli import build_parser as grid_parser
+from embeddings_store.cli import build_parser as store_parser
+from extract.options import build_parser as extract_parser
+
+ROOT = Path(__file__).parent.parent
+PARSERS = {"extract-features": extract_parser, "run-fusion-grid": grid_parser, "embeddings-store": store_parser}
+
+
+def commands(name: str) -> list[str]:
+    text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = re.findall(r"^    (\S.*)$", text, flags=re.MULTILINE) + re.findall(r"^\$ (\S.*)$", text, flags=re.MULTILINE)
+    return [line.partition("  #")[0].strip() for line in lines if line.split()[0] in PARSERS]
+
+
+def test_every_table_is_what_the_results_say():
+    text = render_readme.README.read_text(encoding="utf-8")
+    assert set(re.findall(r"<!-- table (\w+) -->", text)) == set(render_readme.TABLES)
+    assert render_readme.rendered(text) == text, "run python -m benchmarks.render_readme"
+
+
+@pytest.mark.parametrize("line", commands("README.md"))
+def test_every_command_of_the_readme_parses(line):
+    program, *arguments = shlex.split(line)
+    PARSERS[program]().parse_args(arguments)
+
+
+def test_there_are_commands_to_test():
+    assert {line.split()[0] for line in commands("README.md")} == set(PARSERS)
