@@ -1,6 +1,6 @@
 """One file per finished cell and fold, named by a digest of all that changes its numbers, so that no work is done twice.
 
-A file is an ``.npz`` without pickles: ids, true codes, predicted codes and values per role and stage, and one JSON text that
+A file is an ``.npz`` without pickles: ids, true codes, and values per role and stage, and one JSON text that
 repeats what the digest was made of. It is renamed into place when whole; what cannot be read back is computed again.
 """
 
@@ -21,7 +21,7 @@ from embeddings_store.atomic import replacing
 from embeddings_store.errors import StoreError
 from embeddings_store.provenance import fingerprint
 
-ALGORITHM = 1  # add one whenever a change to classify/ changes a number: every cell is then computed again
+ALGORITHM = 2  # add one whenever a change to classify/ changes a number: every cell is then computed again
 FORMAT = "emotion-grid-cell"
 
 
@@ -41,8 +41,7 @@ def write_outcome(path: Path, what: Mapping[str, object], outcome: Outcome) -> N
         arrays[f"{role}.ids"] = np.char.encode(outcome.ids[role], "utf-8") if len(outcome.ids[role]) else np.zeros(0, "S1")
         arrays[f"{role}.y"] = outcome.y[role]
         for stage, answers in outcome.stages.items():
-            arrays[f"{stage}.{role}.labels"] = answers[role].labels
-            arrays[f"{stage}.{role}.values"] = answers[role].values
+            arrays[f"{stage}.{role}"] = answers[role].values
     kind = next(iter(outcome.stages.values()))["test"].kind
     record = {"format": FORMAT, "key": key_of(what), "what": what, "stages": list(outcome.stages), "kind": kind,
               "facts": outcome.facts}
@@ -64,15 +63,14 @@ def read_outcome(path: Path, key: str) -> Outcome:
                 raise StoreError(f"{path}: holds the cell {record.get('key')}, not {key}")
             ids = {role: np.char.decode(file[f"{role}.ids"], "utf-8") for role in SCORED_ROLES}
             y = {role: file[f"{role}.y"] for role in SCORED_ROLES}
-            stages = {stage: {role: Predictions(file[f"{stage}.{role}.labels"], file[f"{stage}.{role}.values"],
-                                                record["kind"]) for role in SCORED_ROLES} for stage in record["stages"]}
+            stages = {stage: {role: Predictions(file[f"{stage}.{role}"], record["kind"]) for role in SCORED_ROLES}
+                      for stage in record["stages"]}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, StoreError):
             raise
         raise StoreError(f"{path}: is cut short or damaged ({error})") from error
     for stage in stages.values():
         for role, answer in stage.items():
-            agree = len(ids[role]) == len(y[role]) == len(answer.labels) == len(answer.values)
-            if not agree or not np.isfinite(answer.values).all():
+            if not len(ids[role]) == len(y[role]) == len(answer) or not np.isfinite(answer.values).all():
                 raise StoreError(f"{path}: its {role} rows do not agree with each other or are not finite")
     return Outcome(ids, y, stages, record["facts"])

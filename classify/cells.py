@@ -134,7 +134,7 @@ def join(parts: Sequence[RoleData]) -> RoleData:
 def _stage(cell: Cell, data: FoldData, fit_roles: tuple[str, ...], stage: str, settings: Settings, seed: int,
            probes: Mapping[str, Outcome]) -> Stage:
     if cell.classifier == HEAD:
-        return {role: _largest(head_scores(data.role(role).scores[cell.modalities[0]])) for role in SCORED_ROLES}
+        return {role: _answer(head_scores(data.role(role).scores[cell.modalities[0]])) for role in SCORED_ROLES}
     if cell.classifier == PROBE:
         return _probe_stage(cell.modalities[0], data, fit_roles)
     fit = join([data.role(role) for role in fit_roles])
@@ -150,6 +150,8 @@ def _stage(cell: Cell, data: FoldData, fit_roles: tuple[str, ...], stage: str, s
         early = EarlyFusion(cell.method or ONE_MODALITY, cell.modalities).fit(fit)
         features = {role: early.transform(data.role(role)).X for role in SCORED_ROLES}
     X = np.concatenate([features[role] for role in fit_roles]) if len(fit_roles) > 1 else features[fit_roles[0]]
+    if cell.classifier in BASELINES:
+        seed += data.fold  # else folds whose rows have the classes in the same order would get the same draws
     model = fit_classifier(cell.classifier, X, fit.y, len(data.labels.classes), settings=settings, seed=seed)
     return {role: model.predict(features[role]) for role in SCORED_ROLES}
 
@@ -157,14 +159,14 @@ def _stage(cell: Cell, data: FoldData, fit_roles: tuple[str, ...], stage: str, s
 def _probe_stage(modality: str, data: FoldData, fit_roles: tuple[str, ...]) -> Stage:
     fit, n_classes = join([data.role(role) for role in fit_roles]), len(data.labels.classes)
     probe = fit_probe(fit.vectors[modality], fit.y, n_classes)
-    stage = {role: _largest(probe.scores(data.role(role).vectors[modality])) for role in SCORED_ROLES}
+    stage = {role: _answer(probe.scores(data.role(role).vectors[modality])) for role in SCORED_ROLES}
     inner = out_of_fold(fit.vectors[modality], fit.y, inner_groups(fit), n_classes)
     ends = np.cumsum([len(data.role(role)) for role in fit_roles])[:-1]
-    return stage | {role: _largest(part) for role, part in zip(fit_roles, np.split(inner, ends), strict=True)}
+    return stage | {role: _answer(part) for role, part in zip(fit_roles, np.split(inner, ends), strict=True)}
 
 
-def _largest(scores: LogProbabilities) -> Predictions:
-    return Predictions(np.asarray(scores.argmax(axis=1), dtype=np.int64), scores, LOG_PROBABILITY)
+def _answer(scores: LogProbabilities) -> Predictions:
+    return Predictions(scores, LOG_PROBABILITY)
 
 
 def _scores(data: FoldData, role: str, modality: str, stage: str, probes: Mapping[str, Outcome]) -> LogProbabilities:

@@ -154,8 +154,8 @@ def result_row(prepared: Prepared, task: Task, outcome: Outcome) -> dict[str, ob
         "labels_shuffled": "no" if config.shuffle_seed is None else f"seed {config.shuffle_seed}",
         "n_train": fold.counts["train"], "n_valid": fold.counts["valid"], "n_test": fold.counts["test"],
         "n_fit": facts["n_fit"], "n_fit_seen": 0 if cell.family == BASELINE else facts["n_fit_seen"],
-        "n_scored": len(test.labels), "n_valid_scored": len(outcome.y["valid"]),
-        "n_missing": int(str(facts["n_missing"])) + fold.counts["test"] - len(test.labels),
+        "n_scored": len(test), "n_valid_scored": len(outcome.y["valid"]),
+        "n_missing": int(str(facts["n_missing"])) + fold.counts["test"] - len(test),
         **summary(outcome.y["test"], test.labels),
         "train_WA": accuracy(outcome.y["train"], outcome.reported("train").labels),
         "valid_WA": accuracy(outcome.y["valid"], outcome.reported("valid").labels),
@@ -246,7 +246,7 @@ def _prediction_schema(prepared: Prepared) -> pa.Schema:
 def _prediction_columns(prepared: Prepared, row: Mapping[str, object], outcome: Outcome) -> dict[str, pa.Array]:
     """One cell and fold as columns; scores of heads and probes leave their logarithms here."""
     answers = [outcome.reported(role) for role in SCORED_ROLES]
-    sizes = [len(answer.labels) for answer in answers]
+    sizes = [len(answer) for answer in answers]
     total, classes = sum(sizes), list(prepared.labels.classes)
     values = np.concatenate([answer.values for answer in answers])
     kind = answers[0].kind

@@ -46,6 +46,10 @@ class Classifier(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.backbone = encoder.model
+        for tensor in (*self.backbone.parameters(), *self.backbone.buffers()):
+            # Loaded weights lie in the mapped file, aligned as its header happens to end, and kernels differ by alignment: the
+            # same weights would give other last bits after a resume.
+            tensor.data = tensor.data.clone()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.head = nn.Linear(encoder.dim, classes)

@@ -271,7 +271,7 @@ def _explained(folder: Path, settings: TrainingSettings) -> Iterator[None]:
 def _no_space(error: BaseException) -> bool:
     """Say whether an error means a full disk: PyTorch's writer and safetensors say it in words of their own."""
     return disk_is_full(error) or any(sign in str(error) for sign in ("os error 28", "os error 122", "PytorchStreamWriter",
-                                                                      "file write failed"))
+                                                                      "inline_container.cc"))
 
 
 def _accuracy(prediction: EvalPrediction) -> dict[str, float]:

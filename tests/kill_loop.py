@@ -2,13 +2,15 @@
 
 Run as a program: the heavy imports happen once, then each life of the command is a fork that runs its real ``main``. A life that ends
 by itself is checked for its exit status, its result is set aside, and the next one starts from nothing. At the end the command
-runs once more to its end. Prints JSON: kills, completed lives, and how many lives found work of an earlier one.
+runs once more to its end. Prints JSON: kills, completed lives, how many lives found work of an earlier one, and how many lives
+said each of the signs.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -55,7 +57,7 @@ def main() -> None:
     options.add_argument("--result", type=Path, required=True, help="the folder that a complete life leaves")
     options.add_argument("--set", action="append", default=[], help="module.NAME=number")
     options.add_argument("--import", dest="imports", action="append", default=[], help="a module that every life would import")
-    options.add_argument("--sign", default="", help="text in the output of a life that went on from an earlier one")
+    options.add_argument("--sign", action="append", default=[], help="text in the output of a life that went on from an earlier one")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("argv", nargs="*")
     given = options.parse_args()
@@ -67,6 +69,7 @@ def main() -> None:
         importlib.import_module(name)
     module, function = given.target.split(":")
     target = getattr(importlib.import_module(module), function)
+    gc.freeze()  # So that a life does not walk through what its parent imported, which it would have to copy.
     log, moment = given.result.parent / "life.log", random.Random(given.seed)
 
     started = time.monotonic()
@@ -76,10 +79,13 @@ def main() -> None:
         raise SystemExit(f"undisturbed run: exit {code}\n{log.read_text()}")
     shutil.rmtree(given.result)
     kills = completed = went_on = 0
+    said = dict.fromkeys(given.sign, 0)
     while kills < given.kills:
         pid = life(target, given.argv, log)
         code = wait(pid, moment.uniform(0.0, full_s))
-        went_on += bool(given.sign) and given.sign in log.read_text()
+        told = [sign for sign in given.sign if sign in log.read_text()]
+        went_on += bool(told)
+        said |= {sign: said[sign] + 1 for sign in told}
         if code is None:
             os.killpg(pid, signal.SIGKILL) if os.getpgid(pid) == pid else os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
@@ -92,7 +98,7 @@ def main() -> None:
     code = wait(life(target, given.argv, log), 300)
     if code != 0:
         raise SystemExit(f"last life: exit {code}\n{log.read_text()}")
-    print(json.dumps({"kills": kills, "completed": completed, "went_on": went_on, "full_s": full_s}))
+    print(json.dumps({"kills": kills, "completed": completed, "went_on": went_on, "said": said, "full_s": full_s}))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import extract.finetune
 import extract.tune
 from embeddings_store.arrays import Embeddings
 from embeddings_store.errors import MediaError
@@ -22,6 +24,8 @@ from extract.inputs import Input
 from extract.training import TrainingSettings
 from extract.tune import Prepared, Progress, TunedJob
 
+# Each training collects garbage twice, and with transformers in memory that would take longer than training.
+gc.freeze()
 CLASSES = ("happy", "sad")
 SESSIONS = 4
 SETTINGS = {"epochs": 2, "batch_size": 4, "eval_batch_size": 2, "learning_rate": 1e-3}

@@ -28,7 +28,6 @@ class Style:
         tempo: Syllables per second.
         tilt: Fall of the spectrum, as an exponent over the harmonic's number; small sounds bright.
         rough: Depth, from 0 to 1, of a flutter of the loudness at :data:`ROUGH_HZ`.
-        breath_db: Breath, which is white noise shaped by the syllables, relative to the voice.
         loudness: Root mean square of samples between -1 and 1.
     """
 
@@ -38,27 +37,26 @@ class Style:
     tempo: float
     tilt: float
     rough: float
-    breath_db: float
     loudness: float
 
 
 STYLES = {
-    "anger": Style(pitch=1.25, rise=-0.25, swing=0.10, tempo=6.0, tilt=0.20, rough=0.7, breath_db=-30, loudness=0.20),
-    "happiness": Style(pitch=1.60, rise=0.40, swing=0.32, tempo=5.0, tilt=0.85, rough=0.0, breath_db=-36, loudness=0.13),
-    "neutral": Style(pitch=1.00, rise=-0.05, swing=0.04, tempo=4.0, tilt=1.45, rough=0.0, breath_db=-36, loudness=0.08),
-    "sadness": Style(pitch=0.80, rise=-0.30, swing=0.04, tempo=2.4, tilt=2.10, rough=0.0, breath_db=-14, loudness=0.04),
+    "anger": Style(pitch=1.25, rise=-0.25, swing=0.10, tempo=6.0, tilt=0.0, rough=0.7, loudness=0.20),
+    "happiness": Style(pitch=1.60, rise=0.40, swing=0.32, tempo=5.0, tilt=0.75, rough=0.0, loudness=0.13),
+    "neutral": Style(pitch=1.00, rise=-0.05, swing=0.04, tempo=4.0, tilt=1.5, rough=0.0, loudness=0.08),
+    "sadness": Style(pitch=0.80, rise=-0.30, swing=0.04, tempo=2.4, tilt=2.4, rough=0.0, loudness=0.04),
 }
 # Roughness is heard where loudness flutters at 30 to 150 Hz, as in screams (Arnal et al. 2015).
 ROUGH_HZ = (60.0, 75.0)
-NOISE_DB = (-36.0, -30.0)
-OWN_PITCH = {"F": (180.0, 225.0), "M": (95.0, 135.0)}
+NOISE_DB = (-42.0, -36.0)
+OWN_PITCH = {"F": (190.0, 220.0), "M": (105.0, 129.0)}
 
 
 def own_pitch(speaker: str) -> float:
     """Return a speaker's resting pitch in Hz; ``Ses01_F`` to ``Ses05_F`` lie side by side in the women's range.
 
     >>> own_pitch("Ses01_M"), own_pitch("Ses05_M")
-    (95.0, 135.0)
+    (105.0, 129.0)
     """
     low, high = OWN_PITCH[speaker[-1]]
     return low + (high - low) * (int(speaker[3:5]) - 1) / 4
@@ -77,7 +75,6 @@ def speak(cue: str, speaker: str, duration_s: float, rng: np.random.Generator) -
     syllables *= 1 - style.rough * (0.5 + 0.5 * np.sin(2 * np.pi * rng.uniform(*ROUGH_HZ) * time))
     fade = np.minimum(1, np.minimum(time, time[::-1]) / 0.03)
     voice = _at_level(_vowels(pitch, beat, style.tilt + rng.uniform(-0.08, 0.08), rng) * syllables * fade)
-    voice += _at_level(rng.standard_normal(count) * syllables * fade, style.breath_db)
     voice = _at_level(voice + _at_level(rng.standard_normal(count), rng.uniform(*NOISE_DB)))
     voice *= style.loudness * 10 ** (rng.uniform(-2, 2) / 20)
     return np.asarray(np.clip(voice, -0.99, 0.99) * 32767, dtype=np.int16)
@@ -98,7 +95,7 @@ def _vowels(pitch: NDArray[np.float64], beat: NDArray[np.float64], tilt: float,
     vowels = VOWELS[rng.integers(len(VOWELS), size=int(beat[-1]) + 2)]
     harmonics = np.arange(1, int(7000 / pitch.max()) + 1)
     frequencies = harmonics[:, None, None] * pitch.mean()
-    gains = np.exp(-0.5 * ((frequencies - vowels) / BANDWIDTHS) ** 2) @ np.array([1.0, 0.7, 0.4]) + 0.06
+    gains = np.exp(-0.5 * ((frequencies - vowels) / BANDWIDTHS) ** 2) @ np.array([1.0, 0.7, 0.4]) + 0.12
     gains *= harmonics[:, None] ** -tilt
     total = np.zeros_like(pitch)
     before, current, double = np.zeros_like(phase), np.sin(phase), 2 * np.cos(phase)
