@@ -15,10 +15,13 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
 from typing import TypeVar
 
 from joblib import Parallel, cpu_count, delayed
+
+from embeddings_store.errors import ProjectError
 
 Job = TypeVar("Job")
 Answer = TypeVar("Answer")
@@ -40,6 +43,7 @@ def run_all(function: Callable[[Job], Answer], jobs: Sequence[Job], n_processes:
         n_processes: At most so many at a time; with one, or one job, everything happens in this process.
 
     Raises:
+        ProjectError: A worker was killed, as systems do when memory runs out.
         Exception: Whatever the first failing job raised; the other workers are stopped.
     """
     processes = min(n_processes, len(jobs))
@@ -53,7 +57,11 @@ def run_all(function: Callable[[Job], Answer], jobs: Sequence[Job], n_processes:
         warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor", UserWarning)
         with _interrupts_later():
             answers: Iterable[Answer] = parallel(delayed(function)(job) for job in jobs)
-        yield from answers
+        try:
+            yield from answers
+        except BrokenProcessPool as error:
+            raise ProjectError(f"one of {processes} worker processes was killed, probably because memory ran out; finished cells "
+                               "are safe, run the same command again with fewer --jobs") from error
 
 
 def _prepare_worker(parent: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from classify import cli
@@ -113,6 +115,27 @@ def test_valid_has_no_effect_on_a_split_and_is_refused(make_store: MakeStore, tm
     store = make_store(split=True)
     assert main(["--store", str(store), "--out", str(tmp_path / "r"), "--valid", "next"]) == 2
     assert "--valid next has no effect on the plan 'split'" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_one_line_and_keeps_what_is_finished(make_store: MakeStore, tmp_path: Path,
+                                                            monkeypatch: pytest.MonkeyPatch,
+                                                            capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--store", str(make_store()), "--out", str(tmp_path / "r"), *QUICK]
+    written, save = [], np.savez
+
+    def full_after_four(handle: object, **arrays: object) -> None:
+        if len(written) == 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(handle)
+        save(handle, **arrays)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(np, "savez", full_after_four)
+    assert main(arguments) == 3
+    assert "the disk is full" in capsys.readouterr().err
+    assert len(list((tmp_path / "r" / "cells").iterdir())) == 4
+    monkeypatch.setattr(np, "savez", save)
+    assert main([*arguments, "--dry-run"]) == 0
+    assert "4 finished, 17 to run" in capsys.readouterr().out
 
 
 def start(store: Path, out: Path, *more: str) -> subprocess.Popen[str]:

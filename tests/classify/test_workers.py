@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from classify.workers import available_cpus, run_all
+from embeddings_store.errors import ProjectError
 
 ORPHAN = """
 import os, sys, time
@@ -43,6 +44,16 @@ def test_one_process_keeps_the_order() -> None:
 def test_the_first_error_is_raised() -> None:
     with pytest.raises(ValueError, match="unlucky"):
         list(run_all(double, [1, 13, 2], 1))
+
+
+def die(x: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return x
+
+
+def test_a_worker_that_is_killed_is_no_bug() -> None:
+    with pytest.raises(ProjectError, match="memory ran out"):
+        list(run_all(die, [1, 2], 2))
 
 
 def alive(pid: int) -> bool:

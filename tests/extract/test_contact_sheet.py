@@ -1,0 +1,55 @@
+"""The contact sheet shows the half of the speaker, and says which films it could not read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from embeddings_store.errors import ManifestError, UsageError
+from embeddings_store.manifest import Manifest
+from extract.contact_sheet import CAPTION, MARGIN, TILE, write_contact_sheet
+
+RED, BLUE = (200, 30, 30), (30, 30, 200)
+
+
+def split_screen(path: Path) -> None:
+    """One second of film, red on the left and blue on the right."""
+    picture = np.zeros((480, 720, 3), dtype=np.uint8)
+    picture[:, :360], picture[:, 360:] = RED, BLUE
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 720, 480, "yuv420p"
+        for _ in range(25):
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        film.mux(stream.encode())
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    split_screen(tmp_path / "a.avi")
+    (tmp_path / "torn.avi").write_bytes((tmp_path / "a.avi").read_bytes()[:3000])
+    return Manifest.from_columns("m", {
+        "id": ["left", "right", "torn"], "video": ["a.avi", "a.avi", "torn.avi"], "meta_video_start_s": [0.0, 0.2, 0.0],
+        "meta_video_end_s": [0.5, 0.9, 0.5], "meta_video_side": ["left", "right", "left"]}, root=tmp_path)
+
+
+def test_each_row_shows_the_half_of_its_speaker(manifest, tmp_path):
+    problems = write_contact_sheet(manifest, tmp_path / "sheet.png", count=3)
+    assert len(problems) == 1 and problems[0].startswith("torn: ")
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB")).astype(int)
+    half = MARGIN + (TILE + MARGIN) + TILE // 2
+    line = TILE + CAPTION
+    for top, expected in ((CAPTION, RED), (CAPTION + line, BLUE)):  # one turn of each film first: left, torn, then right
+        assert np.abs(sheet[top + TILE // 2, half] - expected).max() < 20
+
+
+def test_what_is_no_png_and_what_has_no_video_are_refused(manifest, tmp_path):
+    with pytest.raises(UsageError, match="png"):
+        write_contact_sheet(manifest, tmp_path / "sheet.jpg")
+    silent = Manifest.from_columns("m", {"id": ["a"], "text": ["x"]}, root=tmp_path)
+    with pytest.raises(ManifestError, match="no row"):
+        write_contact_sheet(silent, tmp_path / "sheet.png")
