@@ -132,11 +132,6 @@ class Prepared:
     cells: Sequence[Cell]
     notes: Sequence[str]
 
-    @property
-    def has_valid(self) -> bool:
-        """Whether every fold has validation rows to choose on (the gate lets through none that an encoder was fitted on)."""
-        return all(fold.counts["valid"] > 0 for fold in self.folds)
-
     def entry(self, ref: EncoderRef, fold: int) -> Entry:
         """Return the file that serves a fold: its own, else the one for every fold."""
         by_fold = {e.fold: e for e in self.entries if e.ref == ref}

@@ -60,8 +60,8 @@ def run_all(function: Callable[[Job], Answer], jobs: Sequence[Job], n_processes:
         try:
             yield from answers
         except BrokenProcessPool as error:
-            raise ProjectError(f"one of {processes} worker processes was killed, probably because memory ran out; finished cells "
-                               "are safe, run the same command again with fewer --jobs") from error
+            raise ProjectError(f"one of {processes} worker processes was killed, probably because memory ran out; finished "
+                               "cells are safe, run the same command again with fewer --jobs") from error
 
 
 def _prepare_worker(parent: int) -> None:

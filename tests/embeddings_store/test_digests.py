@@ -35,7 +35,7 @@ def test_manifests_have_the_same_digest_only_if_they_are_the_same(one: tuple[tup
 @FEW
 @given(TEXT, TEXT)
 def test_cells_cannot_run_into_each_other(a: str, b: str) -> None:
-    one, other = _manifest((("u", a, b), ("v", "", ""))), _manifest((("u", a + b, ""), ("v", "", "")))
+    one, other = _manifest((("u", a, ""), ("v", b, ""))), _manifest((("u", a + b, ""), ("v", "", "")))
     assert (one.digest == other.digest) == (b == "")
 
 

@@ -103,6 +103,14 @@ def test_shuffled_labels_are_the_same_labels_elsewhere(bench: Bench) -> None:
     assert plain.test.vectors["text"].tolist() == one.test.vectors["text"].tolist()
 
 
+def test_shuffling_gives_no_class_to_rows_without_one(bench_of: Callable[..., Bench]) -> None:
+    bench = bench_of(label=["", *("x", "y") * 5, ""])
+    ref = bench.put()
+    for seed in range(3):
+        data = load(bench, ref, shuffle_seed=seed)
+        assert {"u00", "u11"}.isdisjoint(np.concatenate([data.role(r).ids for r in ROLES]).tolist())
+
+
 # Leaks
 
 def seen(word: str, *rows: int) -> list[str]:

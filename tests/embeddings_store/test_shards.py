@@ -72,6 +72,7 @@ def _flipped(content: bytes, place: int) -> bytes:
 TORN: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda whole: b"", "cut in half": lambda whole: whole[:len(whole) // 2], "last byte gone": lambda whole: whole[:-1],
     "random": lambda whole: random.Random(0).randbytes(500), "one bit": lambda whole: _flipped(whole, 200),
+    "a huge shape": lambda whole: whole.replace(b"(2,), }" + b" " * 13, b"(2" + b"0" * 13 + b",), }", 1),
     "noughts": lambda whole: b"\0" * len(whole), "no positions": lambda whole: _npz(vectors=np.zeros((1, 2))),
     "unequal": lambda whole: _npz(positions=np.arange(2), vectors=np.zeros((1, 2))),
     "objects": lambda whole: _npz(positions=np.arange(1), vectors=np.array([{}], dtype=object)),
@@ -81,7 +82,7 @@ TORN: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("how", TORN)
 def test_a_torn_part_is_dropped_and_told(shards: ShardFolder, how: str) -> None:
     commit(shards, [0, 1])
-    commit(shards, [2])
+    commit(shards, [2, 3])
     torn = shards.path / "part-000001.npz"
     torn.write_bytes(TORN[how](torn.read_bytes()))
     assert set(shards.finished().tolist()) >= {0, 1}, "looking is allowed before start has cleaned up"

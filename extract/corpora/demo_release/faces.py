@@ -69,13 +69,13 @@ class Expression:
 
 EXPRESSIONS = {
     "anger": Expression(brow=15, slant=12, eye=9, curve=-7, width=36, gap=24, gaze=0, swing=9, nod=2, hang=4,
-                        flush=(214, 48, 40), share=0.42),
+                        flush=(214, 48, 40), share=0.55),
     "happiness": Expression(brow=33, slant=-2, eye=7, curve=22, width=48, gap=20, gaze=-4, swing=2, nod=9, hang=-12,
-                            flush=(255, 196, 70), share=0.38),
+                            flush=(255, 196, 70), share=0.55),
     "neutral": Expression(brow=24, slant=0, eye=12, curve=1, width=29, gap=8, gaze=0, swing=2, nod=2, hang=0,
                           flush=(0, 0, 0), share=0.0),
     "sadness": Expression(brow=26, slant=-12, eye=6, curve=-16, width=26, gap=5, gaze=12, swing=1, nod=3, hang=18,
-                          flush=(84, 124, 190), share=0.42),
+                          flush=(84, 124, 190), share=0.55),
 }
 LISTENING = Expression(brow=24, slant=0, eye=12, curve=2, width=28, gap=0, gaze=0, swing=1, nod=1, hang=0,
                        flush=(0, 0, 0), share=0.0)
