@@ -46,7 +46,9 @@ Codes = NDArray[np.int64]
 
 HEAD, PROBE = "head", "probe"
 PROBE_SPLITS = 5  # each inner probe learns from four fifths of the rows
-PROBE_C = 0.01  # inverse L2 strength: hundreds of standardised columns against hundreds of rows need a strong penalty
+# Inverse L2 strength. WA on the validation rows of RAVDESS and MELD, frozen encoders: 65.6 and 56.1 at 0.001, 70.0 and 55.7 at
+# 0.01, 70.7 and 55.3 at 0.1, 69.6 and 54.6 at 1.
+PROBE_C = 0.01
 PROBE_ITERATIONS = 2_000  # lbfgs took below 100 on every store so far; scikit-learn warns if this is not enough
 PROBE_SETTINGS = {"splits": PROBE_SPLITS, "c": PROBE_C, "iterations": PROBE_ITERATIONS}
 
