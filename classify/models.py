@@ -282,8 +282,8 @@ CLASSIFIERS: Mapping[str, ClassifierSpec] = {spec.name: spec for spec in (
         "trees": Setting(100, "XGBoost's default; the paper prints none"),
         "depth": Setting(6, "XGBoost's default"),
         "rate": Setting(0.3, "XGBoost's default"),
-        "bins": Setting(64, "histogram bins; XGBoost's 256 takes twice as long on 2304 columns, and on the validation rows of RAVDESS and "
-                             "MELD gave 57.8 and 55.2 where 64 gave 57.2 and 55.6"),
+        "bins": Setting(64, "histogram bins; XGBoost's 256 takes twice as long on 2304 columns, and on "
+                             "the validation rows of RAVDESS and MELD gave 57.8 and 55.2 where 64 gave 57.2 and 55.6"),
     }, _xgboost, cost_s=50),
     ClassifierSpec("majority", "majority", PROBABILITY, {}, _majority, cost_s=0, baseline=True),
     ClassifierSpec("stratified-random", "stratified random", PROBABILITY, {}, _stratified, cost_s=0, baseline=True),
