@@ -1,7 +1,7 @@
 """Clips per second of extract-features against a plain loop that runs Transformers on one clip at a time, in one run.
 
-The plain loop is what one writes first: read with soundfile, the checkpoint's own feature extractor, the model, the mean over all frames.
-For Whisper that pads every clip to 30 s, as the library does. With the weights of a real encoder and real clips:
+The plain loop is what one writes first: read with soundfile, the checkpoint's own feature extractor, the model, the mean
+over all frames. For Whisper that pads every clip to 30 s, as the library does. With the weights of a real encoder and real clips:
 
     python -m benchmarks.extraction --encoder ../shared/models/whisper-tiny --clips ../shared/data/ravdess
 """
@@ -46,16 +46,17 @@ def main() -> None:
         links.mkdir()
         for i, path in enumerate(files):
             soundfile.write(links / f"{i:05d}.wav", *soundfile.read(path))
-        pd.DataFrame({"id": [f"{i:05d}" for i in range(len(files))], "audio": [f"clips/{i:05d}.wav" for i in range(len(files))]}
-                     ).to_csv(table, index=False)
+        names = [f"{i:05d}" for i in range(len(files))]
+        pd.DataFrame({"id": names, "audio": [f"clips/{name}.wav" for name in names]}).to_csv(table, index=False)
         for size in given.batch_sizes:
             wall_s = ours(table, given.encoder, Path(folder) / f"store-{size}", size, given.device).wall_s
             rows.append({"way": "extract-features", "batch_size": size, "wall_s": wall_s})
     for row in rows:
-        row |= {"encoder": Path(given.encoder).name, "clips": len(files), "audio_s": seconds, "clips_per_s": len(files) / row["wall_s"],
-                "ratio_to_plain": plain_s / row["wall_s"], "threads": torch.get_num_threads(), "device": given.device}
-    command = (f"python -m benchmarks.extraction --encoder {Path(given.encoder).name} --clips {given.clips.name} --limit {given.limit} "
-               f"--batch-sizes {' '.join(map(str, given.batch_sizes))} --device {given.device}")
+        row |= {"encoder": Path(given.encoder).name, "clips": len(files), "audio_s": seconds,
+                "clips_per_s": len(files) / row["wall_s"], "ratio_to_plain": plain_s / row["wall_s"],
+                "threads": torch.get_num_threads(), "device": given.device}
+    command = (f"python -m benchmarks.extraction --encoder {Path(given.encoder).name} --clips {given.clips.name} "
+               f"--limit {given.limit} --batch-sizes {' '.join(map(str, given.batch_sizes))} --device {given.device}")
     print(record(f"extraction_{Path(given.encoder).name}", rows, command))
     print(pd.DataFrame(rows).round(3).to_string(index=False))
     print(f"vectors of the plain loop: {plain.shape}")

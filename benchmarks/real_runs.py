@@ -69,19 +69,19 @@ def main() -> None:
 def make_vectors(data: Path, store: Path) -> dict[str, str]:
     """Fill the store from what is there; return corpus to the command that made its vectors, with DATA for the folder."""
     commands = {
-        "ravdess": ("extract.cli", ["--corpus", "ravdess", "--root", "DATA/data/ravdess", "--modality", "audio", "--encoder",
-                                    "DATA/models/whisper-tiny", "--frozen", "--layer", "all"]),
-        "meld": ("extract.cli", ["--corpus", "meld", "--root", "DATA/data/meld", "--modality", "text", "--encoder",
-                                 "DATA/models/all-MiniLM-L6-v2", "--frozen"]),
-        "mosi": ("embeddings_store.cli", ["import", "DATA/data/mosi/features.npz", "--rows", "DATA/data/mosi/rows.csv", "--corpus",
-                                          "mosi", "--seen", "split:train"]),
+        "ravdess": ("extract.cli", "--corpus ravdess --root DATA/data/ravdess --modality audio --encoder "
+                                   "DATA/models/whisper-tiny --frozen --layer all"),
+        "meld": ("extract.cli", "--corpus meld --root DATA/data/meld --modality text --encoder DATA/models/all-MiniLM-L6-v2 "
+                                "--frozen"),
+        "mosi": ("embeddings_store.cli", "import DATA/data/mosi/features.npz --rows DATA/data/mosi/rows.csv --corpus mosi "
+                                         "--seen split:train"),
     }
     programs = {"extract.cli": "extract-features", "embeddings_store.cli": "embeddings-store"}
     made = {}
     for corpus, (module, arguments) in commands.items():
         if (data / "data" / corpus).is_dir():
-            call(module, [*(a.replace("DATA", str(data)) for a in arguments), "--store", str(store)])
-            made[corpus] = " ".join([programs[module], *arguments])
+            call(module, [*(a.replace("DATA", str(data)) for a in arguments.split()), "--store", str(store)])
+            made[corpus] = f"{programs[module]} {arguments}"
         else:
             print(f"{corpus}: not below {data}, skipped")
     return made
@@ -100,9 +100,11 @@ def summary(grid: Path) -> pd.DataFrame:
     table = pd.read_csv(grid, keep_default_na=False, na_values=[""], dtype={"layer": str})
     about = ["corpus", "protocol", "valid_rule", "label_set", "labels_shuffled"]
     table[CELL] = table[CELL].astype(object).fillna("").astype(str)
-    chosen = table.groupby([*about, *[c for c in CELL if c not in {"layer", "flags"}], layer_key(table)], sort=False, dropna=False)
-    rows = chosen.agg(folds=("fold", "nunique"), n_scored=("n_scored", "sum"), layers=("layer", lambda v: " ".join(v)),
-                      flags=("flags", "first"), **{s: (s, "mean") for s in SCORES}, **{f"{s}_sd": (s, "std") for s in SCORES})
+    keys = [*about, *(c for c in CELL if c not in {"layer", "flags"}), layer_key(table)]
+    chosen = table.groupby(keys, sort=False, dropna=False)
+    scores = {s: (s, "mean") for s in SCORES} | {f"{s}_sd": (s, "std") for s in SCORES}
+    rows = chosen.agg(folds=("fold", "nunique"), n_scored=("n_scored", "sum"), layers=("layer", " ".join),
+                      flags=("flags", "first"), **scores)
     rows[[c for c in rows if c.removesuffix("_sd") in SCORES]] *= 100
     return rows.reset_index().drop(columns="candidate").round(3)
 

@@ -152,10 +152,11 @@ def prepare(config: GridConfig) -> Prepared:
     plan = _plan(config, manifest)
     views = choose_views(entries, modalities=config.modalities, encoders=config.encoders, layer=config.layer,
                          seed=config.encoder_seed)
-    every = {f"{m}.{i}": ref for m, refs in views.items() for i, ref in enumerate(refs)}
+    every = {m if len(refs) == 1 else f"{m} layer {ref.layer}": ref for m, refs in views.items() for ref in refs}
     folds, labels = [], manifest.labels
     for fold in plan:
-        data = load_fold(config.store, corpus, every, plan, fold.number, shuffle_seed=config.shuffle_seed)
+        data = load_fold(config.store, corpus, every, plan, fold.number, shuffle_seed=config.shuffle_seed,
+                         manifest=manifest)
         folds.append(_facts(data, fold.name))
         labels = data.labels
     if labels is None:

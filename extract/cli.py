@@ -27,6 +27,7 @@ SHOWN_FAILURES = 20
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     arguments = build_parser().parse_args(argv)
+    team.hush()
     return guarded(lambda: _run(arguments), PROGRAM)
 
 

@@ -20,6 +20,15 @@ def size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def hush() -> None:
+    """Keep PyTorch's C++ warnings off the terminal of a distributed run; to be called before PyTorch is imported.
+
+    It warns of looking for unused parameters, which there are wherever a layer was dropped or nothing was masked.
+    """
+    if size() > 1:
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+
 def local_device(name: str) -> str:
     """Return the device for this process: each process of a machine takes a GPU of its own."""
     import torch

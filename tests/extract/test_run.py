@@ -300,11 +300,11 @@ def kill(tmp_path: Path, model: Path, kills: int) -> dict[str, float]:
     store = tmp_path / "lives" / "e"
     store.parent.mkdir()
     loop = Path(__file__).parents[1] / "kill_loop.py"
-    run = subprocess.run([sys.executable, str(loop), "--kills", str(kills), "--target", "extract.cli:main", "--result", str(store),
-                          "--set", "extract.encode.COMMIT_EVERY_S=0", "--sign", "goes on", *(f"--import={name}" for name in (
-                              "extract.encoders.build", "extract.media", "soundfile", "librosa", "transformers.models.hubert")),
-                          "--", *command(rows, model, store, "--batch-size", "1")],
-                         capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    imports = [f"--import={name}" for name in ("extract.encoders.build", "extract.media", "transformers.models.hubert")]
+    run = subprocess.run(
+        [sys.executable, str(loop), "--kills", str(kills), "--target", "extract.cli:main", "--result", str(store), "--set",
+         "extract.encode.COMMIT_EVERY_S=0", "--sign", "goes on", *imports, "--", *command(rows, model, store, "--batch-size", "1")],
+        capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert run.returncode == 0, run.stderr
     reference, survivor = only_file(tmp_path / "reference"), only_file(store)
     np.testing.assert_array_equal(survivor.ids, reference.ids)
