@@ -1,7 +1,8 @@
 """Clips per second of extract-features against a plain loop that runs Transformers on one clip at a time, in one run.
 
 The plain loop is what one writes first: read with soundfile, the checkpoint's own feature extractor, the model, the mean
-over all frames. For Whisper that pads every clip to 30 s, as the library does. With the weights of a real encoder and real clips:
+over all frames. For Whisper that pads every clip to 30 s, as the library does. Without options: wav2vec2-base with random
+weights on generated clips of 1 to 8 s. With real weights and clips:
 
     python -m benchmarks.extraction --encoder ../shared/models/whisper-tiny --clips ../shared/data/ravdess
 """
@@ -29,12 +30,20 @@ RATE = 16_000
 def main() -> None:
     """Measure each batch size and the plain loop over the same clips."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--encoder", required=True, help="a local folder of a speech encoder")
-    options.add_argument("--clips", type=Path, required=True, help="a folder of sound files")
-    options.add_argument("--limit", type=int, default=96, help="how many clips, evenly drawn (default: %(default)s)")
+    options.add_argument("--encoder", default="", help="a local folder (default: wav2vec2-base, random weights)")
+    options.add_argument("--clips", type=Path, help="a folder of sound files (default: generated ones)")
+    options.add_argument("--limit", type=int, default=12, help="how many clips, evenly drawn (default: %(default)s)")
     options.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 2, 4, 8])
     options.add_argument("--device", default="auto")
     given = options.parse_args()
+    with tempfile.TemporaryDirectory() as made:
+        given.encoder = given.encoder or random_wav2vec2(Path(made) / "wav2vec2-base-random")
+        given.clips = given.clips or generated_clips(Path(made) / "generated", given.limit)
+        compare(given)
+
+
+def compare(given: argparse.Namespace) -> None:
+    """Run both ways and record the table."""
     files = sorted(p for p in given.clips.rglob("*") if p.suffix in {".wav", ".flac"})
     files = files[:: max(1, len(files) // given.limit)][: given.limit]
     seconds = sum(soundfile.info(p).duration for p in files)
@@ -60,6 +69,25 @@ def main() -> None:
     print(record(f"extraction_{Path(given.encoder).name}", rows, command))
     print(pd.DataFrame(rows).round(3).to_string(index=False))
     print(f"vectors of the plain loop: {plain.shape}")
+
+
+def random_wav2vec2(folder: Path) -> str:
+    """Save a model of wav2vec2-base's size; speed does not depend on the weights."""
+    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+
+    torch.manual_seed(0)
+    Wav2Vec2Model(Wav2Vec2Config()).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor().save_pretrained(folder)
+    return str(folder)
+
+
+def generated_clips(folder: Path, count: int) -> Path:
+    """Write noise of 1 to 8 s."""
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for i in range(count):
+        soundfile.write(folder / f"{i:04d}.wav", 0.1 * generator.standard_normal(int(RATE * generator.uniform(1, 8))), RATE)
+    return folder
 
 
 def plain_loop(files: list[Path], encoder: str, device: str) -> tuple[float, np.ndarray]:

@@ -19,7 +19,8 @@ from extract.corpora import READERS, corpus_names
 from extract.dump import Dump, Summary, related_changes
 from extract.estimate import Speed, frozen_lines, tuned_lines
 from extract.options import PROGRAM, build_parser, frozen_job, tuned_jobs
-from extract.tune import PAPER_ENCODERS, TunedJob
+from extract.run import PAPER_ENCODERS
+from extract.tune import TunedJob
 
 SHOWN_FAILURES = 20
 
@@ -107,7 +108,7 @@ def _run_tuned(prepared: tune.Prepared, console: Console) -> int:
     console.print(f"{title}, seed {s.seed}: {len(roles.fit)} rows train, {len(roles.choose)} choose the epoch "
                   f"({'all rows train' if job.fold == 'final' else s.rule}); {s.epochs} epochs of batch {s.batch_size} at "
                   f"{s.learning_rate:g}", markup=False)
-    tasks = ((f"{title} reading", len(roles.fit) + len(roles.choose)), (f"{title} training", prepared.steps),
+    tasks = ((f"{title} reading", len(prepared.to_read)), (f"{title} training", prepared.steps),
              (f"{title} vectors", int(prepared.dump.present.sum())))
     with _bars(console, *tasks) as bars:
         summary = tune.run_tuned(prepared, tune.Progress(_sayer(console), *bars))

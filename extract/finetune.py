@@ -221,6 +221,8 @@ def _trainer(classifier: Classifier, settings: TrainingSettings, train: Rows, ch
         label_names=["labels"])
     # Else several visible GPUs become torch's DataParallel, which cannot split our batches.
     arguments._n_gpu = min(1, arguments.n_gpu)
+    # Else the environment of accelerate launch decides, and the record of the run would say something else.
+    arguments.mixed_precision = "bf16" if arguments.bf16 else "no"
     trainer = _OrderedTrainer(model=classifier, args=arguments, data_collator=collate, train_dataset=train, eval_dataset=choose,
                               compute_metrics=_accuracy)
     trainer.remove_callback(PrinterCallback)  # It prints every step to the standard output.

@@ -13,9 +13,9 @@ from extract.augment import AUGMENTATIONS, DEFAULT_AUGMENTATIONS
 from extract.corpora import corpus_names
 from extract.frames.settings import REGIONS
 from extract.frames.settings import RULES as FRAME_RULES
-from extract.run import FrozenJob
+from extract.run import PAPER_ENCODERS, FrozenJob
 from extract.training import PAPER, PRECISIONS, RULES, SCHEDULERS, TrainingSettings
-from extract.tune import PAPER_ENCODERS, TunedJob, paper_settings
+from extract.tune import TunedJob, paper_settings
 
 PROGRAM = "extract-features"
 TRAINING_OPTIONS = ("fold", "folds", "rule", "epochs", "learning_rate", "weight_decay", "scheduler", "warmup_ratio", "dropout",

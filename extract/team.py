@@ -57,6 +57,6 @@ def agree(decision: Any, device_type: str) -> Any:
 def meet() -> None:
     """Wait for all processes; :func:`agree` came before."""
     if size() > 1:
-        import torch.distributed
+        from accelerate import PartialState
 
-        torch.distributed.barrier()
+        PartialState().wait_for_everyone()

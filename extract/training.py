@@ -91,7 +91,7 @@ class TrainingSettings:
             unknown_name("scheduler", self.scheduler, SCHEDULERS)
         if self.precision not in PRECISIONS:
             unknown_name("precision", self.precision, PRECISIONS)
-        if self.freeze not in {"auto", "none"} and not self.freeze.isdigit():
+        if self.freeze not in {"auto", "none"} and not self.freeze.isdecimal():
             raise UsageError(f"--freeze-layers {self.freeze!r}: expected auto, none, or how many layers")
         for name, least, below in (("epochs", 1, 1e6), ("batch_size", 1, 1e6), ("eval_batch_size", 1, 1e6),
                                    ("gradient_accumulation", 1, 1e6), ("learning_rate", 0, 10), ("weight_decay", 0, 10),

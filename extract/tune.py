@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,15 +24,12 @@ from extract import dump, team
 from extract.checkpoints import MARKER, Checkpoint, is_complete, remove, resume_point
 from extract.inputs import decode_ahead, reader_for
 from extract.roles import Roles, assign_roles, class_codes, require_classes, training_plan
-from extract.run import encoder_provenance, read_manifest, require_inputs
+from extract.run import PAPER_ENCODERS, encoder_provenance, frame_cache, read_manifest, require_inputs
 from extract.training import PAPER, TrainingSettings
 
 if TYPE_CHECKING:
-    from extract.frames import FrameCache
     from extract.model_files import Outcome
 
-# The choices of Tables 1 to 3.
-PAPER_ENCODERS = {"text": "bert-base-uncased", "audio": "wav2vec2-base", "video": "videomae-base"}
 OVERWRITING = "overwriting"
 
 
@@ -118,6 +115,13 @@ class Prepared:
     def steps(self) -> int:
         """Steps of the optimiser that a whole training takes."""
         return self.job.settings.steps(len(self.roles.fit))
+
+    @property
+    def to_read(self) -> NDArray[np.int64]:
+        """Manifest positions that are read before training."""
+        if frame_cache(self.job) is not None:
+            return np.flatnonzero(self.dump.present)
+        return np.concatenate([self.roles.fit, self.roles.choose])
 
     @property
     def checkpoints(self) -> Path:
@@ -226,12 +230,6 @@ def run_tuned(prepared: Prepared, progress: Progress) -> dump.Summary | None:
         return _dump(prepared, _outcome(prepared, progress), progress)
 
 
-def reader_of(prepared: Prepared) -> Callable[[int], Any]:
-    """Return the function that reads the input of a manifest position."""
-    read, manifest = reader_for(prepared.encoder, prepared.dump.manifest, _frame_cache(prepared.job)), prepared.dump.manifest
-    return lambda position: read(manifest.row(position)).item
-
-
 def paper_settings(modality: str, **given: Any) -> TrainingSettings:
     """The paper's settings for a modality, with whatever is given instead."""
     if modality not in PAPER:
@@ -241,19 +239,11 @@ def paper_settings(modality: str, **given: Any) -> TrainingSettings:
 
 def _load(job: TunedJob, source: Any, pooling: str) -> Any:
     from extract.encoders import load_encoder
-    from extract.frames import FrameSettings
+    from extract.frames.settings import FrameSettings
 
     return load_encoder(source, layer="all" if job.settings.weighted_layers else "last", pooling=pooling or None,
                         device=team.local_device(job.device), max_duration_s=job.max_duration_s or None, long_rule=job.long_rule,
                         max_tokens=job.max_tokens, frames=FrameSettings(rule=job.frame_rule, region=job.region))
-
-
-def _frame_cache(job: TunedJob) -> FrameCache | None:
-    if job.modality != "video" or not job.frame_cache_gb:
-        return None
-    from extract.frames import FrameCache
-
-    return FrameCache(job.frame_cache or job.store / ".frames", job.frame_cache_gb)
 
 
 def _outcome(prepared: Prepared, progress: Progress) -> Outcome:
@@ -290,14 +280,19 @@ def _train(prepared: Prepared, progress: Progress, start: Checkpoint | None) -> 
     from extract.training_data import Memory, Rows
 
     job, manifest, encoder, roles, codes = prepared.job, prepared.dump.manifest, prepared.encoder, prepared.roles, prepared.codes
-    cache = _frame_cache(job)
-    if cache is not None:
-        decode_ahead(encoder, manifest, cache, np.concatenate([roles.fit, roles.choose]), lambda n: None)
-    load, memory = reader_of(prepared), Memory(int(job.memory_gb * 1e9))
+    cache, reading = frame_cache(job), progress.reading
+    if cache is not None:  # Those rows too that are only dumped, while their files are open.
+        decode_ahead(encoder, manifest, cache, prepared.to_read, reading)
+        reading = _unheard
+    read, memory = reader_for(encoder, manifest, cache), Memory(int(job.memory_gb * 1e9))
+
+    def load(position: int) -> Any:
+        return read(manifest.row(position)).item
+
     train = Rows(encoder, load, roles.fit, codes[roles.fit], memory, augment=augmenter(job.modality, job.settings.augment),
                  seed=job.settings.seed)
     choose = Rows(encoder, load, roles.choose, codes[roles.choose], memory) if len(roles.choose) else None
-    reasons = {**train.read(progress.reading), **(choose.read(progress.reading) if choose is not None else {})}
+    reasons = {**train.read(reading), **(choose.read(reading) if choose is not None else {})}
     if reasons:
         first = min(reasons)
         progress.say(f"{len(reasons)} rows cannot be read and are left out of training, first {manifest.ids[first]}: "
@@ -325,10 +320,14 @@ def _dump(prepared: Prepared, outcome: Outcome, progress: Progress) -> dump.Summ
     make_folder(history.parent)
     with replacing(history) as temporary:
         outcome.history.to_csv(temporary, index=False)
-    read = reader_for(prepared.encoder, described.manifest, _frame_cache(prepared.job))
+    read = reader_for(prepared.encoder, described.manifest, frame_cache(prepared.job))
     summary = dump.write(described, encoder, read, progress.say, progress.rows, encoder.scores)
     _remove_leftovers(prepared, progress.say)
     return summary
+
+
+def _unheard(count: int) -> None:
+    """Tell nobody."""
 
 
 def _start_over(prepared: Prepared) -> None:

@@ -1,9 +1,9 @@
 """Start a command again and again and kill it with SIGKILL at random moments, until it has been killed often enough.
 
-Run as a program: the heavy imports happen once, then each life of the command is a fork that runs its real ``main``. A life that ends
-by itself is checked for its exit status, its result is set aside, and the next one starts from nothing. At the end the command
-runs once more to its end. Prints JSON: kills, completed lives, how many lives found work of an earlier one, and how many lives
-said each of the signs.
+Run as a program: the heavy imports happen once, then each life of the command is a fork that runs its real ``main``. A life that
+ends by itself is checked for its exit status, its result is set aside, and the next one starts from nothing. At the end the
+command runs once more to its end. Prints JSON: kills, completed lives, how many lives found work of an earlier one, and how
+many lives said each of the signs.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def main() -> None:
     options.add_argument("--result", type=Path, required=True, help="the folder that a complete life leaves")
     options.add_argument("--set", action="append", default=[], help="module.NAME=number")
     options.add_argument("--import", dest="imports", action="append", default=[], help="a module that every life would import")
-    options.add_argument("--sign", action="append", default=[], help="text in the output of a life that went on from an earlier one")
+    options.add_argument("--sign", action="append", default=[],
+                         help="text in the output of a life that went on from an earlier one")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("argv", nargs="*")
     given = options.parse_args()

@@ -2,7 +2,8 @@
 
 To add a corpus, write one file here. ``extract/corpora/mycorpus.py`` is the corpus ``mycorpus``, the first line of
 its docstring is what ``--help`` shows, and its function ``read(root, *, option=default, ...) -> Manifest`` does the
-work; the keyword parameters of ``read`` are the corpus' options. Nothing else has to be registered. Files whose name
+work; the keyword parameters of ``read`` are the corpus' options. Nothing else has to be registered. A corpus that brings
+encoders of its own also has ``own_encoders(root) -> {modality: folder}`` and ``OWN_TRAINING``. Files whose name
 starts with ``_`` and sub-packages are not corpora. A reader parses text and lists folders; it never opens media.
 
 >>> "ravdess" in corpus_names()
@@ -53,6 +54,21 @@ class Reader:
         values = {option: _parsed(option, value, known[option]) for option, value in options.items()}
         manifest: Manifest = importlib.import_module(self.module).read(Path(root).expanduser(), **values)
         return manifest
+
+    def own_encoder(self, root: Path, modality: str) -> str:
+        """Return the folder of the encoder that the corpus brings for a modality, made if need be; empty if it brings none.
+
+        Raises:
+            StoreError: It cannot be made.
+        """
+        make = getattr(importlib.import_module(self.module), "own_encoders", None)
+        made: Mapping[str, Path] = make(Path(root).expanduser()) if make else {}
+        return str(made[modality]) if modality in made else ""
+
+    def own_training(self, modality: str) -> Mapping[str, Any]:
+        """Return how that encoder is trained: names and values of the training's settings and, for video, the ``region``."""
+        own: Mapping[str, Mapping[str, Any]] = getattr(importlib.import_module(self.module), "OWN_TRAINING", {})
+        return own.get(modality, {})
 
     def _parameters(self) -> dict[str, object]:
         parameters = inspect.signature(importlib.import_module(self.module).read).parameters.values()

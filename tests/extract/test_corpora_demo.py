@@ -20,10 +20,14 @@ import pytest
 from embeddings_store.atomic import exclusive
 from embeddings_store.errors import ManifestError, StoreBusyError, StoreError, StoreFullError, UnknownNameError
 from embeddings_store.folds import make_plan
-from extract.corpora import demo, demo_release, read_corpus
+from extract.corpora import READERS, demo, demo_release, read_corpus
 from extract.corpora.demo_release import RECORD, design, design_of, film, generate
 from extract.corpora.demo_release.design import CLASSES, FIDELITY, PRIORS, best_possible, ideal_accuracy
+from extract.corpora.demo_release.words import say
 from extract.corpora.demo_release.writing import write_dialogue
+from extract.encoders import load_encoder
+from extract.frames.settings import REGIONS
+from extract.training import TrainingSettings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SUBSETS = [["text"], ["video"], ["text", "audio"], ["audio", "video"], ["text", "audio", "video"]]
@@ -43,17 +47,17 @@ def contents(release: Path) -> dict[str, bytes]:
 
 def test_reads_as_iemocap(folder: Path) -> None:
     manifest = read_corpus("demo", folder, video=False)
-    assert (manifest.name, len(manifest), manifest.table["speaker"].nunique()) == ("demo", 360, 10)
+    assert (manifest.name, len(manifest), manifest.table["speaker"].nunique()) == ("demo", 600, 10)
     assert manifest.root == demo.release_folder(folder, 0, False).resolve()
     assert manifest.table.groupby("session")["label"].nunique().tolist() == [5] * 5
     assert not manifest.has("video") and (manifest.column("audio") != "").all() and (manifest.column("text") != "").all()
     plan = make_plan(manifest)
     assert (plan.name, len(plan)) == ("leave-one-session-out", 5)
     notes = "\n".join(manifest.notes)
-    assert "360 of 380 turns" in notes and "text + audio + video 80.3%" in notes and "count differs" not in notes
+    assert "600 of 620 turns" in notes and "text + audio + video 80.3%" in notes and "count differs" not in notes
     assert "FXX0" in notes
     six = read_corpus("demo", folder, video=False, label_set="iemocap-6")
-    assert len(six) > 360 and not set(six.ids) <= set(manifest.ids)
+    assert len(six) > 600 and not set(six.ids) <= set(manifest.ids)
 
 
 def test_labels_are_the_designs(folder: Path) -> None:
@@ -67,7 +71,7 @@ def test_labels_are_the_designs(folder: Path) -> None:
 def test_wavs_are_16_khz_and_as_long_as_their_turns(folder: Path) -> None:
     manifest = read_corpus("demo", folder, video=False)
     assert manifest.root is not None
-    for position in (0, 100, 359):
+    for position in (0, 100, 599):
         row = manifest.table.iloc[position]
         with wave.open(str(manifest.root / row["audio"])) as file:
             assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16_000, 1, 2)
@@ -85,7 +89,7 @@ def test_same_seed_same_bytes_other_seed_other_bytes(folder: Path, tmp_path: Pat
     assert contents(generate(tmp_path / "again", 0, video=False)) == first
     write_dialogue(tmp_path / "other", design.draw(1)[0], [1, 1], video=False)
     other = contents(tmp_path / "other")
-    assert len(other) == 22
+    assert len(other) == 34
     assert not any(first.get(name) == data for name, data in other.items())
 
 
@@ -205,5 +209,47 @@ def test_plans_follow_the_design() -> None:
 
 def test_record_is_plain_json(folder: Path) -> None:
     record = json.loads((demo.release_folder(folder, 0, False) / RECORD).read_text(encoding="utf-8"))
-    assert (record["seed"], record["video"], record["classes"], len(record["turns"])) == (0, False, list(CLASSES), 380)
-    assert record["files"] == 20 * 3 + 380
+    assert (record["seed"], record["video"], record["classes"], len(record["turns"])) == (0, False, list(CLASSES), 620)
+    assert record["files"] == 20 * 3 + 620
+
+
+def test_own_encoders_are_made_once_and_load(tmp_path: Path) -> None:
+    reader = READERS["demo"]
+    folders = {modality: reader.own_encoder(tmp_path, modality) for modality in FIDELITY}
+    made_ns = {modality: Path(folder).stat().st_mtime_ns for modality, folder in folders.items()}
+    again = demo.own_encoders(tmp_path / "again")
+    for modality, folder in folders.items():
+        encoder = load_encoder(folder, device="cpu")
+        assert (encoder.spec.modality, encoder.dim, encoder.likely_finetuned) == (modality, 64, False)
+        assert load_encoder(again[modality], device="cpu").weights_digest == encoder.weights_digest
+        assert Path(reader.own_encoder(tmp_path, modality)).stat().st_mtime_ns == made_ns[modality]
+    assert sorted(path.name for path in tmp_path.glob("*demo*")) == [".demo-encoders-1.lock", "demo-encoders-1"]
+
+
+def test_own_vocabulary_knows_every_word(tmp_path: Path) -> None:
+    encoder = load_encoder(demo.own_encoders(tmp_path)["text"], device="cpu")
+    unknown = encoder.prepare("xyzzy")[1]
+    rng = np.random.default_rng(0)
+    sentences = [say(cue, rng) for cue in CLASSES for _ in range(50)]
+    assert not any(unknown in encoder.prepare(sentence) for sentence in sentences)
+
+
+def test_own_training_is_made_of_settings() -> None:
+    """A misspelt name would be passed over in silence."""
+    for modality in FIDELITY:
+        own = dict(READERS["demo"].own_training(modality))
+        assert (own.pop("region", None) in REGIONS) == (modality == "video")
+        settings = TrainingSettings.for_modality(modality, **own)
+        assert {name: getattr(settings, name) for name in own} == own
+    assert (READERS["ravdess"].own_training("audio"), READERS["ravdess"].own_encoder(Path(), "audio")) == ({}, "")
+
+
+def test_interrupted_making_of_encoders_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(folder: Path, *_: object) -> None:
+        folder.mkdir()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "make_encoders", failing)
+    with pytest.raises(KeyboardInterrupt):
+        demo.own_encoders(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".demo-encoders-1.lock"]

@@ -201,8 +201,8 @@ def test_shuffled_labels_are_recorded_and_give_chance(tmp_path, models, monkeypa
     for shuffle in (None, 1):
         job = tuning.job(rows, models / "bert-base-uncased", "text", shuffle_labels=shuffle, epochs=4, learning_rate=3e-3)
         prepared, file = tuning.run(job)
-        fold = load_fold(job.store, "rows", {"text": prepared.dump.refs[0]}, training_plan(corpus_of(job), "", "valid-session"), 1,
-                         shuffle_seed=shuffle)
+        plan = training_plan(corpus_of(job), "", "valid-session")
+        fold = load_fold(job.store, "rows", {"text": prepared.dump.refs[0]}, plan, 1, shuffle_seed=shuffle)
         accuracy[shuffle] = float((fold.test.scores["text"].argmax(1) == fold.test.y).mean())
         assert file.attributes["labels_shuffled"] == (-1 if shuffle is None else shuffle)
     assert accuracy[None] >= 0.9
@@ -267,7 +267,7 @@ def test_a_corpus_without_labels_or_such_a_fold_is_refused_before_anything_is_lo
     rows = tuning.write_corpus(tmp_path / "d")
     with pytest.raises(FoldError, match="has folds 1, 2, 3, 4, not 5"):
         prepare(tuning.job(rows, model, "text", fold="5"))
-    with pytest.raises(UsageError, match="3 in 'speaker'|4 in 'speaker'"):
+    with pytest.raises(UsageError, match="4 in 'speaker'"):
         prepare(tuning.job(rows, model, "text", inner=9, inner_fold=1))
     with pytest.raises(UsageError, match="early-stopping"):
         prepare(tuning.job(rows, model, "text", fold="final", early_stopping=1))

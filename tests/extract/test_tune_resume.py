@@ -168,7 +168,7 @@ def test_a_checkpoint_that_is_not_whole_is_discarded(audio, damage):
 
 def test_without_the_best_checkpoint_a_later_one_is_of_no_use(audio, monkeypatch):
     """The Trainer would go on and silently end with the last weights instead of the best."""
-    accuracies = iter([0.75, 0.5, 0.5, 0.5] + [0.75, 0.5] + [0.75, 0.5, 0.5, 0.5])
+    accuracies = iter((0.75, 0.5, 0.5, 0.5, 0.75, 0.5, 0.75, 0.5, 0.5, 0.5))
     monkeypatch.setattr(extract.finetune, "_accuracy", lambda prediction: {"accuracy": next(accuracies)})
     undisturbed, reference = tuning.run(audio("reference"))
     checkpoints = prepared_checkpoints(audio, 5)
@@ -294,7 +294,7 @@ def test_a_full_disk_costs_no_finished_epoch(tmp_path, audio):
         pytest.skip(f"needs the right to mount a small file system: {made.stderr.strip()}")
     try:
         undisturbed, reference = tuning.run(audio("reference"))
-        with pytest.raises(StoreFullError, match="disk is full; .* run the same command again"):
+        with pytest.raises(StoreFullError, match=r"disk is full; .* run the same command again"):
             tuning.run(audio("small/e"))
         assert shutil.disk_usage(mount).free > 100_000, "what did not fit is removed"
         subprocess.run(["mount", "-o", "remount,size=16m", str(mount)], check=True)
@@ -318,21 +318,22 @@ def kill(tmp_path: Path, models: Path, kills: int) -> dict:
     rows = write_clips(tmp_path / "c")
 
     def command(store: Path) -> list[str]:
-        return ["--corpus", "manifest", "--root", str(rows), "--modality", "audio", "--encoder", str(models / AUDIO), "--fold", "all",
-                "--epochs", "2", "--batch-size", "4", "--learning-rate", "1e-3", "--augment", "noise", "--store", str(store),
-                "--device", "cpu"]
+        return ["--corpus", "manifest", "--root", str(rows), "--modality", "audio", "--encoder", str(models / AUDIO),
+                "--fold", "all", "--epochs", "2", "--batch-size", "4", "--learning-rate", "1e-3", "--augment", "noise",
+                "--store", str(store), "--device", "cpu"]
 
     store = tmp_path / "lives" / "e"
     store.parent.mkdir()
     loop = Path(__file__).parents[1] / "kill_loop.py"
     signs = ("training was at step", "every epoch was trained before", "the training was finished before",
              "rows were finished before")
-    imports = ("extract.encoders.build", "extract.media", "soundfile", "librosa", "transformers.models.wav2vec2", "extract.finetune",
-               "extract.frames")
+    imports = ("extract.encoders.build", "extract.media", "soundfile", "librosa", "transformers.models.wav2vec2",
+               "extract.finetune", "extract.frames")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    run = subprocess.run([sys.executable, str(loop), "--kills", str(kills), "--target", "extract.cli:main", "--result", str(store),
-                          "--set", "extract.encode.COMMIT_EVERY_S=0", *(f"--sign={sign}" for sign in signs),
-                          *(f"--import={name}" for name in imports), "--", *command(store)],
+    run = subprocess.run([sys.executable, str(loop), "--kills", str(kills), "--target", "extract.cli:main",
+                          "--result", str(store), "--set", "extract.encode.COMMIT_EVERY_S=0",
+                          *(f"--sign={sign}" for sign in signs), *(f"--import={name}" for name in imports), "--",
+                          *command(store)],
                          capture_output=True, text=True, env=environment)
     assert run.returncode == 0, run.stderr
     assert main(command(tmp_path / "reference")) == 0

@@ -68,7 +68,7 @@ def generate(out: Path, seed: int = 0, video: bool = True, progress: Callable[[i
             building.rename(out)
         except OSError as error:
             if disk_is_full(error):
-                raise StoreFullError(f"{out}: the disk is full; the demo needs about 60 MB (40 MB without video). Free some "
+                raise StoreFullError(f"{out}: the disk is full; the demo needs about 80 MB (50 MB without video). Free some "
                                      "space or choose another folder, and run the same command again") from error
             raise
         finally:

@@ -22,6 +22,16 @@ TOPICS = ("the letter", "the train", "that phone call", "the airport", "our old 
           "the luggage", "the moon", "the wedding", "your brother")
 
 
+def phrases() -> tuple[str, ...]:
+    """Return everything that :func:`say` puts together, for a vocabulary that is whole whatever a release says.
+
+    >>> "they told me about" in phrases()
+    True
+    """
+    cued = (phrase for choices in (*OPENINGS.values(), *CLOSINGS.values()) for phrase in choices)
+    return (*cued, *(middle.format("").strip() for middle in MIDDLES), *TOPICS, ",", ".")
+
+
 def say(cue: str, rng: np.random.Generator) -> str:
     """Return a sentence that shows ``cue``; its middle does not depend on the cue.
 

@@ -1,0 +1,161 @@
+"""``extract-features`` as a command that fine-tunes: what it says, what it refuses, what a dry run promises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numbered_videos
+import numpy as np
+import pytest
+import soundfile
+import tiny_encoders
+import tuning
+
+import extract.tune
+from embeddings_store.hdf5 import read_embeddings
+from extract.cli import main
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A tiny model per modality."""
+    folder = tmp_path_factory.mktemp("models")
+    names = {"text": "distilbert-base-uncased", "audio": "whisper-tiny", "video": "videomae-base"}
+    return {modality: tiny_encoders.save(tuning.spec_named(name), folder) for modality, name in names.items()}
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """The small corpus as real files: sounds, and spans of one film."""
+    folder = tmp_path / "c"
+    path = tuning.write_corpus(folder, video=["film.avi"] * 16, text=tuning.items("text"), audio=["a.wav"] * 16,
+                               start_s=[0.25 * i for i in range(16)], end_s=[0.25 * i + 0.25 for i in range(16)])
+    soundfile.write(folder / "a.wav", np.random.default_rng(0).standard_normal(4 * 16_000) * 0.1, 16_000)
+    numbered_videos.write(folder / "film.avi", count=120)
+    return path
+
+
+def command(rows: Path, model: Path, modality: str, *more: str) -> list[str]:
+    return ["--corpus", "manifest", "--root", str(rows), "--modality", modality, "--encoder", str(model), "--store",
+            str(rows.parent.parent / "e"), "--device", "cpu", *more]
+
+
+@pytest.mark.parametrize("modality", ["text", "audio", "video"])
+def test_from_files_to_folds(rows, models, capsys, modality):
+    base = command(rows, models[modality], modality, "--epochs", "1", "--batch-size", "4")
+    assert main([*base, "--fold", "all", "--dry-run"]) == 0
+    dry = capsys.readouterr().out
+    assert dry.count("would be made; 2 of 2 steps and 16 rows to do") == 4
+    assert dry.count("s per step of 4 rows") == 4
+    assert "MB while training" in dry
+    assert not (rows.parent.parent / "e").exists()
+    assert main([*base, "--fold", "all"]) == 0
+    shown = capsys.readouterr()
+    files = [Path(line) for line in shown.out.splitlines()]
+    assert [path.name for path in files] == [f"fold-{k}.h5" for k in (1, 2, 3, 4)]
+    assert f"{modality} fold 2, seed 0: 8 rows train, 4 choose the epoch (valid-session); 1 epochs of batch 4" in shown.err
+    assert shown.err.count("rows: 16 rows") == 1
+    made = [read_embeddings(path) for path in files]
+    assert all(file.ok.all() and file.scores is not None for file in made)
+    assert len({file.encoder for file in made}) == 1
+    assert main([*base, "--fold", "2", "--dry-run"]) == 0
+    assert capsys.readouterr().out.strip() == f"{files[1]}: exists"
+    assert main([*base, "--fold", "2"]) == 0
+    assert "nothing to do" in capsys.readouterr().err
+
+
+def test_pictures_are_decoded_once_for_all_folds_and_epochs(rows, models, capsys, monkeypatch):
+    import extract.frames.clips as clips
+    opened = []
+    real = clips.VideoFile.__init__
+    monkeypatch.setattr(clips.VideoFile, "__init__", lambda self, *a, **k: opened.append(a) or real(self, *a, **k))
+    assert main([*command(rows, models["video"], "video", "--epochs", "2"), "--fold", "all"]) == 0
+    assert len(opened) == 1, "one film, opened once for four folds"
+    assert (rows.parent.parent / "e" / ".frames").is_dir()
+
+
+def test_a_frozen_video_encoder_takes_the_same_options(rows, models, capsys):
+    base = command(rows, models["video"], "video", "--frozen", "--frame-rule", "consecutive")
+    assert main([*base, "--dry-run"]) == 0
+    assert "16 to make" in capsys.readouterr().out
+    assert main([*base, "--region", "half"]) == 2
+    assert "say which, left or right" in capsys.readouterr().err, "this manifest does not"
+    assert main(base) == 0
+    file = read_embeddings(Path(capsys.readouterr().out.strip()))
+    assert file.attributes["settings"]["frame_rule"] == "consecutive"
+
+
+def test_seeds_and_inner_folds(rows, models, capsys):
+    assert main(command(rows, models["text"], "text", "--fold", "1", "--seed", "0,7", "--inner-folds", "2", "--epochs", "1")) == 0
+    files = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(path.parent.name, path.stem) for path in files] == [
+        (seed, fold) for seed in ("seed-0", "seed-7") for fold in ("fold-1", "fold-1.inner-1", "fold-1.inner-2")]
+    outer, *inner = (read_embeddings(path) for path in files[:3])
+    for part in inner:
+        left_out = (outer.seen == "fit") & (part.seen == "no")
+        assert left_out.sum() == 4
+    assert {file.encoder.fingerprint for file in inner} != {outer.encoder.fingerprint}
+
+
+def test_the_corpus_is_read_once(rows, models, capsys, monkeypatch):
+    read, real = [], extract.tune.read_manifest
+    monkeypatch.setattr(extract.tune, "read_manifest", lambda *given: read.append(given) or real(*given))
+    assert main(command(rows, models["text"], "text", "--fold", "all", "--epochs", "1")) == 0
+    assert len(read) == 1
+
+
+def test_a_dry_run_says_what_an_interrupted_one_has_left(rows, models, capsys, monkeypatch):
+    base = command(rows, models["text"], "text", "--fold", "1", "--epochs", "3", "--batch-size", "4")
+    with monkeypatch.context() as killed:
+        killed.setattr("extract.finetune._accuracy", lambda prediction: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert main(base) == 130
+    assert "goes on from there" in capsys.readouterr().err
+    with monkeypatch.context() as killed:
+        killed.setattr("extract.model_files.save_model", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert main(base) == 130
+    assert main([*base, "--dry-run"]) == 0
+    assert "a checkpoint of step 6 is there; 0 of 6 steps" in capsys.readouterr().out
+    with monkeypatch.context() as killed:
+        killed.setattr("extract.tune._dump", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert main(base) == 130
+    assert main([*base, "--dry-run"]) == 0
+    assert "trained, not dumped; 0 of 6 steps and 16 rows to do" in capsys.readouterr().out
+
+
+def test_failed_clips_are_listed_and_change_the_exit_status(rows, models, capsys):
+    text = rows.read_text().replace("film.avi,1.0,", "film.avi,900.0,").replace(",900.0,1.25", ",900.0,901.0")
+    rows.write_text(text)
+    assert main(command(rows, models["audio"], "audio", "--fold", "1", "--epochs", "1")) == 4
+    shown = capsys.readouterr().err
+    assert "1 rows cannot be read and are left out of training, first u04" in shown
+    assert "1 clips failed:\n  u04: a.wav" in shown
+
+
+@pytest.mark.parametrize(("more", "code", "expected"), [
+    (["--frozen", "--fold", "1"], 2, "--fold belongs to fine-tuning"),
+    (["--frozen", "--epochs", "3"], 2, "--epochs belongs to fine-tuning"),
+    (["--frozen", "--memory-gb", "3"], 2, "--memory-gb belongs to fine-tuning"),
+    (["--frozen", "--class-weights"], 2, "--class-weights belongs to fine-tuning"),
+    ([], 2, "--fold N"),
+    (["--fold", "9"], 3, "has folds 1, 2, 3, 4, not 9"),
+    (["--fold", "0"], 3, "not 0"),
+    (["--fold", "Ses01"], 2, "a number from 1, all, or final"),
+    (["--fold", "1", "--retry-failed"], 2, "--overwrite"),
+    (["--fold", "1", "--layer", "3"], 2, "--layer weighted"),
+    (["--fold", "1", "--augment", "flip"], 2, "word-dropout"),
+    (["--fold", "1", "--augment", "none", "word-dropout"], 2, "stands alone"),
+    (["--fold", "1", "--inner-folds", "1"], 2, "2 or more"),
+    (["--fold", "1", "--inner-folds", "9"], 2, "as many different values"),
+    (["--fold", "final", "--inner-folds", "2"], 2, "trains on all rows"),
+    (["--fold", "1", "--seed", "x"], 2, "expected a number"),
+    (["--fold", "1", "--seed", "-1"], 2, "--seed -1"),
+    (["--fold", "1", "--rule", "fixed-epochs", "--early-stopping", "2"], 2, "rows to look at"),
+    (["--fold", "1", "--freeze-layers", "3"], 2, "has 2 layers"),
+    (["--fold", "1", "--folds", "split"], 3, "split"),
+    (["--fold", "1", "--corpus-option", "x"], 2, "NAME=VALUE"),
+])
+def test_mistakes_get_one_helpful_line(rows, models, capsys, more, code, expected):
+    assert main(command(rows, models["text"], "text", *more)) == code
+    shown = capsys.readouterr().err.strip().splitlines()
+    assert expected in shown[-1]
+    assert not list((rows.parent.parent / "e").rglob("*.h5"))
