@@ -35,7 +35,8 @@ def measure(rows: int, dim: int, repeats: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         ours, plain = Path(folder) / "ours.h5", Path(folder) / "plain.npy"
         write_s, save_s = (best_of(action, repeats) for action in (
-            lambda: write_embeddings(ours, embeddings, {"corpus": "bench", "inputs_digest": "0" * 12}), lambda: np.save(plain, vectors)))
+            lambda: write_embeddings(ours, embeddings, {"corpus": "bench", "inputs_digest": "0" * 12}),
+            lambda: np.save(plain, vectors)))
         read_s, load_s = (best_of(action, repeats) for action in (lambda: read_embeddings(ours), lambda: np.load(plain)))
         size = ours.stat().st_size / plain.stat().st_size
     return {"rows": rows, "dim": dim, "write_s": write_s, "np_save_s": save_s, "write_ratio": write_s / save_s, "read_s": read_s,

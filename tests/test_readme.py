@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import render_readme
-from classify.cli import build_parser as grid_parser
+from classify.options import build_parser as grid_parser
 from embeddings_store.cli import build_parser as store_parser
 from extract.options import build_parser as extract_parser
 
