@@ -10,7 +10,7 @@ from embeddings_store.commandline import parser
 from embeddings_store.errors import UsageError
 from embeddings_store.folds import PLAN_NAMES
 from extract.augment import AUGMENTATIONS, DEFAULT_AUGMENTATIONS
-from extract.corpora import corpus_names
+from extract.corpora import READERS, corpus_names
 from extract.frames.settings import REGIONS
 from extract.frames.settings import RULES as FRAME_RULES
 from extract.run import PAPER_ENCODERS, FrozenJob
@@ -23,7 +23,7 @@ TRAINING_OPTIONS = ("fold", "folds", "rule", "epochs", "learning_rate", "weight_
                     "inner_folds", "eval_batch_size", "seed", "shuffle_labels", "class_weights", "balanced_sampling",
                     "keep_models", "memory_gb")
 # Without a default on the command line, so that one sees whether they were given, or because they are none of its options.
-UNSAID = {"shuffle_labels", "keep_models", "folds", "batch_size", "inner", "inner_fold", "memory_gb"}
+UNSAID = {"shuffle_labels", "keep_models", "folds", "batch_size", "inner", "inner_fold", "memory_gb", "region"}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -50,7 +50,7 @@ def frozen_job(arguments: argparse.Namespace, modality: str) -> FrozenJob:
     given = [f"--{name.replace('_', '-')}" for name in TRAINING_OPTIONS if getattr(arguments, name) not in (None, False, [])]
     if given:
         raise UsageError(f"{given[0]} belongs to fine-tuning and does nothing with --frozen; leave one of them out")
-    values = {f.name: getattr(arguments, f.name) for f in fields(FrozenJob) if hasattr(arguments, f.name)}
+    values = {f.name: getattr(arguments, f.name) for f in fields(FrozenJob) if getattr(arguments, f.name, None) is not None}
     return FrozenJob(**{**values, "batch_size": arguments.batch_size or 0, "modality": modality,
                         "corpus_options": _corpus_options(arguments)})
 
@@ -72,12 +72,16 @@ def tuned_jobs(arguments: argparse.Namespace, modality: str) -> list[TunedJob]:
                          "other layers go with --frozen")
     names = {f.name for f in fields(TunedJob)}
     values = {name: value for name, value in vars(arguments).items() if name in names and value is not None}
-    augment = DEFAULT_AUGMENTATIONS[modality] if arguments.augment is None else tuple(arguments.augment)
+    own = dict(READERS[arguments.corpus].own_training(modality)) if not arguments.encoder and arguments.corpus in READERS else {}
+    if "region" in own:
+        values.setdefault("region", own.pop("region"))
+    augment = None if arguments.augment is None else tuple(name for name in arguments.augment if name != "none")
     training = {f.name: getattr(arguments, f.name, None) for f in fields(TrainingSettings)} | {
-        "freeze": arguments.freeze_layers, "augment": () if augment == ("none",) else augment,
-        "weighted_layers": arguments.layer == "weighted"}
+        "freeze": arguments.freeze_layers, "augment": augment, "weighted_layers": arguments.layer == "weighted"}
+    said = {name: value for name, value in training.items() if value is not None}
+    chosen = {"augment": DEFAULT_AUGMENTATIONS[modality], **own, **said}
     return [TunedJob(**{**values, "modality": modality, "corpus_options": _corpus_options(arguments),
-                        "settings": paper_settings(modality, **{**training, "seed": seed})})
+                        "settings": paper_settings(modality, **{**chosen, "seed": seed})})
             for seed in _seeds(arguments.seed)]
 
 

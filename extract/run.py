@@ -16,7 +16,7 @@ from embeddings_store.manifest import MEDIA, Manifest, safe_name
 from embeddings_store.provenance import fingerprint
 from embeddings_store.seen import parse_seen
 from extract import dump
-from extract.corpora import read_corpus
+from extract.corpora import READERS, read_corpus
 from extract.inputs import decode_ahead, reader_for
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def prepare(job: FrozenJob) -> Prepared:
 
     if job.modality not in PAPER_ENCODERS:
         raise UsageError(f"modality {job.modality!r} has no frozen extraction yet; there is {', '.join(PAPER_ENCODERS)}")
-    resolved = resolve(job.encoder or PAPER_ENCODERS[job.modality], job.modality)
+    resolved = resolve(job.encoder or default_encoder(job.corpus, job.root, job.modality), job.modality)
     manifest = read_manifest(job.corpus, job.root, job.corpus_options, job.corpus_name)
     require_inputs(manifest, job.modality)
     encoder = load_encoder(resolved, layer=parse_layer(job.layer), pooling=job.pooling or None, device=job.device,
@@ -162,6 +162,12 @@ def read_manifest(corpus: str, root: Path, options: Mapping[str, str], name: str
     """Read a corpus, under another name in the store if one is given."""
     manifest = read_corpus(corpus, root, **options)
     return replace(manifest, name=name) if name else manifest
+
+
+def default_encoder(corpus: str, root: Path, modality: str) -> str:
+    """Return the encoder that the corpus brings, as the demo does, else the paper's choice for the modality."""
+    own = READERS[corpus].own_encoder(root, modality) if corpus in READERS else ""
+    return own or PAPER_ENCODERS[modality]
 
 
 def require_inputs(manifest: Manifest, modality: str) -> None:

@@ -24,7 +24,7 @@ from extract import dump, team
 from extract.checkpoints import MARKER, Checkpoint, is_complete, remove, resume_point
 from extract.inputs import decode_ahead, reader_for
 from extract.roles import Roles, assign_roles, class_codes, require_classes, training_plan
-from extract.run import PAPER_ENCODERS, encoder_provenance, frame_cache, read_manifest, require_inputs
+from extract.run import default_encoder, encoder_provenance, frame_cache, read_manifest, require_inputs
 from extract.training import PAPER, TrainingSettings
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def prepare(job: TunedJob, manifest: Manifest | None = None) -> Prepared:
 
     manifest = manifest or corpus_of(job)
     plan, codes, roles = roles_of(job, manifest)
-    resolved = resolve(job.encoder or PAPER_ENCODERS[job.modality], job.modality)
+    resolved = resolve(job.encoder or default_encoder(job.corpus, job.root, job.modality), job.modality)
     encoder = _load(job, resolved, job.pooling)
     spec = job.seen or ("unknown" if encoder.likely_finetuned else "none")
     settings = {**encoder.settings, "weights_digest": encoder.weights_digest,

@@ -416,9 +416,14 @@ def test_the_environment_of_accelerate_launch_does_not_decide_the_precision(bert
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
     seen = []
     real = Classifier.forward
-    monkeypatch.setattr(Classifier, "forward", lambda self, *given, **named: seen.append(torch.is_autocast_enabled("cpu")) or real(
-        self, *given, **named))
+
+    def spy(self, items, labels=None):
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return real(self, items, labels)
+
+    monkeypatch.setattr(Classifier, "forward", spy)
     assert train(bert, tmp_path, epochs=1).record["precision"] == "float32"
+    assert seen
     assert not any(seen)
 
 
