@@ -37,6 +37,10 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.list:
         _print_lists()
         return 0
+    if arguments.clear_frame_cache:
+        return _clear_frame_cache(arguments)
+    if arguments.contact_sheet:
+        return _contact_sheet(arguments)
     absent = [f"--{name}" for name in ("corpus", "root", "modality") if getattr(arguments, name) is None]
     if absent:
         raise UsageError(f"{' and '.join(absent)} must be given; {PROGRAM} --help shows examples, --list the corpora")
@@ -46,6 +50,29 @@ def _run(arguments: argparse.Namespace) -> int:
     if not arguments.fold:
         raise UsageError("say what to make: --fold N (or all, or final) to fine-tune, or --frozen to use the encoder as it is")
     return _run_all_tuned(arguments, console)
+
+
+def _clear_frame_cache(arguments: argparse.Namespace) -> int:
+    from extract.frames import FrameCache
+
+    cache = FrameCache(arguments.frame_cache or arguments.store / ".frames")
+    size = cache.size_bytes()
+    print(f"{cache.folder}: {cache.clear()} clips removed, {size / 1e9:.2f} GB")
+    return 0
+
+
+def _contact_sheet(arguments: argparse.Namespace) -> int:
+    from extract.contact_sheet import write_contact_sheet
+
+    if arguments.corpus is None or arguments.root is None:
+        raise UsageError("--contact-sheet draws a corpus: add --corpus and --root")
+    job = frozen_job(arguments, "video")
+    manifest = run.read_manifest(job.corpus, job.root, job.corpus_options, job.corpus_name)
+    problems = write_contact_sheet(manifest, arguments.contact_sheet)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    print(arguments.contact_sheet)
+    return 4 if problems else 0
 
 
 def _frozen_modalities(arguments: argparse.Namespace) -> list[str]:

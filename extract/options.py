@@ -126,12 +126,15 @@ def _add_video(top: argparse.ArgumentParser) -> None:
     video = top.add_argument_group("video")
     video.add_argument("--frame-rule", choices=FRAME_RULES,
                        help="uniform: spread over the utterance; consecutive: at 30 Hz from its middle (default: %(default)s)")
-    video.add_argument("--region", choices=REGIONS, help="the whole picture, the speaker's half of a split screen, or that half "
-                                                         "without IEMOCAP's letterbox (default: %(default)s)")
+    video.add_argument("--region", choices=REGIONS, help="the whole picture (default), the speaker's half of a split screen, or "
+                                                         "that half without IEMOCAP's letterbox")
     video.add_argument("--frame-cache", type=Path, metavar="DIR",
                        help="decoded pictures are kept here for other epochs, folds and encoders (default: STORE/.frames)")
     video.add_argument("--frame-cache-gb", type=float, metavar="GB",
                        help="its size; 0 decodes each time (default: %(default)s)")
+    video.add_argument("--clear-frame-cache", action="store_true", help="remove the decoded pictures and stop")
+    video.add_argument("--contact-sheet", type=Path, metavar="FILE.png",
+                       help="draw what each region keeps of some utterances, for the eye, and stop")
 
 
 def _add_training(top: argparse.ArgumentParser) -> None:

@@ -11,7 +11,9 @@ from PIL import Image
 
 from embeddings_store.errors import ManifestError, UsageError
 from embeddings_store.manifest import Manifest
+from extract.cli import main
 from extract.contact_sheet import CAPTION, MARGIN, TILE, write_contact_sheet
+from extract.frames import FrameCache, FrameSettings, Span
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 
@@ -53,3 +55,20 @@ def test_what_is_no_png_and_what_has_no_video_are_refused(manifest, tmp_path):
     silent = Manifest.from_columns("m", {"id": ["a"], "text": ["x"]}, root=tmp_path)
     with pytest.raises(ManifestError, match="no row"):
         write_contact_sheet(silent, tmp_path / "sheet.png")
+
+
+def test_the_command_draws_it_and_lists_what_it_could_not_read(manifest, tmp_path, capsys):
+    manifest.table.assign(id=["left", "right", "torn"]).to_csv(tmp_path / "rows.csv", index=False)
+    sheet = tmp_path / "by-command.png"
+    base = ["--corpus", "manifest", "--root", str(tmp_path / "rows.csv"), "--contact-sheet", str(sheet)]
+    assert main(base) == 4
+    told = capsys.readouterr()
+    assert sheet.is_file() and told.out.strip() == str(sheet)
+    assert told.err.startswith("torn: ")
+
+
+def test_the_cache_of_decoded_pictures_can_be_cleared(manifest, tmp_path, capsys):
+    FrameCache(tmp_path / "e" / ".frames").read_clip(tmp_path / "a.avi", Span(0.0, 0.5), FrameSettings())
+    assert main(["--clear-frame-cache", "--store", str(tmp_path / "e")]) == 0
+    assert "1 clips removed" in capsys.readouterr().out
+    assert FrameCache(tmp_path / "e" / ".frames").size_bytes() == 0
