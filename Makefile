@@ -5,7 +5,10 @@ READY := $(VENV)/.ready
 # One thread per process: the tests run side by side, and more threads than cores make each of them slower.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-slow check benchmarks clean
+DATA ?= ../shared
+WORK ?= build/real-runs
+
+.PHONY: demo test test-slow check benchmarks real-runs clean
 
 ## demo: set everything up and run the whole way from media to tables
 demo: $(READY)
@@ -29,6 +32,16 @@ benchmarks: $(READY)
 	$(BIN)/python -m benchmarks.store_io
 	$(BIN)/python -m benchmarks.extraction
 	$(BIN)/python -m benchmarks.grid
+	$(BIN)/python -m benchmarks.decoding
+	$(BIN)/python -m benchmarks.demo --record
+
+## real-runs: the tables on real clips, transcripts and vectors; DATA names the folder that holds them
+real-runs: $(READY)
+	$(BIN)/python -m benchmarks.real_runs --data $(DATA) --work $(WORK)
+	$(BIN)/python -m benchmarks.finetuned_runs --data $(DATA) --work $(WORK)
+	$(BIN)/python -m benchmarks.extraction --encoder $(DATA)/models/whisper-tiny --clips $(DATA)/data/ravdess --limit 64
+	$(BIN)/python -m benchmarks.finetuning --encoder $(DATA)/models/whisper-tiny --encoder $(DATA)/models/all-MiniLM-L6-v2
+	$(BIN)/python -m benchmarks.render_readme
 
 ## clean: remove the environment and the demo
 clean:

@@ -53,6 +53,35 @@ def result(name: str) -> pd.DataFrame:
     return pd.read_csv(RESULTS / f"{name}.csv", keep_default_na=False, na_values=[""], dtype={"layers": str})
 
 
+def demo() -> str:
+    """The demo's Tables 4 to 6 in one: accuracy by method and classifier, their average, and what is possible by design."""
+    table, rows = result("demo").fillna({"method": "", "modalities": ""}), []
+    names = {"svm": "SVM", "nn": "NN", "xgboost": "XGBoost"}
+    kinds = table[table["family"].isin(["unimodal", "early", "late"])]
+    for (family, method, modalities), cells in kinds.groupby(["family", "method", "modalities"], sort=False):
+        scores = cells.set_index("classifier")["WA"]
+        what = modalities.replace("+", " + ") if family == "unimodal" else f"{family}, {method}"
+        rows.append([what, *(scores[n] for n in names), scores[list(names)].mean(), cells["best_possible_WA"].iloc[0]])
+    chance = _first(table, table["classifier"] == "majority", "WA")
+    rows.append(["always the commonest class of training", "", "", "", chance, ""])
+    return markdown(pd.DataFrame(rows, columns=["WA %", *names.values(), "average", "best possible by design"]))
+
+
+def demo_table7() -> str:
+    """Precision, recall and F1 of the cell that was chosen on validation rows."""
+    table = result("demo_table7")
+    rows = [[r["class"], r["precision"], r["recall"], r["F1"], int(r["support"])] for _, r in table.iterrows()]
+    return markdown(pd.DataFrame(rows, columns=["chosen cell, %", "precision", "recall", "F1", "support"]))
+
+
+def frozen_against_finetuned() -> str:
+    """Paired differences with their intervals."""
+    table = result("frozen_against_finetuned")
+    rows = [[f"{r.encoder}, {r.corpus}", r.frozen_WA, f"{r.tuned}: {r.tuned_WA:.1f}",
+             f"{r.difference:+.1f} ({r.low:+.1f} to {r.high:+.1f})", r.interval] for r in table.itertuples()]
+    return markdown(pd.DataFrame(rows, columns=["test WA %", "frozen, SVM", "fine-tuned", "difference, 95 % interval", "paired"]))
+
+
 def ravdess() -> str:
     """SVM by layer, the layer chosen on valid, and chance."""
     both, rows = {"train": result("grid_ravdess"), "train+valid": result("grid_ravdess_train_valid")}, []
@@ -115,7 +144,9 @@ def _first(table: pd.DataFrame, rows: pd.Series, column: str) -> float:
     return float(table.loc[rows, column].iloc[0])
 
 
-TABLES: dict[str, Callable[[], str]] = {"ravdess": ravdess, "meld": meld, "mosi": mosi, "shuffled": shuffled, "speed": speed}
+TABLES: dict[str, Callable[[], str]] = {
+    "demo": demo, "demo_table7": demo_table7, "frozen_against_finetuned": frozen_against_finetuned, "ravdess": ravdess,
+    "meld": meld, "mosi": mosi, "shuffled": shuffled, "speed": speed}
 
 
 if __name__ == "__main__":

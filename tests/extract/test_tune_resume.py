@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numbered_videos
 import numpy as np
 import pytest
 import soundfile
@@ -25,14 +26,14 @@ from extract.checkpoints import MARKER, is_complete, mark_complete, remove, resu
 from extract.cli import main
 
 # SpecAugment, dropout and layer drop all draw random numbers in these models.
-AUDIO, TEXT = "wav2vec2-base", "bert-base-uncased"
+AUDIO, TEXT, VIDEO = "wav2vec2-base", "bert-base-uncased", "videomae-base"
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tiny models with random weights."""
     folder = tmp_path_factory.mktemp("models")
-    for name in (AUDIO, TEXT):
+    for name in (AUDIO, TEXT, VIDEO):
         tiny_encoders.save(tuning.spec_named(name), folder)
     return folder
 
@@ -314,21 +315,30 @@ def write_clips(folder: Path) -> Path:
     return rows
 
 
-def kill(tmp_path: Path, models: Path, kills: int) -> dict:
-    rows = write_clips(tmp_path / "c")
+def write_film(folder: Path) -> Path:
+    """The small corpus as spans of one film, as IEMOCAP's dialogues are."""
+    starts = [0.2 * i for i in range(16)]
+    rows = tuning.write_corpus(folder, video=["dialogue.avi"] * 16, start_s=starts, end_s=[start + 0.6 for start in starts])
+    numbered_videos.write(folder / "dialogue.avi")
+    return rows
+
+
+def kill(tmp_path: Path, models: Path, kills: int, modality: str = "audio") -> dict:
+    rows = {"audio": write_clips, "video": write_film}[modality](tmp_path / "c")
+    encoder = {"audio": AUDIO, "video": VIDEO}[modality]
 
     def command(store: Path) -> list[str]:
-        return ["--corpus", "manifest", "--root", str(rows), "--modality", "audio", "--encoder", str(models / AUDIO),
-                "--fold", "all", "--epochs", "2", "--batch-size", "4", "--learning-rate", "1e-3", "--augment", "noise",
-                "--store", str(store), "--device", "cpu"]
+        return ["--corpus", "manifest", "--root", str(rows), "--modality", modality, "--encoder", str(models / encoder),
+                "--fold", "all", "--epochs", "2", "--batch-size", "4", "--learning-rate", "1e-3", "--augment",
+                {"audio": "noise", "video": "flip"}[modality], "--store", str(store), "--device", "cpu"]
 
     store = tmp_path / "lives" / "e"
     store.parent.mkdir()
     loop = Path(__file__).parents[1] / "kill_loop.py"
     signs = ("training was at step", "every epoch was trained before", "the training was finished before",
              "rows were finished before")
-    imports = ("extract.encoders.build", "extract.media", "soundfile", "librosa", "transformers.models.wav2vec2",
-               "extract.finetune", "extract.frames")
+    imports = ("extract.encoders.build", "extract.media", "soundfile", "extract.finetune", "extract.frames",
+               f"transformers.models.{encoder.partition('-')[0]}")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     run = subprocess.run([sys.executable, str(loop), "--kills", str(kills), "--target", "extract.cli:main",
                           "--result", str(store), "--set", "extract.encode.COMMIT_EVERY_S=0",
@@ -352,6 +362,12 @@ def kill(tmp_path: Path, models: Path, kills: int) -> dict:
 
 def test_killed_at_random_moments_no_fold_is_lost_or_changed(tmp_path, models):
     assert kill(tmp_path, models, 4)["kills"] == 4
+
+
+@pytest.mark.slow
+def test_killed_while_decoding_a_film(tmp_path, models):
+    told = kill(tmp_path, models, 25, "video")
+    assert told["went_on"] > 2
 
 
 @pytest.mark.slow

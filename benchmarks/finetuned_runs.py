@@ -1,0 +1,150 @@
+"""Fine-tune on real clips and transcripts, choose the learning rate on validation rows, and compare with the frozen encoder.
+
+    python -m benchmarks.finetuned_runs --data ../shared --work /tmp/real-runs
+
+Shares its store with ``benchmarks.real_runs``, whose frozen vectors it needs, and goes on where it was killed. The comparison
+is paired: over folds of actors with a t interval for RAVDESS, over dialogues of the one official test split with a bootstrap for
+MELD.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from benchmarks.real_runs import call, make_vectors
+from benchmarks.record import record
+from embeddings_store.load import catalogue
+from embeddings_store.manifest import Manifest
+
+RESAMPLES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """One corpus and encoder: how it is fine-tuned, at which rates, and which frozen cell stands against it."""
+
+    corpus: str
+    modality: str
+    encoder: str
+    epochs: int
+    rates: tuple[str, ...]
+    frozen_options: tuple[str, ...]
+
+
+STUDIES = (
+    Study("ravdess", "audio", "whisper-tiny", 5, ("1e-4", "3e-4"), ("--layer", "valid", "--svm-c", "5")),
+    Study("meld", "text", "all-MiniLM-L6-v2", 3, ("2e-5", "5e-5"), ()),
+)
+
+
+def main() -> None:
+    """Train at every rate, choose, compare, and record."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--data", type=Path, required=True)
+    options.add_argument("--work", type=Path, required=True)
+    given = options.parse_args()
+    store, rates, rows = given.work / "embeddings", [], []
+    made = make_vectors(given.data, store)
+    for study in STUDIES:
+        if study.corpus not in made:
+            continue
+        tried = [tune(study, rate, given.data, store) for rate in study.rates]
+        best = max(tried, key=lambda t: t["valid_WA"])
+        rates += [{**t, "chosen": t is best} for t in tried]
+        rows += compare(study, str(best["encoder"]), store, given.work)
+    command = "python -m benchmarks.finetuned_runs --data DATA --work WORK"
+    record("finetuned_rates", rates, command)
+    record("frozen_against_finetuned", rows, command)
+    print(pd.DataFrame(rates).to_string(index=False))
+    print(pd.DataFrame(rows).to_string(index=False))
+
+
+def arguments(study: Study, rate: str) -> str:
+    """Return the options of one fine-tuning, with DATA for the folder of the material."""
+    return (f"--corpus {study.corpus} --root DATA/data/{study.corpus} --modality {study.modality} "
+            f"--encoder DATA/models/{study.encoder} --fold all --epochs {study.epochs} --learning-rate {rate} --warmup-ratio 0.1")
+
+
+def tune(study: Study, rate: str, data: Path, store: Path) -> dict[str, object]:
+    """Train every fold at one rate and return the mean accuracy of the kept epochs on the validation rows."""
+    given = arguments(study, rate)
+    done = call("extract.cli", [*given.replace("DATA", str(data)).split(), "--store", str(store)])
+    files = [Path(line) for line in done.stdout.split()]
+    best = [pd.read_csv(path.with_suffix(".history.csv"))["valid_accuracy"].max() for path in files]
+    return {"corpus": study.corpus, "encoder": files[0].parent.parent.name, "learning_rate": float(rate), "epochs": study.epochs,
+            "folds": len(files), "valid_WA": 100 * float(np.mean(best)), "made_by": f"extract-features {given}"}
+
+
+def compare(study: Study, tuned: str, store: Path, work: Path) -> list[dict[str, object]]:
+    """Score frozen and tuned vectors with the same grid and return one row per classifier of the tuned vectors."""
+    frozen = next(e.ref.folder for e in catalogue(store, study.corpus) if e.fold == "any" and ".L" not in e.ref.name)
+    name = frozen.partition("@")[0]
+    frozen_options = study.frozen_options if "--layer" in study.frozen_options else ("--encoder", f"{study.modality}={frozen}",
+                                                                                     *study.frozen_options)
+    tables = {}
+    for kind, chosen in (("frozen", frozen_options), ("tuned", ("--encoder", f"{study.modality}={tuned}", "--svm-c", "5"))):
+        out = work / f"{study.corpus}_{kind}_for_comparison"
+        where = frozen_store(store, study.corpus, work) if kind == "frozen" else store
+        call("classify.cli", ["--store", str(where), "--corpus", study.corpus, "--out", str(out), "--quiet", *chosen])
+        predictions = pd.read_parquet(out / "predictions.parquet")
+        keep = (predictions["role"] == "test") & (predictions["family"] == "unimodal")
+        tables[kind] = predictions[keep].astype({"classifier": str, "id": str, "y_true": str, "y_pred": str})
+    groups = dict(zip(*(Manifest.load(store / study.corpus).column(c).tolist() for c in ("id", "group")), strict=True))
+    base = right(tables["frozen"], "svm")
+    return [{"corpus": study.corpus, "encoder": name, "frozen": "SVM", "tuned": classifier, **paired(base, right(tables["tuned"],
+             classifier), groups)} for classifier in ("head", "svm")]
+
+
+def frozen_store(store: Path, corpus: str, work: Path) -> Path:
+    """Return a view of the store without fine-tuned files: a layer is chosen among all vectors of a modality."""
+    view = work / "frozen-view"
+    (view / corpus).mkdir(parents=True, exist_ok=True)
+    for name in ("corpus.json", "manifest.parquet"):
+        link(view / corpus / name, store / corpus / name)
+    for entry in catalogue(store, corpus):
+        if entry.fold == "any":
+            link(view / corpus / entry.ref.folder, store / corpus / entry.ref.folder)
+    return view
+
+
+def link(place: Path, target: Path) -> None:
+    """Make a symbolic link if it is not there."""
+    if not place.is_symlink():
+        place.symlink_to(target.resolve())
+
+
+def right(predictions: pd.DataFrame, classifier: str) -> pd.DataFrame:
+    """Return id, fold and whether the prediction is right."""
+    rows = predictions[predictions["classifier"] == classifier]
+    return pd.DataFrame({"id": rows["id"], "fold": rows["fold"], "right": (rows["y_true"] == rows["y_pred"]).astype(float)})
+
+
+def paired(frozen: pd.DataFrame, tuned: pd.DataFrame, groups: dict[str, str]) -> dict[str, object]:
+    """Return both accuracies and their difference with a 95 % interval, per cent.
+
+    Several folds: mean difference per fold and a t interval over folds. One fold: a percentile bootstrap that draws dialogues.
+    """
+    both = frozen.merge(tuned, on=["id", "fold"], suffixes=("_frozen", "_tuned"), validate="one_to_one")
+    both["difference"] = 100 * (both["right_tuned"] - both["right_frozen"])
+    by_fold = both.groupby("fold")[["right_frozen", "right_tuned", "difference"]].mean()
+    if len(by_fold) > 1:
+        low, high = stats.t.interval(0.95, len(by_fold) - 1, by_fold["difference"].mean(), stats.sem(by_fold["difference"]))
+        how = f"t interval over {len(by_fold)} folds"
+    else:
+        sums = both.groupby(both["id"].map(groups))["difference"].agg(["sum", "count"]).to_numpy()
+        drawn = np.random.default_rng(0).integers(0, len(sums), (RESAMPLES, len(sums)))
+        means = sums[drawn, 0].sum(axis=1) / sums[drawn, 1].sum(axis=1)
+        low, high = np.quantile(means, [0.025, 0.975])
+        how = f"bootstrap over {len(sums)} dialogues"
+    return {"frozen_WA": 100 * by_fold["right_frozen"].mean(), "tuned_WA": 100 * by_fold["right_tuned"].mean(),
+            "difference": by_fold["difference"].mean(), "low": float(low), "high": float(high), "interval": how}
+
+
+if __name__ == "__main__":
+    main()
