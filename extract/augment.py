@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings_store.errors import unknown_name
+from extract.frames import geometry
 
 
 def flip(frames: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np.uint8]:
     """Mirror a clip (T, H, W, 3) left to right with p = 0.5; all of its frames or none."""
-    return frames[:, :, ::-1] if generator.random() < 0.5 else frames
+    return geometry.flip(frames) if generator.random() < 0.5 else frames
 
 
 def noise(samples: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.float32]:

@@ -37,7 +37,6 @@ def read_container(path: Path, wanted: Wanted) -> Sound:
         import av
     except ImportError:
         raise MissingDependencyError("reading the sound of video files needs PyAV; install the extra 'extract'") from None
-    _refuse_cut_avi(path)
     try:
         with av.open(str(path)) as container:
             if not container.streams.audio:
@@ -48,15 +47,6 @@ def read_container(path: Path, wanted: Wanted) -> Sound:
             raise
         reason = getattr(error, "strerror", None) or str(error)
         raise MediaError(f"{path} is torn, or is not media that FFmpeg reads ({reason}); fetch or convert it again") from None
-
-
-def _refuse_cut_avi(path: Path) -> None:
-    """Compare the size in an AVI's first header with the file: FFmpeg silently plays what is left of a cut one."""
-    with path.open("rb") as file:
-        head = file.read(12)
-    promised, there = int.from_bytes(head[4:8], "little") + 8, path.stat().st_size
-    if head[:4] == b"RIFF" and head[8:12] == b"AVI " and there < promised < 0xFFFF_0000:
-        raise MediaError(f"{path} is cut short: its header promises {promised} bytes, {there} are there; fetch it again")
 
 
 def _read_track(path: Path, container: InputContainer, wanted: Wanted) -> Sound:

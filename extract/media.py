@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from embeddings_store.errors import MediaError, MissingDependencyError, UsageError, unknown_name
 from extract.containers import CONTAINER_SUFFIXES, read_container
-from extract.lfs import is_lfs_pointer
+from extract.mediafile import check_media_file
 from extract.spans import LONG_RULES, Sound, Wanted
 
 # A header may promise a little more than there is: writers round to blocks, and the last one may be half empty.
@@ -85,7 +84,7 @@ def load_audio(
         raise UsageError(f"sample_rate is {sample_rate}; expected a rate in Hz, such as 16000")
     wanted = Wanted(start_s=start_s, end_s=end_s, max_duration_s=max_duration_s, middle=long_rule == "middle")
     file = Path(path)
-    _check_file(file)
+    check_media_file(file)
     read = read_container if file.suffix.lower() in CONTAINER_SUFFIXES else _read_sound_file
     return _as_clip(file, read(file, wanted), sample_rate)
 
@@ -101,25 +100,6 @@ def require_duration(clip: AudioClip, min_duration_s: float) -> None:
             f"the clip is {clip.duration_s:.4f} s long, but the encoder needs at least {min_duration_s:g} s;"
             " leave it out or give a longer span"
         )
-
-
-def _check_file(path: Path) -> None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        raise MediaError(f"{path} does not exist; check the manifest's root and whether the media were unpacked") from None
-    except OSError as error:
-        raise MediaError(f"{path} cannot be opened: {error.strerror}; check the path and its permissions") from None
-    if not stat.S_ISREG(found.st_mode):
-        raise MediaError(f"{path} is not a regular file; give the path of one sound or video file")
-    if found.st_size == 0:
-        raise MediaError(f"{path} is empty (0 bytes); fetch it again")
-    try:
-        pointer = is_lfs_pointer(path)
-    except OSError as error:
-        raise MediaError(f"{path} cannot be opened: {error.strerror}; check its permissions") from None
-    if pointer:
-        raise MediaError(f"{path} is a Git-LFS pointer, not media; run 'git lfs pull' in its repository")
 
 
 def _read_sound_file(path: Path, wanted: Wanted) -> Sound:

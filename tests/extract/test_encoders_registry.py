@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-import huggingface_hub
+import huggingface_hub.constants
 import pytest
 
 from embeddings_store.errors import ModelLoadError, UnknownNameError, UsageError
