@@ -41,7 +41,7 @@ def rendered(text: str) -> str:
 
 def markdown(table: pd.DataFrame) -> str:
     """Return a table in Markdown, numbers to the right."""
-    right = [pd.api.types.is_numeric_dtype(table[c]) for c in table]
+    right = [all(isinstance(v, float | int) for v in table[c] if v != "") for c in table]
     lines = ["| " + " | ".join(map(str, table.columns)) + " |", "|" + "|".join("--:" if r else "---" for r in right) + "|"]
     lines += ["| " + " | ".join(f"{v:.1f}" if isinstance(v, float) else str(v) for v in row) + " |"
               for row in table.itertuples(index=False)]
