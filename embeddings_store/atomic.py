@@ -18,7 +18,7 @@ from typing import Any
 from embeddings_store.errors import ProjectError, StoreAccessError, StoreBusyError, StoreFullError
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
-NO_ACCESS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR})
+NO_ACCESS = frozenset({errno.EACCES, errno.ENOENT, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR})
 ABANDONED_S = 3600.0
 
 

@@ -102,6 +102,8 @@ def choose_views(entries: Sequence[Entry], *, modalities: Sequence[str] = (), en
     Raises:
         UsageError: Nothing matches, or more than one thing does; the message lists the choices.
     """
+    # Vectors of inner folds lie beside their fold's own; they are no view of their own.
+    entries = [e for e in entries if ".inner-" not in e.fold]
     known = sorted({e.ref.modality for e in entries})
     for name in [*modalities, *(encoders or {})]:
         if name not in known:
@@ -143,6 +145,8 @@ def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: F
     manifest = manifest or Manifest.load(store / corpus)
     plan.check(manifest, only=fold)
     labels = labels or manifest.labels
+    if shuffle_seed is not None and shuffle_seed < 0:
+        raise UsageError(f"the seed to permute labels with is {shuffle_seed}; expected 0 or more")
     if labels is None:
         raise LabelError(f"corpus {corpus!r} has no labels, so nothing can be trained or scored on it")
     y = labels.encode(manifest.column("label"))
@@ -150,7 +154,7 @@ def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: F
         labelled = np.flatnonzero(y >= 0)
         y[labelled] = np.random.default_rng(shuffle_seed).permutation(y[labelled])
     chosen = plan.fold(fold)
-    files = {name: _aligned(_file_for(store, corpus, ref, chosen), manifest, plan, chosen, ref, labels)
+    files = {name: _aligned(_file_for(store, corpus, ref, chosen), manifest, plan, chosen, ref, labels, shuffle_seed)
              for name, ref in views.items()}
     usable = (y >= 0) & np.logical_or.reduce([f.ok for f in files.values()])
     _refuse_leaks(files, plan, chosen, usable)
@@ -218,7 +222,8 @@ def _ambiguous(found: Mapping[EncoderRef, Entry], modality: str) -> str:
     if len({_without_layer(e) for e in found.values()}) == 1:
         lines.append("They differ in the layer alone: --layer N takes one, --layer valid chooses on validation rows.")
     if len({ref.seed for ref in found}) > 1:
-        lines.append(f"They differ in the seed: --seed takes one ({', '.join(sorted({str(ref.seed) for ref in found}))}).")
+        seeds = ", ".join(sorted({str(ref.seed) for ref in found}))
+        lines.append(f"They differ in the seed: --encoder-seed takes one ({seeds}).")
     return "\n".join(lines)
 
 
@@ -243,7 +248,8 @@ def _file_for(store: Path, corpus: str, ref: EncoderRef, fold: Fold) -> Path:
                              f"--corpus {corpus} --modality {ref.modality} --fold {fold.number}")
 
 
-def _aligned(path: Path, manifest: Manifest, plan: FoldPlan, fold: Fold, ref: EncoderRef, labels: LabelSet) -> Embeddings:
+def _aligned(path: Path, manifest: Manifest, plan: FoldPlan, fold: Fold, ref: EncoderRef, labels: LabelSet,
+             shuffle_seed: int | None) -> Embeddings:
     """Read a file and check that it belongs to this corpus, plan, fold and label set, and to this reference."""
     file = read_embeddings(path)
     told = file.attributes
@@ -255,9 +261,16 @@ def _aligned(path: Path, manifest: Manifest, plan: FoldPlan, fold: Fold, ref: En
                                  f"than the corpus beside it ({manifest.inputs_digest}, {len(manifest)} rows); extract it "
                                  "again with --overwrite, or keep the two corpora in stores of their own")
     if file.fold != "any" and (file.fold != str(fold.number) or told.get("plan_digest") != plan.digest):
-        raise StoreMismatchError(f"{path}: was fine-tuned for fold {file.fold} of plan {told.get('plan')!r} (digest "
-                                 f"{told.get('plan_digest')}), not fold {fold.number} of {plan.name!r} ({plan.digest}); an "
-                                 "encoder serves only the fold it was trained for")
+        trained = f"--folds {told.get('plan')} --valid {told.get('plan_valid')}"
+        raise StoreMismatchError(f"{path}: was fine-tuned for fold {file.fold} of plan {told.get('plan')!r} (valid: "
+                                 f"{told.get('plan_valid')}, digest {told.get('plan_digest')}), not fold {fold.number} of "
+                                 f"{plan.name!r} (valid: {plan.valid}, {plan.digest}); an encoder serves only the fold it was "
+                                 f"trained for: {trained}")
+    shuffled = int(str(told.get("labels_shuffled", -1)))
+    if file.fold != "any" and shuffled != (-1 if shuffle_seed is None else shuffle_seed):
+        advice = (f"permuted labels; score it with --shuffle-labels {shuffled}" if shuffled >= 0 else
+                  "true labels; leave out --shuffle-labels, or fine-tune with the same --shuffle-labels first")
+        raise StoreMismatchError(f"{path}: was fine-tuned on {advice}")
     if file.scores is not None and file.classes != labels.classes:
         raise StoreMismatchError(f"{path}: its scores are of the classes {file.classes}, the label set {labels.name!r} has "
                                  f"{labels.classes}; use the label set that the encoder was trained with")

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from embeddings_store.commandline import guarded
-from embeddings_store.errors import UsageError
+from embeddings_store.errors import MissingDependencyError, UsageError
 from embeddings_store.manifest import Manifest
 from extract import run, team, tune
 from extract.corpora import READERS, corpus_names
@@ -23,13 +23,26 @@ from extract.run import PAPER_ENCODERS
 from extract.tune import TunedJob
 
 SHOWN_FAILURES = 20
+EXTRA = {"PIL", "accelerate", "av", "decord", "huggingface_hub", "librosa", "safetensors", "soundfile", "tokenizers", "torch",
+         "transformers"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     arguments = build_parser().parse_args(argv)
     team.hush()
-    return guarded(lambda: _run(arguments), PROGRAM)
+    return guarded(lambda: _with_extra(arguments), PROGRAM)
+
+
+def _with_extra(arguments: argparse.Namespace) -> int:
+    """Run, and say which extra brings a package that is not installed."""
+    try:
+        return _run(arguments)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRA:
+            raise
+        raise MissingDependencyError(f"this needs the package {error.name}, which is not installed; install the extra: "
+                                     "pip install 'emotion-fusion[extract]'") from error
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -47,7 +47,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def frozen_job(arguments: argparse.Namespace, modality: str) -> FrozenJob:
     """Return the job of ``--frozen``; a training option beside it is refused, not ignored."""
-    given = [f"--{name.replace('_', '-')}" for name in TRAINING_OPTIONS if getattr(arguments, name) not in (None, False, [])]
+    said = [name for name in TRAINING_OPTIONS if getattr(arguments, name) is not None and getattr(arguments, name) is not False]
+    given = [f"--{name.replace('_', '-')}" for name in said]
     if given:
         raise UsageError(f"{given[0]} belongs to fine-tuning and does nothing with --frozen; leave one of them out")
     values = {f.name: getattr(arguments, f.name) for f in fields(FrozenJob) if getattr(arguments, f.name, None) is not None}
@@ -61,6 +62,8 @@ def tuned_jobs(arguments: argparse.Namespace, modality: str) -> list[TunedJob]:
     Raises:
         UsageError: An option does not fit, or belongs to ``--frozen``.
     """
+    if arguments.shuffle_labels is not None and arguments.shuffle_labels < 0:
+        raise UsageError(f"--shuffle-labels {arguments.shuffle_labels}: expected a seed of 0 or more")
     if arguments.retry_failed:
         raise UsageError("--retry-failed belongs to --frozen; a fine-tuning is made again with --overwrite")
     if arguments.augment is not None and "none" in arguments.augment and len(arguments.augment) > 1:

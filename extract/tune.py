@@ -21,6 +21,7 @@ from embeddings_store.manifest import Manifest, safe_name
 from embeddings_store.provenance import fingerprint
 from embeddings_store.seen import parse_seen
 from extract import dump, team
+from extract.augment import augmenter
 from extract.checkpoints import MARKER, Checkpoint, is_complete, remove, resume_point
 from extract.inputs import decode_ahead, reader_for
 from extract.roles import Roles, assign_roles, class_codes, require_classes, training_plan
@@ -184,8 +185,11 @@ def prepare(job: TunedJob, manifest: Manifest | None = None) -> Prepared:
 
     manifest = manifest or corpus_of(job)
     plan, codes, roles = roles_of(job, manifest)
+    augmenter(job.modality, job.settings.augment)
     resolved = resolve(job.encoder or default_encoder(job.corpus, job.root, job.modality), job.modality)
     encoder = _load(job, resolved, job.pooling)
+    if job.settings.freeze.isdigit() and int(job.settings.freeze) > encoder.spec.layers:
+        raise UsageError(f"--freeze-layers {job.settings.freeze}: {encoder.spec.name} has {encoder.spec.layers} layers")
     spec = job.seen or ("unknown" if encoder.likely_finetuned else "none")
     settings = {**encoder.settings, "weights_digest": encoder.weights_digest,
                 "layer": "weighted" if job.settings.weighted_layers else encoder.spec.layers,
@@ -275,7 +279,6 @@ def _outcome(prepared: Prepared, progress: Progress) -> Outcome:
 
 
 def _train(prepared: Prepared, progress: Progress, start: Checkpoint | None) -> Outcome:
-    from extract.augment import augmenter
     from extract.finetune import finetune
     from extract.training_data import Memory, Rows
 

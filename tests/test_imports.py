@@ -74,7 +74,7 @@ import sys
 class Blocker:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in {blocked!r}:
-            raise ImportError(f"{{name}} is not there")
+            raise ModuleNotFoundError(f"{{name}} is not there", name=name)
 sys.meta_path.insert(0, Blocker())
 """
 
@@ -107,3 +107,24 @@ def test_every_module_of_the_torch_free_packages_is_importable_without_torch() -
              for path in modules(package) if path.name not in {"__init__.py", "__main__.py"}]
     done = without({"extract", *TORCH}, f"import importlib\nfor name in {names!r}:\n    importlib.import_module(name)\n")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+MEDIA = {"PIL", "av", "decord", "librosa", "soundfile", "safetensors", "tokenizers", "accelerate", "huggingface_hub"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--list"]])
+def test_extraction_explains_itself_without_its_extra(arguments: list[str]) -> None:
+    done = without(TORCH | MEDIA, f"from extract.cli import main\nsys.exit(main({arguments!r}))")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("corpus", ["manifest", "demo"])
+def test_extraction_without_its_extra_says_which_one_it_needs(corpus: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("id,text,label,session\na,hello,x,1\nb,bye,y,2\n", encoding="utf-8")
+    root = tmp_path / "rows.csv" if corpus == "manifest" else tmp_path
+    arguments = ["--corpus", corpus, "--root", str(root), "--modality", "text", "--frozen", "--encoder", str(tmp_path)]
+    (tmp_path / "config.json").write_text('{"model_type": "bert", "hidden_size": 8, "num_hidden_layers": 1}', encoding="utf-8")
+    done = without(TORCH | MEDIA, f"from extract.cli import main\nsys.exit(main({arguments!r}))")
+    assert done.returncode == 3, done.stderr
+    assert "extract" in done.stderr and "install the extra" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

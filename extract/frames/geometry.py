@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from embeddings_store.errors import UsageError
+from embeddings_store.errors import MissingDependencyError, UsageError
 
 Pixels = NDArray[np.uint8]
 
@@ -49,6 +48,10 @@ def fit(picture: Pixels, size: int) -> Pixels:
     Returns:
         uint8, (size, size, 3).
     """
+    try:
+        from PIL import Image
+    except ImportError:
+        raise MissingDependencyError("scaling pictures needs pillow; install the extra 'extract'") from None
     height, width = picture.shape[:2]
     shorter = min(height, width)
     to_height, to_width = int(size * height / shorter), int(size * width / shorter)

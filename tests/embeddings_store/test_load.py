@@ -180,6 +180,26 @@ def test_other_folds_other_plans_and_other_seeds_are_refused(bench: Bench) -> No
     assert len(load(bench, ref, plan="speaker-kfold:3").test) == 4, "another name for the very same roles"
 
 
+@pytest.mark.parametrize(("made", "asked", "advice"), [(7, None, "score it with --shuffle-labels 7"),
+                                                       (-1, 7, "leave out --shuffle-labels")])
+def test_encoders_of_permuted_and_of_true_labels_are_not_mixed(bench: Bench, made: int, asked: int | None, advice: str) -> None:
+    ref = _trained(bench, about={"labels_shuffled": made})
+    with pytest.raises(StoreMismatchError, match=advice):
+        load(bench, ref, shuffle_seed=asked)
+    assert len(load(bench, ref, shuffle_seed=None if made < 0 else made).test) == 4
+
+
+def test_the_plan_that_an_encoder_was_trained_under_is_named(bench: Bench) -> None:
+    ref = _trained(bench, about={"plan_valid": "next"})
+    with pytest.raises(StoreMismatchError, match="--folds leave-one-session-out --valid next"):
+        load(bench, ref, valid="none")
+
+
+def test_a_seed_below_nought_permutes_nothing(bench: Bench) -> None:
+    with pytest.raises(UsageError, match="expected 0 or more"):
+        load(bench, bench.put("text"), shuffle_seed=-1)
+
+
 def test_a_file_renamed_to_another_fold_is_refused(bench: Bench) -> None:
     ref = _trained(bench)
     bench.path(ref, "1").rename(bench.path(ref, "2"))

@@ -67,11 +67,17 @@ def test_two_encoders_are_told_apart_by_name(bench: Bench) -> None:
 def test_seeds_are_chosen_by_seed(bench: Bench) -> None:
     bench.put("text", seed=1)
     bench.put("text", seed=2)
-    with pytest.raises(UsageError, match=r"They differ in the seed: --seed takes one \(1, 2\)"):
+    with pytest.raises(UsageError, match=r"They differ in the seed: --encoder-seed takes one \(1, 2\)"):
         choose(bench)
     assert choose(bench, seed=2) == {"text": ["enc-text@0123456789ab/2"]}
     with pytest.raises(UsageError, match="no text vectors with seed 3"):
         choose(bench, seed=3)
+
+
+def test_inner_folds_lie_beside_their_fold_and_are_no_choice(bench: Bench) -> None:
+    bench.put("text", fold="1")
+    bench.put("text", fold="1.inner-1", fingerprint=OTHER)
+    assert choose(bench) == {"text": ["enc-text@0123456789ab/0"]}
 
 
 @pytest.mark.parametrize(("layer", "expected"), [("2", ["enc.L2@000000000002/0"]), ("10", ["enc.L10@00000000000a/0"]),

@@ -268,6 +268,7 @@ def test_a_full_disk_costs_nothing_that_was_finished(tmp_path, model, capsys, mo
     (["--modality", "audio", "--frozen", "--encoder", "wav2vec2-bose"], 2, "wav2vec2-base"),
     (["--modality", "audio", "--encoder", "MODEL"], 2, "--frozen"),
     (["--modality", "audio", "--frozen", "--epochs", "3"], 2, "--epochs"),
+    (["--modality", "audio", "--frozen", "--shuffle-labels", "0"], 2, "--shuffle-labels"),
     (["--frozen"], 2, "--modality"),
     (["--modality", "text", "--frozen", "--encoder", "MODEL"], 2, "audio"),
     (["--modality", "audio", "--frozen", "--encoder", "MODEL", "--layer", "9"], 2, "0 to 2"),
