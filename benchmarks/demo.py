@@ -27,6 +27,8 @@ def main() -> None:
     options.add_argument("--record", action="store_true", help="also write benchmarks/results/demo*.csv")
     given = options.parse_args()
     out = given.out
+    if given.record and out.exists():
+        raise SystemExit(f"--record measures a whole demo: {out} is there already, remove it or choose another --out")
     started = time.monotonic()
     store, results = str(out / "embeddings"), str(out / "results")
     run("extract.cli", "extract-features", "--corpus", "demo", "--root", str(out), "--modality", "all", "--fold", "all",

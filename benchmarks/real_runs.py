@@ -127,10 +127,11 @@ def leak(store: Path) -> pd.DataFrame:
         vectors[name] = table[[c for c in table if c.startswith("v")]].to_numpy()
     vectors["concatenation"] = pd.concat([pd.DataFrame(v) for v in vectors.values()], axis=1).to_numpy()
     train, test = (manifest.column("split") == name for name in ("train", "test"))
-    refused = call("classify.cli", ["--store", str(store), "--corpus", "mosi", "--folds", "group-kfold:5", "--out",
-                                    str(store.parent / "refused")], expected=3)
     rows = []
     for name, matrix in vectors.items():
+        modalities = list(views) if name == "concatenation" else [name]
+        refused = call("classify.cli", ["--store", str(store), "--corpus", "mosi", "--folds", "group-kfold:5", "--out",
+                                        str(store.parent / "refused"), "--modalities", *modalities], expected=3)
         model = make_pipeline(StandardScaler(), SVC())
         honest = model.fit(matrix[train], y[train]).score(matrix[test], y[test])
         folds = cross_val_predict(model, matrix, y, cv=GroupKFold(5), groups=manifest.column("group"))
