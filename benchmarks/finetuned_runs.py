@@ -1,4 +1,4 @@
-"""Fine-tune on real clips and transcripts, choose the rate of each fold on its validation rows, and compare with the frozen encoder.
+"""Fine-tune on real clips and transcripts, choose each fold's rate on its validation rows, and compare with frozen encoders.
 
     python -m benchmarks.finetuned_runs --data ../shared --work /tmp/real-runs
 
@@ -107,7 +107,8 @@ def compare(study: Study, chosen: list[dict[str, object]], store: Path, work: Pa
 
 def predictions(store: Path, study: Study, out: Path, encoder: tuple[str, ...]) -> pd.DataFrame:
     """Run the grid and return its unimodal predictions on test."""
-    call("classify.cli", ["--store", str(store), "--corpus", study.corpus, "--out", str(out), "--quiet", *study.options, *encoder])
+    call("classify.cli", ["--store", str(store), "--corpus", study.corpus, "--out", str(out), "--quiet", *study.options,
+                          *encoder])
     table = pd.read_parquet(out / "predictions.parquet")
     keep = (table["role"] == "test") & (table["family"] == "unimodal")
     return table[keep].astype({"classifier": str, "id": str, "y_true": str, "y_pred": str})
