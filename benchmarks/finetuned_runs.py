@@ -1,6 +1,6 @@
 """Fine-tune on real clips and transcripts, choose each fold's rate on its validation rows, and compare with frozen encoders.
 
-    python -m benchmarks.finetuned_runs --data ../shared --work /tmp/real-runs
+    python -m benchmarks.finetuned_runs --data ../shared --work build/real-runs
 
 Shares its store with ``benchmarks.real_runs``, whose frozen vectors it needs, and goes on where it was killed. The comparison
 is paired: over folds of actors with a t interval for RAVDESS, over dialogues of the one official test split with a bootstrap for

@@ -1,6 +1,6 @@
 """Run the two commands on real clips, transcripts and vectors, and keep what they report; skips what is not on this machine.
 
-    python -m benchmarks.real_runs --data ../shared --work /tmp/real-runs
+    python -m benchmarks.real_runs --data ../shared --work build/real-runs
 
 DATA holds ``data/ravdess`` (speech clips), ``data/meld`` (tables), ``data/mosi`` (vectors made elsewhere) and ``models/``
 (Whisper-tiny, all-MiniLM-L6-v2). A run that was killed goes on.
