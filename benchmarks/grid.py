@@ -34,8 +34,8 @@ MODALITIES = ("audio", "text", "video")
 def main() -> None:
     """Write the store, run both, and compare their labels."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--rows", type=int, default=1_000)
-    options.add_argument("--dim", type=int, default=256)
+    options.add_argument("--rows", type=int, default=600)
+    options.add_argument("--dim", type=int, default=128)
     options.add_argument("--jobs", type=int, default=0, help="processes of the grid; 0 takes its default")
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -126,6 +126,14 @@ def speed() -> str:
             if row.batch_size in {1, 4}:
                 rows.append([f"extract-features, {row.encoder}, batch {row.batch_size}",
                              "plain one-clip-at-a-time Transformers loop", f"{row.ratio_to_plain:.1f} x as fast"])
+    for row in result("finetuning").itertuples():
+        if row.way == "extract-features":
+            rows.append([f"fine-tuning, {row.encoder}, batch {row.batch_size}", "plain PyTorch loop, padded to the maximum",
+                         f"{row.ratio_to_padded:.1f} x as fast"])
+    for row in result("decoding").itertuples():
+        if row.way in {"one open film, seeking", "from the cache"}:
+            rows.append([f"frames of {row.utterances} utterances, {row.way}", "plain loop from the start of the film",
+                         f"{row.ratio_to_plain:.0f} x as fast"])
     grid = result("grid").iloc[0]
     rows.append([f"run-fusion-grid, {grid.cells} cells x {grid.folds} folds, {grid.rows} x {grid.dim}",
                  "plain scikit-learn/XGBoost script", f"{grid.ratio_to_plain:.1f} x as fast"])
