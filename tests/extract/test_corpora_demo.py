@@ -136,8 +136,8 @@ def test_killed_generation_starts_over(folder: Path, tmp_path: Path) -> None:
             "generate(Path(sys.argv[1]), 0, False)")
     for wait_s in (0.0, 0.3):
         process = subprocess.Popen([sys.executable, "-c", code, str(out)], cwd=REPOSITORY)
-        while process.poll() is None and not list(tmp_path.glob(".release.*.tmp/Session1")):
-            time.sleep(0.01)
+        while process.poll() is None and not (tmp_path / f".release.{process.pid}.tmp" / "Session1").exists():
+            time.sleep(0.01)  # its own folder, not the one that the life before it left
         time.sleep(wait_s)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
