@@ -148,6 +148,9 @@ def _run_tuned(prepared: tune.Prepared, console: Console) -> int:
     console.print(f"{title}, seed {s.seed}: {len(roles.fit)} rows train, {len(roles.choose)} choose the epoch "
                   f"({'all rows train' if job.fold == 'final' else s.rule}); {s.epochs} epochs of batch {s.batch_size} at "
                   f"{s.learning_rate:g}", markup=False)
+    if s.rule == "test" and job.fold != "final":
+        console.print("  the test rows choose the epoch, so the encoder has seen them: the grid refuses to score these vectors",
+                      markup=False)
     tasks = ((f"{title} reading", len(prepared.to_read)), (f"{title} training", prepared.steps),
              (f"{title} vectors", int(prepared.dump.present.sum())))
     with _bars(console, *tasks) as bars:

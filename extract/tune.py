@@ -202,7 +202,7 @@ def prepare(job: TunedJob, manifest: Manifest | None = None) -> Prepared:
         classes=manifest.labels.classes,
         attributes={"seen_spec": spec, "weights_digest": "", "plan": plan.name if plan else "",
                     "plan_digest": plan.digest if plan else "", "plan_valid": plan.valid if plan else "",
-                    "selection_rule": job.settings.rule, "labels_digest": manifest.labels.digest,
+                    "selection_rule": job.settings.rule if plan else "fixed-epochs", "labels_digest": manifest.labels.digest,
                     "labels_shuffled": -1 if job.shuffle_labels is None else job.shuffle_labels},
         provenance=encoder_provenance(encoder, Path(resolved.source).name if resolved.is_local else resolved.source),
         overwrite=job.overwrite)
