@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from benchmarks.real_runs import call, make_vectors
+from benchmarks.real_runs import call, frozen_store, make_vectors
 from benchmarks.record import record
 from embeddings_store.load import catalogue
 from embeddings_store.manifest import Manifest
@@ -54,8 +54,9 @@ def main() -> None:
     for study in STUDIES:
         if study.corpus in made:
             tried = [tried_at for rate in study.rates for tried_at in tune(study, rate, given.data, store)]
-            rates += chosen_per_fold(tried)
-            rows += compare(study, [t for t in rates if t["corpus"] == study.corpus and t["chosen"]], store, given.work)
+            used = used_per_fold(tried)
+            rates += used + abandoned(study, tried, store)
+            rows += compare(study, [t for t in used if t["used"]], store, given.work)
     command = "python -m benchmarks.finetuned_runs --data DATA --work WORK"
     record("finetuned_rates", rates, command)
     record("frozen_against_finetuned", rows, command)
@@ -79,14 +80,27 @@ def tune(study: Study, rate: str, data: Path, store: Path) -> list[dict[str, obj
             for path in map(Path, done.stdout.split())]
 
 
-def chosen_per_fold(tried: list[dict[str, object]]) -> list[dict[str, object]]:
-    """Mark in each fold the rate with the best accuracy on that fold's own validation rows.
+def used_per_fold(tried: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Mark in each fold the rate with the best accuracy on that fold's own validation rows; with one rate there is no choice.
 
     One rate for all folds would be chosen on rows that other folds test on.
     """
     best = {fold: max((t for t in tried if t["fold"] == fold), key=lambda t: float(str(t["valid_WA"])))
             for fold in {t["fold"] for t in tried}}
-    return [{**t, "chosen": t is best[t["fold"]]} for t in tried]
+    return [{**t, "used": t is best[t["fold"]]} for t in tried]
+
+
+def abandoned(study: Study, tried: list[dict[str, object]], store: Path) -> list[dict[str, object]]:
+    """Return every other training of this corpus that lies in the store, so that no attempt goes unmentioned."""
+    known = {(t["encoder"], t["fold"]) for t in tried}
+    rows: list[dict[str, object]] = []
+    for entry in catalogue(store, study.corpus):
+        if entry.fold.isdigit() and (entry.ref.folder, int(entry.fold)) not in known:
+            history = pd.read_csv(entry.path.with_suffix(".history.csv"))
+            rows.append({"corpus": study.corpus, "fold": int(entry.fold), "learning_rate": entry.settings["train_learning_rate"],
+                         "epochs": entry.settings["train_epochs"], "encoder": entry.ref.folder, "made_by": "tried and abandoned",
+                         "valid_WA": 100 * float(history["valid_accuracy"].max()), "used": False})
+    return rows
 
 
 def compare(study: Study, chosen: list[dict[str, object]], store: Path, work: Path) -> list[dict[str, object]]:
@@ -112,24 +126,6 @@ def predictions(store: Path, study: Study, out: Path, encoder: tuple[str, ...]) 
     table = pd.read_parquet(out / "predictions.parquet")
     keep = (table["role"] == "test") & (table["family"] == "unimodal")
     return table[keep].astype({"classifier": str, "id": str, "y_true": str, "y_pred": str})
-
-
-def frozen_store(store: Path, corpus: str, work: Path) -> Path:
-    """Return a view of the store without fine-tuned files: a layer is chosen among all vectors of a modality."""
-    view = work / "frozen-view"
-    (view / corpus).mkdir(parents=True, exist_ok=True)
-    for name in ("corpus.json", "manifest.parquet"):
-        link(view / corpus / name, store / corpus / name)
-    for entry in catalogue(store, corpus):
-        if entry.fold == "any":
-            link(view / corpus / entry.ref.folder, store / corpus / entry.ref.folder)
-    return view
-
-
-def link(place: Path, target: Path) -> None:
-    """Make a symbolic link if it is not there."""
-    if not place.is_symlink():
-        place.symlink_to(target.resolve())
 
 
 def right(predictions: pd.DataFrame, classifier: str) -> pd.DataFrame:

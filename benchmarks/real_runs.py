@@ -60,7 +60,8 @@ def main() -> None:
     for run in RUNS:
         if run.corpus in made:
             shown = ["run-fusion-grid", "--corpus", run.corpus, *run.options]
-            call("classify.cli", ["--store", str(store), "--out", str(given.work / run.name), "--quiet", *shown[1:]])
+            frozen = frozen_store(store, run.corpus, given.work)
+            call("classify.cli", ["--store", str(frozen), "--out", str(given.work / run.name), "--quiet", *shown[1:]])
             record(f"grid_{run.name}", summary(given.work / run.name / "grid.csv"), f"{made[run.corpus]} && {' '.join(shown)}")
     if "mosi" in made:
         record("mosi_leak", leak(store), "python -m benchmarks.real_runs --data DATA --work WORK")
@@ -85,6 +86,24 @@ def make_vectors(data: Path, store: Path) -> dict[str, str]:
         else:
             print(f"{corpus}: not below {data}, skipped")
     return made
+
+
+def frozen_store(store: Path, corpus: str, work: Path) -> Path:
+    """Return a view of the store without fine-tuned files: a layer is chosen among all vectors of a modality."""
+    view = work / "frozen-view"
+    (view / corpus).mkdir(parents=True, exist_ok=True)
+    for name in ("corpus.json", "manifest.parquet"):
+        link(view / corpus / name, store / corpus / name)
+    for entry in catalogue(store, corpus):
+        if entry.fold == "any":
+            link(view / corpus / entry.ref.folder, store / corpus / entry.ref.folder)
+    return view
+
+
+def link(place: Path, target: Path) -> None:
+    """Make a symbolic link if it is not there."""
+    if not place.is_symlink():
+        place.symlink_to(target.resolve())
 
 
 def call(module: str, arguments: list[str], expected: int = 0) -> subprocess.CompletedProcess[str]:
