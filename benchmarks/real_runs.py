@@ -41,7 +41,7 @@ class Run:
 RUNS = (
     Run("ravdess", "ravdess", ("--layer", "valid", "--svm-c", "5")),
     Run("ravdess_train_valid", "ravdess", ("--layer", "valid", "--svm-c", "5", "--fit-rows", "train+valid")),
-    Run("ravdess_shuffled", "ravdess", ("--layer", "2", "--svm-c", "5", "--shuffle-labels", "0")),
+    Run("ravdess_shuffled", "ravdess", ("--layer", "valid", "--svm-c", "5", "--shuffle-labels", "0")),
     Run("meld", "meld"),
     Run("meld_shuffled", "meld", ("--shuffle-labels", "0")),
     Run("mosi", "mosi"),
