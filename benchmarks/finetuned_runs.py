@@ -1,4 +1,4 @@
-"""Fine-tune on real clips and transcripts, choose each fold's rate on its validation rows, and compare with frozen encoders.
+"""Fine-tune on real clips and transcripts, choose each fold's training on its validation rows, and compare with frozen encoders.
 
     python -m benchmarks.finetuned_runs --data ../shared --work build/real-runs
 
@@ -27,24 +27,24 @@ RESAMPLES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """One corpus and encoder: how it is fine-tuned, at which rates, and the options of its grids."""
+    """One corpus and encoder: its trainings as (learning rate, epochs), fixed before any was scored, and its grids' options."""
 
     corpus: str
     modality: str
     encoder: str
-    epochs: int
-    rates: tuple[str, ...]
+    trainings: tuple[tuple[str, int], ...]
     options: tuple[str, ...]
 
 
 STUDIES = (
-    Study("ravdess", "audio", "whisper-tiny", 5, ("3e-5",), ("--layer", "valid", "--svm-c", "5")),
-    Study("meld", "text", "all-MiniLM-L6-v2", 3, ("2e-5",), ()),
+    Study("ravdess", "audio", "whisper-tiny", (("3e-5", 5), ("1e-4", 5), ("3e-4", 5), ("1e-4", 10)),
+          ("--layer", "valid", "--svm-c", "5")),
+    Study("meld", "text", "all-MiniLM-L6-v2", (("2e-5", 3), ("5e-5", 3), ("1e-4", 3)), ()),
 )
 
 
 def main() -> None:
-    """Train at every rate, choose, compare, and record."""
+    """Train in every way, choose, compare, and record."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--data", type=Path, required=True)
     options.add_argument("--work", type=Path, required=True)
@@ -53,7 +53,7 @@ def main() -> None:
     made = make_vectors(given.data, store)
     for study in STUDIES:
         if study.corpus in made:
-            tried = [tried_at for rate in study.rates for tried_at in tune(study, rate, given.data, store)]
+            tried = [one for training in study.trainings for one in tune(study, *training, given.data, store)]
             used = used_per_fold(tried)
             rates += used + abandoned(study, tried, store)
             rows += compare(study, [t for t in used if t["used"]], store, given.work)
@@ -64,26 +64,26 @@ def main() -> None:
     print(pd.DataFrame(rows).to_string(index=False))
 
 
-def arguments(study: Study, rate: str) -> str:
+def arguments(study: Study, rate: str, epochs: int) -> str:
     """Return the options of one fine-tuning, with DATA for the folder of the material."""
     return (f"--corpus {study.corpus} --root DATA/data/{study.corpus} --modality {study.modality} "
-            f"--encoder DATA/models/{study.encoder} --fold all --epochs {study.epochs} --learning-rate {rate} --warmup-ratio 0.1")
+            f"--encoder DATA/models/{study.encoder} --fold all --epochs {epochs} --learning-rate {rate} --warmup-ratio 0.1")
 
 
-def tune(study: Study, rate: str, data: Path, store: Path) -> list[dict[str, object]]:
-    """Train every fold at one rate and return for each the accuracy of its kept epoch on its validation rows."""
-    options = arguments(study, rate)
+def tune(study: Study, rate: str, epochs: int, data: Path, store: Path) -> list[dict[str, object]]:
+    """Train every fold in one way and return for each the accuracy of its kept epoch on its validation rows."""
+    options = arguments(study, rate, epochs)
     done = call("extract.cli", [*(o.replace("DATA", str(data)) for o in options.split()), "--store", str(store)])
     return [{"corpus": study.corpus, "fold": int(path.stem.removeprefix("fold-")), "learning_rate": float(rate),
-             "epochs": study.epochs, "encoder": path.parent.parent.name, "made_by": f"extract-features {options}",
+             "epochs": epochs, "encoder": path.parent.parent.name, "made_by": f"extract-features {options}",
              "valid_WA": 100 * float(pd.read_csv(path.with_suffix(".history.csv"))["valid_accuracy"].max())}
             for path in map(Path, done.stdout.split())]
 
 
 def used_per_fold(tried: list[dict[str, object]]) -> list[dict[str, object]]:
-    """Mark in each fold the rate with the best accuracy on that fold's own validation rows; with one rate there is no choice.
+    """Mark in each fold the training with the best accuracy on that fold's own validation rows; the first of equals.
 
-    One rate for all folds would be chosen on rows that other folds test on.
+    One training for all folds would be chosen on rows that other folds test on.
     """
     best = {fold: max((t for t in tried if t["fold"] == fold), key=lambda t: float(str(t["valid_WA"])))
             for fold in {t["fold"] for t in tried}}
