@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from embeddings_store.columns import LEAK_TAGS, UNTAGGED, parse_tags
 from embeddings_store.commandline import add_command, guarded, parser
 from embeddings_store.errors import StoreError, StoreNotFoundError, UsageError
 from embeddings_store.hdf5 import read_embeddings, read_header, verify
@@ -75,6 +76,9 @@ def _add_import(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
                                                                      "or dialogue (default: 'group', else 'video')")
     bring.add_argument("--folds", default="", metavar="PLAN", help="the fold plan that belongs to the corpus (default: from the "
                                                                    "columns)")
+    for tag, meaning in (("safe", "say nothing about the label"), ("context", "anybody knows beforehand"),
+                         ("leaky", "were noted by somebody who knew the label, as all unnamed ones are taken to be")):
+        bring.add_argument(f"--{tag}", default="", metavar="COLUMNS", help=f"meta_* columns, with commas, that {meaning}")
     bring.add_argument("--corpus", default="", help="name in the store (default: the source's name)")
     bring.add_argument("--encoder", default="", help="name of the encoder (default: imported-MODALITY)")
     bring.add_argument("--store", type=Path, default=Path("embeddings"), help="the store (default: %(default)s)")
@@ -100,7 +104,8 @@ def _inspect(arguments: argparse.Namespace) -> int:
         manifest = Manifest.load(corpus_folder)
         facts: dict[str, object] = {
             "corpus": manifest.name, "rows": len(manifest), "protocol": manifest.protocol,
-            "classes": _class_counts(manifest), "notes": list(manifest.notes), "files": []}
+            "classes": _class_counts(manifest), "metadata": {c: manifest.tag(c) for c in manifest.tagged(*LEAK_TAGS, UNTAGGED)},
+            "notes": list(manifest.notes), "files": []}
         damaged: list[str] = []
         try:
             facts["files"] = [_entry_facts(e) for e in catalogue(corpus_folder.parent, corpus_folder.name, damaged)]
@@ -144,7 +149,8 @@ def _problems_below(path: Path) -> Iterator[list[str]]:
 
 def _import(arguments: argparse.Namespace) -> int:
     job = ImportJob(arguments.source, arguments.store, arguments.seen, arguments.rows, arguments.corpus, arguments.encoder,
-                    arguments.modality, arguments.ids, arguments.group, arguments.folds)
+                    arguments.modality, arguments.ids, arguments.group, arguments.folds,
+                    parse_tags(safe=arguments.safe, context=arguments.context, leaky=arguments.leaky))
     for path in import_vectors(job):
         facts = _file_facts(path)
         print(f"{path}: {facts['rows']} rows, {facts['dim']}-d, {facts['status']}, seen {facts['seen']}")
@@ -192,6 +198,9 @@ def _corpus_text(facts: dict[str, object]) -> str:
         raise TypeError(f"unexpected facts {facts}")
     lines = [f"{facts['corpus']}: {facts['rows']} rows, protocol {facts['protocol'] or 'none'}; "
              + (", ".join(f"{name} {count}" for name, count in classes.items()) or "no labels")]
+    metadata = facts["metadata"]
+    if isinstance(metadata, dict) and metadata:
+        lines.append(f"  metadata: {', '.join(f'{column} {tag}' for column, tag in metadata.items())}")
     lines += [f"  note: {note}" for note in notes]
     lines += [f"  {f['modality']:<8} {f['encoder']:<44} layer {f['layer']:>2}  seed {f['seed']}  fold {f['fold']:<5} "
               f"{f['dim']:>5}-d  {f['ok']}/{f['rows']} rows ok{'  with scores' if f['scores'] else ''}" for f in files]

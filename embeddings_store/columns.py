@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from embeddings_store.errors import ManifestError, UnsafePathError
+from embeddings_store.errors import ManifestError, UnsafePathError, UsageError, did_you_mean
 
 MEDIA = ("text", "audio", "video")
 STRINGS = ("id", "label", "speaker", "group", "session", "split", "language", *MEDIA)
 TIMES = ("start_s", "end_s")
+# What a metadata column may tell a model: nothing about the label (who speaks, when), what any listener knows beforehand (the
+# topic, the dialogue so far), or what somebody noted who knew the label (ratings, causes, acted intensity).
+LEAK_TAGS = ("safe", "context", "leaky")
+UNTAGGED = "unknown"
 CHUNK_ROWS = 1 << 20
 # An absolute path, a backslash, a step upwards, a drive or scheme before the first slash.
 UNSAFE = r"^/|\\|(?:^|/)\.\.(?:/|$)|^(?:\./)*[^/]*:"
@@ -47,6 +51,39 @@ def check_table(table: pd.DataFrame) -> None:
     _check_times(table)
     for column in ("audio", "video"):
         _check_paths(table[column], column)
+
+
+def check_tags(tags: Mapping[str, str], table: pd.DataFrame) -> None:
+    """Check that every leak tag is a known word and stands for a metadata column that is there.
+
+    Raises:
+        ManifestError: Which column or word is not; both with the nearest that is.
+    """
+    columns = [str(c) for c in table.columns if str(c).startswith("meta_")]
+    for column, tag in tags.items():
+        if column not in columns:
+            raise ManifestError(f"a leak tag is given for {column!r}, which is no metadata column{did_you_mean(column, columns)} "
+                                f"(there are {', '.join(columns) or 'none'})")
+        if tag not in LEAK_TAGS:
+            raise ManifestError(f"column {column!r} has the leak tag {tag!r}{did_you_mean(tag, LEAK_TAGS)} "
+                                f"(tags are {', '.join(LEAK_TAGS)})")
+
+
+def parse_tags(**named: str) -> dict[str, str]:
+    """Return column to leak tag from lists as a command line gives them.
+
+    >>> parse_tags(safe="meta_age,meta_sex", leaky="meta_cause")
+    {'meta_age': 'safe', 'meta_sex': 'safe', 'meta_cause': 'leaky'}
+
+    Raises:
+        UsageError: A column is named under two tags.
+    """
+    tags: dict[str, str] = {}
+    for tag, names in named.items():
+        for column in filter(None, (name.strip() for name in names.split(","))):
+            if tags.setdefault(column, tag) != tag:
+                raise UsageError(f"column {column!r} is named both {tags[column]} and {tag}; leave it in one list")
+    return tags
 
 
 def strings(column: pd.Series, name: str) -> pd.Series:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,7 @@ class ImportJob:
         ids: ``.npy`` or text file with one id per line, for a source without ids.
         group: Column of ``rows`` that must not be torn apart by folds.
         protocol: The fold plan that belongs to the corpus.
+        tags: Leak tags of metadata columns, see :meth:`embeddings_store.manifest.Manifest.tag`.
     """
 
     source: Path
@@ -49,6 +50,7 @@ class ImportJob:
     ids: Path | None = None
     group: str = ""
     protocol: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def import_vectors(job: ImportJob) -> list[Path]:
@@ -127,7 +129,7 @@ def _manifest(job: ImportJob, source: Source) -> Manifest:
         columns["group"] = table[group]
         notes = (f"groups are the {table[group].nunique()} values of column {group!r}",)
     try:
-        manifest = Manifest.from_columns(safe_name(job.corpus or job.source.stem), columns, notes=notes)
+        manifest = Manifest.from_columns(safe_name(job.corpus or job.source.stem), columns, notes=notes, tags=job.tags)
     except (ManifestError, LabelError) as error:
         raise type(error)(f"{origin}: {error}") from error
     manifest = replace(manifest, protocol=job.protocol or manifest.guess_protocol())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,8 +13,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from embeddings_store.atomic import exclusive, make_folder, remove_leftovers, replacing, write_json
+from embeddings_store.columns import (
+    LEAK_TAGS,
+    STRINGS,
+    TIMES,
+    UNTAGGED,
+    check_table,
+    check_tags,
+    column_bytes,
+    normalise,
+    strings,
+)
 from embeddings_store.columns import MEDIA as MEDIA
-from embeddings_store.columns import STRINGS, TIMES, check_table, column_bytes, normalise, strings
 from embeddings_store.errors import (
     LabelError,
     ManifestError,
@@ -61,6 +72,7 @@ class Manifest:
         protocol: The fold plan that belongs to the corpus, see :func:`embeddings_store.folds.make_plan`.
         root: The folder that the media paths are relative to; not part of any digest.
         notes: What the reader noticed: rows skipped, counts, known defects.
+        tags: Leak tag of metadata columns, ``safe``, ``context`` or ``leaky``; see :meth:`tag`. Not part of any digest.
 
     True by construction: ids unique and non-empty, ``start_s < end_s``, labels in the set, no path leaves the root.
 
@@ -75,6 +87,7 @@ class Manifest:
     protocol: str = ""
     root: Path | None = None
     notes: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
     _known: dict[str, object] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -83,6 +96,7 @@ class Manifest:
             raise ManifestError(f"corpus name {self.name!r} cannot be a folder name; use letters, digits, '-', '_', '.'")
         object.__setattr__(self, "table", normalise(self.table))
         check_table(self.table)
+        check_tags(self.tags, self.table)
         if self.labels is not None:
             self.labels.encode(self.table["label"].unique())
 
@@ -101,8 +115,8 @@ class Manifest:
         return cls(name, table, labels, **fields)  # type: ignore[arg-type]
 
     @classmethod
-    def read(cls, path: Path, name: str = "", protocol: str = "") -> Manifest:
-        """Read a CSV or Parquet manifest; media paths are relative to its folder.
+    def read(cls, path: Path, name: str = "", protocol: str = "", tags: Mapping[str, str] | None = None) -> Manifest:
+        """Read a CSV or Parquet manifest; media paths are relative to its folder, ``tags`` are its columns' leak tags.
 
         Raises:
             ManifestError: The file is missing, is not a table, or a row breaks a promise.
@@ -117,7 +131,7 @@ class Manifest:
             raise ManifestError(f"{path}: needs a column text, audio or video with something in it")
         name = name or safe_name(path.stem)
         try:
-            manifest = cls.from_columns(name, {str(c): table[c] for c in table}, root=path.resolve().parent)
+            manifest = cls.from_columns(name, {str(c): table[c] for c in table}, root=path.resolve().parent, tags=tags or {})
         except (ManifestError, LabelError) as error:
             raise type(error)(f"{path}: {error}") from error
         return replace(manifest, protocol=protocol or manifest.guess_protocol())
@@ -152,6 +166,19 @@ class Manifest:
     def has(self, column: str) -> bool:
         """Say whether any row gives this column."""
         return bool((self.table[column] != "").any())
+
+    def tag(self, column: str) -> str:
+        """Return the leak tag of a metadata column: ``safe``, ``context``, ``leaky``, or ``unknown`` where nobody gave one."""
+        return self.tags.get(column, UNTAGGED)
+
+    def tagged(self, *tags: str) -> tuple[str, ...]:
+        """Return the metadata columns that bear one of these tags; what may explain the label is ``("leaky", "unknown")``.
+
+        >>> m = Manifest.from_columns("m", {"id": ["a"], "meta_age": [30], "meta_cause": ["loss"]}, tags={"meta_age": "safe"})
+        >>> m.tagged("safe", "context"), m.tagged("leaky", "unknown")
+        (('meta_age',), ('meta_cause',))
+        """
+        return tuple(c for c in map(str, self.table.columns) if c.startswith("meta_") and self.tag(c) in tags)
 
     def guess_protocol(self) -> str:
         """Name the fold plan that the columns suggest: split, then session, speaker, group."""
@@ -190,13 +217,16 @@ class Manifest:
         make_folder(folder)
         with replacing(folder / "manifest.parquet") as temporary:
             self.table.to_parquet(temporary, index=False)
+        self._save_record(folder)
+
+    def _save_record(self, folder: Path) -> None:
         write_json(folder / "corpus.json", {
             "format": FORMAT, "version": VERSION, "name": self.name, "rows": len(self), "protocol": self.protocol,
             "labels": self.labels.to_dict() if self.labels else None, "digest": self.digest,
-            "inputs_digest": self.inputs_digest, "notes": list(self.notes)})
+            "inputs_digest": self.inputs_digest, "notes": list(self.notes), "tags": dict(self.tags)})
 
     def enter(self, store: Path) -> None:
-        """Put the corpus into a store, or check that the store already holds the very same one.
+        """Put the corpus into a store, or check that the store already holds the very same one; it then takes the new tags.
 
         Raises:
             StoreMismatchError: The store holds another corpus under this name.
@@ -210,6 +240,8 @@ class Manifest:
             there = Manifest.load(folder)
             if there.digest != self.digest:
                 raise StoreMismatchError(_difference(there, self, folder))
+            if there.tags != self.tags:
+                replace(there, tags=self.tags)._save_record(folder)
 
     @classmethod
     def load(cls, folder: Path) -> Manifest:
@@ -228,7 +260,8 @@ class Manifest:
             _check_version(record, data)
             table = pd.read_parquet(folder / "manifest.parquet")
             labels = LabelSet.from_dict(data["labels"]) if data["labels"] else None
-            manifest = cls(data["name"], table, labels, data["protocol"], notes=tuple(data["notes"]))
+            tags = {column: tag for column, tag in data.get("tags", {}).items() if column in table and tag in LEAK_TAGS}
+            manifest = cls(data["name"], table, labels, data["protocol"], notes=tuple(data["notes"]), tags=tags)
             recorded = str(data["digest"])
         except StoreError:
             raise

@@ -29,6 +29,7 @@ SENTENCES = {
     "b09": "Ich will das eben wegbringen und dann mit Karl was trinken gehen.",
     "b10": "Die wird auf dem Platz sein, wo wir sie immer hinlegen.",
 }
+TAGS = {"meta_sentence": "context", "meta_version": "safe", "meta_gender": "safe"}
 STEM = re.compile(r"(\d\d)([ab]\d\d)([WLEAFTN])([a-z])")
 
 
@@ -57,4 +58,4 @@ def read(root: Path) -> Manifest:
     return Manifest.from_columns("emodb", {name: [row[name] for row in rows] for name in rows[0]},
                                  labels=LabelSet("emodb-7", tuple(EMOTIONS.values())),
                                  protocol="leave-one-speaker-out" if len(speakers) >= 3 else "",
-                                 root=root.resolve(), notes=notes.lines())
+                                 root=root.resolve(), notes=notes.lines(), tags=TAGS)

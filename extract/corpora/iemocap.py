@@ -31,6 +31,8 @@ LABEL_SETS = {s.name: s for s in (
     _label_set("iemocap-4-no-exc", _FOUR),
     _label_set("iemocap-6", _FOUR | {"exc": "excitement", "fru": "frustration"}),
 )}
+TAGS = {"meta_video_start_s": "safe", "meta_video_end_s": "safe", "meta_video_side": "safe", "meta_gender": "safe",
+        "meta_kind": "context", "meta_valence": "leaky", "meta_arousal": "leaky", "meta_dominance": "leaky"}
 KINDS = ("all", "improvised", "scripted")
 
 SESSION = re.compile(r"Session(\d)")
@@ -113,7 +115,7 @@ def read_release(root: Path, name: str, label_set: str, kind: str, keep_tags: bo
         labels = replace(labels, name=f"{labels.name}-{kind}")
     protocol = "leave-one-session-out" if len(sessions) > 2 else ""
     return Manifest.from_columns(name, {key: [row[key] for row in kept] for key in kept[0]}, labels=labels,
-                                 protocol=protocol, root=root, notes=notes.lines())
+                                 protocol=protocol, root=root, notes=notes.lines(), tags=TAGS)
 
 
 def find_release(root: Path) -> Path:

@@ -4,29 +4,37 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from embeddings_store.columns import parse_tags
 from embeddings_store.errors import ManifestError
 from embeddings_store.manifest import Manifest
 
 TABLES = (".csv", ".parquet", ".pq")
 
 
-def read(root: Path, *, name: str = "", protocol: str = "") -> Manifest:
+def read(root: Path, *, name: str = "", protocol: str = "", safe: str = "", context: str = "",
+         leaky: str = "") -> Manifest:
     """Read the manifest file ``root``; media paths are relative to its folder.
 
     Args:
         root: The table itself, or a folder that holds ``manifest.csv`` or ``manifest.parquet``.
         name: The corpus' name in the store; the file's stem by default.
         protocol: The fold plan; by default what the columns suggest.
+        safe: Metadata columns, with commas, that say nothing about the label: who speaks, when, where.
+        context: Those that anybody knows beforehand: the topic, the dialogue so far.
+        leaky: Those that somebody noted who knew the label, or that explain it. A ``meta_*`` column that stands in none of
+            the three lists is ``unknown`` and treated as leaky.
 
     Raises:
-        ManifestError: There is no such table, or a row breaks a promise.
+        ManifestError: There is no such table, a row breaks a promise, or a list names a column that is not there.
+        UsageError: A column stands in two lists.
     """
+    tags = parse_tags(safe=safe, context=context, leaky=leaky)
     if root.is_dir():
         found = [path for suffix in TABLES if (path := root / f"manifest{suffix}").is_file()]
         if len(found) != 1:
             what = "neither manifest.csv nor manifest.parquet" if not found else f"both {found[0].name} and {found[1].name}"
             raise ManifestError(f"{root}: is a folder with {what}; name the table itself with --root {root}/FILE.csv")
-        return Manifest.read(found[0], name or root.resolve().name, protocol)
+        return Manifest.read(found[0], name or root.resolve().name, protocol, tags)
     if root.is_file() and root.suffix.lower() not in TABLES:
         raise ManifestError(f"{root}: is not a table ({' or '.join(TABLES)} expected)")
-    return Manifest.read(root, name, protocol)
+    return Manifest.read(root, name, protocol, tags)

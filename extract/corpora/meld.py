@@ -27,6 +27,8 @@ COLUMNS = ("Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utter
            "EndTime")
 ODD_MEDIA = {"train_dia125_utt3": "corrupt media", "train_dia309_utt0": "wrong cut", "valid_dia110_utt7": "media missing",
              "test_dia38_utt4": "wrong cut, 305 s", "test_dia220_utt0": "wrong cut, 235 s"}
+TAGS = {"meta_sentiment": "leaky", "meta_season": "context", "meta_episode": "context", "meta_episode_start_s": "context",
+        "meta_episode_end_s": "context"}
 TIME = re.compile(r"(\d+):(\d\d):(\d\d)[,.](\d{1,3})")
 CLIP = re.compile(r"dia(\d+)_utt(\d+)")
 
@@ -64,7 +66,7 @@ def read(root: Path, *, odd_media: bool = False) -> Manifest:
     notes.say(f"{len(shared)} speakers of the official test split also speak in its training split")
     columns: dict[str, object] = {name: [row[name] for row in rows] for name in rows[0]}
     return Manifest.from_columns("meld", columns, labels=LabelSet("meld-7", EMOTIONS), protocol="split",
-                                 root=root.resolve(), notes=notes.lines())
+                                 root=root.resolve(), notes=notes.lines(), tags=TAGS)
 
 
 def seconds(time: str) -> float:

@@ -23,6 +23,9 @@ INTENSITIES = ("normal", "strong")
 CHANNELS = {"speech": ("01",), "song": ("02",), "both": ("01", "02")}
 CLIPS_PER_ACTOR = {"speech": 60, "song": 44, "both": 104}
 ACTORS = 24
+# Neutral is never strong and song lacks two emotions, so the one tells of the label and the other is part of the task.
+TAGS = {"meta_channel": "context", "meta_intensity": "leaky", "meta_statement": "context", "meta_repetition": "safe",
+        "meta_gender": "safe"}
 SOUND, PICTURES = (".wav", ".flac"), (".mp4",)
 STEM = re.compile(r"(0[123])-(0[12])-(0[1-8])-(0[12])-(0[12])-(0[12])-(\d\d)")
 
@@ -56,7 +59,7 @@ def read(root: Path, *, channel: str = "speech") -> Manifest:
     labels = LabelSet(f"ravdess-{channel}", SUNG if channel == "song" else EMOTIONS)
     protocol = "speaker-kfold:6" if len(actors) >= 6 else "leave-one-speaker-out" if len(actors) >= 3 else ""
     return Manifest.from_columns("ravdess", {name: [row[name] for row in rows] for name in rows[0]}, labels=labels,
-                                 protocol=protocol, root=root.resolve(), notes=notes.lines())
+                                 protocol=protocol, root=root.resolve(), notes=notes.lines(), tags=TAGS)
 
 
 def _has_actors(folder: Path) -> bool:

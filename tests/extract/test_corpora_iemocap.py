@@ -174,3 +174,9 @@ def test_published_counts_add_up_and_are_checked() -> None:
     assert counts.check_counts(Manifest("iemocap", changed, manifest.labels)) == (
         "count differs from the full release: ang in Ses01 is 228, not 229",
         "count differs from the full release: sad in Ses01 is 195, not 194")
+
+
+def test_ratings_are_leaky_and_every_metadata_column_has_a_tag(release: Path) -> None:
+    manifest = read_corpus("iemocap", release)
+    assert manifest.tagged("leaky") == ("meta_valence", "meta_arousal", "meta_dominance")
+    assert manifest.tagged("unknown") == ()

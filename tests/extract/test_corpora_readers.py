@@ -238,3 +238,22 @@ def test_manifest_reader(tmp_path: Path) -> None:
     table.write_text("id,label,audio\na,sad,../a.wav\nb,glad,b.wav\n", encoding="utf-8")
     with pytest.raises(UnsafePathError):
         read_corpus("manifest", table)
+
+
+def test_manifest_reader_takes_leak_tags(tmp_path: Path) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text("id,text,meta_age,meta_cause,meta_x\na,oh,3,loss,1\n", encoding="utf-8")
+    manifest = read_corpus("manifest", table, safe="meta_age", leaky="meta_cause")
+    assert manifest.tagged("safe") == ("meta_age",) and manifest.tagged("leaky", "unknown") == ("meta_cause", "meta_x")
+    with pytest.raises(ManifestError, match=r"mine\.csv.*did you mean 'meta_age'"):
+        read_corpus("manifest", table, safe="meta_aeg")
+    with pytest.raises(UsageError, match="both context and leaky"):
+        read_corpus("manifest", table, context="meta_x", leaky="meta_x")
+
+
+def test_readers_tag_every_metadata_column(tmp_path: Path) -> None:
+    write_meld(tmp_path / "meld", "train", [("hi", "Joey", "joy", "0", "0", "0:21:00,049")])
+    touch(tmp_path, ["ravdess/Actor_01/03-01-05-01-02-01-01.wav", "emodb/wav/03a01Fa.wav"])
+    for corpus in ("meld", "ravdess", "emodb"):
+        assert read_corpus(corpus, tmp_path / corpus).tagged("unknown") == ()
+    assert read_corpus("meld", tmp_path / "meld").tagged("leaky") == ("meta_sentiment",)
