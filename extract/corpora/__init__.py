@@ -2,9 +2,11 @@
 
 To add a corpus, write one file here. ``extract/corpora/mycorpus.py`` is the corpus ``mycorpus``, the first line of
 its docstring is what ``--help`` shows, and its function ``read(root, *, option=default, ...) -> Manifest`` does the
-work; the keyword parameters of ``read`` are the corpus' options. Nothing else has to be registered. A corpus that brings
-encoders of its own also has ``own_encoders(root) -> {modality: folder}`` and ``OWN_TRAINING``. Files whose name
-starts with ``_`` and sub-packages are not corpora. A reader parses text and lists folders; it never opens media.
+work; the keyword parameters of ``read`` are the corpus' options. Nothing else has to be registered. Where its documents
+say how often something occurs, ``DOCUMENTED`` lists it. A corpus that brings encoders of its own also has
+``own_encoders(root) -> {modality: folder}`` and ``OWN_TRAINING``. Files whose name starts with ``_`` and sub-packages are
+not corpora. A reader parses text and lists folders; it never opens media. The manifest's notes are :class:`Note`
+objects: sentences that carry what was counted, how often, and the names.
 
 >>> "ravdess" in corpus_names()
 True
@@ -23,6 +25,9 @@ from typing import Any
 
 from embeddings_store.errors import UsageError, unknown_name
 from embeddings_store.manifest import Manifest
+from extract.corpora._notes import Documented, Note, differences
+
+__all__ = ["READERS", "Documented", "Note", "Reader", "corpus_names", "differences", "read_corpus"]
 
 SWITCHES = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
 
@@ -47,13 +52,18 @@ class Reader:
 
     def read(self, root: Path, /, **options: Any) -> Manifest:
         """Read the corpus below ``root``; see :func:`read_corpus`."""
-        known = self._parameters()
-        for option in options:
-            if option not in known:
-                unknown_name(f"option of corpus {self.name!r}", option, tuple(known))
-        values = {option: _parsed(option, value, known[option]) for option, value in options.items()}
-        manifest: Manifest = importlib.import_module(self.module).read(Path(root).expanduser(), **values)
+        manifest: Manifest = importlib.import_module(self.module).read(Path(root).expanduser(), **self._values(options))
         return manifest
+
+    def documented(self, **options: Any) -> tuple[Documented, ...]:
+        """Return the counts that the release's documents state for these options; none where they state nothing.
+
+        >>> [(count.title, count.count) for count in READERS["emodb"].documented()][0]
+        ('rows', 535)
+        """
+        counts: tuple[Documented, ...] = getattr(importlib.import_module(self.module), "DOCUMENTED", ())
+        values = self._parameters() | self._values(options)
+        return tuple(count for count in counts if count.holds(values))
 
     def own_encoder(self, root: Path, modality: str) -> str:
         """Return the folder of the encoder that the corpus brings for a modality, made if need be; empty if it brings none.
@@ -69,6 +79,13 @@ class Reader:
         """Return how that encoder is trained: names and values of the training's settings and, for video, the ``region``."""
         own: Mapping[str, Mapping[str, Any]] = getattr(importlib.import_module(self.module), "OWN_TRAINING", {})
         return own.get(modality, {})
+
+    def _values(self, options: Mapping[str, Any]) -> dict[str, object]:
+        known = self._parameters()
+        for option in options:
+            if option not in known:
+                unknown_name(f"option of corpus {self.name!r}", option, tuple(known))
+        return {option: _parsed(option, value, known[option]) for option, value in options.items()}
 
     def _parameters(self) -> dict[str, object]:
         parameters = inspect.signature(importlib.import_module(self.module).read).parameters.values()

@@ -1,55 +1,12 @@
-"""What all readers share: walking folders without hidden names, saying what a wrong root holds, collecting notes."""
+"""What all readers share: walking folders without hidden names, saying what a wrong root holds, reading text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from embeddings_store.errors import ManifestError
-
-SHOWN = 6
-
-
-class Notes:
-    """What a reader noticed, one line per kind however often it happened.
-
-    >>> notes = Notes()
-    >>> notes.count("odd file name", "a.wav")
-    >>> notes.count("odd file name", "b.wav")
-    >>> notes.say("2 of 24 actors")
-    >>> notes.lines()
-    ('2 of 24 actors', "2 x odd file name: 'a.wav', 'b.wav'")
-    """
-
-    def __init__(self) -> None:
-        self._said: list[str] = []
-        self._counted: dict[str, list[str]] = {}
-
-    def say(self, line: str) -> None:
-        """Add one line."""
-        self._said.append(line)
-
-    def count(self, kind: str, name: str) -> None:
-        """Count one more ``name`` of a ``kind``."""
-        self._counted.setdefault(kind, []).append(name)
-
-    def names(self, kind: str) -> tuple[str, ...]:
-        """Return every name that was counted under ``kind``."""
-        return tuple(self._counted.get(kind, ()))
-
-    def lines(self) -> tuple[str, ...]:
-        """Return what was said, then one line per kind with its count and its first names."""
-        return (*self._said, *(f"{len(names)} x {kind}: {listed(names)}" for kind, names in self._counted.items()))
-
-
-def listed(names: Sequence[str], shown: int = SHOWN) -> str:
-    """Return the first names, quoted, and how many more there are.
-
-    >>> listed(["a", "b", "c"], shown=2)
-    "'a', 'b' and 1 more"
-    """
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return (", ".join(repr(name) for name in names[:shown]) or "nothing") + more
+from extract.corpora._notes import HIDDEN, Notes, listed
 
 
 def visible(folder: Path, notes: Notes | None = None) -> list[Path]:
@@ -58,7 +15,7 @@ def visible(folder: Path, notes: Notes | None = None) -> list[Path]:
     if notes is not None:
         for entry in entries:
             if entry.name.startswith("."):
-                notes.count("hidden name skipped", entry.name)
+                notes.count(HIDDEN, entry.name)
     return [entry for entry in entries if not entry.name.startswith(".")]
 
 

@@ -1,9 +1,11 @@
-"""How many turns the IEMOCAP release has per session, label, gender and kind, and how a manifest differs from that."""
+"""How many turns the IEMOCAP release has per session, label, gender and kind."""
 
 from __future__ import annotations
 
-from embeddings_store.errors import LabelError
-from embeddings_store.manifest import Manifest
+from collections.abc import Mapping
+
+from embeddings_store.labels import LabelSet
+from extract.corpora._notes import Documented
 
 SESSIONS = ("Ses01", "Ses02", "Ses03", "Ses04", "Ses05")
 PER_SESSION = {
@@ -25,32 +27,20 @@ FOUR_WAY = {
 }
 
 
-def check_counts(manifest: Manifest) -> tuple[str, ...]:
-    """Compare a manifest of all dialogues with the full release.
+def documented(label_sets: Mapping[str, LabelSet]) -> tuple[Documented, ...]:
+    """Return the release's counts for each label set: per session and raw label where sessions are known, else in total.
 
-    Args:
-        manifest: What :func:`extract.corpora.iemocap.read` made, with raw labels and any of its label sets.
-
-    Returns:
-        One line per count that differs, none where all agree: per session and raw label for the five labels whose
-        sessions are known, in total for the others, and per session for gender and kind under ``iemocap-4``.
-
-    Raises:
-        LabelError: The manifest has no label set.
+    Under ``iemocap-4`` also per session for gender and kind. All hold for dialogues of every kind.
     """
-    if manifest.labels is None:
-        raise LabelError(f"corpus {manifest.name!r} has no label set to count by")
-    table = manifest.table[manifest.table["label"].isin(list(manifest.labels.mapping))]
-    wanted = {(label, session): count for label, counts in PER_SESSION.items() if label in manifest.labels.mapping
-              for session, count in zip(SESSIONS, counts, strict=True)}
-    seen = {key: int(((table["label"] == key[0]) & (table["session"] == key[1])).sum()) for key in wanted}
-    others = [label for label in manifest.labels.mapping if label not in PER_SESSION]
-    wanted |= {(label, "all"): TOTAL[label] for label in others}
-    seen |= {(label, "all"): int((table["label"] == label).sum()) for label in others}
-    if manifest.labels.mapping.keys() == MERGED:
-        for (column, value), counts in FOUR_WAY.items():
-            for session, count in zip(SESSIONS, counts, strict=True):
-                wanted[value, session] = count
-                seen[value, session] = int(((table[column] == value) & (table["session"] == session)).sum())
-    return tuple(f"count differs from the full release: {what} in {where} is {seen[what, where]}, not {count}"
-                 for (what, where), count in wanted.items() if seen[what, where] != count)
+    found = []
+    for label, total in TOTAL.items():
+        under = {"kind": "all", "label_set": tuple(name for name, labels in label_sets.items() if label in labels.mapping)}
+        per_session = zip(SESSIONS, PER_SESSION[label], strict=True) if label in PER_SESSION else ()
+        found += ([Documented(count, {"label": label, "session": session}, options=under) for session, count in per_session]
+                  or [Documented(total, {"label": label}, options=under)])
+    found.append(Documented(sum(TOTAL.values()), options={"kind": "all", "all_turns": True}))
+    merged = {"kind": "all", "all_turns": False,
+              "label_set": tuple(name for name, labels in label_sets.items() if labels.mapping.keys() == MERGED)}
+    found += [Documented(count, {column: value, "session": session}, options=merged)
+              for (column, value), counts in FOUR_WAY.items() for session, count in zip(SESSIONS, counts, strict=True)]
+    return tuple(found)

@@ -11,7 +11,8 @@ from pathlib import Path
 from embeddings_store.errors import ManifestError
 from embeddings_store.labels import LabelSet
 from embeddings_store.manifest import Manifest
-from extract.corpora._files import Notes, check_root, relative, visible
+from extract.corpora._files import check_root, relative, visible
+from extract.corpora._notes import ODD_NAME, Documented, Notes
 
 LAYOUT = "wav/03a01Fa.wav"
 CLIPS = 535
@@ -29,6 +30,9 @@ SENTENCES = {
     "b09": "Ich will das eben wegbringen und dann mit Karl was trinken gehen.",
     "b10": "Die wird auf dem Platz sein, wo wir sie immer hinlegen.",
 }
+COUNTS = {"anger": 127, "boredom": 81, "disgust": 46, "fear": 69, "happiness": 71, "neutral": 79, "sadness": 62}
+DOCUMENTED = (Documented(CLIPS), Documented(10, distinct="speaker"),
+              *(Documented(count, {"label": label}) for label, count in COUNTS.items()))
 TAGS = {"meta_sentence": "context", "meta_version": "safe", "meta_gender": "safe"}
 STEM = re.compile(r"(\d\d)([ab]\d\d)([WLEAFTN])([a-z])")
 
@@ -44,7 +48,7 @@ def read(root: Path) -> Manifest:
     for path in visible(root / "wav", notes):
         match = STEM.fullmatch(path.stem)
         if match is None or path.suffix.lower() != ".wav" or match[1] not in MALE + FEMALE or match[2] not in SENTENCES:
-            notes.count("odd file name skipped", path.name)
+            notes.count(ODD_NAME, path.name)
             continue
         speaker, sentence, emotion, version = match.groups()
         rows.append({"id": path.stem, "label": EMOTIONS[emotion], "speaker": f"speaker-{speaker}",

@@ -14,8 +14,9 @@ from pathlib import Path
 from embeddings_store.errors import ManifestError, unknown_name
 from embeddings_store.labels import LabelSet
 from embeddings_store.manifest import Manifest
-from extract.corpora._files import Notes, folder_names, read_lines, relative, visible, wrong_root
-from extract.corpora._iemocap_counts import check_counts
+from extract.corpora._files import folder_names, read_lines, relative, visible, wrong_root
+from extract.corpora._iemocap_counts import documented
+from extract.corpora._notes import Notes, differences
 
 LAYOUT = "IEMOCAP_full_release/Session1/dialog/EmoEvaluation/Ses01F_impro01.txt and so on"
 RAW_LABELS = ("ang", "hap", "exc", "neu", "sad", "fru", "sur", "fea", "dis", "oth", "xxx")
@@ -33,6 +34,7 @@ LABEL_SETS = {s.name: s for s in (
 )}
 TAGS = {"meta_video_start_s": "safe", "meta_video_end_s": "safe", "meta_video_side": "safe", "meta_gender": "safe",
         "meta_kind": "context", "meta_valence": "leaky", "meta_arousal": "leaky", "meta_dominance": "leaky"}
+DOCUMENTED = documented(LABEL_SETS)
 KINDS = ("all", "improvised", "scripted")
 
 SESSION = re.compile(r"Session(\d)")
@@ -89,8 +91,8 @@ def read(root: Path, *, label_set: str = "iemocap-4", kind: str = "all", keep_ta
         ManifestError: ``root`` does not hold the release, or a file breaks its format.
     """
     manifest = read_release(root, "iemocap", label_set, kind, keep_tags, all_turns)
-    differences = check_counts(manifest) if kind == "all" else ()
-    return replace(manifest, notes=(*manifest.notes, *differences))
+    options = {"label_set": label_set, "kind": kind, "all_turns": all_turns}
+    return replace(manifest, notes=(*manifest.notes, *differences(manifest, (d for d in DOCUMENTED if d.holds(options)))))
 
 
 def read_release(root: Path, name: str, label_set: str, kind: str, keep_tags: bool, all_turns: bool) -> Manifest:

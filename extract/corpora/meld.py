@@ -16,12 +16,18 @@ import numpy as np
 from embeddings_store.errors import ManifestError
 from embeddings_store.labels import LabelSet
 from embeddings_store.manifest import Manifest
-from extract.corpora._files import Notes, check_root, listed, read_text, relative, visible
+from extract.corpora._files import check_root, read_text, relative, visible
+from extract.corpora._notes import Documented, Notes, listed
 
 LAYOUT = "train_sent_emo.csv, dev_sent_emo.csv, test_sent_emo.csv, with train_splits/dia0_utt0.mp4 and so on beside them"
 EMOTIONS = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
 SPLITS = {"train": "train", "dev": "valid", "test": "test"}
 ROWS = {"train": 9989, "dev": 1109, "test": 2610}
+COUNTS = {"train": (1109, 271, 268, 1743, 4710, 683, 1205), "dev": (153, 22, 40, 163, 470, 111, 150),
+          "test": (345, 68, 50, 402, 1256, 208, 281)}
+DOCUMENTED = (*(Documented(ROWS[name], {"split": split}) for name, split in SPLITS.items()),
+              *(Documented(count, {"split": SPLITS[name], "label": label}) for name, counts in COUNTS.items()
+                for label, count in zip(EMOTIONS, counts, strict=True)))
 FOLDERS = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
 COLUMNS = ("Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID", "Season", "Episode", "StartTime",
            "EndTime")

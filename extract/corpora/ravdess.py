@@ -13,7 +13,8 @@ from pathlib import Path
 from embeddings_store.errors import ManifestError, unknown_name
 from embeddings_store.labels import LabelSet
 from embeddings_store.manifest import Manifest
-from extract.corpora._files import Notes, check_root, relative, visible
+from extract.corpora._files import check_root, relative, visible
+from extract.corpora._notes import ODD_NAME, Documented, Notes
 
 LAYOUT = "Actor_NN/03-01-05-01-02-01-18.wav (or .flac, .mp4)"
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
@@ -23,6 +24,16 @@ INTENSITIES = ("normal", "strong")
 CHANNELS = {"speech": ("01",), "song": ("02",), "both": ("01", "02")}
 CLIPS_PER_ACTOR = {"speech": 60, "song": 44, "both": 104}
 ACTORS = 24
+# Every emotion is spoken twice in two sentences and two intensities by each actor, neutral in one; actor 18 does not sing.
+SINGERS = ACTORS - 1
+DOCUMENTED = (
+    *(Documented(rows, options={"channel": channel}) for channel, rows in (("speech", 1440), ("song", 1012), ("both", 2452))),
+    Documented(ACTORS, distinct="speaker", options={"channel": ("speech", "both")}),
+    Documented(SINGERS, distinct="speaker", options={"channel": "song"}),
+    *(Documented(ACTORS * (4 if label == "neutral" else 8), {"label": label}, options={"channel": "speech"})
+      for label in EMOTIONS),
+    *(Documented(SINGERS * (4 if label == "neutral" else 8), {"label": label}, options={"channel": "song"})
+      for label in SUNG))
 # Neutral is never strong and song lacks two emotions, so the one tells of the label and the other is part of the task.
 TAGS = {"meta_channel": "context", "meta_intensity": "leaky", "meta_statement": "context", "meta_repetition": "safe",
         "meta_gender": "safe"}
@@ -76,7 +87,7 @@ def _collect(root: Path, channels: tuple[str, ...], notes: Notes) -> dict[str, d
         for path in visible(folder, notes):
             match, suffix = STEM.fullmatch(path.stem), path.suffix.lower()
             if match is None or suffix not in (SOUND if match[1] == "03" else PICTURES):
-                notes.count("odd file name skipped", relative(path, root))
+                notes.count(ODD_NAME, relative(path, root))
             elif match[7] != folder.name[-2:]:
                 notes.count("clip in another actor's folder skipped", relative(path, root))
             elif match[2] not in channels:

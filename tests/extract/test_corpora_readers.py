@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -13,7 +14,8 @@ import pytest
 
 from embeddings_store.errors import LabelError, ManifestError, UnknownNameError, UnsafePathError, UsageError
 from embeddings_store.folds import make_plan
-from extract.corpora import READERS, corpus_names, meld, read_corpus
+from embeddings_store.manifest import Manifest
+from extract.corpora import READERS, Note, corpus_names, differences, meld, read_corpus
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -42,7 +44,7 @@ def test_table_lists_every_reader_with_one_line() -> None:
 
 def test_listing_corpora_imports_no_reader() -> None:
     code = ("import sys, extract.corpora as c; [c.READERS[n].summary for n in c.corpus_names()]; "
-            "print([m for m in sys.modules if m.startswith('extract.corpora.')])")
+            "print([m for m in sys.modules if m.startswith('extract.corpora.') and not m.startswith('extract.corpora._')])")
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
                            cwd=Path(__file__).resolve().parents[2])
     assert found.stdout.strip() == "[]"
@@ -66,6 +68,31 @@ def test_options_may_come_as_strings_from_a_command_line(tmp_path: Path) -> None
         read_corpus("meld", tmp_path, odd_media="maybe")
     with pytest.raises(UsageError, match="seed='x': a whole number is expected"):
         read_corpus("demo", tmp_path, seed="x")
+
+
+def test_notes_carry_their_facts_and_are_stored_as_sentences(tmp_path: Path) -> None:
+    root = touch(tmp_path / "db", ["wav/03a01Fa.wav", "wav/16b10Wb.wav", "wav/._03a01Fa.wav", "wav/list.txt", "wav/odd.wav"])
+    manifest = read_corpus("emodb", root)
+    facts = {note.kind: (note.count, note.examples) for note in manifest.notes if isinstance(note, Note)}
+    assert facts["odd file name skipped"] == (2, ("list.txt", "odd.wav"))
+    assert facts["hidden name skipped"] == (1, ("._03a01Fa.wav",))
+    manifest.save(tmp_path / "emodb")
+    assert Manifest.load(tmp_path / "emodb").notes == manifest.notes
+    assert [type(note) for note in Manifest.load(tmp_path / "emodb").notes] == [str] * len(manifest.notes)
+    assert pickle.loads(pickle.dumps(manifest.notes[1])).examples == manifest.notes[1].examples
+
+
+def test_documented_counts_are_compared_under_their_options(tmp_path: Path) -> None:
+    titles = {count.title: count.count for count in READERS["ravdess"].documented(channel="song")}
+    assert titles["rows"] == 1012 and titles["rows with label neutral"] == 92 and "rows with label disgust" not in titles
+    assert sum(count for title, count in titles.items() if "label" in title) == 1012
+    manifest = read_corpus("emodb", touch(tmp_path, ["wav/03a01Fa.wav"]))
+    notes = differences(manifest, READERS["emodb"].documented())
+    assert notes[:2] == ("count differs from the full release: rows: 1, not 535",
+                         "count differs from the full release: different speaker: 1, not 10")
+    assert {note.kind for note in notes} == {"count differs from the full release"} and notes[0].count == 534
+    with pytest.raises(UnknownNameError, match="did you mean 'channel'"):
+        READERS["ravdess"].documented(chanel="song")
 
 
 @pytest.mark.parametrize(("corpus", "good"), [
@@ -214,6 +241,7 @@ def test_meld_refuses_what_is_no_meld_table(tmp_path: Path) -> None:
 def test_meld_real_tables() -> None:
     manifest = read_corpus("meld", SHARED / "meld")
     assert manifest.table["split"].value_counts().to_dict() == {"train": 9989, "valid": 1109, "test": 2610}
+    assert differences(manifest, READERS["meld"].documented()) == ()
     assert not manifest.has("audio") and not manifest.has("video") and (manifest.column("text") != "").all()
     assert not np.isnan(manifest.table["meta_episode_start_s"]).any()
     assert "1 x row without a duration: 'test_dia155_utt3'" in manifest.notes
