@@ -133,15 +133,16 @@ def _verify(arguments: argparse.Namespace) -> int:
 def _problems_below(path: Path) -> Iterator[list[str]]:
     """Yield the problems of each corpus record and each file of vectors; an empty list for each that is whole."""
     for folder in _corpus_folders(path):
-        inputs = ""
+        manifest = None
         try:
-            inputs = Manifest.load(folder).inputs_digest
+            manifest = Manifest.load(folder)
             yield []
         except StoreError as error:
             yield [str(error)]
         for file in sorted(folder.glob("*@*/seed-*/fold-*.h5")):
             problems = verify(file)
-            if inputs and not problems and read_header(file).get("inputs_digest") != inputs:
+            header = read_header(file) if manifest and not problems else {}
+            if manifest and header and header.get("inputs_digest") != manifest.inputs_digest_of(str(header["modality"])):
                 problems = [f"{file}: was made from other inputs than the corpus beside it; extract it again with --overwrite, "
                             "or keep the two corpora in stores of their own"]
             yield problems

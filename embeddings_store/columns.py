@@ -104,6 +104,21 @@ def _metadata(column: pd.Series, name: str) -> pd.Series:
     return pd.Series(column.to_numpy(dtype=np.float64, na_value=np.nan), index=column.index)
 
 
+def numbers(column: pd.Series) -> pd.Series | None:
+    """Return a metadata column as float64, ``nan`` where nothing finite is given, or none where it holds words.
+
+    A CSV file does not say which of its columns are numbers: those are in which every cell that is not empty is one.
+
+    >>> numbers(pd.Series(["3", "", "4.5"])).tolist(), numbers(pd.Series(["3", "old"])) is None
+    ([3.0, nan, 4.5], True)
+    """
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return column.astype(np.float64).replace([np.inf, -np.inf], np.nan)
+    given = column.replace("", np.nan)
+    parsed = pd.to_numeric(given, errors="coerce").astype(np.float64)
+    return parsed if given.notna().any() and bool(np.isfinite(parsed[given.notna()]).all()) else None
+
+
 def _check_text(column: pd.Series, name: str) -> None:
     bad = np.flatnonzero(column.str.contains("\x00", regex=False))
     if len(bad):

@@ -169,6 +169,7 @@ def _place(job: ImportJob, manifest: Manifest, embeddings: Embeddings, settings:
                                  "new import is the right one")
             return path
         write_embeddings(path, embeddings, {
-            "corpus": manifest.name, "inputs_digest": manifest.inputs_digest, "seen_spec": job.seen,
-            "weights_digest": "", "settings": {**settings, "array": embeddings.encoder.modality}, "provenance": collect()})
+            "corpus": manifest.name, "inputs_digest": manifest.inputs_digest_of(embeddings.encoder.modality),
+            "seen_spec": job.seen, "weights_digest": "", "settings": {**settings, "array": embeddings.encoder.modality},
+            "provenance": collect()})
     return path

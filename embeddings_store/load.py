@@ -256,9 +256,10 @@ def _aligned(path: Path, manifest: Manifest, plan: FoldPlan, fold: Fold, ref: En
     if file.encoder != ref or told.get("corpus") != manifest.name:
         raise StoreMismatchError(f"{path}: holds {file.encoder.folder} of corpus {told.get('corpus')!r}, wanted is {ref.folder} "
                                  f"of {manifest.name!r}; run embeddings-store verify and move the file back")
-    if told.get("inputs_digest") != manifest.inputs_digest or not np.array_equal(file.ids, manifest.ids):
+    inputs = manifest.inputs_digest_of(ref.modality)
+    if told.get("inputs_digest") != inputs or not np.array_equal(file.ids, manifest.ids):
         raise StoreMismatchError(f"{path}: was made from other inputs (digest {told.get('inputs_digest')}, {len(file.ids)} rows) "
-                                 f"than the corpus beside it ({manifest.inputs_digest}, {len(manifest)} rows); extract it "
+                                 f"than the corpus beside it ({inputs}, {len(manifest)} rows); extract it "
                                  "again with --overwrite, or keep the two corpora in stores of their own")
     if file.fold != "any" and (file.fold != str(fold.number) or told.get("plan_digest") != plan.digest):
         trained = f"--folds {told.get('plan')} --valid {told.get('plan_valid')}"

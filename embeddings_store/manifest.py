@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -194,6 +194,15 @@ class Manifest:
     def inputs_digest(self) -> str:
         """Twelve hex digits over what encoders are given: ids, text, media paths, times; not labels."""
         return self._digest(INPUTS)
+
+    def inputs_digest_of(self, modality: str) -> str:
+        """Return :attr:`inputs_digest`; for a ``meta_*`` column, which a text encoder reads, the digest over ids and column."""
+        own = modality.startswith("meta_") and modality in self.table
+        return self.columns_digest([modality]) if own else self.inputs_digest
+
+    def columns_digest(self, columns: Sequence[str]) -> str:
+        """Return twelve hex digits over the ids and these columns."""
+        return self._digest(("id", *columns))
 
     @property
     def digest(self) -> str:

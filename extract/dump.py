@@ -61,7 +61,7 @@ class Dump:
     Attributes:
         store: The store's folder.
         manifest: The corpus under its name in the store.
-        modality: The manifest's column that is encoded.
+        modality: The manifest's column that is encoded: ``text``, ``audio``, ``video``, or a ``meta_*`` column of long text.
         refs: One reference per layer, in the encoder's order.
         settings: Per layer, everything that changes a vector.
         seen: What the encoder knows of each row (N,).
@@ -91,6 +91,11 @@ class Dump:
         """Rows that name an input of this modality (N,)."""
         return self.manifest.column(self.modality) != ""
 
+    @property
+    def inputs_digest(self) -> str:
+        """Twelve hex digits over what is encoded."""
+        return self.manifest.inputs_digest_of(self.modality)
+
     def path(self, ref: EncoderRef) -> Path:
         """Where the vectors of one layer go."""
         return store_path(self.store, self.manifest.name, ref, self.fold)
@@ -102,7 +107,7 @@ class Dump:
     @property
     def running(self) -> Path:
         """The folder of everything that is on its way to these files."""
-        key = fingerprint({"layers": [r.fingerprint for r in self.refs], "inputs": self.manifest.inputs_digest})
+        key = fingerprint({"layers": [r.fingerprint for r in self.refs], "inputs": self.inputs_digest})
         last = self.refs[-1]
         return self.store / self.manifest.name / ".running" / f"{last.name}@{key}.seed-{last.seed}.fold-{self.fold}"
 
@@ -155,7 +160,7 @@ def write(dump: Dump, encoder: Any, read: Reader, say: Say, advance: Advance,
     started = time.monotonic()
     shards, kept = dump.shards(), _rows_to_keep(dump)
     _drop_rows_of_other_weights(dump, say)
-    for sentence in shards.start({"settings": [dict(s) for s in dump.settings], "inputs_digest": dump.manifest.inputs_digest,
+    for sentence in shards.start({"settings": [dict(s) for s in dump.settings], "inputs_digest": dump.inputs_digest,
                                   "weights_digest": dump.attributes.get("weights_digest", "")}):
         say(sentence)
     if kept is not None and not len(shards.finished()):
@@ -186,9 +191,9 @@ def summarise(dump: Dump, resumed: int = 0, encoded: int = 0, wall_s: float = 0.
     files = tuple(dump.path(ref) for ref in dump.refs)
     for path in files:
         told = read_header(path)
-        if told["inputs_digest"] != dump.manifest.inputs_digest:
+        if told["inputs_digest"] != dump.inputs_digest:
             raise StoreMismatchError(f"{path}: was made from other inputs ({told['inputs_digest']}) than the corpus now has "
-                                     f"({dump.manifest.inputs_digest}); run again with --overwrite")
+                                     f"({dump.inputs_digest}); run again with --overwrite")
     first = read_embeddings(files[0])
     listed = list(zip(first.ids.tolist(), first.status.tolist(), first.reason.tolist(), strict=True))
     return Summary(files, len(first.ids), int(first.ok.sum()), int((first.status == "missing").sum()),
@@ -260,5 +265,5 @@ def _assemble(dump: Dump, encoder: Any, shards: ShardFolder, wanted: tuple[Encod
         write_embeddings(path, Embeddings(
             manifest.ids, vectors, dump.seen, columns["status"].astype(str), columns["reason"].astype(str), ref, dump.fold,
             scores(vectors) if scores else None, dump.classes, columns["inputs"].astype(str)), {
-            "corpus": manifest.name, "inputs_digest": manifest.inputs_digest, **dump.attributes, "settings": dict(settings),
+            "corpus": manifest.name, "inputs_digest": dump.inputs_digest, **dump.attributes, "settings": dict(settings),
             "provenance": provenance})

@@ -29,7 +29,7 @@ def frozen_lines(dump: Dump, encoder: Any) -> list[str]:
         return lines
     finished = len(dump.shards().finished())
     rest = np.flatnonzero(dump.present)[finished:].tolist()
-    read = reader_for(encoder, dump.manifest)  # Without a cache: a dry run writes nothing.
+    read = reader_for(encoder, dump.manifest, column=dump.modality)  # Without a cache: a dry run writes nothing.
     items = _readable(lambda i: read(dump.manifest.row(i)).item, rest)
     if not items:
         return [*lines, f"{finished} rows finished, {len(rest)} to make"]
@@ -78,7 +78,8 @@ def tuned_lines(prepared: Prepared, speeds: dict[str, Speed]) -> list[str]:
 
 def _speed(prepared: Prepared) -> Speed:
     """Measure seconds per row of training and of encoding, and over how many rows: 0 if none of a few can be read."""
-    read, manifest = reader_for(prepared.encoder, prepared.dump.manifest), prepared.dump.manifest
+    manifest = prepared.dump.manifest
+    read = reader_for(prepared.encoder, manifest, column=prepared.dump.modality)
     items = _readable(lambda i: read(manifest.row(i)).item, prepared.roles.fit.tolist())
     return (_step_s(prepared.encoder, items), _encoding_s(prepared.encoder, items), len(items)) if items else (0.0, 0.0, 0)
 

@@ -40,19 +40,21 @@ class Input:
 Reader = Callable[[Utterance], Input]
 
 
-def reader_for(encoder: Encoder, manifest: Manifest, cache: FrameCache | None = None) -> Reader:
+def reader_for(encoder: Encoder, manifest: Manifest, cache: FrameCache | None = None, column: str = "text") -> Reader:
     """Return the function that reads one row for this encoder; it raises :class:`MediaError` where it cannot.
 
     Args:
         encoder: Says what it reads and how it is cut.
         manifest: The corpus, with the folder that its media lie in.
         cache: Where decoded pictures lie; none decodes them each time.
+        column: What a text encoder reads: ``text``, or a ``meta_*`` column.
 
     Raises:
         ManifestError: The encoder needs files and the manifest names no root.
     """
     if encoder.spec.modality == "text":
-        return _read_text
+        texts = dict(zip(manifest.table["id"], manifest.table[column], strict=True))
+        return lambda row: _read_text(texts[row.id])
     root = _root(encoder, manifest)
     if encoder.spec.modality == "audio":
         return lambda row: _safely(lambda: _read_audio(row, root, encoder), root)
@@ -111,10 +113,10 @@ def _safely(read: Callable[[], Input], root: Path) -> Input:
         raise MediaError(str(error).replace(f"{root.resolve()}/", "")) from error
 
 
-def _read_text(row: Utterance) -> Input:
-    text = row.text.strip()
+def _read_text(cell: str) -> Input:
+    text = cell.strip()
     if not text:
-        raise MediaError("the transcript holds only spaces; fill it in, or leave the cell empty to mark it as missing")
+        raise MediaError("the text holds only spaces; fill it in, or leave the cell empty to mark it as missing")
     return Input(text, len(text), hashlib.sha256(text.encode()).hexdigest()[:16])
 
 

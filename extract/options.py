@@ -102,6 +102,9 @@ def _add_what(top: argparse.ArgumentParser) -> None:
                       help="an option of the reader, see --list; may be repeated")
     what.add_argument("--modality", choices=[*PAPER_ENCODERS, "all"],
                       help="which input to encode; all takes those that the corpus has")
+    what.add_argument("--text-column", metavar="meta_NAME",
+                      help="with --modality text: encode this metadata column instead of the transcript, such as a dialogue's "
+                           "history; in the store it is a modality of that name")
     what.add_argument("--fold", help="fine-tune for this fold, counted from 1; all for every fold, final to train on all rows")
     what.add_argument("--frozen", action="store_true",
                       help="do not fine-tune: use the encoder as it is; one file serves every fold")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from embeddings_store.arrays import EncoderRef
-from embeddings_store.errors import ManifestError, UsageError
+from embeddings_store.columns import numbers
+from embeddings_store.errors import ManifestError, UsageError, unknown_name
 from embeddings_store.manifest import MEDIA, Manifest, safe_name
 from embeddings_store.provenance import fingerprint
 from embeddings_store.seen import parse_seen
@@ -37,6 +38,7 @@ class FrozenJob:
         modality: ``text``, ``audio`` or ``video``.
         encoder: Registry name, hub id, or local folder; empty takes the paper's choice for the modality.
         store: The store's folder.
+        text_column: With ``text``: a ``meta_*`` column of long text to encode instead; it names the modality in the store.
         corpus_name: Name in the store; empty keeps the reader's.
         corpus_options: The reader's own options.
         layer: ``last``, a number (0 is the input of the first layer), several with commas, or ``all``.
@@ -61,6 +63,7 @@ class FrozenJob:
     modality: str
     encoder: str = ""
     store: Path = Path("embeddings")
+    text_column: str = ""
     corpus_name: str = ""
     corpus_options: Mapping[str, str] = field(default_factory=dict)
     layer: str = "last"
@@ -77,6 +80,11 @@ class FrozenJob:
     seen: str = ""
     overwrite: bool = False
     retry_failed: bool = False
+
+    @property
+    def column(self) -> str:
+        """The manifest's column that is encoded."""
+        return self.text_column or self.modality
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +121,20 @@ def prepare(job: FrozenJob) -> Prepared:
         raise UsageError(f"modality {job.modality!r} has no frozen extraction yet; there is {', '.join(PAPER_ENCODERS)}")
     resolved = resolve(job.encoder or default_encoder(job.corpus, job.root, job.modality), job.modality)
     manifest = read_manifest(job.corpus, job.root, job.corpus_options, job.corpus_name)
-    require_inputs(manifest, job.modality)
+    require_inputs(manifest, job.modality, job.column)
     encoder = load_encoder(resolved, layer=parse_layer(job.layer), pooling=job.pooling or None, device=job.device,
                            batch_size=job.batch_size or None, max_duration_s=job.max_duration_s or None,
                            long_rule=job.long_rule, max_tokens=job.max_tokens,
                            frames=FrameSettings(rule=job.frame_rule, region=job.region))
     spec = job.seen or ("unknown" if encoder.likely_finetuned else "none")
-    settings = tuple({**encoder.settings, "weights_digest": encoder.weights_digest, "layer": layer} for layer in encoder.layers)
+    read = {"text_column": job.text_column} if job.text_column else {}
+    settings = tuple({**encoder.settings, **read, "weights_digest": encoder.weights_digest, "layer": layer}
+                     for layer in encoder.layers)
     name = safe_name(encoder.spec.name)
-    refs = tuple(EncoderRef(name if layer == encoder.spec.layers else f"{name}.L{layer}", fingerprint(s), job.modality, layer)
+    refs = tuple(EncoderRef(name if layer == encoder.spec.layers else f"{name}.L{layer}", fingerprint(s), job.column, layer)
                  for layer, s in zip(encoder.layers, settings, strict=True))
     return Prepared(dump.Dump(
-        job.store, manifest, job.modality, refs, settings, parse_seen(spec, manifest),
+        job.store, manifest, job.column, refs, settings, parse_seen(spec, manifest),
         attributes={"seen_spec": spec, "weights_digest": encoder.weights_digest},
         provenance=encoder_provenance(encoder, Path(resolved.source).name if resolved.is_local else resolved.source),
         overwrite=job.overwrite, retry_failed=job.retry_failed), encoder, frame_cache(job))
@@ -142,7 +152,8 @@ def run_frozen(prepared: Prepared, say: dump.Say, advance: dump.Advance) -> dump
         if not prepared.pending:
             shutil.rmtree(prepared.dump.running, ignore_errors=True)  # What a kill at the very end left.
             return dump.summarise(prepared.dump)
-        read = reader_for(prepared.encoder, prepared.dump.manifest, prepared.cache)
+        read = reader_for(prepared.encoder, prepared.dump.manifest, prepared.cache,
+                          prepared.dump.modality)
         if prepared.cache is not None:
             rows = np.flatnonzero(prepared.dump.present)
             decode_ahead(prepared.encoder, prepared.dump.manifest, prepared.cache, rows, lambda n: None)
@@ -170,15 +181,31 @@ def default_encoder(corpus: str, root: Path, modality: str) -> str:
     return own or PAPER_ENCODERS[modality]
 
 
-def require_inputs(manifest: Manifest, modality: str) -> None:
-    """Refuse a modality that no row has.
+def require_inputs(manifest: Manifest, modality: str, column: str) -> None:
+    """Refuse a modality, or a column of long text, that no row has.
 
     Raises:
+        UsageError: The column is no metadata of this corpus, or is not for a text encoder.
         ManifestError: The corpus has other modalities only.
     """
+    if column != modality:
+        _check_text_column(manifest, modality, column)
+        return
     if not manifest.has(modality):
         has = [m for m in MEDIA if manifest.has(m)]
         raise ManifestError(f"no row of corpus {manifest.name!r} has {modality}; it has {', '.join(has) or 'no media'}")
+
+
+def _check_text_column(manifest: Manifest, modality: str, column: str) -> None:
+    if modality != "text":
+        raise UsageError(f"--text-column {column} is read by a text encoder; use it with --modality text")
+    known = [str(c) for c in manifest.table.columns if str(c).startswith("meta_")]
+    if column not in known:
+        unknown_name("metadata column", column, known)
+    if numbers(manifest.table[column]) is not None:
+        raise UsageError(f"{column} holds numbers, not text; the grid makes a vector of it: run-fusion-grid --metadata {column}")
+    if not manifest.has(column):
+        raise ManifestError(f"no row of corpus {manifest.name!r} has anything in {column}")
 
 
 def encoder_provenance(encoder: Encoder, source: str) -> dict[str, object]:

@@ -46,6 +46,7 @@ class TunedJob:
         settings: How to train; its seed is part of the file's place.
         encoder: Registry name, hub id or local folder; empty takes the paper's choice.
         store: The store's folder.
+        text_column: As for frozen encoders.
         corpus_name: Name in the store; empty keeps the reader's.
         corpus_options: The reader's own options.
         folds: Name of the fold plan; empty takes the corpus' own.
@@ -75,6 +76,7 @@ class TunedJob:
     settings: TrainingSettings
     encoder: str = ""
     store: Path = Path("embeddings")
+    text_column: str = ""
     corpus_name: str = ""
     corpus_options: Mapping[str, str] = field(default_factory=dict)
     folds: str = ""
@@ -94,6 +96,11 @@ class TunedJob:
     keep_models: bool = False
     memory_gb: float = 4.0
     overwrite: bool = False
+
+    @property
+    def column(self) -> str:
+        """The manifest's column that is encoded."""
+        return self.text_column or self.modality
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +172,10 @@ def roles_of(job: TunedJob, manifest: Manifest) -> tuple[FoldPlan | None, NDArra
         given = "--inner-folds" if job.inner else "--early-stopping"
         raise UsageError(f"--fold final trains on all rows, so there are none for {given}; leave it out")
     codes = class_codes(manifest, job.shuffle_labels)
-    require_inputs(manifest, job.modality)
+    require_inputs(manifest, job.modality, job.column)
     plan = None if job.fold == "final" else training_plan(manifest, job.folds, job.settings.rule)
     inner = (job.inner_fold, job.inner)
-    return plan, codes, assign_roles(manifest, job.modality, plan, job.fold, job.settings.rule, codes, inner)
+    return plan, codes, assign_roles(manifest, job.column, plan, job.fold, job.settings.rule, codes, inner)
 
 
 def prepare(job: TunedJob, manifest: Manifest | None = None) -> Prepared:
@@ -191,14 +198,15 @@ def prepare(job: TunedJob, manifest: Manifest | None = None) -> Prepared:
     if job.settings.freeze.isdigit() and int(job.settings.freeze) > encoder.spec.layers:
         raise UsageError(f"--freeze-layers {job.settings.freeze}: {encoder.spec.name} has {encoder.spec.layers} layers")
     spec = job.seen or ("unknown" if encoder.likely_finetuned else "none")
-    settings = {**encoder.settings, "weights_digest": encoder.weights_digest,
+    read = {"text_column": job.text_column} if job.text_column else {}
+    settings = {**encoder.settings, **read, "weights_digest": encoder.weights_digest,
                 "layer": "weighted" if job.settings.weighted_layers else encoder.spec.layers,
                 **job.settings.fingerprinted(), "labels_digest": manifest.labels.digest, "labels_shuffled": job.shuffle_labels,
                 "plan": plan.name if plan else "all rows", "plan_digest": plan.digest if plan else "", "inner": job.inner}
-    ref = EncoderRef(safe_name(encoder.spec.name), fingerprint(settings), job.modality, encoder.spec.layers, job.settings.seed)
+    ref = EncoderRef(safe_name(encoder.spec.name), fingerprint(settings), job.column, encoder.spec.layers, job.settings.seed)
     fold = f"{job.fold}.inner-{job.inner_fold}" if job.inner else job.fold
     described = dump.Dump(
-        job.store, manifest, job.modality, (ref,), (settings,), roles.seen_after(parse_seen(spec, manifest)), fold,
+        job.store, manifest, job.column, (ref,), (settings,), roles.seen_after(parse_seen(spec, manifest)), fold,
         classes=manifest.labels.classes,
         attributes={"seen_spec": spec, "weights_digest": "", "plan": plan.name if plan else "",
                     "plan_digest": plan.digest if plan else "", "plan_valid": plan.valid if plan else "",
@@ -287,7 +295,7 @@ def _train(prepared: Prepared, progress: Progress, start: Checkpoint | None) -> 
     if cache is not None:  # Those rows too that are only dumped, while their files are open.
         decode_ahead(encoder, manifest, cache, prepared.to_read, reading)
         reading = _unheard
-    read, memory = reader_for(encoder, manifest, cache), Memory(int(job.memory_gb * 1e9))
+    read, memory = reader_for(encoder, manifest, cache, job.column), Memory(int(job.memory_gb * 1e9))
 
     def load(position: int) -> Any:
         return read(manifest.row(position)).item
@@ -323,7 +331,7 @@ def _dump(prepared: Prepared, outcome: Outcome, progress: Progress) -> dump.Summ
     make_folder(history.parent)
     with replacing(history) as temporary:
         outcome.history.to_csv(temporary, index=False)
-    read = reader_for(prepared.encoder, described.manifest, frame_cache(prepared.job))
+    read = reader_for(prepared.encoder, described.manifest, frame_cache(prepared.job), described.modality)
     summary = dump.write(described, encoder, read, progress.say, progress.rows, encoder.scores)
     _remove_leftovers(prepared, progress.say)
     return summary

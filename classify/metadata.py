@@ -1,0 +1,168 @@
+"""Metadata as a modality: a corpus' raw ``meta_*`` columns become a vector, fitted on a fold's training rows alone.
+
+Every column of a manifest carries a tag that says whether it may be used:
+
+===========  ==============================================================================================
+tag          what it means
+===========  ==============================================================================================
+``safe``     known of the speaker beforehand: age, gender, timbre
+``context``  known before the utterance is heard: topic, dialogue history
+``leaky``    written by somebody who knew the label: raters' arousal, the cause of the emotion
+``unknown``  nobody said; treated like ``leaky``
+===========  ==============================================================================================
+
+Numbers are standardised, a missing one becomes the training median and a column says so. Words of at most
+:data:`MOST_CATEGORIES` kinds become one column per kind that the training rows hold (another kind is all zeros, nothing given is
+a kind of its own). Anything longer is text and belongs to a text encoder: ``extract-features --modality text --text-column``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from embeddings_store.arrays import EncoderRef, FoldData, RoleData
+from embeddings_store.columns import LEAK_TAGS, UNTAGGED, numbers
+from embeddings_store.errors import FoldError, UsageError, unknown_name
+from embeddings_store.manifest import Manifest
+from embeddings_store.provenance import fingerprint
+
+METADATA = "metadata"
+TAGS = (*LEAK_TAGS, UNTAGGED)
+BANNED = ("leaky", UNTAGGED)  # tags that put a banner on every output
+MOST_CATEGORIES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which columns of one corpus make the vector.
+
+    Attributes:
+        view: Name of the view that they become.
+        columns: Names of ``meta_*`` columns, in the manifest's order.
+        tags: Column to tag, only those used.
+        left_out: Columns of a chosen group that are text, with how many different values they hold.
+    """
+
+    view: str
+    columns: tuple[str, ...]
+    tags: Mapping[str, str]
+    left_out: Mapping[str, int]
+
+    @property
+    def banned(self) -> tuple[str, ...]:
+        """The columns that put a banner on every output."""
+        return tuple(c for c in self.columns if self.tags[c] in BANNED)
+
+    def ref(self, manifest: Manifest) -> EncoderRef:
+        """Return the reference under which results name this view; its fingerprint is over the columns and their cells."""
+        settings = {"columns": list(self.columns), "cells": manifest.columns_digest(self.columns), "most": MOST_CATEGORIES}
+        return EncoderRef(METADATA, fingerprint(settings), self.view)
+
+
+def choose_columns(manifest: Manifest, asked: Sequence[str], view: str = METADATA) -> Chosen:
+    """Resolve tags and column names, with or without ``meta_``, to columns.
+
+    Args:
+        manifest: The corpus.
+        asked: For example ``["safe", "meta_topic"]``. Naming a tag or column is consent to use it.
+        view: Name of the view that they become.
+
+    Raises:
+        UsageError: A name does not exist, a tag has no column, or a column that was named is text.
+
+    >>> m = Manifest.from_columns("c", {"id": ["a", "b"], "text": ["x", "y"], "meta_age": [30, 41]}, tags={"meta_age": "safe"})
+    >>> choose_columns(m, ["safe"]).columns
+    ('meta_age',)
+    """
+    known = [str(c) for c in manifest.table.columns if str(c).startswith("meta_")]
+    if not known:
+        raise UsageError(f"corpus {manifest.name!r} has no metadata: no column of its manifest begins with meta_")
+    tags = {c: manifest.tag(c) for c in known}
+    wanted: set[str] = set()
+    left_out: dict[str, int] = {}
+    for name in asked:
+        column = name if name in known else f"meta_{name}"
+        if name in TAGS:
+            group = [c for c in known if tags[c] == name]
+            if not group:
+                there = ", ".join(f"{c} ({tags[c]})" for c in known)
+                raise UsageError(f"corpus {manifest.name!r} has no {name} metadata; there is {there}")
+            texts = {c: kinds for c in group if (kinds := _text_kinds(manifest.table[c]))}
+            left_out |= texts
+            wanted |= set(group) - set(texts)
+        elif column in known:
+            if kinds := _text_kinds(manifest.table[column]):
+                raise UsageError(f"{column} is text ({kinds} different values in {len(manifest)} rows): give it to a text "
+                                 f"encoder with extract-features --modality text --text-column {column}, and use the vectors as a "
+                                 f"modality of its own (--modalities ... {column})")
+            wanted.add(column)
+        else:
+            unknown_name("metadata column or tag", name, [*TAGS, *known])
+    chosen = tuple(c for c in known if c in wanted)
+    if not chosen:
+        raise UsageError(f"nothing is left of the metadata {' '.join(asked)}: {', '.join(left_out)} are text; give them to a "
+                         "text encoder with extract-features --modality text --text-column NAME")
+    return Chosen(view, chosen, {c: tags[c] for c in chosen}, left_out)
+
+
+def add_metadata(data: FoldData, manifest: Manifest, chosen: Chosen) -> FoldData:
+    """Return a fold with one view more: the metadata's vectors, fitted on the fold's training rows.
+
+    Raises:
+        FoldError: No training row has any of the columns.
+    """
+    table = manifest.table.set_index("id")[list(chosen.columns)]
+    table = table.assign(**{c: values for c in chosen.columns if (values := numbers(table[c])) is not None})
+    fit = table.loc[data.train.ids]
+    fit = fit[_given(fit)]
+    if not len(fit):
+        raise FoldError(f"fold {data.fold}: none of its {len(data.train)} training rows has {', '.join(chosen.columns)}; leave "
+                        "the metadata out, or use other folds")
+    transformer = vectoriser(fit).fit(fit)
+    width = transformer.transform(fit.iloc[:1]).shape[1]
+
+    def with_view(rows: RoleData) -> RoleData:
+        raw = table.loc[rows.ids]
+        present = _given(raw)
+        vectors = np.full((len(rows), width), np.nan, dtype=np.float32)
+        if present.any():
+            vectors[present] = transformer.transform(raw[present])
+        return replace(rows, vectors={**rows.vectors, chosen.view: vectors}, present={**rows.present, chosen.view: present})
+
+    return replace(data, views={**data.views, chosen.view: chosen.ref(manifest)}, train=with_view(data.train),
+                   valid=with_view(data.valid), test=with_view(data.test))
+
+
+def vectoriser(table: pd.DataFrame) -> ColumnTransformer:
+    """Return the unfitted transformer of these columns: numbers imputed and standardised, words one column per kind.
+
+    >>> rows = pd.DataFrame({"meta_age": [20.0, 40.0], "meta_sex": ["f", "m"]})
+    >>> vectoriser(rows).fit_transform(rows).tolist()
+    [[-1.0, 1.0, 0.0], [1.0, 0.0, 1.0]]
+    """
+    numeric = [c for c in table if pd.api.types.is_numeric_dtype(table[c].dtype)]
+    words = [c for c in table if c not in numeric]
+    number = make_pipeline(SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), StandardScaler())
+    word = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    return ColumnTransformer([(name, step, columns) for name, step, columns in
+                              (("numbers", number, numeric), ("words", word, words)) if columns])
+
+
+def _text_kinds(column: pd.Series) -> int:
+    """Return how many different values a column of text holds, 0 where it is numbers or a few kinds of words."""
+    kinds = int(column.nunique())
+    return kinds if kinds > MOST_CATEGORIES and numbers(column) is None else 0
+
+
+def _given(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Rows in which any column holds something, shape (n,)."""
+    return np.asarray((rows.notna() & (rows != "")).any(axis=1), dtype=bool)

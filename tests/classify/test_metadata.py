@@ -1,0 +1,133 @@
+"""Metadata as a modality: which columns are used, and that nothing but training rows shapes their vectors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.preprocessing import OneHotEncoder
+
+from classify.metadata import MOST_CATEGORIES, add_metadata, choose_columns
+from embeddings_store.arrays import EncoderRef, FoldData, RoleData
+from embeddings_store.errors import FoldError, UnknownNameError, UsageError
+from embeddings_store.labels import LabelSet
+from embeddings_store.manifest import Manifest
+
+N = 30
+ROLES = {"train": range(20), "valid": range(20, 25), "test": range(25, N)}
+
+
+def corpus(**columns: object) -> Manifest:
+    rng = np.random.default_rng(0)
+    own = {"meta_age": [str(v) for v in rng.integers(20, 60, N)], "meta_sex": rng.choice(["f", "m"], N).tolist(),
+           "meta_topic": [f"topic {i % 4}" for i in range(N)], "meta_cause": rng.choice(["loss", "joy"], N).tolist(),
+           "meta_free": [f"words {i}" for i in range(N)]} | columns
+    tags = {"meta_age": "safe", "meta_sex": "safe", "meta_topic": "context", "meta_cause": "leaky"}
+    return Manifest.from_columns("c", {"id": [f"u{i:02d}" for i in range(N)], "label": ["sad", "glad"] * (N // 2), **own},
+                                 tags={c: t for c, t in tags.items() if c in own})
+
+
+def fold(manifest: Manifest) -> FoldData:
+    labels = LabelSet("two", ("glad", "sad"))
+    y = labels.encode(manifest.column("label"))
+
+    def role(name: str) -> RoleData:
+        rows = np.array(ROLES[name])
+        return RoleData(manifest.ids[rows], y[rows], np.array([""] * len(rows)), {}, {}, {}, np.zeros(len(rows), dtype=bool))
+
+    return FoldData("c", "p", "d", 1, labels, {}, role("train"), role("valid"), role("test"))
+
+
+def vectors(data: FoldData, role: str) -> np.ndarray:
+    return data.role(role).vectors["metadata"]
+
+
+@pytest.mark.parametrize(("asked", "columns", "banned"), [
+    (["safe"], ("meta_age", "meta_sex"), ()), (["safe", "context"], ("meta_age", "meta_sex", "meta_topic"), ()),
+    (["leaky"], ("meta_cause",), ("meta_cause",)), (["sex", "meta_topic"], ("meta_sex", "meta_topic"), ()),
+])
+def test_tags_and_names_become_columns(asked: list[str], columns: tuple[str, ...], banned: tuple[str, ...]) -> None:
+    chosen = choose_columns(corpus(), asked)
+    assert (chosen.columns, chosen.banned) == (columns, banned)
+
+
+def test_what_nobody_tagged_is_banned_like_leaky() -> None:
+    manifest = corpus(meta_free=["a", "b"] * (N // 2))
+    assert choose_columns(manifest, ["unknown"]).banned == ("meta_free",)
+
+
+def test_text_is_left_to_a_text_encoder() -> None:
+    long = corpus(meta_free=[f"words {i}" for i in range(N)])
+    many = Manifest.from_columns("c", {"id": [str(i) for i in range(100)], "meta_free": [f"words {i}" for i in range(100)],
+                                       "meta_few": ["a"] * 100}, tags={"meta_free": "safe", "meta_few": "safe"})
+    assert choose_columns(long, ["free"]).columns == ("meta_free",)  # As few kinds as this are words.
+    assert MOST_CATEGORIES < 100
+    chosen = choose_columns(many, ["safe"])
+    assert chosen.columns == ("meta_few",) and chosen.left_out == {"meta_free": 100}
+    with pytest.raises(UsageError, match="--text-column meta_free"):
+        choose_columns(many, ["free"])
+
+
+@pytest.mark.parametrize(("asked", "error", "message"), [
+    ("meta_agee", UnknownNameError, "did you mean"), ("context", UsageError, "no context metadata")])
+def test_names_that_do_not_exist(asked: str, error: type[Exception], message: str) -> None:
+    table = corpus().table[["id", "label", "meta_age"]]
+    with pytest.raises(error, match=message):
+        choose_columns(Manifest("c", table, tags={"meta_age": "safe"}), [asked])
+
+
+def test_equals_plain_scikit_learn_on_training_rows() -> None:
+    manifest = corpus()
+    data = add_metadata(fold(manifest), manifest, choose_columns(manifest, ["age", "topic"]))
+    table = manifest.table
+    age, topic = table["meta_age"].astype(float).to_numpy(), table[["meta_topic"]]
+    train, test = np.array(ROLES["train"]), np.array(ROLES["test"])
+    one_hot = OneHotEncoder(sparse_output=False).fit(topic.iloc[train])
+    expected = np.column_stack([(age[test] - age[train].mean()) / age[train].std(), one_hot.transform(topic.iloc[test])])
+    np.testing.assert_allclose(vectors(data, "test"), expected, rtol=1e-6)
+    assert data.views["metadata"] == EncoderRef("metadata", data.views["metadata"].fingerprint, "metadata")
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**32 - 1))
+def test_other_roles_shape_nothing(seed: int) -> None:
+    """Whatever validation and test rows hold, training vectors are the same, and so is every other row's."""
+    manifest, rng = corpus(), np.random.default_rng(seed)
+    chosen = ["age", "topic"]
+    table = manifest.table.copy()
+    others = np.array([*ROLES["valid"], *ROLES["test"]])
+    table.loc[others[1:], "meta_age"] = [str(v) for v in rng.integers(-1000, 1000, len(others) - 1)]
+    table.loc[others[1:], "meta_topic"] = rng.choice(["new", "", "topic 1"], len(others) - 1)
+    changed = Manifest("c", table, manifest.labels, tags=manifest.tags)
+    one = add_metadata(fold(manifest), manifest, choose_columns(manifest, chosen))
+    other = add_metadata(fold(changed), changed, choose_columns(changed, chosen))
+    np.testing.assert_array_equal(vectors(one, "train"), vectors(other, "train"))
+    np.testing.assert_array_equal(vectors(one, "valid")[0], vectors(other, "valid")[0])
+
+
+def test_missing_cells_and_rows() -> None:
+    ages = ["", *[str(30 + i) for i in range(N - 2)], ""]
+    topics = ["topic 0", *["topic 1"] * (N - 3), "never trained on", ""]
+    manifest = corpus(meta_age=ages, meta_topic=topics)
+    data = add_metadata(fold(manifest), manifest, choose_columns(manifest, ["age", "topic"]))
+    assert data.test.present["metadata"].tolist() == [True] * 4 + [False]
+    assert np.isnan(vectors(data, "test")[-1]).all() and np.isfinite(vectors(data, "test")[:-1]).all()
+    _age, missing, first, second = vectors(data, "train")[0]
+    assert (missing > 0, first, second) == (True, 1, 0)
+    assert vectors(data, "test")[3, 2:].tolist() == [0, 0]  # A kind that no training row holds.
+
+
+def test_training_rows_without_any_column() -> None:
+    manifest = corpus(meta_topic=[""] * 20 + ["topic 1"] * 10)
+    with pytest.raises(FoldError, match="none of its 20 training rows has meta_topic"):
+        add_metadata(fold(manifest), manifest, choose_columns(manifest, ["context"]))
+
+
+def test_changed_cells_change_the_reference() -> None:
+    manifest = corpus()
+    changed = corpus(meta_topic=["other"] * N)
+    refs = [choose_columns(m, ["context"]).ref(m) for m in (manifest, corpus(), changed)]
+    assert refs[0] == refs[1] != refs[2]
+    assert pd.Series([r.fingerprint for r in refs]).nunique() == 2
