@@ -112,6 +112,7 @@ def compute(cell: Cell, data: FoldData, *, fit_rows: str = "train", settings: Se
     fitted = join([data.role(role) for role in FIT_ROWS[names[-1]]])
     lacking = ~np.logical_and.reduce([data.test.present[m] for m in cell.modalities])
     facts = {"n_fit": len(fitted), "n_fit_seen": int(fitted.fitted.sum()), "n_missing": int(lacking.sum()),
+             "n_test_selected": int(data.test.selected.sum()),
              "unverified": [m for m in cell.modalities if m in data.unverified]}
     return Outcome({role: data.role(role).ids for role in SCORED_ROLES}, {role: data.role(role).y for role in SCORED_ROLES},
                    stages, facts)
@@ -128,7 +129,7 @@ def join(parts: Sequence[RoleData]) -> RoleData:
         {name: np.concatenate([p.vectors[name] for p in parts]) for name in first.vectors},
         {name: np.concatenate([p.scores[name] for p in parts]) for name in first.scores},
         {name: np.concatenate([p.present[name] for p in parts]) for name in first.present},
-        np.concatenate([p.fitted for p in parts]))
+        np.concatenate([p.fitted for p in parts]), np.concatenate([p.selected for p in parts]))
 
 
 def _stage(cell: Cell, data: FoldData, fit_roles: tuple[str, ...], stage: str, settings: Settings, seed: int,

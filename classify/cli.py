@@ -19,6 +19,7 @@ def _run(argv: Sequence[str] | None) -> int:
     # imported here because it takes a second or two, in which Ctrl-C must not print a traceback either
     from classify.grid import run_grid, survey
     from classify.options import build_parser, config_from
+    from classify.prepare import RESULT
     from classify.show import console_for_output, show_results, show_survey
 
     arguments = build_parser().parse_args(argv)
@@ -29,7 +30,9 @@ def _run(argv: Sequence[str] | None) -> int:
     result = run_grid(config, lambda message: print(f"{PROGRAM}: {message}", file=sys.stderr))
     if not arguments.quiet:
         show_results(result, console)
-    print(f"{len(result.table.rows)} rows (cells x folds) in {config.out}: {', '.join(path.name for path in result.files)}")
+    stamp = "" if config.claim == RESULT else f" ({config.claim.upper()}, no result)"
+    print(f"{len(result.table.rows)} rows (cells x folds){stamp} in {config.out}: "
+          f"{', '.join(path.name for path in result.files)}")
     return 0
 
 

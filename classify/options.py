@@ -15,6 +15,7 @@ from classify.prepare import LAYER_JUDGE, GridConfig
 from embeddings_store.commandline import parser
 from embeddings_store.errors import UsageError
 from embeddings_store.folds import PLAN_NAMES, VALID_RULES
+from embeddings_store.load import SELECT_ON
 
 DESCRIPTION = """\
 Fuse the stored vectors and class scores of one corpus in every way, classify with every classifier, fold by fold, and
@@ -22,6 +23,7 @@ write the tables. Finished cells are kept: the same command goes on after a kill
 it changes."""
 NONE = "none"
 DEFAULTS = {field.name: field.default for field in dataclasses.fields(GridConfig)}
+DEFAULT_OUT = {"valid": GridConfig().out, "test": Path("results-upper-bound")}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -31,12 +33,14 @@ def build_parser() -> argparse.ArgumentParser:
         f"{PROGRAM} --store embeddings --corpus mosi --out results/mosi",
         f"{PROGRAM} --corpus ravdess --folds speaker-kfold:6 --layer valid --svm-c 5 --dry-run",
         f"{PROGRAM} --modalities text audio --encoder audio=wav2vec2-base@3f2a --early concatenation --late none",
-        f"{PROGRAM} --shuffle-labels --out results/shuffled"])
+        f"{PROGRAM} --shuffle-labels --out results/shuffled",
+        f"{PROGRAM} --valid none --select-on test"])
     _add_input(top.add_argument_group("what goes in"))
     _add_grid(top.add_argument_group("the grid"))
     _add_settings(top.add_argument_group("settings of the classifiers"))
     how = top.add_argument_group("how it runs")
-    how.add_argument("--out", type=Path, default=DEFAULTS["out"], help="folder for the results (default: %(default)s)")
+    how.add_argument("--out", type=Path, help=f"folder for the results (default: {DEFAULT_OUT['valid']}; with --select-on test "
+                     f"{DEFAULT_OUT['test']})")
     how.add_argument("--jobs", type=int, default=DEFAULTS["jobs"], metavar="N",
                      help="processes; the labels are the same for any number (default: one per processor)")
     how.add_argument("--dry-run", action="store_true",
@@ -56,11 +60,12 @@ def config_from(arguments: argparse.Namespace) -> GridConfig:
                     raise UsageError(f"--{classifier}-{name} has no effect, because --classifiers leaves {classifier} out")
                 settings.setdefault(classifier, {})[name] = value
     return GridConfig(
-        store=arguments.store, out=arguments.out, corpus=arguments.corpus, modalities=tuple(arguments.modalities),
+        store=arguments.store, out=arguments.out or DEFAULT_OUT[arguments.select_on], corpus=arguments.corpus,
+        modalities=tuple(arguments.modalities),
         encoders=_encoders(arguments.encoder), encoder_seed=arguments.encoder_seed, layer=arguments.layer,
         folds=arguments.folds, valid=arguments.valid, fit_rows=arguments.fit_rows, classifiers=tuple(arguments.classifiers),
         early=_methods(arguments.early), late=_methods(arguments.late), settings=settings, seed=arguments.seed,
-        shuffle_seed=arguments.shuffle_labels, jobs=arguments.jobs)
+        shuffle_seed=arguments.shuffle_labels, select_on=arguments.select_on, jobs=arguments.jobs)
 
 
 def _add_input(group: argparse._ArgumentGroup) -> None:
@@ -95,6 +100,9 @@ def _add_grid(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--fit-rows", default=DEFAULTS["fit_rows"], choices=list(FIT_ROWS),
                        help="train+valid: choose on valid with a fit on train, then fit again on both and test that "
                        "(default: %(default)s)")
+    group.add_argument("--select-on", default=DEFAULTS["select_on"], choices=SELECT_ON,
+                       help="test: choose the cell on the test rows themselves, and score vectors whose epoch was chosen on "
+                       "them (extract-features --rule test); everything is stamped 'upper bound' (default: %(default)s)")
     group.add_argument("--seed", type=int, default=DEFAULTS["seed"], metavar="N",
                        help="for classifiers that draw random numbers (default: %(default)s)")
 

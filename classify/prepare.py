@@ -16,9 +16,10 @@ from embeddings_store.arrays import EncoderRef, FoldData
 from embeddings_store.errors import FoldError, UsageError, unknown_name
 from embeddings_store.folds import FoldPlan, make_plan
 from embeddings_store.labels import LabelSet
-from embeddings_store.load import Entry, catalogue, choose_views, corpora, load_fold
+from embeddings_store.load import SELECT_ON, Entry, catalogue, choose_views, corpora, load_fold
 from embeddings_store.manifest import Manifest
 
+RESULT, UPPER_BOUND = "result", "upper bound"  # what the figures may be called
 LAYER_JUDGE = "svm"  # the classifier by whose accuracy on validation rows a layer is chosen
 
 
@@ -43,6 +44,8 @@ class GridConfig:
         settings: Classifier to the settings that differ from its defaults.
         seed: For classifiers that draw random numbers.
         shuffle_seed: Permute the labels with this seed; results must then be at chance.
+        select_on: ``valid``, or ``test`` to choose the cell on test rows and to score vectors whose epoch was chosen on
+            them; every output is then stamped as an upper bound.
         jobs: Processes; 0 takes every processor.
     """
 
@@ -62,6 +65,7 @@ class GridConfig:
     settings: Mapping[str, Settings] = field(default_factory=dict)
     seed: int = 0
     shuffle_seed: int | None = None
+    select_on: str = "valid"
     jobs: int = 0
 
     def __post_init__(self) -> None:
@@ -69,7 +73,8 @@ class GridConfig:
         for what, names, known in (("classifier", self.classifiers, COMPETITORS),
                                    ("early fusion", self.early or (), fusion.STRATEGIES),
                                    ("late fusion", self.late or (), late_fusion.STRATEGIES),
-                                   ("choice of rows to fit on", (self.fit_rows,), FIT_ROWS)):
+                                   ("choice of rows to fit on", (self.fit_rows,), FIT_ROWS),
+                                   ("role to choose on", (self.select_on,), SELECT_ON)):
             for name in names:
                 if name not in known:
                     unknown_name(what, name, list(known))
@@ -81,6 +86,11 @@ class GridConfig:
             resolve(name, settings)
         if self.jobs < 0 or self.seed < 0:
             raise UsageError(f"jobs and seed are 0 or more, not {self.jobs} and {self.seed}")
+
+    @property
+    def claim(self) -> str:
+        """What the figures are: :data:`RESULT`, or :data:`UPPER_BOUND` where test rows chose."""
+        return RESULT if self.select_on == "valid" else UPPER_BOUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +166,7 @@ def prepare(config: GridConfig) -> Prepared:
     folds, labels = [], manifest.labels
     for fold in plan:
         data = load_fold(config.store, corpus, every, plan, fold.number, shuffle_seed=config.shuffle_seed,
-                         manifest=manifest)
+                         manifest=manifest, select_on=config.select_on)
         folds.append(_facts(data, fold.name))
         labels = data.labels
     if labels is None:

@@ -3,7 +3,9 @@
 **Choosing.** Where every fold has validation rows, the cell with the best mean accuracy on them is ``chosen_on_valid`` and
 its test figures are the result. Without validation rows nothing is chosen: the paper's final model (concatenation + SVM; of
 one modality its SVM) stands as ``fixed_beforehand``. The cell that is best on test is shown as ``best_on_test``, an upper
-bound and no result. A row that a cell cannot answer, for want of its modality, counts as wrong in these comparisons.
+bound and no result; with ``--select-on test`` it is also ``chosen_on_test``, and the column ``claim`` of every row and
+table says ``upper bound`` instead of ``result``. A row that a cell cannot answer, for want of its modality, counts as wrong
+in these comparisons.
 Baselines and single layers are not candidates; ties go to the first in the order of the table.
 """
 
@@ -22,7 +24,7 @@ from classify.cellfile import read_outcome
 from classify.cells import BASELINE, EARLY, LATE, LAYER, UNIMODAL, Cell, Outcome
 from classify.metrics import METRICS, accuracy, summary
 from classify.models import LOG_PROBABILITY, PROBABILITY
-from classify.prepare import Prepared
+from classify.prepare import RESULT, Prepared
 from classify.tables import per_class_tables, write_paper_tables
 from classify.tasks import Task
 from embeddings_store.arrays import SCORED_ROLES
@@ -31,15 +33,17 @@ from embeddings_store.errors import StoreError, UsageError
 
 TEXT, COUNT, NUMBER = "text", "count", "number"
 SCHEMA: Mapping[str, str] = {
+    "claim": TEXT,
     "corpus": TEXT, "protocol": TEXT, "plan_digest": TEXT, "valid_rule": TEXT, "label_set": TEXT, "labels_digest": TEXT,
     "fold": COUNT, "fold_name": TEXT, "cell": TEXT, "family": TEXT, "method": TEXT, "modalities": TEXT, "classifier": TEXT,
     "scores_from": TEXT, "layer": TEXT, "encoders": TEXT, "verified": TEXT, "fit_rows": TEXT, "settings": TEXT,
     "seed": COUNT, "labels_shuffled": TEXT, "n_train": COUNT, "n_valid": COUNT, "n_test": COUNT, "n_fit": COUNT,
-    "n_fit_seen": COUNT, "n_scored": COUNT, "n_valid_scored": COUNT, "n_missing": COUNT, **dict.fromkeys(METRICS, NUMBER),
+    "n_fit_seen": COUNT, "n_test_selected": COUNT, "n_scored": COUNT, "n_valid_scored": COUNT, "n_missing": COUNT,
+    **dict.fromkeys(METRICS, NUMBER),
     "train_WA": NUMBER, "valid_WA": NUMBER, "constant": TEXT, "constant_WA": NUMBER, "flags": TEXT, "versions": TEXT,
     "fit_s": NUMBER, "date": TEXT, "commit": TEXT, "command": TEXT}
 VOLATILE = ("fit_s", "date", "commit", "command")  # the columns in which two runs of the same grid may differ
-CHOSEN, FIXED, BEST_ON_TEST = "chosen_on_valid", "fixed_beforehand", "best_on_test"
+CHOSEN, FIXED, ON_TEST, BEST_ON_TEST = "chosen_on_valid", "fixed_beforehand", "chosen_on_test", "best_on_test"
 CANDIDATES = (UNIMODAL, EARLY, LATE)
 DTYPES = {TEXT: "str", COUNT: "int64", NUMBER: "float64"}
 
@@ -91,8 +95,8 @@ class ResultTable:
 
     @property
     def headline(self) -> str:
-        """The cell whose test figures are the result: chosen on valid, else fixed beforehand, else none."""
-        return self.flagged(CHOSEN) or self.flagged(FIXED)
+        """The cell that counts: chosen on valid, else fixed beforehand, else (an upper bound) chosen on test, else none."""
+        return self.flagged(CHOSEN) or self.flagged(FIXED) or self.flagged(ON_TEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,7 @@ def write_results(prepared: Prepared, tasks: Sequence[Task]) -> GridResult:
                 outcome = read_outcome(task.path, task.key)
                 rows.append(result_row(prepared, task, outcome))
                 writer.write_table(pa.table(_prediction_columns(prepared, rows[-1], outcome), schema=schema))
-    table = ResultTable(_with_flags(pd.DataFrame(rows)))
+    table = ResultTable(_with_flags(pd.DataFrame(rows), prepared.config.select_on))
     table.write(out / "grid.csv")
     headline = [read_outcome(t.path, t.key) for t, row in zip(tasks, rows, strict=True) if row["cell"] == table.headline]
     answers = [(o.y["test"], o.reported("test").labels) for o in headline]
@@ -143,7 +147,7 @@ def result_row(prepared: Prepared, task: Task, outcome: Outcome) -> dict[str, ob
     commonest = np.bincount(outcome.y["test"]).argmax()
     shown = "; ".join(f"{k}={v:g}" for k, v in settings.items()) if isinstance(settings, dict) else ""
     return {
-        "corpus": prepared.corpus, "protocol": prepared.plan.name, "plan_digest": prepared.plan.digest,
+        "claim": config.claim, "corpus": prepared.corpus, "protocol": prepared.plan.name, "plan_digest": prepared.plan.digest,
         "valid_rule": prepared.plan.valid, "label_set": prepared.labels.name, "labels_digest": prepared.labels.digest,
         "fold": fold.number, "fold_name": fold.name, "cell": cell_name(cell, layer), "family": cell.family,
         "method": cell.method,
@@ -154,6 +158,7 @@ def result_row(prepared: Prepared, task: Task, outcome: Outcome) -> dict[str, ob
         "labels_shuffled": "no" if config.shuffle_seed is None else f"seed {config.shuffle_seed}",
         "n_train": fold.counts["train"], "n_valid": fold.counts["valid"], "n_test": fold.counts["test"],
         "n_fit": facts["n_fit"], "n_fit_seen": 0 if cell.family == BASELINE else facts["n_fit_seen"],
+        "n_test_selected": 0 if cell.family == BASELINE else facts.get("n_test_selected", 0),
         "n_scored": len(test), "n_valid_scored": len(outcome.y["valid"]),
         "n_missing": int(str(facts["n_missing"])) + fold.counts["test"] - len(test),
         **summary(outcome.y["test"], test.labels),
@@ -179,7 +184,7 @@ def cell_name(cell: Cell, layer: str = "") -> str:
 
 
 def refuse_other_results(out: Path, prepared: Prepared) -> None:
-    """Refuse to replace the results of another corpus, or true results by shuffled ones.
+    """Refuse to replace the results of another corpus, of true labels by shuffled ones, or of results by upper bounds.
 
     Raises:
         UsageError: The folder holds such results.
@@ -187,22 +192,28 @@ def refuse_other_results(out: Path, prepared: Prepared) -> None:
     path = out / "grid.csv"
     if not path.is_file():
         return
-    rows = ResultTable.read(path).rows
     shuffled = prepared.config.shuffle_seed is not None
-    for what, there, now in (("corpus", set(rows["corpus"]), prepared.corpus),
-                             ("labels_shuffled", set(rows["labels_shuffled"] != "no"), shuffled)):
-        if there - {now}:
-            labels = "true labels" if shuffled else "shuffled labels"
-            held = f"corpus {sorted(there - {now})[0]!r}" if what == "corpus" else labels
-            raise UsageError(f"{path} holds results of {held}, which this run would replace; give it a folder of its own "
-                             "with --out")
+    try:  # not a ResultTable: what another version wrote may be replaced too
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+        corpora, labels = set(rows["corpus"]), set(rows["labels_shuffled"] != "no")
+    except (OSError, ValueError, KeyError) as error:
+        raise StoreError(f"{path}: is not a table of results ({error!r}); move it away, or choose another --out") from error
+    claims = set(rows["claim"]) if "claim" in rows else {RESULT}
+    for held, there, now in (("results of corpus {!r}", corpora, prepared.corpus),
+                             ("results of true labels" if shuffled else "results of shuffled labels", labels, shuffled),
+                             ("figures of the kind {!r}", claims, prepared.config.claim)):
+        if others := sorted(there - {now}):
+            raise UsageError(f"{path} holds {held.format(others[0])}, which this run would replace; give it a folder of its "
+                             "own with --out")
 
 
-def _with_flags(rows: pd.DataFrame) -> pd.DataFrame:
+def _with_flags(rows: pd.DataFrame, select_on: str) -> pd.DataFrame:
     """Mark the cells that count, see the module's first lines."""
     candidates = rows[rows["family"].isin(CANDIDATES)]
     marks: dict[str, list[str]] = {}
-    if (rows["n_valid"] > 0).all():
+    if select_on == "test":
+        marks[_best(candidates, "WA", "n_scored", "n_test")] = [ON_TEST]
+    elif (rows["n_valid"] > 0).all():
         marks.setdefault(_best(candidates, "valid_WA", "n_valid_scored", "n_valid"), []).append(CHOSEN)
     else:
         fused = candidates[candidates["family"] == EARLY]
@@ -240,7 +251,8 @@ def _prediction_schema(prepared: Prepared) -> pa.Schema:
     word = pa.dictionary(pa.int32(), pa.string())
     words = ("role", "cell", "family", "method", "modalities", "classifier", "layer", "kind", "y_true", "y_pred")
     return pa.schema([("id", pa.string()), ("fold", pa.int32()), *((name, word) for name in words),
-                      *((f"score:{name}", pa.float64()) for name in prepared.labels.classes)])
+                      *((f"score:{name}", pa.float64()) for name in prepared.labels.classes)],
+                     metadata={"claim": prepared.config.claim, "corpus": prepared.corpus})
 
 
 def _prediction_columns(prepared: Prepared, row: Mapping[str, object], outcome: Outcome) -> dict[str, pa.Array]:

@@ -15,8 +15,8 @@ from classify.grid import Survey
 from classify.late_fusion import HEAD, PROBE, PROBE_C, PROBE_SPLITS
 from classify.metrics import FORMULAS, METRICS
 from classify.models import CLASSIFIERS, COMPETITORS
-from classify.prepare import Prepared
-from classify.results import BEST_ON_TEST, CHOSEN, FIXED, GridResult, ResultTable
+from classify.prepare import UPPER_BOUND, Prepared
+from classify.results import BEST_ON_TEST, CHOSEN, FIXED, ON_TEST, GridResult, ResultTable
 from classify.tables import PER_CLASS, VALID, paper_table, per_cent
 
 FILE_WIDTH = 200  # columns where the output is no terminal, so that nothing is cut
@@ -36,7 +36,8 @@ def show_results(result: GridResult, console: Console) -> None:
     _banner(prepared, console)
     for family, title in TITLES.items():
         if (rows["family"] == family).any():
-            console.print(_table(f"{title} ({prepared.corpus}, test rows, per cent)", paper_table(rows, family)))
+            console.print(_table(f"{title} ({prepared.corpus}, test rows, per cent{_stamp(prepared)})",
+                                 paper_table(rows, family)))
             console.print(Text("\n".join(footer(result, family))), style="dim", soft_wrap=True)
             console.print()
     for path in result.files:
@@ -101,6 +102,9 @@ def verdict(table: ResultTable) -> list[str]:
     if table.flagged(CHOSEN):
         lines.append(f"result: {headline}: {_figures(rows, headline)} (chosen on validation rows, "
                      f"valid WA {per_cent(rows.loc[rows['cell'] == headline, VALID].mean()):.2f})")
+    elif table.flagged(ON_TEST):
+        lines.append(f"UPPER BOUND, no result: {headline}: {_figures(rows, headline)} (chosen on the test rows themselves, of "
+                     f"{_candidates(rows)} cells{_selected(rows, headline)})")
     elif table.flagged(FIXED):
         lines.append(f"result: {headline}: {_figures(rows, headline)} (fixed beforehand as the paper's final model; there "
                      "are no validation rows, so nothing was chosen)")
@@ -108,8 +112,9 @@ def verdict(table: ResultTable) -> list[str]:
         lines.append("no result: there are no validation rows to choose on, and the paper's final model (concatenation + "
                      "SVM) was not run; add it with --early concatenation --classifiers svm, or use a plan with validation "
                      "rows")
-    lines.append(f"upper bound: {best}: {_figures(rows, best)} (best of {_candidates(rows)} cells on the test rows "
-                 "themselves; no result)")
+    if not table.flagged(ON_TEST):
+        lines.append(f"upper bound: {best}: {_figures(rows, best)} (best of {_candidates(rows)} cells on the test rows "
+                     "themselves; no result)")
     baselines = rows[rows["family"] == BASELINE]
     lines += [f"chance: {name}: {_figures(rows, str(name))}" for name in baselines["cell"].unique()]
     constants = ", ".join(baselines["constant"].unique())
@@ -133,6 +138,15 @@ def _banner(prepared: Prepared, console: Console) -> None:
     if prepared.config.shuffle_seed is not None:
         console.print(f"*** LABELS SHUFFLED (seed {prepared.config.shuffle_seed}): every figure must be at chance ***",
                       style="bold red", markup=False)
+
+
+    if prepared.config.claim == UPPER_BOUND:
+        console.print("*** UPPER BOUND: chosen on the test rows themselves; no figure here is a result ***", style="bold red",
+                      markup=False)
+
+
+def _stamp(prepared: Prepared) -> str:
+    return ", UPPER BOUND" if prepared.config.claim == UPPER_BOUND else ""
 
 
 def _table(title: str, frame: pd.DataFrame) -> Table:
@@ -161,7 +175,8 @@ def _cell(line: pd.Series, name: str) -> str:
 
 def _show_per_class(path: Path, result: GridResult, console: Console) -> None:
     frame = pd.read_csv(path, dtype={"class": str, "cell": str}, keep_default_na=True)
-    table = Table(title=f"Table 7: per class ({result.prepared.corpus}, test rows, per cent)", title_justify="left")
+    title = f"Table 7: per class ({result.prepared.corpus}, test rows, per cent{_stamp(result.prepared)})"
+    table = Table(title=title, title_justify="left")
     table.add_column("", overflow="fold")
     for name in ("precision", "recall", "F1", "support"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -176,6 +191,8 @@ def _show_per_class(path: Path, result: GridResult, console: Console) -> None:
 
 
 def _selection(table: ResultTable) -> str:
+    if table.flagged(ON_TEST):
+        return "UPPER BOUND: the cell that is shown was chosen on the test rows themselves"
     if table.flagged(CHOSEN):
         return "the cell that counts is chosen on validation rows (best mean WA); best on test is shown as an upper bound"
     return "no validation rows: nothing is chosen, the cell that counts was fixed beforehand; best on test is an upper bound"
@@ -183,6 +200,12 @@ def _selection(table: ResultTable) -> str:
 
 def _labels(shuffled: str) -> str:
     return "true labels" if shuffled == "no" else f"LABELS SHUFFLED ({shuffled})"
+
+
+def _selected(rows: pd.DataFrame, cell: str) -> str:
+    part = rows[rows["cell"] == cell]
+    count, total = part["n_test_selected"].sum(), part["n_scored"].sum()
+    return f"; encoders' epochs were chosen on {count} of these {total} rows" if count else ""
 
 
 def _figures(rows: pd.DataFrame, cell: str) -> str:

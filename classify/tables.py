@@ -22,13 +22,14 @@ from classify.cells import BASELINE, EARLY, LATE, LAYER, UNIMODAL
 from classify.late_fusion import HEAD, PROBE
 from classify.metrics import METRICS, confusion, per_class
 from classify.models import CLASSIFIERS, COMPETITORS
+from classify.prepare import RESULT
 from embeddings_store.atomic import replacing
 
 PAPER_TABLES = {UNIMODAL: "table4_unimodal.csv", EARLY: "table5_early.csv", LATE: "table6_late.csv",
                 LAYER: "table_layers.csv"}
 PER_CLASS, CONFUSION = "table7_per_class.csv", "confusion.csv"
 ROW = {UNIMODAL: "modalities", EARLY: "method", LATE: "method", LAYER: "layer"}
-ABOUT = ("corpus", "protocol", "valid_rule", "label_set", "labels_shuffled", "fit_rows", "seed")
+ABOUT = ("claim", "corpus", "protocol", "valid_rule", "label_set", "labels_shuffled", "fit_rows", "seed")
 VALID = "valid_WA"
 
 Codes = NDArray[np.int64]
@@ -93,6 +94,8 @@ def per_class_tables(answers: Sequence[tuple[Codes, Codes]], rows: pd.DataFrame,
     counts = np.sum([confusion(y_true, y_pred, classes) for y_true, y_pred in answers], axis=0)
     crossed = pd.DataFrame(counts, columns=[f"predicted:{name}" for name in classes])
     crossed.insert(0, "truth", list(classes))
+    if about["claim"] != RESULT:
+        crossed["claim"] = about["claim"]
     write_csv(out / CONFUSION, crossed)
     return [out / PER_CLASS, out / CONFUSION]
 

@@ -43,6 +43,7 @@ class Source:
         fold: Number of the fold.
         views: Modality, encoder and content digest of each view.
         shuffle_seed: Seed of permuted labels, or none.
+        select_on: ``valid`` or ``test``, for the gate; it lets rows through and changes no number.
     """
 
     store: Path
@@ -53,6 +54,7 @@ class Source:
     fold: int
     views: tuple[tuple[str, EncoderRef, str], ...]
     shuffle_seed: int | None
+    select_on: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def make_task(prepared: Prepared, cell: Cell, fold: int, refs: Mapping[str, Enco
     config = prepared.config
     views = tuple((m, refs[m], prepared.entry(refs[m], fold).digest) for m in cell.modalities)
     source = Source(config.store, prepared.corpus, config.out / "plan.parquet", prepared.plan.digest,
-                    prepared.manifest_digest, fold, views, config.shuffle_seed)
+                    prepared.manifest_digest, fold, views, config.shuffle_seed, config.select_on)
     folder = config.out / "cells"
     settings = config.settings.get(cell.classifier, {})
     named = cell.classifier in CLASSIFIERS
@@ -153,7 +155,7 @@ def _cost_s(prepared: Prepared, cell: Cell, fold: int, refs: Mapping[str, Encode
 def _fold(source: Source) -> FoldData:
     views = {modality: ref for modality, ref, _ in source.views}
     return load_fold(source.store, source.corpus, views, _plan(source.plan, source.plan_digest), source.fold,
-                     shuffle_seed=source.shuffle_seed)
+                     shuffle_seed=source.shuffle_seed, select_on=source.select_on)
 
 
 @lru_cache(maxsize=1)

@@ -140,6 +140,7 @@ class RoleData:
         scores: View name to (n, C) head logits, only for encoders with a head.
         present: View name to mask (n,): does this row have a vector?
         fitted: Rows that some encoder was fitted on (n,): their vectors carry their labels.
+        selected: Rows by whose accuracy some encoder's epoch was chosen (n,); left out it means none.
     """
 
     ids: NDArray[np.str_]
@@ -149,6 +150,14 @@ class RoleData:
     scores: Mapping[str, NDArray[np.float32]]
     present: Mapping[str, NDArray[np.bool_]]
     fitted: NDArray[np.bool_]
+    selected: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+
+    def __post_init__(self) -> None:
+        """Give ``selected`` its length where it was left out."""
+        if len(self.selected) != len(self.ids):
+            if len(self.selected):
+                raise ValueError(f"'selected' has {len(self.selected)} rows for {len(self.ids)} ids")
+            object.__setattr__(self, "selected", np.zeros(len(self.ids), dtype=bool))
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -26,6 +26,8 @@ from embeddings_store.hdf5 import read_embeddings, read_header, store_path
 from embeddings_store.labels import LabelSet
 from embeddings_store.manifest import Manifest
 
+SELECT_ON = ("valid", "test")
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -117,7 +119,8 @@ def choose_views(entries: Sequence[Entry], *, modalities: Sequence[str] = (), en
 
 
 def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: FoldPlan, fold: int, *,
-              labels: LabelSet | None = None, shuffle_seed: int | None = None, manifest: Manifest | None = None) -> FoldData:
+              labels: LabelSet | None = None, shuffle_seed: int | None = None, manifest: Manifest | None = None,
+              select_on: str = "valid") -> FoldData:
     """Load one fold of a plan for some views, joined by id and checked for leaks.
 
     A row may be tested only where every encoder says that it has not seen it (``seen = no``), and may validate only
@@ -132,6 +135,8 @@ def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: F
         labels: Another label set than the corpus' own.
         shuffle_seed: Permute the labels of all labelled rows, to see whether the pipeline then falls to chance.
         manifest: The corpus' manifest, for callers that load many folds and have read it already.
+        select_on: ``valid``, or ``test`` to let rows be tested by which an encoder's epoch was chosen (``select``). What is
+            then measured is an upper bound, and the caller has to stamp it so. Rows that it was fitted on stay refused.
 
     Raises:
         LeakError: A test or validation row was seen by an encoder.
@@ -142,6 +147,8 @@ def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: F
     """
     if not views:
         raise UsageError("no view is named; a fold is loaded for one or more encoders")
+    if select_on not in SELECT_ON:
+        unknown_name("role to choose on", select_on, SELECT_ON)
     manifest = manifest or Manifest.load(store / corpus)
     plan.check(manifest, only=fold)
     labels = labels or manifest.labels
@@ -157,7 +164,7 @@ def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: F
     files = {name: _aligned(_file_for(store, corpus, ref, chosen), manifest, plan, chosen, ref, labels, shuffle_seed)
              for name, ref in views.items()}
     usable = (y >= 0) & np.logical_or.reduce([f.ok for f in files.values()])
-    _refuse_leaks(files, plan, chosen, usable)
+    _refuse_leaks(files, plan, chosen, usable, select_on)
     unverified = tuple(name for name, f in files.items()
                        if (f.seen[usable & f.ok & (chosen.mask("test") | chosen.mask("valid"))] == "unknown").any())
     groups = manifest.column("group")
@@ -278,8 +285,9 @@ def _aligned(path: Path, manifest: Manifest, plan: FoldPlan, fold: Fold, ref: En
     return file
 
 
-def _refuse_leaks(files: Mapping[str, Embeddings], plan: FoldPlan, fold: Fold, usable: NDArray[np.bool_]) -> None:
-    for role, refused in (("test", ("fit", "select")), ("valid", ("fit",))):
+def _refuse_leaks(files: Mapping[str, Embeddings], plan: FoldPlan, fold: Fold, usable: NDArray[np.bool_],
+                  select_on: str) -> None:
+    for role, refused in (("test", ("fit", "select") if select_on == "valid" else ("fit",)), ("valid", ("fit",))):
         rows = usable & fold.mask(role)
         for name, file in files.items():
             bad = np.flatnonzero(rows & file.ok & np.isin(file.seen, refused))
@@ -293,16 +301,17 @@ def _explain(view: str, file: Embeddings, plan: FoldPlan, fold: Fold, role: str,
     act = "trained on them" if word == "fit" else "chosen by its accuracy on them"
     unseen = int((file.seen == "no").sum())
     first = str(file.ids[bad[0]])
+    bound = ", or add --select-on test, which stamps every result as an upper bound" if word == "select" else ""
     return (f"refused: fold {fold.number} ({fold.name}) of {plan.name!r} would {verb} {len(bad)} of {rows} {role} rows that the "
             f"{view} encoder {file.encoder.folder} has seen (seen={word}, first {first!r}). The encoder was {act}, so "
             f"their vectors carry their labels and the accuracy would be far too high. Only the {unseen} rows with seen=no can "
             "be scored: use the plan under which the encoder was trained (often --folds split), drop the view with "
-            "--modalities, or extract vectors with an encoder per fold")
+            f"--modalities, or extract vectors with an encoder per fold{bound}")
 
 
 def _role(files: Mapping[str, Embeddings], ids: NDArray[np.str_], y: NDArray[np.int64], groups: NDArray[np.str_],
           rows: NDArray[np.bool_]) -> RoleData:
-    fitted = np.logical_or.reduce([(f.seen == "fit") & f.ok for f in files.values()])
+    fitted, selected = (np.logical_or.reduce([(f.seen == word) & f.ok for f in files.values()]) for word in ("fit", "select"))
     return RoleData(ids[rows], y[rows], groups[rows], {name: f.vectors[rows] for name, f in files.items()},
                     {name: f.scores[rows] for name, f in files.items() if f.scores is not None},
-                    {name: f.ok[rows] for name, f in files.items()}, fitted[rows])
+                    {name: f.ok[rows] for name, f in files.items()}, fitted[rows], selected[rows])

@@ -149,7 +149,8 @@ def _run_tuned(prepared: tune.Prepared, console: Console) -> int:
                   f"({'all rows train' if job.fold == 'final' else s.rule}); {s.epochs} epochs of batch {s.batch_size} at "
                   f"{s.learning_rate:g}", markup=False)
     if s.rule == "test" and job.fold != "final":
-        console.print("  the test rows choose the epoch, so the encoder has seen them: the grid refuses to score these vectors",
+        console.print("  the test rows choose the epoch, so the encoder has seen them: run-fusion-grid refuses to score these "
+                      "vectors, except with --valid none --select-on test, which stamps every result as an upper bound",
                       markup=False)
     tasks = ((f"{title} reading", len(prepared.to_read)), (f"{title} training", prepared.steps),
              (f"{title} vectors", int(prepared.dump.present.sum())))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from embeddings_store.arrays import Embeddings, EncoderRef, RoleData
+from embeddings_store.folds import make_plan
 from embeddings_store.hdf5 import store_path, write_embeddings
 from embeddings_store.manifest import Manifest
 
@@ -79,5 +80,49 @@ def make_rows() -> Callable[..., RoleData]:
         return RoleData(np.array([f"u{i}" for i in range(n)]), np.arange(n) % 2, np.array([f"g{i % 4}" for i in range(n)]),
                         {m: v.astype(np.float32) for m, v in vectors.items()}, scores or {},
                         {m: np.ones(n, dtype=bool) for m in vectors} | dict(present or {}), np.zeros(n, dtype=bool))
+
+    return make
+
+
+@pytest.fixture
+def make_trained(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that builds a store of encoders that were fine-tuned per fold: own, and from inner folds.
+
+    Every encoder has a space of its own (a random rotation), and is over-confident on the rows that it was fitted on.
+    """
+
+    def make(*, modalities: tuple[str, ...] = ("audio", "text"), rule: str = "valid-session", inner: int = 0,
+             seeds: tuple[int, ...] = (0,), rows: int = 90, where: str = "embeddings", width: int = 6) -> Path:
+        store, rng = tmp_path / where, np.random.default_rng(11)
+        y = np.arange(rows) % len(CLASSES)
+        sessions = (np.arange(rows) // len(CLASSES)) % 3
+        dialogues = [f"S{s}-d{(i // 9) % 4}" for i, s in enumerate(sessions)]
+        manifest = Manifest.from_columns("toy", {
+            "id": [f"u{i:03d}" for i in range(rows)], "label": np.array(CLASSES)[y], "text": ["words"] * rows,
+            "session": [f"S{s}" for s in sessions], "speaker": dialogues, "group": dialogues}, protocol="leave-one-session-out")
+        manifest.save(store / "toy")
+        plan = make_plan(manifest, "", "next" if rule == "valid-session" else "none")
+        chosen_on = {"valid-session": "valid", "test": "test", "fixed-epochs": ""}[rule]
+        parts = {name: sorted(set(dialogues)).index(name) % max(inner, 1) + 1 for name in dialogues}
+        part = np.array([parts[name] for name in dialogues])
+        for position, modality in enumerate(modalities):
+            content = np.eye(len(CLASSES))[y] * 1.5 + rng.normal(size=(rows, len(CLASSES)))
+            for seed in seeds:
+                for fold in plan:
+                    train = fold.mask("train")
+                    for k in range(inner + 1):
+                        fit = train & (part != k)
+                        logits = content + 0.3 * rng.normal(size=content.shape) + 4.0 * np.eye(len(CLASSES))[y] * fit[:, None]
+                        vectors = logits @ rng.normal(size=(len(CLASSES), width)) + 0.1 * rng.normal(size=(rows, width))
+                        seen = np.where(fit, "fit", np.where(fold.mask(chosen_on) if chosen_on else False, "select", "no"))
+                        settings = {"family": f"enc-{modality}", "inner": inner if k else 0}
+                        ref = EncoderRef(f"enc-{modality}", f"{position}{inner if k else 0}".ljust(12, "e"), modality, 2, seed)
+                        name = f"{fold.number}.inner-{k}" if k else str(fold.number)
+                        made = Embeddings(manifest.ids, vectors.astype(np.float32), seen, np.full(rows, "ok"),
+                                          np.full(rows, "", dtype="U1"), ref, name, logits.astype(np.float32), CLASSES)
+                        write_embeddings(store_path(store, "toy", ref, name), made, {
+                            "corpus": "toy", "inputs_digest": manifest.inputs_digest, "settings": settings, "provenance": {},
+                            "plan": plan.name, "plan_digest": plan.digest, "plan_valid": plan.valid, "selection_rule": rule})
+        return store
 
     return make
