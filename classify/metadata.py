@@ -101,9 +101,9 @@ def choose_columns(manifest: Manifest, asked: Sequence[str], view: str = METADAT
             wanted |= set(group) - set(texts)
         elif column in known:
             if kinds := _text_kinds(manifest.table[column]):
-                raise UsageError(f"{column} is text ({kinds} different values in {len(manifest)} rows): give it to a text "
-                                 f"encoder with extract-features --modality text --text-column {column}, and use the vectors as a "
-                                 f"modality of its own (--modalities ... {column})")
+                raise UsageError(f"{column} is text ({kinds} different values in {len(manifest)} rows): give it to a "
+                                 f"text encoder with extract-features --modality text --text-column {column}, and use the "
+                                 f"vectors as a modality of its own (--modalities ... {column})")
             wanted.add(column)
         else:
             unknown_name("metadata column or tag", name, [*TAGS, *known])
