@@ -141,6 +141,8 @@ class RoleData:
         present: View name to mask (n,): does this row have a vector?
         fitted: Rows that some encoder was fitted on (n,): their vectors carry their labels.
         selected: Rows by whose accuracy some encoder's epoch was chosen (n,); left out it means none.
+        inner_scores: View name to out-of-fold logits (n, C) of training rows, from encoders that have not seen them; ``nan``
+            where the view is missing, and no view at all unless it was asked for.
     """
 
     ids: NDArray[np.str_]
@@ -151,6 +153,7 @@ class RoleData:
     present: Mapping[str, NDArray[np.bool_]]
     fitted: NDArray[np.bool_]
     selected: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    inner_scores: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Give ``selected`` its length where it was left out."""

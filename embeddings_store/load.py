@@ -2,125 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embeddings_store.arrays import Embeddings, EncoderRef, FoldData, RoleData
+from embeddings_store.entries import Entry, catalogue, choose_views, corpora
 from embeddings_store.errors import (
     FoldError,
     LabelError,
     LeakError,
-    StoreError,
     StoreMismatchError,
     StoreNotFoundError,
     UsageError,
-    did_you_mean,
     unknown_name,
 )
 from embeddings_store.folds import Fold, FoldPlan
-from embeddings_store.hdf5 import read_embeddings, read_header, store_path
+from embeddings_store.hdf5 import read_embeddings, store_path
+from embeddings_store.inner import InnerSet, out_of_fold_scores
 from embeddings_store.labels import LabelSet
 from embeddings_store.manifest import Manifest
 
+__all__ = ["SELECT_ON", "Entry", "catalogue", "choose_views", "corpora", "load_fold"]
 SELECT_ON = ("valid", "test")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One file of the store, by its header: where it is, what made it, how much is in it."""
-
-    path: Path
-    corpus: str
-    ref: EncoderRef
-    fold: str
-    rows: int
-    ok: int
-    dim: int
-    has_scores: bool
-    settings: Mapping[str, object]
-    digest: str
-
-
-def corpora(store: Path) -> list[str]:
-    """Names of the corpora in a store, sorted.
-
-    Raises:
-        StoreNotFoundError: There is no store, or it is empty.
-    """
-    found = sorted(p.parent.name for p in store.glob("*/corpus.json"))
-    if not found:
-        raise StoreNotFoundError(f"{store}: no corpus in this store; run extract-features or embeddings-store import with "
-                                 f"--store {store} first")
-    return found
-
-
-def catalogue(store: Path, corpus: str, damaged: list[str] | None = None) -> list[Entry]:
-    """List every finished file of a corpus, in the order of their paths.
-
-    Args:
-        store: The store's folder.
-        corpus: The corpus' name.
-        damaged: Where to put what is wrong with files that cannot be read; without it the first of them raises.
-
-    Raises:
-        UnknownNameError: The store has no such corpus.
-        StoreNotFoundError: The corpus has no vectors yet.
-        StoreError: A file is damaged.
-    """
-    if not (store / corpus / "corpus.json").is_file():
-        unknown_name("corpus", corpus, corpora(store))
-    entries = []
-    for path in sorted((store / corpus).glob("*@*/seed-*/fold-*.h5")):
-        try:
-            entries.append(_entry(path))
-        except StoreError as error:
-            if damaged is None:
-                raise
-            damaged.append(str(error))
-    if not entries and not damaged:
-        raise StoreNotFoundError(f"{store / corpus}: no vectors of corpus {corpus!r} yet; run extract-features --corpus {corpus}")
-    return entries
-
-
-def choose_views(entries: Sequence[Entry], *, modalities: Sequence[str] = (), encoders: Mapping[str, str] | None = None,
-                 layer: str = "", seed: int | None = None) -> dict[str, list[EncoderRef]]:
-    """Choose one encoder per modality, and refuse to guess where several would do.
-
-    Args:
-        entries: The catalogue.
-        modalities: Which to use, in this order; empty means all, sorted.
-        encoders: Modality to ``NAME`` or ``NAME@FINGERPRINT`` (a beginning of the fingerprint is enough).
-        layer: ``""`` takes the only one, ``"last"`` or a number picks one, ``"valid"`` returns every stored layer, for
-            the grid to choose from on validation rows.
-        seed: Which seed, where there are several.
-
-    Returns:
-        Modality to candidates, sorted by layer; more than one only for ``layer="valid"``.
-
-    Raises:
-        UsageError: Nothing matches, or more than one thing does; the message lists the choices.
-    """
-    # Vectors of inner folds lie beside their fold's own; they are no view of their own.
-    entries = [e for e in entries if ".inner-" not in e.fold]
-    known = sorted({e.ref.modality for e in entries})
-    for name in [*modalities, *(encoders or {})]:
-        if name not in known:
-            unknown_name("modality", name, known)
-    unused = sorted(set(encoders or {}) - set(modalities or known))
-    if unused:
-        raise UsageError(f"an encoder is named for {unused[0]}, which is not among the modalities {', '.join(modalities)}; add "
-                         "it there, or leave the encoder out")
-    return {m: _candidates([e for e in entries if e.ref.modality == m], m, (encoders or {}).get(m, ""), layer, seed)
-            for m in (modalities or known)}
 
 
 def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: FoldPlan, fold: int, *,
               labels: LabelSet | None = None, shuffle_seed: int | None = None, manifest: Manifest | None = None,
-              select_on: str = "valid") -> FoldData:
+              select_on: str = "valid", inner: Mapping[str, InnerSet] | None = None) -> FoldData:
     """Load one fold of a plan for some views, joined by id and checked for leaks.
 
     A row may be tested only where every encoder says that it has not seen it (``seen = no``), and may validate only
@@ -137,6 +49,7 @@ def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: F
         manifest: The corpus' manifest, for callers that load many folds and have read it already.
         select_on: ``valid``, or ``test`` to let rows be tested by which an encoder's epoch was chosen (``select``). What is
             then measured is an upper bound, and the caller has to stamp it so. Rows that it was fitted on stay refused.
+        inner: View name to inner encoders, for out-of-fold scores of training rows; see :mod:`embeddings_store.inner`.
 
     Raises:
         LeakError: A test or validation row was seen by an encoder.
@@ -170,6 +83,13 @@ def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: F
     groups = manifest.column("group")
     groups = np.where(groups != "", groups, manifest.column("speaker"))
     roles = {role: _role(files, manifest.ids, y, groups, usable & chosen.mask(role)) for role in ("train", "valid", "test")}
+    for view, encoders in (inner or {}).items():
+        def read(name: str, ref: EncoderRef = encoders.ref) -> Embeddings:
+            return _aligned(_inner_file(store, corpus, ref, name), manifest, plan, chosen, ref, labels, shuffle_seed, name)
+
+        train = usable & chosen.mask("train")
+        found = {view: out_of_fold_scores(encoders, fold, files[view], train, read)[train]}
+        roles["train"] = replace(roles["train"], inner_scores={**roles["train"].inner_scores, **found})
     for role in ("train", "test"):
         if not len(roles[role]):
             raise FoldError(f"fold {fold} of {plan.name!r} has no {role} rows with a label and a vector; see "
@@ -180,68 +100,6 @@ def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: F
                         "vector; no model can learn it. See embeddings-store inspect for failed and missing rows, or use a "
                         "label set without this class")
     return FoldData(corpus, plan.name, plan.digest, fold, labels, dict(views), **roles, unverified=unverified)
-
-
-def _entry(path: Path) -> Entry:
-    header = read_header(path)
-    ref = EncoderRef(str(header["encoder"]), str(header["fingerprint"]), str(header["modality"]),
-                     int(str(header["layer"])), int(str(header["seed"])))
-    settings = header.get("settings")
-    return Entry(path, str(header.get("corpus", "")), ref, str(header["fold"]), int(str(header["rows"])),
-                 int(str(header["ok"])), int(str(header["dim"])), bool(header["has_scores"]),
-                 settings if isinstance(settings, dict) else {}, str(header.get("digest", "")))
-
-
-def _candidates(entries: list[Entry], modality: str, wanted: str, layer: str, seed: int | None) -> list[EncoderRef]:
-    name, _, prefix = wanted.partition("@")
-    found = {e.ref: e for e in entries if (not name or name in {e.ref.name, _family(e)})
-             and e.ref.fingerprint.startswith(prefix) and (seed is None or e.ref.seed == seed)}
-    if not found:
-        listed = "\n".join(dict.fromkeys(f"  {e.ref.folder} (seed {e.ref.seed})" for e in entries))
-        hint = did_you_mean(name, {e.ref.name for e in entries}) or "."
-        asked = f"{f' match {wanted!r}' if wanted else ''}{f' with seed {seed}' if seed is not None else ''}"
-        raise UsageError(f"no {modality} vectors{asked}{hint} The store has:\n{listed}")
-    if layer not in {"", "valid"} and any(ref.layer >= 0 for ref in found):
-        found = _one_layer(found, modality, layer)
-    if layer == "valid" and len({_without_layer(e) for e in found.values()}) == 1:
-        return sorted(found, key=lambda ref: ref.layer)
-    if len(found) > 1:
-        raise UsageError(_ambiguous(found, modality))
-    return list(found)
-
-
-def _one_layer(found: dict[EncoderRef, Entry], modality: str, layer: str) -> dict[EncoderRef, Entry]:
-    stored = sorted({str(ref.layer) for ref in found})
-    if layer == "last":
-        return {ref: e for ref, e in found.items() if ref.name == _family(e)}
-    if layer not in stored:
-        unknown_name(f"layer of {modality}", layer, [*stored, "last", "valid"])
-    return {ref: e for ref, e in found.items() if str(ref.layer) == layer}
-
-
-def _ambiguous(found: Mapping[EncoderRef, Entry], modality: str) -> str:
-    lines = [f"several {modality} vectors would do, and this program does not guess between them:"]
-    first = next(iter(found.values())).settings
-    for ref, entry in found.items():
-        differs = [f"{k}={v}" for k, v in sorted(entry.settings.items()) if any(
-            e.settings.get(k) != v for e in found.values())] if first else []
-        lines.append(f"  --encoder {modality}={ref.folder}  (seed {ref.seed}{', ' if differs else ''}{', '.join(differs)})")
-    if len({_without_layer(e) for e in found.values()}) == 1:
-        lines.append("They differ in the layer alone: --layer N takes one, --layer valid chooses on validation rows.")
-    if len({ref.seed for ref in found}) > 1:
-        seeds = ", ".join(sorted({str(ref.seed) for ref in found}))
-        lines.append(f"They differ in the seed: --encoder-seed takes one ({seeds}).")
-    return "\n".join(lines)
-
-
-def _family(entry: Entry) -> str:
-    """The encoder's name without the mark of a layer."""
-    return entry.ref.name.removesuffix(f".L{entry.ref.layer}")
-
-
-def _without_layer(entry: Entry) -> str:
-    rest = {k: v for k, v in entry.settings.items() if k != "layer"}
-    return f"{_family(entry)} {entry.ref.seed} {sorted(rest.items(), key=str)}"
 
 
 def _file_for(store: Path, corpus: str, ref: EncoderRef, fold: Fold) -> Path:
@@ -255,9 +113,17 @@ def _file_for(store: Path, corpus: str, ref: EncoderRef, fold: Fold) -> Path:
                              f"--corpus {corpus} --modality {ref.modality} --fold {fold.number}")
 
 
+def _inner_file(store: Path, corpus: str, ref: EncoderRef, name: str) -> Path:
+    path = store_path(store, corpus, ref, name)
+    if not path.is_file():
+        raise StoreNotFoundError(f"{path}: no such inner fold; run extract-features with the same settings and "
+                                 "--inner-folds again")
+    return path
+
+
 def _aligned(path: Path, manifest: Manifest, plan: FoldPlan, fold: Fold, ref: EncoderRef, labels: LabelSet,
-             shuffle_seed: int | None) -> Embeddings:
-    """Read a file and check that it belongs to this corpus, plan, fold and label set, and to this reference."""
+             shuffle_seed: int | None, inner: str = "") -> Embeddings:
+    """Read a file and check that it belongs to this corpus, plan, fold (or inner fold) and label set, and to this reference."""
     file = read_embeddings(path)
     told = file.attributes
     if file.encoder != ref or told.get("corpus") != manifest.name:
@@ -268,7 +134,7 @@ def _aligned(path: Path, manifest: Manifest, plan: FoldPlan, fold: Fold, ref: En
         raise StoreMismatchError(f"{path}: was made from other inputs (digest {told.get('inputs_digest')}, {len(file.ids)} rows) "
                                  f"than the corpus beside it ({inputs}, {len(manifest)} rows); extract it "
                                  "again with --overwrite, or keep the two corpora in stores of their own")
-    if file.fold != "any" and (file.fold != str(fold.number) or told.get("plan_digest") != plan.digest):
+    if file.fold != "any" and (file.fold != (inner or str(fold.number)) or told.get("plan_digest") != plan.digest):
         trained = f"--folds {told.get('plan')} --valid {told.get('plan_valid')}"
         raise StoreMismatchError(f"{path}: was fine-tuned for fold {file.fold} of plan {told.get('plan')!r} (valid: "
                                  f"{told.get('plan_valid')}, digest {told.get('plan_digest')}), not fold {fold.number} of "
