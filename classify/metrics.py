@@ -61,6 +61,39 @@ def summary(y_true: Codes, y_pred: Codes) -> dict[str, float]:
             "weighted_F1": float(f1_score(y_true, y_pred, labels=either, average="weighted", zero_division=0))}
 
 
+def of_counts(counts: NDArray[np.integer]) -> dict[str, NDArray[np.float64]]:
+    """Return the figures of :func:`summary` for many confusions at once.
+
+    Args:
+        counts: Rows of true class i and predicted class j (..., C, C). A confusion without rows has the figure 0.
+
+    Returns:
+        Metric to values (...).
+
+    >>> {k: round(float(v), 3) for k, v in of_counts(np.array([[2, 1], [0, 1]])).items()}
+    {'WA': 0.75, 'UAR': 0.833, 'macro_F1': 0.733, 'weighted_F1': 0.767}
+    """
+    classes = per_class_of_counts(counts)
+    support, either = classes["support"], classes["support"] + classes["predicted"] > 0
+    rows, occurring = support.sum(-1), support > 0
+    return {"WA": _ratio(np.trace(counts, axis1=-2, axis2=-1), rows),
+            "UAR": _ratio((classes["recall"] * occurring).sum(-1), occurring.sum(-1)),
+            "macro_F1": _ratio(classes["F1"].sum(-1), either.sum(-1)),
+            "weighted_F1": _ratio((classes["F1"] * support).sum(-1), rows)}
+
+
+def per_class_of_counts(counts: NDArray[np.integer]) -> dict[str, NDArray[np.float64]]:
+    """Return precision, recall, F1, support and how often each class is predicted (..., C) of confusions (..., C, C).
+
+    >>> per_class_of_counts(np.array([[1, 1], [0, 1]]))["recall"].tolist()
+    [0.5, 1.0]
+    """
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    support, predicted = counts.sum(-1), counts.sum(-2)
+    return {"precision": _ratio(hits, predicted), "recall": _ratio(hits, support), "F1": _ratio(2 * hits, support + predicted),
+            "support": support.astype(float), "predicted": predicted.astype(float)}
+
+
 def accuracy(y_true: Codes, y_pred: Codes | np.int64) -> float:
     """Return the share of equal codes; ``nan`` for no rows, because nothing was measured. One code stands for all rows.
 
@@ -88,3 +121,8 @@ def confusion(y_true: Codes, y_pred: Codes, classes: Sequence[str]) -> Codes:
     [[1, 1], [0, 1]]
     """
     return np.asarray(confusion_matrix(y_true, y_pred, labels=np.arange(len(classes))), dtype=np.int64)
+
+
+def _ratio(above: NDArray[np.generic], below: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Divide, and give 0 where there is nothing below the line."""
+    return np.asarray(np.divide(above, below, out=np.zeros(np.shape(below)), where=np.asarray(below) > 0))

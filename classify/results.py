@@ -20,16 +20,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from classify.answers import CLUSTERS, read_answers
 from classify.cellfile import read_outcome
 from classify.cells import BASELINE, EARLY, LATE, LAYER, UNIMODAL, Cell, Outcome
+from classify.families import declared
 from classify.metrics import METRICS, accuracy, summary
 from classify.models import LOG_PROBABILITY, PROBABILITY
 from classify.prepare import RESULT, Prepared
+from classify.statistics_files import COMPARISONS, DECLARED_METRIC, STATISTICS, write_statistics
 from classify.tables import per_class_tables, write_paper_tables
 from classify.tasks import Task
 from embeddings_store.arrays import SCORED_ROLES
 from embeddings_store.atomic import replacing
 from embeddings_store.errors import StoreError, UsageError
+from embeddings_store.manifest import Manifest
 
 TEXT, COUNT, NUMBER = "text", "count", "number"
 SCHEMA: Mapping[str, str] = {
@@ -116,8 +120,8 @@ class GridResult:
 
 def write_results(prepared: Prepared, tasks: Sequence[Task]) -> GridResult:
     """Read every finished cell once and write all result files into the output folder, each whole or not at all."""
-    out = prepared.config.out
-    rows = []
+    out, rows = prepared.config.out, []
+    clusters = _clusters(prepared)
     predictions = out / "predictions.parquet"
     with replacing(predictions) as temporary:
         schema = _prediction_schema(prepared)
@@ -125,13 +129,16 @@ def write_results(prepared: Prepared, tasks: Sequence[Task]) -> GridResult:
             for task in tasks:
                 outcome = read_outcome(task.path, task.key)
                 rows.append(result_row(prepared, task, outcome))
-                writer.write_table(pa.table(_prediction_columns(prepared, rows[-1], outcome), schema=schema))
+                writer.write_table(pa.table(_prediction_columns(prepared, rows[-1], outcome, clusters), schema=schema))
     table = ResultTable(_with_flags(pd.DataFrame(rows), prepared.config.select_on))
     table.write(out / "grid.csv")
     headline = [read_outcome(t.path, t.key) for t, row in zip(tasks, rows, strict=True) if row["cell"] == table.headline]
     answers = [(o.y["test"], o.reported("test").labels) for o in headline]
     files = [out / "grid.csv", predictions, *write_paper_tables(table.rows, out)]
     files += per_class_tables(answers, table.rows, table.headline, prepared.labels.classes, out)
+    found = read_answers(out)
+    write_statistics(found, declared(found), DECLARED_METRIC, out)
+    files += [out / STATISTICS, out / COMPARISONS]
     return GridResult(prepared, table, files)
 
 
@@ -249,13 +256,20 @@ def _strings(values: object) -> Iterable[str]:
 
 def _prediction_schema(prepared: Prepared) -> pa.Schema:
     word = pa.dictionary(pa.int32(), pa.string())
-    words = ("role", "cell", "family", "method", "modalities", "classifier", "layer", "kind", "y_true", "y_pred")
+    words = (*CLUSTERS, "role", "cell", "family", "method", "modalities", "classifier", "layer", "kind", "y_true", "y_pred")
     return pa.schema([("id", pa.string()), ("fold", pa.int32()), *((name, word) for name in words),
                       *((f"score:{name}", pa.float64()) for name in prepared.labels.classes)],
                      metadata={"claim": prepared.config.claim, "corpus": prepared.corpus})
 
 
-def _prediction_columns(prepared: Prepared, row: Mapping[str, object], outcome: Outcome) -> dict[str, pa.Array]:
+def _clusters(prepared: Prepared) -> pd.DataFrame:
+    """Who speaks, in which group and session, by utterance id."""
+    table = Manifest.load(prepared.config.store / prepared.corpus).table
+    return table.set_index("id")[list(CLUSTERS)].astype("category")
+
+
+def _prediction_columns(prepared: Prepared, row: Mapping[str, object], outcome: Outcome,
+                        clusters: pd.DataFrame) -> dict[str, pa.Array]:
     """One cell and fold as columns; scores of heads and probes leave their logarithms here."""
     answers = [outcome.reported(role) for role in SCORED_ROLES]
     sizes = [len(answer) for answer in answers]
@@ -271,8 +285,11 @@ def _prediction_columns(prepared: Prepared, row: Mapping[str, object], outcome: 
     def coded(codes: np.ndarray, names: Sequence[str]) -> pa.Array:
         return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), list(names))
 
-    return {"id": pa.array(np.concatenate([outcome.ids[role] for role in SCORED_ROLES]).tolist(), pa.string()),
+    ids = np.concatenate([outcome.ids[role] for role in SCORED_ROLES]).tolist()
+    of_rows = clusters.loc[ids]
+    return {"id": pa.array(ids, pa.string()),
             "fold": pa.array(np.full(total, row["fold"], dtype=np.int32)),
+            **{name: coded(of_rows[name].cat.codes.to_numpy(), list(clusters[name].cat.categories)) for name in CLUSTERS},
             "role": coded(np.repeat(np.arange(len(sizes)), sizes), SCORED_ROLES),
             **{name: same(row[name]) for name in ("cell", "family", "method", "modalities", "classifier", "layer")},
             "kind": same(kind), "y_true": coded(np.concatenate([outcome.y[role] for role in SCORED_ROLES]), classes),

@@ -17,6 +17,8 @@ from classify.metrics import FORMULAS, METRICS
 from classify.models import CLASSIFIERS, COMPETITORS
 from classify.prepare import UPPER_BOUND, Prepared
 from classify.results import BEST_ON_TEST, CHOSEN, FIXED, ON_TEST, GridResult, ResultTable
+from classify.statistics_files import read_statistics
+from classify.statistics_show import in_words
 from classify.tables import PER_CLASS, VALID, paper_table, per_cent
 
 FILE_WIDTH = 200  # columns where the output is no terminal, so that nothing is cut
@@ -45,6 +47,8 @@ def show_results(result: GridResult, console: Console) -> None:
             _show_per_class(path, result, console)
     for line in verdict(result.table):
         console.print(line, style="bold", markup=False, soft_wrap=True)
+    for line in in_words(*read_statistics(prepared.config.out), result.table.headline):
+        console.print(line, markup=False, soft_wrap=True)
     for note in cautions(prepared):
         console.print(note, markup=False, soft_wrap=True)
     _banner(prepared, console)
