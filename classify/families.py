@@ -69,10 +69,10 @@ def _cells(answers: Answers) -> pd.DataFrame:
     """One row per cell: its parts, and its mean accuracy on validation rows where every fold has some."""
     grid = answers.grid[answers.grid["cell"].isin(answers.cells)]
     parts = grid.groupby("cell", sort=False)[["family", "method", "modalities", "classifier"]].first()
-    usable = VALID in grid and bool((grid["n_valid"] > 0).all())
-    parts[VALID] = (grid[VALID].fillna(0.0) * grid["n_valid_scored"] / grid["n_valid"]).groupby(grid["cell"]).mean() \
-        if usable else float("nan")
-    return parts
+    if VALID in grid and bool((grid["n_valid"] > 0).all()):
+        share = (grid[VALID].fillna(0.0) * grid["n_valid_scored"] / grid["n_valid"]).groupby(grid["cell"]).mean()
+        return parts.assign(**{VALID: share.round(12)})  # else ties would hang on the order of summing
+    return parts.assign(**{VALID: float("nan")})
 
 
 def _fused(cells: pd.DataFrame) -> list[Pair]:

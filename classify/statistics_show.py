@@ -9,8 +9,9 @@ from rich.table import Table
 
 from classify.metrics import METRICS
 from classify.results import CHOSEN, FIXED
-from classify.statistics_files import ALPHA
+from classify.statistics_files import ALPHA, COMPARISONS
 
+SHOWN = 6  # survivors in words; all of them stand in the file
 OTHER_TESTS = {"p_sign_flip": "sign-flip", "p_mcnemar": "McNemar (ignores speakers)", "p_nadeau_bengio": "Nadeau-Bengio (folds)"}
 
 
@@ -86,11 +87,14 @@ def _family(comparisons: pd.DataFrame) -> list[str]:
     size, metric = int(comparisons["family_size"].iloc[0]), comparisons["metric"].iloc[0]
     survivors = comparisons[comparisons["survives"] == "yes"]
     names = " and ".join(dict.fromkeys(comparisons["family"]))
-    head = (f"comparisons: {len(comparisons)} declared ({names}; {metric}), {len(survivors)} survive Holm's correction at "
-            f"{ALPHA:g}")
+    better = int((survivors["difference"] > 0).sum())
+    head = f"comparisons: {len(comparisons)} declared ({names}; {metric})"
     if not size:
-        return [f"{head}: none could be tested, {comparisons['note'].iloc[0]}"]
-    return [head, *(f"  {sentence(line)}" for _, line in survivors.iterrows())]
+        return [f"{head}; none could be tested: {comparisons['note'].iloc[0]}"]
+    lines = [f"{head}; after Holm's correction at {ALPHA:g} {better} better, {len(survivors) - better} worse, "
+             f"{len(comparisons) - len(survivors)} undecided"]
+    lines += [f"  {sentence(line)}" for _, line in survivors.head(SHOWN).iterrows()]
+    return lines + ([f"  and {len(survivors) - SHOWN} more in {COMPARISONS}"] if len(survivors) > SHOWN else [])
 
 
 def sentence(line: pd.Series) -> str:

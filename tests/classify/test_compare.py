@@ -1,0 +1,138 @@
+"""``compare-systems`` and what the grid writes beside its tables: intervals by speaker and a declared family."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from classify.answers import read_answers
+from classify.compare import main
+from classify.families import declared
+from classify.grid import run_grid
+from classify.metrics import METRICS
+from classify.prepare import GridConfig
+from classify.statistics_files import read_statistics
+
+CELLS = ("early concatenation audio+text svm", "unimodal text svm")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that one small run fills for all tests here."""
+    return tmp_path_factory.mktemp("statistics")
+
+
+@pytest.fixture
+def run(results: Path, make_store: Callable[..., Path]) -> Path:
+    if not (results / "grid.csv").is_file():
+        run_grid(GridConfig(make_store(missing={"audio": 3}, rows=180), results, classifiers=("svm", "nn"), jobs=1,
+                            settings={"nn": {"epochs": 2.0, "units": 4.0}}))
+    return results
+
+
+def test_every_cell_has_every_figure_and_the_interval_holds_it(run: Path) -> None:
+    statistics, _ = read_statistics(run)
+    grid = pd.read_csv(run / "grid.csv")
+    assert set(statistics["cell"]) == set(grid["cell"])
+    whole = statistics[statistics["class"] == ""]
+    for name, of_cell in whole.groupby("cell"):
+        assert set(of_cell["metric"]) >= set(METRICS)
+        for metric in METRICS:
+            line, folds = of_cell[of_cell["metric"] == metric].iloc[0], grid.loc[grid["cell"] == name, metric]
+            assert (line["mean"], line["sd"]) == pytest.approx((folds.mean(), folds.std(ddof=1)))
+            assert 0 <= line["low"] <= line["pooled"] <= line["high"] <= 1
+            assert (line["cluster_by"], line["clusters"]) == ("speaker", 3)
+    by_class = statistics[statistics["class"] != ""]
+    assert set(by_class["metric"]) == {"precision", "recall", "F1"}
+    probes = whole[whole["cell"].str.endswith("probe")]
+    assert (probes["metric"] == "ECE").sum() == probes["cell"].nunique() == 2
+    assert probes.loc[probes["metric"] == "ECE", "low"].isna().all()
+
+
+def test_the_family_is_chosen_on_valid_and_corrected_as_one(run: Path) -> None:
+    _, table = read_statistics(run)
+    grid = pd.read_csv(run / "grid.csv")
+    valid = (grid["valid_WA"] * grid["n_valid_scored"] / grid["n_valid"]).groupby(grid["cell"], sort=False).mean().round(12)
+    single = [c for c in valid.index if c.startswith("unimodal")]
+    fused = table[table["family"] == "fused"]
+    assert set(fused["second"]) == {valid[single].idxmax()}
+    assert {tuple(c.split()[:2]) for c in fused["first"]} == {
+        (f, m) for f in ("early", "late") for m in ("concatenation", "sum", "product")}
+    plain = valid[[c for c in valid.index if c.startswith("early concatenation")]].idxmax()
+    strategies = table[table["family"] == "strategies"]
+    assert set(strategies["second"]) == {plain} and plain not in set(strategies["first"])
+    assert (table["p_holm"].dropna() >= table["p"].dropna()).all()
+    assert table["family_size"].unique().tolist() == [table["p"].notna().sum()]
+
+
+def test_rows_that_one_system_cannot_answer_are_left_out_and_counted(run: Path, tmp_path: Path) -> None:
+    assert main([str(run), "--pair", CELLS[0], "unimodal audio svm", "--out", str(tmp_path)]) == 0
+    line = read_statistics(tmp_path)[1].iloc[0]
+    assert (line["n_rows"], line["n_left_out"]) == (177, 3)
+
+
+def test_a_named_pair_is_its_own_family(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(run), "--pair", *CELLS, "--metric", "UAR", "--out", str(tmp_path)]) == 0
+    _, table = read_statistics(tmp_path)
+    line = table.iloc[0]
+    assert (len(table), line["metric"], line["family"]) == (1, "UAR", "pairs")
+    statistics = read_statistics(tmp_path)[0].set_index(["cell", "metric", "class"])["pooled"]
+    assert line["difference"] == pytest.approx(statistics[CELLS[0], "UAR", ""] - statistics[CELLS[1], "UAR", ""])
+    assert line["p"] == pytest.approx(line["p_holm"], nan_ok=True)
+    out = capsys.readouterr().out
+    assert "Comparisons (UAR, test rows, by speaker)" in out and "McNemar (ignores speakers)" in out
+
+
+def test_cells_are_listed_by_name(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(run), "--list"]) == 0
+    assert set(CELLS) < set(capsys.readouterr().out.splitlines())
+
+
+@pytest.mark.parametrize(("arguments", "status", "message"), [
+    (["--pair", "unimodal text svn", CELLS[0]], 2, "did you mean 'unimodal text svm'"),
+    (["--pair", CELLS[0], CELLS[0]], 2, "is compared with itself"),
+    (["--family", "fusd"], 2, "did you mean 'fused'"),
+])
+def test_what_does_not_exist_is_said_in_one_line(run: Path, arguments: list[str], status: int, message: str,
+                                                 capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(run), *arguments]) == status
+    error = capsys.readouterr().err
+    assert message in error and len(error.splitlines()) == 1
+
+
+def test_a_folder_without_results_or_of_an_earlier_version_is_refused(run: Path, tmp_path: Path,
+                                                                      capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path)]) == 3
+    (tmp_path / "grid.csv").write_bytes((run / "grid.csv").read_bytes())
+    old = pd.read_parquet(run / "predictions.parquet").drop(columns=["speaker", "group", "session"])
+    old.to_parquet(tmp_path / "predictions.parquet")
+    assert main([str(tmp_path)]) == 3
+    assert "names no speakers" in capsys.readouterr().err
+    (tmp_path / "predictions.parquet").write_bytes(b"PAR1 torn")
+    assert main([str(tmp_path)]) == 3
+
+
+def test_speakers_that_are_not_named_fall_back_to_groups_and_never_to_rows(run: Path, tmp_path: Path) -> None:
+    table = pd.read_parquet(run / "predictions.parquet")
+    (tmp_path / "grid.csv").write_bytes((run / "grid.csv").read_bytes())
+    table.assign(speaker="").to_parquet(tmp_path / "predictions.parquet")
+    assert read_answers(tmp_path).cluster_by == "group"
+    assert main([str(tmp_path), "--cluster", "speaker"]) == 2
+    table.assign(speaker="", group="", session="").to_parquet(tmp_path / "predictions.parquet")
+    assert main([str(tmp_path)]) == 0
+    statistics, comparisons = read_statistics(tmp_path)
+    assert statistics["low"].isna().all() and comparisons["p"].isna().all()
+    assert statistics["note"].str.contains("nothing tells which rows go together|binning").all()
+
+
+def test_without_validation_rows_nothing_is_chosen_and_the_family_grows(run: Path, tmp_path: Path) -> None:
+    grid = pd.read_csv(run / "grid.csv").assign(n_valid=0, n_valid_scored=0, valid_WA=math.nan)
+    grid.to_csv(tmp_path / "grid.csv", index=False)
+    (tmp_path / "predictions.parquet").write_bytes((run / "predictions.parquet").read_bytes())
+    pairs = declared(read_answers(tmp_path), ["fused"])
+    assert {p.second for p in pairs if p.first == CELLS[0]} == {"unimodal audio svm", "unimodal text svm"}
+    assert len(pairs) == 6 * 2 * 2
