@@ -8,6 +8,7 @@ name                        folds
 ``split``                   one: the corpus' own ``split`` column (train, valid or dev, test)
 ``leave-one-session-out``   one per session; likewise ``speaker`` and ``group``
 ``speaker-kfold:6``         six blocks of neighbouring speakers; likewise ``session`` and ``group``
+``given``                   those that the columns ``meta_fold_1``, ``meta_fold_2`` ... hold, a role per row
 ==========================  =======================================================================
 
 Where groups rotate, ``valid="next"`` lets the next block validate, cyclically, and ``valid="none"`` trains on it.
@@ -41,7 +42,7 @@ SPLIT_ROLES = {"train": "train", "training": "train", "trn": "train", "valid": "
                "val": "valid", "dev": "valid", "development": "valid", "test": "test", "tst": "test", "": "unused"}
 VALID_RULES = ("next", "none")
 ROTATING = ("session", "speaker", "group")
-PLAN_NAMES = ("split", *(f"leave-one-{c}-out" for c in ROTATING), *(f"{c}-kfold:K" for c in ROTATING))
+PLAN_NAMES = ("split", "given", *(f"leave-one-{c}-out" for c in ROTATING), *(f"{c}-kfold:K" for c in ROTATING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +217,9 @@ def make_plan(manifest: Manifest, name: str = "", valid: str = "next") -> FoldPl
     if valid not in VALID_RULES:
         unknown_name("validation rule", valid, VALID_RULES)
     if name == "split":
-        plan = FoldPlan(name, "split", manifest.ids, (_split_fold(manifest),))
+        plan = FoldPlan(name, "split", manifest.ids, (Fold(1, "split", _roles_in(manifest, "split")),))
+    elif name == "given":
+        plan = FoldPlan(name, "given", manifest.ids, tuple(_given_folds(manifest)))
     elif match := re.fullmatch(r"leave-one-(\w+)-out", name):
         plan = _rotating(manifest, name, match[1], 0, valid)
     elif match := re.fullmatch(r"(\w+)-kfold:(\d+)", name):
@@ -236,14 +239,25 @@ def natural_key(text: str) -> list[tuple[bool, int, str]]:
     return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", text) if part]
 
 
-def _split_fold(manifest: Manifest) -> Fold:
-    splits = manifest.table["split"].str.lower()
+def _roles_in(manifest: Manifest, column: str) -> NDArray[np.uint8]:
+    """Return the role of each row (N,) that a column names."""
+    splits = manifest.table[column].str.lower()
     unknown = sorted(set(splits) - set(SPLIT_ROLES))
     if unknown:
         hint, rows = did_you_mean(unknown[0], SPLIT_ROLES) or ";", int((splits == unknown[0]).sum())
-        raise FoldError(f"corpus {manifest.name!r} has the split {unknown[0]!r} in {rows} rows{hint} "
+        raise FoldError(f"corpus {manifest.name!r} has the {column} {unknown[0]!r} in {rows} rows{hint} "
                         f"known: {', '.join(filter(None, SPLIT_ROLES))}; leave it empty for rows that play no role")
-    return Fold(1, "split", splits.map(SPLIT_ROLES).map(ROLE_CODE).to_numpy(dtype=np.uint8))
+    return np.asarray(splits.map(SPLIT_ROLES).map(ROLE_CODE).to_numpy(dtype=np.uint8))
+
+
+def _given_folds(manifest: Manifest) -> Iterator[Fold]:
+    """Yield the folds that somebody else drew: one for each column ``meta_fold_<number>``."""
+    numbers = sorted(int(match[1]) for c in manifest.table if (match := re.fullmatch(r"meta_fold_(\d+)", str(c))))
+    if not numbers:
+        raise FoldError(f"corpus {manifest.name!r} has no columns meta_fold_1, meta_fold_2 ... with train, valid or test in each "
+                        "row; add them, or choose another plan")
+    for number in numbers:
+        yield Fold(number, f"fold-{number}", _roles_in(manifest, f"meta_fold_{number}"))
 
 
 def _rotating(manifest: Manifest, name: str, column: str, blocks: int, valid: str) -> FoldPlan:

@@ -53,7 +53,7 @@ def frozen_job(arguments: argparse.Namespace, modality: str) -> FrozenJob:
         raise UsageError(f"{given[0]} belongs to fine-tuning and does nothing with --frozen; leave one of them out")
     values = {f.name: getattr(arguments, f.name) for f in fields(FrozenJob) if getattr(arguments, f.name, None) is not None}
     return FrozenJob(**{**values, "batch_size": arguments.batch_size or 0, "modality": modality,
-                        "corpus_options": _corpus_options(arguments)})
+                        "corpus_options": corpus_options(arguments)})
 
 
 def tuned_jobs(arguments: argparse.Namespace, modality: str) -> list[TunedJob]:
@@ -83,7 +83,7 @@ def tuned_jobs(arguments: argparse.Namespace, modality: str) -> list[TunedJob]:
         "freeze": arguments.freeze_layers, "augment": augment, "weighted_layers": arguments.layer == "weighted"}
     said = {name: value for name, value in training.items() if value is not None}
     chosen = {"augment": DEFAULT_AUGMENTATIONS[modality], **own, **said}
-    return [TunedJob(**{**values, "modality": modality, "corpus_options": _corpus_options(arguments),
+    return [TunedJob(**{**values, "modality": modality, "corpus_options": corpus_options(arguments),
                         "settings": paper_settings(modality, **{**chosen, "seed": seed})})
             for seed in _seeds(arguments.seed)]
 
@@ -196,7 +196,12 @@ def _add_run(top: argparse.ArgumentParser) -> None:
     run.add_argument("--quiet", action="store_true", help="print errors only")
 
 
-def _corpus_options(arguments: argparse.Namespace) -> dict[str, str]:
+def corpus_options(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return what ``--corpus-option`` gave, by name.
+
+    Raises:
+        UsageError: One is no ``NAME=VALUE``.
+    """
     options = {}
     for pair in arguments.corpus_option:
         name, equals, value = pair.partition("=")

@@ -3,10 +3,11 @@
 To add a corpus, write one file here. ``extract/corpora/mycorpus.py`` is the corpus ``mycorpus``, the first line of
 its docstring is what ``--help`` shows, and its function ``read(root, *, option=default, ...) -> Manifest`` does the
 work; the keyword parameters of ``read`` are the corpus' options. Nothing else has to be registered. Where its documents
-say how often something occurs, ``DOCUMENTED`` lists it. A corpus that brings encoders of its own also has
-``own_encoders(root) -> {modality: folder}`` and ``OWN_TRAINING``. Files whose name starts with ``_`` and sub-packages are
-not corpora. A reader parses text and lists folders; it never opens media. The manifest's notes are :class:`Note`
-objects: sentences that carry what was counted, how often, and the names.
+say how often something occurs, ``DOCUMENTED`` lists it. A format of another project also has ``write(manifest, folder, plan)``,
+for ``convert-corpus``. A corpus that brings encoders of its own also has ``own_encoders(root) -> {modality: folder}`` and
+``OWN_TRAINING``. Files whose name starts with ``_`` and sub-packages are not corpora. A reader parses text and lists folders;
+it never opens media. The manifest's notes are :class:`Note` objects: sentences that carry what was counted, how often, and the
+names.
 
 >>> "ravdess" in corpus_names()
 True
@@ -18,16 +19,17 @@ import ast
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from embeddings_store.errors import UsageError, unknown_name
+from embeddings_store.folds import FoldPlan
 from embeddings_store.manifest import Manifest
 from extract.corpora._notes import Documented, Note, differences
 
-__all__ = ["READERS", "Documented", "Note", "Reader", "corpus_names", "differences", "read_corpus"]
+__all__ = ["READERS", "Documented", "Note", "Reader", "corpus_names", "differences", "format_names", "read_corpus"]
 
 SWITCHES = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
 
@@ -64,6 +66,10 @@ class Reader:
         counts: tuple[Documented, ...] = getattr(importlib.import_module(self.module), "DOCUMENTED", ())
         values = self._parameters() | self._values(options)
         return tuple(count for count in counts if count.holds(values))
+
+    def writer(self) -> Callable[[Manifest, Path, FoldPlan | None], tuple[str, ...]] | None:
+        """Return the module's ``write(manifest, folder, plan)``, none for a corpus that is only read."""
+        return getattr(importlib.import_module(self.module), "write", None)
 
     def own_encoder(self, root: Path, modality: str) -> str:
         """Return the folder of the encoder that the corpus brings for a modality, made if need be; empty if it brings none.
@@ -115,6 +121,16 @@ READERS: Mapping[str, Reader] = _Readers()
 def corpus_names() -> tuple[str, ...]:
     """Return the names of all corpora, in alphabetical order."""
     return tuple(sorted(READERS))
+
+
+def format_names() -> tuple[str, ...]:
+    """Return the names of the formats that a corpus can be written in, in alphabetical order."""
+    return tuple(name for name in corpus_names() if "write" in _functions(name))
+
+
+def _functions(name: str) -> set[str]:
+    tree = ast.parse(Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8"))
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
 def read_corpus(name: str, root: Path, /, **options: Any) -> Manifest:

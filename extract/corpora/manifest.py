@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from embeddings_store.columns import parse_tags
+from embeddings_store.columns import STRINGS, TIMES, parse_tags
 from embeddings_store.errors import ManifestError
+from embeddings_store.folds import FoldPlan
 from embeddings_store.manifest import Manifest
+from extract.corpora._exchange import media_folder
 
 TABLES = (".csv", ".parquet", ".pq")
 
 
-def read(root: Path, *, name: str = "", protocol: str = "", safe: str = "", context: str = "",
-         leaky: str = "") -> Manifest:
+def read(root: Path, *, name: str = "", protocol: str = "", safe: str = "", context: str = "", leaky: str = "",
+         media: str = "") -> Manifest:
     """Read the manifest file ``root``; media paths are relative to its folder.
 
     Args:
@@ -23,6 +26,7 @@ def read(root: Path, *, name: str = "", protocol: str = "", safe: str = "", cont
         context: Those that anybody knows beforehand: the topic, the dialogue so far.
         leaky: Those that somebody noted who knew the label, or that explain it. A ``meta_*`` column that stands in none of
             the three lists is ``unknown`` and treated as leaky.
+        media: The folder that media paths are relative to, where it is not the table's own.
 
     Raises:
         ManifestError: There is no such table, a row breaks a promise, or a list names a column that is not there.
@@ -34,7 +38,24 @@ def read(root: Path, *, name: str = "", protocol: str = "", safe: str = "", cont
         if len(found) != 1:
             what = "neither manifest.csv nor manifest.parquet" if not found else f"both {found[0].name} and {found[1].name}"
             raise ManifestError(f"{root}: is a folder with {what}; name the table itself with --root {root}/FILE.csv")
-        return Manifest.read(found[0], name or root.resolve().name, protocol, tags)
+        return _with_media(Manifest.read(found[0], name or root.resolve().name, protocol, tags), media)
     if root.is_file() and root.suffix.lower() not in TABLES:
         raise ManifestError(f"{root}: is not a table ({' or '.join(TABLES)} expected)")
-    return Manifest.read(root, name, protocol, tags)
+    return _with_media(Manifest.read(root, name, protocol, tags), media)
+
+
+def _with_media(manifest: Manifest, media: str) -> Manifest:
+    return replace(manifest, root=media_folder(Path(), media).resolve()) if media else manifest
+
+
+def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ...]:
+    """Write ``manifest.csv``, and the folds of a plan beside it; returns what a CSV cannot hold."""
+    given = [c for c in map(str, manifest.table) if c == "id" or c.startswith("meta_")
+             or (c in STRINGS and manifest.has(c)) or (c in TIMES and manifest.table[c].notna().any())]
+    manifest.table[given].to_csv(out / "manifest.csv", index=False)
+    lost = []
+    if plan is not None:
+        plan.save(out / "folds.parquet")
+    if manifest.labels is not None and manifest.labels.mapping != {c: c for c in manifest.labels.classes}:
+        lost.append(f"a table has no label set: 'label' holds the corpus' own words, not the classes of {manifest.labels.name!r}")
+    return tuple(lost)

@@ -36,7 +36,8 @@ def joined(notes: tuple[str, ...]) -> str:
 # --- the table
 
 def test_table_lists_every_reader_with_one_line() -> None:
-    assert corpus_names() == ("demo", "emodb", "iemocap", "manifest", "meld", "ravdess")
+    assert corpus_names() == ("audformat", "demo", "emobox", "emodb", "huggingface", "iemocap", "manifest", "meld", "ravdess",
+                              "s3prl", "speechbrain")
     for name in corpus_names():
         assert READERS[name].summary and "\n" not in READERS[name].summary
         assert callable(__import__(READERS[name].module, fromlist=["read"]).read)

@@ -1,0 +1,219 @@
+"""What readers and writers of other projects' formats share: entries and rows, roles per fold, paths, lengths."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from embeddings_store.columns import STRINGS, TIMES
+from embeddings_store.errors import ManifestError, MediaError, MissingDependencyError, UnsafePathError
+from embeddings_store.folds import ROLES, FoldPlan
+from embeddings_store.labels import LabelSet
+from embeddings_store.manifest import Manifest, resolve_media, safe_name
+from extract.corpora._notes import Notes
+
+Row = dict[str, Any]
+# A list of training rows of one project is a list of validation rows of another; these words are one here.
+ROLE_WORDS = {"train": "train", "dev": "valid", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
+
+
+def rows_of(manifest: Manifest) -> list[Row]:
+    """Return one dict per row with what it gives: strings that are not empty, times and numbers that are not ``nan``."""
+    columns = [(str(name), manifest.table[name].tolist()) for name in manifest.table]
+    return [{name: values[i] for name, values in columns if values[i] not in ("", None) and values[i] == values[i]}
+            for i in range(len(manifest))]
+
+
+def to_manifest(name: str, rows: Sequence[Row], root: Path, notes: Notes, roles: Mapping[int, Mapping[str, str]] | None = None,
+                labels: LabelSet | None = None) -> Manifest:
+    """Make a manifest from rows that may have different keys; keys that are no column of a manifest become ``meta_*``.
+
+    Args:
+        name: The corpus' name, made safe.
+        rows: Values by column.
+        root: The folder that media paths are relative to, or that absolute ones must lie in.
+        notes: What the reader noticed.
+        roles: By fold, the role of each id. One fold becomes the column ``split``; several become ``meta_fold_1`` and so on,
+            which the plan ``given`` uses as they are.
+        labels: The label set; by default the labels that occur.
+
+    Raises:
+        ManifestError: There is no row, or a row breaks a promise.
+    """
+    if not rows:
+        raise ManifestError(f"{root}: no utterance in it; {'; '.join(notes.lines()) or 'check --root'}")
+    folds = dict(sorted((roles or {}).items()))
+    for row in rows:
+        for medium in ("audio", "video"):
+            if row.get(medium):
+                row[medium] = below(str(row[medium]), root)
+        if len(folds) == 1:
+            row.setdefault("split", next(iter(folds.values())).get(row["id"], ""))
+        elif folds:
+            row.update({f"meta_fold_{number}": of_id.get(row["id"], "") for number, of_id in folds.items()})
+    keys = {key: key if key in {*STRINGS, *TIMES} or key.startswith("meta_") else f"meta_{key}" for row in rows for key in row}
+    columns = {column: _column([row.get(key) for row in rows], column) for key, column in keys.items()}
+    manifest = Manifest.from_columns(safe_name(name), columns, root=root.resolve(), notes=notes.lines(), labels=labels)
+    given = any(column.startswith("meta_fold_") for column in columns)
+    return replace(manifest, protocol="given" if given else manifest.guess_protocol())
+
+
+def _column(values: list[Any], name: str) -> list[Any]:
+    if name in TIMES or all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in values):
+        return [float("nan") if v in (None, "") else v for v in values]
+    return ["" if v is None else v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in values]
+
+
+def below(path: str, root: Path) -> str:
+    """Return a path relative to ``root``; an absolute one must lie below it.
+
+    >>> below("/data/wav/a.wav", Path("/data")), below("./wav//a.wav", Path("/data"))
+    ('wav/a.wav', 'wav/a.wav')
+
+    Raises:
+        UnsafePathError: It lies elsewhere, or climbs.
+    """
+    if not Path(path).is_absolute():
+        return PurePosixPath(path).as_posix() if path else ""
+    for base in (root, root.resolve()):
+        if Path(path).is_relative_to(base) and ".." not in Path(path).parts:
+            return Path(path).relative_to(base).as_posix()
+    raise UnsafePathError(f"{path!r} does not lie in {root}; name the folder of the media with --corpus-option media=DIR")
+
+
+def media_folder(root: Path, media: str) -> Path:
+    """Return the folder that media paths are relative to: the option ``media`` where it is given, else ``root``.
+
+    Raises:
+        ManifestError: There is no such folder.
+    """
+    folder = Path(media).expanduser() if media else root
+    if not folder.is_dir():
+        raise ManifestError(f"{folder}: no such folder; media=DIR names the folder that the paths in the lists are relative to")
+    return folder
+
+
+def roles_by_fold(plan: FoldPlan) -> Iterator[tuple[int, dict[str, list[int]]]]:
+    """Yield each fold's number and the positions of its rows by role, unused ones left out."""
+    for fold in plan:
+        yield fold.number, {role: np.flatnonzero(fold.mask(role)).tolist() for role in ROLES[1:] if fold.mask(role).any()}
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        ManifestError: It is not there, or not JSON in UTF-8.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise ManifestError(f"{path}: cannot be read as JSON ({error}); fetch or export it again") from error
+
+
+def write_json_lines(path: Path, entries: Iterable[Mapping[str, Any]]) -> None:
+    """Write one JSON object per line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as handle:
+        handle.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+
+
+def write_json_file(path: Path, data: object) -> None:
+    """Write one JSON file for people and programs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+class Lengths:
+    """Length, rate and channels of sound files, from their headers; each file is looked at once."""
+
+    def __init__(self, manifest: Manifest, notes: Notes) -> None:
+        self._root, self._notes = manifest.root, notes
+        self._known: dict[str, tuple[float, int, int] | None] = {}
+
+    def of(self, row: Row) -> tuple[float, int, int] | None:
+        """Return seconds of the whole file, Hz and channels of a row's sound; none, noted, where its header cannot be read."""
+        name = row["audio"]
+        if name not in self._known:
+            self._known[name] = self._look(name)
+        if self._known[name] is None:
+            self._notes.count("row without a length: its file is not there or cannot be read", row["id"])
+        return self._known[name]
+
+    def span(self, row: Row) -> tuple[float | None, float | None, float | None]:
+        """Return where a row's sound starts, ends and how long it is, in seconds; none where that is not known."""
+        facts, start_s, end_s = self.of(row), row.get("start_s"), row.get("end_s")
+        whole_s = facts[0] if facts else None
+        if start_s is None and end_s is None:
+            return None, None, whole_s
+        stop_s = end_s if end_s is not None else whole_s
+        return start_s or 0.0, stop_s, None if stop_s is None else round(stop_s - (start_s or 0.0), 6)
+
+    def _look(self, name: str) -> tuple[float, int, int] | None:
+        from extract.probe import probe_sound
+
+        if self._root is None:
+            return None
+        try:
+            return probe_sound(resolve_media(self._root, name))
+        except MediaError:
+            return None
+
+
+def listed_rows(manifest: Manifest, notes: Notes, project: str) -> dict[int, Row]:
+    """Return the rows that a list of labelled sound files can hold, by position; their ``class`` is the label set's.
+
+    Rows without a sound file or without a class are left out and noted, and so is what a reader of such lists ignores.
+    """
+    kept: dict[int, Row] = {}
+    classes = manifest.labels.classes if manifest.labels else ()
+    for position, (row, code) in enumerate(zip(rows_of(manifest), manifest.codes().tolist(), strict=True)):
+        if not row.get("audio"):
+            notes.count(f"row left out, because {project} lists sound files and it has none", row["id"])
+        elif code < 0:
+            notes.count(f"row left out, because {project} takes no row without a class", row["id"])
+        else:
+            kept[position] = {**row, "class": classes[code]}
+    if not kept:
+        raise ManifestError(f"corpus {manifest.name!r} has no row with both a sound file and a class, and {project} lists "
+                            f"nothing else; {'; '.join(notes.lines())}")
+    if manifest.has("video"):
+        notes.say(f"{project} reads no pictures; their paths are kept beside, under the key 'video'")
+    return kept
+
+
+def label_set(name: str, rows: Sequence[Row], classes: Sequence[str] = ()) -> LabelSet | None:
+    """Return the label set of rows that have both a ``class`` and a raw ``label``; the pairs are the mapping.
+
+    The key ``class`` is taken out of the rows. ``classes`` gives an order, by default they are sorted.
+    """
+    mapping: dict[str, str] = {}
+    for row in rows:
+        chosen = str(row.pop("class", ""))
+        if chosen:
+            mapping[str(row.setdefault("label", chosen))] = chosen
+    found = set(mapping.values())
+    order = tuple(c for c in classes if c in found) or tuple(sorted(found))
+    return LabelSet(name, order, mapping) if len(order) > 1 else None
+
+
+def missing(package: str) -> MissingDependencyError:
+    """Return the error for a library of the extra ``interchange``."""
+    return MissingDependencyError(f"this needs the package {package}, which is not installed; install the extra: "
+                                  "pip install 'emotion-fusion[extract,interchange]'")
+
+
+def fold_number(text: str) -> int:
+    """Return the number at the end of a folder's name, 0 where there is none.
+
+    >>> fold_number("fold_12"), fold_number("Session3"), fold_number("other")
+    (12, 3, 0)
+    """
+    match = re.search(r"(\d+)$", text)
+    return int(match[1]) if match else 0

@@ -1,0 +1,239 @@
+"""audformat: audEERING's databases, a header (db.yaml) and tables over files or their segments (file[, start, end]).
+
+https://audeering.github.io/audformat, read and written with the project's own library (extra ``interchange``).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from embeddings_store.errors import ManifestError, UsageError, unknown_name
+from embeddings_store.folds import ROLES, FoldPlan
+from embeddings_store.manifest import Manifest
+from extract.corpora._exchange import ROLE_WORDS, Row, label_set, media_folder, missing, rows_of, to_manifest
+from extract.corpora._files import check_root
+from extract.corpora._notes import Notes
+
+LAYOUT = "db.yaml with db.TABLE.parquet or db.TABLE.csv and the media beside it"
+TABLE = "utterances"
+LABELS, WORDS, SPEAKERS = ("label", "emotion"), ("text", "transcription", "transcript"), ("speaker",)
+# Columns whose scheme lists the words that occur.
+NAMED = {"label", "class", "speaker", "split"}
+COLUMNS = ("id", "group", "session", "split", "language", "video")
+
+
+def read(root: Path, *, table: str = "", label: str = "", name: str = "", media: str = "") -> Manifest:
+    """Read a database: one table with a label per file or segment, and what other tables say of the same files.
+
+    Args:
+        root: The folder with ``db.yaml``.
+        table: The table with the rows; by default the one with a column ``label`` or ``emotion``, or all those of which each is
+            a split's (``emotion.train``, ``emotion.test``).
+        label: The column with the label.
+        name: The corpus' name in the store; by default the database's.
+        media: The folder that the paths are relative to; by default ``root``.
+
+    Raises:
+        MissingDependencyError: audformat is not installed.
+        ManifestError: ``root`` holds no database, or no table fits.
+    """
+    check_root(root, "an audformat database", LAYOUT, lambda folder: (folder / "db.yaml").is_file())
+    notes = Notes()
+    with _library() as audformat:
+        try:
+            database = audformat.Database.load(str(root))
+        except Exception as error:  # The library raises whatever YAML, pandas or its own checks do.
+            version = audformat.__version__
+            raise ManifestError(f"{root}: is no audformat database that audformat {version} reads ({error})") from error
+        tables, column = _chosen(database, table, label, root)
+        rows = [row for key in tables for row in _rows(database, key, column, notes)]
+        _join(database, set(tables), rows)
+        languages = [str(code) for code in database.languages]
+        called = name or str(database.name)
+    if len(languages) == 1:
+        for row in rows:
+            row.setdefault("language", languages[0])
+    twice: dict[str, int] = {}
+    for row in rows:
+        row.setdefault("id", _made_id(row, twice))
+    labels = label_set(called, rows) if any("class" in row for row in rows) else None
+    notes.say(f"rows of {', '.join(tables)}, labels from column {column!r}")
+    return to_manifest(called, rows, media_folder(root, media), notes, None, labels)
+
+
+def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ...]:
+    """Write a database with one table ``utterances``; folds become columns ``fold_1`` and so on. Returns what it cannot hold."""
+    notes = Notes()
+    rows = _holdable(manifest, notes)
+    with _library() as audformat:
+        database = audformat.Database(manifest.name, source="written by emotion-fusion", usage="unrestricted")
+        database.languages = _languages(audformat, rows, notes)
+        files = [row.get("audio") or row["video"] for row in rows]
+        if any("start_s" in row or "end_s" in row for row in rows):
+            starts = [pd.to_timedelta(row.get("start_s", 0.0), unit="s") for row in rows]
+            ends = [pd.to_timedelta(row["end_s"], unit="s") if "end_s" in row else pd.NaT for row in rows]
+            index = audformat.segmented_index(files, starts, ends)
+        else:
+            index = audformat.filewise_index(files)
+        database[TABLE] = audformat.Table(index)
+        for column, values in _columns(manifest, rows, plan).items():
+            kind = next((name for name, of in (("str", str), ("float", float)) if any(isinstance(v, of) for v in values)), "int")
+            named = sorted({str(v) for v in values if v is not None}) if column in NAMED else None
+            database.schemes[column] = audformat.Scheme(kind, labels=named)
+            database[TABLE][column] = audformat.Column(scheme_id=column)
+            database[TABLE][column].set(values)
+        database.save(str(out))
+    return notes.lines()
+
+
+@contextmanager
+def _library() -> Iterator[Any]:
+    """Yield the library; its uses of what pandas will drop are its own affair."""
+    try:
+        import audformat
+    except ImportError:
+        raise missing("audformat") from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        yield audformat
+
+
+def _chosen(database: Any, table: str, label: str, root: Path) -> tuple[list[str], str]:
+    """Return the tables with the rows and the column with the label."""
+    known = {key: list(database[key].columns) for key in database.tables}
+    if table and table not in known:
+        unknown_name("audformat table", table, tuple(known))
+    wanted = (label,) if label else LABELS
+    fits = {key: next(c for c in wanted if c in columns) for key, columns in known.items()
+            if (not table or key == table) and any(c in columns for c in wanted)}
+    if not fits:
+        raise ManifestError(f"{root}: no table has a column {' or '.join(map(repr, wanted))}; tables: "
+                            + "; ".join(f"{key} ({', '.join(columns)})" for key, columns in known.items())
+                            + ". Name them with --corpus-option table=NAME and label=COLUMN")
+    if len(fits) == 1:
+        return list(fits), next(iter(fits.values()))
+    splits = [key for key in fits if database[key].split_id]
+    if splits and len({fits[key] for key in splits}) == 1 and len({database[key].split_id for key in splits}) == len(splits):
+        return splits, fits[splits[0]]
+    raise UsageError(f"{root}: several tables have labels ({', '.join(fits)}); name one with --corpus-option table=NAME")
+
+
+def _rows(database: Any, key: str, label: str, notes: Notes) -> list[Row]:
+    table = database[key]
+    frame = table.get()
+    split = ""
+    if table.split_id:
+        kind = str(database.splits[table.split_id].type)
+        split = ROLE_WORDS.get(kind, kind)
+    rows = []
+    for position, values in zip(frame.index, frame.to_dict("records"), strict=True):
+        file, start, end = position if isinstance(position, tuple) else (position, None, None)
+        row: Row = {"audio": str(file)}
+        if end is not None and not pd.isna(end):
+            row["end_s"] = round(end.total_seconds(), 9)
+        if start is not None and not pd.isna(start) and (start.total_seconds() > 0 or "end_s" in row):
+            row["start_s"] = round(start.total_seconds(), 9)
+        if split:
+            row["split"] = split
+        for column, value in values.items():
+            if not pd.isna(value):
+                row[_named(str(column), label)] = value.item() if hasattr(value, "item") else value
+        if "label" not in row:
+            notes.count("row without a label", str(file))
+        if "video" in row and row["video"] == row["audio"] and row.pop("sound", "") == "no":
+            row.pop("audio")
+        row.pop("sound", None)
+        rows.append(row)
+    return rows
+
+
+def _named(column: str, label: str) -> str:
+    """Return the manifest's name for a column of a database."""
+    if column == label:
+        return "label"
+    if column in WORDS:
+        return "text"
+    if column.startswith("fold_"):
+        return f"meta_{column}"
+    return column if column in {*COLUMNS, *SPEAKERS, "class", "sound"} or column.startswith("meta_") else f"meta_{column}"
+
+
+def _join(database: Any, taken: set[str], rows: list[Row]) -> None:
+    """Add speaker and words from tables over whole files; labels of a scheme that are a dictionary say what a code means."""
+    for key in database.tables:
+        table = database[key]
+        if key in taken or not table.is_filewise:
+            continue
+        for column in table.columns:
+            name = "text" if column in WORDS else "speaker" if column in SPEAKERS else "language" if column == "language" else ""
+            if not name:
+                continue
+            values = table[column].get()
+            scheme = database.schemes.get(table[column].scheme_id) if table[column].scheme_id else None
+            meant = scheme.labels if scheme is not None and isinstance(scheme.labels, dict) else {}
+            of_file = {str(file): value for file, value in values.items() if not pd.isna(value)}
+            for row in rows:
+                if row.get("audio") in of_file and name not in row:
+                    value = of_file[row["audio"]]
+                    said = meant.get(value)
+                    row[name] = str(said) if name == "text" and isinstance(said, str) else str(value)
+
+
+def _made_id(row: Row, seen: dict[str, int]) -> str:
+    """Return a file's path without suffix, with its number where the file has several segments."""
+    stem = str(Path(row["audio"]).with_suffix("").as_posix())
+    seen[stem] = seen.get(stem, 0) + 1
+    return stem if seen[stem] == 1 else f"{stem}#{seen[stem]}"
+
+
+def _holdable(manifest: Manifest, notes: Notes) -> list[Row]:
+    """Return the rows that an index of files can hold."""
+    kept, seen = [], set()
+    for row in rows_of(manifest):
+        place = (row.get("audio") or row.get("video"), row.get("start_s"), row.get("end_s"))
+        if place[0] is None:
+            notes.count("row left out, because an audformat table lists files and it has none", row["id"])
+        elif place in seen:
+            notes.count("row left out, because another one is the same part of the same file", row["id"])
+        else:
+            seen.add(place)
+            kept.append(row)
+    if not kept:
+        raise ManifestError(f"corpus {manifest.name!r} has no row with a file, and an audformat table lists nothing else")
+    return kept
+
+
+def _columns(manifest: Manifest, rows: list[Row], plan: FoldPlan | None) -> dict[str, list[Any]]:
+    """Return the table's columns: what a row gives besides its place, its class, and its role in each fold."""
+    classes = {}
+    if manifest.labels is not None:
+        classes = {label: target for label, target in manifest.labels.mapping.items() if label != target}
+    names = [n for n in map(str, manifest.table) if n not in {"audio", "start_s", "end_s"} and any(n in row for row in rows)]
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    if any(row.get("label") in classes for row in rows):
+        columns["class"] = [classes.get(row.get("label", ""), row.get("label")) for row in rows]
+    if any("audio" not in row for row in rows):
+        columns["sound"] = ["yes" if "audio" in row else "no" for row in rows]
+    if plan is not None and not any(name.startswith("meta_fold_") for name in names):
+        place = {name: position for position, name in enumerate(plan.ids.tolist())}
+        for fold in plan:
+            roles = [ROLES[fold.roles[place[row["id"]]]] for row in rows]
+            columns[f"fold_{fold.number}"] = [None if role == "unused" else role for role in roles]
+    return columns
+
+
+def _languages(audformat: Any, rows: list[Row], notes: Notes) -> list[str]:
+    codes = []
+    for language in sorted({row["language"] for row in rows if "language" in row}):
+        try:
+            codes.append(audformat.utils.map_language(language))
+        except ValueError:
+            notes.say(f"{language!r} is no language that ISO 639 knows, so the header does not name it")
+    return codes
