@@ -6,10 +6,13 @@ family        input                                method                       
 ``baseline``  nothing                              none                                     majority, ...
 ``unimodal``  one modality's vectors               none                                     svm, ..., head or probe
 ``layer``     one layer's vectors of one modality  none                                     svm, ...
-``early``     all modalities' vectors              :data:`classify.fusion.STRATEGIES`       svm, ...
-``late``      all modalities' class scores         :data:`classify.late_fusion.STRATEGIES`  svm, ...
+``early``     several modalities' vectors          :data:`classify.fusion.STRATEGIES`       svm, ...
+``late``      several modalities' class scores     :data:`classify.late_fusion.STRATEGIES`  svm, ...
+``late``      several modalities' class scores     :data:`classify.rules.RULES`             rule
+``system``    whatever its expression names        its name                                 none
 ============  ===================================  =======================================  =====================
 
+Every cell is an expression (:mod:`classify.expressions`) and is computed by the one evaluator (:mod:`classify.evaluate`);
 ``head`` and ``probe`` answer with the largest class score themselves. A cell is fitted in one or two *stages*: on ``train``,
 and with ``fit_rows="train+valid"`` again on both. Validation rows are always answered by the first stage, so what is
 chosen on them was not fitted on them; training and test rows by the last. A probe's training rows are out of fold.
@@ -24,25 +27,30 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from classify.fusion import EarlyFusion
-from classify.late_fusion import (
-    HEAD,
-    PROBE,
-    LateFusion,
-    LogProbabilities,
-    fit_probe,
-    head_scores,
-    inner_groups,
-    out_of_fold,
-    spread,
+from classify.evaluate import Evaluator, Rows
+from classify.expressions import (
+    AUTO,
+    CONCATENATION,
+    FIT_OPTION,
+    OWN_SCORES,
+    PROJECT,
+    Call,
+    Expression,
+    View,
+    complete,
+    learns_from_scores,
+    parse,
+    walk,
 )
-from classify.models import BASELINES, LOG_PROBABILITY, Predictions, Settings, fit_classifier
+from classify.features import Said
+from classify.late_fusion import HEAD, PROBE, spread
+from classify.models import Predictions, Settings
+from classify.rules import RULE
 from embeddings_store.arrays import SCORED_ROLES, FoldData, RoleData
 from embeddings_store.errors import StoreMismatchError, unknown_name
 
-BASELINE, UNIMODAL, LAYER, EARLY, LATE = FAMILIES = ("baseline", "unimodal", "layer", "early", "late")
+BASELINE, UNIMODAL, LAYER, EARLY, LATE, SYSTEM = FAMILIES = ("baseline", "unimodal", "layer", "early", "late", "system")
 FIT_ROWS: Mapping[str, tuple[str, ...]] = {"train": ("train",), "train+valid": ("train", "valid")}
-ONE_MODALITY = "concatenation"  # the early strategy that leaves a single block as it is
 
 Stage = dict[str, Predictions]
 
@@ -57,6 +65,7 @@ class Cell:
         modalities: What goes in, in this order; for a baseline only which rows it is compared on.
         classifier: Name in :data:`classify.models.CLASSIFIERS`, or ``head`` or ``probe``.
         layer: Position among a modality's candidate layers; only in the family ``layer``, else -1.
+        expression: What a system is; other families follow from the rest.
     """
 
     family: str
@@ -64,6 +73,36 @@ class Cell:
     modalities: tuple[str, ...]
     classifier: str
     layer: int = -1
+    expression: str = ""
+
+    def tree(self, settings: Settings, scores_from: Mapping[str, str]) -> Expression:
+        """Return the cell as a complete expression.
+
+        Args:
+            settings: Those of the classifier that differ from the defaults; a system has its own.
+            scores_from: Modality to ``head`` or ``probe``.
+
+        >>> str(Cell("late", "sum", ("audio", "text"), "svm").tree({"c": 2.0}, {"audio": "head", "text": "probe"}))
+        'svm(sum(head(audio), probe(text)), c=2, fit_rows=train)'
+        >>> str(Cell("early", "product[pca:8]", ("audio", "text"), "nn").tree({}, {}))
+        'nn(product(audio, text, project=pca:8))'
+        """
+        if self.family == SYSTEM:
+            return complete(parse(self.expression), scores_from)
+        views: tuple[Expression, ...] = tuple(View(m) for m in self.modalities)
+        method, _, project = self.method.rstrip("]").partition("[")
+        options = tuple(sorted(settings.items()))
+        if self.family == LATE:
+            own = tuple(Call(OWN_SCORES, (view,)) for view in views)
+            # the paper's classifiers over scores learn from the training rows' own
+            node = Call(method, own) if self.classifier == RULE else Call(
+                self.classifier, (Call(method, own),), tuple(sorted([*options, (FIT_OPTION, "train")])))
+            return complete(node, scores_from)
+        if self.family == EARLY:
+            views = (Call(method, views, ((PROJECT, project),) if project else ()),)
+        elif self.family == BASELINE:
+            views = (Call(CONCATENATION, views),)
+        return Call(self.classifier, views, options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +128,7 @@ class Outcome:
 
 
 def compute(cell: Cell, data: FoldData, *, fit_rows: str = "train", settings: Settings | None = None, seed: int = 0,
+            learn_on: str = AUTO, scores_from: Mapping[str, str] | None = None,
             probes: Mapping[str, Outcome] | None = None) -> Outcome:
     """Fit one cell on one fold and answer its training, validation and test rows.
 
@@ -98,7 +138,9 @@ def compute(cell: Cell, data: FoldData, *, fit_rows: str = "train", settings: Se
         fit_rows: A name of :data:`FIT_ROWS`.
         settings: Those of the classifier that differ from the defaults.
         seed: For whatever is random in the classifier.
-        probes: Modality to the outcome of its ``probe`` cell on the same fold; ``late`` takes the head's scores for others.
+        learn_on: What is fitted on class scores learns from, see :mod:`classify.evaluate`.
+        scores_from: Modality to ``head`` or ``probe``; where it is silent, a head if there is one.
+        probes: Modality to the outcome of its ``probe`` cell on the same fold, so that it need not be fitted again.
 
     Raises:
         UsageError: Widths do not fit the strategy.
@@ -106,16 +148,29 @@ def compute(cell: Cell, data: FoldData, *, fit_rows: str = "train", settings: Se
     """
     if fit_rows not in FIT_ROWS:
         unknown_name("choice of rows to fit on", fit_rows, list(FIT_ROWS))
+    heads = {m: HEAD if m in data.train.scores else PROBE for m in cell.modalities}
+    node = cell.tree(settings or {}, heads | dict(scores_from or {}))
     names = ["train"] if fit_rows == "train" or not len(data.valid) else list(FIT_ROWS)
+    rows, at = join([data.role(role) for role in SCORED_ROLES]), _places(data)
+    # an encoder that was trained on the training rows has seen neither valid nor test rows: their scores are as they are
+    honest = {m: np.concatenate([inner, data.valid.scores[m], data.test.scores[m]])
+              for m, inner in data.train.inner_scores.items()}
+    evaluator = Evaluator(rows, len(data.labels.classes), learn_on=learn_on, taught=bool(data.train.fitted.any()),
+                          honest=honest, seed=seed, baseline_seed=seed + data.fold)
+    stages = {name: Rows(np.concatenate([at[role] for role in FIT_ROWS[name]]), at["valid"]) for name in names}
+    for modality, outcome in (probes or {}).items():
+        for name, fitted in stages.items():
+            evaluator.tell(Call(PROBE, (View(modality),)), fitted, _of_probe(modality, outcome, name, data))
     with threadpool_limits(limits=1):  # the same sums in the same order for any number of jobs
-        stages = {name: _stage(cell, data, FIT_ROWS[name], name, settings or {}, seed, probes or {}) for name in names}
-    fitted = join([data.role(role) for role in FIT_ROWS[names[-1]]])
+        answers = {name: _stage(evaluator, node, fitted, at) for name, fitted in stages.items()}
+    last = next(reversed(stages.values()))
     lacking = ~np.logical_and.reduce([data.test.present[m] for m in cell.modalities])
-    facts = {"n_fit": len(fitted), "n_fit_seen": int(fitted.fitted.sum()), "n_missing": int(lacking.sum()),
+    facts = {"n_fit": len(last.fit), "n_fit_seen": int(rows.fitted[last.fit].sum()), "n_missing": int(lacking.sum()),
              "n_test_selected": int(data.test.selected.sum()),
-             "unverified": [m for m in cell.modalities if m in data.unverified]}
+             "unverified": [m for m in cell.modalities if m in data.unverified],
+             "learnt_on": _learnt_on(evaluator, node, last), "weights": _weights(evaluator, node, last)}
     return Outcome({role: data.role(role).ids for role in SCORED_ROLES}, {role: data.role(role).y for role in SCORED_ROLES},
-                   stages, facts)
+                   answers, facts)
 
 
 def join(parts: Sequence[RoleData]) -> RoleData:
@@ -132,52 +187,42 @@ def join(parts: Sequence[RoleData]) -> RoleData:
         np.concatenate([p.fitted for p in parts]), np.concatenate([p.selected for p in parts]))
 
 
-def _stage(cell: Cell, data: FoldData, fit_roles: tuple[str, ...], stage: str, settings: Settings, seed: int,
-           probes: Mapping[str, Outcome]) -> Stage:
-    if cell.classifier == HEAD:
-        return {role: _answer(head_scores(data.role(role).scores[cell.modalities[0]])) for role in SCORED_ROLES}
-    if cell.classifier == PROBE:
-        return _probe_stage(cell.modalities[0], data, fit_roles)
-    fit = join([data.role(role) for role in fit_roles])
-    features: dict[str, NDArray[np.floating]]
-    if cell.family == LATE:
-        scores = {role: [_scores(data, role, m, stage, probes) for m in cell.modalities] for role in SCORED_ROLES}
-        fit_scores = [np.concatenate(parts) for parts in zip(*(scores[role] for role in fit_roles), strict=True)]
-        late = LateFusion(cell.method).fit(fit_scores)
-        features = {role: late.transform(scores[role]) for role in SCORED_ROLES}
-    elif cell.classifier in BASELINES:
-        features = {role: np.zeros((len(data.role(role)), 1)) for role in SCORED_ROLES}
-    else:
-        early = EarlyFusion(cell.method or ONE_MODALITY, cell.modalities).fit(fit)
-        features = {role: early.transform(data.role(role)).X for role in SCORED_ROLES}
-    X = np.concatenate([features[role] for role in fit_roles]) if len(fit_roles) > 1 else features[fit_roles[0]]
-    if cell.classifier in BASELINES:
-        seed += data.fold  # else folds whose rows have the classes in the same order would get the same draws
-    model = fit_classifier(cell.classifier, X, fit.y, len(data.labels.classes), settings=settings, seed=seed)
-    return {role: model.predict(features[role]) for role in SCORED_ROLES}
+def _places(data: FoldData) -> dict[str, NDArray[np.int64]]:
+    """Return where the rows of each role are when all stand below each other."""
+    ends = np.cumsum([len(data.role(role)) for role in SCORED_ROLES])
+    return {role: np.arange(end - len(data.role(role)), end) for role, end in zip(SCORED_ROLES, ends.tolist(), strict=True)}
 
 
-def _probe_stage(modality: str, data: FoldData, fit_roles: tuple[str, ...]) -> Stage:
-    fit, n_classes = join([data.role(role) for role in fit_roles]), len(data.labels.classes)
-    probe = fit_probe(fit.vectors[modality], fit.y, n_classes)
-    stage = {role: _answer(probe.scores(data.role(role).vectors[modality])) for role in SCORED_ROLES}
-    inner = out_of_fold(fit.vectors[modality], fit.y, inner_groups(fit), n_classes)
-    ends = np.cumsum([len(data.role(role)) for role in fit_roles])[:-1]
-    return stage | {role: _answer(part) for role, part in zip(fit_roles, np.split(inner, ends), strict=True)}
+def _stage(evaluator: Evaluator, node: Expression, rows: Rows, at: Mapping[str, NDArray[np.int64]]) -> Stage:
+    of_fit = evaluator.of_fit(node, rows)
+    stage = {role: of_fit.at(np.isin(rows.fit, places)) for role, places in at.items() if np.isin(places, rows.fit).all()}
+    if "valid" not in stage:
+        stage["valid"] = evaluator.held_out(node, rows)
+    stage["test"] = evaluator.say(node, rows, at["test"])
+    return {role: evaluator.predictions(node, stage[role]) for role in SCORED_ROLES}
 
 
-def _answer(scores: LogProbabilities) -> Predictions:
-    return Predictions(scores, LOG_PROBABILITY)
+def _of_probe(modality: str, outcome: Outcome, stage: str, data: FoldData) -> Said:
+    """Return what a finished probe said of all rows."""
+    parts = []
+    for role in SCORED_ROLES:
+        rows = data.role(role)
+        present = rows.present[modality]
+        if not np.array_equal(outcome.ids[role], rows.ids[present]):
+            raise StoreMismatchError(f"fold {data.fold}: the {modality} probe answered {len(outcome.ids[role])} other {role} "
+                                     f"rows than the {int(present.sum())} that have {modality} vectors; delete the folder "
+                                     "'cells' and run again")
+        parts.append(Said(spread(outcome.stages[stage][role].values, present), present))
+    return Said(np.concatenate([p.values for p in parts]), np.concatenate([p.present for p in parts]))
 
 
-def _scores(data: FoldData, role: str, modality: str, stage: str, probes: Mapping[str, Outcome]) -> LogProbabilities:
-    """One modality's log probabilities for every row of a role (n, C), uniform where it is missing."""
-    rows = data.role(role)
-    present = rows.present[modality]
-    if modality not in probes:
-        return spread(head_scores(rows.scores[modality][present]), present)
-    if not np.array_equal(probes[modality].ids[role], rows.ids[present]):
-        raise StoreMismatchError(f"fold {data.fold}: the {modality} probe answered {len(probes[modality].ids[role])} other "
-                                 f"{role} rows than the {int(present.sum())} that have {modality} vectors; delete the "
-                                 "folder 'cells' and run again")
-    return spread(probes[modality].stages[stage][role].values, present)
+def _learnt_on(evaluator: Evaluator, node: Expression, rows: Rows) -> str:
+    """Name what those parts are fitted on that learn from class scores; empty where there are none."""
+    modes = [evaluator.mode(n, rows) for n in walk(node) if isinstance(n, Call) and learns_from_scores(n)]
+    return ", ".join(dict.fromkeys(modes))
+
+
+def _weights(evaluator: Evaluator, node: Expression, rows: Rows) -> dict[str, float]:
+    """Return what each input of the outermost rule counts, where it knows such a thing."""
+    weights = evaluator.weights(node, rows)
+    return {str(child): round(weight, 6) for child, weight in zip(getattr(node, "arguments", ()), weights, strict=False)}
