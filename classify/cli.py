@@ -30,7 +30,8 @@ def _run(argv: Sequence[str] | None) -> int:
     result = run_grid(config, lambda message: print(f"{PROGRAM}: {message}", file=sys.stderr))
     if not arguments.quiet:
         show_results(result, console)
-    stamp = "" if config.claim == RESULT else f" ({config.claim.upper()}, no result)"
+    claim = result.prepared.claim
+    stamp = "" if claim == RESULT else f" ({claim.upper()}, no result)"
     print(f"{len(result.table.rows)} rows (cells x folds){stamp} in {config.out}: "
           f"{', '.join(path.name for path in result.files)}")
     return 0

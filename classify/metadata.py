@@ -20,6 +20,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,7 +33,10 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from embeddings_store.arrays import EncoderRef, FoldData, RoleData
 from embeddings_store.columns import LEAK_TAGS, UNTAGGED, numbers
+from embeddings_store.entries import Entry
 from embeddings_store.errors import FoldError, UsageError, unknown_name
+from embeddings_store.folds import FoldPlan
+from embeddings_store.load import load_fold
 from embeddings_store.manifest import Manifest
 from embeddings_store.provenance import fingerprint
 
@@ -48,19 +53,12 @@ class Chosen:
     Attributes:
         view: Name of the view that they become.
         columns: Names of ``meta_*`` columns, in the manifest's order.
-        tags: Column to tag, only those used.
-        left_out: Columns of a chosen group that are text, with how many different values they hold.
+        left_out: Columns of a chosen tag that are text.
     """
 
     view: str
     columns: tuple[str, ...]
-    tags: Mapping[str, str]
-    left_out: Mapping[str, int]
-
-    @property
-    def banned(self) -> tuple[str, ...]:
-        """The columns that put a banner on every output."""
-        return tuple(c for c in self.columns if self.tags[c] in BANNED)
+    left_out: tuple[str, ...] = ()
 
     def ref(self, manifest: Manifest) -> EncoderRef:
         """Return the reference under which results name this view; its fingerprint is over the columns and their cells."""
@@ -86,18 +84,17 @@ def choose_columns(manifest: Manifest, asked: Sequence[str], view: str = METADAT
     known = [str(c) for c in manifest.table.columns if str(c).startswith("meta_")]
     if not known:
         raise UsageError(f"corpus {manifest.name!r} has no metadata: no column of its manifest begins with meta_")
-    tags = {c: manifest.tag(c) for c in known}
     wanted: set[str] = set()
-    left_out: dict[str, int] = {}
+    left_out: list[str] = []
     for name in asked:
         column = name if name in known else f"meta_{name}"
         if name in TAGS:
-            group = [c for c in known if tags[c] == name]
+            group = manifest.tagged(name)
             if not group:
-                there = ", ".join(f"{c} ({tags[c]})" for c in known)
+                there = ", ".join(f"{c} ({manifest.tag(c)})" for c in known)
                 raise UsageError(f"corpus {manifest.name!r} has no {name} metadata; there is {there}")
-            texts = {c: kinds for c in group if (kinds := _text_kinds(manifest.table[c]))}
-            left_out |= texts
+            texts = [c for c in group if _text_kinds(manifest.table[c])]
+            left_out += texts
             wanted |= set(group) - set(texts)
         elif column in known:
             if kinds := _text_kinds(manifest.table[column]):
@@ -111,7 +108,38 @@ def choose_columns(manifest: Manifest, asked: Sequence[str], view: str = METADAT
     if not chosen:
         raise UsageError(f"nothing is left of the metadata {' '.join(asked)}: {', '.join(left_out)} are text; give them to a "
                          "text encoder with extract-features --modality text --text-column NAME")
-    return Chosen(view, chosen, {c: tags[c] for c in chosen}, left_out)
+    return Chosen(view, chosen, tuple(left_out))
+
+
+def load_with_metadata(store: Path, manifest: Manifest, views: Mapping[str, EncoderRef], plan: FoldPlan, fold: int,
+                       metadata: Sequence[Chosen], **gate: Any) -> FoldData:
+    """Load one fold through the gate, with metadata as further views.
+
+    Args:
+        store: The store's folder.
+        manifest: The corpus.
+        views: View name to encoder; names of ``metadata`` among them stand for those.
+        plan: The fold plan.
+        fold: Number of the fold, from 1.
+        metadata: The views that are metadata; those that ``views`` does not name are left out.
+        gate: Further arguments of :func:`embeddings_store.load.load_fold`.
+
+    Raises:
+        FoldError: No training row has any of a view's columns.
+    """
+    used = [chosen for chosen in metadata if chosen.view in views]
+    encoders = {name: ref for name, ref in views.items() if name not in {chosen.view for chosen in used}}
+    also = np.logical_or.reduce([_given(columns(manifest, chosen)) for chosen in used]) if used else None
+    data = load_fold(store, manifest.name, encoders, plan, fold, manifest=manifest, also=also, **gate)
+    for chosen in used:
+        data = add_metadata(data, manifest, chosen)
+    return replace(data, views={name: data.views[name] for name in views})
+
+
+def columns(manifest: Manifest, chosen: Chosen) -> pd.DataFrame:
+    """Return the columns (N, columns), numbers as float64, by id."""
+    table = manifest.table.set_index("id")[list(chosen.columns)]
+    return table.assign(**{c: values for c in chosen.columns if (values := numbers(table[c])) is not None})
 
 
 def add_metadata(data: FoldData, manifest: Manifest, chosen: Chosen) -> FoldData:
@@ -120,8 +148,7 @@ def add_metadata(data: FoldData, manifest: Manifest, chosen: Chosen) -> FoldData
     Raises:
         FoldError: No training row has any of the columns.
     """
-    table = manifest.table.set_index("id")[list(chosen.columns)]
-    table = table.assign(**{c: values for c in chosen.columns if (values := numbers(table[c])) is not None})
+    table = columns(manifest, chosen)
     fit = table.loc[data.train.ids]
     fit = fit[_given(fit)]
     if not len(fit):
@@ -140,6 +167,15 @@ def add_metadata(data: FoldData, manifest: Manifest, chosen: Chosen) -> FoldData
 
     return replace(data, views={**data.views, chosen.view: chosen.ref(manifest)}, train=with_view(data.train),
                    valid=with_view(data.valid), test=with_view(data.test))
+
+
+def entry(manifest: Manifest, chosen: Chosen, folder: Path) -> Entry:
+    """Describe the view as the catalogue describes files; ``dim`` is the width over all rows, a fold's may be smaller."""
+    table = columns(manifest, chosen)
+    given, ref = _given(table), chosen.ref(manifest)
+    width = vectoriser(table).fit_transform(table[given]).shape[1] if given.any() else 0
+    return Entry(folder / "manifest.parquet", manifest.name, ref, "any", len(manifest), int(given.sum()), width, False,
+                 {"columns": list(chosen.columns)}, ref.fingerprint)
 
 
 def vectoriser(table: pd.DataFrame) -> ColumnTransformer:

@@ -10,6 +10,7 @@ from pathlib import Path
 from classify import fusion, late_fusion
 from classify.cells import FIT_ROWS
 from classify.cli import PROGRAM
+from classify.metadata import TAGS
 from classify.models import CLASSIFIERS, COMPETITORS
 from classify.prepare import LAYER_JUDGE, GridConfig
 from embeddings_store.commandline import parser
@@ -33,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
         f"{PROGRAM} --store embeddings --corpus mosi --out results/mosi",
         f"{PROGRAM} --corpus ravdess --folds speaker-kfold:6 --layer valid --svm-c 5 --dry-run",
         f"{PROGRAM} --modalities text audio --encoder audio=wav2vec2-base@3f2a --early concatenation --late none",
+        f"{PROGRAM} --modalities text audio --metadata safe context",
         f"{PROGRAM} --shuffle-labels --out results/shuffled",
         f"{PROGRAM} --valid none --select-on test"])
     _add_input(top.add_argument_group("what goes in"))
@@ -61,7 +63,7 @@ def config_from(arguments: argparse.Namespace) -> GridConfig:
                 settings.setdefault(classifier, {})[name] = value
     return GridConfig(
         store=arguments.store, out=arguments.out or DEFAULT_OUT[arguments.select_on], corpus=arguments.corpus,
-        modalities=tuple(arguments.modalities),
+        modalities=tuple(arguments.modalities), metadata=tuple(arguments.metadata),
         encoders=_encoders(arguments.encoder), encoder_seed=arguments.encoder_seed, layer=arguments.layer,
         folds=arguments.folds, valid=arguments.valid, fit_rows=arguments.fit_rows, classifiers=tuple(arguments.classifiers),
         early=_methods(arguments.early), late=_methods(arguments.late), settings=settings, seed=arguments.seed,
@@ -73,6 +75,9 @@ def _add_input(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--corpus", default=DEFAULTS["corpus"], help="corpus in the store (default: the only one)")
     group.add_argument("--modalities", nargs="+", default=[], metavar="NAME",
                        help="which, in this order (default: all in the store)")
+    group.add_argument("--metadata", nargs="+", default=[], metavar="NAME",
+                       help=f"add the modality metadata, made of the manifest's columns with these leak tags "
+                       f"({', '.join(TAGS)}) or names; with leaky or unknown ones every output says so (default: none)")
     group.add_argument("--encoder", action="append", default=[], metavar="MODALITY=NAME[@FINGERPRINT]",
                        help="which encoder, where the store has several; repeatable")
     group.add_argument("--encoder-seed", type=int, metavar="N",

@@ -11,15 +11,16 @@ import numpy as np
 from classify import fusion, late_fusion
 from classify.cells import BASELINE, EARLY, FIT_ROWS, LATE, LAYER, UNIMODAL, Cell
 from classify.late_fusion import HEAD, PROBE, inner_groups
+from classify.metadata import BANNED, METADATA, Chosen, choose_columns, entry, load_with_metadata
 from classify.models import BASELINES, COMPETITORS, Settings, resolve
 from embeddings_store.arrays import EncoderRef, FoldData
 from embeddings_store.errors import FoldError, UsageError, unknown_name
 from embeddings_store.folds import FoldPlan, make_plan
 from embeddings_store.labels import LabelSet
-from embeddings_store.load import SELECT_ON, Entry, catalogue, choose_views, corpora, load_fold
+from embeddings_store.load import SELECT_ON, Entry, catalogue, choose_views, corpora
 from embeddings_store.manifest import Manifest
 
-RESULT, UPPER_BOUND = "result", "upper bound"  # what the figures may be called
+RESULT, UPPER_BOUND, LEAKY = "result", "upper bound", "leaky metadata"  # what the figures may be called
 LAYER_JUDGE = "svm"  # the classifier by whose accuracy on validation rows a layer is chosen
 
 
@@ -31,7 +32,9 @@ class GridConfig:
         store: The store's folder.
         out: Where results go.
         corpus: Which corpus; empty takes the only one.
-        modalities: Which modalities, in the order of their blocks; empty takes all, sorted.
+        modalities: Which modalities, in the order of their blocks; empty takes all, sorted, but metadata columns that a text
+            encoder read only where their leak tag is safe or context.
+        metadata: Tags and columns that become the modality ``metadata``, see :func:`classify.metadata.choose_columns`.
         encoders: Modality to ``NAME[@FINGERPRINT]``, where the store has several.
         encoder_seed: Seed of the fine-tuning, where the store has several.
         layer: ``""`` the only one, ``last``, a number, or ``valid`` to choose per fold on validation rows.
@@ -53,6 +56,7 @@ class GridConfig:
     out: Path = Path("results")
     corpus: str = ""
     modalities: tuple[str, ...] = ()
+    metadata: tuple[str, ...] = ()
     encoders: Mapping[str, str] = field(default_factory=dict)
     encoder_seed: int | None = None
     layer: str = ""
@@ -86,11 +90,6 @@ class GridConfig:
             resolve(name, settings)
         if self.jobs < 0 or self.seed < 0:
             raise UsageError(f"jobs and seed are 0 or more, not {self.jobs} and {self.seed}")
-
-    @property
-    def claim(self) -> str:
-        """What the figures are: :data:`RESULT`, or :data:`UPPER_BOUND` where test rows chose."""
-        return RESULT if self.select_on == "valid" else UPPER_BOUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +127,8 @@ class Prepared:
         scores_from: Modality to ``head`` or ``probe``.
         cells: Every cell of the grid, in the order of the tables.
         notes: What was left out, and why; what a reader must know.
+        metadata: The views that are metadata.
+        leaky: Metadata columns in use that may explain the label.
     """
 
     config: GridConfig
@@ -141,6 +142,14 @@ class Prepared:
     scores_from: Mapping[str, str]
     cells: Sequence[Cell]
     notes: Sequence[str]
+    metadata: tuple[Chosen, ...] = ()
+    leaky: tuple[str, ...] = ()
+
+    @property
+    def claim(self) -> str:
+        """What the figures are: :data:`RESULT`, or why they are none: test rows chose, or metadata explains the label."""
+        why = [UPPER_BOUND] * (self.config.select_on == "test") + [LEAKY] * bool(self.leaky)
+        return "; ".join(why) or RESULT
 
     def entry(self, ref: EncoderRef, fold: int) -> Entry:
         """Return the file that serves a fold: its own, else the one for every fold."""
@@ -160,22 +169,26 @@ def prepare(config: GridConfig) -> Prepared:
     entries = catalogue(config.store, corpus)
     manifest = Manifest.load(config.store / corpus)
     plan = _plan(config, manifest)
-    views = choose_views(entries, modalities=config.modalities, encoders=config.encoders, layer=config.layer,
+    notes: list[str] = []
+    metadata = _metadata(config, manifest, entries, notes)
+    entries += [entry(manifest, chosen, config.store / corpus) for chosen in metadata]
+    modalities = _modalities(config, manifest, entries, notes)
+    views = choose_views(entries, modalities=modalities, encoders=config.encoders, layer=config.layer,
                          seed=config.encoder_seed)
     every = {m if len(refs) == 1 else f"{m} layer {ref.layer}": ref for m, refs in views.items() for ref in refs}
     folds, labels = [], manifest.labels
     for fold in plan:
-        data = load_fold(config.store, corpus, every, plan, fold.number, shuffle_seed=config.shuffle_seed,
-                         manifest=manifest, select_on=config.select_on)
+        data = load_with_metadata(config.store, manifest, every, plan, fold.number, metadata,
+                                  shuffle_seed=config.shuffle_seed, select_on=config.select_on)
         folds.append(_facts(data, fold.name))
         labels = data.labels
     if labels is None:
         raise FoldError(f"plan {plan.name!r} has no folds")
-    notes: list[str] = []
     _check_valid_rows(config, folds, plan, views)
     scores_from = {m: HEAD if all(e.has_scores for e in entries if e.ref in refs) else PROBE for m, refs in views.items()}
     cells = _cells(config, views, entries, folds, scores_from, notes)
-    return Prepared(config, corpus, manifest.digest, labels, plan, views, entries, folds, scores_from, cells, notes)
+    return Prepared(config, corpus, manifest.digest, labels, plan, views, entries, folds, scores_from, cells, notes,
+                    metadata, _leaky(manifest, metadata, views))
 
 
 def only_corpus(store: Path) -> str:
@@ -188,6 +201,40 @@ def only_corpus(store: Path) -> str:
     if len(names) > 1:
         raise UsageError(f"{store} holds {len(names)} corpora; choose one with --corpus: {', '.join(names)}")
     return names[0]
+
+
+def _metadata(config: GridConfig, manifest: Manifest, entries: Sequence[Entry], notes: list[str]) -> tuple[Chosen, ...]:
+    stored = METADATA in {e.ref.modality for e in entries}
+    if not config.metadata:
+        if METADATA in config.modalities and not stored:
+            raise UsageError(f"the modality {METADATA} is made of columns; say which, for example --metadata safe")
+        return ()
+    if stored:
+        raise UsageError(f"the store has vectors of a modality called {METADATA} already; leave out --metadata to use them")
+    chosen = choose_columns(manifest, config.metadata)
+    notes.append(f"metadata is {', '.join(f'{c} ({manifest.tag(c)})' for c in chosen.columns)}")
+    if chosen.left_out:
+        notes.append(f"left out of metadata: {', '.join(chosen.left_out)}, which are text; extract-features --modality text "
+                     "--text-column NAME makes vectors of them")
+    return (chosen,)
+
+
+def _modalities(config: GridConfig, manifest: Manifest, entries: Sequence[Entry], notes: list[str]) -> tuple[str, ...]:
+    """Return what was named, else all that may be used without being named; metadata stands last."""
+    named = config.modalities
+    if not named:
+        known = sorted({e.ref.modality for e in entries}, key=lambda m: (bool(config.metadata) and m == METADATA, m))
+        banned = [m for m in known if m in manifest.tagged(*BANNED)]
+        if banned:
+            notes.append(f"left out: {', '.join(banned)}, whose leak tag is {' or '.join(BANNED)}; name them with --modalities "
+                         "to use them all the same")
+        return tuple(m for m in known if m not in banned)
+    return (*named, METADATA) if config.metadata and METADATA not in named else named
+
+
+def _leaky(manifest: Manifest, metadata: Sequence[Chosen], views: Mapping[str, object]) -> tuple[str, ...]:
+    used = {c for chosen in metadata if chosen.view in views for c in chosen.columns} | set(views)
+    return tuple(c for c in manifest.tagged(*BANNED) if c in used)
 
 
 def _plan(config: GridConfig, manifest: Manifest) -> FoldPlan:

@@ -40,7 +40,7 @@ SCHEMA: Mapping[str, str] = {
     "claim": TEXT,
     "corpus": TEXT, "protocol": TEXT, "plan_digest": TEXT, "valid_rule": TEXT, "label_set": TEXT, "labels_digest": TEXT,
     "fold": COUNT, "fold_name": TEXT, "cell": TEXT, "family": TEXT, "method": TEXT, "modalities": TEXT, "classifier": TEXT,
-    "scores_from": TEXT, "layer": TEXT, "encoders": TEXT, "verified": TEXT, "fit_rows": TEXT, "settings": TEXT,
+    "scores_from": TEXT, "layer": TEXT, "encoders": TEXT, "metadata": TEXT, "verified": TEXT, "fit_rows": TEXT, "settings": TEXT,
     "seed": COUNT, "labels_shuffled": TEXT, "n_train": COUNT, "n_valid": COUNT, "n_test": COUNT, "n_fit": COUNT,
     "n_fit_seen": COUNT, "n_test_selected": COUNT, "n_scored": COUNT, "n_valid_scored": COUNT, "n_missing": COUNT,
     **dict.fromkeys(METRICS, NUMBER),
@@ -154,12 +154,13 @@ def result_row(prepared: Prepared, task: Task, outcome: Outcome) -> dict[str, ob
     commonest = np.bincount(outcome.y["test"]).argmax()
     shown = "; ".join(f"{k}={v:g}" for k, v in settings.items()) if isinstance(settings, dict) else ""
     return {
-        "claim": config.claim, "corpus": prepared.corpus, "protocol": prepared.plan.name, "plan_digest": prepared.plan.digest,
+        "claim": prepared.claim, "corpus": prepared.corpus, "protocol": prepared.plan.name, "plan_digest": prepared.plan.digest,
         "valid_rule": prepared.plan.valid, "label_set": prepared.labels.name, "labels_digest": prepared.labels.digest,
         "fold": fold.number, "fold_name": fold.name, "cell": cell_name(cell, layer), "family": cell.family,
         "method": cell.method,
         "modalities": "" if cell.family == BASELINE else "+".join(cell.modalities), "classifier": cell.classifier,
         "scores_from": _sources(task), "layer": layer, "encoders": ",".join(f"{m}={ref.folder}" for m, ref in refs.items()),
+        "metadata": "+".join(c for chosen in prepared.metadata if chosen.view in refs for c in chosen.columns),
         "verified": f"unverified: {'+'.join(unverified)}" if unverified else "verified", "fit_rows": config.fit_rows,
         "settings": shown, "seed": config.seed,
         "labels_shuffled": "no" if config.shuffle_seed is None else f"seed {config.shuffle_seed}",
@@ -208,7 +209,7 @@ def refuse_other_results(out: Path, prepared: Prepared) -> None:
     claims = set(rows["claim"]) if "claim" in rows else {RESULT}
     for held, there, now in (("results of corpus {!r}", corpora, prepared.corpus),
                              ("results of true labels" if shuffled else "results of shuffled labels", labels, shuffled),
-                             ("figures of the kind {!r}", claims, prepared.config.claim)):
+                             ("figures of the kind {!r}", claims, prepared.claim)):
         if others := sorted(there - {now}):
             raise UsageError(f"{path} holds {held.format(others[0])}, which this run would replace; give it a folder of its "
                              "own with --out")
@@ -259,7 +260,7 @@ def _prediction_schema(prepared: Prepared) -> pa.Schema:
     words = (*CLUSTERS, "role", "cell", "family", "method", "modalities", "classifier", "layer", "kind", "y_true", "y_pred")
     return pa.schema([("id", pa.string()), ("fold", pa.int32()), *((name, word) for name in words),
                       *((f"score:{name}", pa.float64()) for name in prepared.labels.classes)],
-                     metadata={"claim": prepared.config.claim, "corpus": prepared.corpus})
+                     metadata={"claim": prepared.claim, "corpus": prepared.corpus})
 
 
 def _clusters(prepared: Prepared) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from classify.grid import Survey
 from classify.late_fusion import HEAD, PROBE, PROBE_C, PROBE_SPLITS
 from classify.metrics import FORMULAS, METRICS
 from classify.models import CLASSIFIERS, COMPETITORS
-from classify.prepare import UPPER_BOUND, Prepared
+from classify.prepare import RESULT, Prepared
 from classify.results import BEST_ON_TEST, CHOSEN, FIXED, ON_TEST, GridResult, ResultTable
 from classify.statistics_files import read_statistics
 from classify.statistics_show import in_words
@@ -104,14 +104,14 @@ def verdict(table: ResultTable) -> list[str]:
     headline, best = table.headline, table.flagged(BEST_ON_TEST)
     lines = []
     if table.flagged(CHOSEN):
-        lines.append(f"result: {headline}: {_figures(rows, headline)} (chosen on validation rows, "
+        lines.append(f"{_claim(rows)}: {headline}: {_figures(rows, headline)} (chosen on validation rows, "
                      f"valid WA {per_cent(rows.loc[rows['cell'] == headline, VALID].mean()):.2f})")
     elif table.flagged(ON_TEST):
         lines.append(f"UPPER BOUND, no result: {headline}: {_figures(rows, headline)} (chosen on the test rows themselves, of "
                      f"{_candidates(rows)} cells{_selected(rows, headline)})")
     elif table.flagged(FIXED):
-        lines.append(f"result: {headline}: {_figures(rows, headline)} (fixed beforehand as the paper's final model; there "
-                     "are no validation rows, so nothing was chosen)")
+        lines.append(f"{_claim(rows)}: {headline}: {_figures(rows, headline)} (fixed beforehand as the paper's final model; "
+                     "there are no validation rows, so nothing was chosen)")
     else:
         lines.append("no result: there are no validation rows to choose on, and the paper's final model (concatenation + "
                      "SVM) was not run; add it with --early concatenation --classifiers svm, or use a plan with validation "
@@ -125,6 +125,11 @@ def verdict(table: ResultTable) -> list[str]:
     lines.append(f"for scale: always answering the commonest class of the test rows ({constants}; nobody could know it "
                  f"beforehand) gives WA {per_cent(baselines['constant_WA'].mean()):.2f}")
     return lines
+
+
+def _claim(rows: pd.DataFrame) -> str:
+    claim = str(rows["claim"].iloc[0])
+    return claim if claim == RESULT else f"{claim.upper()}, no result"
 
 
 def cautions(prepared: Prepared) -> list[str]:
@@ -144,13 +149,16 @@ def _banner(prepared: Prepared, console: Console) -> None:
                       style="bold red", markup=False)
 
 
-    if prepared.config.claim == UPPER_BOUND:
+    if prepared.leaky:
+        console.print(f"*** LEAKY METADATA: {', '.join(prepared.leaky)} may explain the label itself; no figure of a system that "
+                      "uses them is a result ***", style="bold red", markup=False)
+    if prepared.config.select_on == "test":
         console.print("*** UPPER BOUND: chosen on the test rows themselves; no figure here is a result ***", style="bold red",
                       markup=False)
 
 
 def _stamp(prepared: Prepared) -> str:
-    return ", UPPER BOUND" if prepared.config.claim == UPPER_BOUND else ""
+    return "" if prepared.claim == RESULT else f", {prepared.claim.upper()}"
 
 
 def _table(title: str, frame: pd.DataFrame) -> Table:

@@ -18,11 +18,13 @@ from classify import late_fusion
 from classify.cellfile import key_of, read_outcome, write_outcome
 from classify.cells import LATE, Cell, compute
 from classify.late_fusion import HEAD, PROBE
+from classify.metadata import Chosen, load_with_metadata
 from classify.models import BASELINES, CLASSIFIERS, Settings, resolve
 from classify.prepare import Prepared
 from embeddings_store.arrays import EncoderRef, FoldData
+from embeddings_store.errors import StoreMismatchError
 from embeddings_store.folds import FoldPlan
-from embeddings_store.load import load_fold
+from embeddings_store.manifest import Manifest
 
 PROBE_COST_S = 4.0  # like ClassifierSpec.cost_s: a fit and five inner ones
 MEASURED_ROWS, MEASURED_COLUMNS, MEASURED_CLASSES = 4_400, 2_304, 4  # what the costs in the table were measured on
@@ -44,6 +46,7 @@ class Source:
         views: Modality, encoder and content digest of each view.
         shuffle_seed: Seed of permuted labels, or none.
         select_on: ``valid`` or ``test``, for the gate; it lets rows through and changes no number.
+        metadata: Which of the views are metadata, and of which columns.
     """
 
     store: Path
@@ -55,6 +58,7 @@ class Source:
     views: tuple[tuple[str, EncoderRef, str], ...]
     shuffle_seed: int | None
     select_on: str
+    metadata: tuple[Chosen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,8 @@ def make_task(prepared: Prepared, cell: Cell, fold: int, refs: Mapping[str, Enco
     config = prepared.config
     views = tuple((m, refs[m], prepared.entry(refs[m], fold).digest) for m in cell.modalities)
     source = Source(config.store, prepared.corpus, config.out / "plan.parquet", prepared.plan.digest,
-                    prepared.manifest_digest, fold, views, config.shuffle_seed, config.select_on)
+                    prepared.manifest_digest, fold, views, config.shuffle_seed, config.select_on,
+                    tuple(chosen for chosen in prepared.metadata if chosen.view in cell.modalities))
     folder = config.out / "cells"
     settings = config.settings.get(cell.classifier, {})
     named = cell.classifier in CLASSIFIERS
@@ -154,8 +159,18 @@ def _cost_s(prepared: Prepared, cell: Cell, fold: int, refs: Mapping[str, Encode
 @lru_cache(maxsize=CACHED_FOLDS)
 def _fold(source: Source) -> FoldData:
     views = {modality: ref for modality, ref, _ in source.views}
-    return load_fold(source.store, source.corpus, views, _plan(source.plan, source.plan_digest), source.fold,
-                     shuffle_seed=source.shuffle_seed, select_on=source.select_on)
+    manifest = _manifest(source.store / source.corpus, source.manifest_digest)
+    return load_with_metadata(source.store, manifest, views, _plan(source.plan, source.plan_digest), source.fold, source.metadata,
+                              shuffle_seed=source.shuffle_seed, select_on=source.select_on)
+
+
+@lru_cache(maxsize=1)
+def _manifest(folder: Path, digest: str) -> Manifest:
+    manifest = Manifest.load(folder)
+    if manifest.digest != digest:
+        raise StoreMismatchError(f"{folder}: the corpus was replaced while it was read (digest {manifest.digest}, not {digest}); "
+                                 "run the same command again")
+    return manifest
 
 
 @lru_cache(maxsize=1)

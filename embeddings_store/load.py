@@ -32,7 +32,8 @@ SELECT_ON = ("valid", "test")
 
 def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: FoldPlan, fold: int, *,
               labels: LabelSet | None = None, shuffle_seed: int | None = None, manifest: Manifest | None = None,
-              select_on: str = "valid", inner: Mapping[str, InnerSet] | None = None) -> FoldData:
+              select_on: str = "valid", inner: Mapping[str, InnerSet] | None = None,
+              also: NDArray[np.bool_] | None = None) -> FoldData:
     """Load one fold of a plan for some views, joined by id and checked for leaks.
 
     A row may be tested only where every encoder says that it has not seen it (``seen = no``), and may validate only
@@ -50,6 +51,8 @@ def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: F
         select_on: ``valid``, or ``test`` to let rows be tested by which an encoder's epoch was chosen (``select``). What is
             then measured is an upper bound, and the caller has to stamp it so. Rows that it was fitted on stay refused.
         inner: View name to inner encoders, for out-of-fold scores of training rows; see :mod:`embeddings_store.inner`.
+        also: Rows (N,) that have an input which is no vector of the store, such as metadata; they count although no view has
+            them, and then there may be no view at all.
 
     Raises:
         LeakError: A test or validation row was seen by an encoder.
@@ -58,7 +61,7 @@ def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: F
         FoldError: The plan is for other rows, or a role or a class of the fold has no rows left.
         LabelError: The corpus has no labels.
     """
-    if not views:
+    if not views and also is None:
         raise UsageError("no view is named; a fold is loaded for one or more encoders")
     if select_on not in SELECT_ON:
         unknown_name("role to choose on", select_on, SELECT_ON)
@@ -76,7 +79,8 @@ def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: F
     chosen = plan.fold(fold)
     files = {name: _aligned(_file_for(store, corpus, ref, chosen), manifest, plan, chosen, ref, labels, shuffle_seed)
              for name, ref in views.items()}
-    usable = (y >= 0) & np.logical_or.reduce([f.ok for f in files.values()])
+    has_input = np.zeros(len(y), dtype=bool) if also is None else also
+    usable = (y >= 0) & np.logical_or.reduce([has_input, *(f.ok for f in files.values())])
     _refuse_leaks(files, plan, chosen, usable, select_on)
     unverified = tuple(name for name, f in files.items()
                        if (f.seen[usable & f.ok & (chosen.mask("test") | chosen.mask("valid"))] == "unknown").any())
@@ -177,7 +181,9 @@ def _explain(view: str, file: Embeddings, plan: FoldPlan, fold: Fold, role: str,
 
 def _role(files: Mapping[str, Embeddings], ids: NDArray[np.str_], y: NDArray[np.int64], groups: NDArray[np.str_],
           rows: NDArray[np.bool_]) -> RoleData:
-    fitted, selected = (np.logical_or.reduce([(f.seen == word) & f.ok for f in files.values()]) for word in ("fit", "select"))
+    nothing = np.zeros(len(ids), dtype=bool)
+    fitted, selected = (np.logical_or.reduce([nothing, *((f.seen == word) & f.ok for f in files.values())])
+                        for word in ("fit", "select"))
     return RoleData(ids[rows], y[rows], groups[rows], {name: f.vectors[rows] for name, f in files.items()},
                     {name: f.scores[rows] for name, f in files.items() if f.scores is not None},
                     {name: f.ok[rows] for name, f in files.items()}, fitted[rows], selected[rows])

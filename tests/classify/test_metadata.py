@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.svm import SVC
 
+from classify.cli import main
 from classify.metadata import MOST_CATEGORIES, add_metadata, choose_columns
 from embeddings_store.arrays import EncoderRef, FoldData, RoleData
 from embeddings_store.errors import FoldError, UnknownNameError, UsageError
+from embeddings_store.folds import make_plan
 from embeddings_store.labels import LabelSet
 from embeddings_store.manifest import Manifest
 
@@ -44,18 +52,12 @@ def vectors(data: FoldData, role: str) -> np.ndarray:
     return data.role(role).vectors["metadata"]
 
 
-@pytest.mark.parametrize(("asked", "columns", "banned"), [
-    (["safe"], ("meta_age", "meta_sex"), ()), (["safe", "context"], ("meta_age", "meta_sex", "meta_topic"), ()),
-    (["leaky"], ("meta_cause",), ("meta_cause",)), (["sex", "meta_topic"], ("meta_sex", "meta_topic"), ()),
+@pytest.mark.parametrize(("asked", "columns"), [
+    (["safe"], ("meta_age", "meta_sex")), (["safe", "context"], ("meta_age", "meta_sex", "meta_topic")),
+    (["leaky"], ("meta_cause",)), (["unknown"], ("meta_free",)), (["sex", "meta_topic"], ("meta_sex", "meta_topic")),
 ])
-def test_tags_and_names_become_columns(asked: list[str], columns: tuple[str, ...], banned: tuple[str, ...]) -> None:
-    chosen = choose_columns(corpus(), asked)
-    assert (chosen.columns, chosen.banned) == (columns, banned)
-
-
-def test_what_nobody_tagged_is_banned_like_leaky() -> None:
-    manifest = corpus(meta_free=["a", "b"] * (N // 2))
-    assert choose_columns(manifest, ["unknown"]).banned == ("meta_free",)
+def test_tags_and_names_become_columns(asked: list[str], columns: tuple[str, ...]) -> None:
+    assert choose_columns(corpus(), asked).columns == columns
 
 
 def test_text_is_left_to_a_text_encoder() -> None:
@@ -65,7 +67,7 @@ def test_text_is_left_to_a_text_encoder() -> None:
     assert choose_columns(long, ["free"]).columns == ("meta_free",)  # As few kinds as this are words.
     assert MOST_CATEGORIES < 100
     chosen = choose_columns(many, ["safe"])
-    assert chosen.columns == ("meta_few",) and chosen.left_out == {"meta_free": 100}
+    assert chosen.columns == ("meta_few",) and chosen.left_out == ("meta_free",)
     with pytest.raises(UsageError, match="--text-column meta_free"):
         choose_columns(many, ["free"])
 
@@ -131,3 +133,79 @@ def test_changed_cells_change_the_reference() -> None:
     refs = [choose_columns(m, ["context"]).ref(m) for m in (manifest, corpus(), changed)]
     assert refs[0] == refs[1] != refs[2]
     assert pd.Series([r.fingerprint for r in refs]).nunique() == 2
+
+
+@pytest.fixture
+def store(make_store: Callable[..., Path]) -> Path:
+    """A corpus whose ``meta_age`` says a little of the label, ``meta_cause`` everything, and ``meta_note`` nobody knows what."""
+    folder = make_store(widths={"audio": 6, "text": 6}, apart=0.4, missing={"audio": 5})
+    manifest = Manifest.load(folder / "toy")
+    codes, rng = manifest.codes(), np.random.default_rng(3)
+    table = manifest.table.assign(
+        meta_age=(30 + 5 * codes + rng.normal(0, 6, len(codes))).round(), meta_sex=rng.choice(["f", "m"], 90),
+        meta_cause=np.array(["loss", "insult", "gift"])[codes], meta_note=rng.choice(["a", "b"], 90))
+    replace(manifest, table=table, tags={"meta_age": "safe", "meta_sex": "safe", "meta_cause": "leaky"}).save(folder / "toy")
+    return folder
+
+
+def run(store: Path, out: Path, *options: str) -> pd.DataFrame:
+    assert main(["--store", str(store), "--out", str(out), "--classifiers", "svm", "--jobs", "1", *options]) == 0
+    return pd.read_csv(out / "grid.csv", keep_default_na=False)
+
+
+def accuracy_of(rows: pd.DataFrame, modalities: str, family: str = "unimodal", classifier: str = "svm") -> float:
+    kept = rows[(rows["modalities"] == modalities) & (rows["family"] == family) & (rows["classifier"] == classifier)]
+    return float(kept["WA"].astype(float).mean())
+
+
+def test_the_grid_fuses_it_like_any_modality(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = run(store, tmp_path / "safe", "--metadata", "safe", "--early", "concatenation", "--late", "sum")
+    assert {"metadata", "audio+text+metadata"} <= set(rows["modalities"])
+    assert set(rows.loc[rows["modalities"] == "metadata", "metadata"]) == {"meta_age+meta_sex"}
+    assert set(rows.loc[rows["modalities"] == "text", "metadata"]) == {""}
+    assert set(rows["claim"]) == {"result"}
+    assert accuracy_of(rows, "metadata") > 0.4
+    printed = capsys.readouterr().out
+    assert "LEAKY" not in printed and "metadata is meta_age (safe), meta_sex (safe)" in printed
+
+
+def test_equals_a_plain_script(store: Path, tmp_path: Path) -> None:
+    rows = run(store, tmp_path / "out", "--metadata", "safe", "--modalities", "metadata")
+    manifest = Manifest.load(store / "toy")
+    plan, X = make_plan(manifest), []
+    age, sex = manifest.table["meta_age"].to_numpy(), (manifest.table["meta_sex"] == "f").to_numpy(dtype=float)
+    for fold in plan:
+        train, test = fold.mask("train"), fold.mask("test")
+        both = np.column_stack([age, sex, 1 - sex])
+        scaler = StandardScaler().fit(both[train])
+        y = manifest.codes()
+        X.append((SVC().fit(scaler.transform(both[train]), y[train]).predict(scaler.transform(both[test])) == y[test]).mean())
+    assert accuracy_of(rows, "metadata") == pytest.approx(np.mean(X), abs=1e-9)
+
+
+@pytest.mark.parametrize(("options", "column"), [(("--metadata", "leaky"), "meta_cause"), (("--metadata", "note"), "meta_note")])
+def test_what_may_explain_the_label_is_stamped_on_every_output(store: Path, tmp_path: Path, options: tuple[str, ...], column: str,
+                                                               capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "leaky"
+    rows = run(store, out, *options, "--early", "concatenation", "--late", "none")
+    printed = capsys.readouterr().out
+    assert set(rows["claim"]) == {"leaky metadata"}
+    assert printed.count(f"*** LEAKY METADATA: {column}") == 2 and "LEAKY METADATA, no result" in printed
+    for table in sorted(out.glob("table*.csv")):
+        assert "leaky metadata" in table.read_text(), table
+    assert pq.read_schema(out / "predictions.parquet").metadata[b"claim"] == b"leaky metadata"
+    if column == "meta_cause":
+        assert accuracy_of(rows, "metadata") == 1.0
+
+
+def test_stamped_and_fair_results_do_not_share_a_folder(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(store, tmp_path / "out", "--metadata", "safe", "--early", "concatenation", "--late", "none")
+    assert main(["--store", str(store), "--out", str(tmp_path / "out"), "--metadata", "leaky"]) == 2
+    assert "--out" in capsys.readouterr().err
+
+
+def test_metadata_has_to_be_asked_for(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = run(store, tmp_path / "out", "--early", "concatenation", "--late", "none")
+    assert set(rows["modalities"]) == {"", "audio", "text", "audio+text"} and set(rows["metadata"]) == {""}
+    assert main(["--store", str(store), "--modalities", "text", "metadata"]) == 2
+    assert "--metadata safe" in capsys.readouterr().err
