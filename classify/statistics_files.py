@@ -31,7 +31,7 @@ from classify.tables import write_csv
 
 STATISTICS, COMPARISONS = "statistics.csv", "comparisons.csv"
 CLASS_METRICS = ("precision", "recall", "F1")
-ABOUT = ("corpus", "protocol", "label_set", "labels_shuffled")
+ABOUT = ("claim", "corpus", "protocol", "label_set", "labels_shuffled")
 NAMED = ("family", "method", "modalities", "classifier", "flags")
 NUMBERS = ("pooled", "low", "high", "mean", "sd", "effective_clusters", "difference", "first_value", "second_value", "p",
            "p_holm", "p_sign_flip", "p_mcnemar", "p_nadeau_bengio")

@@ -66,7 +66,7 @@ def test_every_output_is_stamped(make_trained: MakeStore, tmp_path: Path, capsys
     assert text.splitlines()[-1].startswith("24 rows (cells x folds) (UPPER BOUND, no result) in")
     assert "\nresult:" not in text
     tables = sorted(out.glob("*.csv"))
-    assert len(tables) == 6
+    assert len(tables) == 8
     for path in tables:
         assert set(pd.read_csv(path)["claim"]) == {"upper bound"}, path.name
     assert pq.read_schema(out / "predictions.parquet").metadata[b"claim"] == b"upper bound"
