@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from embeddings_store.errors import ManifestError
-from extract.corpora._notes import HIDDEN, Notes, listed
+from extract.corpora._notes import EMPTY, HIDDEN, POINTER, Notes, listed
+from extract.lfs import is_lfs_pointer
+
+POINTER_BYTES = 1024
 
 
 def visible(folder: Path, notes: Notes | None = None) -> list[Path]:
@@ -27,6 +32,22 @@ def folder_names(folder: Path) -> set[str]:
 def relative(path: Path, root: Path) -> str:
     """Return ``path`` below ``root`` with ``/`` on every system, as manifests hold it."""
     return path.relative_to(root).as_posix()
+
+
+def media(path: Path | None, root: Path, notes: Notes) -> str:
+    """Return a media file's path below ``root``, empty for none; only a file of a few bytes is looked into.
+
+    Git-LFS pointers and empty files are counted and keep their path: the row has media, which has not been fetched, and an
+    extraction says so of each clip.
+    """
+    if path is None:
+        return ""
+    size = path.stat().st_size
+    if size == 0:
+        notes.count(EMPTY, relative(path, root))
+    elif size < POINTER_BYTES and is_lfs_pointer(path):
+        notes.count(POINTER, relative(path, root))
+    return relative(path, root)
 
 
 def check_root(root: Path, corpus: str, layout: str, recognise: Callable[[Path], bool]) -> None:
@@ -78,3 +99,34 @@ def read_lines(path: Path, fallback: str, notes: Notes) -> list[str]:
     ``str.splitlines`` would also cut at ``\x85``, which Latin-1 files of Windows users hold as an ellipsis.
     """
     return [line.removesuffix("\r") for line in read_text(path, fallback, notes).split("\n")]
+
+
+def read_rows(path: Path, columns: Sequence[str], notes: Notes) -> Iterator[dict[str, str]]:
+    """Yield the rows of a CSV file by column name in lower case, since releases differ in that; cp1252 is read and noted.
+
+    Raises:
+        ManifestError: A column of ``columns`` is not there, or a row has another number of cells than the header.
+    """
+    reader = csv.reader(io.StringIO(read_text(path, "cp1252", notes), newline=""))
+    header = [name.strip().lower() for name in next(reader, [])]
+    absent = [column for column in columns if column.lower() not in header]
+    if absent:
+        raise ManifestError(f"{path}: lacks the column {absent[0]!r}; its header is {listed(header, 12)}, and needed are "
+                            f"{', '.join(columns)}")
+    for row in reader:
+        if row and len(row) != len(header):
+            raise ManifestError(f"{path}: line {reader.line_num} has {len(row)} cells, the header has {len(header)}; is a quote "
+                                "missing, or a comma outside of quotes?")
+        if row:
+            yield dict(zip(header, row, strict=True))
+
+
+def speaker_folds(speakers: int, folds: int) -> str:
+    """Name the fold plan of a corpus of acted clips: by speaker, with as many folds as is customary if there are enough.
+
+    >>> speaker_folds(91, 5), speaker_folds(4, 5), speaker_folds(2, 5)
+    ('speaker-kfold:5', 'leave-one-speaker-out', '')
+    """
+    if speakers >= folds:
+        return f"speaker-kfold:{folds}"
+    return "leave-one-speaker-out" if speakers >= 3 else ""

@@ -13,9 +13,10 @@ SHOWN = 6
 SUMMARY = "what is there"
 HIDDEN = "hidden name skipped"
 ODD_NAME = "odd file name skipped"
-POINTER = "Git-LFS pointer where a file should be, so it is missing (run git lfs pull)"
-EMPTY = "empty file, so it is missing"
-ABSENT = "file missing"
+POINTER = "Git-LFS pointer where media should be; run git lfs pull"
+EMPTY = "empty file where media should be; fetch it again"
+NO_AUDIO = "row without an audio file"
+NO_VIDEO = "row without a video file"
 KNOWN_BAD = "clip known to be bad"
 UNMAPPED = "label that could not be mapped"
 NOT_LOCAL = "link, which is not local and is never fetched"
@@ -135,5 +136,5 @@ class Documented:
 def differences(manifest: Manifest, documented: Iterable[Documented]) -> tuple[Note, ...]:
     """Return a note for each documented count that a manifest does not have."""
     found = ((count, count.seen(manifest)) for count in documented)
-    return tuple(Note(f"{DIFFERS}: {count.title}: {seen:,}, not {count.count:,}", DIFFERS, abs(seen - count.count),
+    return tuple(Note(f"{count.title}: {seen:,}, where the full release has {count.count:,}", DIFFERS, abs(seen - count.count),
                       (count.title,)) for count, seen in found if seen != count.count)

@@ -11,7 +11,7 @@ from pathlib import Path
 from embeddings_store.errors import ManifestError
 from embeddings_store.labels import LabelSet
 from embeddings_store.manifest import Manifest
-from extract.corpora._files import check_root, relative, visible
+from extract.corpora._files import check_root, media, visible
 from extract.corpora._notes import ODD_NAME, Documented, Notes
 
 LAYOUT = "wav/03a01Fa.wav"
@@ -53,7 +53,7 @@ def read(root: Path) -> Manifest:
         speaker, sentence, emotion, version = match.groups()
         rows.append({"id": path.stem, "label": EMOTIONS[emotion], "speaker": f"speaker-{speaker}",
                      "group": f"speaker-{speaker}", "text": SENTENCES[sentence], "language": "de",
-                     "audio": relative(path, root), "meta_sentence": sentence, "meta_version": version,
+                     "audio": media(path, root, notes), "meta_sentence": sentence, "meta_version": version,
                      "meta_gender": "male" if speaker in MALE else "female"})
     if not rows:
         raise ManifestError(f"{root / 'wav'}: no EMO-DB clip; EMO-DB is expected as {LAYOUT}. {' '.join(notes.lines())}")

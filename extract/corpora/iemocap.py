@@ -16,7 +16,7 @@ from embeddings_store.labels import LabelSet
 from embeddings_store.manifest import Manifest
 from extract.corpora._files import folder_names, read_lines, relative, visible, wrong_root
 from extract.corpora._iemocap_counts import documented
-from extract.corpora._notes import Notes, differences
+from extract.corpora._notes import DIFFERS, NO_AUDIO, NO_VIDEO, SUMMARY, Note, Notes, differences
 
 LAYOUT = "IEMOCAP_full_release/Session1/dialog/EmoEvaluation/Ses01F_impro01.txt and so on"
 RAW_LABELS = ("ang", "hap", "exc", "neu", "sad", "fru", "sur", "fea", "dis", "oth", "xxx")
@@ -35,6 +35,7 @@ LABEL_SETS = {s.name: s for s in (
 TAGS = {"meta_video_start_s": "safe", "meta_video_end_s": "safe", "meta_video_side": "safe", "meta_gender": "safe",
         "meta_kind": "context", "meta_valence": "leaky", "meta_arousal": "leaky", "meta_dominance": "leaky"}
 DOCUMENTED = documented(LABEL_SETS)
+DROPPED = "turn that the label set drops"
 KINDS = ("all", "improvised", "scripted")
 
 SESSION = re.compile(r"Session(\d)")
@@ -92,7 +93,12 @@ def read(root: Path, *, label_set: str = "iemocap-4", kind: str = "all", keep_ta
     """
     manifest = read_release(root, "iemocap", label_set, kind, keep_tags, all_turns)
     options = {"label_set": label_set, "kind": kind, "all_turns": all_turns}
-    return replace(manifest, notes=(*manifest.notes, *differences(manifest, (d for d in DOCUMENTED if d.holds(options)))))
+    wanted = [count for count in DOCUMENTED if count.holds(options)]
+    found = differences(manifest, wanted)
+    if not found:
+        return manifest
+    said = f"{len(found)} of {len(wanted)} counts differ from the full release, first: {found[0]}"
+    return replace(manifest, notes=(*manifest.notes, Note(said, DIFFERS, len(found), found)))
 
 
 def read_release(root: Path, name: str, label_set: str, kind: str, keep_tags: bool, all_turns: bool) -> Manifest:
@@ -230,9 +236,11 @@ def _say_counts(rows: list[dict[str, object]], kept: list[dict[str, object]], se
         notes.say(f"{len(sessions)} of 5 sessions: {', '.join(path.name for path in sessions)}")
     dropped = [str(row["label"]) for row in rows if row["label"] in labels.dropped]
     tally = ", ".join(f"{label} {dropped.count(label)}" for label in RAW_LABELS if label in dropped)
+    unlabelled = [str(row["id"]) for row in rows if row["label"] in labels.dropped]
     notes.say(f"{len(rows) - len(dropped):,} of {len(rows):,} turns have a label of {labels.name!r}"
-              + (f" (dropped: {tally})" if dropped else ""))
-    for medium in ("audio", "video"):
+              + (f" (dropped: {tally})" if dropped else ""), DROPPED if dropped else SUMMARY, len(dropped) or 1, unlabelled)
+    for medium, kind in (("audio", NO_AUDIO), ("video", NO_VIDEO)):
         absent = [str(row["id"]) for row in kept if not row[medium]]
         if absent:
-            notes.say(f"{len(absent):,} of {len(kept):,} turns have no {medium} file, first {absent[0]!r}")
+            notes.say(f"{len(absent):,} of {len(kept):,} turns have no {medium} file, first {absent[0]!r}", kind, len(absent),
+                      absent)

@@ -16,8 +16,8 @@ import numpy as np
 from embeddings_store.errors import ManifestError
 from embeddings_store.labels import LabelSet
 from embeddings_store.manifest import Manifest
-from extract.corpora._files import check_root, read_text, relative, visible
-from extract.corpora._notes import Documented, Notes, listed
+from extract.corpora._files import check_root, media, read_text, relative, visible
+from extract.corpora._notes import KNOWN_BAD, Documented, Notes, listed
 
 LAYOUT = "train_sent_emo.csv, dev_sent_emo.csv, test_sent_emo.csv, with train_splits/dia0_utt0.mp4 and so on beside them"
 EMOTIONS = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
@@ -29,14 +29,18 @@ DOCUMENTED = (*(Documented(ROWS[name], {"split": split}) for name, split in SPLI
               *(Documented(count, {"split": SPLITS[name], "label": label}) for name, counts in COUNTS.items()
                 for label, count in zip(EMOTIONS, counts, strict=True)))
 FOLDERS = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
+# What unpacking and converting makes of these names; they may also lie in a folder of the split's own name.
+OTHER_FOLDERS = {"train": ("train_splits_complete",), "dev": ("dev_splits",), "test": ("test_splits", "test_splits_complete")}
 COLUMNS = ("Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID", "Season", "Episode", "StartTime",
            "EndTime")
 ODD_MEDIA = {"train_dia125_utt3": "corrupt media", "train_dia309_utt0": "wrong cut", "valid_dia110_utt7": "media missing",
              "test_dia38_utt4": "wrong cut, 305 s", "test_dia220_utt0": "wrong cut, 235 s"}
+NO_MEDIA = "row without media"
 TAGS = {"meta_sentiment": "leaky", "meta_season": "context", "meta_episode": "context", "meta_episode_start_s": "context",
         "meta_episode_end_s": "context"}
 TIME = re.compile(r"(\d+):(\d\d):(\d\d)[,.](\d{1,3})")
-CLIP = re.compile(r"dia(\d+)_utt(\d+)")
+CLIP = re.compile(r"(final_videos_test)?dia(\d+)_utt(\d+)")
+SUFFIXES = (".mp4", ".wav", ".flac")
 
 
 def read(root: Path, *, odd_media: bool = False) -> Manifest:
@@ -123,31 +127,44 @@ def _row(row: dict[str, str], split: str, notes: Notes) -> dict[str, object]:
 
 
 def _attach_media(rows: list[dict[str, object]], root: Path, split: str, odd_media: bool, notes: Notes) -> None:
-    folder = next((f for f in (root / FOLDERS[split], root / split / FOLDERS[split]) if f.is_dir()), None)
+    names = (FOLDERS[split], *OTHER_FOLDERS[split])
+    folder = next((f for name in names for f in (root / name, root / split / name) if f.is_dir()), None)
     if folder is None:
         notes.say(f"no folder {FOLDERS[split]}: the {SPLITS[split]} rows have text only")
         return
-    media: dict[str, dict[str, Path]] = {}
-    for path in visible(folder, notes):
-        if (match := CLIP.fullmatch(path.stem)) and path.suffix.lower() in {".mp4", ".wav", ".flac"}:
-            key = f"{SPLITS[split]}_dia{int(match[1])}_utt{int(match[2])}"
-            media.setdefault(key, {})[path.suffix.lower()] = path
-        else:
-            notes.count("odd media name skipped", relative(path, root))
+    clips = _collect(folder, split, root, notes)
     missing = []
     for row in rows:
         name = str(row["id"])
-        files = media.pop(name, {})
-        if files and name in ODD_MEDIA and not odd_media:
-            notes.count("clip known to be bad, left out", f"{name} ({ODD_MEDIA[name]})")
-            continue
+        files = clips.pop(name, {})
+        if files and name in ODD_MEDIA:
+            notes.count(KNOWN_BAD, f"{name} ({ODD_MEDIA[name]})")
+            if not odd_media:
+                continue
         video = files.get(".mp4")
         audio = files.get(".wav") or files.get(".flac") or video
-        row["video"] = relative(video, root) if video else ""
-        row["audio"] = relative(audio, root) if audio else ""
+        row["video"] = media(video, root, notes)
+        row["audio"] = row["video"] if audio is video else media(audio, root, notes)
         if not files:
             missing.append(name)
     if missing:
-        notes.say(f"{len(missing)} of {len(rows)} {SPLITS[split]} rows have no media: {listed(missing)}")
-    for name in media:
+        notes.say(f"{len(missing)} of {len(rows)} {SPLITS[split]} rows have no media: {listed(missing)}", NO_MEDIA, len(missing),
+                  missing)
+    for name in clips:
         notes.count("clip without a row", name)
+
+
+def _collect(folder: Path, split: str, root: Path, notes: Notes) -> dict[str, dict[str, Path]]:
+    """Return the files of each clip by suffix; of two versions of a test clip the plain name is taken."""
+    clips: dict[str, dict[str, Path]] = {}
+    for path in sorted(visible(folder, notes), key=lambda path: path.name.startswith("final_")):
+        match, suffix = CLIP.fullmatch(path.stem), path.suffix.lower()
+        if match is None or suffix not in SUFFIXES:
+            notes.count("odd media name skipped", relative(path, root))
+            continue
+        files = clips.setdefault(f"{SPLITS[split]}_dia{int(match[2])}_utt{int(match[3])}", {})
+        if suffix in files:
+            notes.count("second version of a clip skipped", relative(path, root))
+        else:
+            files[suffix] = path
+    return clips

@@ -13,8 +13,8 @@ from pathlib import Path
 from embeddings_store.errors import ManifestError, unknown_name
 from embeddings_store.labels import LabelSet
 from embeddings_store.manifest import Manifest
-from extract.corpora._files import check_root, relative, visible
-from extract.corpora._notes import ODD_NAME, Documented, Notes
+from extract.corpora._files import check_root, media, relative, speaker_folds, visible
+from extract.corpora._notes import NO_AUDIO, NO_VIDEO, ODD_NAME, Documented, Notes
 
 LAYOUT = "Actor_NN/03-01-05-01-02-01-18.wav (or .flac, .mp4)"
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
@@ -22,6 +22,7 @@ SUNG = EMOTIONS[:6]
 STATEMENTS = ("Kids are talking by the door", "Dogs are sitting by the door")
 INTENSITIES = ("normal", "strong")
 CHANNELS = {"speech": ("01",), "song": ("02",), "both": ("01", "02")}
+MODALITIES = {"all": ("01", "02", "03"), "audio-video": ("01",), "video": ("02",), "audio": ("03",)}
 CLIPS_PER_ACTOR = {"speech": 60, "song": 44, "both": 104}
 ACTORS = 24
 # Every emotion is spoken twice in two sentences and two intensities by each actor, neutral in one; actor 18 does not sing.
@@ -41,7 +42,7 @@ SOUND, PICTURES = (".wav", ".flac"), (".mp4",)
 STEM = re.compile(r"(0[123])-(0[12])-(0[1-8])-(0[12])-(0[12])-(0[12])-(\d\d)")
 
 
-def read(root: Path, *, channel: str = "speech") -> Manifest:
+def read(root: Path, *, channel: str = "speech", modality: str = "all") -> Manifest:
     """Read the clips below ``root/Actor_NN``.
 
     A clip and its twins (``01-`` audio-video, ``02-`` video only, ``03-`` audio only, the rest of the name alike) are one
@@ -51,33 +52,37 @@ def read(root: Path, *, channel: str = "speech") -> Manifest:
     Args:
         root: The folder with ``Actor_01`` and so on; fewer than 24 actors are fine and noted.
         channel: ``speech``, ``song`` (six emotions, none by actor 18) or ``both``.
+        modality: Which files to take: ``audio`` (03), ``video`` (02, silent), ``audio-video`` (01, whose sound is then its
+            own track) or ``all``, where the sound is the video's audio twin.
 
     Raises:
-        UnknownNameError: ``channel`` is none of these.
+        UnknownNameError: ``channel`` or ``modality`` is none of these.
         ManifestError: No actor's folder is there, or no clip of this channel.
     """
     if channel not in CHANNELS:
         unknown_name("RAVDESS channel", channel, tuple(CHANNELS))
+    if modality not in MODALITIES:
+        unknown_name("RAVDESS modality", modality, tuple(MODALITIES))
     check_root(root, "RAVDESS", LAYOUT, _has_actors)
     notes = Notes()
-    twins = _collect(root, CHANNELS[channel], notes)
+    twins = _collect(root, CHANNELS[channel], MODALITIES[modality], notes)
     if not twins:
-        raise ManifestError(f"{root}: no {channel} clip in any Actor_NN folder; RAVDESS is expected as {LAYOUT}. "
+        what = channel if modality == "all" else f"{channel} {modality}"
+        raise ManifestError(f"{root}: no {what} clip in any Actor_NN folder; RAVDESS is expected as {LAYOUT}. "
                             f"{' '.join(notes.lines())}")
-    rows = [_row(twins[key], root) for key in sorted(twins, key=lambda key: (key[-2:], key))]
+    rows = [_row(twins[key], root, notes) for key in sorted(twins, key=lambda key: (key[-2:], key))]
     actors = sorted({row["speaker"] for row in rows})
     _count(rows, actors, channel, notes)
     labels = LabelSet(f"ravdess-{channel}", SUNG if channel == "song" else EMOTIONS)
-    protocol = "speaker-kfold:6" if len(actors) >= 6 else "leave-one-speaker-out" if len(actors) >= 3 else ""
     return Manifest.from_columns("ravdess", {name: [row[name] for row in rows] for name in rows[0]}, labels=labels,
-                                 protocol=protocol, root=root.resolve(), notes=notes.lines(), tags=TAGS)
+                                 protocol=speaker_folds(len(actors), 6), root=root.resolve(), notes=notes.lines(), tags=TAGS)
 
 
 def _has_actors(folder: Path) -> bool:
     return any(re.fullmatch(r"Actor_\d\d", path.name) and path.is_dir() for path in folder.iterdir())
 
 
-def _collect(root: Path, channels: tuple[str, ...], notes: Notes) -> dict[str, dict[str, Path]]:
+def _collect(root: Path, channels: tuple[str, ...], modalities: tuple[str, ...], notes: Notes) -> dict[str, dict[str, Path]]:
     """Return the files of each clip by modality field; the key is the stem after that field."""
     twins: dict[str, dict[str, Path]] = defaultdict(dict)
     for folder in visible(root, notes):
@@ -92,6 +97,8 @@ def _collect(root: Path, channels: tuple[str, ...], notes: Notes) -> dict[str, d
                 notes.count("clip in another actor's folder skipped", relative(path, root))
             elif match[2] not in channels:
                 notes.count("clip of the other channel left out", relative(path, root))
+            elif match[1] not in modalities:
+                notes.count("file of another modality left out", relative(path, root))
             elif match[1] in twins[path.stem[3:]]:
                 notes.count("second file of a clip skipped", relative(path, root))
             else:
@@ -99,14 +106,15 @@ def _collect(root: Path, channels: tuple[str, ...], notes: Notes) -> dict[str, d
     return {key: files for key, files in twins.items() if files}
 
 
-def _row(files: dict[str, Path], root: Path) -> dict[str, str]:
+def _row(files: dict[str, Path], root: Path, notes: Notes) -> dict[str, str]:
     video = files.get("01", files.get("02"))
     audio = files.get("03", files.get("01"))
     stem = (files.get("03") or video or Path()).stem
+    sound = media(audio, root, notes)
     _, channel, emotion, intensity, statement, repetition, actor = stem.split("-")
     return {"id": stem, "label": EMOTIONS[int(emotion) - 1], "speaker": f"actor-{actor}", "group": f"actor-{actor}",
             "text": STATEMENTS[int(statement) - 1], "language": "en",
-            "audio": relative(audio, root) if audio else "", "video": relative(video, root) if video else "",
+            "audio": sound, "video": sound if video is audio else media(video, root, notes),
             "meta_channel": "song" if channel == "02" else "speech", "meta_intensity": INTENSITIES[int(intensity) - 1],
             "meta_statement": statement, "meta_repetition": repetition,
             "meta_gender": "male" if int(actor) % 2 else "female"}
@@ -123,6 +131,7 @@ def _count(rows: list[dict[str, str]], actors: list[str], channel: str, notes: N
         wanted = per_actor - (CLIPS_PER_ACTOR["song"] if actor == "actor-18" and channel != "speech" else 0)
         if there != wanted:
             notes.say(f"{actor} has {there} clips, the release has {wanted}")
-    for medium in ("audio", "video"):
-        if 0 < (there := sum(bool(row[medium]) for row in rows)) < len(rows):
-            notes.say(f"{len(rows) - there} of {len(rows)} clips have no {medium}")
+    for medium, kind in (("audio", NO_AUDIO), ("video", NO_VIDEO)):
+        absent = [row["id"] for row in rows if not row[medium]]
+        if 0 < len(absent) < len(rows):
+            notes.say(f"{len(absent)} of {len(rows)} clips have no {medium}", kind, len(absent), absent)

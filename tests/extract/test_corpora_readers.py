@@ -36,8 +36,8 @@ def joined(notes: tuple[str, ...]) -> str:
 # --- the table
 
 def test_table_lists_every_reader_with_one_line() -> None:
-    assert corpus_names() == ("audformat", "demo", "emobox", "emodb", "huggingface", "iemocap", "manifest", "meld", "ravdess",
-                              "s3prl", "speechbrain")
+    assert corpus_names() == ("audformat", "avamerg", "cremad", "demo", "emobox", "emodb", "huggingface", "iemocap", "manifest",
+                              "meld", "ravdess", "reels", "s3prl", "speechbrain")
     for name in corpus_names():
         assert READERS[name].summary and "\n" not in READERS[name].summary
         assert callable(__import__(READERS[name].module, fromlist=["read"]).read)
@@ -56,7 +56,7 @@ def test_unknown_corpus_and_option_name_the_nearest(tmp_path: Path) -> None:
         read_corpus("ravdes", tmp_path)
     with pytest.raises(UnknownNameError, match="did you mean 'odd_media'"):
         read_corpus("meld", tmp_path, odd_medai=True)
-    assert READERS["ravdess"].options() == {"channel": "speech"}
+    assert READERS["ravdess"].options() == {"channel": "speech", "modality": "all"}
     assert "progress" not in READERS["demo"].options()
 
 
@@ -89,8 +89,8 @@ def test_documented_counts_are_compared_under_their_options(tmp_path: Path) -> N
     assert sum(count for title, count in titles.items() if "label" in title) == 1012
     manifest = read_corpus("emodb", touch(tmp_path, ["wav/03a01Fa.wav"]))
     notes = differences(manifest, READERS["emodb"].documented())
-    assert notes[:2] == ("count differs from the full release: rows: 1, not 535",
-                         "count differs from the full release: different speaker: 1, not 10")
+    assert notes[:2] == ("rows: 1, where the full release has 535",
+                         "different speaker: 1, where the full release has 10")
     assert {note.kind for note in notes} == {"count differs from the full release"} and notes[0].count == 534
     with pytest.raises(UnknownNameError, match="did you mean 'channel'"):
         READERS["ravdess"].documented(chanel="song")
@@ -98,6 +98,7 @@ def test_documented_counts_are_compared_under_their_options(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(("corpus", "good"), [
     ("ravdess", "Actor_01/03-01-05-01-02-01-01.wav"), ("emodb", "wav/03a01Fa.wav"), ("meld", "train_sent_emo.csv"),
+    ("cremad", "AudioWAV/1001_DFA_ANG_XX.wav"), ("avamerg", "train.json"), ("reels", "datatrain.csv"),
     ("iemocap", "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt")])
 def test_wrong_roots_say_what_was_expected_and_found(corpus: str, good: str, tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"no such folder.*expected as"):
@@ -217,7 +218,8 @@ def test_meld_with_media(tmp_path: Path) -> None:
     assert rows["meta_episode_end_s"].iloc[0] == 1260.049 and np.isnan(rows["start_s"]).all()
     notes = joined(manifest.notes)
     for expected in ("read as cp1252: 'train_sent_emo.csv'", "clip without a row: 'valid_dia66_utt9'",
-                     "hidden name skipped: '._dia0_utt0.mp4'", "final_videos_testdia0_utt0.mp4",
+                     "hidden name skipped: '._dia0_utt0.mp4'",
+                     "second version of a clip skipped: 'output_repeated_splits_test/final_videos_testdia0_utt0.mp4'",
                      "train_dia125_utt3 (corrupt media)",
                      "row with an unreadable time: 'test_dia0_utt0'", "row without a duration: 'valid_dia0_utt0'",
                      "1 of 2 test rows have no media: 'test_dia0_utt1'", "2 rows, the release has 9,989", "2 speakers"):

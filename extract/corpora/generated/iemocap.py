@@ -1,0 +1,97 @@
+"""IEMOCAP: one dialogue of eight turns in each of the five sessions, with wavs, transcriptions and split-screen DivX films."""
+
+from __future__ import annotations
+
+from extract.corpora._notes import HIDDEN, NO_AUDIO, NO_VIDEO
+from extract.corpora.demo_release.design import CLASSES, FIDELITY, RAW_LABELS, Dialogue, Turn
+from extract.corpora.demo_release.writing import write_dialogue
+from extract.corpora.generated import FAILS, Defect, Studio
+from extract.corpora.iemocap import DROPPED
+
+NAMES = ("F_impro01", "M_script02_2b", "M_impro05a", "F_script01_1", "F_impro02")
+TURNS, TURN_S, GAP_S = 8, 0.7, 0.2
+DIALOGUES = tuple(f"Ses{session:02d}{name}" for session, name in enumerate(NAMES, start=1))
+
+
+def write(studio: Studio) -> None:
+    """Write what the release has of each dialogue; both talk in turn, and a transcription ends with a line nobody labelled."""
+    for number, name in enumerate(DIALOGUES, start=1):
+        write_dialogue(studio.root, _dialogue(name, number), [studio.seed, number], video=True)
+
+
+def _dialogue(name: str, number: int) -> Dialogue:
+    turns = []
+    for position in range(TURNS):
+        label = CLASSES[(position // 2 + number) % len(CLASSES)]
+        start = round(0.4 + position * (TURN_S + GAP_S), 4)
+        turns.append(Turn(f"{name}_{'FM'[position % 2]}{position // 2:03d}", RAW_LABELS[label][position % len(RAW_LABELS[label])],
+                          label, dict.fromkeys(FIDELITY, label), start, round(start + TURN_S, 4)))
+    return Dialogue(name, tuple(turns), turns[-1].end_s + 0.4)
+
+
+def _evaluation(dialogue: int) -> str:
+    return f"Session{dialogue + 1}/dialog/EmoEvaluation/{DIALOGUES[dialogue]}.txt"
+
+
+def _words(dialogue: int) -> str:
+    return f"Session{dialogue + 1}/dialog/transcriptions/{DIALOGUES[dialogue]}.txt"
+
+
+def _film(dialogue: int) -> str:
+    return f"Session{dialogue + 1}/dialog/avi/DivX/{DIALOGUES[dialogue]}.avi"
+
+
+def _wav(dialogue: int, turn: str) -> str:
+    return f"Session{dialogue + 1}/sentences/wav/{DIALOGUES[dialogue]}/{DIALOGUES[dialogue]}_{turn}.wav"
+
+
+def _latin(studio: Studio) -> str:
+    path = studio.root / _evaluation(0)
+    studio.text(_evaluation(0), path.read_text(encoding="utf-8").replace(";\t()", ";\t(caf\u00e9)", 1), "latin-1")
+    return path.name
+
+
+def _only_tags(studio: Studio) -> str:
+    path = studio.root / _words(1)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines[0] = f"{lines[0].partition(']: ')[0]}]: [LAUGHTER]"
+    studio.text(_words(1), "\n".join(lines) + "\n")
+    return f"{DIALOGUES[1]}_F000"
+
+
+def _undecided(studio: Studio) -> str:
+    path = studio.root / _evaluation(2)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("["))
+    cells = lines[first].split("\t")
+    lines[first] = "\t".join([*cells[:2], "xxx", *cells[3:]])
+    studio.text(_evaluation(2), "\n".join(lines) + "\n")
+    return cells[1]
+
+
+def _no_film(studio: Studio) -> str:
+    studio.remove(_film(3))
+    return f"{DIALOGUES[3]}_F000"
+
+
+def _no_wav(studio: Studio) -> str:
+    studio.remove(_wav(4, "M001"))
+    return f"{DIALOGUES[4]}_M001"
+
+
+def _no_words(studio: Studio) -> str:
+    studio.remove(_words(4))
+    return DIALOGUES[4]
+
+
+DEFECTS = (
+    Defect("AppleDouble twin of an evaluation", HIDDEN, lambda studio: studio.twin(_evaluation(0))),
+    Defect("rater's comment in Latin-1", "file that is not UTF-8, read as latin-1", _latin),
+    Defect("turn of nothing but a tag", "turn of nothing but tags, which are kept", _only_tags),
+    Defect("turn on which raters did not agree (xxx)", DROPPED, _undecided),
+    Defect("film of a dialogue missing", NO_VIDEO, _no_film),
+    Defect("wav of a turn missing", NO_AUDIO, _no_wav),
+    Defect("transcription of a dialogue missing", "dialogue without a transcription", _no_words),
+    Defect("wav cut short", FAILS, lambda studio: studio.cut(_wav(2, "M001"))),
+    Defect("film cut short", FAILS, lambda studio: studio.cut(_film(2))),
+)

@@ -1,0 +1,127 @@
+"""Generated releases: what is planted is found again by the reader or when it is decoded, and nothing else is odd."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from embeddings_store.errors import UnknownNameError, UsageError
+from embeddings_store.folds import make_plan
+from embeddings_store.manifest import Manifest
+from extract import make_corpus
+from extract.corpora import Note, corpus_names, read_corpus
+from extract.corpora import _notes as kinds
+from extract.corpora.generated import FAILS, RELEASES, Planted, make_release
+
+# Options under which every planted defect comes to light.
+OPTIONS = {"cremad": {"label": "multimodal"}}
+# What a reader says of a release without a flaw: it is small, and has what its layout has.
+HARMLESS = {kinds.SUMMARY, kinds.DIFFERS}
+LAYOUT = {"ravdess": {"clip of the other channel left out", kinds.NO_VIDEO},
+          "iemocap": {"transcribed turn without a label skipped", "transcription line without a turn skipped"},
+          "avamerg": {"turn without a label in the test file", "audio file that belongs to no row",
+                      "video file that belongs to no row"}}
+Make = Callable[[str, bool], tuple[Path, tuple[Planted, ...]]]
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """Generate each release once, with and without defects."""
+    there: dict[tuple[str, bool], tuple[Path, tuple[Planted, ...]]] = {}
+
+    def make(corpus: str, defects: bool) -> tuple[Path, tuple[Planted, ...]]:
+        if (corpus, defects) not in there:
+            out = tmp_path_factory.mktemp("releases") / corpus
+            there[corpus, defects] = out, make_release(corpus, out, defects=defects)
+        return there[corpus, defects]
+
+    return make
+
+
+def found(manifest: Manifest) -> dict[str, tuple[str, ...]]:
+    """Kind to the names of what a reader noticed."""
+    return {note.kind: note.examples for note in manifest.notes if isinstance(note, Note)}
+
+
+def test_there_is_a_release_for_every_corpus_with_a_layout() -> None:
+    assert set(RELEASES) == {"avamerg", "cremad", "emodb", "iemocap", "meld", "ravdess", "reels"} <= set(corpus_names())
+    assert all(RELEASES[name].summary and RELEASES[name].module.DEFECTS for name in RELEASES)
+
+
+@pytest.mark.parametrize("corpus", sorted(RELEASES))
+def test_a_flawless_release_is_read_completely(corpus: str, made: Make) -> None:
+    root, planted = made(corpus, False)
+    manifest = read_corpus(corpus, root)
+    assert planted == ()
+    assert all(isinstance(note, Note) for note in manifest.notes)
+    assert found(manifest).keys() <= HARMLESS | LAYOUT.get(corpus, set())
+    assert manifest.tagged("unknown") == ()
+    assert manifest.labels is not None and len(set(manifest.codes()) - {-1}) == len(manifest.labels.classes)
+    for column in ("audio", "video"):
+        assert all((root / path).is_file() for path in manifest.column(column) if path)
+    assert len(make_plan(manifest)) >= 1
+
+
+@pytest.mark.parametrize("corpus", sorted(RELEASES))
+def test_every_planted_defect_is_noted(corpus: str, made: Make) -> None:
+    root, planted = made(corpus, True)
+    manifest = read_corpus(corpus, root, **OPTIONS.get(corpus, {}))
+    notes = found(manifest)
+    seen = {name: (root / name).stat().st_size for name in (p.where for p in planted if p.comes_to == FAILS)}
+    assert all(seen.values()), "cut files are still there, and no reader looks into them"
+    for defect in planted:
+        if defect.comes_to != FAILS:
+            assert any(Path(defect.where).name in name for name in notes[defect.comes_to]), defect
+    flawless = found(read_corpus(corpus, made(corpus, False)[0], **OPTIONS.get(corpus, {})))
+    assert notes.keys() - flawless.keys() <= {defect.comes_to for defect in planted} | {"labelled turn without words"}
+
+
+@pytest.mark.parametrize("corpus", ["cremad", "reels"])
+def test_same_seed_same_bytes(corpus: str, made: Make, tmp_path: Path) -> None:
+    def digests(root: Path) -> dict[str, str]:
+        return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+                for path in root.rglob("*") if path.is_file()}
+
+    first = digests(made(corpus, False)[0])
+    make_release(corpus, tmp_path / "again")
+    make_release(corpus, tmp_path / "other", seed=1)
+    assert digests(tmp_path / "again") == first
+    other = digests(tmp_path / "other")
+    assert other.keys() == first.keys() and other != first
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(UsageError, match="holds something"):
+        make_release("emo-db", tmp_path / "mine")
+    with pytest.raises(UsageError, match="is a file"):
+        make_release("emo-db", tmp_path / "mine" / "thesis.txt")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+    with pytest.raises(UnknownNameError, match="did you mean 'cremad'"):
+        make_release("cremat", tmp_path / "x")
+
+
+def test_nothing_is_left_where_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(studio: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(RELEASES["emodb"].module, "write", fail)
+    with pytest.raises(OSError, match="the disk is full"):
+        make_release("emodb", tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == [".out.lock"]
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert make_corpus.main(["EMO-DB", "--out", str(tmp_path / "db"), "--defects"]) == 0
+    shown = capsys.readouterr().out
+    assert "5 defects planted" in shown and "wav/._03a01Fa.wav" in shown and "24 files" in shown
+    assert make_corpus.main(["emo-db", "--out", str(tmp_path / "db")]) == 2
+    assert "holds something" in capsys.readouterr().err
+    assert make_corpus.main(["emo-db"]) == 2
+    assert "--out must be given" in capsys.readouterr().err
+    assert make_corpus.main(["--list"]) == 0
+    assert capsys.readouterr().out.count("\n") == len(RELEASES)
