@@ -23,6 +23,7 @@ from embeddings_store.tables import first_line
 PREDICTIONS, GRID = "predictions.parquet", "grid.csv"
 CLUSTERS = ("speaker", "group", "session")
 WORDS = ("cell", "y_true", "y_pred", "kind")
+SEEDS = ("seed", "encoder_seed")
 PROBABILITY = "probability"
 
 Codes = NDArray[np.int64]
@@ -127,6 +128,10 @@ def read_answers(results: Path, cluster_by: str = "") -> Answers:
     fold = table["fold"].to_numpy().astype(np.int64)
     ids = table["id"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
     key = ids * (int(fold.max(initial=0)) + 1) + fold
+    for name in SEEDS:  # several seeds are pooled; clusters keep the answers to one utterance together
+        if name in table.column_names:
+            of_seed, seeds = _factor(table[name].cast(pa.string()))
+            key = key * len(seeds) + of_seed
     largest = np.max([table[f"score:{c}"].to_numpy() for c in classes], axis=0)
     probability = _codes(table["kind"], {PROBABILITY: 1}) == 1
     cell_codes, cell_names = _factor(table["cell"])
@@ -143,7 +148,8 @@ def _test_rows(path: Path) -> pa.Table:
     """Read only the test rows, batch by batch: training rows are most of the file."""
     parts = []
     with pq.ParquetFile(path) as file:
-        wanted = [c for c in file.schema_arrow.names if c in {"id", "fold", "role", *WORDS, *CLUSTERS} or c.startswith("score:")]
+        named = {"id", "fold", "role", *SEEDS, *WORDS, *CLUSTERS}
+        wanted = [c for c in file.schema_arrow.names if c in named or c.startswith("score:")]
         for group in range(file.num_row_groups):
             part = file.read_row_group(group, columns=wanted)
             parts.append(part.filter(pc.equal(part["role"].cast(pa.string()), "test")))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -29,6 +30,7 @@ from embeddings_store.provenance import commit, shown_command
 WORTH_PROCESSES_S = 10.0  # starting worker processes takes 3 to 6 s, most of it imports
 Tell = Callable[[str], None]
 Views = Mapping[str, EncoderRef]
+Place = tuple[int, int]  # position among the seeds of the fine-tuning, and number of the fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +86,17 @@ def survey(config: GridConfig) -> Survey:
     if all(task.path.is_file() for task in tasks):
         tasks += _bind(prepared, rest, _choose_layers(prepared, tasks), {})
     elif _layered(prepared):
-        later = len(rest) * len(prepared.folds)
+        later = len(rest) * _per_cell(prepared)
     else:
         tasks += _bind(prepared, rest, _first_views(prepared), {})
-    to_run = [task for task in tasks if not task.path.is_file()]
-    return Survey(prepared, len(tasks) - len(to_run), len(to_run), later, sum(task.cost_s for task in to_run))
+    different = {task.key: task for task in tasks}.values()  # what draws no random numbers is the same for every seed
+    to_run = [task for task in different if not task.path.is_file()]
+    return Survey(prepared, len(different) - len(to_run), len(to_run), later, sum(task.cost_s for task in to_run))
 
 
 def _run_waves(prepared: Prepared, origin: Mapping[str, str], tell: Tell) -> list[Task]:
     families = ((BASELINE, LAYER), ("unimodal", "early"), (LATE,))
-    total = len(prepared.cells) * len(prepared.folds)
+    total = len(prepared.cells) * _per_cell(prepared)
     console = Console(stderr=True)
     tasks: list[Task] = []
     views = _first_views(prepared)
@@ -129,15 +132,20 @@ def _is_whole(task: Task, tell: Tell) -> bool:
     return True
 
 
-def _bind(prepared: Prepared, cells: Sequence[Cell], views: Mapping[int, Views], origin: Mapping[str, str]) -> list[Task]:
-    """Bind every cell to every fold; a layer cell to its own candidate."""
+def _per_cell(prepared: Prepared) -> int:
+    """How often each cell is computed: folds x seeds of the fine-tuning x seeds of the classifier."""
+    return len(prepared.folds) * len(prepared.replicas) * len(prepared.config.seeds)
+
+
+def _bind(prepared: Prepared, cells: Sequence[Cell], views: Mapping[Place, Views], origin: Mapping[str, str]) -> list[Task]:
+    """Bind every cell to every fold and seed; a layer cell to its own candidate."""
     tasks = []
-    for cell in cells:
-        for fold in prepared.folds:
-            refs = views[fold.number]
-            if cell.family == LAYER:
-                refs = {m: prepared.views[m][cell.layer] for m in cell.modalities}
-            tasks.append(make_task(prepared, cell, fold.number, refs, origin))
+    for cell, fold, (replica, candidates), seed in product(cells, prepared.folds, enumerate(prepared.replicas),
+                                                           prepared.config.seeds):
+        refs = views[replica, fold.number]
+        if cell.family == LAYER:
+            refs = {m: candidates[m][cell.layer] for m in cell.modalities}
+        tasks.append(make_task(prepared, cell, fold.number, refs, origin, seed, replica))
     return tasks
 
 
@@ -145,21 +153,23 @@ def _layered(prepared: Prepared) -> bool:
     return any(len(refs) > 1 for refs in prepared.views.values())
 
 
-def _first_views(prepared: Prepared) -> dict[int, Views]:
+def _first_views(prepared: Prepared) -> dict[Place, Views]:
     """Before layers are chosen the first candidate stands for each modality; baselines only take rows from it."""
-    return {fold.number: {m: refs[0] for m, refs in prepared.views.items()} for fold in prepared.folds}
+    return {(replica, fold.number): {m: refs[0] for m, refs in views.items()}
+            for replica, views in enumerate(prepared.replicas) for fold in prepared.folds}
 
 
-def _choose_layers(prepared: Prepared, tasks: Sequence[Task]) -> dict[int, Views]:
+def _choose_layers(prepared: Prepared, tasks: Sequence[Task]) -> dict[Place, Views]:
     """Choose per fold and modality the layer whose SVM is best on the fold's validation rows; ties go to the lowest."""
-    best: dict[tuple[int, str], tuple[float, int]] = {}
+    best: dict[tuple[int, int, str], tuple[float, int]] = {}
     for task in tasks:
         if task.cell.family != LAYER or task.cell.classifier != LAYER_JUDGE:
             continue
         outcome = read_outcome(task.path, task.key)
         found = accuracy(outcome.y["valid"], outcome.reported("valid").labels)
-        slot = (task.source.fold, task.cell.modalities[0])
+        slot = (task.replica, task.source.fold, task.cell.modalities[0])
         if slot not in best or found > best[slot][0]:
             best[slot] = (found, task.cell.layer)
-    return {fold.number: {m: refs[best[fold.number, m][1] if len(refs) > 1 else 0] for m, refs in prepared.views.items()}
-            for fold in prepared.folds}
+    return {(replica, fold.number): {m: refs[best[replica, fold.number, m][1] if len(refs) > 1 else 0]
+                                     for m, refs in views.items()}
+            for replica, views in enumerate(prepared.replicas) for fold in prepared.folds}

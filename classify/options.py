@@ -36,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
         f"{PROGRAM} --modalities text audio --encoder audio=wav2vec2-base@3f2a --early concatenation --late none",
         f"{PROGRAM} --modalities text audio --metadata safe context",
         f"{PROGRAM} --shuffle-labels --out results/shuffled",
+        f"{PROGRAM} --seed 0,1,2 --encoder-seed all",
         f"{PROGRAM} --valid none --select-on test"])
     _add_input(top.add_argument_group("what goes in"))
     _add_grid(top.add_argument_group("the grid"))
@@ -64,9 +65,9 @@ def config_from(arguments: argparse.Namespace) -> GridConfig:
     return GridConfig(
         store=arguments.store, out=arguments.out or DEFAULT_OUT[arguments.select_on], corpus=arguments.corpus,
         modalities=tuple(arguments.modalities), metadata=tuple(arguments.metadata),
-        encoders=_encoders(arguments.encoder), encoder_seed=arguments.encoder_seed, layer=arguments.layer,
+        encoders=_encoders(arguments.encoder), encoder_seeds=arguments.encoder_seed, layer=arguments.layer,
         folds=arguments.folds, valid=arguments.valid, fit_rows=arguments.fit_rows, classifiers=tuple(arguments.classifiers),
-        early=_methods(arguments.early), late=_methods(arguments.late), settings=settings, seed=arguments.seed,
+        early=_methods(arguments.early), late=_methods(arguments.late), settings=settings, seeds=arguments.seed,
         shuffle_seed=arguments.shuffle_labels, select_on=arguments.select_on, jobs=arguments.jobs)
 
 
@@ -80,8 +81,9 @@ def _add_input(group: argparse._ArgumentGroup) -> None:
                        f"({', '.join(TAGS)}) or names; with leaky or unknown ones every output says so (default: none)")
     group.add_argument("--encoder", action="append", default=[], metavar="MODALITY=NAME[@FINGERPRINT]",
                        help="which encoder, where the store has several; repeatable")
-    group.add_argument("--encoder-seed", type=int, metavar="N",
-                       help="which seed of the fine-tuning, where the store has several")
+    group.add_argument("--encoder-seed", type=_encoder_seeds, metavar="N[,N]|all",
+                       help="which seeds of the fine-tuning, where the store has several; of more than one, tables give mean "
+                       "and deviation over seeds beside the deviation over folds")
     group.add_argument("--layer", default=DEFAULTS["layer"], metavar="last|N|valid",
                        help="which layer, where the store has several; valid: per fold the one whose "
                        f"{CLASSIFIERS[LAYER_JUDGE].title} is best on its validation rows")
@@ -108,8 +110,9 @@ def _add_grid(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--select-on", default=DEFAULTS["select_on"], choices=SELECT_ON,
                        help="test: choose the cell on the test rows themselves, and score vectors whose epoch was chosen on "
                        "them (extract-features --rule test); everything is stamped 'upper bound' (default: %(default)s)")
-    group.add_argument("--seed", type=int, default=DEFAULTS["seed"], metavar="N",
-                       help="for classifiers that draw random numbers (default: %(default)s)")
+    group.add_argument("--seed", type=_seeds, default=DEFAULTS["seeds"], metavar="N[,N]",
+                       help="for classifiers that draw random numbers; several are compared as those of --encoder-seed "
+                       "(default: 0)")
 
 
 def _add_settings(group: argparse._ArgumentGroup) -> None:
@@ -130,6 +133,18 @@ def _encoders(pairs: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"--encoder names {modality} twice: {chosen[modality]} and {name}")
         chosen[modality] = name
     return chosen
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor several with commas") from error
+
+
+def _encoder_seeds(text: str) -> tuple[int, ...]:
+    """``all`` is the empty tuple."""
+    return () if text == "all" else _seeds(text)
 
 
 def _methods(names: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -14,10 +14,11 @@ from classify.late_fusion import HEAD, PROBE, inner_groups
 from classify.metadata import BANNED, METADATA, Chosen, choose_columns, entry, load_with_metadata
 from classify.models import BASELINES, COMPETITORS, Settings, resolve
 from embeddings_store.arrays import EncoderRef, FoldData
-from embeddings_store.errors import FoldError, UsageError, unknown_name
+from embeddings_store.entries import Entry, catalogue, choose_seeds, choose_views, corpora
+from embeddings_store.errors import FoldError, StoreMismatchError, UsageError, unknown_name
 from embeddings_store.folds import FoldPlan, make_plan
 from embeddings_store.labels import LabelSet
-from embeddings_store.load import SELECT_ON, Entry, catalogue, choose_views, corpora
+from embeddings_store.load import SELECT_ON
 from embeddings_store.manifest import Manifest
 
 RESULT, UPPER_BOUND, LEAKY = "result", "upper bound", "leaky metadata"  # what the figures may be called
@@ -36,7 +37,7 @@ class GridConfig:
             encoder read only where their leak tag is safe or context.
         metadata: Tags and columns that become the modality ``metadata``, see :func:`classify.metadata.choose_columns`.
         encoders: Modality to ``NAME[@FINGERPRINT]``, where the store has several.
-        encoder_seed: Seed of the fine-tuning, where the store has several.
+        encoder_seeds: Seeds of the fine-tuning, to compare several; empty means all; none takes the only one.
         layer: ``""`` the only one, ``last``, a number, or ``valid`` to choose per fold on validation rows.
         folds: A plan's name or a plan file (``.parquet``); empty takes the corpus' own.
         valid: ``next`` or ``none``, see :mod:`embeddings_store.folds`; empty takes the default there.
@@ -45,7 +46,7 @@ class GridConfig:
         early: Early strategies; none means all that the widths allow.
         late: Late strategies; none means all that the rows allow.
         settings: Classifier to the settings that differ from its defaults.
-        seed: For classifiers that draw random numbers.
+        seeds: For classifiers that draw random numbers; everything is done once with each.
         shuffle_seed: Permute the labels with this seed; results must then be at chance.
         select_on: ``valid``, or ``test`` to choose the cell on test rows and to score vectors whose epoch was chosen on
             them; every output is then stamped as an upper bound.
@@ -58,7 +59,7 @@ class GridConfig:
     modalities: tuple[str, ...] = ()
     metadata: tuple[str, ...] = ()
     encoders: Mapping[str, str] = field(default_factory=dict)
-    encoder_seed: int | None = None
+    encoder_seeds: tuple[int, ...] | None = None
     layer: str = ""
     folds: str = ""
     valid: str = ""
@@ -67,7 +68,7 @@ class GridConfig:
     early: tuple[str, ...] | None = None
     late: tuple[str, ...] | None = None
     settings: Mapping[str, Settings] = field(default_factory=dict)
-    seed: int = 0
+    seeds: tuple[int, ...] = (0,)
     shuffle_seed: int | None = None
     select_on: str = "valid"
     jobs: int = 0
@@ -88,8 +89,9 @@ class GridConfig:
             raise UsageError(f"the grid needs a classifier or more of {', '.join(COMPETITORS)}")
         for name, settings in self.settings.items():
             resolve(name, settings)
-        if self.jobs < 0 or self.seed < 0:
-            raise UsageError(f"jobs and seed are 0 or more, not {self.jobs} and {self.seed}")
+        if self.jobs < 0 or min(self.seeds, default=-1) < 0 or len(set(self.seeds)) < len(self.seeds):
+            raise UsageError(f"jobs and seeds are 0 or more, and no seed is there twice; not {self.jobs} and "
+                             f"{', '.join(map(str, self.seeds)) or 'no seed'}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ class Prepared:
         manifest_digest: Over every column of the manifest and its label set.
         labels: The label set.
         plan: The fold plan.
-        views: Modality to candidates; more than one only for ``layer="valid"``.
+        replicas: For each seed of the fine-tuning, modality to candidates; more than one only for ``layer="valid"``.
         entries: The store's files.
         folds: What the gate found.
         scores_from: Modality to ``head`` or ``probe``.
@@ -136,7 +138,7 @@ class Prepared:
     manifest_digest: str
     labels: LabelSet
     plan: FoldPlan
-    views: Mapping[str, Sequence[EncoderRef]]
+    replicas: Sequence[Mapping[str, Sequence[EncoderRef]]]
     entries: Sequence[Entry]
     folds: Sequence[FoldFacts]
     scores_from: Mapping[str, str]
@@ -150,6 +152,11 @@ class Prepared:
         """What the figures are: :data:`RESULT`, or why they are none: test rows chose, or metadata explains the label."""
         why = [UPPER_BOUND] * (self.config.select_on == "test") + [LEAKY] * bool(self.leaky)
         return "; ".join(why) or RESULT
+
+    @property
+    def views(self) -> Mapping[str, Sequence[EncoderRef]]:
+        """Modality to candidates, of the first seed; other seeds have the same modalities and layers."""
+        return self.replicas[0]
 
     def entry(self, ref: EncoderRef, fold: int) -> Entry:
         """Return the file that serves a fold: its own, else the one for every fold."""
@@ -172,22 +179,25 @@ def prepare(config: GridConfig) -> Prepared:
     notes: list[str] = []
     metadata = _metadata(config, manifest, entries, notes)
     entries += [entry(manifest, chosen, config.store / corpus) for chosen in metadata]
-    modalities = _modalities(config, manifest, entries, notes)
-    views = choose_views(entries, modalities=modalities, encoders=config.encoders, layer=config.layer,
-                         seed=config.encoder_seed)
-    every = {m if len(refs) == 1 else f"{m} layer {ref.layer}": ref for m, refs in views.items() for ref in refs}
+    replicas = _replicas(config, entries, _modalities(config, manifest, entries, notes))
+    views = replicas[0]
     folds, labels = [], manifest.labels
     for fold in plan:
-        data = load_with_metadata(config.store, manifest, every, plan, fold.number, metadata,
-                                  shuffle_seed=config.shuffle_seed, select_on=config.select_on)
-        folds.append(_facts(data, fold.name))
-        labels = data.labels
+        facts = []
+        for refs in replicas:
+            every = {m if len(some) == 1 else f"{m} layer {ref.layer}": ref for m, some in refs.items() for ref in some}
+            data = load_with_metadata(config.store, manifest, every, plan, fold.number, metadata,
+                                      shuffle_seed=config.shuffle_seed, select_on=config.select_on)
+            facts.append(_facts(data, fold.name))
+            labels = data.labels
+        folds.append(_same_rows(facts))
     if labels is None:
         raise FoldError(f"plan {plan.name!r} has no folds")
     _check_valid_rows(config, folds, plan, views)
-    scores_from = {m: HEAD if all(e.has_scores for e in entries if e.ref in refs) else PROBE for m, refs in views.items()}
+    used = {m: {ref for refs in replicas for ref in refs[m]} for m in views}
+    scores_from = {m: HEAD if all(e.has_scores for e in entries if e.ref in used[m]) else PROBE for m in views}
     cells = _cells(config, views, entries, folds, scores_from, notes)
-    return Prepared(config, corpus, manifest.digest, labels, plan, views, entries, folds, scores_from, cells, notes,
+    return Prepared(config, corpus, manifest.digest, labels, plan, replicas, entries, folds, scores_from, cells, notes,
                     metadata, _leaky(manifest, metadata, views))
 
 
@@ -235,6 +245,26 @@ def _modalities(config: GridConfig, manifest: Manifest, entries: Sequence[Entry]
 def _leaky(manifest: Manifest, metadata: Sequence[Chosen], views: Mapping[str, object]) -> tuple[str, ...]:
     used = {c for chosen in metadata if chosen.view in views for c in chosen.columns} | set(views)
     return tuple(c for c in manifest.tagged(*BANNED) if c in used)
+
+
+def _replicas(config: GridConfig, entries: Sequence[Entry], modalities: Sequence[str]) -> list[dict[str, list[EncoderRef]]]:
+    """Return the views once for each seed of the fine-tuning; one dictionary where no seed is asked for."""
+    if config.encoder_seeds is None:
+        return [choose_views(entries, modalities=modalities, encoders=config.encoders, layer=config.layer)]
+    by_seed = choose_seeds(entries, config.encoder_seeds, modalities=modalities, encoders=config.encoders,
+                           layer=config.layer)
+    return list(by_seed.values())
+
+
+def _same_rows(facts: Sequence[FoldFacts]) -> FoldFacts:
+    """Seeds are compared on the same rows, or not at all."""
+    first = facts[0]
+    for other in facts[1:]:
+        if other.counts != first.counts:
+            raise StoreMismatchError(f"fold {first.number} ({first.name}): seeds of the fine-tuning have vectors of different "
+                                     f"rows ({dict(first.counts)} and {dict(other.counts)}), so they cannot be compared; extract "
+                                     "the failed rows again with --retry-failed, or choose one with --encoder-seed")
+    return first
 
 
 def _plan(config: GridConfig, manifest: Manifest) -> FoldPlan:

@@ -41,8 +41,9 @@ SCHEMA: Mapping[str, str] = {
     "corpus": TEXT, "protocol": TEXT, "plan_digest": TEXT, "valid_rule": TEXT, "label_set": TEXT, "labels_digest": TEXT,
     "fold": COUNT, "fold_name": TEXT, "cell": TEXT, "family": TEXT, "method": TEXT, "modalities": TEXT, "classifier": TEXT,
     "scores_from": TEXT, "layer": TEXT, "encoders": TEXT, "metadata": TEXT, "verified": TEXT, "fit_rows": TEXT, "settings": TEXT,
-    "seed": COUNT, "labels_shuffled": TEXT, "n_train": COUNT, "n_valid": COUNT, "n_test": COUNT, "n_fit": COUNT,
-    "n_fit_seen": COUNT, "n_test_selected": COUNT, "n_scored": COUNT, "n_valid_scored": COUNT, "n_missing": COUNT,
+    "seed": COUNT, "encoder_seed": TEXT, "labels_shuffled": TEXT,
+    "n_train": COUNT, "n_valid": COUNT, "n_test": COUNT, "n_fit": COUNT, "n_fit_seen": COUNT,
+    "n_test_selected": COUNT, "n_scored": COUNT, "n_valid_scored": COUNT, "n_missing": COUNT,
     **dict.fromkeys(METRICS, NUMBER),
     "train_WA": NUMBER, "valid_WA": NUMBER, "constant": TEXT, "constant_WA": NUMBER, "flags": TEXT, "versions": TEXT,
     "fit_s": NUMBER, "date": TEXT, "commit": TEXT, "command": TEXT}
@@ -54,7 +55,7 @@ DTYPES = {TEXT: "str", COUNT: "int64", NUMBER: "float64"}
 
 @dataclass(frozen=True, slots=True)
 class ResultTable:
-    """One row per cell and fold, in the columns of :data:`SCHEMA`.
+    """One row per cell, fold and seed, in the columns of :data:`SCHEMA`.
 
     Attributes:
         rows: The table. Metrics are in [0, 1], ``nan`` where nothing was measured; ``train_WA`` of a probe is out of fold;
@@ -134,8 +135,9 @@ def write_results(prepared: Prepared, tasks: Sequence[Task]) -> GridResult:
     table.write(out / "grid.csv")
     headline = [read_outcome(t.path, t.key) for t, row in zip(tasks, rows, strict=True) if row["cell"] == table.headline]
     answers = [(o.y["test"], o.reported("test").labels) for o in headline]
+    of_fold = [t.source.fold for t, row in zip(tasks, rows, strict=True) if row["cell"] == table.headline]
     files = [out / "grid.csv", predictions, *write_paper_tables(table.rows, out)]
-    files += per_class_tables(answers, table.rows, table.headline, prepared.labels.classes, out)
+    files += per_class_tables(answers, of_fold, table.rows, table.headline, prepared.labels.classes, out)
     found = read_answers(out)
     write_statistics(found, declared(found), DECLARED_METRIC, out)
     files += [out / STATISTICS, out / COMPARISONS]
@@ -162,7 +164,8 @@ def result_row(prepared: Prepared, task: Task, outcome: Outcome) -> dict[str, ob
         "scores_from": _sources(task), "layer": layer, "encoders": ",".join(f"{m}={ref.folder}" for m, ref in refs.items()),
         "metadata": "+".join(c for chosen in prepared.metadata if chosen.view in refs for c in chosen.columns),
         "verified": f"unverified: {'+'.join(unverified)}" if unverified else "verified", "fit_rows": config.fit_rows,
-        "settings": shown, "seed": config.seed,
+        "settings": shown, "seed": task.seed,
+        "encoder_seed": ",".join(f"{m}={refs[0].seed}" for m, refs in prepared.replicas[task.replica].items()),
         "labels_shuffled": "no" if config.shuffle_seed is None else f"seed {config.shuffle_seed}",
         "n_train": fold.counts["train"], "n_valid": fold.counts["valid"], "n_test": fold.counts["test"],
         "n_fit": facts["n_fit"], "n_fit_seen": 0 if cell.family == BASELINE else facts["n_fit_seen"],
@@ -257,8 +260,9 @@ def _strings(values: object) -> Iterable[str]:
 
 def _prediction_schema(prepared: Prepared) -> pa.Schema:
     word = pa.dictionary(pa.int32(), pa.string())
-    words = (*CLUSTERS, "role", "cell", "family", "method", "modalities", "classifier", "layer", "kind", "y_true", "y_pred")
-    return pa.schema([("id", pa.string()), ("fold", pa.int32()), *((name, word) for name in words),
+    words = (*CLUSTERS, "encoder_seed", "role", "cell", "family", "method", "modalities", "classifier", "layer", "kind", "y_true",
+             "y_pred")
+    return pa.schema([("id", pa.string()), ("fold", pa.int32()), ("seed", pa.int32()), *((name, word) for name in words),
                       *((f"score:{name}", pa.float64()) for name in prepared.labels.classes)],
                      metadata={"claim": prepared.claim, "corpus": prepared.corpus})
 
@@ -289,10 +293,11 @@ def _prediction_columns(prepared: Prepared, row: Mapping[str, object], outcome: 
     ids = np.concatenate([outcome.ids[role] for role in SCORED_ROLES]).tolist()
     of_rows = clusters.loc[ids]
     return {"id": pa.array(ids, pa.string()),
-            "fold": pa.array(np.full(total, row["fold"], dtype=np.int32)),
+            **{name: pa.array(np.full(total, row[name], dtype=np.int32)) for name in ("fold", "seed")},
             **{name: coded(of_rows[name].cat.codes.to_numpy(), list(clusters[name].cat.categories)) for name in CLUSTERS},
             "role": coded(np.repeat(np.arange(len(sizes)), sizes), SCORED_ROLES),
-            **{name: same(row[name]) for name in ("cell", "family", "method", "modalities", "classifier", "layer")},
+            **{name: same(row[name]) for name in ("encoder_seed", "cell", "family", "method", "modalities", "classifier",
+                                             "layer")},
             "kind": same(kind), "y_true": coded(np.concatenate([outcome.y[role] for role in SCORED_ROLES]), classes),
             "y_pred": coded(np.concatenate([answer.labels for answer in answers]), classes),
             **{f"score:{name}": pa.array(np.ascontiguousarray(values[:, i])) for i, name in enumerate(classes)}}

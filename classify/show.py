@@ -19,7 +19,7 @@ from classify.prepare import RESULT, Prepared
 from classify.results import BEST_ON_TEST, CHOSEN, FIXED, ON_TEST, GridResult, ResultTable
 from classify.statistics_files import read_statistics
 from classify.statistics_show import in_words
-from classify.tables import PER_CLASS, VALID, paper_table, per_cent
+from classify.tables import PER_CLASS, SEEDS, VALID, about_of, paper_table, per_cent
 
 FILE_WIDTH = 200  # columns where the output is no terminal, so that nothing is cut
 TITLES = {UNIMODAL: "Table 4: one modality", LAYER: "Layers, one at a time", EARLY: "Table 5: early fusion",
@@ -57,7 +57,8 @@ def show_results(result: GridResult, console: Console) -> None:
 def show_survey(survey: Survey, console: Console) -> None:
     """Print what a run would do."""
     prepared = survey.prepared
-    encoders = {m: ", ".join(ref.folder for ref in refs) for m, refs in prepared.views.items()}
+    encoders = {m: ", ".join(dict.fromkeys(ref.folder for views in prepared.replicas for ref in views[m]))
+                for m in prepared.views}
     table = Table(title=f"would run on corpus {prepared.corpus!r}, {prepared.labels.name}", title_justify="left")
     for column in ("fold", "holds out", "train", "valid", "test", "training rows that an encoder was fitted on"):
         table.add_column(column, overflow="fold")
@@ -68,11 +69,16 @@ def show_survey(survey: Survey, console: Console) -> None:
     lines = [f"{m}: {names}; class scores from {prepared.scores_from[m]}" for m, names in encoders.items()]
     lines += [f"plan {prepared.plan.name!r} (digest {prepared.plan.digest}, valid: {prepared.plan.valid})",
               *cautions(prepared),
-              f"{len(prepared.cells)} cells x {len(prepared.folds)} folds: {survey.finished} finished, {survey.to_run} to "
-              f"run (about {survey.cost_s / 60:.1f} processor minutes)"
+              f"{len(prepared.cells)} cells x {len(prepared.folds)} folds{_times_seeds(prepared)}: {survey.finished} finished, "
+              f"{survey.to_run} to run (about {survey.cost_s / 60:.1f} processor minutes)"
               + (f", {survey.later} more once layers are chosen" if survey.later else "")]
     console.print(Text("\n".join(lines)), soft_wrap=True)
     _banner(prepared, console)
+
+
+def _times_seeds(prepared: Prepared) -> str:
+    seeds = len(prepared.replicas) * len(prepared.config.seeds)
+    return f" x {seeds} seeds" if seeds > 1 else ""
 
 
 def footer(result: GridResult, family: str) -> list[str]:
@@ -82,8 +88,8 @@ def footer(result: GridResult, family: str) -> list[str]:
     folds = rows["fold"].nunique()
     lines = [f"corpus {first['corpus']}; protocol {first['protocol']} (valid: {first['valid_rule']}); "
              f"{folds} fold{'s' * (folds > 1)}; label set {first['label_set']}; fitted on {first['fit_rows']}; "
-             f"seed {first['seed']}",
-             f"{'mean ± sample deviation over folds; ' if folds > 1 else ''}{_selection(result.table)}",
+             f"seed {about_of(rows)['seed']}{_encoder_seeds(rows)}",
+             f"{_deviations(rows)}{_selection(result.table)}",
              f"{'; '.join(dict.fromkeys(part['verified']))}; {_labels(first['labels_shuffled'])}"]
     if part["scores_from"].str.contains(PROBE).any():
         lines.append(f"class scores from a probe: logistic regression (C = {PROBE_C}) fitted inside the fold; training rows "
@@ -181,8 +187,22 @@ def _table(title: str, frame: pd.DataFrame) -> Table:
 def _cell(line: pd.Series, name: str) -> str:
     if pd.isna(line[name]):
         return "-"
-    deviation = line[f"{name}_sd"]
-    return f"{line[name]:.2f}" + ("" if pd.isna(deviation) else f" ± {deviation:.2f}")
+    folds, seeds = line[f"{name}_sd"], line.get(f"{name}_seed_sd", float("nan"))
+    text = f"{line[name]:.2f}" + ("" if pd.isna(folds) else f" ± {folds:.2f}")
+    return text if pd.isna(seeds) else f"{text} (± {seeds:.2f})"
+
+
+def _deviations(rows: pd.DataFrame) -> str:
+    """Say what stands behind the plus-minus signs of :func:`_cell`."""
+    seeds = len(rows[SEEDS].drop_duplicates())
+    over = [f"± sample deviation over {rows['fold'].nunique()} folds"] if rows["fold"].nunique() > 1 else []
+    over += [f"(± sample deviation over {seeds} seeds)"] if seeds > 1 else []
+    return f"mean {' '.join(over)}; " if over else ""
+
+
+def _encoder_seeds(rows: pd.DataFrame) -> str:
+    every = rows["encoder_seed"].drop_duplicates()
+    return f"; seeds of the fine-tuning {'; '.join(every)}" if len(every) > 1 else ""
 
 
 def _show_per_class(path: Path, result: GridResult, console: Console) -> None:

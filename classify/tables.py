@@ -3,10 +3,13 @@
 In ``table4_unimodal``, ``table5_early``, ``table6_late`` (and ``table_layers`` where layers were compared) there is one line
 per row of the paper's table and metric: a column per classifier, each with its deviation ``_sd``, and ``average`` over these
 classifiers, which judges the fusion apart from the classifier. ``own`` is the largest class score itself (head or probe).
-Baselines stand below, in ``average``. ``_sd`` is the sample deviation (n - 1) over folds and empty for a single fold.
+Baselines stand below, in ``average``. ``_sd`` is the sample deviation (n - 1) over folds and empty for a single fold. Where
+there are several seeds, of the classifier or of the fine-tuning, every figure is the mean over them, ``_sd`` is the deviation
+over folds of means over seeds, and ``_seed_sd`` the deviation over seeds of means over folds.
 
 ``table7_per_class`` and ``confusion`` are of the headline cell: a class is averaged over the folds whose test rows hold it,
-``all`` is weighted by support inside each fold and then averaged over folds, as the paper's line is; counts are summed.
+``all`` is weighted by support inside each fold and then averaged over folds, as the paper's line is. Counts of the confusion
+are summed over folds and seeds; ``support`` is that of one seed.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from numpy.typing import NDArray
 
 from classify.cells import BASELINE, EARLY, LATE, LAYER, UNIMODAL
 from classify.late_fusion import HEAD, PROBE
-from classify.metrics import METRICS, confusion, per_class
+from classify.metrics import METRICS, PerClass, confusion, per_class
 from classify.models import CLASSIFIERS, COMPETITORS
 from classify.prepare import RESULT
 from embeddings_store.atomic import replacing
@@ -29,7 +32,8 @@ PAPER_TABLES = {UNIMODAL: "table4_unimodal.csv", EARLY: "table5_early.csv", LATE
                 LAYER: "table_layers.csv"}
 PER_CLASS, CONFUSION = "table7_per_class.csv", "confusion.csv"
 ROW = {UNIMODAL: "modalities", EARLY: "method", LATE: "method", LAYER: "layer"}
-ABOUT = ("claim", "corpus", "protocol", "valid_rule", "label_set", "labels_shuffled", "fit_rows", "seed")
+ABOUT = ("claim", "corpus", "protocol", "valid_rule", "label_set", "labels_shuffled", "fit_rows", "seed", "encoder_seed")
+SEEDS = ["seed", "encoder_seed"]
 VALID = "valid_WA"
 
 Codes = NDArray[np.int64]
@@ -61,9 +65,8 @@ def paper_table(rows: pd.DataFrame, family: str) -> pd.DataFrame:
         for label, of_row in part.groupby(ROW[family], sort=False):
             lines.append(_line(str(label), metric, of_row, family))
         for name, of_baseline in rows[rows["family"] == BASELINE].groupby("classifier", sort=False):
-            mean, sd = _mean_sd(of_baseline[metric])
-            lines.append({"row": CLASSIFIERS[str(name)].title, "metric": metric, "average": mean, "average_sd": sd})
-    about = rows.iloc[0][list(ABOUT)]
+            lines.append({"row": CLASSIFIERS[str(name)].title, "metric": metric, **_mean_sd("average", of_baseline, metric)})
+    about = about_of(rows)
     table = pd.DataFrame(lines)
     for position, name in enumerate(ABOUT):
         table.insert(position, name, about[name])
@@ -71,12 +74,20 @@ def paper_table(rows: pd.DataFrame, family: str) -> pd.DataFrame:
     return table
 
 
-def per_class_tables(answers: Sequence[tuple[Codes, Codes]], rows: pd.DataFrame, headline: str, classes: Sequence[str],
-                     out: Path) -> list[Path]:
+def about_of(rows: pd.DataFrame) -> dict[str, str]:
+    """Return what is the same for all rows, and all seeds with commas (those of fine-tunings with semicolons)."""
+    first = rows.iloc[0]
+    several = {name: mark.join(map(str, rows[name].drop_duplicates())) for name, mark in (("seed", ","), ("encoder_seed", "; "))}
+    return {name: str(first[name]) for name in ABOUT} | several
+
+
+def per_class_tables(answers: Sequence[tuple[Codes, Codes]], folds: Sequence[int], rows: pd.DataFrame, headline: str,
+                     classes: Sequence[str], out: Path) -> list[Path]:
     """Write precision, recall, F1, support and the confusion of the headline cell.
 
     Args:
-        answers: Per fold true and predicted codes of its test rows; empty where there is no headline.
+        answers: Per fold and seed true and predicted codes of the test rows; empty where there is no headline.
+        folds: Which fold each of them is of.
         rows: The rows of a :class:`classify.results.ResultTable`.
         headline: The cell's name.
         classes: The label order.
@@ -86,8 +97,9 @@ def per_class_tables(answers: Sequence[tuple[Codes, Codes]], rows: pd.DataFrame,
         for name in (PER_CLASS, CONFUSION):
             (out / name).unlink(missing_ok=True)
         return []
-    table = per_class_table(answers, classes)
-    about = rows[rows["cell"] == headline].iloc[0]
+    table = per_class_table(answers, classes, folds)
+    of_cell = rows[rows["cell"] == headline]
+    about = about_of(of_cell) | {"cell": headline, "flags": of_cell["flags"].iloc[0]}
     for position, name in enumerate((*ABOUT, "cell", "flags")):
         table.insert(position, name, about[name])
     write_csv(out / PER_CLASS, table)
@@ -100,21 +112,30 @@ def per_class_tables(answers: Sequence[tuple[Codes, Codes]], rows: pd.DataFrame,
     return [out / PER_CLASS, out / CONFUSION]
 
 
-def per_class_table(answers: Sequence[tuple[Codes, Codes]], classes: Sequence[str]) -> pd.DataFrame:
+def per_class_table(answers: Sequence[tuple[Codes, Codes]], classes: Sequence[str],
+                    of_fold: Sequence[int] | None = None) -> pd.DataFrame:
     """Return class, precision, recall, F1 (per cent) and support; the last line is ``all``.
+
+    Args:
+        answers: Per fold, or per fold and seed, true and predicted codes.
+        classes: The label order.
+        of_fold: Which fold each answer is of; answers of one fold are averaged first. None: each is a fold of its own.
 
     >>> table = per_class_table([(np.array([0, 0, 1]), np.array([0, 1, 1]))], ("sad", "happy"))
     >>> table[["class", "precision", "recall", "F1", "support"]].values.tolist()
     [['sad', 100.0, 50.0, 66.67, 2], ['happy', 50.0, 100.0, 66.67, 1], ['all', 83.33, 66.67, 66.67, 3]]
     """
-    folds = [per_class(y_true, y_pred, len(classes)) for y_true, y_pred in answers]
-    support = np.sum([fold.support for fold in folds], axis=0)
+    by_fold: dict[int, list[PerClass]] = {}
+    for number, (y_true, y_pred) in zip(of_fold or range(len(answers)), answers, strict=True):
+        by_fold.setdefault(number, []).append(per_class(y_true, y_pred, len(classes)))
+    folds = list(by_fold.values())
+    support = np.sum([seeds[0].support for seeds in folds], axis=0)
     lines: list[dict[str, object]] = []
     for code, name in enumerate(classes):
-        held = [fold for fold in folds if fold.support[code]]
-        figures = [[f.precision[code], f.recall[code], f.f1[code]] for f in held] or [[float("nan")] * 3]
-        lines.append(_per_class_line(name, figures, int(support[code])))
-    lines.append(_per_class_line("all", [list(fold.weighted()) for fold in folds], int(support.sum())))
+        held = [seeds for seeds in folds if seeds[0].support[code]]
+        figures = [np.mean([[s.precision[code], s.recall[code], s.f1[code]] for s in seeds], axis=0) for seeds in held]
+        lines.append(_per_class_line(name, figures or [np.full(3, np.nan)], int(support[code])))
+    lines.append(_per_class_line("all", [np.mean([s.weighted() for s in seeds], axis=0) for seeds in folds], int(support.sum())))
     return pd.DataFrame(lines)
 
 
@@ -136,22 +157,24 @@ def _line(label: str, metric: str, rows: pd.DataFrame, family: str) -> dict[str,
     if family in (LATE, UNIMODAL):
         line["scores_from"] = "; ".join(sources)
     for name in COMPETITORS:
-        of_classifier = rows.loc[rows["classifier"] == name, metric]
+        of_classifier = rows[rows["classifier"] == name]
         if len(of_classifier):
-            line[name], line[f"{name}_sd"] = _mean_sd(of_classifier)
-    averaged = rows[rows["classifier"].isin(COMPETITORS)].groupby("fold")[metric].mean()
-    line["average"], line["average_sd"] = _mean_sd(averaged)
-    own = rows.loc[rows["classifier"].isin((HEAD, PROBE)), metric]
+            line |= _mean_sd(name, of_classifier, metric)
+    line |= _mean_sd("average", rows[rows["classifier"].isin(COMPETITORS)], metric)
+    own = rows[rows["classifier"].isin((HEAD, PROBE))]
     if len(own):
-        line["own"], line["own_sd"] = _mean_sd(own)
+        line |= _mean_sd("own", own, metric)
     return line
 
 
-def _mean_sd(values: pd.Series) -> tuple[float, float]:
-    return per_cent(values.mean()), per_cent(values.std(ddof=1))
+def _mean_sd(name: str, rows: pd.DataFrame, metric: str) -> dict[str, float]:
+    """Mean, deviation over folds, and where there are several seeds the deviation over these."""
+    by_fold, by_seed = rows.groupby("fold")[metric].mean(), rows.groupby(SEEDS)[metric].mean()
+    found = {name: per_cent(by_fold.mean()), f"{name}_sd": per_cent(by_fold.std(ddof=1))}
+    return found | ({f"{name}_seed_sd": per_cent(by_seed.std(ddof=1))} if len(by_seed) > 1 else {})
 
 
-def _per_class_line(name: str, figures: Sequence[Sequence[float]], support: int) -> dict[str, object]:
+def _per_class_line(name: str, figures: Sequence[NDArray[np.float64]], support: int) -> dict[str, object]:
     means = np.mean(figures, axis=0)
     deviations = np.std(figures, axis=0, ddof=1) if len(figures) > 1 else np.full(3, np.nan)
     line: dict[str, object] = {"class": name}

@@ -73,6 +73,7 @@ class Task:
         fit_rows: A name of :data:`classify.cells.FIT_ROWS`.
         settings: Those of the classifier that differ from its defaults.
         seed: For the classifier.
+        replica: Position among the seeds of the fine-tuning, see :class:`classify.prepare.Prepared`.
         probes: Modality to the file and key of its probe's outcome.
         origin: Commit and command, for the record.
         cost_s: Roughly how long it takes, in seconds; only the order and number of processes follow from it.
@@ -85,6 +86,7 @@ class Task:
     fit_rows: str
     settings: Settings
     seed: int
+    replica: int
     probes: Mapping[str, tuple[Path, str]]
     origin: Mapping[str, str]
     cost_s: float
@@ -100,8 +102,9 @@ class Task:
         return self.folder / f"{self.cell.classifier}.fold-{self.source.fold}.{self.key}.npz"
 
 
-def make_task(prepared: Prepared, cell: Cell, fold: int, refs: Mapping[str, EncoderRef], origin: Mapping[str, str]) -> Task:
-    """Bind a cell to a fold and to the encoders (modality to reference) that stand for its modalities there."""
+def make_task(prepared: Prepared, cell: Cell, fold: int, refs: Mapping[str, EncoderRef], origin: Mapping[str, str],
+              seed: int, replica: int) -> Task:
+    """Bind a cell to a fold, to the encoders (modality to reference) that stand for its modalities there, and to a seed."""
     config = prepared.config
     views = tuple((m, refs[m], prepared.entry(refs[m], fold).digest) for m in cell.modalities)
     source = Source(config.store, prepared.corpus, config.out / "plan.parquet", prepared.plan.digest,
@@ -119,12 +122,13 @@ def make_task(prepared: Prepared, cell: Cell, fold: int, refs: Mapping[str, Enco
         "probe": late_fusion.PROBE_SETTINGS if PROBE in scores.values() else {},
         "views": [[m, ref.folder, ref.seed, digest] for m, ref, digest in views], "corpus": prepared.corpus,
         "manifest": prepared.manifest_digest, "plan": prepared.plan.digest, "fold": fold, "fit_rows": config.fit_rows,
-        "seed": config.seed, "shuffle_seed": config.shuffle_seed, "versions": versions()}
+        "seed": seed if named and CLASSIFIERS[cell.classifier].draws else 0, "shuffle_seed": config.shuffle_seed,
+        "versions": versions()}
     probes = {}
     for modality in (m for m in cell.modalities if cell.family == LATE and scores[m] == PROBE):
-        probe = make_task(prepared, Cell("unimodal", "", (modality,), PROBE), fold, refs, origin)
+        probe = make_task(prepared, Cell("unimodal", "", (modality,), PROBE), fold, refs, origin, seed, replica)
         probes[modality] = (probe.path, probe.key)
-    return Task(cell, source, what, folder, config.fit_rows, settings, config.seed, probes, origin,
+    return Task(cell, source, what, folder, config.fit_rows, settings, seed, replica, probes, origin,
                 _cost_s(prepared, cell, fold, refs))
 
 

@@ -100,6 +100,43 @@ def choose_views(entries: Sequence[Entry], *, modalities: Sequence[str] = (), en
             for m in (modalities or known)}
 
 
+def choose_seeds(entries: Sequence[Entry], seeds: Sequence[int] = (), *, modalities: Sequence[str] = (),
+                 encoders: Mapping[str, str] | None = None, layer: str = "") -> dict[int, dict[str, list[EncoderRef]]]:
+    """Choose views as :func:`choose_views` does, once for every seed of the fine-tuning.
+
+    Frozen and imported vectors, which serve every fold, have no such seed: they stand beside each.
+
+    Args:
+        entries: The catalogue.
+        seeds: Which; none means all that the store has of these encoders.
+        modalities: As for :func:`choose_views`.
+        encoders: Likewise.
+        layer: Likewise.
+
+    Returns:
+        Seed to views, ascending.
+
+    Raises:
+        UsageError: No encoder was fine-tuned, or one lacks a seed that another one has.
+    """
+    tuned = [e for e in entries if e.fold != "any" and ".inner-" not in e.fold
+             and e.ref.modality in (modalities or [e.ref.modality])
+             and _matches(e, (encoders or {}).get(e.ref.modality, ""))]
+    found = sorted(set(seeds) or {e.ref.seed for e in tuned})
+    if not tuned:
+        raise UsageError("no encoder here was fine-tuned, so there are no seeds to choose from; leave out --encoder-seed")
+    views: dict[int, dict[str, list[EncoderRef]]] = {}
+    for seed in found:
+        of_seed = [e for e in entries if ".inner-" not in e.fold and (e.fold == "any" or e.ref.seed == seed)]
+        lacking = sorted(set(modalities or {e.ref.modality for e in entries}) - {e.ref.modality for e in of_seed})
+        if lacking:
+            there = sorted({e.ref.seed for e in tuned if e.ref.modality == lacking[0]})
+            raise UsageError(f"no {lacking[0]} vectors of seed {seed}; the store has the seeds {', '.join(map(str, there))}: "
+                             "extract the others, or name those that all modalities have with --encoder-seed")
+        views[seed] = choose_views(of_seed, modalities=modalities, encoders=encoders, layer=layer)
+    return views
+
+
 def family(entry: Entry) -> str:
     """Return the encoder's name without the mark of a layer."""
     return entry.ref.name.removesuffix(f".L{entry.ref.layer}")
@@ -116,9 +153,8 @@ def _entry(path: Path) -> Entry:
 
 
 def _candidates(entries: list[Entry], modality: str, wanted: str, layer: str, seed: int | None) -> list[EncoderRef]:
-    name, _, prefix = wanted.partition("@")
-    found = {e.ref: e for e in entries if (not name or name in {e.ref.name, family(e)})
-             and e.ref.fingerprint.startswith(prefix) and (seed is None or e.ref.seed == seed)}
+    name = wanted.partition("@")[0]
+    found = {e.ref: e for e in entries if _matches(e, wanted) and (seed is None or e.ref.seed == seed)}
     if not found:
         listed = "\n".join(dict.fromkeys(f"  {e.ref.folder} (seed {e.ref.seed})" for e in entries))
         hint = did_you_mean(name, {e.ref.name for e in entries}) or "."
@@ -131,6 +167,11 @@ def _candidates(entries: list[Entry], modality: str, wanted: str, layer: str, se
     if len(found) > 1:
         raise UsageError(_ambiguous(found, modality))
     return list(found)
+
+
+def _matches(entry: Entry, wanted: str) -> bool:
+    name, _, prefix = wanted.partition("@")
+    return (not name or name in {entry.ref.name, family(entry)}) and entry.ref.fingerprint.startswith(prefix)
 
 
 def _one_layer(found: dict[EncoderRef, Entry], modality: str, layer: str) -> dict[EncoderRef, Entry]:
@@ -153,7 +194,7 @@ def _ambiguous(found: Mapping[EncoderRef, Entry], modality: str) -> str:
         lines.append("They differ in the layer alone: --layer N takes one, --layer valid chooses on validation rows.")
     if len({ref.seed for ref in found}) > 1:
         seeds = ", ".join(sorted({str(ref.seed) for ref in found}))
-        lines.append(f"They differ in the seed: --encoder-seed takes one ({seeds}).")
+        lines.append(f"They differ in the seed: --encoder-seed takes one or several ({seeds}), or all.")
     return "\n".join(lines)
 
 

@@ -85,7 +85,7 @@ def test_shuffled_labels_are_announced_everywhere(make_store: MakeStore, tmp_pat
     (["--fit-rows", "train+valid", "--valid", "none"], 2, "needs validation rows"),
     (["--folds", "missing.parquet"], 3, "missing.parquet"),
     (["--folds", "missing.parquet", "--valid", "next"], 2, "has no effect on the plan file"),
-    (["--jobs", "-1"], 2, "jobs and seed are 0 or more"),
+    (["--jobs", "-1"], 2, "jobs and seeds are 0 or more"),
     (["--store", "nowhere"], 3, "no corpus in this store"),
 ])
 def test_bad_input_is_one_line_and_a_status(arguments: list[str], status: int, message: str, make_store: MakeStore,

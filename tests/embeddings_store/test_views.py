@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from embeddings_store.entries import catalogue, choose_seeds, choose_views, corpora
 from embeddings_store.errors import StoreError, StoreNotFoundError, UnknownNameError, UsageError
-from embeddings_store.load import catalogue, choose_views, corpora
 from embeddings_store.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def test_two_encoders_are_told_apart_by_name(bench: Bench) -> None:
 def test_seeds_are_chosen_by_seed(bench: Bench) -> None:
     bench.put("text", seed=1)
     bench.put("text", seed=2)
-    with pytest.raises(UsageError, match=r"They differ in the seed: --encoder-seed takes one \(1, 2\)"):
+    with pytest.raises(UsageError, match=r"They differ in the seed: --encoder-seed takes one or several \(1, 2\), or all"):
         choose(bench)
     assert choose(bench, seed=2) == {"text": ["enc-text@0123456789ab/2"]}
     with pytest.raises(UsageError, match="no text vectors with seed 3"):
@@ -169,3 +169,19 @@ def test_corpora_are_named(bench: Bench, make_manifest: Callable[..., Manifest],
         catalogue(bench.store, "maxi")
     with pytest.raises(StoreNotFoundError, match="no corpus in this store"):
         corpora(tmp_path / "none")
+
+
+def test_frozen_vectors_stand_beside_every_seed_of_the_others(bench: Bench) -> None:
+    bench.put("text")
+    for seed in (0, 1):
+        bench.put("audio", fold="1", seed=seed)
+        bench.put("audio", fold="1.inner-1", seed=seed, fingerprint=OTHER)
+    entries = catalogue(bench.store, "mini")
+    for asked in ((), (0, 1)):
+        found = choose_seeds(entries, asked)
+        assert {seed: {m: [r.seed for r in refs] for m, refs in views.items()} for seed, views in found.items()} == {
+            0: {"audio": [0], "text": [0]}, 1: {"audio": [1], "text": [0]}}
+    bench.put("video", fold="1", seed=1)
+    with pytest.raises(UsageError, match="no video vectors of seed 0; the store has the seeds 1"):
+        choose_seeds(catalogue(bench.store, "mini"))
+    assert list(choose_seeds(catalogue(bench.store, "mini"), (1,))) == [1]
