@@ -124,6 +124,17 @@ def read_embeddings(path: Path) -> Embeddings:
         raise StoreError(f"{path}: {error}") from error
 
 
+def read_marks(path: Path) -> tuple[dict[str, object], dict[str, NDArray[np.str_]]]:
+    """Read the attributes and what a file says of each row (``ids, seen, status, reason``, perhaps ``inputs``); no vector.
+
+    Raises:
+        StoreNotFoundError: No such file.
+        StoreError: The file is damaged, of another kind, or of a newer version.
+    """
+    with _opened(path) as (file, attributes):
+        return attributes, {name: _decode(file[name][:]) for name in TEXT_COLUMNS if name in file}
+
+
 def verify(path: Path) -> list[str]:
     """Return what is wrong with a file, one sentence each; an empty list means that it is whole.
 

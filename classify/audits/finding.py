@@ -1,0 +1,66 @@
+"""What a check answers: a verdict with its number, examples, what it means and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from embeddings_store.errors import UsageError, unknown_name
+
+LEAK, CAUTION, NOT_CHECKED, CLEAN = "leak", "caution", "not checked", "clean"
+VERDICTS = (LEAK, CAUTION, NOT_CHECKED, CLEAN)
+SHOWN_EXAMPLES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        verdict: ``leak`` (the set-up does something wrong), ``caution`` (it belongs to the corpus, and a reader must know),
+            ``clean``, or ``not checked`` (the check had nothing to look at; never taken for clean).
+        number: What was counted, in one line.
+        means: What that does to an accuracy; needed for leaks and cautions.
+        advice: What to do; needed for leaks.
+        examples: A few rows, groups or files.
+        share: The part of the test rows that is concerned, in [0, 1]; none where rows are not what is counted.
+        details: Further figures by name, for programs.
+    """
+
+    verdict: str
+    number: str
+    means: str = ""
+    advice: str = ""
+    examples: Sequence[str] = ()
+    share: float | None = None
+    details: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that a verdict is one of :data:`VERDICTS` and says what it has to."""
+        if self.verdict not in VERDICTS:
+            unknown_name("verdict", self.verdict, VERDICTS)
+        if not self.number or (self.verdict in (LEAK, CAUTION) and not self.means) or (self.verdict == LEAK and not self.advice):
+            raise UsageError(f"a finding with the verdict {self.verdict!r} lacks its number, its meaning or its advice")
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain JSON types."""
+        return {"verdict": self.verdict, "number": self.number, "share": self.share, "means": self.means, "advice": self.advice,
+                "examples": list(self.examples), "details": dict(self.details)}
+
+
+def some(values: Sequence[str]) -> tuple[str, ...]:
+    """Return the first few values as examples.
+
+    >>> some(["a", "b", "c", "d"])
+    ('a', 'b', 'c')
+    """
+    return tuple(str(value) for value in values[:SHOWN_EXAMPLES])
+
+
+def per_cent(share: float) -> str:
+    """Return a share for people; a few rows of many do not become 0.0 %.
+
+    >>> per_cent(0.2204), per_cent(0.0001), per_cent(0.0)
+    ('22.0 %', '0.01 %', '0.0 %')
+    """
+    return f"{100 * share:.2f} %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"

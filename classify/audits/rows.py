@@ -1,0 +1,190 @@
+"""Do rows of different roles share what they must not: a speaker, a dialogue, a video, a transcript, the very same input?"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+
+from classify.audits.facts import by_design
+from classify.audits.finding import CAUTION, CLEAN, LEAK, NOT_CHECKED, Finding, per_cent, some
+from classify.audits.near import near_identical
+from classify.audits.setup import Codes, Setup, factorized, overlap
+from embeddings_store.manifest import resolve_media
+from embeddings_store.provenance import file_digest
+from embeddings_store.transcripts import normalised
+
+LONG_WORDS = 6  # shorter transcripts are everyday phrases, which people say twice
+FEW = 0.01  # up to this part of the test rows, long transcripts that occur twice are chance
+HELPS = 0.05  # a look-up that is right so much more often than a constant answer has something to tell
+RECORDINGS = ("audio", "video", "meta_video", "meta_video_id")
+
+
+def speakers(setup: Setup) -> Finding:
+    """Nobody is heard in training and in test."""
+    keys = setup.keys("speaker")
+    if not (keys >= 0).any():
+        return Finding(NOT_CHECKED, "the manifest names no speaker")
+    found, names = overlap(setup, keys), setup.manifest.column("speaker")
+    nameless = setup.n_test - found.of
+    rest = f"; {nameless:,} test rows name no speaker" if nameless else ""
+    if not found.rows:
+        return Finding(CLEAN, f"{keys.max() + 1:,} speakers, none on both sides{rest}", share=0.0)
+    number = (f"{per_cent(found.share)} of {found.of:,} test rows are by {len(found.keys):,} speakers who also train or "
+              f"validate{rest}")
+    means = "a model can know these people's voices and faces, so the figure says little about strangers"
+    who = some([names[keys == key][0] for key in found.keys[:3]])
+    design = by_design(setup, "speakers")
+    if design:
+        return Finding(CAUTION, number, f"{design.why}; {means}", examples=who, share=found.share)
+    return Finding(LEAK, number, means, "fold by speaker (--folds speaker-kfold:5, or leave-one-speaker-out); if a figure for "
+                   "known speakers is what is wanted, --accept speakers says so under every table", who, found.share)
+
+
+def groups(setup: Setup) -> Finding:
+    """The rows of a dialogue or video share a role."""
+    if not (setup.groups >= 0).any():
+        return Finding(NOT_CHECKED, "the manifest names no groups (dialogues, videos)")
+    names, torn = setup.manifest.column("group"), set()
+    rows = of = 0
+    for fold in setup.plan:
+        tested, apart = setup.rows(fold, "test"), setup.torn(fold)
+        torn |= set(np.unique(setup.groups[apart]).tolist())
+        rows, of = rows + int((tested & apart).sum()), of + int(tested.sum())
+    if not torn:
+        return Finding(CLEAN, f"{setup.groups.max() + 1:,} groups, each in one role", share=0.0)
+    first = [names[setup.groups == key][0] for key in sorted(torn)[:3]]
+    return Finding(LEAK, f"{len(torn):,} of {setup.groups.max() + 1:,} groups are torn apart; {per_cent(rows / of)} of {of:,} test "
+                   "rows are of such a group", "turns of one dialogue and windows of one video are all but the same row, so the "
+                   "model is tested on what it was trained on", "fold by group (--folds group-kfold:5), or repair the column "
+                   "'split'", some(first), rows / of)
+
+
+def videos(setup: Setup) -> Finding:
+    """Nothing is cut from a recording that another role is cut from too."""
+    columns = [c for c in RECORDINGS if c in setup.manifest.table and (setup.manifest.table[c].astype(str) != "").any()]
+    if not columns:
+        return Finding(NOT_CHECKED, "the manifest names no recordings" + _shared_stem(setup))
+    worst, of, column = max(((overlap(setup, setup.keys(c)), setup.n_test, c) for c in columns), key=lambda found: found[0].rows)
+    if not worst.rows:
+        several = [c for c in columns if len(np.unique(setup.keys(c))) < len(setup.manifest)]
+        return Finding(CLEAN, f"no recording on both sides ({', '.join(columns)}; "
+                       + ("some hold several rows)" if several else "each row has its own)"), share=0.0)
+    names, ids = setup.manifest.table[column], setup.manifest.ids
+    return Finding(LEAK, f"{per_cent(worst.rows / of)} of {of:,} test rows are cut from {len(worst.keys):,} recordings that training "
+                   "or validation rows are cut from too", "windows of one recording have its voice, face, room and topic, and "
+                   "overlapping ones the very same samples; a random split over windows reports about 100 % and is worthless",
+                   "give the manifest a column 'group' that names the recording, and fold by it (--folds group-kfold:5)",
+                   some([f"{ids[a]} and {ids[b]}: {names.iloc[a]}" for a, b in worst.examples]), worst.rows / of)
+
+
+def transcripts(setup: Setup) -> Finding:
+    """No test row says what a training row says."""
+    texts = normalised(setup.manifest.column("text"))
+    same = factorized(texts)
+    if not (same >= 0).any():
+        return Finding(NOT_CHECKED, "the manifest holds no transcripts")
+    unique = np.unique(texts[same >= 0])
+    place = np.searchsorted(unique, texts)
+    near = np.where(same >= 0, near_identical(unique)[np.minimum(place, len(unique) - 1)], -1)
+    words = np.char.count(texts, " ") + 1
+    long = (same >= 0) & (words >= LONG_WORDS)
+    exact, alike, telling = (overlap(setup, keys) for keys in (same, near, np.where(long, near, -1)))
+    details = {"identical": exact.share, "nearly_identical": alike.share, "identical_4_words_or_more": overlap(
+        setup, np.where(words >= 4, same, -1)).rows / max(exact.of, 1), "long_share": telling.rows / max(alike.of, 1),
+        "look_up_accuracy_identical": exact.look_up if exact.rows else 0.0,
+        "look_up_accuracy": alike.look_up if alike.rows else 0.0, "constant_accuracy": alike.constant / max(alike.rows, 1)}
+    if not alike.rows:
+        return Finding(CLEAN, f"none of {alike.of:,} test rows says what a training or validation row says", share=0.0,
+                       details=details)
+    number = (f"{per_cent(exact.share)} of {exact.of:,} test rows repeat a transcript of training or validation rows, "
+              f"{per_cent(alike.share)} with near-identical ones; looking it up is right on {per_cent(alike.look_up)} of these "
+              f"(always the commonest label: {per_cent(alike.constant / alike.rows)})")
+    ids, raw = setup.manifest.ids, setup.manifest.column("text")
+    shown = telling if telling.rows else alike
+    examples = some([f"{ids[a]} and {ids[b]}: {_short(raw[a])}" for a, b in shown.examples])
+    means = "a text model can answer these rows by heart; report text results on unseen transcripts too"
+    design = by_design(setup, "transcripts")
+    if design:
+        return Finding(CAUTION, number, f"{design.why}; {means}", examples=examples, share=alike.share, details=details)
+    if telling.rows <= FEW * alike.of:
+        return Finding(CAUTION, number, f"nearly all have fewer than {LONG_WORDS} words: phrases that people say twice; {means}",
+                       examples=examples, share=alike.share, details=details)
+    if telling.right - telling.constant <= HELPS * telling.rows:
+        return Finding(CAUTION, number, "the same sentences are spoken with every label, so they tell nothing of it",
+                       examples=examples, share=alike.share, details=details)
+    return Finding(LEAK, number, means, "fold so that equal sentences share a role, or drop the copies; if actors replay scripts, "
+                   "that is the corpus' design: --accept transcripts says so under every table", examples, alike.share, details)
+
+
+def media(setup: Setup) -> Finding:
+    """No encoder was given the very same sound or pictures for rows of two roles."""
+    found = [(overlap(setup, keys), what) for what, keys in _inputs(setup)]
+    for column in ("audio", "video"):
+        copies = _file_copies(setup, column)
+        if copies is not None:
+            found.append((overlap(setup, copies), f"{column} files"))
+    if not found:
+        return Finding(NOT_CHECKED, "no vectors of sound or pictures carry digests of what went in; give the files with --media")
+    details = {"files_read": float(any(what.endswith(" files") for _, what in found))}
+    worst, what = max(found, key=lambda one: one[0].rows)
+    compared = ", ".join(name for _, name in found)
+    if not worst.rows:
+        return Finding(CLEAN, f"no two rows of different roles are byte-identical ({compared})", share=0.0, details=details)
+    number = (f"{worst.rows:,} of {worst.of:,} test rows ({per_cent(worst.share)}) are byte-identical to rows that train or "
+              f"validate ({what})")
+    ids = setup.manifest.ids
+    examples = some([f"{ids[a]} = {ids[b]}" for a, b in worst.examples])
+    means = "their vectors are those of a training row, whose label the classifier was told"
+    design = by_design(setup, "media")
+    if design and worst.share <= FEW:
+        return Finding(CAUTION, number, f"{design.why}; {means}", examples=examples, share=worst.share, details=details)
+    return Finding(LEAK, number, means, "drop the copies from the manifest, or give both one group", examples, worst.share, details)
+
+
+def _shared_stem(setup: Setup) -> str:
+    """Ids that differ in a last number alone may be windows of one recording; nobody but the user knows."""
+    ids = setup.manifest.table["id"].str.replace(r"[-_./:]?[A-Za-z]*\d+$", "", regex=True)
+    keys = factorized(np.asarray(ids.to_numpy(dtype=str)))
+    if not (keys >= 0).any() or np.bincount(keys[keys >= 0]).max() < 2 or keys.max() < 2:
+        return ""
+    found = overlap(setup, keys)
+    return f"; by their ids, {per_cent(found.rows / setup.n_test)} of the test rows may be of one" if found.rows else ""
+
+
+def _inputs(setup: Setup) -> Iterator[tuple[str, Codes]]:
+    """Yield each different record of inputs once; texts are compared as transcripts."""
+    met: set[tuple[str, bytes]] = set()
+    for file in setup.files:
+        if file.inputs is None or file.ref.modality == "text":
+            continue
+        keys = factorized(np.where(file.ok & ~file.silent, file.inputs, ""))
+        if (keys >= 0).any() and (file.ref.modality, keys.tobytes()) not in met:
+            met.add((file.ref.modality, keys.tobytes()))
+            yield file.view, keys
+
+
+def _file_copies(setup: Setup, column: str) -> Codes | None:
+    """Return the code of each row's file by its content (N,), -1 where no other file is the same; none without any file.
+
+    Only files of equal size are read.
+    """
+    if setup.media is None:
+        return None
+    paths, sizes = setup.manifest.column(column), defaultdict(list)
+    for path in np.unique(paths[paths != ""]).tolist():
+        place = resolve_media(setup.media, path)
+        if place.is_file():
+            sizes[place.stat().st_size].append(path)
+    if not sizes:
+        return None
+    content = {path: file_digest(resolve_media(setup.media, path)) for same in sizes.values() if len(same) > 1 for path in same}
+    times = Counter(content.values())
+    copied = {path: digest for path, digest in content.items() if times[digest] > 1}
+    return factorized(np.array([copied.get(path, "") for path in paths.tolist()], dtype=object))
+
+
+def _short(text: str, width: int = 60) -> str:
+    text = str(text)
+    return repr(text if len(text) <= width else text[: width - 3] + "...")
