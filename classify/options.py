@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from classify import fusion, late_fusion
+from classify.audits import ACCEPTABLE
 from classify.cells import FIT_ROWS
 from classify.cli import PROGRAM
 from classify.metadata import TAGS
@@ -68,7 +69,8 @@ def config_from(arguments: argparse.Namespace) -> GridConfig:
         encoders=_encoders(arguments.encoder), encoder_seeds=arguments.encoder_seed, layer=arguments.layer,
         folds=arguments.folds, valid=arguments.valid, fit_rows=arguments.fit_rows, classifiers=tuple(arguments.classifiers),
         early=_methods(arguments.early), late=_methods(arguments.late), settings=settings, seeds=arguments.seed,
-        shuffle_seed=arguments.shuffle_labels, select_on=arguments.select_on, jobs=arguments.jobs)
+        shuffle_seed=arguments.shuffle_labels, select_on=arguments.select_on, accept=tuple(arguments.accept),
+        jobs=arguments.jobs)
 
 
 def _add_input(group: argparse._ArgumentGroup) -> None:
@@ -93,6 +95,9 @@ def _add_input(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--valid", default=DEFAULTS["valid"], choices=VALID_RULES,
                        help="where groups rotate: next = the next block validates; none = it trains too, and nothing is "
                        f"chosen (default: {VALID_RULES[0]})")
+    group.add_argument("--accept", nargs="+", default=[], metavar="CHECK",
+                       help="run although the leakage audit refuses, and say so under every table: of "
+                       f"{', '.join(ACCEPTABLE)} (audit-leakage shows the findings; default: none)")
     group.add_argument("--shuffle-labels", nargs="?", type=int, const=0, default=None, metavar="SEED",
                        help="permute the labels: everything must fall to chance (SEED: 0)")
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from classify import fusion, late_fusion
+from classify.audits import Audit, Case, refuse, run_checks
+from classify.audits.case import named_views, read_files
 from classify.cells import BASELINE, EARLY, FIT_ROWS, LATE, LAYER, UNIMODAL, Cell
 from classify.late_fusion import HEAD, PROBE, inner_groups
 from classify.metadata import BANNED, METADATA, Chosen, choose_columns, entry, load_with_metadata
@@ -50,6 +52,7 @@ class GridConfig:
         shuffle_seed: Permute the labels with this seed; results must then be at chance.
         select_on: ``valid``, or ``test`` to choose the cell on test rows and to score vectors whose epoch was chosen on
             them; every output is then stamped as an upper bound.
+        accept: Checks of :mod:`classify.audits` whose leak is taken knowingly; every output then says so.
         jobs: Processes; 0 takes every processor.
     """
 
@@ -71,6 +74,7 @@ class GridConfig:
     seeds: tuple[int, ...] = (0,)
     shuffle_seed: int | None = None
     select_on: str = "valid"
+    accept: tuple[str, ...] = ()
     jobs: int = 0
 
     def __post_init__(self) -> None:
@@ -131,6 +135,7 @@ class Prepared:
         notes: What was left out, and why; what a reader must know.
         metadata: The views that are metadata.
         leaky: Metadata columns in use that may explain the label.
+        audit: What the leakage audit found; it has no leak but those that ``config.accept`` names.
     """
 
     config: GridConfig
@@ -144,6 +149,7 @@ class Prepared:
     scores_from: Mapping[str, str]
     cells: Sequence[Cell]
     notes: Sequence[str]
+    audit: Audit
     metadata: tuple[Chosen, ...] = ()
     leaky: tuple[str, ...] = ()
 
@@ -169,7 +175,7 @@ def prepare(config: GridConfig) -> Prepared:
 
     Raises:
         UsageError: A name does not exist, or a strategy does not fit the vectors.
-        LeakError: A fold would score or choose on rows that an encoder was trained on.
+        LeakError: A fold would score or choose on rows that an encoder was trained on, or the audit finds another leak.
         StoreError, FoldError, LabelError: The store does not hold what is needed.
     """
     corpus = config.corpus or only_corpus(config.store)
@@ -197,8 +203,12 @@ def prepare(config: GridConfig) -> Prepared:
     used = {m: {ref for refs in replicas for ref in refs[m]} for m in views}
     scores_from = {m: HEAD if all(e.has_scores for e in entries if e.ref in used[m]) else PROBE for m in views}
     cells = _cells(config, views, entries, folds, scores_from, notes)
+    audit = run_checks(Case(manifest, plan, read_files(config.store, manifest, _files(replicas, metadata), plan), labels,
+                            metadata=[c for chosen in metadata if chosen.view in views for c in chosen.columns],
+                            select_on=config.select_on, shuffled=config.shuffle_seed), config.accept)
+    refuse(audit)
     return Prepared(config, corpus, manifest.digest, labels, plan, replicas, entries, folds, scores_from, cells, notes,
-                    metadata, _leaky(manifest, metadata, views))
+                    audit.keeping(config.out), metadata, _leaky(manifest, metadata, views))
 
 
 def only_corpus(store: Path) -> str:
@@ -245,6 +255,12 @@ def _modalities(config: GridConfig, manifest: Manifest, entries: Sequence[Entry]
 def _leaky(manifest: Manifest, metadata: Sequence[Chosen], views: Mapping[str, object]) -> tuple[str, ...]:
     used = {c for chosen in metadata if chosen.view in views for c in chosen.columns} | set(views)
     return tuple(c for c in manifest.tagged(*BANNED) if c in used)
+
+
+def _files(replicas: Sequence[Mapping[str, Sequence[EncoderRef]]], metadata: Sequence[Chosen]) -> dict[str, EncoderRef]:
+    """Name every encoder whose vectors are files, all layers and seeds."""
+    made = {chosen.view for chosen in metadata}
+    return named_views(ref for refs in replicas for view, some in refs.items() if view not in made for ref in some)
 
 
 def _replicas(config: GridConfig, entries: Sequence[Entry], modalities: Sequence[str]) -> list[dict[str, list[EncoderRef]]]:

@@ -141,6 +141,7 @@ def write_results(prepared: Prepared, tasks: Sequence[Task]) -> GridResult:
     found = read_answers(out)
     write_statistics(found, declared(found), DECLARED_METRIC, out)
     files += [out / STATISTICS, out / COMPARISONS]
+    files.append(prepared.audit.write(out))
     return GridResult(prepared, table, files)
 
 

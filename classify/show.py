@@ -68,7 +68,7 @@ def show_survey(survey: Survey, console: Console) -> None:
     console.print(table)
     lines = [f"{m}: {names}; class scores from {prepared.scores_from[m]}" for m, names in encoders.items()]
     lines += [f"plan {prepared.plan.name!r} (digest {prepared.plan.digest}, valid: {prepared.plan.valid})",
-              *cautions(prepared),
+              *cautions(prepared), prepared.audit.line(),
               f"{len(prepared.cells)} cells x {len(prepared.folds)} folds{_times_seeds(prepared)}: {survey.finished} finished, "
               f"{survey.to_run} to run (about {survey.cost_s / 60:.1f} processor minutes)"
               + (f", {survey.later} more once layers are chosen" if survey.later else "")]
@@ -101,7 +101,7 @@ def footer(result: GridResult, family: str) -> list[str]:
         most = missing.loc[missing["n_missing"].idxmax()]
         lines.append(f"up to {most['n_missing']} of {most['n_test']} test rows lack a modality (fold {most['fold']}, "
                      f"{most['cell']}); cells of that modality alone score the others, see n_scored")
-    return [*lines, FORMULAS]
+    return [*lines, result.prepared.audit.line(), FORMULAS]
 
 
 def verdict(table: ResultTable) -> list[str]:

@@ -1,6 +1,6 @@
 """The leakage audit: a table of checks, each a small function from the set-up of an evaluation to a finding.
 
-To add a check, write ``def check(setup: Setup) -> Finding`` in a module of this folder and one row in :data:`CHECKS`; the grid,
+To add a check, write ``def check(case: Case) -> Finding`` in a module of this folder and one row in :data:`CHECKS`; the grid,
 the command, its table, ``audit.json`` and the line under every table take it from there. A check that a corpus can excuse by its
 design reads ``by_design.csv``; encoders that were trained on a corpus are rows of ``contamination.csv``.
 """
@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from classify.audits import encoders, rows
+from classify.audits.case import Case
 from classify.audits.finding import CAUTION, CLEAN, LEAK, NOT_CHECKED, VERDICTS, Finding, per_cent
-from classify.audits.setup import Setup
 from embeddings_store.atomic import write_json
 from embeddings_store.errors import LeakError, StoreError, UsageError, unknown_name
 
@@ -35,7 +35,7 @@ class Check:
     """
 
     question: str
-    run: Callable[[Setup], Finding] | None
+    run: Callable[[Case], Finding] | None
     acceptable: bool = False
     blocks: bool = True
 
@@ -50,7 +50,7 @@ CHECKS: Mapping[str, Check] = {
     "contamination": Check("is an encoder known to be trained on this corpus?", encoders.contamination, acceptable=True),
     "choices": Check("was anything chosen on test rows?", encoders.choices, blocks=False),
     "permuted": Check("were encoders trained on permuted labels?", encoders.permuted),
-    "metadata": Check("does a metadata column explain the label?", encoders.metadata, acceptable=True),
+    "metadata": Check("does a metadata column explain the label?", encoders.metadata, blocks=False),
     "shuffled": Check("does everything fall to chance on permuted labels?", None),
 }
 ACCEPTABLE = tuple(name for name, check in CHECKS.items() if check.acceptable)
@@ -80,9 +80,29 @@ class Audit:
         return next((v for v in (LEAK, CAUTION) if self.having(v)), CLEAN)
 
     @property
+    def metadata(self) -> tuple[str, ...]:
+        """The metadata columns that a model was given."""
+        columns = self.about.get("metadata")
+        return tuple(map(str, columns)) if isinstance(columns, list) else ()
+
+    @property
     def refused(self) -> list[str]:
         """Checks whose leak a run may not have, unless it was accepted."""
         return [name for name in self.having(LEAK) if CHECKS[name].blocks and name not in self.accepted]
+
+    def keeping(self, folder: Path) -> Audit:
+        """Return this audit with what an earlier and deeper one of the very same evaluation found, where there is one.
+
+        Only ``audit-leakage`` reads media and fits models; the grid, which does neither, must not forget what it found.
+        """
+        if not (folder / FILE).is_file():
+            return self
+        there = Audit.read(folder)
+        if dict(there.about) != dict(self.about):
+            return self
+        deeper = {name: found for name, found in there.findings.items()
+                  if found.details.get("files_read") or (name == "shuffled" and found.verdict != NOT_CHECKED)}
+        return replace(self, findings={**self.findings, **deeper})
 
     def line(self) -> str:
         """Say it all in one line, for the foot of a table.
@@ -112,7 +132,7 @@ class Audit:
         """Return plain JSON types."""
         return {"format": FORMAT, "version": VERSION, "verdict": self.verdict, "about": dict(self.about),
                 "accepted": list(self.accepted), "date": datetime.now(UTC).isoformat(timespec="seconds"),
-                "checks": {name: {"question": CHECKS[name].question, **finding.to_dict()} for name, finding in self.findings.items()}}
+                "checks": {name: {"question": CHECKS[name].question, **found.to_dict()} for name, found in self.findings.items()}}
 
     def write(self, folder: Path) -> Path:
         """Write ``audit.json`` into a folder of results, whole or not at all."""
@@ -137,10 +157,10 @@ class Audit:
         except StoreError:
             raise
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreError(f"{path}: cannot be read as an audit ({error}); run audit-leakage --results {folder} again") from error
+            raise StoreError(f"{path}: is no audit that can be read ({error}); run audit-leakage --results {folder}") from error
 
 
-def run_checks(setup: Setup, accepted: Sequence[str] = ()) -> Audit:
+def run_checks(case: Case, accepted: Sequence[str] = ()) -> Audit:
     """Run every check that fits no model.
 
     Raises:
@@ -150,19 +170,19 @@ def run_checks(setup: Setup, accepted: Sequence[str] = ()) -> Audit:
         if name not in CHECKS:
             unknown_name("check", name, list(CHECKS))
         if name not in ACCEPTABLE:
-            raise UsageError(f"--accept {name}: no evaluation can be wanted with this leak; acceptable are {', '.join(ACCEPTABLE)}")
+            raise UsageError(f"--accept {name}: nobody can want this leak; what can be accepted: {', '.join(ACCEPTABLE)}")
     never = Finding(NOT_CHECKED, "run audit-leakage --shuffled")
-    findings = {name: check.run(setup) if check.run else never for name, check in CHECKS.items()}
-    return Audit(about(setup), findings, tuple(accepted))
+    findings = {name: check.run(case) if check.run else never for name, check in CHECKS.items()}
+    return Audit(about(case), findings, tuple(accepted))
 
 
-def about(setup: Setup) -> dict[str, object]:
+def about(case: Case) -> dict[str, object]:
     """Say which evaluation this is, in plain JSON types."""
-    labels = setup.labels or setup.manifest.labels
-    return {"corpus": setup.manifest.name, "manifest_digest": setup.manifest.digest, "plan": setup.plan.name,
-            "plan_digest": setup.plan.digest, "label_set": labels.name if labels else "",
-            "encoders": sorted({f"{f.view}={f.ref.folder}" for f in setup.files}),
-            "files": sorted(str(f.attributes.get("digest", "")) for f in setup.files)}
+    labels = case.labels or case.manifest.labels
+    return {"corpus": case.manifest.name, "manifest_digest": case.manifest.digest, "plan": case.plan.name,
+            "plan_digest": case.plan.digest, "label_set": labels.name if labels else "",
+            "metadata": list(case.metadata), "encoders": sorted({f"{f.view}={f.ref.folder}" for f in case.files}),
+            "files": sorted(str(f.attributes.get("digest", "")) for f in case.files)}
 
 
 def refuse(audit: Audit) -> None:
@@ -180,4 +200,4 @@ def refuse(audit: Audit) -> None:
                     f"{finding.advice}{more}; audit-leakage shows everything")
 
 
-__all__ = ["ACCEPTABLE", "CHECKS", "VERDICTS", "Audit", "Check", "Finding", "Setup", "about", "refuse", "run_checks"]
+__all__ = ["ACCEPTABLE", "CHECKS", "VERDICTS", "Audit", "Case", "Check", "Finding", "about", "refuse", "run_checks"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from classify.audits.setup import Setup
+from classify.audits.case import Case
 
 BY_DESIGN, CONTAMINATION = (Path(__file__).with_name(name) for name in ("by_design.csv", "contamination.csv"))
 
@@ -40,20 +40,20 @@ class Contamination:
     source: str
 
 
-def by_design(setup: Setup, check: str) -> Design | None:
+def by_design(case: Case, check: str) -> Design | None:
     """Return why the overlap that a check counts belongs to the corpus, none where nothing is known.
 
-    No design excuses a plan that tears groups apart.
+    No design excuses a plan that tests and trains on the same groups.
     """
-    if any(setup.torn(fold).any() for fold in setup.plan):
+    if any(case.torn(fold, "train", "test").any() for fold in case.plan):
         return None
-    names = corpus_names(setup)
+    names = corpus_names(case)
     return next((d for d in designs() if d.check == check and any(is_corpus(name, d.corpus) for name in names)), None)
 
 
-def corpus_names(setup: Setup) -> tuple[str, ...]:
+def corpus_names(case: Case) -> tuple[str, ...]:
     """Return what the corpus is called: its name in the store, which a user may choose, and its label set's."""
-    return (setup.manifest.name, *([setup.manifest.labels.name] if setup.manifest.labels else []))
+    return (case.manifest.name, *([case.manifest.labels.name] if case.manifest.labels else []))
 
 
 def is_corpus(name: str, key: str) -> bool:

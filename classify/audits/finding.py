@@ -49,12 +49,12 @@ class Finding:
 
 
 def some(values: Sequence[str]) -> tuple[str, ...]:
-    """Return the first few values as examples.
+    """Return the first few different values as examples.
 
-    >>> some(["a", "b", "c", "d"])
+    >>> some(["a", "b", "b", "c", "d"])
     ('a', 'b', 'c')
     """
-    return tuple(str(value) for value in values[:SHOWN_EXAMPLES])
+    return tuple(dict.fromkeys(map(str, values)))[:SHOWN_EXAMPLES]
 
 
 def per_cent(share: float) -> str:

@@ -26,7 +26,7 @@ def near_identical(texts: NDArray[np.str_]) -> Codes:
     Args:
         texts: Normalised texts, each once.
 
-    >>> near_identical(np.array(["i never want to see you here again", "you are late", "i never want to see you here agai"])).tolist()
+    >>> near_identical(np.array(["i never want to see you again", "you are late", "i never want to see you agai"])).tolist()
     [0, 1, 0]
     """
     pieces, owner, start = _pieces(texts)

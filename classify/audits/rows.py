@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from classify.audits.case import Case, Codes, factorized, overlap
 from classify.audits.facts import by_design
 from classify.audits.finding import CAUTION, CLEAN, LEAK, NOT_CHECKED, Finding, per_cent, some
 from classify.audits.near import near_identical
-from classify.audits.setup import Codes, Setup, factorized, overlap
 from embeddings_store.manifest import resolve_media
 from embeddings_store.provenance import file_digest
 from embeddings_store.transcripts import normalised
@@ -21,67 +21,80 @@ HELPS = 0.05  # a look-up that is right so much more often than a constant answe
 RECORDINGS = ("audio", "video", "meta_video", "meta_video_id")
 
 
-def speakers(setup: Setup) -> Finding:
+def speakers(case: Case) -> Finding:
     """Nobody is heard in training and in test."""
-    keys = setup.keys("speaker")
+    keys, names = case.keys("speaker"), case.manifest.column("speaker")
     if not (keys >= 0).any():
         return Finding(NOT_CHECKED, "the manifest names no speaker")
-    found, names = overlap(setup, keys), setup.manifest.column("speaker")
-    nameless = setup.n_test - found.of
+    found, choosing = overlap(case, keys, ("train",)), overlap(case, keys, ("valid",))
+    nameless = case.n_test - found.of
     rest = f"; {nameless:,} test rows name no speaker" if nameless else ""
-    if not found.rows:
+    if not found.rows and not choosing.rows:
         return Finding(CLEAN, f"{keys.max() + 1:,} speakers, none on both sides{rest}", share=0.0)
-    number = (f"{per_cent(found.share)} of {found.of:,} test rows are by {len(found.keys):,} speakers who also train or "
-              f"validate{rest}")
+    worse, verb = (found, "train") if found.rows else (choosing, "validate")
+    number = f"{per_cent(worse.share)} of {worse.of:,} test rows are by {len(worse.keys):,} speakers who also {verb}{rest}"
+    who = some([names[keys == key][0] for key in worse.keys[:3]])
+    if not found.rows:
+        return Finding(CAUTION, number, "what is chosen on validation rows fits these people", examples=who, share=worse.share)
     means = "a model can know these people's voices and faces, so the figure says little about strangers"
-    who = some([names[keys == key][0] for key in found.keys[:3]])
-    design = by_design(setup, "speakers")
+    design = by_design(case, "speakers")
     if design:
         return Finding(CAUTION, number, f"{design.why}; {means}", examples=who, share=found.share)
     return Finding(LEAK, number, means, "fold by speaker (--folds speaker-kfold:5, or leave-one-speaker-out); if a figure for "
                    "known speakers is what is wanted, --accept speakers says so under every table", who, found.share)
 
 
-def groups(setup: Setup) -> Finding:
+def groups(case: Case) -> Finding:
     """The rows of a dialogue or video share a role."""
-    if not (setup.groups >= 0).any():
+    if not (case.groups >= 0).any():
         return Finding(NOT_CHECKED, "the manifest names no groups (dialogues, videos)")
-    names, torn = setup.manifest.column("group"), set()
-    rows = of = 0
-    for fold in setup.plan:
-        tested, apart = setup.rows(fold, "test"), setup.torn(fold)
-        torn |= set(np.unique(setup.groups[apart]).tolist())
-        rows, of = rows + int((tested & apart).sum()), of + int(tested.sum())
-    if not torn:
-        return Finding(CLEAN, f"{setup.groups.max() + 1:,} groups, each in one role", share=0.0)
-    first = [names[setup.groups == key][0] for key in sorted(torn)[:3]]
-    return Finding(LEAK, f"{len(torn):,} of {setup.groups.max() + 1:,} groups are torn apart; {per_cent(rows / of)} of {of:,} test "
-                   "rows are of such a group", "turns of one dialogue and windows of one video are all but the same row, so the "
-                   "model is tested on what it was trained on", "fold by group (--folds group-kfold:5), or repair the column "
-                   "'split'", some(first), rows / of)
+    total, declared = case.groups.max() + 1, getattr(case.plan, "shares", ())
+    for one, other, means in (("train", "test", "turns of one dialogue and windows of one video are all but the same row, so the "
+                               "model is tested on what it was trained on"),
+                              ("valid", "test", "what is chosen on validation rows fits the test rows"),
+                              ("train", "valid", "what is chosen on validation rows was learnt by heart")):
+        apart = [case.torn(fold, one, other) for fold in case.plan]
+        torn = np.unique(np.concatenate([case.groups[rows] for rows in apart]))
+        if not len(torn):
+            continue
+        rows = sum(int((mask & case.rows(fold, other)).sum()) for mask, fold in zip(apart, case.plan, strict=True))
+        of = sum(int(case.rows(fold, other).sum()) for fold in case.plan)
+        number = (f"{len(torn):,} of {total:,} groups have rows in {one} and {other}; {per_cent(rows / max(of, 1))} of {of:,} "
+                  f"{other} rows are of such a group")
+        first = some([str(case.manifest.column("group")[case.groups == key][0]) for key in torn[:3]])
+        if f"{one}+{other}" in declared:
+            return Finding(CAUTION, number, f"the plan's name says so ({case.plan.valid}); {means}", examples=first)
+        return Finding(LEAK, number, means, "fold by group (--folds group-kfold:5), or repair the column 'split'", first,
+                       rows / max(of, 1) if other == "test" else None)
+    return Finding(CLEAN, f"{total:,} groups, none torn apart", share=0.0)
 
 
-def videos(setup: Setup) -> Finding:
+def videos(case: Case) -> Finding:
     """Nothing is cut from a recording that another role is cut from too."""
-    columns = [c for c in RECORDINGS if c in setup.manifest.table and (setup.manifest.table[c].astype(str) != "").any()]
+    columns = [c for c in RECORDINGS if c in case.manifest.table and (case.manifest.table[c].astype(str) != "").any()]
     if not columns:
-        return Finding(NOT_CHECKED, "the manifest names no recordings" + _shared_stem(setup))
-    worst, of, column = max(((overlap(setup, setup.keys(c)), setup.n_test, c) for c in columns), key=lambda found: found[0].rows)
+        return Finding(NOT_CHECKED, "the manifest names no recordings" + _shared_stem(case))
+    shared = [(overlap(case, case.keys(c), (role,)), role, c) for role in ("train", "valid") for c in columns]
+    worst, role, column = max(shared, key=lambda found: (found[0].rows > 0 and found[1] == "train", found[0].rows))
     if not worst.rows:
-        several = [c for c in columns if len(np.unique(setup.keys(c))) < len(setup.manifest)]
+        several = [c for c in columns if len(np.unique(case.keys(c))) < len(case.manifest)]
         return Finding(CLEAN, f"no recording on both sides ({', '.join(columns)}; "
                        + ("some hold several rows)" if several else "each row has its own)"), share=0.0)
-    names, ids = setup.manifest.table[column], setup.manifest.ids
-    return Finding(LEAK, f"{per_cent(worst.rows / of)} of {of:,} test rows are cut from {len(worst.keys):,} recordings that training "
-                   "or validation rows are cut from too", "windows of one recording have its voice, face, room and topic, and "
-                   "overlapping ones the very same samples; a random split over windows reports about 100 % and is worthless",
-                   "give the manifest a column 'group' that names the recording, and fold by it (--folds group-kfold:5)",
-                   some([f"{ids[a]} and {ids[b]}: {names.iloc[a]}" for a, b in worst.examples]), worst.rows / of)
+    names, ids, of = case.manifest.table[column], case.manifest.ids, case.n_test
+    number = (f"{per_cent(worst.rows / of)} of {of:,} test rows are cut from {len(worst.keys):,} recordings that rows which "
+              f"{'train' if role == 'train' else 'validate'} are cut from too")
+    examples = some([f"{ids[a]} and {ids[b]}: {names.iloc[a]}" for a, b in worst.examples])
+    if role == "valid" and "valid+test" in getattr(case.plan, "shares", ()):
+        return Finding(CAUTION, number, f"the plan's name says so ({case.plan.valid}); what is chosen on validation rows fits "
+                       "the test rows", examples=examples, share=worst.rows / of)
+    return Finding(LEAK, number, "rows of one recording have its voice, face, room and topic, and overlapping windows the very "
+                   "same samples; a random split over windows reports about 100 % and is worthless", "give the manifest a column "
+                   "'group' that names the recording, and fold by it (--folds group-kfold:5)", examples, worst.rows / of)
 
 
-def transcripts(setup: Setup) -> Finding:
+def transcripts(case: Case) -> Finding:
     """No test row says what a training row says."""
-    texts = normalised(setup.manifest.column("text"))
+    texts = normalised(case.manifest.column("text"))
     same = factorized(texts)
     if not (same >= 0).any():
         return Finding(NOT_CHECKED, "the manifest holds no transcripts")
@@ -90,9 +103,9 @@ def transcripts(setup: Setup) -> Finding:
     near = np.where(same >= 0, near_identical(unique)[np.minimum(place, len(unique) - 1)], -1)
     words = np.char.count(texts, " ") + 1
     long = (same >= 0) & (words >= LONG_WORDS)
-    exact, alike, telling = (overlap(setup, keys) for keys in (same, near, np.where(long, near, -1)))
+    exact, alike, telling = (overlap(case, keys) for keys in (same, near, np.where(long, near, -1)))
     details = {"identical": exact.share, "nearly_identical": alike.share, "identical_4_words_or_more": overlap(
-        setup, np.where(words >= 4, same, -1)).rows / max(exact.of, 1), "long_share": telling.rows / max(alike.of, 1),
+        case, np.where(words >= 4, same, -1)).rows / max(exact.of, 1), "long_share": telling.rows / max(alike.of, 1),
         "look_up_accuracy_identical": exact.look_up if exact.rows else 0.0,
         "look_up_accuracy": alike.look_up if alike.rows else 0.0, "constant_accuracy": alike.constant / max(alike.rows, 1)}
     if not alike.rows:
@@ -101,11 +114,11 @@ def transcripts(setup: Setup) -> Finding:
     number = (f"{per_cent(exact.share)} of {exact.of:,} test rows repeat a transcript of training or validation rows, "
               f"{per_cent(alike.share)} with near-identical ones; looking it up is right on {per_cent(alike.look_up)} of these "
               f"(always the commonest label: {per_cent(alike.constant / alike.rows)})")
-    ids, raw = setup.manifest.ids, setup.manifest.column("text")
+    ids, raw = case.manifest.ids, case.manifest.column("text")
     shown = telling if telling.rows else alike
     examples = some([f"{ids[a]} and {ids[b]}: {_short(raw[a])}" for a, b in shown.examples])
     means = "a text model can answer these rows by heart; report text results on unseen transcripts too"
-    design = by_design(setup, "transcripts")
+    design = by_design(case, "transcripts")
     if design:
         return Finding(CAUTION, number, f"{design.why}; {means}", examples=examples, share=alike.share, details=details)
     if telling.rows <= FEW * alike.of:
@@ -114,17 +127,18 @@ def transcripts(setup: Setup) -> Finding:
     if telling.right - telling.constant <= HELPS * telling.rows:
         return Finding(CAUTION, number, "the same sentences are spoken with every label, so they tell nothing of it",
                        examples=examples, share=alike.share, details=details)
-    return Finding(LEAK, number, means, "fold so that equal sentences share a role, or drop the copies; if actors replay scripts, "
-                   "that is the corpus' design: --accept transcripts says so under every table", examples, alike.share, details)
+    return Finding(LEAK, number, means, "fold so that equal sentences share a role, or drop the copies; if actors replay "
+                   "scripts, that is the corpus' design: --accept transcripts says so under every table", examples, alike.share,
+                   details)
 
 
-def media(setup: Setup) -> Finding:
+def media(case: Case) -> Finding:
     """No encoder was given the very same sound or pictures for rows of two roles."""
-    found = [(overlap(setup, keys), what) for what, keys in _inputs(setup)]
+    found = [(overlap(case, keys), what) for what, keys in _inputs(case)]
     for column in ("audio", "video"):
-        copies = _file_copies(setup, column)
+        copies = _file_copies(case, column)
         if copies is not None:
-            found.append((overlap(setup, copies), f"{column} files"))
+            found.append((overlap(case, copies), f"{column} files"))
     if not found:
         return Finding(NOT_CHECKED, "no vectors of sound or pictures carry digests of what went in; give the files with --media")
     details = {"files_read": float(any(what.endswith(" files") for _, what in found))}
@@ -134,29 +148,30 @@ def media(setup: Setup) -> Finding:
         return Finding(CLEAN, f"no two rows of different roles are byte-identical ({compared})", share=0.0, details=details)
     number = (f"{worst.rows:,} of {worst.of:,} test rows ({per_cent(worst.share)}) are byte-identical to rows that train or "
               f"validate ({what})")
-    ids = setup.manifest.ids
+    ids = case.manifest.ids
     examples = some([f"{ids[a]} = {ids[b]}" for a, b in worst.examples])
     means = "their vectors are those of a training row, whose label the classifier was told"
-    design = by_design(setup, "media")
+    design = by_design(case, "media")
     if design and worst.share <= FEW:
         return Finding(CAUTION, number, f"{design.why}; {means}", examples=examples, share=worst.share, details=details)
-    return Finding(LEAK, number, means, "drop the copies from the manifest, or give both one group", examples, worst.share, details)
+    return Finding(LEAK, number, means, "drop the copies from the manifest, or give both one group", examples,
+                   worst.share, details)
 
 
-def _shared_stem(setup: Setup) -> str:
+def _shared_stem(case: Case) -> str:
     """Ids that differ in a last number alone may be windows of one recording; nobody but the user knows."""
-    ids = setup.manifest.table["id"].str.replace(r"[-_./:]?[A-Za-z]*\d+$", "", regex=True)
+    ids = case.manifest.table["id"].str.replace(r"[-_./:]?[A-Za-z]*\d+$", "", regex=True)
     keys = factorized(np.asarray(ids.to_numpy(dtype=str)))
     if not (keys >= 0).any() or np.bincount(keys[keys >= 0]).max() < 2 or keys.max() < 2:
         return ""
-    found = overlap(setup, keys)
-    return f"; by their ids, {per_cent(found.rows / setup.n_test)} of the test rows may be of one" if found.rows else ""
+    found = overlap(case, keys)
+    return f"; by their ids, {per_cent(found.rows / case.n_test)} of the test rows may be of one" if found.rows else ""
 
 
-def _inputs(setup: Setup) -> Iterator[tuple[str, Codes]]:
+def _inputs(case: Case) -> Iterator[tuple[str, Codes]]:
     """Yield each different record of inputs once; texts are compared as transcripts."""
     met: set[tuple[str, bytes]] = set()
-    for file in setup.files:
+    for file in case.files:
         if file.inputs is None or file.ref.modality == "text":
             continue
         keys = factorized(np.where(file.ok & ~file.silent, file.inputs, ""))
@@ -165,21 +180,21 @@ def _inputs(setup: Setup) -> Iterator[tuple[str, Codes]]:
             yield file.view, keys
 
 
-def _file_copies(setup: Setup, column: str) -> Codes | None:
+def _file_copies(case: Case, column: str) -> Codes | None:
     """Return the code of each row's file by its content (N,), -1 where no other file is the same; none without any file.
 
     Only files of equal size are read.
     """
-    if setup.media is None:
+    if case.media is None:
         return None
-    paths, sizes = setup.manifest.column(column), defaultdict(list)
+    paths, sizes = case.manifest.column(column), defaultdict(list)
     for path in np.unique(paths[paths != ""]).tolist():
-        place = resolve_media(setup.media, path)
+        place = resolve_media(case.media, path)
         if place.is_file():
             sizes[place.stat().st_size].append(path)
     if not sizes:
         return None
-    content = {path: file_digest(resolve_media(setup.media, path)) for same in sizes.values() if len(same) > 1 for path in same}
+    content = {path: file_digest(resolve_media(case.media, path)) for same in sizes.values() if len(same) > 1 for path in same}
     times = Counter(content.values())
     copied = {path: digest for path, digest in content.items() if times[digest] > 1}
     return factorized(np.array([copied.get(path, "") for path in paths.tolist()], dtype=object))

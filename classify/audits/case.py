@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -30,7 +30,8 @@ class VectorFile:
         path: Where it lies.
         ref: Which encoder.
         view: What it is called in a run, usually the modality.
-        fold: The fold that it serves, ``any`` for all.
+        fold: The fold in its name, ``any`` for all.
+        folds: Numbers of the folds that it serves.
         seen: What the encoder knows of each row (N,).
         ok: Rows that have a vector (N,).
         silent: Rows whose sound is nothing but noughts (N,).
@@ -42,6 +43,7 @@ class VectorFile:
     ref: EncoderRef
     view: str
     fold: str
+    folds: frozenset[int]
     seen: NDArray[np.str_]
     ok: Mask
     silent: Mask
@@ -50,11 +52,11 @@ class VectorFile:
 
     def serves(self, fold: Fold) -> bool:
         """Say whether this file is the one for a fold."""
-        return self.fold in ("any", str(fold.number))
+        return fold.number in self.folds
 
 
 @dataclass(frozen=True)
-class Setup:
+class Case:
     """One evaluation, before anything is computed.
 
     Attributes:
@@ -76,7 +78,6 @@ class Setup:
     select_on: str = ""
     shuffled: int | None = None
     media: Path | None = None
-    _torn: dict[int, Mask] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def codes(self) -> Codes:
@@ -109,17 +110,14 @@ class Setup:
 
     def rows(self, fold: Fold, *roles: str) -> Mask:
         """Labelled rows that have one of some roles in a fold (N,)."""
-        return np.logical_or.reduce([fold.mask(role) for role in roles]) & (self.codes >= 0)
+        return np.asarray(np.logical_or.reduce([fold.mask(role) for role in roles]) & (self.codes >= 0))
 
-    def torn(self, fold: Fold) -> Mask:
-        """Rows of groups that have more than one role in a fold (N,); rows without a role are in none."""
-        if fold.number not in self._torn:
-            used = (self.groups >= 0) & ~fold.mask("unused")
-            low, high = np.full(self.groups.max(initial=0) + 1, 9), np.zeros(self.groups.max(initial=0) + 1)
-            np.minimum.at(low, self.groups[used], fold.roles[used])
-            np.maximum.at(high, self.groups[used], fold.roles[used])
-            self._torn[fold.number] = used & (low != high)[self.groups]
-        return self._torn[fold.number]
+    def torn(self, fold: Fold, one: str, other: str) -> Mask:
+        """Rows in one of two roles whose group has rows in both (N,)."""
+        count = int(self.groups.max(initial=-1)) + 1
+        in_one, in_other = (fold.mask(role) & (self.groups >= 0) for role in (one, other))
+        both = np.isin(np.arange(count), self.groups[in_one]) & np.isin(np.arange(count), self.groups[in_other])
+        return np.asarray((in_one | in_other) & np.append(both, False)[self.groups])
 
     def files_for(self, fold: Fold) -> Iterator[VectorFile]:
         """Yield the files that serve a fold."""
@@ -137,7 +135,6 @@ class Overlap:
         examples: Positions of such test rows, each with one of a training or validation row of the same key.
         right: How often the commonest label of the key's training and validation rows is the test row's own.
         constant: How often the commonest label among these test rows is.
-        hit: Which rows these are, in any fold (N,).
     """
 
     rows: int
@@ -146,7 +143,6 @@ class Overlap:
     examples: tuple[tuple[int, int], ...]
     right: int
     constant: int
-    hit: Mask
 
     @property
     def share(self) -> float:
@@ -159,37 +155,36 @@ class Overlap:
         return self.right / self.rows if self.rows else float("nan")
 
 
-def overlap(setup: Setup, keys: Codes, only: Mapping[int, Mask] | None = None) -> Overlap:
+def overlap(case: Case, keys: Codes, roles: Sequence[str] = ("train", "valid")) -> Overlap:
     """Count the test rows whose key also occurs among the rows that train or validate in the same fold.
 
     Args:
-        setup: The evaluation.
+        case: The evaluation.
         keys: Code of each row (N,), -1 for none.
-        only: Fold number to the rows (N,) that count; none takes all.
+        roles: The roles that test rows are compared with.
 
     >>> m = Manifest.from_columns("m", {"id": list("abcd"), "label": ["x", "y"] * 2, "text": list("tttt")})
     >>> plan = FoldPlan("p", "none", m.ids, (Fold(1, "1", np.array([1, 1, 3, 3], dtype=np.uint8)),))
-    >>> found = overlap(Setup(m, plan), np.array([0, 1, 1, 2]))
+    >>> found = overlap(Case(m, plan), np.array([0, 1, 1, 2]))
     >>> found.rows, found.of, found.right
     (1, 2, 0)
     """
-    total, classes = int(keys.max(initial=-1)) + 1, int(setup.codes.max(initial=0)) + 1
+    total, classes = int(keys.max(initial=-1)) + 1, int(case.codes.max(initial=0)) + 1
     rows = of = right = 0
     met: dict[int, None] = {}
     examples: list[tuple[int, int]] = []
-    hit, answers = np.zeros(len(keys), dtype=bool), np.zeros(classes, dtype=np.int64)
-    for fold in setup.plan:
-        counted = (keys >= 0) & (only[fold.number] if only is not None else True)
-        known, asked = setup.rows(fold, "train", "valid") & counted, setup.rows(fold, "test") & counted
-        table = np.bincount(keys[known] * classes + setup.codes[known], minlength=total * classes).reshape(total, classes)
+    answers = np.zeros(classes, dtype=np.int64)
+    for fold in case.plan:
+        known, asked = case.rows(fold, *roles) & (keys >= 0), case.rows(fold, "test") & (keys >= 0)
+        table = np.bincount(keys[known] * classes + case.codes[known], minlength=total * classes).reshape(total, classes)
         both = asked & (table.sum(axis=1) > 0)[keys] if total else asked & False
         found = np.flatnonzero(both)
-        of, rows, hit = of + int(asked.sum()), rows + len(found), hit | both
-        right += int((table.argmax(axis=1)[keys[found]] == setup.codes[found]).sum())
-        answers += np.bincount(setup.codes[found], minlength=classes)
+        of, rows = of + int(asked.sum()), rows + len(found)
+        right += int((table.argmax(axis=1)[keys[found]] == case.codes[found]).sum())
+        answers += np.bincount(case.codes[found], minlength=classes)
         met |= dict.fromkeys(pd.unique(keys[found]).tolist())
         examples += [(int(row), int(np.argmax(known & (keys == keys[row])))) for row in found[:max(0, 3 - len(examples))]]
-    return Overlap(rows, of, np.array(list(met), dtype=np.int64), tuple(examples), right, int(answers.max(initial=0)), hit)
+    return Overlap(rows, of, np.array(list(met), dtype=np.int64), tuple(examples), right, int(answers.max(initial=0)))
 
 
 def factorized(values: NDArray[np.str_]) -> Codes:
@@ -200,6 +195,17 @@ def factorized(values: NDArray[np.str_]) -> Codes:
     """
     values = np.asarray(values, dtype=object)
     return np.asarray(pd.factorize(pd.Series(values, dtype=object).where(values != "", None))[0], dtype=np.int64)
+
+
+def named_views(refs: Iterable[EncoderRef]) -> dict[str, EncoderRef]:
+    """Name encoders by their modality, with folder and seed where a modality has several.
+
+    >>> list(named_views([EncoderRef("bert", "00", "text"), EncoderRef("bert", "11", "text"), EncoderRef("ast", "22", "audio")]))
+    ['text bert@00 seed 0', 'text bert@11 seed 0', 'audio']
+    """
+    different = list(dict.fromkeys(refs))
+    several = [ref.modality for ref in different]
+    return {f"{r.modality} {r.folder} seed {r.seed}" if several.count(r.modality) > 1 else r.modality: r for r in different}
 
 
 def read_files(store: Path, manifest: Manifest, views: Mapping[str, EncoderRef], plan: FoldPlan) -> tuple[VectorFile, ...]:
@@ -217,16 +223,19 @@ def read_files(store: Path, manifest: Manifest, views: Mapping[str, EncoderRef],
     """
     found = []
     for view, ref in views.items():
-        names = [*(str(fold.number) for fold in plan), "any"]
-        there = {name: path for name in names if (path := store_path(store, manifest.name, ref, name)).is_file()}
-        if all(str(fold.number) in there for fold in plan):
-            there.pop("any", None)
-        for name, path in there.items():
+        served: dict[str, set[int]] = {}
+        for fold in plan:
+            own = str(fold.number)
+            served.setdefault(own if store_path(store, manifest.name, ref, own).is_file() else "any", set()).add(fold.number)
+        for name, numbers in served.items():
+            path = store_path(store, manifest.name, ref, name)
+            if not path.is_file():
+                continue
             attributes, columns = read_marks(path)
             if not np.array_equal(columns["ids"], manifest.ids):
                 raise StoreMismatchError(f"{path}: holds {len(columns['ids'])} other rows than the {len(manifest)} of corpus "
                                          f"{manifest.name!r}; extract it again with --overwrite")
             silent = np.char.startswith(columns["reason"], "silent")
-            found.append(VectorFile(path, ref, view, name, columns["seen"], columns["status"] == "ok", silent,
+            found.append(VectorFile(path, ref, view, name, frozenset(numbers), columns["seen"], columns["status"] == "ok", silent,
                                     columns.get("inputs"), attributes))
     return tuple(found)

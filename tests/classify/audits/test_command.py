@@ -1,0 +1,98 @@
+"""The command, the grid's refusal, and what they leave beside the results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from classify import audit, cli
+from classify.audits import Audit
+from tests.classify.audits.planted import PLANTED, Plan
+
+QUICK = ["--classifiers", "svm", "--jobs", "1"]
+
+
+def test_exit_status_and_text(clean: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clean.write(tmp_path / "e")
+    assert audit.main(["--store", str(tmp_path / "e")]) == 0
+    out = capsys.readouterr().out
+    assert "leakage audit of toy, plan leave-one-session-out" in out
+    assert "no leak found (10 clean, 1 not checked)" in out
+
+
+def test_a_leak_is_status_3_and_explained(clean: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    PLANTED["speakers"][1](clean)
+    clean.write(tmp_path / "e")
+    assert audit.main(["--store", str(tmp_path / "e")]) == 3
+    out = capsys.readouterr().out
+    assert "leak: speakers" in out and "do: fold by speaker" in out and "such as S0-F" in out
+    assert audit.main(["--store", str(tmp_path / "e"), "--json"]) == 3
+    told = json.loads(capsys.readouterr().out)
+    assert told["verdict"] == told["checks"]["speakers"]["verdict"] == "leak"
+    assert 0 < told["checks"]["speakers"]["share"] < 1
+
+
+@pytest.mark.parametrize("kind", ["speakers", "videos", "transcripts", "media", "seen", "contamination", "permuted", "groups"])
+def test_the_grid_refuses_what_the_audit_calls_a_leak(kind: str, clean: Plan, tmp_path: Path,
+                                                      capsys: pytest.CaptureFixture[str]) -> None:
+    PLANTED[kind][1](clean)
+    clean.write(tmp_path / "e")
+    assert cli.main(["--store", str(tmp_path / "e"), "--out", str(tmp_path / "r"), *QUICK]) == 3
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1 and "run-fusion-grid: " in error
+    assert not (tmp_path / "r").exists()
+
+
+def test_an_accepted_leak_stands_under_every_table(clean: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    PLANTED["speakers"][1](clean)
+    store, out = clean_store(clean, tmp_path), tmp_path / "r"
+    assert cli.main(["--store", store, "--out", str(out), *QUICK, "--accept", "speakers"]) == 0
+    shown = capsys.readouterr().out
+    line = "audit: leak (10 of 11 checks); LEAK: speakers (accepted by --accept): "
+    assert shown.count(line) == shown.count("WA = accuracy") == 2
+    kept = Audit.read(out)
+    assert kept.accepted == ("speakers",) and kept.verdict == "leak"
+    assert audit.main(["--store", store, "--results", str(out)]) == 3
+
+
+@pytest.mark.parametrize(("name", "message"), [("seen", "nobody can want this leak"), ("speaker", "did you mean 'speakers'?")])
+def test_what_cannot_be_accepted(name: str, message: str, clean: Plan, tmp_path: Path,
+                                 capsys: pytest.CaptureFixture[str]) -> None:
+    store = clean_store(clean, tmp_path)
+    assert cli.main(["--store", store, "--out", str(tmp_path / "r"), *QUICK, "--accept", name]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_results_are_audited_as_they_were_made(clean: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store, out = clean_store(clean, tmp_path), tmp_path / "r"
+    assert cli.main(["--store", store, "--out", str(out), *QUICK, "--quiet"]) == 0
+    before = Audit.read(out)
+    assert before.verdict == "clean" and before.having("not checked") == ["shuffled"]
+    assert audit.main(["--store", store, "--results", str(out), "--shuffled"]) == 0
+    deeper = Audit.read(out)
+    assert deeper.about == before.about
+    assert deeper.findings["shuffled"].verdict == "clean"
+    # the grid, which fits nothing to audit, keeps what the command found out for the very same evaluation
+    assert cli.main(["--store", store, "--out", str(out), *QUICK, "--quiet"]) == 0
+    assert Audit.read(out).findings["shuffled"] == deeper.findings["shuffled"]
+    capsys.readouterr()
+    assert audit.main(["--store", store, "--results", str(out), "--folds", "split"]) == 2
+    assert "contradicts --results" in capsys.readouterr().err
+
+
+def test_files_are_compared_byte_by_byte_with_media(clean: Plan, tmp_path: Path) -> None:
+    store, media = clean_store(clean, tmp_path), tmp_path / "media"
+    for number, name in enumerate(clean.columns["audio"].tolist()):
+        (media / name).parent.mkdir(parents=True, exist_ok=True)
+        (media / name).write_bytes(bytes([number]) * 40)
+    arguments = ["--store", store, "--media", str(media)]
+    assert audit.main(arguments) == 0
+    (media / "wav/u003.wav").write_bytes((media / "wav/u004.wav").read_bytes())
+    assert audit.main(arguments) == 3
+
+
+def clean_store(plan: Plan, folder: Path) -> str:
+    plan.write(folder / "e")
+    return str(folder / "e")
