@@ -109,7 +109,7 @@ def sign_flip(first: Counts, second: Counts, figure: Figure, draws: int = DRAWS,
     else:
         swaps = np.random.default_rng(seed).integers(0, 2, (draws, clusters))
     shape = first.shape[1:]
-    change = (second - first).reshape(clusters, -1)
+    change = (second - first).reshape(clusters, -1).astype(np.float64)  # whole numbers, and fast to multiply
     one, other = first.sum(0), second.sum(0)
     observed = abs(float(figure(one) - figure(other)))
     extreme = 0
