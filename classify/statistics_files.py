@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from classify.answers import Answers, Rows
+from classify.answers import SEEDS, Answers, Rows
 from classify.families import Pair
 from classify.metrics import METRICS, of_counts, per_class_of_counts
 from classify.statistics import (
@@ -134,6 +134,7 @@ def _pair_line(answers: Answers, pair: Pair, metric: str) -> dict[str, object]:
     by_fold = figure(answers.fold_counts(first)) - figure(answers.fold_counts(second))
     right, other = first.y_pred == first.y_true, second.y_pred == second.y_true
     only_first, only_second = int((right & ~other).sum()), int((other & ~right).sum())
+    once = len(answers.grid[[c for c in SEEDS if c in answers.grid]].drop_duplicates()) <= 1  # seeds answer a row several times
     grid = answers.grid[answers.grid["cell"] == pair.first]
     effect, why = found.difference, answers.cluster_note or found.difference.why_none
     nan = float("nan")
@@ -141,7 +142,8 @@ def _pair_line(answers: Answers, pair: Pair, metric: str) -> dict[str, object]:
         "family": pair.family, "question": pair.question, "first": pair.first, "second": pair.second, "metric": metric,
         "first_value": found.first, "second_value": found.second, "difference": effect.value,
         "low": nan if why else effect.low, "high": nan if why else effect.high, "level": LEVEL, "p": nan if why else found.p,
-        "p_sign_flip": nan if answers.cluster_note else found.p_sign_flip, "p_mcnemar": mcnemar(only_first, only_second),
+        "p_sign_flip": nan if answers.cluster_note else found.p_sign_flip,
+        "p_mcnemar": mcnemar(only_first, only_second) if once else nan,
         "p_nadeau_bengio": nadeau_bengio(by_fold, float((grid["n_test"] / grid["n_fit"]).mean())), "better": found.better,
         "worse": found.worse, "only_first_right": only_first, "only_second_right": only_second, "n_rows": len(common),
         "n_left_out": left_out, "folds": len(by_fold), "cluster_by": answers.cluster_by, "clusters": effect.clusters,

@@ -6,7 +6,8 @@ test               what it takes for granted
 jackknife t        speakers are independent; the mean of their influences on the difference is near normal. This p counts.
 sign-flip          if both systems are equally good, their answers can be exchanged speaker by speaker. Exact up to 14
                    speakers, then 10,000 draws; with n speakers no p is below 2 / 2^n.
-McNemar            rows are independent. They are not: rows of one speaker go together, so it rejects far too often.
+McNemar            rows are independent. They are not: rows of one speaker go together, so it rejects far too often. None
+                   with several seeds, which answer every row again.
 Nadeau-Bengio      training sets overlap to the same degree everywhere, and folds are like random resamples. Folds of
                    sessions or speakers are not; with few folds it finds little.
 =================  ======================================================================================================
