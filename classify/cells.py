@@ -16,6 +16,8 @@ Every cell is an expression (:mod:`classify.expressions`) and is computed by the
 ``head`` and ``probe`` answer with the largest class score themselves. A cell is fitted in one or two *stages*: on ``train``,
 and with ``fit_rows="train+valid"`` again on both. Validation rows are always answered by the first stage, so what is
 chosen on them was not fitted on them; training and test rows by the last. A probe's training rows are out of fold.
+With ``fit_rows="valid"`` or ``"oof"`` classifiers over class scores learn from those of validation rows, or of training rows out
+of fold; whatever learns from vectors learns from training rows.
 """
 
 from __future__ import annotations
@@ -50,7 +52,10 @@ from embeddings_store.arrays import SCORED_ROLES, FoldData, RoleData
 from embeddings_store.errors import StoreMismatchError, unknown_name
 
 BASELINE, UNIMODAL, LAYER, EARLY, LATE, SYSTEM = FAMILIES = ("baseline", "unimodal", "layer", "early", "late", "system")
-FIT_ROWS: Mapping[str, tuple[str, ...]] = {"train": ("train",), "train+valid": ("train", "valid")}
+OOF = "oof"
+FIT_ROWS: Mapping[str, tuple[str, ...]] = {
+    "train": ("train",), "train+valid": ("train", "valid"), "valid": ("train",), OOF: ("train",)}
+OVER_SCORES = ("valid", OOF)  # choices that change what late fusion learns from and nothing else
 
 Stage = dict[str, Predictions]
 
@@ -75,12 +80,13 @@ class Cell:
     layer: int = -1
     expression: str = ""
 
-    def tree(self, settings: Settings, scores_from: Mapping[str, str]) -> Expression:
+    def tree(self, settings: Settings, scores_from: Mapping[str, str], fit_rows: str = "train") -> Expression:
         """Return the cell as a complete expression.
 
         Args:
             settings: Those of the classifier that differ from the defaults; a system has its own.
             scores_from: Modality to ``head`` or ``probe``.
+            fit_rows: A name of :data:`FIT_ROWS`.
 
         >>> str(Cell("late", "sum", ("audio", "text"), "svm").tree({"c": 2.0}, {"audio": "head", "text": "probe"}))
         'svm(sum(head(audio), probe(text)), c=2, fit_rows=train)'
@@ -94,9 +100,10 @@ class Cell:
         options = tuple(sorted(settings.items()))
         if self.family == LATE:
             own = tuple(Call(OWN_SCORES, (view,)) for view in views)
-            # the paper's classifiers over scores learn from the training rows' own
+            # the paper's classifiers over scores learn from the training rows' own, unless told otherwise
+            learn_on = fit_rows if fit_rows in OVER_SCORES else "train"
             node = Call(method, own) if self.classifier == RULE else Call(
-                self.classifier, (Call(method, own),), tuple(sorted([*options, (FIT_OPTION, "train")])))
+                self.classifier, (Call(method, own),), tuple(sorted([*options, (FIT_OPTION, learn_on)])))
             return complete(node, scores_from)
         if self.family == EARLY:
             views = (Call(method, views, ((PROJECT, project),) if project else ()),)
@@ -149,8 +156,8 @@ def compute(cell: Cell, data: FoldData, *, fit_rows: str = "train", settings: Se
     if fit_rows not in FIT_ROWS:
         unknown_name("choice of rows to fit on", fit_rows, list(FIT_ROWS))
     heads = {m: HEAD if m in data.train.scores else PROBE for m in cell.modalities}
-    node = cell.tree(settings or {}, heads | dict(scores_from or {}))
-    names = ["train"] if fit_rows == "train" or not len(data.valid) else list(FIT_ROWS)
+    node = cell.tree(settings or {}, heads | dict(scores_from or {}), fit_rows)
+    names = ["train", fit_rows] if fit_rows == "train+valid" and len(data.valid) else ["train"]
     rows, at = join([data.role(role) for role in SCORED_ROLES]), _places(data)
     # an encoder that was trained on the training rows has seen neither valid nor test rows: their scores are as they are
     honest = {m: np.concatenate([inner, data.valid.scores[m], data.test.scores[m]])

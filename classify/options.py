@@ -67,7 +67,8 @@ def config_from(arguments: argparse.Namespace) -> GridConfig:
         store=arguments.store, out=arguments.out or DEFAULT_OUT[arguments.select_on], corpus=arguments.corpus,
         modalities=tuple(arguments.modalities), metadata=tuple(arguments.metadata),
         encoders=_encoders(arguments.encoder), encoder_seeds=arguments.encoder_seed, layer=arguments.layer,
-        folds=arguments.folds, valid=arguments.valid, fit_rows=arguments.fit_rows, classifiers=tuple(arguments.classifiers),
+        folds=arguments.folds, valid=arguments.valid, fit_rows=arguments.fit_rows, inner_folds=arguments.inner_folds,
+        classifiers=tuple(arguments.classifiers),
         early=_methods(arguments.early), late=_methods(arguments.late), settings=settings, seeds=arguments.seed,
         shuffle_seed=arguments.shuffle_labels, select_on=arguments.select_on, accept=tuple(arguments.accept),
         jobs=arguments.jobs)
@@ -110,8 +111,11 @@ def _add_grid(group: argparse._ArgumentGroup) -> None:
         group.add_argument(f"--{name}", nargs="+", metavar="METHOD",
                            help=f"{name} fusion: of {', '.join(strategies)}, or {NONE} (default: {rest})")
     group.add_argument("--fit-rows", default=DEFAULTS["fit_rows"], choices=list(FIT_ROWS),
-                       help="train+valid: choose on valid with a fit on train, then fit again on both and test that "
-                       "(default: %(default)s)")
+                       help="train+valid: choose on valid with a fit on train, then fit again on both and test that; for "
+                       "classifiers over class scores also oof: training rows scored by inner encoders that have not seen them "
+                       "(extract-features --inner-folds), or valid: validation rows, answered out of fold (default: %(default)s)")
+    group.add_argument("--inner-folds", type=int, default=DEFAULTS["inner_folds"], metavar="N",
+                       help="which inner folds --fit-rows oof takes, where the store has several choices")
     group.add_argument("--select-on", default=DEFAULTS["select_on"], choices=SELECT_ON,
                        help="test: choose the cell on the test rows themselves, and score vectors whose epoch was chosen on "
                        "them (extract-features --rule test); everything is stamped 'upper bound' (default: %(default)s)")

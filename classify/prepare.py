@@ -11,14 +11,16 @@ import numpy as np
 from classify import fusion, late_fusion
 from classify.audits import Audit, Case, refuse, run_checks
 from classify.audits.case import named_views, read_files
-from classify.cells import BASELINE, EARLY, FIT_ROWS, LATE, LAYER, UNIMODAL, Cell
+from classify.cells import BASELINE, EARLY, FIT_ROWS, LATE, LAYER, OOF, UNIMODAL, Cell
 from classify.late_fusion import HEAD, PROBE, inner_groups
 from classify.metadata import BANNED, METADATA, Chosen, choose_columns, entry, load_with_metadata
 from classify.models import BASELINES, COMPETITORS, Settings, resolve
+from classify.oof import inner_sets, without_mixed_spaces
 from embeddings_store.arrays import EncoderRef, FoldData
 from embeddings_store.entries import Entry, catalogue, choose_seeds, choose_views, corpora
 from embeddings_store.errors import FoldError, StoreMismatchError, UsageError, unknown_name
 from embeddings_store.folds import FoldPlan, make_plan
+from embeddings_store.inner import InnerSet
 from embeddings_store.labels import LabelSet
 from embeddings_store.load import SELECT_ON
 from embeddings_store.manifest import Manifest
@@ -44,6 +46,7 @@ class GridConfig:
         folds: A plan's name or a plan file (``.parquet``); empty takes the corpus' own.
         valid: ``next`` or ``none``, see :mod:`embeddings_store.folds`; empty takes the default there.
         fit_rows: A name of :data:`classify.cells.FIT_ROWS`.
+        inner_folds: How many inner folds ``oof`` takes scores from, where the store has several choices; 0 the only one.
         classifiers: Names of :data:`classify.models.COMPETITORS`.
         early: Early strategies; none means all that the widths allow.
         late: Late strategies; none means all that the rows allow.
@@ -67,6 +70,7 @@ class GridConfig:
     folds: str = ""
     valid: str = ""
     fit_rows: str = "train"
+    inner_folds: int = 0
     classifiers: tuple[str, ...] = COMPETITORS
     early: tuple[str, ...] | None = None
     late: tuple[str, ...] | None = None
@@ -96,6 +100,8 @@ class GridConfig:
         if self.jobs < 0 or min(self.seeds, default=-1) < 0 or len(set(self.seeds)) < len(self.seeds):
             raise UsageError(f"jobs and seeds are 0 or more, and no seed is there twice; not {self.jobs} and "
                              f"{', '.join(map(str, self.seeds)) or 'no seed'}")
+        if self.inner_folds and self.fit_rows != OOF:
+            raise UsageError(f"--inner-folds {self.inner_folds} has no effect without --fit-rows {OOF}; leave it out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +142,7 @@ class Prepared:
         metadata: The views that are metadata.
         leaky: Metadata columns in use that may explain the label.
         audit: What the leakage audit found; it has no leak but those that ``config.accept`` names.
+        inner: For each seed of the fine-tuning, modality to the encoders of its inner folds; nothing unless ``oof`` needs them.
     """
 
     config: GridConfig
@@ -152,6 +159,7 @@ class Prepared:
     audit: Audit
     metadata: tuple[Chosen, ...] = ()
     leaky: tuple[str, ...] = ()
+    inner: Sequence[Mapping[str, InnerSet]] = ()
 
     @property
     def claim(self) -> str:
@@ -187,13 +195,15 @@ def prepare(config: GridConfig) -> Prepared:
     entries += [entry(manifest, chosen, config.store / corpus) for chosen in metadata]
     replicas = _replicas(config, entries, _modalities(config, manifest, entries, notes))
     views = replicas[0]
+    inner = [inner_sets(entries, refs, [f.number for f in plan], config.inner_folds) if config.fit_rows == OOF else None
+             for refs in replicas]
     folds, labels = [], manifest.labels
     for fold in plan:
         facts = []
-        for refs in replicas:
+        for refs, encoders in zip(replicas, inner, strict=True):
             every = {m if len(some) == 1 else f"{m} layer {ref.layer}": ref for m, some in refs.items() for ref in some}
             data = load_with_metadata(config.store, manifest, every, plan, fold.number, metadata,
-                                      shuffle_seed=config.shuffle_seed, select_on=config.select_on)
+                                      shuffle_seed=config.shuffle_seed, select_on=config.select_on, inner=encoders)
             facts.append(_facts(data, fold.name))
             labels = data.labels
         folds.append(_same_rows(facts))
@@ -203,12 +213,15 @@ def prepare(config: GridConfig) -> Prepared:
     used = {m: {ref for refs in replicas for ref in refs[m]} for m in views}
     scores_from = {m: HEAD if all(e.has_scores for e in entries if e.ref in used[m]) else PROBE for m in views}
     cells = _cells(config, views, entries, folds, scores_from, notes)
+    if inner[0]:
+        cells = without_mixed_spaces(cells, inner[0], config.settings, scores_from, (EARLY,) if config.early else (), notes)
     audit = run_checks(Case(manifest, plan, read_files(config.store, manifest, _files(replicas, metadata), plan), labels,
                             metadata=[c for chosen in metadata if chosen.view in views for c in chosen.columns],
                             select_on=config.select_on, shuffled=config.shuffle_seed), config.accept)
     refuse(audit)
     return Prepared(config, corpus, manifest.digest, labels, plan, replicas, entries, folds, scores_from, cells, notes,
-                    audit.keeping(config.out), metadata, _leaky(manifest, metadata, views))
+                    audit.keeping(config.out), metadata, _leaky(manifest, metadata, views),
+                    [encoders or {} for encoders in inner])
 
 
 def only_corpus(store: Path) -> str:
@@ -314,7 +327,7 @@ def _facts(data: FoldData, name: str) -> FoldFacts:
 def _check_valid_rows(config: GridConfig, folds: Sequence[FoldFacts], plan: FoldPlan,
                       views: Mapping[str, Sequence[EncoderRef]]) -> None:
     empty = [fold for fold in folds if not fold.counts["valid"]]
-    for wanted, why in ((config.fit_rows != "train", f"--fit-rows {config.fit_rows}"),
+    for wanted, why in ((config.fit_rows in ("valid", "train+valid"), f"--fit-rows {config.fit_rows}"),
                         (any(len(refs) > 1 for refs in views.values()), f"--layer {config.layer}")):
         if wanted and empty:
             raise UsageError(f"{why} needs validation rows, and fold {empty[0].number} ({empty[0].name}) of plan "

@@ -164,7 +164,7 @@ def result_row(prepared: Prepared, task: Task, outcome: Outcome) -> dict[str, ob
         "modalities": "" if cell.family == BASELINE else "+".join(cell.modalities), "classifier": cell.classifier,
         "scores_from": _sources(task), "layer": layer, "encoders": ",".join(f"{m}={ref.folder}" for m, ref in refs.items()),
         "metadata": "+".join(c for chosen in prepared.metadata if chosen.view in refs for c in chosen.columns),
-        "verified": f"unverified: {'+'.join(unverified)}" if unverified else "verified", "fit_rows": config.fit_rows,
+        "verified": f"unverified: {'+'.join(unverified)}" if unverified else "verified", "fit_rows": task.fit_rows,
         "settings": shown, "seed": task.seed,
         "encoder_seed": ",".join(f"{m}={refs[0].seed}" for m, refs in prepared.replicas[task.replica].items()),
         "labels_shuffled": "no" if config.shuffle_seed is None else f"seed {config.shuffle_seed}",

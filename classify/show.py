@@ -87,7 +87,8 @@ def footer(result: GridResult, family: str) -> list[str]:
     first, part = rows.iloc[0], rows[rows["family"] == family]
     folds = rows["fold"].nunique()
     lines = [f"corpus {first['corpus']}; protocol {first['protocol']} (valid: {first['valid_rule']}); "
-             f"{folds} fold{'s' * (folds > 1)}; label set {first['label_set']}; fitted on {first['fit_rows']}; "
+             f"{folds} fold{'s' * (folds > 1)}; label set {first['label_set']}; "
+             f"fitted on {'; '.join(dict.fromkeys(part['fit_rows']))}; "
              f"seed {about_of(rows)['seed']}{_encoder_seeds(rows)}",
              f"{_deviations(rows)}{_selection(result.table)}",
              f"{'; '.join(dict.fromkeys(part['verified']))}; {_labels(first['labels_shuffled'])}"]

@@ -66,7 +66,7 @@ def paper_table(rows: pd.DataFrame, family: str) -> pd.DataFrame:
             lines.append(_line(str(label), metric, of_row, family))
         for name, of_baseline in rows[rows["family"] == BASELINE].groupby("classifier", sort=False):
             lines.append({"row": CLASSIFIERS[str(name)].title, "metric": metric, **_mean_sd("average", of_baseline, metric)})
-    about = about_of(rows)
+    about = about_of(part)
     table = pd.DataFrame(lines)
     for position, name in enumerate(ABOUT):
         table.insert(position, name, about[name])

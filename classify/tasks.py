@@ -16,7 +16,7 @@ import xgboost
 
 from classify import late_fusion
 from classify.cellfile import key_of, read_outcome, write_outcome
-from classify.cells import LATE, Cell, compute
+from classify.cells import LATE, OOF, OVER_SCORES, SYSTEM, Cell, compute
 from classify.late_fusion import HEAD, PROBE
 from classify.metadata import Chosen, load_with_metadata
 from classify.models import BASELINES, CLASSIFIERS, Settings, resolve
@@ -24,6 +24,7 @@ from classify.prepare import Prepared
 from embeddings_store.arrays import EncoderRef, FoldData
 from embeddings_store.errors import StoreMismatchError
 from embeddings_store.folds import FoldPlan
+from embeddings_store.inner import InnerSet
 from embeddings_store.manifest import Manifest
 
 PROBE_COST_S = 4.0  # like ClassifierSpec.cost_s: a fit and five inner ones
@@ -47,6 +48,7 @@ class Source:
         shuffle_seed: Seed of permuted labels, or none.
         select_on: ``valid`` or ``test``, for the gate; it lets rows through and changes no number.
         metadata: Which of the views are metadata, and of which columns.
+        inner: Modality, inner encoders and content digests of their files, where training rows are scored out of fold.
     """
 
     store: Path
@@ -59,6 +61,7 @@ class Source:
     shuffle_seed: int | None
     select_on: str
     metadata: tuple[Chosen, ...] = ()
+    inner: tuple[tuple[str, InnerSet, tuple[str, ...]], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +110,13 @@ def make_task(prepared: Prepared, cell: Cell, fold: int, refs: Mapping[str, Enco
     """Bind a cell to a fold, to the encoders (modality to reference) that stand for its modalities there, and to a seed."""
     config = prepared.config
     views = tuple((m, refs[m], prepared.entry(refs[m], fold).digest) for m in cell.modalities)
+    fit_rows = config.fit_rows if cell.family in (LATE, SYSTEM) or config.fit_rows not in OVER_SCORES else "train"
+    inner = tuple((m, s, tuple(e.digest for part in range(1, s.parts + 1) for e in prepared.entries
+                               if e.ref == s.ref and e.fold == s.fold(fold, part)))
+                  for m, s in prepared.inner[replica].items() if m in cell.modalities) if fit_rows == OOF else None
     source = Source(config.store, prepared.corpus, config.out / "plan.parquet", prepared.plan.digest,
                     prepared.manifest_digest, fold, views, config.shuffle_seed, config.select_on,
-                    tuple(chosen for chosen in prepared.metadata if chosen.view in cell.modalities))
+                    tuple(chosen for chosen in prepared.metadata if chosen.view in cell.modalities), inner)
     folder = config.out / "cells"
     settings = config.settings.get(cell.classifier, {})
     named = cell.classifier in CLASSIFIERS
@@ -121,14 +128,16 @@ def make_task(prepared: Prepared, cell: Cell, fold: int, refs: Mapping[str, Enco
         "settings": resolve(cell.classifier, settings) if named else {}, "scores_from": scores,
         "probe": late_fusion.PROBE_SETTINGS if PROBE in scores.values() else {},
         "views": [[m, ref.folder, ref.seed, digest] for m, ref, digest in views], "corpus": prepared.corpus,
-        "manifest": prepared.manifest_digest, "plan": prepared.plan.digest, "fold": fold, "fit_rows": config.fit_rows,
+        "manifest": prepared.manifest_digest, "plan": prepared.plan.digest, "fold": fold, "fit_rows": fit_rows,
         "seed": seed if named and CLASSIFIERS[cell.classifier].draws else 0, "shuffle_seed": config.shuffle_seed,
         "versions": versions()}
+    if inner:
+        what["inner"] = [[m, s.ref.folder, *digests] for m, s, digests in inner]
     probes = {}
     for modality in (m for m in cell.modalities if cell.family == LATE and scores[m] == PROBE):
         probe = make_task(prepared, Cell("unimodal", "", (modality,), PROBE), fold, refs, origin, seed, replica)
         probes[modality] = (probe.path, probe.key)
-    return Task(cell, source, what, folder, config.fit_rows, settings, seed, replica, probes, origin,
+    return Task(cell, source, what, folder, fit_rows, settings, seed, replica, probes, origin,
                 _cost_s(prepared, cell, fold, refs))
 
 
@@ -165,7 +174,8 @@ def _fold(source: Source) -> FoldData:
     views = {modality: ref for modality, ref, _ in source.views}
     manifest = _manifest(source.store / source.corpus, source.manifest_digest)
     return load_with_metadata(source.store, manifest, views, _plan(source.plan, source.plan_digest), source.fold, source.metadata,
-                              shuffle_seed=source.shuffle_seed, select_on=source.select_on)
+                              shuffle_seed=source.shuffle_seed, select_on=source.select_on,
+                              inner=None if source.inner is None else {m: s for m, s, _ in source.inner})
 
 
 @lru_cache(maxsize=1)

@@ -50,7 +50,8 @@ def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: F
         manifest: The corpus' manifest, for callers that load many folds and have read it already.
         select_on: ``valid``, or ``test`` to let rows be tested by which an encoder's epoch was chosen (``select``). What is
             then measured is an upper bound, and the caller has to stamp it so. Rows that it was fitted on stay refused.
-        inner: View name to inner encoders, for out-of-fold scores of training rows; see :mod:`embeddings_store.inner`.
+        inner: View name to inner encoders, for out-of-fold scores of training rows; see :mod:`embeddings_store.inner`. Where
+            it is given, even if empty, every other view must not have been fitted on training rows.
         also: Rows (N,) that have an input which is no vector of the store, such as metadata; they count although no view has
             them, and then there may be no view at all.
 
@@ -87,6 +88,11 @@ def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: F
     groups = manifest.column("group")
     groups = np.where(groups != "", groups, manifest.column("speaker"))
     roles = {role: _role(files, manifest.ids, y, groups, usable & chosen.mask(role)) for role in ("train", "valid", "test")}
+    for view in [] if inner is None else [v for v in files if v not in inner]:
+        if (files[view].seen[usable & files[view].ok & chosen.mask("train")] == "fit").any():
+            raise LeakError(f"fold {fold}: the {view} encoder {files[view].encoder.folder} was fitted on training rows and has "
+                            "no inner encoders that left some of them out, so nothing can be learnt from its training rows out "
+                            f"of fold; leave {view} out with --modalities, or choose other rows with --fit-rows")
     for view, encoders in (inner or {}).items():
         def read(name: str, ref: EncoderRef = encoders.ref) -> Embeddings:
             return _aligned(_inner_file(store, corpus, ref, name), manifest, plan, chosen, ref, labels, shuffle_seed, name)
