@@ -21,8 +21,13 @@ def _run(argv: Sequence[str] | None) -> int:
     from classify.options import build_parser, config_from
     from classify.prepare import RESULT
     from classify.show import console_for_output, show_results, show_survey
+    from embeddings_store.manifest import Manifest
+    from embeddings_store.protocol_options import listing
 
     arguments = build_parser().parse_args(argv)
+    if arguments.list_protocols:
+        print(listing(Manifest.load(arguments.store / arguments.corpus) if arguments.corpus else None))
+        return 0
     config, console = config_from(arguments), console_for_output()
     if arguments.dry_run:
         show_survey(survey(config), console)

@@ -18,6 +18,7 @@ from embeddings_store.commandline import parser
 from embeddings_store.errors import UsageError
 from embeddings_store.folds import PLAN_NAMES, VALID_RULES
 from embeddings_store.load import SELECT_ON
+from embeddings_store.protocol_options import add_protocol_options
 
 DESCRIPTION = """\
 Fuse the stored vectors and class scores of one corpus in every way, classify with every classifier, fold by fold, and
@@ -33,6 +34,8 @@ def build_parser() -> argparse.ArgumentParser:
     top = parser(PROGRAM, DESCRIPTION, [
         PROGRAM,
         f"{PROGRAM} --store embeddings --corpus mosi --out results/mosi",
+        f"{PROGRAM} --corpus iemocap --protocol iemocap-paper",
+        f"{PROGRAM} --corpus iemocap --list-protocols",
         f"{PROGRAM} --corpus ravdess --folds speaker-kfold:6 --layer valid --svm-c 5 --dry-run",
         f"{PROGRAM} --modalities text audio --encoder audio=wav2vec2-base@3f2a --early concatenation --late none",
         f"{PROGRAM} --modalities text audio --metadata safe context",
@@ -67,7 +70,8 @@ def config_from(arguments: argparse.Namespace) -> GridConfig:
         store=arguments.store, out=arguments.out or DEFAULT_OUT[arguments.select_on], corpus=arguments.corpus,
         modalities=tuple(arguments.modalities), metadata=tuple(arguments.metadata),
         encoders=_encoders(arguments.encoder), encoder_seeds=arguments.encoder_seed, layer=arguments.layer,
-        folds=arguments.folds, valid=arguments.valid, fit_rows=arguments.fit_rows, inner_folds=arguments.inner_folds,
+        folds=arguments.folds, valid=arguments.valid, protocol=arguments.protocol, protocol_files=arguments.protocol_files,
+        label_set=arguments.label_set, fit_rows=arguments.fit_rows, inner_folds=arguments.inner_folds,
         classifiers=tuple(arguments.classifiers),
         early=_methods(arguments.early), late=_methods(arguments.late), settings=settings, seeds=arguments.seed,
         shuffle_seed=arguments.shuffle_labels, select_on=arguments.select_on, accept=tuple(arguments.accept),
@@ -90,12 +94,14 @@ def _add_input(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--layer", default=DEFAULTS["layer"], metavar="last|N|valid",
                        help="which layer, where the store has several; valid: per fold the one whose "
                        f"{CLASSIFIERS[LAYER_JUDGE].title} is best on its validation rows")
+    add_protocol_options(group)
     group.add_argument("--folds", default=DEFAULTS["folds"], metavar="PLAN",
                        help=f"a plan's name or a plan file (.parquet); names: {', '.join(PLAN_NAMES)} (default: the corpus' "
                        "own)")
     group.add_argument("--valid", default=DEFAULTS["valid"], choices=VALID_RULES,
-                       help="where groups rotate: next = the next block validates; none = it trains too, and nothing is "
-                       f"chosen (default: {VALID_RULES[0]})")
+                       help="next = the next block validates; none = it trains too, and nothing is chosen; fifth = a fifth of "
+                       "the training groups; partner = the other speaker of the session, flagged; next-shared = next where it "
+                       f"shares speakers with test, flagged (default: {VALID_RULES[0]})")
     group.add_argument("--accept", nargs="+", default=[], metavar="CHECK",
                        help="run although the leakage audit refuses, and say so under every table: of "
                        f"{', '.join(ACCEPTABLE)} (audit-leakage shows the findings; default: none)")

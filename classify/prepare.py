@@ -18,12 +18,13 @@ from classify.models import BASELINES, COMPETITORS, Settings, resolve
 from classify.oof import inner_sets, without_mixed_spaces
 from embeddings_store.arrays import EncoderRef, FoldData
 from embeddings_store.entries import Entry, catalogue, choose_seeds, choose_views, corpora
-from embeddings_store.errors import FoldError, StoreMismatchError, UsageError, unknown_name
-from embeddings_store.folds import FoldPlan, make_plan
+from embeddings_store.errors import FoldError, LabelError, StoreMismatchError, UsageError, unknown_name
+from embeddings_store.folds import FoldPlan
 from embeddings_store.inner import InnerSet
 from embeddings_store.labels import LabelSet
 from embeddings_store.load import SELECT_ON
 from embeddings_store.manifest import Manifest
+from embeddings_store.protocol_setup import Request, Setup, set_up
 
 RESULT, UPPER_BOUND, LEAKY = "result", "upper bound", "leaky metadata"  # what the figures may be called
 LAYER_JUDGE = "svm"  # the classifier by whose accuracy on validation rows a layer is chosen
@@ -44,7 +45,10 @@ class GridConfig:
         encoder_seeds: Seeds of the fine-tuning, to compare several; empty means all; none takes the only one.
         layer: ``""`` the only one, ``last``, a number, or ``valid`` to choose per fold on validation rows.
         folds: A plan's name or a plan file (``.parquet``); empty takes the corpus' own.
-        valid: ``next`` or ``none``, see :mod:`embeddings_store.folds`; empty takes the default there.
+        valid: A rule of :mod:`embeddings_store.folds`; empty takes the protocol's, else the default there.
+        protocol: Name in :mod:`embeddings_store.protocols`; empty for none.
+        protocol_files: Folder of the files that hold the protocol's folds, where it needs some.
+        label_set: Name in :mod:`embeddings_store.label_sets`; empty takes the protocol's, else the corpus' own.
         fit_rows: A name of :data:`classify.cells.FIT_ROWS`.
         inner_folds: How many inner folds ``oof`` takes scores from, where the store has several choices; 0 the only one.
         classifiers: Names of :data:`classify.models.COMPETITORS`.
@@ -69,6 +73,9 @@ class GridConfig:
     layer: str = ""
     folds: str = ""
     valid: str = ""
+    protocol: str = ""
+    protocol_files: Path | None = None
+    label_set: str = ""
     fit_rows: str = "train"
     inner_folds: int = 0
     classifiers: tuple[str, ...] = COMPETITORS
@@ -130,9 +137,8 @@ class Prepared:
     Attributes:
         config: What was asked for.
         corpus: The corpus' name.
-        manifest_digest: Over every column of the manifest and its label set.
-        labels: The label set.
-        plan: The fold plan.
+        manifest_digest: Over every column of the manifest and its own label set.
+        setup: The protocol: fold plan, label set, and what roles share.
         replicas: For each seed of the fine-tuning, modality to candidates; more than one only for ``layer="valid"``.
         entries: The store's files.
         folds: What the gate found.
@@ -148,8 +154,7 @@ class Prepared:
     config: GridConfig
     corpus: str
     manifest_digest: str
-    labels: LabelSet
-    plan: FoldPlan
+    setup: Setup
     replicas: Sequence[Mapping[str, Sequence[EncoderRef]]]
     entries: Sequence[Entry]
     folds: Sequence[FoldFacts]
@@ -172,6 +177,18 @@ class Prepared:
         """Modality to candidates, of the first seed; other seeds have the same modalities and layers."""
         return self.replicas[0]
 
+    @property
+    def plan(self) -> FoldPlan:
+        """The fold plan."""
+        return self.setup.plan
+
+    @property
+    def labels(self) -> LabelSet:
+        """The label set; load_fold has refused a corpus without one."""
+        if self.setup.labels is None:
+            raise LabelError(f"corpus {self.corpus!r} has no labels")
+        return self.setup.labels
+
     def entry(self, ref: EncoderRef, fold: int) -> Entry:
         """Return the file that serves a fold: its own, else the one for every fold."""
         by_fold = {e.fold: e for e in self.entries if e.ref == ref}
@@ -189,37 +206,35 @@ def prepare(config: GridConfig) -> Prepared:
     corpus = config.corpus or only_corpus(config.store)
     entries = catalogue(config.store, corpus)
     manifest = Manifest.load(config.store / corpus)
-    plan = _plan(config, manifest)
+    setup = set_up(manifest, Request(config.protocol, config.folds, config.valid, config.label_set, config.protocol_files))
     notes: list[str] = []
     metadata = _metadata(config, manifest, entries, notes)
     entries += [entry(manifest, chosen, config.store / corpus) for chosen in metadata]
     replicas = _replicas(config, entries, _modalities(config, manifest, entries, notes))
     views = replicas[0]
-    inner = [inner_sets(entries, refs, [f.number for f in plan], config.inner_folds) if config.fit_rows == OOF else None
+    inner = [inner_sets(entries, refs, [f.number for f in setup.plan], config.inner_folds) if config.fit_rows == OOF else None
              for refs in replicas]
-    folds, labels = [], manifest.labels
-    for fold in plan:
+    folds = []
+    for fold in setup.plan:
         facts = []
         for refs, encoders in zip(replicas, inner, strict=True):
             every = {m if len(some) == 1 else f"{m} layer {ref.layer}": ref for m, some in refs.items() for ref in some}
-            data = load_with_metadata(config.store, manifest, every, plan, fold.number, metadata,
+            data = load_with_metadata(config.store, setup.view, every, setup.plan, fold.number, metadata,
                                       shuffle_seed=config.shuffle_seed, select_on=config.select_on, inner=encoders)
             facts.append(_facts(data, fold.name))
-            labels = data.labels
         folds.append(_same_rows(facts))
-    if labels is None:
-        raise FoldError(f"plan {plan.name!r} has no folds")
-    _check_valid_rows(config, folds, plan, views)
+    _check_valid_rows(config, folds, setup.plan, views)
     used = {m: {ref for refs in replicas for ref in refs[m]} for m in views}
     scores_from = {m: HEAD if all(e.has_scores for e in entries if e.ref in used[m]) else PROBE for m in views}
     cells = _cells(config, views, entries, folds, scores_from, notes)
     if inner[0]:
         cells = without_mixed_spaces(cells, inner[0], config.settings, scores_from, (EARLY,) if config.early else (), notes)
-    audit = run_checks(Case(manifest, plan, read_files(config.store, manifest, _files(replicas, metadata), plan), labels,
+    files = read_files(config.store, manifest, _files(replicas, metadata), setup.plan)
+    audit = run_checks(Case(manifest, setup.plan, files, setup.labels,
                             metadata=[c for chosen in metadata if chosen.view in views for c in chosen.columns],
                             select_on=config.select_on, shuffled=config.shuffle_seed), config.accept)
     refuse(audit)
-    return Prepared(config, corpus, manifest.digest, labels, plan, replicas, entries, folds, scores_from, cells, notes,
+    return Prepared(config, corpus, manifest.digest, setup, replicas, entries, folds, scores_from, cells, notes,
                     audit.keeping(config.out), metadata, _leaky(manifest, metadata, views),
                     [encoders or {} for encoders in inner])
 
@@ -294,21 +309,6 @@ def _same_rows(facts: Sequence[FoldFacts]) -> FoldFacts:
                                      f"rows ({dict(first.counts)} and {dict(other.counts)}), so they cannot be compared; extract "
                                      "the failed rows again with --retry-failed, or choose one with --encoder-seed")
     return first
-
-
-def _plan(config: GridConfig, manifest: Manifest) -> FoldPlan:
-    if config.folds.endswith(".parquet"):
-        if config.valid:
-            raise UsageError(f"--valid {config.valid} has no effect on the plan file {config.folds}, which names its own "
-                             "validation rows; leave it out")
-        plan = FoldPlan.load(Path(config.folds))
-        plan.check(manifest)
-        return plan
-    plan = make_plan(manifest, config.folds, **({"valid": config.valid} if config.valid else {}))
-    if config.valid and plan.valid != config.valid:
-        raise UsageError(f"--valid {config.valid} has no effect on the plan {plan.name!r}, whose validation rows are those "
-                         "of the corpus; leave it out, or choose a plan with --folds")
-    return plan
 
 
 def _facts(data: FoldData, name: str) -> FoldFacts:

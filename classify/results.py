@@ -32,13 +32,14 @@ from classify.tables import per_class_tables, write_paper_tables
 from classify.tasks import Task
 from embeddings_store.arrays import SCORED_ROLES
 from embeddings_store.atomic import replacing
+from embeddings_store.entries import Entry
 from embeddings_store.errors import StoreError, UsageError
 from embeddings_store.manifest import Manifest
 
 TEXT, COUNT, NUMBER = "text", "count", "number"
 SCHEMA: Mapping[str, str] = {
-    "claim": TEXT,
-    "corpus": TEXT, "protocol": TEXT, "plan_digest": TEXT, "valid_rule": TEXT, "label_set": TEXT, "labels_digest": TEXT,
+    "claim": TEXT, "corpus": TEXT, "protocol": TEXT, "plan": TEXT, "plan_digest": TEXT, "split_digest": TEXT,
+    "test_digest": TEXT, "valid_rule": TEXT, "shared": TEXT, "selection_rule": TEXT, "label_set": TEXT, "labels_digest": TEXT,
     "fold": COUNT, "fold_name": TEXT, "cell": TEXT, "family": TEXT, "method": TEXT, "modalities": TEXT, "classifier": TEXT,
     "scores_from": TEXT, "layer": TEXT, "encoders": TEXT, "metadata": TEXT, "verified": TEXT, "fit_rows": TEXT, "settings": TEXT,
     "seed": COUNT, "encoder_seed": TEXT, "labels_shuffled": TEXT,
@@ -60,7 +61,9 @@ class ResultTable:
     Attributes:
         rows: The table. Metrics are in [0, 1], ``nan`` where nothing was measured; ``train_WA`` of a probe is out of fold;
             ``constant`` is the commonest class of the rows scored and ``constant_WA`` what always answering it gives,
-            which nobody could know beforehand.
+            which nobody could know beforehand. ``protocol`` is the plan's name where none was asked for; ``split_digest`` is
+            over the labelled rows and their roles, so it is the same in every store; ``shared`` says which roles share
+            speakers or groups; ``selection_rule`` what chose the epochs of trained encoders.
     """
 
     rows: pd.DataFrame
@@ -157,8 +160,11 @@ def result_row(prepared: Prepared, task: Task, outcome: Outcome) -> dict[str, ob
     commonest = np.bincount(outcome.y["test"]).argmax()
     shown = "; ".join(f"{k}={v:g}" for k, v in settings.items()) if isinstance(settings, dict) else ""
     return {
-        "claim": prepared.claim, "corpus": prepared.corpus, "protocol": prepared.plan.name, "plan_digest": prepared.plan.digest,
-        "valid_rule": prepared.plan.valid, "label_set": prepared.labels.name, "labels_digest": prepared.labels.digest,
+        "claim": prepared.claim, "corpus": prepared.corpus, "protocol": prepared.setup.protocol, "plan": prepared.plan.name,
+        "plan_digest": prepared.plan.digest, "split_digest": prepared.setup.split_digest,
+        "test_digest": prepared.setup.test_digest, "valid_rule": prepared.plan.valid, "shared": prepared.setup.shared,
+        "selection_rule": selection_rule([prepared.entry(ref, fold.number) for ref in refs.values()]),
+        "label_set": prepared.labels.name, "labels_digest": prepared.labels.digest,
         "fold": fold.number, "fold_name": fold.name, "cell": cell_name(cell, layer), "family": cell.family,
         "method": cell.method,
         "modalities": "" if cell.family == BASELINE else "+".join(cell.modalities), "classifier": cell.classifier,
@@ -179,6 +185,15 @@ def result_row(prepared: Prepared, task: Task, outcome: Outcome) -> dict[str, ob
         "constant": prepared.labels.classes[commonest], "constant_WA": accuracy(outcome.y["test"], commonest), "flags": "",
         "versions": "; ".join(f"{k} {v}" for k, v in _pairs(task.what["versions"])), "fit_s": facts["fit_s"],
         "date": facts["date"], "commit": facts["commit"], "command": facts["command"]}
+
+
+def selection_rule(entries: Iterable[Entry]) -> str:
+    """Say what chose the epochs of the encoders: ``none`` where nothing was trained, several rules joined by ``+``.
+
+    >>> selection_rule([])
+    'none'
+    """
+    return "+".join(sorted({"none" if e.fold == "any" else e.selection_rule or "unknown" for e in entries})) or "none"
 
 
 def cell_name(cell: Cell, layer: str = "") -> str:

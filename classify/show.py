@@ -67,7 +67,9 @@ def show_survey(survey: Survey, console: Console) -> None:
         table.add_row(str(fold.number), fold.name, *counts, str(fold.train_seen))
     console.print(table)
     lines = [f"{m}: {names}; class scores from {prepared.scores_from[m]}" for m, names in encoders.items()]
-    lines += [f"plan {prepared.plan.name!r} (digest {prepared.plan.digest}, valid: {prepared.plan.valid})",
+    lines += [f"protocol {prepared.setup.protocol!r}: plan {prepared.plan.name!r} (digest {prepared.plan.digest}, valid: "
+              f"{prepared.plan.valid}), split {prepared.setup.split_digest}",
+              *([f"CAUTION: roles that share speakers or groups: {prepared.setup.shared}"] if prepared.setup.shared else []),
               *cautions(prepared), prepared.audit.line(),
               f"{len(prepared.cells)} cells x {len(prepared.folds)} folds{_times_seeds(prepared)}: {survey.finished} finished, "
               f"{survey.to_run} to run (about {survey.cost_s / 60:.1f} processor minutes)"
@@ -86,12 +88,14 @@ def footer(result: GridResult, family: str) -> list[str]:
     rows = result.table.rows
     first, part = rows.iloc[0], rows[rows["family"] == family]
     folds = rows["fold"].nunique()
-    lines = [f"corpus {first['corpus']}; protocol {first['protocol']} (valid: {first['valid_rule']}); "
-             f"{folds} fold{'s' * (folds > 1)}; label set {first['label_set']}; "
-             f"fitted on {'; '.join(dict.fromkeys(part['fit_rows']))}; "
-             f"seed {about_of(rows)['seed']}{_encoder_seeds(rows)}",
+    named = "" if first["protocol"] == first["plan"] else f"{first['plan']}, "
+    lines = [f"corpus {first['corpus']}; protocol {first['protocol']} ({named}valid: {first['valid_rule']}, split "
+             f"{first['split_digest']}); {folds} fold{'s' * (folds > 1)}; label set {first['label_set']}; fitted on "
+             f"{'; '.join(dict.fromkeys(part['fit_rows']))}; seed {about_of(rows)['seed']}{_encoder_seeds(rows)}",
              f"{_deviations(rows)}{_selection(result.table)}",
              f"{'; '.join(dict.fromkeys(part['verified']))}; {_labels(first['labels_shuffled'])}"]
+    if first["shared"]:
+        lines.append(f"CAUTION: roles that share speakers or groups: {first['shared']}")
     if part["scores_from"].str.contains(PROBE).any():
         lines.append(f"class scores from a probe: logistic regression (C = {PROBE_C}) fitted inside the fold; training rows "
                      f"out of fold, {PROBE_SPLITS} splits by group")

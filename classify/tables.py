@@ -32,7 +32,8 @@ PAPER_TABLES = {UNIMODAL: "table4_unimodal.csv", EARLY: "table5_early.csv", LATE
                 LAYER: "table_layers.csv"}
 PER_CLASS, CONFUSION = "table7_per_class.csv", "confusion.csv"
 ROW = {UNIMODAL: "modalities", EARLY: "method", LATE: "method", LAYER: "layer"}
-ABOUT = ("claim", "corpus", "protocol", "valid_rule", "label_set", "labels_shuffled", "fit_rows", "seed", "encoder_seed")
+ABOUT = ("claim", "corpus", "protocol", "plan", "split_digest", "valid_rule", "shared", "label_set", "labels_shuffled",
+         "fit_rows", "seed", "encoder_seed")
 SEEDS = ["seed", "encoder_seed"]
 VALID = "valid_WA"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from embeddings_store.arrays import EncoderRef, FoldData
 from embeddings_store.errors import StoreMismatchError
 from embeddings_store.folds import FoldPlan
 from embeddings_store.inner import InnerSet
+from embeddings_store.labels import LabelSet
 from embeddings_store.manifest import Manifest
 
 PROBE_COST_S = 4.0  # like ClassifierSpec.cost_s: a fit and five inner ones
@@ -43,6 +45,7 @@ class Source:
         plan: The fold plan as a file.
         plan_digest: Which plan that is.
         manifest_digest: Which manifest.
+        labels: The label set that counts, as JSON.
         fold: Number of the fold.
         views: Modality, encoder and content digest of each view.
         shuffle_seed: Seed of permuted labels, or none.
@@ -56,6 +59,7 @@ class Source:
     plan: Path
     plan_digest: str
     manifest_digest: str
+    labels: str
     fold: int
     views: tuple[tuple[str, EncoderRef, str], ...]
     shuffle_seed: int | None
@@ -115,7 +119,8 @@ def make_task(prepared: Prepared, cell: Cell, fold: int, refs: Mapping[str, Enco
                                if e.ref == s.ref and e.fold == s.fold(fold, part)))
                   for m, s in prepared.inner[replica].items() if m in cell.modalities) if fit_rows == OOF else None
     source = Source(config.store, prepared.corpus, config.out / "plan.parquet", prepared.plan.digest,
-                    prepared.manifest_digest, fold, views, config.shuffle_seed, config.select_on,
+                    prepared.manifest_digest, json.dumps(prepared.labels.to_dict()), fold, views, config.shuffle_seed,
+                    config.select_on,
                     tuple(chosen for chosen in prepared.metadata if chosen.view in cell.modalities), inner)
     folder = config.out / "cells"
     settings = config.settings.get(cell.classifier, {})
@@ -128,7 +133,8 @@ def make_task(prepared: Prepared, cell: Cell, fold: int, refs: Mapping[str, Enco
         "settings": resolve(cell.classifier, settings) if named else {}, "scores_from": scores,
         "probe": late_fusion.PROBE_SETTINGS if PROBE in scores.values() else {},
         "views": [[m, ref.folder, ref.seed, digest] for m, ref, digest in views], "corpus": prepared.corpus,
-        "manifest": prepared.manifest_digest, "plan": prepared.plan.digest, "fold": fold, "fit_rows": fit_rows,
+        "manifest": prepared.manifest_digest, "labels": prepared.labels.digest, "plan": prepared.plan.digest, "fold": fold,
+        "fit_rows": fit_rows,
         "seed": seed if named and CLASSIFIERS[cell.classifier].draws else 0, "shuffle_seed": config.shuffle_seed,
         "versions": versions()}
     if inner:
@@ -172,19 +178,19 @@ def _cost_s(prepared: Prepared, cell: Cell, fold: int, refs: Mapping[str, Encode
 @lru_cache(maxsize=CACHED_FOLDS)
 def _fold(source: Source) -> FoldData:
     views = {modality: ref for modality, ref, _ in source.views}
-    manifest = _manifest(source.store / source.corpus, source.manifest_digest)
+    manifest = _manifest(source.store / source.corpus, source.manifest_digest, source.labels)
     return load_with_metadata(source.store, manifest, views, _plan(source.plan, source.plan_digest), source.fold, source.metadata,
                               shuffle_seed=source.shuffle_seed, select_on=source.select_on,
                               inner=None if source.inner is None else {m: s for m, s, _ in source.inner})
 
 
 @lru_cache(maxsize=1)
-def _manifest(folder: Path, digest: str) -> Manifest:
+def _manifest(folder: Path, digest: str, labels: str) -> Manifest:
     manifest = Manifest.load(folder)
     if manifest.digest != digest:
         raise StoreMismatchError(f"{folder}: the corpus was replaced while it was read (digest {manifest.digest}, not {digest}); "
                                  "run the same command again")
-    return manifest
+    return replace(manifest, labels=LabelSet.from_dict(json.loads(labels)))
 
 
 @lru_cache(maxsize=1)

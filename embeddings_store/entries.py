@@ -13,7 +13,7 @@ from embeddings_store.hdf5 import read_header
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file of the store, by its header: where it is, what made it, how much is in it."""
+    """One file of the store, by its header: where it is, what made it, how much is in it, which rows chose its epoch."""
 
     path: Path
     corpus: str
@@ -25,6 +25,7 @@ class Entry:
     has_scores: bool
     settings: Mapping[str, object]
     digest: str
+    selection_rule: str = ""
 
 
 def corpora(store: Path) -> list[str]:
@@ -149,7 +150,8 @@ def _entry(path: Path) -> Entry:
     settings = header.get("settings")
     return Entry(path, str(header.get("corpus", "")), ref, str(header["fold"]), int(str(header["rows"])),
                  int(str(header["ok"])), int(str(header["dim"])), bool(header["has_scores"]),
-                 settings if isinstance(settings, dict) else {}, str(header.get("digest", "")))
+                 settings if isinstance(settings, dict) else {}, str(header.get("digest", "")),
+                 str(header.get("selection_rule", "")))
 
 
 def _candidates(entries: list[Entry], modality: str, wanted: str, layer: str, seed: int | None) -> list[EncoderRef]:

@@ -1,200 +1,57 @@
-"""Fold plans: which row trains, validates and tests in which fold, disjoint by group and named.
+"""Fold plans by name: the rules that say who trains, who validates and who is tested, disjoint by group.
 
 A plan is named by what makes it, so that two results say whether they may be compared:
 
-==========================  =======================================================================
-name                        folds
-==========================  =======================================================================
-``split``                   one: the corpus' own ``split`` column (train, valid or dev, test)
-``leave-one-session-out``   one per session; likewise ``speaker`` and ``group``
-``speaker-kfold:6``         six blocks of neighbouring speakers; likewise ``session`` and ``group``
-``given``                   those that the columns ``meta_fold_1``, ``meta_fold_2`` ... hold, a role per row
-==========================  =======================================================================
+====================================  =========================================================================
+name                                  folds
+====================================  =========================================================================
+``split``                             one: the corpus' own ``split`` column (train, valid or dev, test)
+``leave-one-session-out``             one per session; likewise ``speaker``, ``group`` and ``corpus``
+``speaker-kfold:6``                   six blocks of neighbouring speakers; likewise ``session`` and ``group``
+``leave-one-speaker-of-session-out``  one per speaker; the others of its session do not train
+``session-holdout:Ses05/Ses04``       one: session Ses05 is tested, Ses04 validates; likewise the other columns
+``group-stratified-kfold:5``          five, with groups whole and classes as even as can be; ``:5@1`` for seed 1
+``given``                             those that the columns ``meta_fold_1``, ``meta_fold_2`` ... hold, a role per row
+====================================  =========================================================================
 
-Where groups rotate, ``valid="next"`` lets the next block validate, cyclically, and ``valid="none"`` trains on it.
+Which training rows validate is a rule of its own:
+
+===========  ==================================================================================================
+``next``     the next block, cyclically (for a speaker of a session: the next session)
+``none``     nobody, and everything that is not tested trains
+``partner``  with ``leave-one-speaker-of-session-out``: the others of the session, who share dialogues with test
+``fifth``    a fifth of the training groups, classes as even as can be, drawn with seed 0
+===========  ==================================================================================================
+
+Where validation rows share speakers or groups with test, the rule ends in ``-shared``, and every result says so.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
-from pyarrow import parquet
 
-from embeddings_store.atomic import make_folder, replacing
-from embeddings_store.errors import FoldError, StoreError, StoreNotFoundError, did_you_mean, unknown_name
+from embeddings_store.errors import FoldError, UsageError, did_you_mean, unknown_name
+from embeddings_store.foldplan import ROLE_CODE
+from embeddings_store.foldplan import ROLES as ROLES
+from embeddings_store.foldplan import Fold as Fold
+from embeddings_store.foldplan import FoldPlan as FoldPlan
+from embeddings_store.foldplan import shared as shared
 from embeddings_store.manifest import Manifest
-from embeddings_store.tables import first_line
 
-FORMAT = "emotion-fold-plan"
-VERSION = 1
-ROLES = ("unused", "train", "valid", "test")
-ROLE_CODE = {role: code for code, role in enumerate(ROLES)}
 SPLIT_ROLES = {"train": "train", "training": "train", "trn": "train", "valid": "valid", "validation": "valid",
                "val": "valid", "dev": "valid", "development": "valid", "test": "test", "tst": "test", "": "unused"}
-VALID_RULES = ("next", "none")
+VALID_RULES = ("next", "none", "partner", "fifth", "next-shared")
+SHARED = "-shared"
 ROTATING = ("session", "speaker", "group")
-PLAN_NAMES = ("split", "given", *(f"leave-one-{c}-out" for c in ROTATING), *(f"{c}-kfold:K" for c in ROTATING))
-
-
-@dataclass(frozen=True, slots=True)
-class Fold:
-    """One fold of a plan.
-
-    Attributes:
-        number: 1 to the number of folds.
-        name: What it holds out, for example ``"Ses03"``.
-        roles: Role code per manifest row (N,), see :data:`ROLES`.
-    """
-
-    number: int
-    name: str
-    roles: NDArray[np.uint8]
-
-    def mask(self, role: str) -> NDArray[np.bool_]:
-        """Rows of one role, shape (N,)."""
-        return np.asarray(self.roles == ROLE_CODE[role])
-
-    def counts(self) -> dict[str, int]:
-        """Return how many rows each role has."""
-        return {role: int(self.mask(role).sum()) for role in ROLES}
-
-
-@dataclass(frozen=True, slots=True)
-class FoldPlan:
-    """The folds of one protocol over one manifest.
-
-    Attributes:
-        name: The protocol, for example ``"speaker-kfold:6"``.
-        valid: The rule that names the validation rows.
-        ids: Manifest ids in row order (N,).
-        folds: One or more folds over these rows.
-    """
-
-    name: str
-    valid: str
-    ids: NDArray[np.str_]
-    folds: tuple[Fold, ...]
-
-    def __post_init__(self) -> None:
-        """Check that every fold covers the rows and has rows to train and to test on."""
-        if not self.folds:
-            raise FoldError(f"plan {self.name!r} has no folds")
-        if len({fold.number for fold in self.folds}) != len(self.folds):
-            raise FoldError(f"plan {self.name!r} has two folds of the same number")
-        for fold in self.folds:
-            if fold.roles.shape != (len(self.ids),):
-                raise FoldError(f"fold {fold.number} of {self.name!r} has {len(fold.roles)} roles for {len(self.ids)} rows")
-            if not np.isin(fold.roles, range(len(ROLES))).all():
-                raise FoldError(f"fold {fold.number} of {self.name!r} holds the role {fold.roles.max()}; roles are 0 to "
-                                f"{len(ROLES) - 1} ({', '.join(ROLES)})")
-            for role in ("train", "test"):
-                if not fold.mask(role).any():
-                    raise FoldError(f"fold {fold.number} ({fold.name}) of {self.name!r} has no {role} rows; "
-                                    "choose a plan with more groups, or fill the split column")
-
-    def __len__(self) -> int:
-        return len(self.folds)
-
-    def __iter__(self) -> Iterator[Fold]:
-        return iter(self.folds)
-
-    def fold(self, number: int) -> Fold:
-        """Return fold ``number``, counted from 1."""
-        for fold in self.folds:
-            if fold.number == number:
-                return fold
-        raise FoldError(f"plan {self.name!r} has folds {', '.join(str(f.number) for f in self.folds)}, not {number}")
-
-    @property
-    def has_valid(self) -> bool:
-        """Say whether every fold has validation rows."""
-        return all(fold.mask("valid").any() for fold in self.folds)
-
-    @property
-    def digest(self) -> str:
-        """Twelve hex digits over ids and roles; the name does not count."""
-        hasher = hashlib.sha256(f"{len(self.ids)} rows\x00".encode())
-        hasher.update("\x00".join(self.ids.tolist()).encode())
-        for fold in self.folds:
-            hasher.update(f"\x00fold {fold.number}\x00".encode() + fold.roles.tobytes())
-        return hasher.hexdigest()[:12]
-
-    def check(self, manifest: Manifest, only: int | None = None) -> None:
-        """Check the plan against its manifest: same rows, groups in one role, every class in train.
-
-        Args:
-            manifest: The corpus.
-            only: Number of the one fold to check; none checks all.
-
-        Raises:
-            FoldError: Which fold breaks which promise, and where.
-        """
-        if not np.array_equal(self.ids, manifest.ids):
-            raise FoldError(f"plan {self.name!r} was made for {len(self.ids)} other rows than the {len(manifest)} of corpus "
-                            f"{manifest.name!r}; make it again for this manifest")
-        codes, groups = manifest.codes(), manifest.table["group"]
-        place, names = pd.factorize(groups)
-        for fold in self.folds if only is None else (self.fold(only),):
-            _check_groups(self.name, fold, np.where(groups == "", -1, place), names)
-            if manifest.labels is None:
-                continue
-            present = np.bincount(codes[fold.mask("train") & (codes >= 0)], minlength=len(manifest.labels.classes))
-            absent = [name for name, count in zip(manifest.labels.classes, present, strict=True) if not count]
-            if absent:
-                raise FoldError(f"fold {fold.number} ({fold.name}) of {self.name!r} has no training row of class "
-                                f"{absent[0]!r} ({len(absent)} of {len(manifest.labels.classes)} classes absent); "
-                                "use fewer folds, another grouping, or a label set without it")
-
-    def save(self, path: Path) -> None:
-        """Write the plan as Parquet: ``id`` and one column of roles per fold, whole or not at all."""
-        columns = {"id": pa.array(self.ids.tolist(), pa.string())}
-        columns |= {f"fold-{f.number}": pa.array(np.array(ROLES, dtype=object)[f.roles], pa.string()) for f in self.folds}
-        about = {"format": FORMAT, "version": str(VERSION), "plan": self.name, "valid": self.valid, "digest": self.digest,
-                 "names": json.dumps([fold.name for fold in self.folds], ensure_ascii=False)}
-        make_folder(path.parent)
-        with replacing(path) as temporary:
-            parquet.write_table(pa.table(columns).replace_schema_metadata(about), temporary)
-
-    @classmethod
-    def load(cls, path: Path) -> FoldPlan:
-        """Read a plan written by :meth:`save`, and compare its digest.
-
-        Raises:
-            StoreNotFoundError: No such file.
-            StoreError: The file is damaged, is not a fold plan, or is of a newer version.
-        """
-        if not path.is_file():
-            raise StoreNotFoundError(f"{path}: no such fold plan")
-        try:
-            table = parquet.read_table(path)
-            about = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
-            if about.get("format") != FORMAT:
-                raise StoreError(f"{path}: is a table, but not a fold plan of this project (no metadata format={FORMAT!r})")
-            if int(about["version"]) > VERSION:
-                raise StoreError(f"{path}: has format version {about['version']}, this program reads up to {VERSION}; "
-                                 "update the program")
-            columns = [name for name in table.column_names if re.fullmatch(r"fold-\d+", name)]
-            folds = [Fold(int(column[5:]), str(name), _role_codes(table[column].to_pylist()))
-                     for column, name in zip(columns, json.loads(about["names"]), strict=True)]
-            plan = cls(about["plan"], about["valid"], np.array(table["id"].to_pylist(), dtype=str), tuple(folds))
-        except StoreError:
-            raise
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{path}: is damaged or not a fold plan of this project ({first_line(error)}); remove it, it is "
-                             "made again from the manifest") from error
-        if plan.digest != about.get("digest"):
-            raise StoreError(f"{path}: the roles (digest {plan.digest}) are not those that were written ({about.get('digest')}); "
-                             "remove it, it is made again from the manifest")
-        return plan
+COLUMNS = {**{name: name for name in ROTATING}, "corpus": "meta_corpus"}
+SPEAKER_OF_SESSION = "leave-one-speaker-of-session-out"
+PLAN_NAMES = ("split", "given", *(f"leave-one-{c}-out" for c in COLUMNS), *(f"{c}-kfold:K" for c in ROTATING), SPEAKER_OF_SESSION,
+              *(f"{c}-holdout:TEST/VALID" for c in COLUMNS), "group-stratified-kfold:K")
 
 
 def make_plan(manifest: Manifest, name: str = "", valid: str = "next") -> FoldPlan:
@@ -216,18 +73,23 @@ def make_plan(manifest: Manifest, name: str = "", valid: str = "next") -> FoldPl
                         f"one from; add such a column, or choose --folds from {', '.join(PLAN_NAMES)}")
     if valid not in VALID_RULES:
         unknown_name("validation rule", valid, VALID_RULES)
-    if name == "split":
-        plan = FoldPlan(name, "split", manifest.ids, (Fold(1, "split", _roles_in(manifest, "split")),))
-    elif name == "given":
-        plan = FoldPlan(name, "given", manifest.ids, tuple(_given_folds(manifest)))
-    elif match := re.fullmatch(r"leave-one-(\w+)-out", name):
-        plan = _rotating(manifest, name, match[1], 0, valid)
-    elif match := re.fullmatch(r"(\w+)-kfold:(\d+)", name):
-        plan = _rotating(manifest, name, match[1], int(match[2]), valid)
-    else:
-        unknown_name("fold plan", name, PLAN_NAMES)
+    if valid == "partner" and name != SPEAKER_OF_SESSION:
+        raise UsageError(f"validation rule 'partner' belongs to the plan {SPEAKER_OF_SESSION!r}, not to {name!r}; choose "
+                         f"another of {', '.join(VALID_RULES)}")
+    plan = _made(manifest, name, valid.removesuffix(SHARED))
     plan.check(manifest)
+    plan = marked_shared(plan, manifest)
+    if valid.endswith(SHARED) and plan.valid != valid:
+        raise UsageError(f"--valid {valid}: the validation rows of plan {name!r} share no speaker and no group with test; "
+                         f"choose --valid {plan.valid}")
     return plan
+
+
+def marked_shared(plan: FoldPlan, manifest: Manifest) -> FoldPlan:
+    """Return the plan with a validation rule that says so where its rows share speakers or groups with test."""
+    if plan.valid.endswith(SHARED) or plan.valid == "partner" or "valid+test" not in shared(plan, manifest):
+        return plan
+    return replace(plan, valid=plan.valid + SHARED)
 
 
 def natural_key(text: str) -> list[tuple[bool, int, str]]:
@@ -237,6 +99,26 @@ def natural_key(text: str) -> list[tuple[bool, int, str]]:
     ['a2', 'a10', 'b1']
     """
     return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", text) if part]
+
+
+def _made(manifest: Manifest, name: str, valid: str) -> FoldPlan:
+    if name == "split":
+        return FoldPlan(name, "split", manifest.ids, (Fold(1, "split", _roles_in(manifest, "split")),))
+    if name == "given":
+        return FoldPlan(name, "given", manifest.ids, tuple(_given_folds(manifest)))
+    if name == SPEAKER_OF_SESSION:
+        plan = _speakers_of_sessions(manifest, valid)
+    elif match := re.fullmatch(r"group-stratified-kfold:(\d+)(?:@(\d+))?", name):
+        plan = _stratified(manifest, name, int(match[1]), int(match[2] or 0), valid)
+    elif match := re.fullmatch(r"(\w+)-holdout:([^/]+)(?:/([^/]+))?", name):
+        return _with_fifth(_holdout(manifest, name, match[1], match[2], match[3] or "", valid), manifest)
+    elif match := re.fullmatch(r"leave-one-(\w+)-out", name):
+        plan = _rotating(manifest, name, match[1], 0, valid)
+    elif match := re.fullmatch(r"(\w+)-kfold:(\d+)", name):
+        plan = _rotating(manifest, name, match[1], int(match[2]), valid)
+    else:
+        unknown_name("fold plan", name, PLAN_NAMES)
+    return _with_fifth(plan, manifest)
 
 
 def _roles_in(manifest: Manifest, column: str) -> NDArray[np.uint8]:
@@ -261,41 +143,127 @@ def _given_folds(manifest: Manifest) -> Iterator[Fold]:
 
 
 def _rotating(manifest: Manifest, name: str, column: str, blocks: int, valid: str) -> FoldPlan:
-    if column not in ROTATING:
-        unknown_name("column to fold by", column, ROTATING)
-    values = manifest.column(column)
+    values = _values(manifest, name, column, ROTATING if blocks else tuple(COLUMNS))
+    groups = sorted(set(values.tolist()), key=natural_key)
+    blocks = blocks or len(groups)
+    _check_blocks(name, blocks, len(groups), f"different values in column {column!r}", valid)
+    block_of = {g: i for i, part in enumerate(np.array_split(np.array(groups), blocks)) for g in part.tolist()}
+    position = np.array([block_of[v] for v in values.tolist()])
+    members = [[g for g in groups if block_of[g] == block] for block in range(blocks)]
+    names = [some[0] if len(some) == 1 else f"{some[0]}..{some[-1]}" for some in members]
+    return FoldPlan(name, valid, manifest.ids, _rotated(position, names, valid))
+
+
+def _stratified(manifest: Manifest, name: str, blocks: int, seed: int, valid: str) -> FoldPlan:
+    groups = whole_groups(manifest)
+    _check_blocks(name, blocks, len(set(groups.tolist())), "groups", valid)
+    position = stratified_blocks(manifest.codes(), groups, blocks, seed)
+    return FoldPlan(name, valid, manifest.ids, _rotated(position, [f"part {b + 1} of {blocks}" for b in range(blocks)], valid))
+
+
+def _check_blocks(name: str, blocks: int, available: int, of: str, valid: str) -> None:
+    needed = 3 if valid == "next" else 2
+    if not needed <= blocks <= available:
+        raise FoldError(f"plan {name!r} asks for {blocks} folds of {available} {of}; it takes {needed} folds or more (test, "
+                        f"train{', valid' if needed == 3 else ''}) and a value for each")
+
+
+def _rotated(position: NDArray[np.int64], names: list[str], valid: str) -> tuple[Fold, ...]:
+    """Make one fold per block; ``position`` is each row's block (N,)."""
+    folds = []
+    for held_out, name in enumerate(names):
+        roles = np.full(len(position), ROLE_CODE["train"], dtype=np.uint8)
+        if valid == "next":
+            roles[position == (held_out + 1) % len(names)] = ROLE_CODE["valid"]
+        roles[position == held_out] = ROLE_CODE["test"]
+        folds.append(Fold(held_out + 1, name, roles))
+    return tuple(folds)
+
+
+def _speakers_of_sessions(manifest: Manifest, valid: str) -> FoldPlan:
+    sessions = _values(manifest, SPEAKER_OF_SESSION, "session", ROTATING)
+    speakers = _values(manifest, SPEAKER_OF_SESSION, "speaker", ROTATING)
+    order = sorted(set(sessions.tolist()), key=natural_key)
+    _check_blocks(SPEAKER_OF_SESSION, len(order), len(order), "sessions", valid)
+    folds: list[Fold] = []
+    for speaker in sorted(set(speakers.tolist()), key=natural_key):
+        own = sorted(set(sessions[speakers == speaker].tolist()))
+        if len(own) > 1:
+            raise FoldError(f"plan {SPEAKER_OF_SESSION!r} needs each speaker in one session; {speaker!r} is in {', '.join(own)}; "
+                            "choose leave-one-speaker-out")
+        roles = np.full(len(speakers), ROLE_CODE["train"], dtype=np.uint8)
+        roles[sessions == own[0]] = ROLE_CODE["valid" if valid == "partner" else "unused"]
+        if valid == "next":
+            roles[sessions == order[(order.index(own[0]) + 1) % len(order)]] = ROLE_CODE["valid"]
+        roles[speakers == speaker] = ROLE_CODE["test"]
+        folds.append(Fold(len(folds) + 1, speaker, roles))
+    return FoldPlan(SPEAKER_OF_SESSION, valid, manifest.ids, tuple(folds), ("valid+test",) if valid == "partner" else ())
+
+
+def _holdout(manifest: Manifest, name: str, column: str, test: str, validating: str, valid: str) -> FoldPlan:
+    values = _values(manifest, name, column, tuple(COLUMNS))
+    roles = np.full(len(values), ROLE_CODE["train"], dtype=np.uint8)
+    for role, listed in (("valid", validating), ("test", test)):
+        for wanted in filter(None, listed.split(",")):
+            if wanted not in values:
+                unknown_name(column, wanted, sorted(set(values.tolist()), key=natural_key))
+            roles[values == wanted] = ROLE_CODE[role]
+    rule = "named" if validating else "fifth" if valid == "fifth" else "none"
+    return FoldPlan(name, rule, manifest.ids, (Fold(1, test, roles),))
+
+
+def _with_fifth(plan: FoldPlan, manifest: Manifest) -> FoldPlan:
+    """Let a fifth of each fold's training groups validate, where that is the rule."""
+    if plan.valid != "fifth":
+        return plan
+    groups, codes = whole_groups(manifest), manifest.codes()
+    folds: list[Fold] = []
+    for fold in plan:
+        rows = np.flatnonzero(fold.mask("train"))
+        if len(set(groups[rows].tolist())) < 5:
+            raise FoldError(f"fold {fold.number} ({fold.name}) of {plan.name!r} has {len(set(groups[rows].tolist()))} groups in "
+                            "training; --valid fifth takes 5 or more. Choose --valid next or none")
+        roles = fold.roles.copy()
+        roles[rows[stratified_blocks(codes[rows], groups[rows], 5, 0) == 0]] = ROLE_CODE["valid"]
+        folds.append(Fold(fold.number, fold.name, roles))
+    return replace(plan, folds=tuple(folds))
+
+
+def stratified_blocks(codes: NDArray[np.int64], groups: NDArray[np.str_], blocks: int, seed: int) -> NDArray[np.int64]:
+    """Return the block (n,) of each row: groups (n,) whole, class codes (n,) as even over blocks as scikit-learn makes them.
+
+    Rows without a class (-1) go with their group, and into the first block where none of its rows has one.
+    """
+    # Both stages need the same plan, and neither may import the other; this is the store's one use of scikit-learn.
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    labelled = np.flatnonzero(codes >= 0)
+    counts = np.unique(codes[labelled], return_counts=True)[1]
+    if not len(counts) or counts.min() < blocks:
+        raise FoldError(f"{blocks} stratified parts cannot be made where the rarest class has {min(counts, default=0)} rows; use "
+                        "fewer, or a label set without this class")
+    parts = StratifiedGroupKFold(blocks, shuffle=True, random_state=seed)
+    block_of: dict[str, int] = {}
+    for block, (_, rows) in enumerate(parts.split(labelled, codes[labelled], groups[labelled])):
+        block_of |= dict.fromkeys(groups[labelled[rows]].tolist(), block)
+    return np.array([block_of.get(group, 0) for group in groups.tolist()])
+
+
+def whole_groups(manifest: Manifest) -> NDArray[np.str_]:
+    """Return what must stay in one role (N,): the group, else the speaker, else the row itself."""
+    groups, speakers = manifest.column("group"), manifest.column("speaker")
+    return np.where(groups != "", groups, np.where(speakers != "", np.char.add("speaker ", speakers), manifest.ids))
+
+
+def _values(manifest: Manifest, name: str, column: str, known: tuple[str, ...]) -> NDArray[np.str_]:
+    """Return a column (N,) that every row fills."""
+    if column not in known:
+        unknown_name("column to fold by", column, known)
+    if COLUMNS[column] not in manifest.table:
+        raise FoldError(f"plan {name!r} needs a joined corpus, whose rows say which corpus they are of; make one with "
+                        "embeddings-store join")
+    values = manifest.column(COLUMNS[column])
     if (values == "").any():
         raise FoldError(f"plan {name!r} needs a {column} for every row; {int((values == '').sum())} of {len(values)} rows of "
                         f"corpus {manifest.name!r} have none")
-    groups = sorted(set(values.tolist()), key=natural_key)
-    blocks = blocks or len(groups)
-    if not 2 <= blocks <= len(groups) or (valid == "next" and blocks < 3):
-        needed = 3 if valid == "next" else 2
-        raise FoldError(f"plan {name!r} asks for {blocks} folds of {len(groups)} different values in column {column!r}; it "
-                        f"takes {needed} folds or more (test, train{', valid' if needed == 3 else ''}) and a value for each")
-    block_of = {g: i for i, part in enumerate(np.array_split(np.array(groups), blocks)) for g in part.tolist()}
-    position = np.array([block_of[v] for v in values.tolist()])
-    folds = []
-    for held_out in range(blocks):
-        roles = np.full(len(values), ROLE_CODE["train"], dtype=np.uint8)
-        if valid == "next":
-            roles[position == (held_out + 1) % blocks] = ROLE_CODE["valid"]
-        roles[position == held_out] = ROLE_CODE["test"]
-        members = [g for g in groups if block_of[g] == held_out]
-        folds.append(Fold(held_out + 1, members[0] if len(members) == 1 else f"{members[0]}..{members[-1]}", roles))
-    return FoldPlan(name, valid, manifest.ids, tuple(folds))
-
-
-def _role_codes(words: list[str]) -> NDArray[np.uint8]:
-    return np.array([ROLE_CODE[word] for word in words], dtype=np.uint8)
-
-
-def _check_groups(plan: str, fold: Fold, place: NDArray[np.int64], names: pd.Index) -> None:
-    """Check that the rows of a group share a role; ``place`` is each row's position in ``names``, -1 for no group."""
-    used = np.flatnonzero((place >= 0) & (fold.roles != ROLE_CODE["unused"]))
-    role_of = np.zeros(len(names), dtype=np.uint8)
-    role_of[place[used]] = fold.roles[used]
-    torn = np.unique(place[used][fold.roles[used] != role_of[place[used]]])
-    if len(torn):
-        raise FoldError(f"fold {fold.number} of {plan!r} tears {len(torn)} groups apart, first {names[torn[0]]!r}: its rows "
-                        "have more than one role, so a model would be tested on what it was trained on; fold by group")
+    return values

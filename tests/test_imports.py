@@ -52,7 +52,7 @@ def test_the_reader_of_imports_finds_them_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("package", "anywhere", "at_import"), [
-    ("embeddings_store", {"extract", "classify", "benchmarks", "tests", "rich", *TORCH, *LEARNING}, set()),
+    ("embeddings_store", {"extract", "classify", "benchmarks", "tests", "rich", *TORCH, *LEARNING} - {"sklearn"}, {"sklearn"}),
     ("classify", {"benchmarks", "tests", *TORCH}, {"extract"}),
     ("extract", {"classify", "benchmarks", "tests"}, set()),
 ])
@@ -62,6 +62,11 @@ def test_no_module_imports_what_its_package_must_not(package: str, anywhere: set
     wrong = [f"{path.relative_to(ROOT)}: {name}" for path in found for name, runs in imports(path)
              if name in anywhere or (runs and name in at_import)]
     assert wrong == []
+
+
+def test_only_drawn_fold_plans_need_scikit_learn_in_the_store() -> None:
+    """Both stages have to draw the same plan, and neither may import the other."""
+    assert {path.stem for path in modules("embeddings_store") for name, _ in imports(path) if name == "sklearn"} == {"folds"}
 
 
 def test_only_composition_roots_of_classify_know_extract() -> None:
