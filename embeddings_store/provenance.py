@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("torch", "transformers", "librosa", "numpy", "h5py", "scikit-learn", "xgboost-cpu", "xgboost", "pandas")
+PACKAGES = ("torch", "transformers", "librosa", "numpy", "h5py", "scikit-learn", "xgboost-cpu", "xgboost", "pandas",
+            "opencv-python-headless")
 
 
 def fingerprint(settings: Mapping[str, object]) -> str:

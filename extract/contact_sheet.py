@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from embeddings_store.atomic import replacing
-from embeddings_store.errors import ManifestError, MediaError, UsageError
+from embeddings_store.errors import ManifestError, MediaError, MissingDependencyError, UsageError
 from embeddings_store.manifest import Manifest, resolve_media
-from extract.frames import REGIONS, FrameSettings, read_clip
+from extract.frames import FACES, REGIONS, FrameSettings, read_clip
+from extract.frames.face import check_detector
 from extract.inputs import video_spans
 
 if TYPE_CHECKING:
@@ -40,17 +41,18 @@ def write_contact_sheet(manifest: Manifest, target: Path, count: int = 12) -> li
         raise UsageError(f"{target}: a contact sheet is a .png file")
     rows = _some_rows(manifest, count)
     per_line = 2
-    block = (len(REGIONS) * (TILE + MARGIN) + MARGIN, TILE + CAPTION)
+    regions = _regions(manifest)
+    block = (max(len(regions), 3) * (TILE + MARGIN) + MARGIN, TILE + CAPTION)
     lines = -(-len(rows) // per_line)
     sheet = Image.new("RGB", (per_line * block[0], lines * block[1] + CAPTION), "white")
     draw = ImageDraw.Draw(sheet)
     for column in range(per_line):
-        for number, region in enumerate(REGIONS):
+        for number, region in enumerate(regions):
             draw.text((column * block[0] + MARGIN + number * (TILE + MARGIN), MARGIN), region, fill="black", font_size=15)
     problems = []
     for number, row in enumerate(rows):
         corner = ((number % per_line) * block[0] + MARGIN, (number // per_line) * block[1] + CAPTION)
-        problem = _draw_row(sheet, draw, manifest, row, corner)
+        problem = _draw_row(sheet, draw, manifest, row, corner, regions)
         problems += [problem] if problem else []
     with replacing(target) as temporary:
         sheet.save(temporary, format="PNG")
@@ -72,21 +74,43 @@ def _some_rows(manifest: Manifest, count: int) -> list[int]:
     return taken + rest[: max(0, count - len(taken))]
 
 
-def _draw_row(sheet: Image.Image, draw: ImageDraw.ImageDraw, manifest: Manifest, row: int, corner: tuple[int, int]) -> str:
+def _regions(manifest: Manifest) -> list[str]:
+    """Return what there is to show: halves only of split screens, faces only where the detector is installed."""
+    try:
+        check_detector()
+        without = set[str]()
+    except MissingDependencyError:
+        without = set(FACES)
+    sides = {bool(span.side) for span in video_spans(manifest).values()}
+    without |= {region for region in REGIONS if not any(_shown(region, side) for side in sides)}
+    return [region for region in REGIONS if region not in without]
+
+
+def _shown(region: str, side: bool) -> bool:
+    """Say whether a region means something for a film that is a split screen, or is none."""
+    return side if region.startswith("half") else not (side and region == "face")
+
+
+def _draw_row(sheet: Image.Image, draw: ImageDraw.ImageDraw, manifest: Manifest, row: int, corner: tuple[int, int],
+              regions: list[str]) -> str:
     from PIL import Image
 
     utterance, span = manifest.row(row), video_spans(manifest)[str(manifest.ids[row])]
     caption = f"{utterance.id}   {utterance.label}   {span.side or 'whole picture'}"
     draw.text((corner[0], corner[1] + TILE + 4), caption, fill="black", font_size=14)
-    for number, region in enumerate(REGIONS):
+    for number, region in enumerate(regions):
         place = (corner[0] + number * (TILE + MARGIN), corner[1])
         draw.rectangle((*place, place[0] + TILE, place[1] + TILE), fill="lightgrey")
-        if region != "full" and not span.side:
+        if not _shown(region, bool(span.side)):
             continue
         try:
+            settings = FrameSettings(frames=16 if region in FACES else 1, region=region, size=TILE)
             clip = read_clip(resolve_media(manifest.root or Path(), utterance.video), start_s=span.start_s, end_s=span.end_s,
-                             side=span.side, settings=FrameSettings(frames=1, region=region, size=TILE))
+                             side=span.side, settings=settings)
         except MediaError as error:
-            return f"{utterance.id}: {error}"
-        sheet.paste(Image.fromarray(clip.frames[0]), place)
+            if region not in FACES:
+                return f"{utterance.id}: {error}"
+            draw.text((place[0] + MARGIN, place[1] + TILE // 2), "no face", fill="black", font_size=15)
+            continue
+        sheet.paste(Image.fromarray(clip.frames[len(clip.frames) // 2]), place)
     return ""

@@ -132,8 +132,9 @@ def _add_video(top: argparse.ArgumentParser) -> None:
     video = top.add_argument_group("video")
     video.add_argument("--frame-rule", choices=FRAME_RULES,
                        help="uniform: spread over the utterance; consecutive: at 30 Hz from its middle (default: %(default)s)")
-    video.add_argument("--region", choices=REGIONS, help="the whole picture (default), the speaker's half of a split screen, or "
-                                                         "that half without IEMOCAP's letterbox")
+    video.add_argument("--region", choices=REGIONS, help="the whole picture (default), the speaker's half of a split screen, "
+                                                         "that half without IEMOCAP's letterbox, or the face that is found in "
+                                                         "the picture or in that half (needs the extra 'face')")
     video.add_argument("--frame-cache", type=Path, metavar="DIR",
                        help="decoded pictures are kept here for other epochs, folds and encoders (default: STORE/.frames)")
     video.add_argument("--frame-cache-gb", type=float, metavar="GB",

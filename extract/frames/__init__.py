@@ -3,9 +3,10 @@
 from extract.frames.cache import FrameCache
 from extract.frames.clips import FrameClip, VideoFile, read_clip, read_spans
 from extract.frames.geometry import flip
-from extract.frames.settings import REGIONS, RULES, SIDES, FrameSettings, Span
+from extract.frames.settings import FACES, REGIONS, RULES, SIDES, FrameSettings, Span
 
 __all__ = [
+    "FACES",
     "REGIONS",
     "RULES",
     "SIDES",

@@ -23,13 +23,16 @@ from embeddings_store.atomic import exclusive, remove_leftovers, replacing
 from embeddings_store.errors import MediaError, UsageError
 from embeddings_store.provenance import fingerprint
 from extract.frames.clips import FrameClip, Read, VideoFile, by_start, try_read
-from extract.frames.settings import FrameSettings, Span
+from extract.frames.settings import FACES, FrameSettings, Span
 from extract.mediafile import check_media_file
 
 # To be raised whenever the same video, span and settings give other pixels, or the files look otherwise.
 CACHE_VERSION = 1
 # Room for IEMOCAP's 13.3 GB and for other settings on a part of it.
 DEFAULT_MAX_GB = 20.0
+
+# The names under which OpenCV is published; only where faces are cut out does it make pixels.
+OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
 
 _SAMPLE_BYTES = 65_536
 _LOCK_WAIT_S = 60.0
@@ -166,8 +169,9 @@ class FrameCache:
 
     def _entry(self, path: Path, span: Span, settings: FrameSettings) -> Path:
         key = fingerprint({
-            "version": CACHE_VERSION, "libraries": _libraries(), "media": self._identity(path), **settings.as_dict(),
-            "start_s": span.start_s, "end_s": span.end_s, "side": span.side if settings.region != "full" else "",
+            "version": CACHE_VERSION, "libraries": _libraries(settings.region in FACES), "media": self._identity(path),
+            **settings.as_dict(),
+            "start_s": span.start_s, "end_s": span.end_s, "side": span.side if settings.region.startswith("half") else "",
         })  # fmt: skip
         return self.folder / key[:2] / f"{key}.npz"
 
@@ -217,10 +221,10 @@ class FrameCache:
         self._size = size
 
 
-def _libraries() -> dict[str, str]:
+def _libraries(faces: bool) -> dict[str, str]:
     """Return the versions of what makes the pixels; one that is not installed has made none."""
     found = {}
-    for name in ("av", "decord2", "decord", "pillow"):
+    for name in ("av", "decord2", "decord", "pillow", *(OPENCV if faces else ())):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from embeddings_store.errors import MediaError, UsageError
 from extract.frames.decoders import Decoder, open_decoder
+from extract.frames.face import find_face
 from extract.frames.geometry import Pixels, fit, region_box
 from extract.frames.index import FrameIndex, scan
-from extract.frames.settings import FrameSettings, Span, sample_times
+from extract.frames.settings import FACES, FrameSettings, Span, sample_times
 from extract.mediafile import check_media_file
 
 Read = tuple[int, "FrameClip | MediaError"]
@@ -95,7 +96,7 @@ class VideoFile:
         """Read one span.
 
         Raises:
-            MediaError: If the span lies beyond the end, or a frame cannot be decoded.
+            MediaError: If the span lies beyond the end, a frame cannot be decoded, or the region is a face and there is none.
             UsageError: If the region is a half and the span names no side.
             MissingDependencyError: If decord is not installed.
         """
@@ -107,9 +108,13 @@ class VideoFile:
         if self._decoder is None:
             self._decoder = open_decoder(self.path, index, self._threads)
         left, top, right, bottom = box
-        pictures = [fit(p[top:bottom, left:right], settings.size) for p in self._decoder.pictures(numbers.tolist())]
+        pictures = [p[top:bottom, left:right] for p in self._decoder.pictures(numbers.tolist())]
+        if settings.region in FACES:
+            face = find_face(self.path, pictures)
+            left, top, right, bottom = face.box
+            pictures, note = [p[top:bottom, left:right] for p in pictures], "; ".join(filter(None, (note, face.note)))
         return FrameClip(
-            frames=np.stack(pictures)[uses],
+            frames=np.stack([fit(p, settings.size) for p in pictures])[uses],
             times_s=index.times_s[shown],
             source_fps=index.fps,
             duration_s=index.duration_s,

@@ -14,17 +14,19 @@ UNBOXED = (52 / 360, 112 / 480, 308 / 360, 368 / 480)
 
 
 def region_box(region: str, side: str, width: int, height: int) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom of a region, in pixels of the whole picture.
+    """Return left, top, right and bottom of a region, in pixels of the whole picture; of a face, where it is looked for.
 
     Raises:
-        UsageError: If the region is one half of the picture and ``side`` does not say which.
+        UsageError: If the region is one half of the picture and ``side`` does not say which, or a face anywhere and it does.
 
     >>> region_box("half-unboxed", "right", 720, 480)
     (412, 112, 668, 368)
     >>> region_box("half", "left", 720, 480)
     (0, 0, 360, 480)
     """
-    if region == "full":
+    if region == "face" and side:
+        raise UsageError("region 'face' looks at the whole picture, but this film is a split screen; use region 'half-face'")
+    if region in ("full", "face"):
         return 0, 0, width, height
     if not side:
         raise UsageError(f"region {region!r} is one half of the picture; say which, left or right, or use region 'full'")

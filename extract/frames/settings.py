@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings_store.errors import MediaError, UsageError, unknown_name
+from extract.frames.face import SETTINGS, check_detector
 
 RULES = ("uniform", "consecutive")
-REGIONS = ("full", "half", "half-unboxed")
+FACES = ("face", "half-face")
+REGIONS = ("full", "half", "half-unboxed", *FACES)
 SIDES = ("left", "right")
 
 # The sound of a recording often outlasts its picture by a few frames, and spans are annotated on the sound.
@@ -40,7 +42,8 @@ class FrameSettings:
         rule: ``uniform`` or ``consecutive``.
         rate_hz: Clock of ``consecutive``; without meaning for ``uniform``.
         region: ``full``; ``half``, one side of a split screen; or ``half-unboxed``, the square of that half which IEMOCAP's
-            letterbox leaves: rows 112 to 368 and columns 52 to 308 of a 360 x 480 half, in proportion for other sizes.
+            letterbox leaves: rows 112 to 368 and columns 52 to 308 of a 360 x 480 half, in proportion for other sizes; or
+            ``face`` and ``half-face``, the face that is found in the picture or in that half, see :mod:`extract.frames.face`.
         size: Side of the square in pixels.
     """
 
@@ -55,7 +58,10 @@ class FrameSettings:
 
         Raises:
             UsageError: If one is out of its range, or names a rule or region that does not exist.
+            MissingDependencyError: If the region is a face and the detector is not installed.
         """
+        if self.region in FACES:
+            check_detector()
         if self.rule not in RULES:
             unknown_name("frame rule", self.rule, RULES)
         if self.region not in REGIONS:
@@ -76,6 +82,7 @@ class FrameSettings:
             "region": self.region,
             "frame_size": self.size,
             "resize": "shorter side, bilinear, centre crop",
+            **(SETTINGS if self.region in FACES else {}),
         }
 
 

@@ -1,0 +1,118 @@
+"""Cutting out faces: the stated rule for none, for one and for several, on drawn heads and on a real film."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from embeddings_store.errors import MediaError, MissingDependencyError, UsageError
+from extract.contact_sheet import write_contact_sheet
+from extract.corpora import read_corpus
+from extract.corpora.demo_release import faces
+from extract.corpora.generated import make_release
+from extract.frames import FrameCache, FrameSettings, Span, face, read_clip
+from extract.frames.face import SETTINGS, find_face
+
+pytest.importorskip("cv2", reason="needs the extra 'face'")
+CARPHONE = Path(__file__).resolve().parents[3] / "shared" / "data" / "video" / "carphone_pristine.mp4"
+HERE = Path("film.mp4")
+
+
+def head(size: int = 256, speaker: str = "Ses01_M") -> np.ndarray:
+    drawn = faces.draw(faces.look_of(speaker, False), faces.EXPRESSIONS["neutral"], 0.0)
+    return drawn[::256 // size, ::256 // size]
+
+
+def picture(*heads: tuple[int, int, int]) -> np.ndarray:
+    """A wall of 640 x 360 with heads of (size, left, top)."""
+    wall = np.full((360, 640, 3), faces.WALL, dtype=np.uint8)
+    for size, left, top in heads:
+        wall[top:top + size, left:left + size] = head(size)
+    return wall
+
+
+def film(path: Path, pictures: list[np.ndarray]) -> Path:
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("mpeg4", rate=10)
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt, stream.bit_rate = "yuv420p", 4_000_000
+        for each in pictures:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(each, format="rgb24")))
+        file.mux(stream.encode())
+    return path
+
+
+def test_one_face_is_cut_out_of_all_pictures_alike() -> None:
+    found = find_face(HERE, [picture((256, 300, 60))] * 3 + [picture((256, 308, 60))])
+    left, top, right, bottom = found.box
+    assert right - left == bottom - top and found.note == ""
+    assert 300 < (left + right) / 2 < 560 and 150 < right - left < 330, "around the head's middle, and about as large"
+    assert find_face(HERE, [picture((256, 300, 60))] * 4).box == find_face(HERE, [picture((256, 300, 60))]).box
+
+
+def test_of_several_the_largest_is_taken_and_the_others_are_noted() -> None:
+    found = find_face(HERE, [picture((128, 20, 100), (256, 330, 60))] * 4)
+    assert found.box[0] > 300 and found.note == "other faces in 4 of 4 pictures; the largest was taken"
+
+
+def test_no_face_is_refused_and_so_is_one_in_too_few_pictures() -> None:
+    wall, face_there = picture(), picture((256, 300, 60))
+    with pytest.raises(MediaError, match="no face in any of 8 pictures"):
+        find_face(HERE, [wall] * 8)
+    with pytest.raises(MediaError, match="a face in only 1 of 8 pictures"):
+        find_face(HERE, [wall] * 7 + [face_there])
+    assert find_face(HERE, [wall] * 6 + [face_there] * 2).box
+
+
+def test_a_split_screen_gives_the_face_of_the_speakers_half(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.avi", [picture((256, 32, 60), (256, 352, 60))] * 10)
+    sides = {side: read_clip(path, side=side, settings=FrameSettings(frames=2, region="half-face", size=96)) for side in
+             ("left", "right")}
+    whole = picture((256, 32, 60))
+    assert all(clip.note == "" and clip.frames.shape == (2, 96, 96, 3) for clip in sides.values())
+    assert np.abs(sides["left"].frames[0].astype(int) - sides["right"].frames[0]).mean() < 12, "the same head on either side"
+    assert whole.shape[1] == sides["left"].width, "the size of the file is told, not that of the face"
+    with pytest.raises(UsageError, match="use region 'half-face'"):
+        read_clip(path, side="left", settings=FrameSettings(region="face"))
+
+
+def test_the_settings_say_so_and_those_of_other_regions_stay_as_they_were() -> None:
+    assert FrameSettings(region="face").as_dict().items() >= {"region": "face", **SETTINGS}.items()
+    assert set(FrameSettings().as_dict()) == {"frames", "frame_rule", "frame_rate_hz", "region", "frame_size", "resize"}
+
+
+def test_faces_come_out_of_the_cache_as_they_went_in(tmp_path: Path) -> None:
+    path, settings = film(tmp_path / "a.avi", [picture((256, 300, 60))] * 6), FrameSettings(frames=3, region="face", size=64)
+    cache = FrameCache(tmp_path / "cache")
+    made = cache.read_clip(path, Span(), settings)
+    there = cache.get(path, Span(), settings)
+    assert there is not None and there.digest == made.digest == read_clip(path, settings=settings).digest
+    assert cache.get(path, Span(), FrameSettings(frames=3, size=64)) is None
+
+
+def test_without_the_extra_the_message_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(face, "find_spec", lambda name: None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'emotion-fusion\[face\]'"):
+        FrameSettings(region="face")
+    assert FrameSettings(region="half").region == "half"
+    monkeypatch.undo()
+    monkeypatch.setattr(face, "FRONT", "haarcascade_of_later")
+    with pytest.raises(MissingDependencyError, match="without the face cascades"):
+        FrameSettings(region="half-face")
+
+
+def test_the_contact_sheet_shows_faces(tmp_path: Path) -> None:
+    make_release("iemocap", tmp_path / "iemocap")
+    assert write_contact_sheet(read_corpus("iemocap", tmp_path / "iemocap"), tmp_path / "sheet.png", count=2) == []
+    assert (tmp_path / "sheet.png").stat().st_size > 10_000
+
+
+@pytest.mark.skipif(not CARPHONE.is_file(), reason="../shared/data/video is not here")
+def test_a_real_face() -> None:
+    clip = read_clip(CARPHONE, settings=FrameSettings(region="face"))
+    assert clip.frames.shape == (16, 224, 224, 3) and clip.note == ""
+    skin = clip.frames[:, 80:150, 80:150].reshape(-1, 3).astype(int)
+    assert (skin[:, 0] > skin[:, 2]).mean() > 0.9, "the middle of the picture is skin, redder than blue, and not the car's window"
