@@ -139,7 +139,7 @@ def test_settings_are_checked_and_named():
     with pytest.raises(UnknownNameError, match="did you mean 'uniform'"):
         FrameSettings(rule="unifrom")
     with pytest.raises(UnknownNameError, match="Known: full, half, half-unboxed"):
-        FrameSettings(region="face")
+        FrameSettings(region="hand")
     with pytest.raises(UnknownNameError, match="unknown side 'middle'"):
         Span(side="middle")
     with pytest.raises(UsageError, match="threads is 0"):
