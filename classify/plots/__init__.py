@@ -1,0 +1,1 @@
+"""Figures of a finished run: the paper's twelve and more, as PNG and SVG in one style; needs the extra ``report``."""

@@ -1,0 +1,1 @@
+"""The report of a finished run: figures, tables and one page that opens anywhere; needs the extra ``report``."""

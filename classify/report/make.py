@@ -1,0 +1,85 @@
+"""One call from a results folder to its figures, its report, and the list of where everything went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from classify.plots.draw import FOLDER, LeftOut, draw, write
+from classify.plots.maps import MapConfig
+from classify.plots.run import Run
+from classify.plots.style import Drawing
+from classify.report.config import ReportConfig
+from classify.report.page import write_page
+from classify.tables import CONFUSION, PAPER_TABLES, PER_CLASS
+from embeddings_store.atomic import exclusive
+from embeddings_store.errors import StoreNotFoundError
+
+PAGE = "report.html"
+TABLES = ("table1_text.csv", "table2_audio.csv", "table3_video.csv", *PAPER_TABLES.values(), PER_CLASS, CONFUSION)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was written.
+
+    Attributes:
+        page: The report.
+        tables: The tables of the results folder.
+        figures: What was drawn, and what was not and why.
+        folder: Where the figures are.
+    """
+
+    page: Path
+    tables: Sequence[Path]
+    figures: Sequence[Drawing | LeftOut]
+    folder: Path
+
+    def listing(self) -> list[str]:
+        """Say where every table and figure went, one line each."""
+        lines = [f"{_numbered('Table', path.stem)}: {path}" for path in self.tables]
+        for figure in self.figures:
+            if isinstance(figure, Drawing):
+                lines.append(f"{_numbered('Figure', figure.name)}: {self.folder / figure.name}.png, .svg  ({figure.title})")
+            else:
+                lines.append(f"not drawn: {figure.what}: {figure.reason}")
+        return lines
+
+
+def make_report(config: ReportConfig) -> Made:
+    """Draw every figure and write the page; each file is whole or not there, and equal runs give equal files.
+
+    Raises:
+        ProjectError: The results or the store are not as they must be, or another process writes the folder.
+    """
+    run = Run.read(config.results, _store(config))
+    other = Run.read(config.against, run.store) if config.against else None
+    with exclusive(config.results / ".lock", str(config.results)):
+        figures = draw(run, MapConfig(config.fold, config.map_rows), config.tsne, other)
+        folder = config.results / FOLDER
+        write(figures, folder)
+        page = config.results / PAGE
+        write_page(page, run, figures, config)
+    return Made(page, [path for name in TABLES if (path := config.results / name).is_file()], figures, folder)
+
+
+def _store(config: ReportConfig) -> Path | None:
+    """The store that was named, or the usual one where it holds the corpus; its absence is said in the listing."""
+    if config.store is not None:
+        return config.store
+    try:
+        corpus = Run.read(config.results).corpus
+    except StoreNotFoundError:
+        return None
+    return config.usual_store if (config.usual_store / corpus / "corpus.json").is_file() else None
+
+
+def _numbered(kind: str, stem: str) -> str:
+    """Name a table or figure by the paper's number, where it has one.
+
+    >>> _numbered("Figure", "figure08_pca_text"), _numbered("Table", "table4_unimodal"), _numbered("Figure", "systems")
+    ('Figure 8', 'Table 4', 'Figure systems')
+    """
+    head = stem.partition("_")[0].removeprefix(kind.lower())
+    return f"{kind} {int(head)}" if head.isdecimal() else f"{kind} {stem}"

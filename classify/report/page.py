@@ -1,0 +1,133 @@
+"""``report.html``: one file that needs nothing else, made of the run's files with a template that escapes whatever they hold."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from classify.plots.draw import FOLDER, LeftOut
+from classify.plots.run import Run
+from classify.plots.style import Drawing
+from classify.report import words
+from classify.report.browser import browser_data
+from classify.report.config import ReportConfig
+from classify.report.svg import inline
+from classify.report.tables import all_systems, confusion_table, other_tables, paper_tables, statistics_tables
+from embeddings_store.atomic import replacing
+from embeddings_store.errors import StoreError
+from embeddings_store.hdf5 import read_header
+
+HERE = Path(__file__).parent
+TEMPLATE, STYLE, SCRIPT = "page.html.j2", "page.css", "page.js"
+
+
+def write_page(path: Path, run: Run, figures: Sequence[Drawing | LeftOut], config: ReportConfig) -> None:
+    """Write the page, whole or not at all; the figures' SVG files are there already.
+
+    Args:
+        path: Where to.
+        run: The run.
+        figures: What was drawn from it.
+        config: What was asked for.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(page(run, figures, config), encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
+def page(run: Run, figures: Sequence[Drawing | LeftOut], config: ReportConfig) -> str:
+    """Return the page's HTML."""
+    environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+                              lstrip_blocks=True)
+    style, script = ((HERE / name).read_text(encoding="utf-8") for name in (STYLE, SCRIPT))
+    drawn = [figure for figure in figures if isinstance(figure, Drawing)]
+    shown = [{"name": f.name, "number": f.number, "title": f.title, "caption": f.caption,
+              "svg": Markup(inline((run.folder / FOLDER / f"{f.name}.svg").read_text(encoding="utf-8"), f))}  # noqa: S704
+             for f in drawn]
+    return environment.get_template(TEMPLATE).render(
+        run=run, answer=words.answer(run), protocol=words.protocol(run), folds=words.fold_lines(run), figures=shown,
+        left_out=[f for f in figures if isinstance(f, LeftOut)], tables=paper_tables(run), systems=all_systems(run),
+        confusion=confusion_table(run), statistics=statistics_tables(run), others=other_tables(run), audit=_audit(run),
+        browser=browser_data(run, config.media_root), provenance=provenance(run), commands=commands(run, config),
+        style=Markup(style), script=Markup(script), script_hash=_hash(script))  # noqa: S704 - files of this package
+
+
+def provenance(run: Run) -> list[tuple[str, str]]:
+    """Return name and value of everything that says where the numbers come from."""
+    first = run.rows.iloc[0]
+    found = [("corpus", run.corpus)]
+    for name in ("protocol", "plan_digest", "label_set", "labels_digest", "fit_rows", "seed", "labels_shuffled", "versions",
+                 "commit"):
+        if name in run.rows:
+            found.append((name.replace("_", " "), "; ".join(dict.fromkeys(v for v in run.rows[name] if v)) or "-"))
+    if "date" in run.rows:
+        found.append(("computed", f"{run.rows['date'].min()} to {run.rows['date'].max()}"))
+    for modality in run.modalities:
+        for fold in run.folds:
+            entry = run.entry(modality, fold)
+            if entry is not None:
+                weights = str(read_header(entry.path).get("weights_digest", ""))[:12]
+                found.append((f"{modality} vectors, fold {entry.fold}",
+                              f"{entry.ref.folder}, content {entry.digest}, weights {weights or '-'}"))
+                if entry.fold == "any":
+                    break
+    if not first["encoders"] and run.store is None:
+        found.append(("store", "not named; vectors are not described"))
+    return found
+
+
+def commands(run: Run, config: ReportConfig) -> list[str]:
+    """Return the commands that made the run, as they were recorded, and the one that makes this page."""
+    found = []
+    for entry in run.entries:
+        told = read_header(entry.path).get("provenance")
+        if isinstance(told, dict) and told.get("command") and any(
+                run.entry(m, f) == entry for m in run.modalities for f in run.folds):
+            found.append(_command(str(told["command"]), "extract-features"))
+    if "command" in run.rows:
+        found += [_command(c, "run-fusion-grid") for c in run.rows["command"].unique() if c]
+    given = [("--store", run.store), ("--media-root", config.media_root), ("--selection", config.selection),
+             ("--against", config.against)]
+    rest = [part for option, path in given if path is not None for part in (option, _shown(path))]
+    return [*dict.fromkeys(found), shlex.join(["make-report", _shown(config.results), *rest])]
+
+
+def _command(recorded: str, program: str) -> str:
+    """Name the program where a module was started: ``cli.py`` says nothing to a reader."""
+    head, space, rest = recorded.partition(" ")
+    return f"{program if head in ('cli.py', '-c', '-m') else head}{space}{rest}"
+
+
+def _shown(path: Path) -> str:
+    return path.name if path.is_absolute() else path.as_posix()
+
+
+def _audit(run: Run) -> list[tuple[str, str]]:
+    """Return name and value of what ``audit.json`` says, nested names joined; nothing where there is no such file."""
+    path = run.folder / "audit.json"
+    if not path.is_file():
+        return []
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: is no JSON ({error}); delete it and run the audit again") from error
+    return list(_flat(told, ""))
+
+
+def _flat(value: Any, name: str) -> Sequence[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        return [pair for key, part in value.items() for pair in _flat(part, f"{name} › {key}".removeprefix(" › "))]
+    if isinstance(value, list) and any(isinstance(part, Mapping | list) for part in value):
+        return [pair for number, part in enumerate(value, 1) for pair in _flat(part, f"{name} {number}".strip())]
+    return [(name, ", ".join(map(str, value)) if isinstance(value, list) else str(value))]
+
+
+def _hash(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode()

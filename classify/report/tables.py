@@ -1,0 +1,224 @@
+"""Tables of the page: what a CSV of the results holds, as cells that can be read, sorted and explained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from classify.cells import EARLY, LATE, LAYER, UNIMODAL
+from classify.models import CLASSIFIERS
+from classify.plots.run import Run
+from classify.tables import CONFUSION, PAPER_TABLES, PER_CLASS, VALID
+
+MAX_LINES = 1_000
+TITLES = {"table4_unimodal.csv": "Table 4: one modality", "table5_early.csv": "Table 5: early fusion, of vectors",
+          "table6_late.csv": "Table 6: late fusion, of class scores", "table_layers.csv": "Layers, one at a time",
+          "table1_text.csv": "Table 1: choice of the text encoder", "table2_audio.csv": "Table 2: choice of the speech encoder",
+          "table3_video.csv": "Table 3: choice of the video encoder"}
+NOTES = {UNIMODAL: "Each modality alone: a classifier on its vectors, and its own class scores (head or probe).",
+         EARLY: "The modalities' vectors are put together, and one classifier answers.",
+         LATE: "Each modality scores the classes by itself, and a classifier weighs these scores.",
+         LAYER: "The same encoder, another layer at a time."}
+OWN = {*TITLES, PER_CLASS, CONFUSION, "grid.csv", "statistics.csv", "comparisons.csv"}
+ROW_TITLES = {UNIMODAL: "modality", EARLY: "fused by", LATE: "fused by", LAYER: "layer"}
+WORDS = {"own": "head or probe", "average": "average WA"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What one place of a table shows, and the number that it is sorted by, if it is one."""
+
+    text: str
+    value: float | None = None
+    spread: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of the page.
+
+    Attributes:
+        key: A name for links, of letters, digits and dashes.
+        title: What stands above it.
+        columns: Titles of the columns.
+        rows: Cells, as many as columns each.
+        note: What to know when reading it.
+        strong: Numbers of the rows that stand out.
+        hints: Title of a column to what it means.
+    """
+
+    key: str
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    note: str = ""
+    strong: frozenset[int] = frozenset()
+    hints: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that every row is as wide as the head."""
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"table {self.key!r} has a row of {len(row)} cells under {len(self.columns)} titles")
+
+    def is_number(self, column: int) -> bool:
+        """Say whether a column holds numbers, which stand to the right."""
+        return any(row[column].value is not None for row in self.rows)
+
+
+def paper_tables(run: Run) -> list[Table]:
+    """Return the tables that the run left, those of the encoder choice first, then Tables 4 to 7."""
+    found = [_generic(name, TITLES[name], table) for name in sorted(TITLES) if name not in PAPER_TABLES.values()
+             and (table := run.table(name)) is not None]
+    for family, name in PAPER_TABLES.items():
+        table = run.table(name)
+        if table is not None and {"row", "metric"} <= set(table):
+            found.append(_accuracies(name, family, table))
+    table = run.table(PER_CLASS)
+    if table is not None:
+        found.append(_per_class(table))
+    return found
+
+
+def all_systems(run: Run) -> Table:
+    """Return every cell of the grid with its figures, per cent, mean and deviation over folds."""
+    metrics = [m for m in ("WA", "UAR", "macro_F1", "weighted_F1", "valid_WA", "train_WA") if m in run.rows]
+    rows, strong = [], set()
+    for number, (name, part) in enumerate(run.rows.groupby("cell", sort=False)):
+        flags = str(part["flags"].iloc[0]).replace("_", " ")
+        rows.append([Cell(str(name)), Cell(str(part["family"].iloc[0])), *(_of(100 * part[m]) for m in metrics), Cell(flags)])
+        if name == run.headline:
+            strong.add(number)
+    hints = {"valid_WA": "on validation rows, by which the result was chosen",
+             "train_WA": "on the rows that were learnt from: no measure of quality"}
+    return Table("systems", "Every system", ["system", "family", *metrics, "remark"], rows[:MAX_LINES],
+                 "Per cent, mean ± deviation over folds, test rows unless the title says otherwise.", frozenset(strong), hints)
+
+
+def confusion_table(run: Run) -> Table | None:
+    """Return counts of true class by answer."""
+    table = run.table(CONFUSION)
+    if table is None:
+        return None
+    answers = [str(c).removeprefix("predicted:") for c in table.columns if c != "truth"]
+    rows = [[Cell(str(line.iloc[0])), *(Cell(f"{int(v)}", float(v)) for v in line.iloc[1:])] for _, line in table.iterrows()]
+    return Table("confusion", "Who is taken for whom", ["true class", *answers], rows, "Counts of test utterances.")
+
+
+def statistics_tables(run: Run) -> list[Table]:
+    """Return intervals and comparisons where the run has them."""
+    found = []
+    statistics = run.table("statistics.csv")
+    if statistics is not None and {"cell", "metric", "pooled", "low", "high"} <= set(statistics):
+        whole = statistics[statistics["class"].isna()] if "class" in statistics else statistics
+        lines = []
+        for name, part in whole.groupby("cell", sort=False):
+            by_metric = part.set_index("metric")
+            lines.append([Cell(str(name)), *(_interval(by_metric.loc[m]) if m in by_metric.index else Cell("-")
+                                            for m in ("WA", "UAR", "macro_F1"))])
+        strong = frozenset(n for n, line in enumerate(lines) if line[0].text == run.headline)
+        found.append(Table("intervals", "How sure the figures are", ["system", "WA", "UAR", "macro F1"], lines[:MAX_LINES],
+                           "All test rows pooled, per cent, with the interval that statistics.csv gives: another sample of such "
+                           "speakers would often fall into it. Pooled figures differ a little from means over folds.", strong))
+    comparisons = run.table("comparisons.csv")
+    if comparisons is not None and len(comparisons):
+        wanted = [c for c in ("first", "second", "metric", "difference", "low", "high", "p", "p_holm", "survives", "note")
+                  if c in comparisons]
+        shown = comparisons[wanted].copy()
+        for name in ("difference", "low", "high"):
+            if name in shown:
+                shown[name] = 100 * pd.to_numeric(shown[name])
+        hints = {"difference": "first minus second, points of per cent", "p_holm": "p after Holm's correction for asking often",
+                 "survives": "whether the difference survives that correction"}
+        found.append(_generic("comparisons.csv", "Which differences can be believed", shown, hints))
+    return found
+
+
+def other_tables(run: Run) -> list[Table]:
+    """Return every further CSV of the results folder that is small enough to read, as it is."""
+    found = []
+    for path in sorted(run.folder.glob("*.csv")):
+        if path.name not in OWN:
+            table = run.table(path.name)
+            if table is not None and 0 < len(table) <= MAX_LINES:
+                found.append(_generic(path.name, path.name, table))
+    return found
+
+
+def _accuracies(name: str, family: str, table: pd.DataFrame) -> Table:
+    """Accuracy per classifier and the averages of the other metrics: the shape of the paper's table."""
+    classifiers = [c for c in table if f"{c}_sd" in table and (table.loc[table["metric"] == "WA", c].notna()).any()]
+    others = [m for m in ("UAR", "macro_F1", VALID) if (table["metric"] == m).any()]
+    rows = []
+    for label, part in table.groupby("row", sort=False):
+        by_metric = part.set_index("metric")
+        cells = [_with_sd(by_metric.loc["WA"], c) for c in classifiers]
+        cells += [_with_sd(by_metric.loc[m], "average") if m in by_metric.index else Cell("-") for m in others]
+        rows.append([Cell(str(label)), *cells])
+    titles = [CLASSIFIERS[c].title if c in CLASSIFIERS else WORDS.get(c, c) for c in classifiers]
+    titles += [f"{'valid WA' if m == VALID else m.replace('_', ' ')}" for m in others]
+    return Table(_key(name), TITLES[name], [ROW_TITLES[family], *titles], rows,
+                 f"{NOTES[family]} Per cent, mean ± deviation over folds; WA where no other name stands. The last "
+                 "lines answer without looking at the input.",
+                 hints={"average WA": "over the classifiers: judges the fusion apart from the classifier",
+                        "UAR": "average over the classifiers", "macro F1": "average over the classifiers",
+                        "valid WA": "on validation rows, average over the classifiers",
+                        "head or probe": "the largest class score itself"})
+
+
+def _per_class(table: pd.DataFrame) -> Table:
+    rows = [[Cell(str(line["class"])), *(_with_sd(line, m) for m in ("precision", "recall", "F1")),
+             Cell(f"{int(line['support'])}", float(line["support"]))] for _, line in table.iterrows()]
+    titles = ["class", "precision", "recall", "F1", "utterances"]
+    return Table("table7", "Table 7: the system that counts, per class", titles, rows,
+                 "Per cent, mean ± deviation over the folds that hold the class. “all” is weighted by the classes' sizes inside "
+                 "each fold.", frozenset({len(rows) - 1}),
+                 {"precision": "of the answers with this class, how many are right",
+                  "recall": "of the utterances of this class, how many are found", "F1": "the harmonic mean of the two"})
+
+
+def _generic(name: str, title: str, table: pd.DataFrame, hints: Mapping[str, str] | None = None) -> Table:
+    constant = [c for c in table if c in ("corpus", "protocol", "label_set", "command", "commit", "machine", "date", "versions",
+                                          "labels_shuffled", "valid_rule") and table[c].nunique(dropna=False) == 1]
+    shown = table.drop(columns=constant)
+    rows = [[_plain(value) for value in line] for line in shown.head(MAX_LINES).itertuples(index=False)]
+    return Table(_key(name), title, [str(c).replace("_", " ") for c in shown], rows, hints=hints or {})
+
+
+def _plain(value: object) -> Cell:
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return Cell("-")
+    if isinstance(value, bool | np.bool_ | str):
+        return Cell(str(value))
+    if isinstance(value, int | float | np.integer | np.floating):
+        number = float(value)
+        return Cell(f"{number:,.0f}" if number.is_integer() and abs(number) < 1e9 else f"{number:.3g}", number)
+    return Cell(str(value))
+
+
+def _of(values: pd.Series) -> Cell:
+    if values.isna().all():
+        return Cell("-")
+    deviation = values.std(ddof=1)
+    return Cell(f"{values.mean():.1f}", float(values.mean()), "" if np.isnan(deviation) else f"{deviation:.1f}")
+
+
+def _with_sd(line: pd.Series, name: str) -> Cell:
+    if pd.isna(line[name]):
+        return Cell("-")
+    deviation = line.get(f"{name}_sd", np.nan)
+    return Cell(f"{float(line[name]):.1f}", float(line[name]), "" if pd.isna(deviation) else f"{float(deviation):.1f}")
+
+
+def _interval(line: pd.Series) -> Cell:
+    value = 100 * float(line["pooled"])
+    if pd.isna(line["low"]) or pd.isna(line["high"]):
+        return Cell(f"{value:.1f}", value)
+    return Cell(f"{value:.1f} ({100 * float(line['low']):.1f} to {100 * float(line['high']):.1f})", value)
+
+
+def _key(name: str) -> str:
+    return "".join(c if c.isascii() and c.isalnum() else "-" for c in name.removesuffix(".csv"))

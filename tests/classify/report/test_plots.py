@@ -1,0 +1,210 @@
+"""Figures show the run's own numbers, say why one is missing, and are the same bytes each time."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+from xml.etree import ElementTree
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from classify.plots import compare, maps, outcome, training
+from classify.plots.draw import LeftOut, draw, write
+from classify.plots.maps import MapConfig
+from classify.plots.run import Run
+from classify.plots.style import COLOURS, Drawing, looks, style
+from embeddings_store.errors import StoreError, StoreNotFoundError, UsageError
+
+# Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
+BLIND = {"protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+         "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+         "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]}
+
+
+@pytest.fixture(scope="module")
+def run(finished) -> Run:
+    return Run.read(finished.results, finished.store)
+
+
+@pytest.fixture(scope="module")
+def drawn(run: Run) -> list[Drawing | LeftOut]:
+    return draw(run)
+
+
+def test_every_figure_of_the_paper_that_two_modalities_allow_is_there(drawn: list[Drawing | LeftOut]) -> None:
+    numbers = [d.number for d in drawn if isinstance(d, Drawing) and d.number is not None]
+    assert numbers == [1, 2, 3, 5, 6, 8, 9, 11, 12]
+    assert {d.name for d in drawn if isinstance(d, Drawing) and d.number is None} == {"systems", "per_class", "reliability"}
+    assert [d.what for d in drawn if isinstance(d, LeftOut)] == ["contributions"]
+
+
+def test_files_are_equal_each_time_whole_and_no_more_than_these(run: Run, drawn: list[Drawing | LeftOut], tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "figure99_of_an_earlier_run.png").touch()
+    some = ("figure02_loss_audio", "figure03_loss_audio", "figure11_pca_all", "figure12_confusion")
+    one = write([d for d in drawn if isinstance(d, Drawing) and d.name in some], tmp_path / "a")
+    with mpl.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.hashsalt": "mine"}):
+        two = write([d for d in draw(run) if isinstance(d, Drawing) and d.name in some], tmp_path / "b")
+    assert [p.name for p in one] == [p.name for p in two]
+    assert {p.name for p in one} == {p.name for p in (tmp_path / "a").iterdir()}
+    assert len(one) == 6
+    for here, there in zip(one, two, strict=True):
+        assert here.read_bytes() == there.read_bytes()
+        if here.suffix == ".svg":
+            ElementTree.parse(here)
+        else:
+            with Image.open(here) as image:
+                assert min(image.size) > 300
+
+
+def test_counts_and_confusion_are_those_of_the_run(run: Run, drawn: list[Drawing | LeftOut]) -> None:
+    by_name = {d.name: d for d in drawn if isinstance(d, Drawing)}
+    told = by_name["figure01_label_counts"].tips.values()
+    assert sum(int(text.rpartition(" ")[2]) for text in told) == 90
+    assert "session S1, anger: 10" in told
+    counts = pd.read_csv(run.folder / "confusion.csv").drop(columns="truth").to_numpy()
+    texts = list(by_name["figure12_confusion"].tips.values())
+    assert [int(t.partition(": ")[2].partition(" of ")[0]) for t in texts] == counts.ravel().tolist()
+
+
+def test_the_kept_epoch_is_ringed_and_the_last_value_told(run: Run) -> None:
+    with style():
+        figure = training.accuracy(run, "text")
+    assert isinstance(figure, Drawing)
+    assert figure.tips["per_cent-fold-1"] == "fold 1 (S0): 73.3 at the end"
+    rings = [line for line in figure.figure.axes[0].lines if line.get_markersize() == 11]
+    assert [line.get_xdata().tolist() for line in rings] == [[8], [8], [8]]  # best_epoch = 2 of 3, every 4 steps
+
+
+def test_a_map_shows_one_folds_rows_and_is_fitted_on_its_training_rows(run: Run) -> None:
+    with style():
+        figure = maps.embedding_map(run, ["text"], MapConfig(fold=2))
+    assert isinstance(figure, Drawing)
+    plan = pd.read_parquet(run.folder / "plan.parquet")
+    shown = {text.partition(":")[0] for texts in figure.tips.values() for text in texts}
+    assert shown == set(plan.loc[plan["fold-2"] == "test", "id"])
+    assert "Fold 2 (holds out S1): its 30 test rows" in figure.caption
+    rng = np.random.default_rng(0)
+    basis, points = rng.normal(size=(40, 6)) * [9, 5, 1, 1, 1, 1], rng.normal(size=(10, 6))
+    where, _, _ = maps._project(basis, points, "pca")
+    few, _, _ = maps._project(basis, points[:3], "pca")
+    np.testing.assert_allclose(where[:3], few)  # what else is shown moves no point
+
+
+def test_a_map_of_all_modalities_takes_tsne_and_other_rows(run: Run) -> None:
+    with style():
+        figure = maps.embedding_map(run, run.modalities, MapConfig(role="valid", method="tsne"))
+    assert isinstance(figure, Drawing)
+    assert figure.name == "figure11_tsne_all"
+    assert "its 30 valid rows" in figure.caption
+    with pytest.raises(UsageError, match="--fold 9: the results have the folds 1, 2, 3"):
+        maps.embedding_map(run, ["text"], MapConfig(fold=9))
+
+
+def test_without_a_store_the_figures_that_need_one_say_so(finished) -> None:
+    found = draw(Run.read(finished.results))
+    left = {d.what: d.reason for d in found if isinstance(d, LeftOut)}
+    assert "no store was named" in left["map, text"]
+    assert "no course of a training" in left["loss by step, audio"]
+    counts = next(d for d in found if isinstance(d, Drawing) and d.number == 1)
+    assert counts.title == "Label counts per fold"
+
+
+def test_frozen_beside_fine_tuned(run: Run, frozen, finished, tmp_path: Path) -> None:
+    other = Run.read(frozen.results, frozen.store)
+    assert "frozen and imported" in str(training.loss(other, "text"))
+    with style():
+        figure = compare.against(run, other)
+    assert figure.title == "fine-tuned against frozen"
+    assert len(figure.tips["run-0"]) == len({*run.rows["cell"]} & {*other.rows["cell"]} - {"baseline majority",
+                                                                                         "baseline stratified-random"})
+    strange = pd.read_csv(frozen.results / "grid.csv").assign(plan_digest="000000000000")
+    (tmp_path / "predictions.parquet").write_bytes((frozen.results / "predictions.parquet").read_bytes())
+    strange.to_csv(tmp_path / "grid.csv", index=False)
+    with pytest.raises(UsageError, match="their plan_digest differ"):
+        compare.against(run, Run.read(tmp_path))
+
+
+@pytest.mark.parametrize(("classes", "folds"), [(2, 91), (32, 1)])
+def test_it_stays_readable_with_few_and_many(classes: int, folds: int, tmp_path: Path) -> None:
+    """Classes named in other scripts and as markup, and more folds than lines that can be told apart."""
+    names = [f"класс $x_{i}$ 感情 <{i}>" for i in range(classes)]
+    rows = pd.DataFrame({"corpus": "c", "protocol": "p", "plan_digest": "d", "fold": range(1, folds + 1),
+                         "fold_name": [f"speaker {i}" for i in range(folds)], "cell": "unimodal text svm", "family": "unimodal",
+                         "modalities": "text", "classifier": "svm", "encoders": "text=e@1", "flags": "chosen_on_valid",
+                         "n_test": 4, "WA": np.linspace(0, 1, folds), "UAR": 0.5})
+    rows.to_csv(tmp_path / "grid.csv", index=False)
+    n = 4 * folds
+    answers = pd.DataFrame({"id": [f"u{i}" for i in range(n)], "fold": np.repeat(range(1, folds + 1), 4), "role": "test",
+                            "cell": "unimodal text svm", "kind": "probability", "y_true": [names[i % classes] for i in range(n)],
+                            "y_pred": [names[i * 7 % classes] for i in range(n)]})
+    chances = np.random.default_rng(0).dirichlet(np.ones(classes), n)
+    scores = {f"score:{name}": chances[:, i] for i, name in enumerate(names)}
+    answers.assign(**scores).to_parquet(tmp_path / "predictions.parquet")
+    crossed = pd.crosstab(answers["y_true"], answers["y_pred"]).reindex(index=names, columns=names, fill_value=0)
+    crossed.columns = [f"predicted:{name}" for name in names]
+    crossed.rename_axis("truth").reset_index().to_csv(tmp_path / "confusion.csv", index=False)
+    found = [d for d in draw(Run.read(tmp_path)) if isinstance(d, Drawing)]
+    assert {d.name for d in found} >= {"figure01_label_counts", "figure12_confusion", "systems", "reliability"}
+    assert all(path.stat().st_size for path in write(found, tmp_path / "figures"))
+    histories = {i: pd.DataFrame({"step": [1, 2, 3], "loss": [2.0, 1.0, i / folds]}) for i in range(1, folds + 1)}
+    with style():
+        figure = training.new_figure(4, 3)
+        training._lines(Run.read(tmp_path), figure.subplots(), histories, "loss", labels=True)
+    texts = [t.get_text() for t in figure.axes[0].texts]
+    assert texts == (["speaker 0"] if folds == 1 else ["mean of 91 folds"])
+
+
+def test_broken_results_are_refused_with_advice(finished, tmp_path: Path) -> None:
+    with pytest.raises(StoreNotFoundError, match="name the folder that run-fusion-grid wrote"):
+        Run.read(tmp_path)
+    (tmp_path / "grid.csv").write_text("corpus,WA\nmine,0.5\n")
+    with pytest.raises(StoreError, match="no column 'protocol'"):
+        Run.read(tmp_path)
+    (tmp_path / "grid.csv").write_bytes((finished.results / "grid.csv").read_bytes())
+    with pytest.raises(StoreNotFoundError, match=r"predictions\.parquet"):
+        Run.read(tmp_path)
+    (tmp_path / "predictions.parquet").write_bytes(b"PAR1 torn")
+    with pytest.raises(StoreError, match="run the grid again, finished cells are kept"):
+        Run.read(tmp_path)
+
+
+def test_classes_differ_in_colour_for_every_eye_or_in_shape_and_hatch() -> None:
+    assert looks(["happiness", "anger"]) | looks(["anger", "happiness", "boredom"]) == looks(["anger", "happiness", "boredom"])
+    emotions = looks(["anger", "happiness", "neutral", "sadness"])
+    for part in ("colour", "marker", "hatch"):
+        assert len({getattr(look, part) for look in emotions.values()}) == 4
+    for kind, matrix in {**BLIND, "none": np.eye(3)}.items():
+        seen = [np.asarray(matrix) @ _linear(colour) for colour in COLOURS[:4]]
+        for (one, a), (other, b) in combinations(enumerate(seen), 2):
+            assert np.linalg.norm(_lab(a) - _lab(b)) > 30, (kind, COLOURS[one], COLOURS[other])
+    lightness = sorted(_lab(_linear(colour))[0] for colour in COLOURS[:4])
+    assert np.diff(lightness).min() > 10  # in grey print
+
+
+def test_reliability_of_a_system_that_is_as_sure_as_right() -> None:
+    sure = np.repeat([0.25, 0.75], 400)
+    right = np.concatenate([np.arange(400) % 4 == 0, np.arange(400) % 4 != 0])
+    assert compare.calibration_error(sure, right) == pytest.approx(0.0)
+    assert compare.calibration_error(np.ones(10), np.zeros(10, dtype=bool)) == 1.0
+
+
+def test_outcome_without_a_headline_says_why(finished, tmp_path: Path) -> None:
+    (tmp_path / "predictions.parquet").write_bytes((finished.results / "predictions.parquet").read_bytes())
+    pd.read_csv(finished.results / "grid.csv").assign(flags="").to_csv(tmp_path / "grid.csv", index=False)
+    assert "no cell counts as the result" in str(outcome.confusion(Run.read(tmp_path)))
+
+
+def _linear(colour: str) -> np.ndarray:
+    rgb = np.array([int(colour[i:i + 2], 16) for i in (1, 3, 5)]) / 255
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def _lab(linear: np.ndarray) -> np.ndarray:
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ np.clip(linear, 0, 1)
+    t = np.cbrt(np.maximum(xyz / [0.9505, 1.0, 1.089], 1e-9))
+    return np.array([116 * t[1] - 16, 500 * (t[0] - t[1]), 200 * (t[1] - t[2])])
