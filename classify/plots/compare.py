@@ -11,7 +11,6 @@ from classify.cells import BASELINE, UNIMODAL
 from classify.late_fusion import HEAD, PROBE
 from classify.plots.run import Run, probabilities, same_run
 from classify.plots.style import ACCENT, INK, LINES, MARKERS, MUTED, ON_LIGHT, RULE, SECOND, Drawing, bare, looks, new_figure
-from classify.results import CHOSEN
 from embeddings_store.errors import UsageError
 
 MAX_SYSTEMS = 40
@@ -62,7 +61,7 @@ def systems(run: Run) -> Drawing | str:
     axes.grid(axis="x")
     return Drawing("systems", "Every system beside chance",
                    "WA on test rows: a stroke per fold, a mark for their mean; the star is the system that counts, which was "
-                   f"{'chosen on validation rows' if run.flagged(CHOSEN) else 'fixed beforehand'}.{left_out}",
+                   f"{run.how_chosen}.{left_out}",
                    figure, tips)
 
 

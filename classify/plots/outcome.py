@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap
@@ -48,8 +50,8 @@ def label_counts(run: Run) -> Drawing | str:
     axes.set_xticks(np.arange(len(blocks)), [bare(b, 14) for b in blocks], rotation=90 if len(blocks) > 8 else 0)
     axes.set(ylabel="utterances", xlabel=by)
     axes.grid(axis="y")
-    above = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "ncols": len(run.classes)}
-    beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "ncols": 1 + len(run.classes) // 17}
+    above: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "ncols": len(run.classes)}
+    beside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "ncols": 1 + len(run.classes) // 17}
     axes.legend(handlelength=1.6, columnspacing=1.2, **(above if len(run.classes) <= MAX_ABOVE else beside))
     shuffled = " The labels are permuted." if run.shuffled else ""
     return Drawing("figure01_label_counts", f"Label counts per {by}",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from classify.cells import UNIMODAL
 from classify.metrics import METRICS
-from classify.results import CHOSEN, FIXED
+from classify.results import CHOSEN, FIXED, ON_TEST
 from embeddings_store.arrays import Embeddings
 from embeddings_store.errors import StoreError, StoreMismatchError, StoreNotFoundError, UsageError
 from embeddings_store.hdf5 import read_embeddings
@@ -89,8 +89,14 @@ class Run:
 
     @property
     def headline(self) -> str:
-        """The cell whose test figures are the result, or an empty string."""
-        return self.flagged(CHOSEN) or self.flagged(FIXED)
+        """The cell whose test figures are shown first, or an empty string; of a choice on test rows they are an upper bound."""
+        return self.flagged(CHOSEN) or self.flagged(FIXED) or self.flagged(ON_TEST)
+
+    @property
+    def how_chosen(self) -> str:
+        """Say how the headline came to be it."""
+        return ("chosen on validation rows" if self.flagged(CHOSEN) else "fixed beforehand" if self.flagged(FIXED) else
+                "chosen on the test rows themselves (an upper bound)")
 
     @property
     def shuffled(self) -> bool:

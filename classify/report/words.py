@@ -11,7 +11,7 @@ import pandas as pd
 from classify.cells import BASELINE, EARLY, LATE, UNIMODAL
 from classify.models import CLASSIFIERS
 from classify.plots.run import Run
-from classify.results import BEST_ON_TEST, CANDIDATES, CHOSEN, FIXED
+from classify.results import BEST_ON_TEST, CANDIDATES, FIXED, ON_TEST
 
 ROTATING = {"leave-one-": "one {what} is held out for testing in each fold",
             "kfold": "the {what}s are divided into {folds} blocks, and each fold holds one block out for testing",
@@ -57,12 +57,10 @@ def answer(run: Run) -> Answer:
                       "The plan has no validation rows to choose a system on, and the paper's final model (concatenation + SVM) "
                       "was not run. The tables below show every system; none of them may be picked by its test figures.",
                       _chance_tiles(run), warnings(run))
-    chosen = bool(run.flagged(CHOSEN))
-    how = "chosen on validation rows" if chosen else "fixed beforehand"
     wa, uar = run.mean(run.headline), run.mean(run.headline, "UAR")
     low, high, level = interval(run, run.headline, "WA")
     sure = f"; {level:.0f} % interval {low:.1f} to {high:.1f}" if np.isfinite(low) else ""
-    sentence = (f"On {corpus}, {system(run, run.headline)}, {how}, recognises the emotion of {wa:.1f} % of the test utterances "
+    sentence = (f"On {corpus}, {system(run, run.headline)}, {run.how_chosen}, recognises the emotion of {wa:.1f} % of the test utterances "
                 f"(WA{sure}).")
     tiles = [Tile(f"{wa:.1f} %", "WA, accuracy", f"of 100 test utterances {wa:.0f} are recognised{sure.replace(';', ',')}",
                   strong=True),
@@ -85,6 +83,9 @@ def answer(run: Run) -> Answer:
 def warnings(run: Run) -> list[str]:
     """Return what a reader must know before believing a figure."""
     found = []
+    if run.flagged(ON_TEST):
+        found.append("The system was chosen by its figures on the test rows themselves, as was asked for: every figure of it is an "
+                     "upper bound, not a result.")
     if run.shuffled:
         found.append("The labels were permuted on purpose: this is no result. Every figure must be at chance; where one is not, "
                      "something leaks.")
@@ -207,6 +208,8 @@ def _choice(run: Run) -> str:
     best = run.flagged(BEST_ON_TEST)
     bound = (f" The best of all on the test rows themselves is {system(run, best)} with {run.mean(best):.1f} %: an upper bound, "
              "not a result." if best else "")
+    if run.flagged(ON_TEST):
+        return "The system shown first is the best of all on the test rows themselves: an upper bound, not a result."
     if run.flagged(FIXED):
         return f"The system that counts was fixed beforehand as the paper's final model; nothing was chosen.{bound}"
     return (f"The system that counts has the best mean WA on validation rows of {count} candidates, and was then scored once on "
