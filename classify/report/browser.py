@@ -80,7 +80,7 @@ def _times(table: pd.DataFrame, modality: str, edge: str) -> list[float]:
     """A modality's own times where the corpus gives them (``meta_video_start_s``), else the row's."""
     own = f"meta_{modality}_{edge}"
     column = own if own in table and pd.api.types.is_numeric_dtype(table[own]) else edge
-    return table[column].astype(float).tolist()
+    return [float(value) for value in table[column]]
 
 
 def _modalities(run: Run, answers: pd.DataFrame, codes: dict[str, int]) -> list[dict[str, object]]:
@@ -103,4 +103,5 @@ def _modalities(run: Run, answers: pd.DataFrame, codes: dict[str, int]) -> list[
 
 
 def _rounded(scores: NDArray[np.float64]) -> list[list[float]]:
-    return [[round(value, DIGITS) for value in row] for row in np.asarray(scores, dtype=float).tolist()]
+    rows: list[list[float]] = scores.round(DIGITS).tolist()
+    return rows

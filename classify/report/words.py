@@ -60,8 +60,8 @@ def answer(run: Run) -> Answer:
     wa, uar = run.mean(run.headline), run.mean(run.headline, "UAR")
     low, high, level = interval(run, run.headline, "WA")
     sure = f"; {level:.0f} % interval {low:.1f} to {high:.1f}" if np.isfinite(low) else ""
-    sentence = (f"On {corpus}, {system(run, run.headline)}, {run.how_chosen}, recognises the emotion of {wa:.1f} % of the test utterances "
-                f"(WA{sure}).")
+    sentence = (f"On {corpus}, {system(run, run.headline)}, {run.how_chosen}, recognises the emotion of {wa:.1f} % of the "
+                f"test utterances (WA{sure}).")
     tiles = [Tile(f"{wa:.1f} %", "WA, accuracy", f"of 100 test utterances {wa:.0f} are recognised{sure.replace(';', ',')}",
                   strong=True),
              Tile(f"{uar:.1f} %", "UAR, mean recall",
@@ -84,8 +84,8 @@ def warnings(run: Run) -> list[str]:
     """Return what a reader must know before believing a figure."""
     found = []
     if run.flagged(ON_TEST):
-        found.append("The system was chosen by its figures on the test rows themselves, as was asked for: every figure of it is an "
-                     "upper bound, not a result.")
+        found.append("The system was chosen by its figures on the test rows themselves, as was asked for: every figure of it is "
+                     "an upper bound, not a result.")
     if run.shuffled:
         found.append("The labels were permuted on purpose: this is no result. Every figure must be at chance; where one is not, "
                      "something leaks.")
