@@ -24,6 +24,7 @@ HOSTILE = ("</script><script>document.title='owned'</script>", "<img src=x onerr
            "javascript:document.title='owned'")
 CLASSES = ("anger", "happiness", "<b>&\"'")
 ROWS = 90
+SYLLABLES = [a + b + c for a in "bdfgklmnprst" for b in "aeiou" for c in "lnrst"]  # enough that no two texts are alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def finished_run(folder: Path, *, trained: bool = True, corpus: str = "toy") -> 
     store, rng = folder / "embeddings", np.random.default_rng(3)
     y, sessions = np.arange(ROWS) % 3, (np.arange(ROWS) // 3) % 3
     columns = {"id": [f"u{i:03d}{'<i>' * (i == 4)}" for i in range(ROWS)], "label": np.array(CLASSES)[y],
-               "text": [HOSTILE[i % len(HOSTILE)] if i < 24 else f"plain words {i}" for i in range(ROWS)],
+               "text": [HOSTILE[i] if i < len(HOSTILE) else " ".join(rng.permutation(SYLLABLES)[:6]) for i in range(ROWS)],
                "audio": [f'wav/{i} "x" <y> #1?.wav' for i in range(ROWS)],
                "session": [f"S{s}" for s in sessions], "speaker": [f"<u>S{s}</u>{i % 2}" for i, s in enumerate(sessions)],
                "group": [f"S{s}-{i % 5}" for i, s in enumerate(sessions)]}
