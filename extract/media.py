@@ -84,9 +84,19 @@ def load_audio(
         raise UsageError(f"sample_rate is {sample_rate}; expected a rate in Hz, such as 16000")
     wanted = Wanted(start_s=start_s, end_s=end_s, max_duration_s=max_duration_s, middle=long_rule == "middle")
     file = Path(path)
-    check_media_file(file)
-    read = read_container if file.suffix.lower() in CONTAINER_SUFFIXES else _read_sound_file
-    return _as_clip(file, read(file, wanted), sample_rate)
+    return _as_clip(file, read_sound(file, wanted), sample_rate)
+
+
+def read_sound(path: Path, wanted: Wanted) -> Sound:
+    """Read one part of one file at the file's own rate; see :func:`load_audio`.
+
+    Raises:
+        MediaError: If the file is not there, is not sound, is cut short, or has nothing where the part should be.
+        MissingDependencyError: If the library for this kind of file is not installed.
+    """
+    check_media_file(path)
+    read = read_container if path.suffix.lower() in CONTAINER_SUFFIXES else _read_sound_file
+    return read(path, wanted)
 
 
 def require_duration(clip: AudioClip, min_duration_s: float) -> None:

@@ -1,0 +1,170 @@
+"""The command ``check-corpus``: is a release complete and sane, before a week of GPU time goes into it?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from embeddings_store.atomic import make_folder, write_json
+from embeddings_store.commandline import guarded, parser
+from embeddings_store.errors import UsageError
+from embeddings_store.manifest import Manifest
+from extract.checks import run_checks
+from extract.checks.finding import BAD_MEDIA, INCOMPLETE, LEVELS, SHOWN, Finding, MediaFacts, Release
+from extract.corpora import READERS, corpus_names
+from extract.options import corpus_options
+from extract.run import FrozenJob, read_manifest
+
+PROGRAM = "check-corpus"
+CUT_S = next(float(str(field.default)) for field in fields(FrozenJob) if field.name == "max_duration_s")
+STYLES = {"error": ("bold red", "errors"), "warning": ("bold yellow", "warnings"), "fact": ("bold", "facts")}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    arguments = build_parser().parse_args(argv)
+    return guarded(lambda: _run(arguments), PROGRAM)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser."""
+    top = parser(PROGRAM, "Say whether a corpus is complete and sane: counts, labels, transcripts, times, folds, and every media "
+                          "file read to its end. Exit status 0: sane; 3: the release is not complete; 4: it is, but some media "
+                          "cannot be used.", [
+        f"{PROGRAM} --corpus ravdess --root RAVDESS",
+        f"{PROGRAM} --corpus iemocap --root IEMOCAP_full_release --out iemocap-check      (pictures; goes on after a kill)",
+        f"{PROGRAM} --corpus meld --root MELD.Raw --media 200 --json",
+        f"{PROGRAM} --corpus manifest --root mine.csv --media none"])
+    top.add_argument("--corpus", required=True, help=f"the reader: {', '.join(corpus_names())}")
+    top.add_argument("--root", required=True, type=Path, help="the release's folder; for --corpus manifest, the table")
+    top.add_argument("--corpus-option", action="append", default=[], metavar="NAME=VALUE",
+                     help="an option of the reader, see extract-features --list; may be repeated")
+    top.add_argument("--media", default="all", metavar="all|N|none",
+                     help="which media files are read to their end: all, N evenly spread ones, or none (default: %(default)s)")
+    top.add_argument("--jobs", type=int, default=min(8, os.cpu_count() or 1), help="files at a time (default: %(default)s)")
+    top.add_argument("--cut-s", type=float, default=CUT_S, metavar="SECONDS",
+                     help="length at which rows count as cut by an encoder (default: %(default)g, as extract-features cuts)")
+    top.add_argument("--out", type=Path, metavar="DIR",
+                     help="write report.json, labels.png and .svg, for video contact_sheet.png, and remember there what was "
+                          "read, so that a second run goes on")
+    top.add_argument("--json", action="store_true", help="print JSON instead of text")
+    top.add_argument("--quiet", action="store_true", help="print errors and warnings only")
+    return top
+
+
+def check(release: Release) -> dict[str, Any]:
+    """Run all checks and return the report: corpus, rows, exit status, findings, and the label counts."""
+    findings = run_checks(release)
+    manifest = release.manifest
+    return {"corpus": manifest.name, "rows": len(manifest), "status": exit_status(findings),
+            "media": {"read": len(release.media), "not_read": release.sampled},
+            "findings": [finding.to_dict() for finding in findings]}
+
+
+def exit_status(findings: Sequence[Finding]) -> int:
+    """Return 3 where the release is incomplete, else 4 where media are bad, else 0."""
+    asked = {finding.status for finding in findings}
+    return next((status for status in (INCOMPLETE, BAD_MEDIA) if status in asked), 0)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    count = _media_count(arguments.media)
+    if arguments.jobs < 1:
+        raise UsageError(f"--jobs {arguments.jobs}: expected 1 or more")
+    errors = Console(stderr=True, quiet=arguments.quiet, highlight=False, soft_wrap=True)
+    options = corpus_options(arguments)
+    manifest = read_manifest(arguments.corpus, arguments.root, options, "")
+    if arguments.out is not None:
+        make_folder(arguments.out)
+    media, left = _read(manifest, count, arguments.jobs, arguments.out, errors)
+    release = Release(manifest, arguments.root, READERS[arguments.corpus].documented(**options), media, left, arguments.cut_s)
+    report = check(release)
+    if arguments.out is not None:
+        report["pictures"] = _draw(manifest, arguments.out, errors)
+        write_json(arguments.out / "report.json", report)
+    if arguments.json:
+        print(json.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        _show(report, Console(highlight=False, soft_wrap=True), LEVELS[:2] if arguments.quiet else LEVELS)
+    return int(report["status"])
+
+
+def _media_count(text: str) -> int | None:
+    """Return how many files are read, none for all."""
+    if text == "all":
+        return None
+    if text == "none":
+        return 0
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise UsageError(f"--media {text!r}: expected all, none, or a number of files")
+
+
+def _read(manifest: Manifest, count: int | None, jobs: int, out: Path | None, console: Console) -> tuple[list[MediaFacts], int]:
+    """Read the media; returns the facts and how many files were left out."""
+    from extract.checks.media import read_media, tasks_of
+
+    every = tasks_of(manifest)
+    tasks = every if count is None else tasks_of(manifest, count)
+    with _bar(console, "media", len(tasks)) as advance:
+        media = read_media(manifest, tasks, jobs, advance, out / "media.jsonl" if out is not None else None)
+    return media, len(every) - len(tasks)
+
+
+def _draw(manifest: Manifest, out: Path, console: Console) -> list[str]:
+    """Draw what there is to draw; a picture that fails for lack of a library says so and stops nothing."""
+    from extract.checks.picture import draw_labels
+
+    written = [path.name for path in draw_labels(manifest, out)]
+    if manifest.has("video") and manifest.root is not None:
+        from extract.contact_sheet import write_contact_sheet
+
+        for problem in write_contact_sheet(manifest, out / "contact_sheet.png"):
+            console.print(problem, markup=False)
+        written.append("contact_sheet.png")
+    return written
+
+
+def _show(report: dict[str, Any], console: Console, levels: Sequence[str]) -> None:
+    """Print the findings in groups, each with its count, its first examples and what to do."""
+    for level in levels:
+        findings = [f for f in report["findings"] if f["level"] == level]
+        if not findings:
+            continue
+        style, title = STYLES[level]
+        console.print(f"{title} ({len(findings)})", style=style, markup=False)
+        for finding in findings:
+            counted = f"{finding['count']:,} x " if finding["examples"] else ""
+            console.print(f"  {counted}{finding['sentence']}", markup=False)
+            for example in finding["examples"][:SHOWN]:
+                console.print(f"      {example}", style="dim", markup=False)
+            if finding["examples"] and (rest := finding["count"] - min(SHOWN, len(finding["examples"]))) > 0:
+                console.print(f"      and {rest:,} more", style="dim", markup=False)
+            if finding["advice"]:
+                console.print(f"      -> {finding['advice']}", style="italic", markup=False)
+    verdict = {0: "sane", INCOMPLETE: "not complete, or not what its documents say", BAD_MEDIA: "some media cannot be used"}
+    console.print(f"{report['corpus']}: {report['rows']:,} rows; {verdict[report['status']]}", markup=False,
+                  style="bold green" if not report["status"] else "bold red")
+
+
+@contextmanager
+def _bar(console: Console, title: str, total: int) -> Iterator[Callable[[int], None]]:
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console,
+                   transient=True, disable=not console.is_terminal or console.quiet)
+    with bar:
+        task = bar.add_task(title, total=total)
+        yield lambda n: bar.advance(task, n)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
