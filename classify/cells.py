@@ -164,7 +164,8 @@ def compute(cell: Cell, data: FoldData, *, fit_rows: str = "train", settings: Se
               for m, inner in data.train.inner_scores.items()}
     evaluator = Evaluator(rows, len(data.labels.classes), learn_on=learn_on, taught=bool(data.train.fitted.any()),
                           honest=honest, seed=seed, baseline_seed=seed + data.fold)
-    stages = {name: Rows(np.concatenate([at[role] for role in FIT_ROWS[name]]), at["valid"]) for name in names}
+    held = at["valid"][~data.valid.apart]
+    stages = {name: Rows(np.concatenate([at[role] for role in FIT_ROWS[name]]), held) for name in names}
     for modality, outcome in (probes or {}).items():
         for name, fitted in stages.items():
             evaluator.tell(Call(PROBE, (View(modality),)), fitted, _of_probe(modality, outcome, name, data))
@@ -173,7 +174,7 @@ def compute(cell: Cell, data: FoldData, *, fit_rows: str = "train", settings: Se
     last = next(reversed(stages.values()))
     lacking = ~np.logical_and.reduce([data.test.present[m] for m in cell.modalities])
     facts = {"n_fit": len(last.fit), "n_fit_seen": int(rows.fitted[last.fit].sum()), "n_missing": int(lacking.sum()),
-             "n_test_selected": int(data.test.selected.sum()),
+             "n_test_selected": int(data.test.selected.sum()), "n_valid_selected": int(data.valid.selected.sum()),
              "unverified": [m for m in cell.modalities if m in data.unverified],
              "learnt_on": _learnt_on(evaluator, node, last), "weights": _weights(evaluator, node, last)}
     return Outcome({role: data.role(role).ids for role in SCORED_ROLES}, {role: data.role(role).y for role in SCORED_ROLES},
@@ -204,9 +205,20 @@ def _stage(evaluator: Evaluator, node: Expression, rows: Rows, at: Mapping[str, 
     of_fit = evaluator.of_fit(node, rows)
     stage = {role: of_fit.at(np.isin(rows.fit, places)) for role, places in at.items() if np.isin(places, rows.fit).all()}
     if "valid" not in stage:
-        stage["valid"] = evaluator.held_out(node, rows)
+        stage["valid"] = _of_valid(evaluator, node, rows, at["valid"])
     stage["test"] = evaluator.say(node, rows, at["test"])
     return {role: evaluator.predictions(node, stage[role]) for role in SCORED_ROLES}
+
+
+def _of_valid(evaluator: Evaluator, node: Expression, rows: Rows, valid: NDArray[np.int64]) -> Said:
+    """Return what a system says of validation rows: out of fold of those that it learns from, of those kept apart as of any."""
+    kept = np.setdiff1d(valid, rows.held)
+    of_held = evaluator.held_out(node, rows)
+    if not len(kept):
+        return of_held
+    of_kept = evaluator.say(node, rows, kept)
+    both = Said(np.concatenate([of_held.values, of_kept.values]), np.concatenate([of_held.present, of_kept.present]))
+    return both.at(np.argsort(np.concatenate([rows.held, kept])))
 
 
 def _of_probe(modality: str, outcome: Outcome, stage: str, data: FoldData) -> Said:

@@ -19,6 +19,7 @@ from classify.cellfile import read_outcome
 from classify.cells import BASELINE, LATE, LAYER, Cell
 from classify.metrics import accuracy
 from classify.prepare import LAYER_JUDGE, GridConfig, Prepared, prepare
+from classify.purposes import for_learning
 from classify.results import GridResult, refuse_other_results, write_results
 from classify.tasks import Task, make_task, run_task
 from classify.workers import available_cpus, run_all
@@ -166,7 +167,9 @@ def _choose_layers(prepared: Prepared, tasks: Sequence[Task]) -> dict[Place, Vie
         if task.cell.family != LAYER or task.cell.classifier != LAYER_JUDGE:
             continue
         outcome = read_outcome(task.path, task.key)
-        found = accuracy(outcome.y["valid"], outcome.reported("valid").labels)
+        apart = next(fold.apart for fold in prepared.folds if fold.number == task.source.fold)
+        learn = for_learning(outcome.ids["valid"], apart)
+        found = accuracy(outcome.y["valid"][learn], outcome.reported("valid").labels[learn])
         slot = (task.replica, task.source.fold, task.cell.modalities[0])
         if slot not in best or found > best[slot][0]:
             best[slot] = (found, task.cell.layer)

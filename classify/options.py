@@ -11,6 +11,7 @@ from classify import fusion, late_fusion
 from classify.audits import ACCEPTABLE
 from classify.cells import FIT_ROWS
 from classify.cli import PROGRAM
+from classify.confidence import METHODS as CALIBRATIONS
 from classify.metadata import TAGS
 from classify.models import CLASSIFIERS, COMPETITORS
 from classify.prepare import LAYER_JUDGE, GridConfig
@@ -74,7 +75,8 @@ def config_from(arguments: argparse.Namespace) -> GridConfig:
         label_set=arguments.label_set, fit_rows=arguments.fit_rows, inner_folds=arguments.inner_folds,
         classifiers=tuple(arguments.classifiers),
         early=_methods(arguments.early), late=_methods(arguments.late), settings=settings, seeds=arguments.seed,
-        shuffle_seed=arguments.shuffle_labels, select_on=arguments.select_on, accept=tuple(arguments.accept),
+        shuffle_seed=arguments.shuffle_labels, select_on=arguments.select_on,
+        calibrate=arguments.calibrate, valid_split=arguments.valid_split, accept=tuple(arguments.accept),
         jobs=arguments.jobs)
 
 
@@ -125,6 +127,12 @@ def _add_grid(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--select-on", default=DEFAULTS["select_on"], choices=SELECT_ON,
                        help="test: choose the cell on the test rows themselves, and score vectors whose epoch was chosen on "
                        "them (extract-features --rule test); everything is stamped 'upper bound' (default: %(default)s)")
+    group.add_argument("--calibrate", default=DEFAULTS["calibrate"], choices=CALIBRATIONS,
+                       help="add calibrated probabilities, fitted on validation rows; they change no answer and no choice "
+                       "(default: %(default)s)")
+    group.add_argument("--valid-split", nargs="?", type=int, const=0, metavar="SEED",
+                       help="halve the validation rows by group: one half teaches (layers, weights, settings, calibration), the "
+                       "other chooses the cell (SEED: 0)")
     group.add_argument("--seed", type=_seeds, default=DEFAULTS["seeds"], metavar="N[,N]",
                        help="for classifiers that draw random numbers; several are compared as those of --encoder-seed "
                        "(default: 0)")

@@ -12,6 +12,7 @@ from classify import fusion, late_fusion
 from classify.audits import Audit, Case, refuse, run_checks
 from classify.audits.case import named_views, read_files
 from classify.cells import BASELINE, EARLY, FIT_ROWS, LATE, LAYER, OOF, UNIMODAL, Cell
+from classify.confidence import METHODS as CALIBRATIONS
 from classify.late_fusion import HEAD, PROBE, inner_groups
 from classify.metadata import BANNED, METADATA, Chosen, choose_columns, entry, load_with_metadata
 from classify.models import BASELINES, COMPETITORS, Settings, resolve
@@ -59,6 +60,8 @@ class GridConfig:
         shuffle_seed: Permute the labels with this seed; results must then be at chance.
         select_on: ``valid``, or ``test`` to choose the cell on test rows and to score vectors whose epoch was chosen on
             them; every output is then stamped as an upper bound.
+        calibrate: A name of :data:`classify.confidence.METHODS`.
+        valid_split: Keep a half of the validation rows, by group in the order of this seed, for choosing the cell.
         accept: Checks of :mod:`classify.audits` whose leak is taken knowingly; every output then says so.
         jobs: Processes; 0 takes every processor.
     """
@@ -85,6 +88,8 @@ class GridConfig:
     seeds: tuple[int, ...] = (0,)
     shuffle_seed: int | None = None
     select_on: str = "valid"
+    calibrate: str = "none"
+    valid_split: int | None = None
     accept: tuple[str, ...] = ()
     jobs: int = 0
 
@@ -94,7 +99,8 @@ class GridConfig:
                                    ("early fusion", self.early or (), fusion.STRATEGIES),
                                    ("late fusion", self.late or (), late_fusion.STRATEGIES),
                                    ("choice of rows to fit on", (self.fit_rows,), FIT_ROWS),
-                                   ("role to choose on", (self.select_on,), SELECT_ON)):
+                                   ("role to choose on", (self.select_on,), SELECT_ON),
+                                   ("calibration", (self.calibrate,), CALIBRATIONS)):
             for name in names:
                 if name not in known:
                     unknown_name(what, name, list(known))
@@ -121,6 +127,7 @@ class FoldFacts:
         counts: Role to rows with a label and a vector.
         train_seen: Training rows that some encoder was fitted on.
         train_groups: The smallest number of groups that any modality's training rows have.
+        apart: Ids of validation rows that are kept for choosing the cell; empty where they were not halved.
     """
 
     number: int
@@ -128,6 +135,7 @@ class FoldFacts:
     counts: Mapping[str, int]
     train_seen: int
     train_groups: int
+    apart: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +228,8 @@ def prepare(config: GridConfig) -> Prepared:
         for refs, encoders in zip(replicas, inner, strict=True):
             every = {m if len(some) == 1 else f"{m} layer {ref.layer}": ref for m, some in refs.items() for ref in some}
             data = load_with_metadata(config.store, setup.view, every, setup.plan, fold.number, metadata,
-                                      shuffle_seed=config.shuffle_seed, select_on=config.select_on, inner=encoders)
+                                      shuffle_seed=config.shuffle_seed, select_on=config.select_on, inner=encoders,
+                                      valid_split=config.valid_split)
             facts.append(_facts(data, fold.name))
         folds.append(_same_rows(facts))
     _check_valid_rows(config, folds, setup.plan, views)
@@ -321,13 +330,15 @@ def _facts(data: FoldData, name: str) -> FoldFacts:
     groups = inner_groups(data.train)
     fewest = min(len(np.unique(groups[present])) for present in data.train.present.values())
     return FoldFacts(data.fold, name, {"train": len(data.train), "valid": len(data.valid), "test": len(data.test)},
-                     int(data.train.fitted.sum()), fewest)
+                     int(data.train.fitted.sum()), fewest, frozenset(data.valid.ids[data.valid.apart].tolist()))
 
 
 def _check_valid_rows(config: GridConfig, folds: Sequence[FoldFacts], plan: FoldPlan,
                       views: Mapping[str, Sequence[EncoderRef]]) -> None:
     empty = [fold for fold in folds if not fold.counts["valid"]]
     for wanted, why in ((config.fit_rows in ("valid", "train+valid"), f"--fit-rows {config.fit_rows}"),
+                        (config.calibrate != "none", f"--calibrate {config.calibrate}"),
+                        (config.valid_split is not None, "--valid-split"),
                         (any(len(refs) > 1 for refs in views.values()), f"--layer {config.layer}")):
         if wanted and empty:
             raise UsageError(f"{why} needs validation rows, and fold {empty[0].number} ({empty[0].name}) of plan "

@@ -23,10 +23,12 @@ import pyarrow.parquet as pq
 from classify.answers import CLUSTERS, read_answers
 from classify.cellfile import read_outcome
 from classify.cells import BASELINE, EARLY, LATE, LAYER, UNIMODAL, Cell, Outcome
+from classify.confidence import Calibrated, calibration_columns, margin_columns
 from classify.families import declared
 from classify.metrics import METRICS, accuracy, summary
 from classify.models import LOG_PROBABILITY, PROBABILITY
 from classify.prepare import RESULT, Prepared
+from classify.purposes import calibrated_cell, for_choice, in_words, purposes_of, sharing
 from classify.statistics_files import COMPARISONS, DECLARED_METRIC, STATISTICS, write_statistics
 from classify.tables import per_class_tables, write_paper_tables
 from classify.tasks import Task
@@ -44,9 +46,12 @@ SCHEMA: Mapping[str, str] = {
     "scores_from": TEXT, "layer": TEXT, "encoders": TEXT, "metadata": TEXT, "verified": TEXT, "fit_rows": TEXT, "settings": TEXT,
     "seed": COUNT, "encoder_seed": TEXT, "labels_shuffled": TEXT,
     "n_train": COUNT, "n_valid": COUNT, "n_test": COUNT, "n_fit": COUNT, "n_fit_seen": COUNT,
-    "n_test_selected": COUNT, "n_scored": COUNT, "n_valid_scored": COUNT, "n_missing": COUNT,
+    "n_test_selected": COUNT, "n_choice": COUNT, "n_scored": COUNT, "n_valid_scored": COUNT, "n_missing": COUNT,
     **dict.fromkeys(METRICS, NUMBER),
-    "train_WA": NUMBER, "valid_WA": NUMBER, "constant": TEXT, "constant_WA": NUMBER, "flags": TEXT, "versions": TEXT,
+    "train_WA": NUMBER, "valid_WA": NUMBER, "constant": TEXT, "constant_WA": NUMBER,
+    "train_margin": NUMBER, "test_margin": NUMBER, "margin_gap": NUMBER,
+    "calibration": TEXT, "ECE": NUMBER, "ECE_calibrated": NUMBER, "calibrated_WA": NUMBER,
+    "chosen_on": TEXT, "shared_rows": TEXT, "flags": TEXT, "versions": TEXT,
     "fit_s": NUMBER, "date": TEXT, "commit": TEXT, "command": TEXT}
 VOLATILE = ("fit_s", "date", "commit", "command")  # the columns in which two runs of the same grid may differ
 CHOSEN, FIXED, ON_TEST, BEST_ON_TEST = "chosen_on_valid", "fixed_beforehand", "chosen_on_test", "best_on_test"
@@ -63,7 +68,10 @@ class ResultTable:
             ``constant`` is the commonest class of the rows scored and ``constant_WA`` what always answering it gives,
             which nobody could know beforehand. ``protocol`` is the plan's name where none was asked for; ``split_digest`` is
             over the labelled rows and their roles, so it is the same in every store; ``shared`` says which roles share
-            speakers or groups; ``selection_rule`` what chose the epochs of trained encoders.
+            speakers or groups; ``selection_rule`` what chose the epochs of trained encoders. ``valid_WA`` and
+            ``n_valid_scored`` are of those validation rows that choose the cell, of which there are ``n_choice``. For margins,
+            calibration and the ``ECE`` of test rows see :mod:`classify.confidence`, for ``chosen_on`` and ``shared_rows``
+            :mod:`classify.purposes`.
     """
 
     rows: pd.DataFrame
@@ -132,8 +140,10 @@ def write_results(prepared: Prepared, tasks: Sequence[Task]) -> GridResult:
         with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
             for task in tasks:
                 outcome = read_outcome(task.path, task.key)
-                rows.append(result_row(prepared, task, outcome))
-                writer.write_table(pa.table(_prediction_columns(prepared, rows[-1], outcome, clusters), schema=schema))
+                calibrated = calibrated_cell(prepared, task, outcome)
+                rows.append(result_row(prepared, task, outcome, calibrated))
+                columns = _prediction_columns(prepared, rows[-1], outcome, clusters, calibrated)
+                writer.write_table(pa.table(columns, schema=schema))
     table = ResultTable(_with_flags(pd.DataFrame(rows), prepared.config.select_on))
     table.write(out / "grid.csv")
     headline = [read_outcome(t.path, t.key) for t, row in zip(tasks, rows, strict=True) if row["cell"] == table.headline]
@@ -148,11 +158,13 @@ def write_results(prepared: Prepared, tasks: Sequence[Task]) -> GridResult:
     return GridResult(prepared, table, files)
 
 
-def result_row(prepared: Prepared, task: Task, outcome: Outcome) -> dict[str, object]:
+def result_row(prepared: Prepared, task: Task, outcome: Outcome, calibrated: Calibrated) -> dict[str, object]:
     """Return one row of :data:`SCHEMA`, without flags."""
     cell, config = task.cell, prepared.config
     fold = next(f for f in prepared.folds if f.number == task.source.fold)
     test, facts = outcome.reported("test"), outcome.facts
+    choice = for_choice(outcome.ids["valid"], fold.apart)
+    purposes = purposes_of(prepared, task, outcome, calibrated)
     refs = {} if cell.family == BASELINE else {m: ref for m, ref, _ in task.source.views}
     unverified = [] if cell.family == BASELINE else list(_strings(facts["unverified"]))
     layer = ",".join(f"{m}={ref.layer}" for m, ref in refs.items() if ref.layer >= 0)
@@ -177,11 +189,13 @@ def result_row(prepared: Prepared, task: Task, outcome: Outcome) -> dict[str, ob
         "n_train": fold.counts["train"], "n_valid": fold.counts["valid"], "n_test": fold.counts["test"],
         "n_fit": facts["n_fit"], "n_fit_seen": 0 if cell.family == BASELINE else facts["n_fit_seen"],
         "n_test_selected": 0 if cell.family == BASELINE else facts.get("n_test_selected", 0),
-        "n_scored": len(test), "n_valid_scored": len(outcome.y["valid"]),
+        "n_choice": len(fold.apart) or fold.counts["valid"], "n_scored": len(test), "n_valid_scored": int(choice.sum()),
         "n_missing": int(str(facts["n_missing"])) + fold.counts["test"] - len(test),
         **summary(outcome.y["test"], test.labels),
         "train_WA": accuracy(outcome.y["train"], outcome.reported("train").labels),
-        "valid_WA": accuracy(outcome.y["valid"], outcome.reported("valid").labels),
+        "valid_WA": accuracy(outcome.y["valid"][choice], outcome.reported("valid").labels[choice]),
+        **margin_columns(outcome), **calibration_columns(outcome, calibrated),
+        "chosen_on": in_words(purposes), "shared_rows": sharing(purposes),
         "constant": prepared.labels.classes[commonest], "constant_WA": accuracy(outcome.y["test"], commonest), "flags": "",
         "versions": "; ".join(f"{k} {v}" for k, v in _pairs(task.what["versions"])), "fit_s": facts["fit_s"],
         "date": facts["date"], "commit": facts["commit"], "command": facts["command"]}
@@ -241,7 +255,7 @@ def _with_flags(rows: pd.DataFrame, select_on: str) -> pd.DataFrame:
     if select_on == "test":
         marks[_best(candidates, "WA", "n_scored", "n_test")] = [ON_TEST]
     elif (rows["n_valid"] > 0).all():
-        marks.setdefault(_best(candidates, "valid_WA", "n_valid_scored", "n_valid"), []).append(CHOSEN)
+        marks.setdefault(_best(candidates, "valid_WA", "n_valid_scored", "n_choice"), []).append(CHOSEN)
     else:
         fused = candidates[candidates["family"] == EARLY]
         fixed = fused[fused["method"] == "concatenation"] if (rows["family"] == EARLY).any() else candidates
@@ -274,12 +288,19 @@ def _strings(values: object) -> Iterable[str]:
     return (str(v) for v in values) if isinstance(values, list) else ()
 
 
+def _calibrated_columns(prepared: Prepared) -> list[str]:
+    """Further columns of the predictions: none where nothing is calibrated."""
+    return [f"calibrated:{name}" for name in prepared.labels.classes] if prepared.config.calibrate != "none" else []
+
+
 def _prediction_schema(prepared: Prepared) -> pa.Schema:
-    word = pa.dictionary(pa.int32(), pa.string())
+    word, calibrated = pa.dictionary(pa.int32(), pa.string()), _calibrated_columns(prepared)
     words = (*CLUSTERS, "encoder_seed", "role", "cell", "family", "method", "modalities", "classifier", "layer", "kind", "y_true",
              "y_pred")
     return pa.schema([("id", pa.string()), ("fold", pa.int32()), ("seed", pa.int32()), *((name, word) for name in words),
-                      *((f"score:{name}", pa.float64()) for name in prepared.labels.classes)],
+                      *((f"score:{name}", pa.float64()) for name in prepared.labels.classes),
+                      *((name, pa.float64()) for name in calibrated),
+                      *((("calibration", word),) if calibrated else ())],
                      metadata={"claim": prepared.claim, "corpus": prepared.corpus})
 
 
@@ -290,13 +311,15 @@ def _clusters(prepared: Prepared) -> pd.DataFrame:
 
 
 def _prediction_columns(prepared: Prepared, row: Mapping[str, object], outcome: Outcome,
-                        clusters: pd.DataFrame) -> dict[str, pa.Array]:
+                        clusters: pd.DataFrame, calibrated: Calibrated) -> dict[str, pa.Array]:
     """One cell and fold as columns; scores of heads and probes leave their logarithms here."""
     answers = [outcome.reported(role) for role in SCORED_ROLES]
     sizes = [len(answer) for answer in answers]
     total, classes = sum(sizes), list(prepared.labels.classes)
     values = np.concatenate([answer.values for answer in answers])
     kind = answers[0].kind
+    chances = np.concatenate([calibrated.probabilities.get(role, np.full((size, len(classes)), np.nan))
+                              for role, size in zip(SCORED_ROLES, sizes, strict=True)])
     if kind == LOG_PROBABILITY:
         values, kind = np.exp(values), PROBABILITY
 
@@ -316,4 +339,6 @@ def _prediction_columns(prepared: Prepared, row: Mapping[str, object], outcome: 
                                              "layer")},
             "kind": same(kind), "y_true": coded(np.concatenate([outcome.y[role] for role in SCORED_ROLES]), classes),
             "y_pred": coded(np.concatenate([answer.labels for answer in answers]), classes),
-            **{f"score:{name}": pa.array(np.ascontiguousarray(values[:, i])) for i, name in enumerate(classes)}}
+            **{f"score:{name}": pa.array(np.ascontiguousarray(values[:, i])) for i, name in enumerate(classes)},
+            **{name: pa.array(np.ascontiguousarray(chances[:, i])) for i, name in enumerate(_calibrated_columns(prepared))},
+            **({"calibration": same(calibrated.about)} if _calibrated_columns(prepared) else {})}

@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from classify import purposes
 from classify.cells import BASELINE, EARLY, LATE, LAYER, UNIMODAL
+from classify.confidence import margin_note
 from classify.grid import Survey
 from classify.late_fusion import HEAD, PROBE, PROBE_C, PROBE_SPLITS
 from classify.metrics import FORMULAS, METRICS
@@ -51,6 +53,8 @@ def show_results(result: GridResult, console: Console) -> None:
         console.print(line, markup=False, soft_wrap=True)
     for note in cautions(prepared):
         console.print(note, markup=False, soft_wrap=True)
+    for line in filter(None, (margin_note(rows), purposes.note(rows, prepared.config.valid_split is not None))):
+        console.print(f"note: {line}", markup=False, soft_wrap=True)
     _banner(prepared, console)
 
 

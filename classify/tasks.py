@@ -50,6 +50,7 @@ class Source:
         views: Modality, encoder and content digest of each view.
         shuffle_seed: Seed of permuted labels, or none.
         select_on: ``valid`` or ``test``, for the gate; it lets rows through and changes no number.
+        valid_split: Seed by which validation rows are halved, or none.
         metadata: Which of the views are metadata, and of which columns.
         inner: Modality, inner encoders and content digests of their files, where training rows are scored out of fold.
     """
@@ -64,6 +65,7 @@ class Source:
     views: tuple[tuple[str, EncoderRef, str], ...]
     shuffle_seed: int | None
     select_on: str
+    valid_split: int | None
     metadata: tuple[Chosen, ...] = ()
     inner: tuple[tuple[str, InnerSet, tuple[str, ...]], ...] | None = None
 
@@ -120,7 +122,7 @@ def make_task(prepared: Prepared, cell: Cell, fold: int, refs: Mapping[str, Enco
                   for m, s in prepared.inner[replica].items() if m in cell.modalities) if fit_rows == OOF else None
     source = Source(config.store, prepared.corpus, config.out / "plan.parquet", prepared.plan.digest,
                     prepared.manifest_digest, json.dumps(prepared.labels.to_dict()), fold, views, config.shuffle_seed,
-                    config.select_on,
+                    config.select_on, config.valid_split,
                     tuple(chosen for chosen in prepared.metadata if chosen.view in cell.modalities), inner)
     folder = config.out / "cells"
     settings = config.settings.get(cell.classifier, {})
@@ -137,6 +139,8 @@ def make_task(prepared: Prepared, cell: Cell, fold: int, refs: Mapping[str, Enco
         "fit_rows": fit_rows,
         "seed": seed if named and CLASSIFIERS[cell.classifier].draws else 0, "shuffle_seed": config.shuffle_seed,
         "versions": versions()}
+    if config.valid_split is not None and cell.family in (LATE, SYSTEM):
+        what["valid_split"] = config.valid_split
     if inner:
         what["inner"] = [[m, s.ref.folder, *digests] for m, s, digests in inner]
     probes = {}
@@ -180,7 +184,7 @@ def _fold(source: Source) -> FoldData:
     views = {modality: ref for modality, ref, _ in source.views}
     manifest = _manifest(source.store / source.corpus, source.manifest_digest, source.labels)
     return load_with_metadata(source.store, manifest, views, _plan(source.plan, source.plan_digest), source.fold, source.metadata,
-                              shuffle_seed=source.shuffle_seed, select_on=source.select_on,
+                              shuffle_seed=source.shuffle_seed, select_on=source.select_on, valid_split=source.valid_split,
                               inner=None if source.inner is None else {m: s for m, s, _ in source.inner})
 
 

@@ -141,6 +141,7 @@ class RoleData:
         present: View name to mask (n,): does this row have a vector?
         fitted: Rows that some encoder was fitted on (n,): their vectors carry their labels.
         selected: Rows by whose accuracy some encoder's epoch was chosen (n,); left out it means none.
+        apart: Validation rows that are kept for choosing between systems (n,), where these were halved; left out it means none.
         inner_scores: View name to out-of-fold logits (n, C) of training rows, from encoders that have not seen them; ``nan``
             where the view is missing, and no view at all unless it was asked for.
     """
@@ -154,13 +155,16 @@ class RoleData:
     fitted: NDArray[np.bool_]
     selected: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
     inner_scores: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    apart: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
     def __post_init__(self) -> None:
-        """Give ``selected`` its length where it was left out."""
-        if len(self.selected) != len(self.ids):
-            if len(self.selected):
-                raise ValueError(f"'selected' has {len(self.selected)} rows for {len(self.ids)} ids")
-            object.__setattr__(self, "selected", np.zeros(len(self.ids), dtype=bool))
+        """Give masks that were left out their length."""
+        for name in ("selected", "apart"):
+            mask = getattr(self, name)
+            if len(mask) != len(self.ids):
+                if len(mask):
+                    raise ValueError(f"{name!r} has {len(mask)} rows for {len(self.ids)} ids")
+                object.__setattr__(self, name, np.zeros(len(self.ids), dtype=bool))
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -21,6 +21,7 @@ from embeddings_store.errors import (
     unknown_name,
 )
 from embeddings_store.folds import Fold, FoldPlan
+from embeddings_store.halves import apart
 from embeddings_store.hdf5 import read_embeddings, store_path
 from embeddings_store.inner import InnerSet, out_of_fold_scores
 from embeddings_store.labels import LabelSet
@@ -32,7 +33,7 @@ SELECT_ON = ("valid", "test")
 
 def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: FoldPlan, fold: int, *,
               labels: LabelSet | None = None, shuffle_seed: int | None = None, manifest: Manifest | None = None,
-              select_on: str = "valid", inner: Mapping[str, InnerSet] | None = None,
+              select_on: str = "valid", inner: Mapping[str, InnerSet] | None = None, valid_split: int | None = None,
               also: NDArray[np.bool_] | None = None) -> FoldData:
     """Load one fold of a plan for some views, joined by id and checked for leaks.
 
@@ -52,6 +53,8 @@ def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: F
             then measured is an upper bound, and the caller has to stamp it so. Rows that it was fitted on stay refused.
         inner: View name to inner encoders, for out-of-fold scores of training rows; see :mod:`embeddings_store.inner`. Where
             it is given, even if empty, every other view must not have been fitted on training rows.
+        valid_split: Mark a half of the validation rows as kept apart, by group in the order of this seed; the halves are the
+            same whatever views are loaded.
         also: Rows (N,) that have an input which is no vector of the store, such as metadata; they count although no view has
             them, and then there may be no view at all.
 
@@ -88,6 +91,9 @@ def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: F
     groups = manifest.column("group")
     groups = np.where(groups != "", groups, manifest.column("speaker"))
     roles = {role: _role(files, manifest.ids, y, groups, usable & chosen.mask(role)) for role in ("train", "valid", "test")}
+    if valid_split is not None and len(roles["valid"]):
+        kept = apart(manifest.ids, groups, chosen.mask("valid"), valid_split, f"fold {fold} of {plan.name!r}")
+        roles["valid"] = replace(roles["valid"], apart=kept[usable & chosen.mask("valid")])
     for view in [] if inner is None else [v for v in files if v not in inner]:
         if (files[view].seen[usable & files[view].ok & chosen.mask("train")] == "fit").any():
             raise LeakError(f"fold {fold}: the {view} encoder {files[view].encoder.folder} was fitted on training rows and has "

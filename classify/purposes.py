@@ -1,0 +1,106 @@
+"""What was chosen or learnt on which rows of one cell, in words, so that rows that served twice are seen.
+
+``CHOICES.md`` beside this file has the whole table. Here are the purposes that validation or test rows may serve:
+
+===============  =====================================================================================================
+``epoch``        an encoder's epoch was chosen on them, before any vector was made
+``layer``        a layer was chosen on them (``--layer valid``)
+``weights``      what learns from class scores learnt from them
+``settings``     a classifier's settings were chosen on them (``--tune``)
+``calibration``  probabilities were calibrated on them
+``cell``         the cell that counts was chosen on them
+===============  =====================================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from classify.cells import BASELINE, LAYER, Outcome
+from classify.confidence import NONE, Calibrated, calibrate
+from classify.prepare import Prepared
+from classify.tasks import Task
+
+VALID, LEARN, CHOICE, TEST = "valid", "valid (half to learn from)", "valid (half to choose on)", "test"
+OVERLAPS = {VALID: (VALID, LEARN, CHOICE), LEARN: (VALID, LEARN), CHOICE: (VALID, CHOICE), TEST: (TEST,)}
+
+
+def learning_rows(split: bool) -> str:
+    """Return the name of the validation rows that may be learnt from."""
+    return LEARN if split else VALID
+
+
+def choosing_rows(split: bool) -> str:
+    """Return the name of the validation rows that choose the cell."""
+    return CHOICE if split else VALID
+
+
+def for_choice(ids: NDArray[np.str_], apart: frozenset[str]) -> NDArray[np.bool_]:
+    """Return which validation rows (n,) choose the cell: those kept apart, or all where nothing was halved."""
+    return np.isin(ids, list(apart)) if apart else np.ones(len(ids), dtype=bool)
+
+
+def for_learning(ids: NDArray[np.str_], apart: frozenset[str]) -> NDArray[np.bool_]:
+    """Return which validation rows (n,) may be learnt from."""
+    return ~for_choice(ids, apart) if apart else np.ones(len(ids), dtype=bool)
+
+
+def in_words(purposes: Mapping[str, str]) -> str:
+    """Return the column ``chosen_on``.
+
+    >>> in_words({"epoch": "valid", "layer": "", "cell": "valid"})
+    'epoch: valid; cell: valid'
+    """
+    return "; ".join(f"{purpose}: {rows}" for purpose, rows in purposes.items() if rows)
+
+
+def sharing(purposes: Mapping[str, str]) -> str:
+    """Return the purposes that share validation or test rows, the column ``shared_rows``; empty where none do.
+
+    >>> sharing({"epoch": "valid", "settings": "train (3 grouped splits)", "cell": "valid"})
+    'epoch+cell'
+    >>> sharing({"settings": LEARN, "calibration": LEARN, "cell": CHOICE})
+    'settings+calibration'
+    """
+    held = {purpose: rows for purpose, rows in purposes.items() if rows in OVERLAPS}
+    several = [p for p, rows in held.items() if any(q != p and other in OVERLAPS[rows] for q, other in held.items())]
+    return "+".join(several)
+
+
+def note(rows: pd.DataFrame, split: bool) -> str:
+    """Say of the rows of ``grid.csv`` which purposes share rows; empty where none do."""
+    shared = [s for s in rows["shared_rows"].drop_duplicates() if s]
+    if not shared:
+        return ""
+    lines = [f"the same rows serve several purposes ({'; '.join(shared)}), so figures on them are optimistic"]
+    if not split:
+        lines.append("--valid-split keeps a half of them for choosing the cell")
+    if any("epoch" in s.split("+") for s in shared):
+        lines.append("an encoder's epoch was chosen on all of them when it was trained, which no split undoes")
+    return "; ".join(lines)
+
+
+def purposes_of(prepared: Prepared, task: Task, outcome: Outcome, calibrated: Calibrated) -> dict[str, str]:
+    """Return which rows served which purpose in one cell and fold; nothing for a baseline."""
+    cell, facts, split = task.cell, outcome.facts, prepared.config.valid_split is not None
+    if cell.family == BASELINE:
+        return {}
+    learn, choose = learning_rows(split), choosing_rows(split) if len(outcome.y["valid"]) else ""
+    layered = cell.family != LAYER and any(len(prepared.views[m]) > 1 for m in cell.modalities)
+    return {"epoch": TEST if facts.get("n_test_selected") else VALID if facts.get("n_valid_selected") else "",
+            "layer": learn if layered else "",
+            "weights": learn if "valid" in str(facts.get("learnt_on", "")) else "",
+            "calibration": learn if calibrated.probabilities else "",
+            "cell": "" if cell.family == LAYER else TEST if prepared.config.select_on == "test" else choose}
+
+
+def calibrated_cell(prepared: Prepared, task: Task, outcome: Outcome) -> Calibrated:
+    """Calibrate one cell and fold as the configuration says, on the validation rows that may be learnt from."""
+    fold = next(f for f in prepared.folds if f.number == task.source.fold)
+    method = NONE if task.cell.family == BASELINE else prepared.config.calibrate
+    return calibrate(method, outcome, for_learning(outcome.ids["valid"], fold.apart),
+                     learning_rows(prepared.config.valid_split is not None), len(prepared.labels.classes))

@@ -1,0 +1,167 @@
+"""Margins show over-confident training rows; probabilities are calibrated on named rows and change no choice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from classify import grid
+from classify.cells import Outcome
+from classify.confidence import calibrate, true_margins
+from classify.grid import run_grid
+from classify.models import LOG_PROBABILITY, MARGIN, Predictions
+from classify.prepare import GridConfig
+from classify.show import show_results
+from classify.statistics import calibration_error
+from embeddings_store.errors import UsageError
+from embeddings_store.folds import make_plan
+from embeddings_store.load import catalogue, choose_views, load_fold
+from embeddings_store.manifest import Manifest
+
+MakeStore = Callable[..., Path]
+EARLY, HEAD = "early concatenation audio+text svm", "unimodal audio head"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> GridConfig:
+    return GridConfig(tmp_path / "embeddings", tmp_path / "results", classifiers=("svm",), early=("concatenation",),
+                      late=("sum",), jobs=1)
+
+
+def data_of(store: Path, fold: int = 1) -> object:
+    views = {m: refs[0] for m, refs in choose_views(catalogue(store, "toy")).items()}
+    return load_fold(store, "toy", views, make_plan(Manifest.load(store / "toy")), fold)
+
+
+def test_margins_tell_training_rows_from_test_rows(make_trained: MakeStore, make_store: MakeStore, config: GridConfig) -> None:
+    store = make_trained()
+    result = run_grid(config)
+    head = result.table.rows[result.table.rows["cell"] == HEAD].set_index("fold")
+    for fold in (1, 2, 3):
+        data = data_of(store, fold)
+        sides = []
+        for rows in (data.train, data.test):
+            p = softmax(rows.scores["audio"].astype(float), axis=1)
+            right = p[np.arange(len(rows)), rows.y]
+            rivals = np.array([np.delete(row, code).max() for row, code in zip(p, rows.y, strict=True)])
+            sides.append(right - rivals)
+        assert head.loc[fold, "train_margin"] == pytest.approx(sides[0].mean())
+        assert head.loc[fold, "test_margin"] == pytest.approx(sides[1].mean())
+        assert head.loc[fold, "margin_gap"] == pytest.approx((sides[0].mean() - sides[1].mean()) / sides[1].std())
+    text = shown(result)
+    assert "note: training rows are over-confident: " in text
+    frozen = run_grid(replace(config, store=make_store(where="frozen", apart=3.0), out=config.out / "frozen"))
+    assert (frozen.table.rows["margin_gap"].dropna() < head["margin_gap"].mean()).all()
+    assert "over-confident: " not in shown(frozen)
+
+
+def shown(result: object) -> str:
+    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    with console.file:
+        show_results(result, console)  # type: ignore[arg-type]
+    return console.export_text()
+
+
+def test_margins_of_logarithms_are_those_of_probabilities() -> None:
+    answers = Predictions(np.log([[0.7, 0.2, 0.1]]), LOG_PROBABILITY)
+    assert true_margins(answers, np.array([1])).tolist() == pytest.approx([-0.5])
+
+
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic", "temperature"])
+def test_svm_margins_are_calibrated_as_scikit_learn_does(make_store: MakeStore, config: GridConfig, method: str) -> None:
+    store = make_store(apart=0.8)
+    table = run_grid(replace(config, calibrate=method, late=())).table
+    found = pd.read_parquet(config.out / "predictions.parquet")
+    found = found[(found["cell"] == EARLY) & (found["fold"] == 1) & (found["role"] == "test")].set_index("id")
+    data = data_of(store)
+
+    def side_by_side(rows: object) -> np.ndarray:
+        return np.hstack([rows.vectors["audio"], rows.vectors["text"]])  # type: ignore[attr-defined]
+
+    model = make_pipeline(StandardScaler(), SVC(break_ties=True)).fit(side_by_side(data.train), data.train.y)
+    everything = np.arange(len(data.valid))
+    plain = CalibratedClassifierCV(FrozenEstimator(model), method=method, cv=[(everything, everything)], ensemble=False)
+    expected = plain.fit(side_by_side(data.valid), data.valid.y).predict_proba(side_by_side(data.test))
+    columns = [f"calibrated:{name}" for name in data.labels.classes]
+    chances = found.loc[data.test.ids, columns].to_numpy()
+    np.testing.assert_allclose(chances, expected, atol=1e-6)
+    assert set(found["calibration"]) == {f"{method}: valid, {len(data.valid)} rows"}
+    assert set(found["kind"]) == {"margin"}, "the cell's own scores stay what they are"
+    row = table.rows[(table.rows["cell"] == EARLY) & (table.rows["fold"] == 1)].iloc[0]
+    assert np.isnan(row["ECE"]), "margins are no probabilities"
+    assert row["ECE_calibrated"] == pytest.approx(calibration_error(
+        expected.max(axis=1), expected.argmax(axis=1) == data.test.y), abs=1e-6)
+    assert row["calibrated_WA"] == (expected.argmax(axis=1) == data.test.y).mean()
+
+
+def test_temperature_makes_over_confident_heads_honest(make_trained: MakeStore, config: GridConfig) -> None:
+    store = make_trained(rows=270)
+    rows = run_grid(replace(config, calibrate="temperature")).table.rows
+    data = data_of(store)
+    logits = data.valid.scores["text"].astype(float)
+
+    def surprise(t: float) -> float:
+        return -log_softmax(logits / t, axis=1)[np.arange(len(logits)), data.valid.y].sum()
+
+    t = minimize_scalar(surprise, bounds=(0.05, 20), method="bounded", options={"xatol": 1e-8}).x
+    p = softmax(data.test.scores["text"].astype(float) / t, axis=1)
+    row = rows[(rows["cell"] == "unimodal text head") & (rows["fold"] == 1)].iloc[0]
+    assert row["ECE_calibrated"] == pytest.approx(calibration_error(p.max(axis=1), p.argmax(axis=1) == data.test.y), abs=2e-3)
+    raw = softmax(data.test.scores["text"].astype(float), axis=1)
+    assert row["ECE"] == pytest.approx(calibration_error(raw.max(axis=1), raw.argmax(axis=1) == data.test.y))
+    assert row["calibrated_WA"] == row["WA"], "one temperature changes no answer"
+
+
+def test_calibration_changes_no_answer_no_choice_and_computes_nothing_again(make_store: MakeStore, config: GridConfig,
+                                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    make_store(apart=0.8)
+    plain = run_grid(config).table
+    assert not [c for c in pd.read_parquet(config.out / "predictions.parquet") if c.startswith("calibrated")]
+    monkeypatch.setattr(grid, "run_task", lambda task: pytest.fail(f"computed again: {task.cell}"))
+    table = run_grid(replace(config, calibrate="isotonic")).table
+    new = ["calibration", "ECE_calibrated", "calibrated_WA", "chosen_on", "shared_rows"]
+    pd.testing.assert_frame_equal(plain.rows.drop(columns=new), table.rows.drop(columns=new))
+    assert table.headline == plain.headline
+
+
+def test_a_class_without_calibration_rows_is_not_calibrated() -> None:
+    roles = ("train", "valid", "test")
+    values = np.eye(3)[[0, 1, 2, 0]]
+    outcome = Outcome({r: np.array(list("abcd")) for r in roles}, {r: np.array([0, 1, 0, 1]) for r in roles},
+                      {"train": {r: Predictions(values, MARGIN) for r in roles}}, {})
+    found = calibrate("sigmoid", outcome, np.ones(4, dtype=bool), "valid", 3)
+    assert found.about == "none: 1 of 3 classes have no row among the 4 of valid"
+    assert not found.probabilities
+
+
+def test_two_classes_are_calibrated_too() -> None:
+    rng, roles = np.random.default_rng(0), ("train", "valid", "test")
+    y = rng.integers(0, 2, 60)
+    m = 3 * (y - 0.5) + rng.normal(size=60)
+    outcome = Outcome({r: np.arange(60).astype(str) for r in roles}, dict.fromkeys(roles, y),
+                      {"train": {r: Predictions(np.column_stack([-m, m]), MARGIN) for r in roles}}, {})
+    p = calibrate("sigmoid", outcome, np.ones(60, dtype=bool), "valid", 2).probabilities["test"]
+    assert p.shape == (60, 2)
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+    assert (np.diff(p[np.argsort(m), 1]) >= 0).all()
+
+
+def test_calibration_needs_validation_rows(make_store: MakeStore, config: GridConfig) -> None:
+    make_store(split=True)
+    with pytest.raises(UsageError, match="--calibrate sigmoid needs validation rows"):
+        run_grid(replace(config, calibrate="sigmoid"))
+    with pytest.raises(UsageError, match="did you mean 'isotonic'"):
+        replace(config, calibrate="isotonik")
