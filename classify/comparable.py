@@ -24,10 +24,12 @@ class Comparison:
     Attributes:
         verdict: ``yes``, ``caution`` or ``no``: the gravest of the reasons'.
         reasons: Sentences, the gravest first; also what speaks for a ``yes``.
+        against: Those of them that speak against it.
     """
 
     verdict: str
     reasons: tuple[str, ...]
+    against: tuple[str, ...] = ()
 
 
 def comparable(a: Result, b: Result) -> Comparison:
@@ -46,7 +48,7 @@ def comparable(a: Result, b: Result) -> Comparison:
     """
     answers = sorted((answer for question in QUESTIONS for answer in question(a, b)),
                      key=lambda answer: -VERDICTS.index(answer[0]))
-    return Comparison(answers[0][0], tuple(reason for _, reason in answers))
+    return Comparison(answers[0][0], tuple(reason for _, reason in answers), tuple(r for verdict, r in answers if verdict != YES))
 
 
 def _corpus(a: Result, b: Result) -> Iterator[Answer]:
@@ -83,6 +85,8 @@ def _folds(a: Result, b: Result) -> Iterator[Answer]:
         yield CAUTION, "the folds: one or both do not say their protocol"
     elif names[0] == names[1]:
         yield CAUTION, f"the folds: both say protocol {names[0]}, but one or both give no digest of their rows"
+    elif any(one in PROTOCOLS and PROTOCOLS[one].plan == other for one, other in (names, names[::-1])):
+        yield CAUTION, f"the folds: {names[0]} and {names[1]} hold out the same rows, but one names its plan alone"
     elif names[0] in PROTOCOLS and names[1] in PROTOCOLS[names[0]].tests_as:
         yield CAUTION, f"the folds: {names[0]} and {names[1]} test the same rows by definition, but train or validate on others"
     else:

@@ -18,12 +18,12 @@ LATEX = str.maketrans({"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_
 
 
 def render(lines: Sequence[Line], form: str) -> str:
-    """Return lines, which all have the same keys, in one of :data:`FORMATS`.
+    r"""Return lines, which all have the same keys, in one of :data:`FORMATS`.
 
     >>> print(render([{"system": "a|b", "WA": "75.4"}], "markdown"))
     | system | WA |
     |---|--:|
-    | a\\|b | 75.4 |
+    | a\|b | 75.4 |
     """
     return FORMATS[form](lines) if lines else ""
 

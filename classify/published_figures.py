@@ -1,7 +1,8 @@
 """Published figures, and ours beside them: which may be compared, and why.
 
 ``classify/published`` is a link to ``benchmarks/published``, where the tables are kept: so they have one home, a reader of the
-repository finds them there, and an installed tool has them as data of this package. ``benchmarks/README.md`` explains the columns.
+repository finds them there, and an installed tool has them as data of this package. ``benchmarks/README.md`` explains their
+columns.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from embeddings_store.errors import StoreError, StoreNotFoundError, unknown_name
 COLUMNS = ("table", "system", "modalities", "encoders", "fusion", "classifier", "class", "metric", "value", "unit", "corpus",
            "label_set", "n_scored", "protocol", "selection_rule", "flags", "parameters", "source", "note")
 AVERAGE = "average"
-NOTHING = "-"
+NOTHING, SEPARATOR = "-", "; "
 
 
 def published(corpus: str = "", metric: str = "") -> pd.DataFrame:
@@ -94,13 +95,14 @@ def _ours(row: dict[str, str], grid: pd.DataFrame) -> tuple[str, str, str, str]:
         return NOTHING, "", NOTHING, "nothing was published"
     cells = _cells(row, grid)
     if not len(cells):
-        return NOTHING, "", NOTHING, f"the results have no such system ({row['fusion'] or 'one'} of {row['modalities'] or 'none'})"
+        return NOTHING, "", NOTHING, "the results have no such system"
     first = cells.iloc[0]
-    one = cells[(cells["cell"] == first["cell"]) & (cells[SEEDS] == first[SEEDS]).all(axis=1)] if set(SEEDS) <= set(cells) else \
-        cells[cells["cell"] == first["cell"]]
-    verdict = comparable({**first.to_dict(), "metric": metric, "n_scored": one["n_scored"].sum()}, row)
+    one_run = ["cell", *(name for name in SEEDS if name in cells)]
+    rows_scored = cells.groupby(one_run, sort=False)["n_scored"].sum().iloc[0]
+    verdict = comparable({**first.to_dict(), "metric": metric, "n_scored": rows_scored}, row)
     name = f"average of {', '.join(cells['classifier'].unique())}" if row["classifier"] == AVERAGE else str(first["cell"])
-    return f"{100 * cells.groupby('cell')[metric].mean().mean():.2f}", name, verdict.verdict, "; ".join(verdict.reasons)
+    mean = f"{100 * cells.groupby('cell')[metric].mean().mean():.2f}"
+    return mean, name, verdict.verdict, SEPARATOR.join(verdict.against or verdict.reasons)
 
 
 def _cells(row: dict[str, str], grid: pd.DataFrame) -> pd.DataFrame:

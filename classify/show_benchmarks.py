@@ -18,6 +18,9 @@ and a column says whether the two may be compared and why. Tables carry what the
 SHOWN = ("table", "system", "classifier", "class", "metric", "value", "protocol", "label_set", "source")
 COMPARED = ("table", "system", "classifier", "metric", "value", "ours", "our_cell", "comparable", "why")
 
+REASONS = 2
+NOTES = ("selection_rule", "encoders", "parameters", "note")
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser."""
@@ -34,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     top.add_argument("--compare", type=Path, metavar="RESULTS", help="folder that run-fusion-grid --out wrote, or a grid.csv")
     top.add_argument("--format", default="table", choices=list(FORMATS),
                      help="csv and json give every column (default: %(default)s)")
-    top.add_argument("--notes", action="store_true", help="show notes, encoders, parameters and selection too")
+    top.add_argument("--notes", action="store_true", help="show every reason, notes, encoders, parameters and selection too")
     return top
 
 
@@ -63,9 +66,13 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _lines(rows: pd.DataFrame, form: str, *, notes: bool) -> list[dict[str, str]]:
-    """Return the columns that a format shows, those that are empty everywhere left out."""
+    """Return the columns that a format shows, those that are empty everywhere left out, and of many reasons the gravest."""
+    from classify.published_figures import SEPARATOR
+
     if form not in ("csv", "json"):
-        names = [*(COMPARED if "ours" in rows else SHOWN), *(("selection_rule", "encoders", "parameters", "note") if notes else ())]
+        if "why" in rows and not notes:
+            rows = rows.assign(why=[SEPARATOR.join(why.split(SEPARATOR)[:REASONS]) for why in rows["why"]])
+        names = [*(COMPARED if "ours" in rows else SHOWN), *(NOTES if notes else ())]
         rows = rows[[name for name in names if (rows[name] != "").any()]]
     return [{str(name): str(cell) for name, cell in row.items()} for row in rows.to_dict("records")]
 
