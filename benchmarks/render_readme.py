@@ -1,7 +1,7 @@
-"""Render the README's tables from benchmarks/results, so that no figure is kept by hand in two places.
+"""Render the tables of README.md and benchmarks/README.md from benchmarks/results, so that no figure is kept in two places.
 
-    python -m benchmarks.render_readme          # rewrite README.md
-    python -m benchmarks.render_readme --check  # exit 1 if it would change
+    python -m benchmarks.render_readme          # rewrite both
+    python -m benchmarks.render_readme --check  # exit 1 if one would change
 
 Each table stands between ``<!-- table NAME -->`` and ``<!-- end -->``.
 """
@@ -18,6 +18,7 @@ import pandas as pd
 from benchmarks.record import RESULTS
 
 README = Path(__file__).parent.parent / "README.md"
+PAGES = (README, Path(__file__).with_name("README.md"))
 CLASSES = {"ravdess": 8, "meld": 7, "mosi": 2}
 BLOCK = re.compile(r"(<!-- table (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
@@ -27,15 +28,16 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--check", action="store_true")
     given = options.parse_args()
-    text = README.read_text(encoding="utf-8")
-    new = rendered(text)
-    if given.check:
-        raise SystemExit(int(new != text))
-    README.write_text(new, encoding="utf-8")
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        new = rendered(text)
+        if given.check and new != text:
+            raise SystemExit(1)
+        page.write_text(new, encoding="utf-8")
 
 
 def rendered(text: str) -> str:
-    """Return the README with every table as the CSV files have it now."""
+    """Return a page with every table as the CSV files have it now."""
     return BLOCK.sub(lambda block: f"{block[1]}{TABLES[block[2]]()}\n{block[4]}", text)
 
 
@@ -144,6 +146,34 @@ def speed() -> str:
     return markdown(pd.DataFrame(rows, columns=["what", "against", "measured"]))
 
 
+def coverage() -> str:
+    """How often 95 % intervals cover the truth: the usual ways for WA, the way that is used for WA, UAR and macro F1."""
+    table = result("interval_coverage")
+    table, rows = table[table["target"] == "pooled"], []
+    usual = {"Wilson, ignoring speakers": "Wilson, over rows", "percentile bootstrap": "percentile bootstrap",
+             "BCa bootstrap": "BCa", "bootstrap-t": "bootstrap-t", "t on speaker means": "t on speaker means",
+             "cluster-robust, t(clusters - 1)": "cluster-robust"}
+    for scenario, part in table.groupby("scenario", sort=False):
+        of = part.set_index(["metric", "method"])["coverage"]
+        used = part[part["used"] == "yes"].set_index("metric")["coverage"]
+        rows.append([scenario, *(of["WA", name] for name in usual), *(used[metric] for metric in ("WA", "UAR", "macro_F1"))])
+    return markdown(pd.DataFrame(rows, columns=["95 % wanted", *usual.values(), "**used**: WA", "UAR", "macro F1"]))
+
+
+def false_positives() -> str:
+    """How often tests at 5 % reject for accuracy, where neither system is better and where one is by three points."""
+    table, rows = result("interval_false_positives"), []
+    table = table[(table["metric"] == "WA") & (table["alpha"] == 0.05)]
+    tests = {"jackknife t, by speaker": "**used**: t by speaker", "sign-flip, by speaker": "sign-flip",
+             "McNemar, ignoring speakers": "McNemar", "Nadeau-Bengio over folds": "Nadeau-Bengio"}
+    for (scenario, systems), part in table.groupby(["scenario", "systems"], sort=False):
+        of = part.set_index(["points", "test"])["rejected"]
+        if (0.0, "McNemar, ignoring speakers") in of:
+            rows.append([scenario, systems, *(of[points, test] for points in (0.0, 3.0) for test in tests)])
+    names = [*tests.values(), *(f"{name}, 3 points" for name in tests.values())]
+    return markdown(pd.DataFrame(rows, columns=["rejected, %", "systems", *names]))
+
+
 def _svm(table: pd.DataFrame, family: str, layer: str) -> float:
     of_layer = table["layers"].astype(str).str.split().str[0] == layer if layer else True
     return _first(table, (table["family"] == family) & (table["classifier"] == "svm") & of_layer, "WA")
@@ -155,7 +185,7 @@ def _first(table: pd.DataFrame, rows: pd.Series, column: str) -> float:
 
 TABLES: dict[str, Callable[[], str]] = {
     "demo": demo, "demo_table7": demo_table7, "frozen_against_finetuned": frozen_against_finetuned, "ravdess": ravdess,
-    "meld": meld, "mosi": mosi, "shuffled": shuffled, "speed": speed}
+    "meld": meld, "mosi": mosi, "shuffled": shuffled, "speed": speed, "coverage": coverage, "false_positives": false_positives}
 
 
 if __name__ == "__main__":

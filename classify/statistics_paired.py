@@ -3,7 +3,8 @@
 =================  ======================================================================================================
 test               what it takes for granted
 =================  ======================================================================================================
-jackknife t        speakers are independent; the mean of their influences on the difference is near normal. This p counts.
+jackknife t        speakers are independent; the mean of their influences on the difference is near normal. This p counts: it
+                   agrees with the interval, rejects as often as it says, and has no floor.
 sign-flip          if both systems are equally good, their answers can be exchanged speaker by speaker. Exact up to 14
                    speakers, then 10,000 draws; with n speakers no p is below 2 / 2^n.
 McNemar            rows are independent. They are not: rows of one speaker go together, so it rejects far too often. None
