@@ -65,13 +65,23 @@ class Estimator(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Where ``--tune`` looks for a setting, ends included; ``log`` proposes powers rather than steps."""
+
+    low: float
+    high: float
+    log: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
-    """A number that changes results: its default, why or whence, and what it has to lie between."""
+    """A number that changes results: its default, why or whence, what it has to lie between, where ``--tune`` looks for it."""
 
     default: float
     reason: str
     above: float = 0.0
     below: float = 1e6
+    search: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,21 +283,22 @@ def _stratified(settings: Settings, seed: int) -> Estimator:
 
 CLASSIFIERS: Mapping[str, ClassifierSpec] = {spec.name: spec for spec in (
     ClassifierSpec("svm", "SVM", MARGIN, {
-        "c": Setting(1.0, "scikit-learn's default; the paper prints neither kernel nor C"),
+        "c": Setting(1.0, "scikit-learn's default; the paper prints neither kernel nor C", search=Span(0.03, 100)),
     }, _svm, cost_s=2, draws=False),
     ClassifierSpec("nn", "NN", PROBABILITY, {
         "units": Setting(128, "width of the hidden layer; the paper prints none; 64 is as good on validation rows of MELD and "
-                              "RAVDESS"),
-        "epochs": Setting(20, "fixed beforehand; on validation rows of MELD 10 and 20 are alike, 30 is 1 point lower"),
+                              "RAVDESS", search=Span(32, 512)),
+        "epochs": Setting(20, "fixed beforehand; on validation rows of MELD 10 and 20 are alike, 30 is 1 point lower",
+                          search=Span(5, 60)),
         "batch": Setting(64, "rows per step"),
-        "rate": Setting(1e-3, "Adam's own default (Kingma and Ba 2015)", below=1),
+        "rate": Setting(1e-3, "Adam's own default (Kingma and Ba 2015)", below=1, search=Span(1e-4, 1e-2)),
         "decay": Setting(1.0, "L2 penalty; scikit-learn's 1e-4 overfits: 50 instead of 56 per cent on validation rows of MELD, "
-                              "66 both on RAVDESS"),
+                              "66 both on RAVDESS", search=Span(1e-3, 10)),
     }, _network, cost_s=3),
     ClassifierSpec("xgboost", "XGBoost", PROBABILITY, {
-        "trees": Setting(100, "XGBoost's default; the paper prints none", below=100_000),
-        "depth": Setting(6, "XGBoost's default", below=64),
-        "rate": Setting(0.3, "XGBoost's default", below=10),
+        "trees": Setting(100, "XGBoost's default; the paper prints none", below=100_000, search=Span(50, 400)),
+        "depth": Setting(6, "XGBoost's default", below=64, search=Span(2, 8, log=False)),
+        "rate": Setting(0.3, "XGBoost's default", below=10, search=Span(0.03, 0.5)),
         "bins": Setting(64, "histogram bins; XGBoost's 256 takes twice as long on 2304 columns, and on "
                              "the validation rows of RAVDESS and MELD gave 57.8 and 55.2 where 64 gave 57.2 and 55.6", above=1),
     }, _xgboost, cost_s=50),

@@ -15,6 +15,7 @@ from classify.confidence import METHODS as CALIBRATIONS
 from classify.metadata import TAGS
 from classify.models import CLASSIFIERS, COMPETITORS
 from classify.prepare import LAYER_JUDGE, GridConfig
+from classify.tune import TRIALS, TUNE_ON
 from embeddings_store.commandline import parser
 from embeddings_store.errors import UsageError
 from embeddings_store.folds import PLAN_NAMES, VALID_RULES
@@ -76,7 +77,9 @@ def config_from(arguments: argparse.Namespace) -> GridConfig:
         classifiers=tuple(arguments.classifiers),
         early=_methods(arguments.early), late=_methods(arguments.late), settings=settings, seeds=arguments.seed,
         shuffle_seed=arguments.shuffle_labels, select_on=arguments.select_on,
-        calibrate=arguments.calibrate, valid_split=arguments.valid_split, accept=tuple(arguments.accept),
+        calibrate=arguments.calibrate, tune=arguments.tune,
+        tune_minutes=arguments.tune_minutes, tune_on=arguments.tune_on,
+        valid_split=arguments.valid_split, accept=tuple(arguments.accept),
         jobs=arguments.jobs)
 
 
@@ -127,6 +130,14 @@ def _add_grid(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--select-on", default=DEFAULTS["select_on"], choices=SELECT_ON,
                        help="test: choose the cell on the test rows themselves, and score vectors whose epoch was chosen on "
                        "them (extract-features --rule test); everything is stamped 'upper bound' (default: %(default)s)")
+    group.add_argument("--tune", nargs="?", type=int, const=TRIALS, default=DEFAULTS["tune"], metavar="TRIALS",
+                       help="choose the settings of every classifier per cell and fold, on training or validation rows, by so "
+                       f"many trials (without a number: {TRIALS}); settings that are given are kept")
+    group.add_argument("--tune-minutes", type=float, default=DEFAULTS["tune_minutes"], metavar="M",
+                       help="begin no trial after M minutes per cell and fold; how many there were then depends on the machine")
+    group.add_argument("--tune-on", default=DEFAULTS["tune_on"], choices=TUNE_ON,
+                       help="score trials on grouped splits of train, or on valid (default: train, but valid where encoders were "
+                       "fitted on training rows)")
     group.add_argument("--calibrate", default=DEFAULTS["calibrate"], choices=CALIBRATIONS,
                        help="add calibrated probabilities, fitted on validation rows; they change no answer and no choice "
                        "(default: %(default)s)")

@@ -17,6 +17,8 @@ from classify.late_fusion import HEAD, PROBE, inner_groups
 from classify.metadata import BANNED, METADATA, Chosen, choose_columns, entry, load_with_metadata
 from classify.models import BASELINES, COMPETITORS, Settings, resolve
 from classify.oof import inner_sets, without_mixed_spaces
+from classify.purposes import VALID
+from classify.tune import TRAIN, TUNE_ON, require_optuna
 from embeddings_store.arrays import EncoderRef, FoldData
 from embeddings_store.entries import Entry, catalogue, choose_seeds, choose_views, corpora
 from embeddings_store.errors import FoldError, LabelError, StoreMismatchError, UsageError, unknown_name
@@ -61,6 +63,9 @@ class GridConfig:
         select_on: ``valid``, or ``test`` to choose the cell on test rows and to score vectors whose epoch was chosen on
             them; every output is then stamped as an upper bound.
         calibrate: A name of :data:`classify.confidence.METHODS`.
+        tune: Trials by which each classifier's settings are chosen, see :mod:`classify.tune`; 0 takes them as they are.
+        tune_minutes: No trial begins after so many minutes per cell and fold; 0 for no limit.
+        tune_on: ``train`` or ``valid``; empty takes ``valid`` where encoders were fitted on training rows and there are any.
         valid_split: Keep a half of the validation rows, by group in the order of this seed, for choosing the cell.
         accept: Checks of :mod:`classify.audits` whose leak is taken knowingly; every output then says so.
         jobs: Processes; 0 takes every processor.
@@ -89,6 +94,9 @@ class GridConfig:
     shuffle_seed: int | None = None
     select_on: str = "valid"
     calibrate: str = "none"
+    tune: int = 0
+    tune_minutes: float = 0.0
+    tune_on: str = ""
     valid_split: int | None = None
     accept: tuple[str, ...] = ()
     jobs: int = 0
@@ -113,6 +121,11 @@ class GridConfig:
         if self.jobs < 0 or min(self.seeds, default=-1) < 0 or len(set(self.seeds)) < len(self.seeds):
             raise UsageError(f"jobs and seeds are 0 or more, and no seed is there twice; not {self.jobs} and "
                              f"{', '.join(map(str, self.seeds)) or 'no seed'}")
+        if self.tune_on and self.tune_on not in TUNE_ON:
+            unknown_name("rows to tune on", self.tune_on, TUNE_ON)
+        if self.tune < 0 or self.tune_minutes < 0 or (not self.tune and (self.tune_minutes or self.tune_on)):
+            raise UsageError(f"--tune takes a number of trials of 1 or more, and --tune-minutes and --tune-on have no effect "
+                             f"without it; got {self.tune} trials, {self.tune_minutes:g} minutes, {self.tune_on or 'no rows'}")
         if self.inner_folds and self.fit_rows != OOF:
             raise UsageError(f"--inner-folds {self.inner_folds} has no effect without --fit-rows {OOF}; leave it out")
 
@@ -181,6 +194,13 @@ class Prepared:
         return "; ".join(why) or RESULT
 
     @property
+    def tune_on(self) -> str:
+        """Which rows choose the settings of classifiers: training rows only if their vectors do not carry their labels."""
+        taught = any(f.train_seen for f in self.folds) and self.config.fit_rows != OOF
+        default = VALID if taught and all(f.counts["valid"] for f in self.folds) else TRAIN
+        return self.config.tune_on or default
+
+    @property
     def views(self) -> Mapping[str, Sequence[EncoderRef]]:
         """Modality to candidates, of the first seed; other seeds have the same modalities and layers."""
         return self.replicas[0]
@@ -232,6 +252,8 @@ def prepare(config: GridConfig) -> Prepared:
                                       valid_split=config.valid_split)
             facts.append(_facts(data, fold.name))
         folds.append(_same_rows(facts))
+    if config.tune:
+        require_optuna()
     _check_valid_rows(config, folds, setup.plan, views)
     used = {m: {ref for refs in replicas for ref in refs[m]} for m in views}
     scores_from = {m: HEAD if all(e.has_scores for e in entries if e.ref in used[m]) else PROBE for m in views}
@@ -338,6 +360,7 @@ def _check_valid_rows(config: GridConfig, folds: Sequence[FoldFacts], plan: Fold
     empty = [fold for fold in folds if not fold.counts["valid"]]
     for wanted, why in ((config.fit_rows in ("valid", "train+valid"), f"--fit-rows {config.fit_rows}"),
                         (config.calibrate != "none", f"--calibrate {config.calibrate}"),
+                        (config.tune_on == VALID, f"--tune-on {VALID}"),
                         (config.valid_split is not None, "--valid-split"),
                         (any(len(refs) > 1 for refs in views.values()), f"--layer {config.layer}")):
         if wanted and empty:

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -22,8 +23,10 @@ from numpy.typing import NDArray
 
 from classify.cells import BASELINE, LAYER, Outcome
 from classify.confidence import NONE, Calibrated, calibrate
-from classify.prepare import Prepared
-from classify.tasks import Task
+
+if TYPE_CHECKING:
+    from classify.prepare import Prepared
+    from classify.tasks import Task
 
 VALID, LEARN, CHOICE, TEST = "valid", "valid (half to learn from)", "valid (half to choose on)", "test"
 OVERLAPS = {VALID: (VALID, LEARN, CHOICE), LEARN: (VALID, LEARN), CHOICE: (VALID, CHOICE), TEST: (TEST,)}
@@ -66,7 +69,8 @@ def sharing(purposes: Mapping[str, str]) -> str:
     >>> sharing({"settings": LEARN, "calibration": LEARN, "cell": CHOICE})
     'settings+calibration'
     """
-    held = {purpose: rows for purpose, rows in purposes.items() if rows in OVERLAPS}
+    plain = {purpose: rows.partition(", ")[0] for purpose, rows in purposes.items()}  # without the number of trials
+    held = {purpose: rows for purpose, rows in plain.items() if rows in OVERLAPS}
     several = [p for p, rows in held.items() if any(q != p and other in OVERLAPS[rows] for q, other in held.items())]
     return "+".join(several)
 
@@ -90,10 +94,12 @@ def purposes_of(prepared: Prepared, task: Task, outcome: Outcome, calibrated: Ca
     if cell.family == BASELINE:
         return {}
     learn, choose = learning_rows(split), choosing_rows(split) if len(outcome.y["valid"]) else ""
+    tuned = facts.get("tuned")
     layered = cell.family != LAYER and any(len(prepared.views[m]) > 1 for m in cell.modalities)
     return {"epoch": TEST if facts.get("n_test_selected") else VALID if facts.get("n_valid_selected") else "",
             "layer": learn if layered else "",
             "weights": learn if "valid" in str(facts.get("learnt_on", "")) else "",
+            "settings": str(tuned["on"]) if isinstance(tuned, dict) else "",
             "calibration": learn if calibrated.probabilities else "",
             "cell": "" if cell.family == LAYER else TEST if prepared.config.select_on == "test" else choose}
 

@@ -26,12 +26,13 @@ from classify.cells import BASELINE, EARLY, LATE, LAYER, UNIMODAL, Cell, Outcome
 from classify.confidence import Calibrated, calibration_columns, margin_columns
 from classify.families import declared
 from classify.metrics import METRICS, accuracy, summary
-from classify.models import LOG_PROBABILITY, PROBABILITY
+from classify.models import LOG_PROBABILITY, PROBABILITY, resolve
 from classify.prepare import RESULT, Prepared
 from classify.purposes import calibrated_cell, for_choice, in_words, purposes_of, sharing
 from classify.statistics_files import COMPARISONS, DECLARED_METRIC, STATISTICS, write_statistics
-from classify.tables import per_class_tables, write_paper_tables
+from classify.tables import per_class_tables, write_csv, write_paper_tables
 from classify.tasks import Task
+from classify.tune import trial_rows
 from embeddings_store.arrays import SCORED_ROLES
 from embeddings_store.atomic import replacing
 from embeddings_store.entries import Entry
@@ -55,6 +56,7 @@ SCHEMA: Mapping[str, str] = {
     "fit_s": NUMBER, "date": TEXT, "commit": TEXT, "command": TEXT}
 VOLATILE = ("fit_s", "date", "commit", "command")  # the columns in which two runs of the same grid may differ
 CHOSEN, FIXED, ON_TEST, BEST_ON_TEST = "chosen_on_valid", "fixed_beforehand", "chosen_on_test", "best_on_test"
+TUNING = "tuning.csv"
 CANDIDATES = (UNIMODAL, EARLY, LATE)
 DTYPES = {TEXT: "str", COUNT: "int64", NUMBER: "float64"}
 
@@ -132,7 +134,7 @@ class GridResult:
 
 def write_results(prepared: Prepared, tasks: Sequence[Task]) -> GridResult:
     """Read every finished cell once and write all result files into the output folder, each whole or not at all."""
-    out, rows = prepared.config.out, []
+    out, rows, trials = prepared.config.out, [], list[dict[str, object]]()
     clusters = _clusters(prepared)
     predictions = out / "predictions.parquet"
     with replacing(predictions) as temporary:
@@ -142,6 +144,7 @@ def write_results(prepared: Prepared, tasks: Sequence[Task]) -> GridResult:
                 outcome = read_outcome(task.path, task.key)
                 calibrated = calibrated_cell(prepared, task, outcome)
                 rows.append(result_row(prepared, task, outcome, calibrated))
+                trials += trial_rows(rows[-1], outcome)
                 columns = _prediction_columns(prepared, rows[-1], outcome, clusters, calibrated)
                 writer.write_table(pa.table(columns, schema=schema))
     table = ResultTable(_with_flags(pd.DataFrame(rows), prepared.config.select_on))
@@ -155,6 +158,11 @@ def write_results(prepared: Prepared, tasks: Sequence[Task]) -> GridResult:
     write_statistics(found, declared(found), DECLARED_METRIC, out)
     files += [out / STATISTICS, out / COMPARISONS]
     files.append(prepared.audit.write(out))
+    if trials:
+        write_csv(out / TUNING, pd.DataFrame(trials))
+        files.append(out / TUNING)
+    else:
+        (out / TUNING).unlink(missing_ok=True)
     return GridResult(prepared, table, files)
 
 
@@ -168,7 +176,8 @@ def result_row(prepared: Prepared, task: Task, outcome: Outcome, calibrated: Cal
     refs = {} if cell.family == BASELINE else {m: ref for m, ref, _ in task.source.views}
     unverified = [] if cell.family == BASELINE else list(_strings(facts["unverified"]))
     layer = ",".join(f"{m}={ref.layer}" for m, ref in refs.items() if ref.layer >= 0)
-    settings = task.what["settings"]
+    tuned = facts.get("tuned")
+    settings = resolve(cell.classifier, tuned["settings"]) if isinstance(tuned, dict) else task.what["settings"]
     commonest = np.bincount(outcome.y["test"]).argmax()
     shown = "; ".join(f"{k}={v:g}" for k, v in settings.items()) if isinstance(settings, dict) else ""
     return {

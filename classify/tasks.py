@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy
@@ -17,11 +17,13 @@ import xgboost
 
 from classify import late_fusion
 from classify.cellfile import key_of, read_outcome, write_outcome
-from classify.cells import LATE, OOF, OVER_SCORES, SYSTEM, Cell, compute
+from classify.cells import EARLY, LATE, OOF, OVER_SCORES, SYSTEM, UNIMODAL, Cell, compute
 from classify.late_fusion import HEAD, PROBE
 from classify.metadata import Chosen, load_with_metadata
-from classify.models import BASELINES, CLASSIFIERS, Settings, resolve
+from classify.models import BASELINES, CLASSIFIERS, COMPETITORS, Settings, resolve
 from classify.prepare import Prepared
+from classify.purposes import VALID
+from classify.tune import SPLITS, Search, search
 from embeddings_store.arrays import EncoderRef, FoldData
 from embeddings_store.errors import StoreMismatchError
 from embeddings_store.folds import FoldPlan
@@ -86,6 +88,7 @@ class Task:
         probes: Modality to the file and key of its probe's outcome.
         origin: Commit and command, for the record.
         cost_s: Roughly how long it takes, in seconds; only the order and number of processes follow from it.
+        search: How its settings are chosen first, or none.
     """
 
     cell: Cell
@@ -99,6 +102,7 @@ class Task:
     probes: Mapping[str, tuple[Path, str]]
     origin: Mapping[str, str]
     cost_s: float
+    search: Search | None = None
 
     @property
     def key(self) -> str:
@@ -141,6 +145,10 @@ def make_task(prepared: Prepared, cell: Cell, fold: int, refs: Mapping[str, Enco
         "versions": versions()}
     if config.valid_split is not None and cell.family in (LATE, SYSTEM):
         what["valid_split"] = config.valid_split
+    tuned = None
+    if config.tune and cell.classifier in COMPETITORS and cell.family in (UNIMODAL, EARLY, LATE):
+        tuned = Search(cell.classifier, settings, config.tune, config.tune_minutes, prepared.tune_on, seed)
+        what["tune"] = {**tuned.what, "valid_split": config.valid_split if tuned.on == VALID else None}
     if inner:
         what["inner"] = [[m, s.ref.folder, *digests] for m, s, digests in inner]
     probes = {}
@@ -148,7 +156,7 @@ def make_task(prepared: Prepared, cell: Cell, fold: int, refs: Mapping[str, Enco
         probe = make_task(prepared, Cell("unimodal", "", (modality,), PROBE), fold, refs, origin, seed, replica)
         probes[modality] = (probe.path, probe.key)
     return Task(cell, source, what, folder, fit_rows, settings, seed, replica, probes, origin,
-                _cost_s(prepared, cell, fold, refs))
+                _cost_s(prepared, cell, fold, refs) * (1 + config.tune * SPLITS if tuned else 1), tuned)
 
 
 def versions() -> dict[str, str]:
@@ -161,10 +169,15 @@ def run_task(task: Task) -> str:
     started = time.perf_counter()
     data = _fold(task.source)
     probes = {modality: read_outcome(path, key) for modality, (path, key) in task.probes.items()}
-    outcome = compute(task.cell, data, fit_rows=task.fit_rows, settings=task.settings, seed=task.seed, probes=probes)
-    facts = {**outcome.facts, **task.origin, "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    fit = partial(compute, task.cell, fit_rows=task.fit_rows, seed=task.seed)
+    log = task.path.with_suffix(".trials.json")
+    tuned = search(task.search, fit, data, log) if task.search else None
+    outcome = fit(data, settings=tuned.settings if tuned else task.settings, probes=probes)
+    facts = {**outcome.facts, **({"tuned": tuned.facts} if tuned else {}), **task.origin,
+             "date": datetime.now(UTC).isoformat(timespec="seconds"),
              "fit_s": round(time.perf_counter() - started, 3)}
     write_outcome(task.path, task.what, replace(outcome, facts=facts))
+    log.unlink(missing_ok=True)
     return task.key
 
 
