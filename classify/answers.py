@@ -65,6 +65,7 @@ class Answers:
         cells: Cell to its test rows.
         cluster_by: Which column of the manifest tells clusters apart; empty where none is filled for every row.
         clusters: The clusters' names; their codes are positions here.
+        sessions: In how many sessions several speakers sit together, each speaker in one; 0 where it is not so.
     """
 
     grid: pd.DataFrame
@@ -72,6 +73,7 @@ class Answers:
     cells: dict[str, Rows]
     cluster_by: str
     clusters: Sequence[str]
+    sessions: int = 0
 
     @property
     def cluster_note(self) -> str:
@@ -141,7 +143,8 @@ def read_answers(results: Path, cluster_by: str = "") -> Answers:
         cells[cell_names[code]] = Rows(key[rows], fold[rows], y_true[rows], y_pred[rows], codes[rows],
                                        largest[rows] if probability[rows].all() else None)
     names_in_order = [name for name in dict.fromkeys(grid["cell"]) if name in cells]
-    return Answers(grid, classes, {name: cells[name] for name in names_in_order}, column, names)
+    sessions = _sessions(table, codes) if column == "speaker" else 0
+    return Answers(grid, classes, {name: cells[name] for name in names_in_order}, column, names, sessions)
 
 
 def _test_rows(path: Path) -> pa.Table:
@@ -172,6 +175,13 @@ def _clusters(table: pa.Table, wanted: str, results: Path) -> tuple[str, Codes, 
             raise UsageError(f"{lacking} of {len(codes)} test rows have no {wanted} in the manifest; fill its column, or "
                              "choose another one")
     return "", np.zeros(table.num_rows, dtype=np.int64), ["all rows"]
+
+
+def _sessions(table: pa.Table, speakers: Codes) -> int:
+    """Return how many sessions the speakers sit in, 0 where sessions are not shared, or speakers are in several."""
+    sessions, names = _factor(table["session"]) if "session" in table.column_names else (speakers, [""])
+    pairs = len(np.unique(np.stack([speakers, sessions]), axis=1).T)
+    return len(names) if pairs == len(np.unique(speakers)) > len(names) > 1 else 0
 
 
 def _factor(column: pa.ChunkedArray) -> tuple[Codes, list[str]]:

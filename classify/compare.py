@@ -53,6 +53,7 @@ def _run(argv: Sequence[str] | None) -> int:
     from classify.show import console_for_output
     from classify.statistics_files import COMPARISONS, STATISTICS, write_statistics
     from classify.statistics_show import comparison_table, headline_of, in_words
+    from embeddings_store.atomic import make_folder
 
     answers = read_answers(arguments.results, arguments.cluster)
     if arguments.list:
@@ -60,6 +61,7 @@ def _run(argv: Sequence[str] | None) -> int:
         return 0
     pairs = declared(answers, arguments.family, arguments.pair)
     out = arguments.out or arguments.results
+    make_folder(out)
     statistics, comparisons = write_statistics(answers, pairs, arguments.metric, out)
     console = console_for_output()
     if len(comparisons):

@@ -7,11 +7,12 @@ With theta the pooled figure, theta_g the same without cluster g, G clusters and
 
     se^2      = (G - 1) / G * sum_g (theta_g - mean theta_g)^2         the delete-one jackknife
     effective = (sum_g n_g)^2 / sum_g n_g^2                            G where all are of one size, fewer where they are not
-    interval  = theta ± t(effective - 1) * se                          cut at 0 and 1
+    interval  = logistic(logit(theta) ± t(effective - 1) * se / (theta (1 - theta)))
 
-It estimates the pooled figure for new speakers, each counting with its rows; not the mean of speakers, which differs where
-speakers with many rows are easier or harder than others. It takes the trained models as they are: what another training would
-change is not in it, and speakers who share a session, and so a model, are taken for independent (cluster by session if not).
+The logit keeps it inside 0 and 1 and right near both ends. It estimates the pooled figure for new speakers, each counting with
+its rows; not the mean of speakers, which differs where speakers with many rows are easier or harder than others. It takes the
+trained models as they are: what another training would change is not in it, and speakers who share a session, and so a model,
+are taken for independent (cluster by session if not).
 
 ``benchmarks/interval_simulation.py`` measures how often this and the usual alternatives cover the truth. With fewer than
 :data:`FEWEST` effective clusters no interval is given: the t would hang on the normal distribution alone.
@@ -25,13 +26,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.special import expit, logit
 
 from classify.metrics import of_counts, per_class_of_counts
 
 LEVEL = 0.95
 FEWEST = 3.0  # effective clusters
+TINY = 1e-12  # differences below this are rounding
 ECE_BINS = 15
-INTERVAL = "t on the delete-one-cluster jackknife, effective clusters - 1 degrees of freedom"
+INTERVAL = "t on the delete-one-cluster jackknife, effective clusters - 1 degrees of freedom, on the logit scale"
 ECE_FORMULA = f"ECE = sum over {ECE_BINS} bins of equal width of (rows in the bin / rows) * |accuracy - mean largest probability|"
 
 Counts = NDArray[np.integer]
@@ -122,24 +125,35 @@ def estimate(counts: Counts, figure: Figure, sizes: NDArray[np.number] | None = 
     >>> three = np.array([[[8, 2], [1, 9]], [[7, 3], [2, 8]], [[9, 1], [0, 10]]])
     >>> found = estimate(three, overall("WA"))
     >>> [round(x, 3) for x in (found.value, found.low, found.high)]
-    [0.85, 0.602, 1.0]
+    [0.85, 0.447, 0.975]
     """
     sizes = counts.sum((-1, -2)) if sizes is None else sizes
     counts, sizes = counts[sizes > 0], sizes[sizes > 0]
+    effective = float(effective_clusters(sizes)) if len(sizes) else 0.0
+    nan = float("nan")
     if not len(counts):
-        nan = float("nan")
         return Estimate(nan, nan, nan, nan, 0, 0.0, "no rows")
     value, se = jackknife(counts, figure)
-    return bounded(float(value), float(se), sizes, 0.0, level)
+    why = too_few(len(sizes), effective) or no_spread(float(value), float(se))
+    low, high = (nan, nan) if why else (float(end) for end in ends(value, se, np.asarray(effective), level))
+    return Estimate(float(value), low, high, float(se) if len(counts) > 1 else nan, len(counts), effective, why)
 
 
-def bounded(value: float, se: float, sizes: NDArray[np.number], floor: float, level: float = LEVEL) -> Estimate:
-    """Put an interval around a value, or say why there is none; it is cut at ``floor`` and 1."""
-    effective, clusters = float(effective_clusters(sizes)), len(sizes)
-    why = too_few(clusters, effective)
-    half = float("nan") if why else float(half_width(np.asarray(se), np.asarray(effective), level))
-    return Estimate(value, max(value - half, floor) if not why else half, min(value + half, 1.0) if not why else half,
-                    se if clusters > 1 else float("nan"), clusters, effective, why)
+def ends(value: Floats, se: Floats, effective: Floats, level: float = LEVEL) -> tuple[Floats, Floats]:
+    """Return both ends (...) of the interval around a share that is neither 0 nor 1."""
+    half = half_width(se / (value * (1 - value)), effective, level)
+    return expit(logit(value) - half), expit(logit(value) + half)
+
+
+def no_spread(value: float, se: float) -> str:
+    """Say why a share that is the same for all clusters has no interval; empty where it has one.
+
+    >>> no_spread(1.0, 0.0)
+    'it is 100 % for every cluster, so nothing tells how it varies'
+    """
+    if 0 < value < 1 and se > TINY:
+        return ""
+    return f"it is {100 * value:.0f} % for every cluster, so nothing tells how it varies"
 
 
 def too_few(clusters: int, effective: float) -> str:

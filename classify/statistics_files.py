@@ -1,7 +1,8 @@
 """``statistics.csv`` and ``comparisons.csv``: every figure with its interval, and a declared family of comparisons.
 
 ``statistics.csv`` has one row per cell, metric and class (empty: all classes). ``pooled`` is the figure of all test rows,
-``low`` and ``high`` its interval (:mod:`classify.statistics`), ``mean`` and ``sd`` mean and sample deviation over folds.
+``low`` and ``high`` its interval (:mod:`classify.statistics`), ``mean`` and ``sd`` mean and sample deviation over folds;
+``sessions`` says in how many sessions speakers sit together, 0 where each has its own or there are none.
 Shares, not per cent. ``comparisons.csv`` has one row per comparison of the declared family (:mod:`classify.families`).
 """
 
@@ -121,7 +122,7 @@ def _figures(answers: Answers, metric: str, name: str, found: Estimate, folds: n
             "mean": float(folds.mean()) if len(folds) else float("nan"),
             "sd": float(folds.std(ddof=1)) if len(folds) > 1 else float("nan"), "folds": len(folds), "n_rows": n_rows,
             "cluster_by": answers.cluster_by, "clusters": found.clusters, "effective_clusters": found.effective,
-            "interval": "" if why else INTERVAL, "note": why}
+            "sessions": answers.sessions, "interval": "" if why else INTERVAL, "note": why}
 
 
 def _pair_line(answers: Answers, pair: Pair, metric: str) -> dict[str, object]:
@@ -134,7 +135,8 @@ def _pair_line(answers: Answers, pair: Pair, metric: str) -> dict[str, object]:
     by_fold = figure(answers.fold_counts(first)) - figure(answers.fold_counts(second))
     right, other = first.y_pred == first.y_true, second.y_pred == second.y_true
     only_first, only_second = int((right & ~other).sum()), int((other & ~right).sum())
-    once = len(answers.grid[[c for c in SEEDS if c in answers.grid]].drop_duplicates()) <= 1  # seeds answer a row several times
+    seeds = [c for c in SEEDS if c in answers.grid]
+    once = not seeds or len(answers.grid[seeds].drop_duplicates()) == 1  # several seeds answer each row again
     grid = answers.grid[answers.grid["cell"] == pair.first]
     effect, why = found.difference, answers.cluster_note or found.difference.why_none
     nan = float("nan")

@@ -28,12 +28,11 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as _mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from classify.statistics import Counts, Estimate, Figure, Floats, bounded, effective_clusters, spread
+from classify.statistics import TINY, Counts, Estimate, Figure, Floats, effective_clusters, half_width, spread, too_few
 
 EXACT_CLUSTERS = 14
 DRAWS = 10_000
 CHUNK = 1_024  # exchanges at a time
-TINY = 1e-12  # differences below this are rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +70,20 @@ def compare(first: Counts, second: Counts, figure: Figure, seed: int = 0) -> Com
     sizes = first.sum((-1, -2))
     first, second, sizes = first[sizes > 0], second[sizes > 0], sizes[sizes > 0]
     value, se = difference(first, second, figure)
-    found = bounded(float(value), float(se), sizes, -1.0)
+    found = _with_interval(float(value), float(se), sizes)
     p = float("nan") if found.why_none else float(difference_p(value, se, effective_clusters(sizes)))
     per_cluster = figure(first) - figure(second)
     return Comparison(float(figure(first.sum(0))), float(figure(second.sum(0))), found, p,
                       sign_flip(first, second, figure, seed=seed), int((per_cluster > 0).sum()), int((per_cluster < 0).sum()))
+
+
+def _with_interval(value: float, se: float, sizes: NDArray[np.number]) -> Estimate:
+    """Return a difference with its interval, cut at -1 and 1."""
+    effective = effective_clusters(sizes)
+    why = too_few(len(sizes), float(effective))
+    half = float("nan") if why else float(half_width(np.asarray(se), effective))
+    low, high = (half, half) if why else (max(value - half, -1.0), min(value + half, 1.0))
+    return Estimate(value, low, high, se if len(sizes) > 1 else float("nan"), len(sizes), float(effective), why)
 
 
 def difference(first: Counts, second: Counts, figure: Figure) -> tuple[Floats, Floats]:

@@ -8,7 +8,8 @@ import pandas as pd
 from rich.table import Table
 
 from classify.metrics import METRICS
-from classify.results import CHOSEN, FIXED
+from classify.prepare import RESULT
+from classify.results import CHOSEN, FIXED, ON_TEST
 from classify.statistics_files import ALPHA, COMPARISONS
 
 SHOWN = 6  # survivors in words; all of them stand in the file
@@ -28,7 +29,7 @@ def in_words(statistics: pd.DataFrame, comparisons: pd.DataFrame, headline: str)
 
 def headline_of(grid: pd.DataFrame) -> str:
     """Return the cell that counts by the flags of ``grid.csv``; empty where there is none."""
-    for flag in (CHOSEN, FIXED):
+    for flag in (CHOSEN, FIXED, ON_TEST):
         names = grid.loc[grid["flags"].str.split().map(lambda flags, flag=flag: flag in flags), "cell"]
         if len(names):
             return str(names.iloc[0])
@@ -72,13 +73,18 @@ def _result(statistics: pd.DataFrame, headline: str) -> list[str]:
     if not len(lines):
         return []
     first = lines.loc[METRICS[0]]
+    claim = "" if first.get("claim", RESULT) == RESULT else f" ({str(first['claim']).upper()}, no result)"
     if first["note"]:
         shown = ", ".join(f"{metric} {figure(lines.loc[metric, 'pooled'])}" for metric in METRICS)
-        return [f"sureness: all test rows pooled {shown}; no interval: {first['note']}"]
+        return [f"interval{claim}: none, {first['note']}; all test rows pooled: {shown}"]
     intervals = ", ".join(f"{metric} {figure(line['pooled'])} ({figure(line['low'])} to {figure(line['high'])})"
                           for metric, line in lines.loc[list(METRICS)].iterrows())
-    return [f"sureness: all test rows pooled, {100 * first['level']:.0f} % interval: {intervals}; it rests on "
-            f"{_clusters(first)} and leaves out what another training would change"]
+    told = [f"interval{claim}, {100 * first['level']:.0f} %, all test rows pooled: {intervals}; it rests on {_clusters(first)} "
+            "and leaves out what another training would change"]
+    if first["sessions"]:
+        told.append(f"note: these speakers sit in {first['sessions']} sessions; if those of a session are alike, the interval is "
+                    "wider: compare-systems --cluster session")
+    return told
 
 
 def _family(comparisons: pd.DataFrame) -> list[str]:

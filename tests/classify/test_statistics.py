@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 from scipy import stats
+from scipy.special import expit, logit
 from sklearn.calibration import calibration_curve
 
 from classify.metrics import METRICS, of_counts, per_class, per_class_of_counts, summary
@@ -41,13 +42,14 @@ def test_figures_of_confusions_are_the_metrics() -> None:
             np.testing.assert_allclose(other[mine], theirs)
 
 
-def test_with_speakers_of_one_size_accuracy_has_the_t_interval_of_speaker_means() -> None:
+def test_with_speakers_of_one_size_accuracy_has_the_t_interval_of_speaker_means_on_the_logit_scale() -> None:
     y, p, speaker = rows(np.random.default_rng(1), [40] * 10)
     means = [float((y == p)[speaker == s].mean()) for s in range(10)]
-    low, high = stats.t.interval(0.95, 9, np.mean(means), stats.sem(means))
+    centre, error = float(np.mean(means)), float(stats.sem(means))
     found = estimate(counts(y, p, speaker), overall("WA"))
-    assert (found.value, found.low, found.high) == pytest.approx((np.mean(means), low, high))
-    assert (found.clusters, found.effective) == (10, 10)
+    assert (found.value, found.se, found.clusters, found.effective) == pytest.approx((centre, error, 10, 10))
+    on_logit = stats.t.interval(0.95, 9, logit(centre), error / (centre * (1 - centre)))
+    assert (found.low, found.high) == pytest.approx(tuple(expit(on_logit)))
 
 
 def test_with_many_speakers_it_is_the_cluster_robust_error_of_statsmodels() -> None:
@@ -86,7 +88,12 @@ def test_one_large_speaker_is_no_sample_of_speakers() -> None:
 def test_no_interval_leaves_the_scale() -> None:
     data = np.array([[[10, 0], [0, 10]], [[10, 0], [0, 10]], [[6, 4], [0, 10]], [[10, 0], [0, 10]]])
     found = estimate(data, overall("WA"))
-    assert found.high == 1.0 and found.low < found.value
+    assert 0 < found.low < found.value < found.high < 1
+
+
+def test_a_figure_that_is_the_same_for_all_has_no_interval() -> None:
+    found = estimate(np.tile(np.array([[10, 0], [0, 10]]), (6, 1, 1)), overall("macro_F1"))
+    assert found.value == 1.0 and math.isnan(found.low) and "100 % for every cluster" in found.why_none
 
 
 def test_sign_flips_are_scipys_permutations_of_pairs() -> None:
