@@ -173,7 +173,8 @@
   before.addEventListener("click", () => turn(-1));
   after.addEventListener("click", () => turn(1));
   let waiting = 0;
-  form.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(filter, 80); });
+  const soon = () => { clearTimeout(waiting); waiting = setTimeout(filter, 80); };
+  for (const kind of ["input", "change"]) form.addEventListener(kind, soon);  // not every browser tells "input" of a choice
   form.addEventListener("reset", () => setTimeout(filter));
   form.addEventListener("submit", event => event.preventDefault());
 
