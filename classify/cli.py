@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from embeddings_store.commandline import guarded
 
@@ -32,6 +33,7 @@ def _run(argv: Sequence[str] | None) -> int:
     if arguments.dry_run:
         show_survey(survey(config), console)
         return 0
+    reporter = _reporter() if arguments.report else None  # what is not installed is said before the work, not after it
     result = run_grid(config, lambda message: print(f"{PROGRAM}: {message}", file=sys.stderr))
     if not arguments.quiet:
         show_results(result, console)
@@ -39,7 +41,22 @@ def _run(argv: Sequence[str] | None) -> int:
     stamp = "" if claim == RESULT else f" ({claim.upper()}, no result)"
     print(f"{len(result.table.rows)} rows (cells x folds){stamp} in {config.out}: "
           f"{', '.join(path.name for path in result.files)}")
+    if reporter:
+        print(reporter(config.out, config.store))
     return 0
+
+
+def _reporter() -> Callable[[Path, Path], Path]:
+    """Return what makes the report of a results folder and its store, and says where the page is.
+
+    Raises:
+        MissingDependencyError: The extra is not installed.
+    """
+    from classify.report.config import ReportConfig, with_extra
+
+    with with_extra():
+        from classify.report.make import make_report
+    return lambda results, store: make_report(ReportConfig(results, store)).page
 
 
 if __name__ == "__main__":

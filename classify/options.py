@@ -55,6 +55,8 @@ def build_parser() -> argparse.ArgumentParser:
     how.add_argument("--dry-run", action="store_true",
                      help="show folds, encoders, what would run, what is finished and what it costs; write nothing")
     how.add_argument("--quiet", action="store_true", help="print no tables, only where the results are")
+    how.add_argument("--report", action="store_true",
+                     help="draw the figures and write report.html at the end, as make-report does (needs the extra report)")
     return top
 
 

@@ -35,7 +35,7 @@ def systems(run: Run) -> Drawing | str:
     tips, before = {}, ""
     for height, cell in enumerate(cells):
         of_cell = run.of(cell)
-        family, folds = str(of_cell["family"].iloc[0]), 100 * of_cell["WA"].to_numpy(dtype=float)
+        family, folds = str(of_cell["family"].iloc[0]), run.by_fold(cell).to_numpy(dtype=float)
         place = families.index(family)
         colour, counts = LINES[place % len(LINES)][0], cell == run.headline
         axes.plot(folds, np.full(len(folds), height), marker="|", markersize=6, linestyle="none", color=MUTED,
@@ -108,8 +108,8 @@ def contributions(run: Run) -> Drawing | str:
     table = run.table("contributions.csv")
     if table is None:
         return "the results hold no contributions.csv"
-    names = [c for c in ("modality", "name") if c in table]
-    values = [c for c in ("shapley_WA", "shapley", "contribution", "value", "WA") if c in table]
+    names = [c for c in ("modality", "modalities", "name") if c in table]
+    values = [c for c in ("shapley_WA", "shapley", "contribution", "share", "value", "WA") if c in table]
     if not names or not values:
         return f"contributions.csv has the columns {', '.join(map(str, table.columns))}; a modality and its share are needed"
     if "metric" in table:

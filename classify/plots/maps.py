@@ -62,6 +62,10 @@ def embedding_map(run: Run, modalities: Sequence[str], config: MapConfig) -> Dra
     truth = run.answers(str(run.rows["cell"].iloc[0]), ("train", config.role), (fold,))
     train, shown = (truth[truth["role"] == role] for role in ("train", config.role))
     fitted, blocks = [], []
+    absent = [m for m in modalities if run.entry(m, fold) is None]
+    modalities = [m for m in modalities if m not in absent]
+    if not modalities:
+        return f"the store holds no vectors of {' and '.join(absent)} for fold {fold} by the encoder that the results name"
     for modality in modalities:
         file = run.vectors(modality, fold)
         place = {str(i): n for n, i in enumerate(file.ids.tolist())}

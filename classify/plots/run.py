@@ -25,6 +25,7 @@ from embeddings_store.tables import first_line
 NEEDED = ("corpus", "protocol", "plan_digest", "fold", "fold_name", "cell", "family", "modalities", "classifier", "encoders",
           "flags", "n_test", "WA", "UAR")
 NUMBERS = ("fold", "n_train", "n_valid", "n_test", "n_scored", "n_missing", *METRICS, "train_WA", "valid_WA", "constant_WA")
+SEEDS = ("seed", "encoder_seed")
 ORDER = ("text", "audio", "video")  # the paper's
 
 
@@ -109,12 +110,16 @@ class Run:
         return str(names.iloc[0]) if len(names) else ""
 
     def of(self, cell: str) -> pd.DataFrame:
-        """Return a cell's rows, one per fold."""
+        """Return a cell's rows, one per fold and seed."""
         return self.rows[self.rows["cell"] == cell]
+
+    def by_fold(self, cell: str, metric: str = "WA") -> pd.Series:
+        """Return a metric per fold, the mean over seeds, in per cent."""
+        return 100 * self.of(cell).groupby("fold")[metric].mean()
 
     def mean(self, cell: str, metric: str = "WA") -> float:
         """Return a metric's mean over folds, in per cent."""
-        return 100 * float(self.of(cell)[metric].mean())
+        return float(self.by_fold(cell, metric).mean())
 
     def best_single(self) -> str:
         """Return the best cell of one modality: by validation rows, or by test rows where nothing validates; else nothing."""
@@ -125,14 +130,24 @@ class Run:
         return str(single.groupby("cell", sort=False)[judge].mean().idxmax())
 
     def answers(self, cell: str, roles: Sequence[str] = ("test",), folds: Sequence[int] = ()) -> pd.DataFrame:
-        """Return what a cell said of each row: id, fold, role, kind, y_true, y_pred and a ``score:`` column per class."""
+        """Return what a cell said of each row: id, fold, role, kind, y_true, y_pred and a ``score:`` column per class.
+
+        Where there are several seeds, the answers are those of the first.
+        """
         wanted: list[tuple[str, str, object]] = [("cell", "==", cell), ("role", "in", list(roles))]
         if folds:
             wanted.append(("fold", "in", list(folds)))
         path = self.folder / "predictions.parquet"
+        for name in self._seeds():
+            first = self.rows[name].iloc[0]
+            wanted.append((name, "==", int(first) if name == "seed" else first))
         columns = ["id", "fold", "role", "kind", "y_true", "y_pred", *(f"score:{name}" for name in self.classes)]
         table = pq.read_table(path, columns=columns, filters=wanted).to_pandas()
         return table.astype(dict.fromkeys(("id", "role", "kind", "y_true", "y_pred"), "str"))
+
+    def _seeds(self) -> list[str]:
+        """Columns of seeds of which there are several."""
+        return [name for name in SEEDS if name in self.rows and self.rows[name].nunique() > 1]
 
     def table(self, name: str) -> pd.DataFrame | None:
         """Return an optional CSV table of the results folder, or none; text stays text.
@@ -150,9 +165,9 @@ class Run:
 
     def entry(self, modality: str, fold: int) -> Entry | None:
         """Return the store's file that served a modality in a fold, or none where there is no store or no such file."""
-        folders = self._folders(fold).get(modality)
-        found = [e for e in self.entries if e.ref.modality == modality and e.ref.folder == folders
-                 and e.fold in (str(fold), "any")]
+        folder, seed = self._folders(fold).get(modality), self._encoder_seed(modality)
+        found = [e for e in self.entries if e.ref.modality == modality and e.ref.folder == folder
+                 and e.fold in (str(fold), "any") and str(e.ref.seed) == (seed or str(e.ref.seed))]
         return min(found, key=lambda e: (e.fold == "any", e.ref.seed), default=None)
 
     def history(self, modality: str, fold: int) -> pd.DataFrame | None:
@@ -188,6 +203,11 @@ class Run:
                                      f"{file.attributes.get('plan_digest')}) than the results in {self.folder} "
                                      f"({self.rows['plan_digest'].iloc[0]}); name the store that they were made from")
         return file
+
+    def _encoder_seed(self, modality: str) -> str:
+        """The first seed of a modality's fine-tuning, or nothing where the results do not say."""
+        told = str(self.rows["encoder_seed"].iloc[0]) if "encoder_seed" in self.rows else ""
+        return dict(pair.partition("=")[::2] for pair in told.split(",")).get(modality, "")
 
     def _folders(self, fold: int) -> dict[str, str]:
         pairs = [pair for cell in self.rows.loc[self.rows["fold"] == fold, "encoders"].unique()

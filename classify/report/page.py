@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -20,9 +18,8 @@ from classify.report import words
 from classify.report.browser import browser_data
 from classify.report.config import ReportConfig
 from classify.report.svg import inline
-from classify.report.tables import all_systems, confusion_table, other_tables, paper_tables, statistics_tables
+from classify.report.tables import all_systems, audit_table, confusion_table, other_tables, paper_tables, statistics_tables
 from embeddings_store.atomic import replacing
-from embeddings_store.errors import StoreError
 from embeddings_store.hdf5 import read_header
 
 HERE = Path(__file__).parent
@@ -44,6 +41,7 @@ def write_page(path: Path, run: Run, figures: Sequence[Drawing | LeftOut], confi
 
 def page(run: Run, figures: Sequence[Drawing | LeftOut], config: ReportConfig) -> str:
     """Return the page's HTML."""
+    audit = words.read_audit(run)
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
                               lstrip_blocks=True)
     style, script = ((HERE / name).read_text(encoding="utf-8") for name in (STYLE, SCRIPT))
@@ -54,9 +52,9 @@ def page(run: Run, figures: Sequence[Drawing | LeftOut], config: ReportConfig) -
     return environment.get_template(TEMPLATE).render(
         run=run, answer=words.answer(run), protocol=words.protocol(run), folds=words.fold_lines(run), figures=shown,
         left_out=[f for f in figures if isinstance(f, LeftOut)], tables=paper_tables(run), systems=all_systems(run),
-        confusion=confusion_table(run), statistics=statistics_tables(run), others=other_tables(run), audit=_audit(run),
-        browser=browser_data(run, config.media_root), provenance=provenance(run), commands=commands(run, config),
-        style=Markup(style), script=Markup(script), script_hash=_hash(script))  # noqa: S704 - files of this package
+        confusion=confusion_table(run), statistics=statistics_tables(run), others=other_tables(run), audit=audit,
+        audit_table=audit_table(audit) if audit else None, browser=browser_data(run, config.media_root),
+        provenance=provenance(run), commands=commands(run, config), style=Markup(style), script=Markup(script), script_hash=_hash(script))  # noqa: S704 - files of this package
 
 
 def provenance(run: Run) -> list[tuple[str, str]]:
@@ -107,26 +105,6 @@ def _command(recorded: str, program: str) -> str:
 
 def _shown(path: Path) -> str:
     return path.name if path.is_absolute() else path.as_posix()
-
-
-def _audit(run: Run) -> list[tuple[str, str]]:
-    """Return name and value of what ``audit.json`` says, nested names joined; nothing where there is no such file."""
-    path = run.folder / "audit.json"
-    if not path.is_file():
-        return []
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path}: is no JSON ({error}); delete it and run the audit again") from error
-    return list(_flat(told, ""))
-
-
-def _flat(value: Any, name: str) -> Sequence[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        return [pair for key, part in value.items() for pair in _flat(part, f"{name} › {key}".removeprefix(" › "))]
-    if isinstance(value, list) and any(isinstance(part, Mapping | list) for part in value):
-        return [pair for number, part in enumerate(value, 1) for pair in _flat(part, f"{name} {number}".strip())]
-    return [(name, ", ".join(map(str, value)) if isinstance(value, list) else str(value))]
 
 
 def _hash(script: str) -> str:

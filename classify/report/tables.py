@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from classify.audits import CHECKS, VERDICTS, Audit
+from classify.audits.finding import LEAK
 from classify.cells import EARLY, LATE, LAYER, UNIMODAL
 from classify.models import CLASSIFIERS
 from classify.plots.run import Run
@@ -89,7 +91,8 @@ def all_systems(run: Run) -> Table:
     rows, strong = [], set()
     for number, (name, part) in enumerate(run.rows.groupby("cell", sort=False)):
         flags = str(part["flags"].iloc[0]).replace("_", " ")
-        rows.append([Cell(str(name)), Cell(str(part["family"].iloc[0])), *(_of(100 * part[m]) for m in metrics), Cell(flags)])
+        figures = [_of(run.by_fold(str(name), metric)) for metric in metrics]
+        rows.append([Cell(str(name)), Cell(str(part["family"].iloc[0])), *figures, Cell(flags)])
         if name == run.headline:
             strong.add(number)
     hints = {"valid_WA": "on validation rows, by which the result was chosen",
@@ -135,6 +138,15 @@ def statistics_tables(run: Run) -> list[Table]:
                  "survives": "whether the difference survives that correction"}
         found.append(_generic("comparisons.csv", "Which differences can be believed", shown, hints))
     return found
+
+
+def audit_table(audit: Audit) -> Table:
+    """Return what each check of the leakage audit found; leaks first."""
+    order = sorted(audit.findings.items(), key=lambda item: VERDICTS.index(item[1].verdict))
+    rows = [[Cell(CHECKS[name].question), Cell(f"{f.verdict}, accepted" if name in audit.accepted else f.verdict), Cell(f.number),
+             Cell(" ".join(filter(None, (f.means, f.advice))) or "-")] for name, f in order]
+    strong = frozenset(n for n, (_, f) in enumerate(order) if f.verdict == LEAK)
+    return Table("audit", "What could have leaked", ["question", "verdict", "found", "what it means"], rows, strong=strong)
 
 
 def other_tables(run: Run) -> list[Table]:

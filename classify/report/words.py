@@ -8,10 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from classify.cells import BASELINE, EARLY, LATE, UNIMODAL
+from classify.audits import FILE as AUDIT
+from classify.audits import Audit
+from classify.audits.finding import LEAK
+from classify.cells import BASELINE, EARLY, LATE, LAYER, UNIMODAL
 from classify.models import CLASSIFIERS
 from classify.plots.run import Run
-from classify.results import BEST_ON_TEST, CANDIDATES, FIXED, ON_TEST
+from classify.results import BEST_ON_TEST, FIXED, ON_TEST
+from classify.rules import RULE
 
 ROTATING = {"leave-one-": "one {what} is held out for testing in each fold",
             "kfold": "the {what}s are divided into {folds} blocks, and each fold holds one block out for testing",
@@ -86,6 +90,13 @@ def warnings(run: Run) -> list[str]:
     if run.flagged(ON_TEST):
         found.append("The system was chosen by its figures on the test rows themselves, as was asked for: every figure of it is "
                      "an upper bound, not a result.")
+    audit = read_audit(run)
+    if audit is not None and audit.verdict == LEAK:
+        leaks = "; ".join(audit.findings[name].number for name in audit.having(LEAK))
+        found.append(f"The leakage audit finds: {leaks}. See below.")
+    shared = sorted({v for v in run.rows.get("shared", pd.Series(dtype=str)) if v})
+    if shared:
+        found.append(f"Roles share speakers or groups: {'; '.join(shared)}.")
     if run.shuffled:
         found.append("The labels were permuted on purpose: this is no result. Every figure must be at chance; where one is not, "
                      "something leaks.")
@@ -93,14 +104,24 @@ def warnings(run: Run) -> list[str]:
     if unverified:
         found.append(f"Nobody can say what an encoder was trained on ({'; '.join(unverified)}): test rows may have been "
                      "among it.")
-    missing = run.of(run.headline)["n_missing"] if run.headline and "n_missing" in run.rows else pd.Series([0.0])
-    if missing.sum():
-        found.append(f"{missing.sum():.0f} test utterances lack a modality.")
+    if run.headline and "n_missing" in run.rows:
+        missing = run.of(run.headline).drop_duplicates("fold")["n_missing"].sum()
+        if missing:
+            found.append(f"{missing:.0f} test utterances lack a modality.")
     if len(run.folds) > 1 and run.headline:
-        folds = 100 * run.of(run.headline)["WA"]
+        folds = run.by_fold(run.headline)
         if folds.max() - folds.min() > 15:
             found.append(f"The folds differ much: WA is {folds.min():.1f} % in the worst and {folds.max():.1f} % in the best.")
     return found
+
+
+def read_audit(run: Run) -> Audit | None:
+    """Return the leakage audit that stands beside the results, or none.
+
+    Raises:
+        StoreError: It is there and cannot be read.
+    """
+    return Audit.read(run.folder) if (run.folder / AUDIT).is_file() else None
 
 
 def protocol(run: Run) -> list[str]:
@@ -147,6 +168,8 @@ def system(run: Run, cell: str) -> str:
     listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
     if row["family"] == UNIMODAL:
         return f"{listed} alone with {classifier}"
+    if row["classifier"] == RULE:
+        return f"{row['family']} fusion of {listed} by the rule “{row['method']}”"
     if row["family"] in (EARLY, LATE):
         return f"{row['family']} fusion ({row['method']}) of {listed} with {classifier}"
     return cell
@@ -167,7 +190,7 @@ def interval(run: Run, cell: str, metric: str) -> tuple[float, float, float]:
 
 
 def _corpus(run: Run) -> str:
-    tested = run.of(str(run.rows["cell"].iloc[0]))["n_test"].sum()
+    tested = run.rows.drop_duplicates("fold")["n_test"].sum()
     speakers = ""
     if run.manifest is not None:
         count = len(set(run.manifest.column("speaker").tolist()) - {""})
@@ -204,7 +227,7 @@ def _encoder(run: Run, modality: str) -> str:
 
 
 def _choice(run: Run) -> str:
-    count = int(run.rows.loc[run.rows["family"].isin([*CANDIDATES, "expression"]), "cell"].nunique())
+    count = int(run.rows.loc[~run.rows["family"].isin([BASELINE, LAYER]), "cell"].nunique())
     best = run.flagged(BEST_ON_TEST)
     bound = (f" The best of all on the test rows themselves is {system(run, best)} with {run.mean(best):.1f} %: an upper bound, "
              "not a result." if best else "")

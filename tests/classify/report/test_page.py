@@ -14,6 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from classify.audits import Audit
+from classify.audits.finding import Finding
+from classify.cli import main as grid
 from classify.plots.run import Run
 from classify.report.browser import MAX_ROWS, browser_data
 from classify.report.cli import build_parser, config_from, main
@@ -143,15 +146,15 @@ def test_optional_files_are_shown_where_they_are(finished, tmp_path: Path) -> No
                   "p": [0.2], "p_holm": [0.4], "survives": ["no"]}).to_csv(results / "comparisons.csv", index=False)
     pd.DataFrame({"modality": ["text", "audio"], "shapley_WA": [30.0, 20.0]}).to_csv(results / "contributions.csv", index=False)
     pd.DataFrame({"subset": ["<script>"], "WA": [0.5]}).to_csv(results / "subsets.csv", index=False)
-    (results / "audit.json").write_text(json.dumps({"verdict": "clean <b>", "checks": [{"name": "same file", "found": 0}]}))
+    Audit({}, {"speakers": Finding("leak", "3 of 4 <b>", "too good", "fold by speaker")}, ("speakers",)).write(results)
     text = Reader()
     text.feed(page_of(Run.read(results), [], ReportConfig(results)))
-    for part in ("95 % interval 61.0 to 90.0", "80.0 (61.0 to 90.0)", "Which differences can be believed", "clean <b>",
-                 "checks 1 › found", "subsets.csv", "contributions.csv"):
+    for part in ("95 % interval 61.0 to 90.0", "80.0 (61.0 to 90.0)", "Which differences can be believed", "3 of 4 <b>",
+                 "leak, accepted", "The leakage audit finds: 3 of 4 <b>", "subsets.csv", "contributions.csv"):
         assert part in text.text, part
     assert statistics_tables(Run.read(results))[0].rows[0][2] == Cell("70.0", 70.0)
     (results / "audit.json").write_text("{")
-    with pytest.raises(StoreError, match="is no JSON"):
+    with pytest.raises(StoreError, match="is no audit that can be read"):
         page_of(Run.read(results), [], ReportConfig(results))
 
 
@@ -227,6 +230,15 @@ def test_without_the_extra_it_says_which(finished) -> None:
     assert done.returncode == 3
     assert "pip install 'emotion-fusion[report]'" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_grid_makes_it_on_demand(finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(finished.results, tmp_path / "r")
+    arguments = ["--store", str(finished.store), "--out", str(tmp_path / "r"), "--classifiers", "svm", "--early", "concatenation",
+                 "--late", "sum", "--jobs", "1", "--quiet", "--report"]
+    assert grid(arguments) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "r" / "report.html")
+    assert (tmp_path / "r" / "figures" / "figure12_confusion.png").is_file()
 
 
 def test_a_torn_table_is_refused() -> None:
