@@ -18,7 +18,7 @@ import pandas as pd
 from benchmarks.record import RESULTS
 
 README = Path(__file__).parent.parent / "README.md"
-PAGES = (README, Path(__file__).with_name("README.md"))
+PAGES = (README, Path(__file__).with_name("README.md"), README.with_name("classify") / "AUDIT.md")
 CLASSES = {"ravdess": 8, "meld": 7, "mosi": 2}
 BLOCK = re.compile(r"(<!-- table (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
@@ -119,6 +119,25 @@ def shuffled() -> str:
     return markdown(pd.DataFrame(rows, columns=["labels permuted, UAR %", "mean of all cells", "best of all cells", "chance"]))
 
 
+def window_story() -> str:
+    """What a random split over windows reports, and what the audit and the grid say to it."""
+    rows = []
+    for row in result("window_story").itertuples():
+        named = {"leak": row.leaks, "caution": row.cautions}
+        said = "; ".join(f"{w}: {checks.replace(' ', ', ')}" for w, checks in named.items() if isinstance(checks, str)) or "no leak"
+        grid = f"{row.grid_WA:.1f}" if row.grid_exit_status == 0 else f"refused, exit status {row.grid_exit_status}"
+        rows.append([row.way, row.plain_script_WA, said, grid])
+    return markdown(pd.DataFrame(rows, columns=["split, WA %", "plain script, SVM", "`audit-leakage`", "`run-fusion-grid`, SVM"]))
+
+
+def audit_speed() -> str:
+    """Processor seconds of the whole audit, and of its slowest parts."""
+    table = result("audit")
+    parts = table.iloc[1:].sort_values("cpu_s", ascending=False).head(3)
+    rows = [[f"{row.check}, {row.rows:,} utterances", row.cpu_s] for row in [*table.head(1).itertuples(), *parts.itertuples()]]
+    return markdown(pd.DataFrame(rows, columns=["`audit-leakage` without media", "processor seconds"]))
+
+
 def speed() -> str:
     """Ratios of each benchmark."""
     rows = []
@@ -185,7 +204,8 @@ def _first(table: pd.DataFrame, rows: pd.Series, column: str) -> float:
 
 TABLES: dict[str, Callable[[], str]] = {
     "demo": demo, "demo_table7": demo_table7, "frozen_against_finetuned": frozen_against_finetuned, "ravdess": ravdess,
-    "meld": meld, "mosi": mosi, "shuffled": shuffled, "speed": speed, "coverage": coverage, "false_positives": false_positives}
+    "meld": meld, "mosi": mosi, "shuffled": shuffled, "speed": speed, "coverage": coverage, "false_positives": false_positives,
+    "window_story": window_story, "audit_speed": audit_speed}
 
 
 if __name__ == "__main__":

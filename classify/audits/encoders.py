@@ -60,8 +60,11 @@ def contamination(case: Case) -> Finding:
             return Finding(NOT_CHECKED, f"nobody said which encoder made the imported vectors: {', '.join(nameless)}")
         sources = ", ".join(dict.fromkeys(source_of(file) for file in case.files))
         return Finding(CLEAN, f"{sources}: none of the {len(here)} listed encoders that were trained on this corpus")
-    shown = "; ".join(f"{file.view}: {hub_id} was trained on {known.corpus} ({known.rows})"
+    shown = "; ".join(f"{file.view}: {hub_id} was trained on {known.corpus} (which rows: {known.rows})"
                       for hub_id, (file, known) in found.items())
+    if all(known.trained == "head" for _, known in found.values()):
+        return Finding(CAUTION, shown, "only its head was trained there, which is not used here; its states are those of the "
+                       "encoder below", examples=_sources(found))
     means = "its states know the labels of rows that are tested here, even frozen; the figure says how well it remembers"
     if all(_declared(file, case) for file, _ in found.values()):
         return Finding(CAUTION, shown, "the file says which rows that were, and none of them is tested; whether that is all, "

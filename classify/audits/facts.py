@@ -25,17 +25,19 @@ class Design:
 
 @dataclass(frozen=True, slots=True)
 class Contamination:
-    """An encoder that is known to have been trained on the labels of a corpus.
+    """An encoder that is known to have been trained on the labels of a corpus; its page was read, none is from memory.
 
     Attributes:
         hub_id: Its repository.
         corpus: The corpus, as in :func:`is_corpus`.
-        rows: Which rows of it; ``unknown`` where its page does not say.
+        trained: ``encoder``, or ``head`` where the encoder itself was kept as it was.
+        rows: Which rows of the corpus, as far as its page says.
         source: The page that says so.
     """
 
     hub_id: str
     corpus: str
+    trained: str
     rows: str
     source: str
 
@@ -47,8 +49,8 @@ def by_design(case: Case, check: str) -> Design | None:
     """
     if any(case.torn(fold, "train", "test").any() for fold in case.plan):
         return None
-    names = corpus_names(case)
-    return next((d for d in designs() if d.check == check and any(is_corpus(name, d.corpus) for name in names)), None)
+    known = (d for name in corpus_names(case) for d in designs() if d.check == check and is_corpus(name, d.corpus))
+    return next(known, None)
 
 
 def corpus_names(case: Case) -> tuple[str, ...]:

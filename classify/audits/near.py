@@ -1,7 +1,7 @@
 """Nearly identical texts found without comparing all pairs: MinHash signatures, bands of them, and a check of each candidate.
 
 A text is the set of its pieces of :data:`PIECE` characters. Two texts are nearly identical where the sets' Jaccard index, the
-part of all pieces that both have, is :data:`ALIKE` or more: about one letter in twenty changed. The share of equal values in two
+part of all pieces that both have, is :data:`ALIKE` or more: about one word in ten differs. The share of equal values in two
 MinHash signatures estimates that index (Broder 1997, https://doi.org/10.1109/SEQUEN.1997.666900).
 """
 

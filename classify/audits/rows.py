@@ -73,7 +73,7 @@ def videos(case: Case) -> Finding:
     """Nothing is cut from a recording that another role is cut from too."""
     columns = [c for c in RECORDINGS if c in case.manifest.table and (case.manifest.table[c].astype(str) != "").any()]
     if not columns:
-        return Finding(NOT_CHECKED, "the manifest names no recordings" + _shared_stem(case))
+        return _by_ids(case)
     shared = [(overlap(case, case.keys(c), (role,)), role, c) for role in ("train", "valid") for c in columns]
     worst, role, column = max(shared, key=lambda found: (found[0].rows > 0 and found[1] == "train", found[0].rows))
     if not worst.rows:
@@ -158,14 +158,20 @@ def media(case: Case) -> Finding:
                    worst.share, details)
 
 
-def _shared_stem(case: Case) -> str:
-    """Ids that differ in a last number alone may be windows of one recording; nobody but the user knows."""
+def _by_ids(case: Case) -> Finding:
+    """Ids that differ in a last number alone may be windows of one recording; where nothing else says so, nobody can know.
+
+    Ids such as ``happy_012`` have few beginnings, those of windows have many.
+    """
     ids = case.manifest.table["id"].str.replace(r"[-_./:]?[A-Za-z]*\d+$", "", regex=True)
-    keys = factorized(np.asarray(ids.to_numpy(dtype=str)))
-    if not (keys >= 0).any() or np.bincount(keys[keys >= 0]).max() < 2 or keys.max() < 2:
-        return ""
+    keys = np.where(case.groups < 0, factorized(np.asarray(ids.to_numpy(dtype=str))), -1)
     found = overlap(case, keys)
-    return f"; by their ids, {per_cent(found.rows / case.n_test)} of the test rows may be of one" if found.rows else ""
+    if not found.rows or len(found.keys) <= 2 * (case.codes.max() + 1):
+        return Finding(NOT_CHECKED, "the manifest names no recordings")
+    shown = some([f"{case.manifest.ids[a]} and {case.manifest.ids[b]}" for a, b in found.examples])
+    return Finding(CAUTION, f"the manifest names no recordings; by their ids, {per_cent(found.rows / case.n_test)} of the test "
+                   "rows may be of one that also trains or validates", "if these ids are windows of recordings the figure is "
+                   "worthless; fill the column 'group' to know", examples=shown, share=found.rows / case.n_test)
 
 
 def _inputs(case: Case) -> Iterator[tuple[str, Codes]]:
