@@ -123,8 +123,8 @@ def window_story() -> str:
     """What a random split over windows reports, and what the audit and the grid say to it."""
     rows = []
     for row in result("window_story").itertuples():
-        named = {"leak": row.leaks, "caution": row.cautions}
-        said = "; ".join(f"{w}: {checks.replace(' ', ', ')}" for w, checks in named.items() if isinstance(checks, str)) or "no leak"
+        named = {word: checks for word, checks in (("leak", row.leaks), ("caution", row.cautions)) if isinstance(checks, str)}
+        said = "; ".join(f"{word}: {checks.replace(' ', ', ')}" for word, checks in named.items()) or "no leak"
         grid = f"{row.grid_WA:.1f}" if row.grid_exit_status == 0 else f"refused, exit status {row.grid_exit_status}"
         rows.append([row.way, row.plain_script_WA, said, grid])
     return markdown(pd.DataFrame(rows, columns=["split, WA %", "plain script, SVM", "`audit-leakage`", "`run-fusion-grid`, SVM"]))
