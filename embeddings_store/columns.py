@@ -88,6 +88,8 @@ def parse_tags(**named: str) -> dict[str, str]:
 
 def strings(column: pd.Series, name: str) -> pd.Series:
     """Return a column of strings, empty where nothing is given."""
+    if column.dtype == "str" and not column.hasnans:
+        return column
     try:
         return column.astype("str").fillna("").astype("str")
     except UnicodeEncodeError as error:

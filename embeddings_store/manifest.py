@@ -39,6 +39,8 @@ from embeddings_store.tables import first_line, read_table
 
 FORMAT = "emotion-corpus"
 VERSION = 1
+# An array of strings takes four bytes for each letter of its longest cell in every row; beyond this it is no array of strings.
+FIXED_WIDTH_BYTES = 1 << 28
 INPUTS = ("id", *MEDIA, *TIMES)
 
 
@@ -134,7 +136,9 @@ class Manifest:
             manifest = cls.from_columns(name, {str(c): table[c] for c in table}, root=path.resolve().parent, tags=tags or {})
         except (ManifestError, LabelError) as error:
             raise type(error)(f"{path}: {error}") from error
-        return replace(manifest, protocol=protocol or manifest.guess_protocol())
+        # Not by replace(), which would check every row a second time.
+        object.__setattr__(manifest, "protocol", protocol or manifest.guess_protocol())
+        return manifest
 
     def __len__(self) -> int:
         return len(self.table)
@@ -148,14 +152,25 @@ class Manifest:
     def ids(self) -> NDArray[np.str_]:
         """Ids in row order, shape (N,); one array for all callers, so it cannot be written to."""
         if "ids" not in self._known:
-            ids = self.column("id")
+            ids = np.asarray(self.table["id"].to_numpy(dtype=str))
             ids.flags.writeable = False
             self._known["ids"] = ids
         return self._known["ids"]  # type: ignore[return-value]
 
     def column(self, name: str) -> NDArray[np.str_]:
-        """Return a string column as an array, shape (N,)."""
-        return np.asarray(self.table[name].to_numpy(dtype=str))
+        """Return a string column as an array, shape (N,).
+
+        Of fixed width, unless one long cell among many short ones would multiply its size: then an array of Python strings,
+        which compares, sorts and lists alike.
+        """
+        cells = self.table[name]
+        longest = int(cells.str.len().max()) if len(cells) else 0
+        wide = 4 * longest * len(cells) > FIXED_WIDTH_BYTES
+        return np.asarray(cells.to_numpy(dtype=object if wide else str))
+
+    def given(self, name: str) -> NDArray[np.bool_]:
+        """Say for each row whether it gives this string column, shape (N,)."""
+        return np.asarray((self.table[name] != "").to_numpy(dtype=bool))
 
     def codes(self) -> NDArray[np.int64]:
         """Return the class code of each row (N,), -1 where it has no label in the set."""
@@ -267,7 +282,7 @@ class Manifest:
         try:
             data = json.loads(record.read_text(encoding="utf-8"))
             _check_version(record, data)
-            table = pd.read_parquet(folder / "manifest.parquet")
+            table = read_table(folder / "manifest.parquet")
             labels = LabelSet.from_dict(data["labels"]) if data["labels"] else None
             tags = {column: tag for column, tag in data.get("tags", {}).items() if column in table and tag in LEAK_TAGS}
             manifest = cls(data["name"], table, labels, data["protocol"], notes=tuple(data["notes"]), tags=tags)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
+from pyarrow import parquet
 from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions
 
 from embeddings_store.errors import ManifestError
@@ -28,9 +29,25 @@ def read_table(path: Path) -> pd.DataFrame:
     if path.suffix.lower() not in PARQUET:
         return read_csv(path)
     try:
-        return pd.read_parquet(path)
-    except (ValueError, OSError, KeyError) as error:
+        return _pandas(_read_columns(path))
+    except (ValueError, OSError, KeyError, pa.ArrowException) as error:
         raise ManifestError(f"{path}: cannot be read as a Parquet table: {first_line(error)}") from error
+
+
+def _read_columns(path: Path) -> pa.Table:
+    """Read Parquet a column at a time: all at once takes twice the memory that is kept."""
+    with parquet.ParquetFile(path, pre_buffer=False) as file:
+        schema = file.schema_arrow
+        _check_names(path, schema.names)
+        columns = [file.read(columns=[name], use_threads=False).column(0) for name in schema.names]
+        columns = [column.cast(pa.large_string()) if pa.types.is_string(column.type) else column for column in columns]
+    return pa.table(columns, pa.schema([field.with_type(column.type) for field, column in zip(schema, columns, strict=True)],
+                                       schema.metadata))
+
+
+def _pandas(table: pa.Table) -> pd.DataFrame:
+    """Turn a table into pandas without a second copy; the table cannot be used afterwards."""
+    return pd.DataFrame(table.to_pandas(split_blocks=True, self_destruct=True))
 
 
 def read_csv(path: Path, types: Mapping[str, pa.DataType] | None = None) -> pd.DataFrame:
@@ -53,7 +70,7 @@ def read_csv(path: Path, types: Mapping[str, pa.DataType] | None = None) -> pd.D
         odd.append(row)
         return "skip" if len(odd) == 1 else "error"
 
-    wanted = dict.fromkeys(names, pa.string()) | dict(types or {})
+    wanted = dict.fromkeys(names, pa.large_string()) | dict(types or {})
     try:
         table = pyarrow.csv.read_csv(
             path, ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
@@ -70,7 +87,7 @@ def read_csv(path: Path, types: Mapping[str, pa.DataType] | None = None) -> pd.D
         marks = sum(piece.count(b'"') for piece in iter(lambda: handle.read(BLOCK_BYTES), b""))
     if marks % 2:
         _check_quotes(path)
-    return pd.DataFrame(table.to_pandas())
+    return _pandas(table)
 
 
 def csv_header(path: Path) -> list[str]:
@@ -89,10 +106,14 @@ def csv_header(path: Path) -> list[str]:
         raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
     if not names:
         raise ManifestError(f"{path}: is empty; a table starts with a row of column names, one of them 'id'")
+    _check_names(path, names)
+    return names
+
+
+def _check_names(path: Path, names: Sequence[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ManifestError(f"{path}: the column {twice[0]!r} is there {names.count(twice[0])} times; rename or remove one")
-    return names
 
 
 def first_line(error: BaseException) -> str:

@@ -61,7 +61,7 @@ def write_contact_sheet(manifest: Manifest, target: Path, count: int = 12) -> li
 
 def _some_rows(manifest: Manifest, count: int) -> list[int]:
     """Return rows from evenly drawn films, each time another turn of it."""
-    with_video = np.flatnonzero(manifest.column("video") != "")
+    with_video = np.flatnonzero(manifest.given("video"))
     if not len(with_video) or manifest.root is None:
         raise ManifestError(f"no row of corpus {manifest.name!r} has video")
     films: dict[str, list[int]] = {}

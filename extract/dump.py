@@ -89,7 +89,7 @@ class Dump:
     @property
     def present(self) -> NDArray[np.bool_]:
         """Rows that name an input of this modality (N,)."""
-        return self.manifest.column(self.modality) != ""
+        return self.manifest.given(self.modality)
 
     @property
     def inputs_digest(self) -> str:

@@ -85,7 +85,7 @@ def assign_roles(manifest: Manifest, modality: str, plan: FoldPlan | None, numbe
         FoldError: There is no such fold, a class has no row to train on, or no row chooses.
         UsageError: An inner fold cannot be made.
     """
-    usable = (codes >= 0) & (manifest.column(modality) != "")
+    usable = (codes >= 0) & manifest.given(modality)
     fit, choose = usable, np.zeros_like(usable)
     if plan is not None:
         fold = plan.fold(int(number))
