@@ -30,6 +30,7 @@ from classify.models import LOG_PROBABILITY, PROBABILITY, resolve
 from classify.prepare import RESULT, Prepared
 from classify.purposes import calibrated_cell, for_choice, in_words, purposes_of, sharing
 from classify.statistics_files import COMPARISONS, DECLARED_METRIC, STATISTICS, write_statistics
+from classify.subsets import write_subsets
 from classify.tables import per_class_tables, write_csv, write_paper_tables
 from classify.tasks import Task
 from classify.tune import trial_rows
@@ -158,6 +159,8 @@ def write_results(prepared: Prepared, tasks: Sequence[Task]) -> GridResult:
     write_statistics(found, declared(found), DECLARED_METRIC, out)
     files += [out / STATISTICS, out / COMPARISONS]
     files.append(prepared.audit.write(out))
+    fit_roles = ("train", "valid") if "valid" in prepared.config.fit_rows else ("train",)
+    files += write_subsets(out, prepared.setup.view, fit_roles, rows[0])
     if trials:
         write_csv(out / TUNING, pd.DataFrame(trials))
         files.append(out / TUNING)

@@ -21,6 +21,7 @@ from classify.prepare import RESULT, Prepared
 from classify.results import BEST_ON_TEST, CHOSEN, FIXED, ON_TEST, GridResult, ResultTable
 from classify.statistics_files import read_statistics
 from classify.statistics_show import in_words
+from classify.subsets_show import show_subsets
 from classify.tables import PER_CLASS, SEEDS, VALID, about_of, paper_table, per_cent
 
 FILE_WIDTH = 200  # columns where the output is no terminal, so that nothing is cut
@@ -47,6 +48,7 @@ def show_results(result: GridResult, console: Console) -> None:
     for path in result.files:
         if path.name == PER_CLASS:
             _show_per_class(path, result, console)
+    show_subsets(prepared.config.out, result.table.headline, console)
     for line in verdict(result.table):
         console.print(line, style="bold", markup=False, soft_wrap=True)
     for line in in_words(*read_statistics(prepared.config.out), result.table.headline):

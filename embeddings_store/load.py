@@ -151,7 +151,8 @@ def _aligned(path: Path, manifest: Manifest, plan: FoldPlan, fold: Fold, ref: En
                                  f"than the corpus beside it ({inputs}, {len(manifest)} rows); extract it "
                                  "again with --overwrite, or keep the two corpora in stores of their own")
     if file.fold != "any" and (file.fold != (inner or str(fold.number)) or told.get("plan_digest") != plan.digest):
-        trained = f"--folds {told.get('plan')} --valid {told.get('plan_valid')}"
+        trained = (f"--protocol {told['protocol']}" if told.get("protocol") else
+                   f"--folds {told.get('plan')} --valid {told.get('plan_valid')}")
         raise StoreMismatchError(f"{path}: was fine-tuned for fold {file.fold} of plan {told.get('plan')!r} (valid: "
                                  f"{told.get('plan_valid')}, digest {told.get('plan_digest')}), not fold {fold.number} of "
                                  f"{plan.name!r} (valid: {plan.valid}, {plan.digest}); an encoder serves only the fold it was "
@@ -161,6 +162,11 @@ def _aligned(path: Path, manifest: Manifest, plan: FoldPlan, fold: Fold, ref: En
         advice = (f"permuted labels; score it with --shuffle-labels {shuffled}" if shuffled >= 0 else
                   "true labels; leave out --shuffle-labels, or fine-tune with the same --shuffle-labels first")
         raise StoreMismatchError(f"{path}: was fine-tuned on {advice}")
+    if file.fold != "any" and told.get("labels_digest", labels.digest) != labels.digest:
+        other = told.get("label_set") or told["labels_digest"]
+        raise StoreMismatchError(f"{path}: was fine-tuned on the label set {other!r}, not on {labels.name!r}, which counts other "
+                                 "rows or classes; use --label-set of the training, or fine-tune again (frozen vectors serve "
+                                 "every label set)")
     if file.scores is not None and file.classes != labels.classes:
         raise StoreMismatchError(f"{path}: its scores are of the classes {file.classes}, the label set {labels.name!r} has "
                                  f"{labels.classes}; use the label set that the encoder was trained with")

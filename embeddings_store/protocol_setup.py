@@ -74,8 +74,13 @@ class Setup:
         return tuple(int((fold.mask("test") & _counting(self.view)).sum()) for fold in self.plan)
 
 
-def set_up(manifest: Manifest, request: Request) -> Setup:
+def set_up(manifest: Manifest, request: Request, valid: str = "next") -> Setup:
     """Make what was asked for and check it against the corpus.
+
+    Args:
+        manifest: The corpus.
+        request: What is asked for.
+        valid: The rule for validation rows where neither the request nor a protocol names one.
 
     Raises:
         UsageError: Names that do not exist, or that contradict each other.
@@ -87,7 +92,7 @@ def set_up(manifest: Manifest, request: Request) -> Setup:
             raise UsageError("--protocol-files belongs to a protocol whose folds are in files; add --protocol (--list-protocols "
                              "shows which)")
         view, kind = _view(manifest, request.label_set)
-        plan = _restricted(_plan(view, request), view, kind)
+        plan = _restricted(_plan(view, request, valid), view, kind)
         return Setup.of(plan.name, plan, view)
     row, value = find_protocol(request.protocol, manifest.name)
     wanted = {"folds": row.plan_for(value), "valid": row.valid, "label_set": row.label_set}
@@ -108,6 +113,19 @@ def set_up(manifest: Manifest, request: Request) -> Setup:
     setup = Setup.of(request.protocol, _restricted(plan, view, kind), view)
     _check_size(setup, row)
     return setup
+
+
+def view_of(manifest: Manifest, label_set: str) -> Manifest:
+    """Return the corpus under a label set that counts on all rows.
+
+    Raises:
+        UsageError: The set is of some rows only, or does not exist.
+    """
+    view, kind = _view(manifest, label_set)
+    if kind:
+        raise UsageError(f"label set {label_set!r} is of {kind} dialogues only, and --fold final trains on all rows; read the "
+                         f"corpus with --corpus-option kind={kind}, where its reader has that option")
+    return view
 
 
 def applicable(manifest: Manifest) -> list[tuple[Protocol, str]]:
@@ -135,7 +153,7 @@ def _view(manifest: Manifest, label_set: str) -> tuple[Manifest, str]:
     return replace(manifest, labels=named.labels), named.kind
 
 
-def _plan(view: Manifest, request: Request) -> FoldPlan:
+def _plan(view: Manifest, request: Request, valid: str) -> FoldPlan:
     if request.folds.endswith(".parquet"):
         if request.valid:
             raise UsageError(f"--valid {request.valid} has no effect on the plan file {request.folds}, which names its own "
@@ -143,7 +161,7 @@ def _plan(view: Manifest, request: Request) -> FoldPlan:
         plan = FoldPlan.load(Path(request.folds))
         plan.check(view)
         return marked_shared(plan, view)
-    plan = make_plan(view, request.folds, **({"valid": request.valid} if request.valid else {}))
+    plan = make_plan(view, request.folds, request.valid or valid)
     if request.valid and plan.valid != request.valid:
         if plan.valid == request.valid + SHARED:
             raise UsageError(f"--valid {request.valid}: under the plan {plan.name!r} these rows share speakers or groups with "

@@ -50,8 +50,8 @@ class Protocol:
 
     @property
     def rule(self) -> str:
-        """Which rows choose the epoch of a fine-tuning: a name of the training's selection rules."""
-        return FIXED_EPOCHS if self.valid == "none" else VALID_SESSION
+        """Which rows choose the epoch of a fine-tuning: a name of the training's selection rules, empty if it leaves it open."""
+        return {"none": FIXED_EPOCHS, "split": "", "files": ""}.get(self.valid, VALID_SESSION)
 
     def applies_to(self, corpus: str) -> bool:
         """Say whether it is a protocol of this corpus; ``iemocap-all`` is IEMOCAP under another name."""

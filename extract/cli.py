@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from embeddings_store.commandline import guarded
 from embeddings_store.errors import MissingDependencyError, UsageError
 from embeddings_store.manifest import Manifest
+from embeddings_store.protocol_options import listing
 from extract import run, team, tune
 from extract.corpora import READERS, corpus_names
 from extract.dump import Dump, Summary, related_changes
@@ -50,6 +51,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.list:
         _print_lists()
         return 0
+    if arguments.list_protocols:
+        return _list_protocols(arguments)
     if arguments.clear_frame_cache:
         return _clear_frame_cache(arguments)
     if arguments.contact_sheet:
@@ -63,6 +66,15 @@ def _run(arguments: argparse.Namespace) -> int:
     if not arguments.fold:
         raise UsageError("say what to make: --fold N (or all, or final) to fine-tune, or --frozen to use the encoder as it is")
     return _run_all_tuned(arguments, console)
+
+
+def _list_protocols(arguments: argparse.Namespace) -> int:
+    manifest = None
+    if arguments.corpus and arguments.root:
+        job = frozen_job(arguments, "text")
+        manifest = run.read_manifest(job.corpus, job.root, job.corpus_options, job.corpus_name)
+    print(listing(manifest))
+    return 0
 
 
 def _clear_frame_cache(arguments: argparse.Namespace) -> int:

@@ -9,6 +9,8 @@ from pathlib import Path
 from embeddings_store.commandline import parser
 from embeddings_store.errors import UsageError
 from embeddings_store.folds import PLAN_NAMES
+from embeddings_store.protocol_options import add_protocol_options
+from embeddings_store.protocols import PROTOCOLS
 from extract.augment import AUGMENTATIONS, DEFAULT_AUGMENTATIONS
 from extract.corpora import READERS, corpus_names
 from extract.frames.settings import REGIONS
@@ -18,7 +20,8 @@ from extract.training import PAPER, PRECISIONS, RULES, SCHEDULERS, TrainingSetti
 from extract.tune import TunedJob, paper_settings
 
 PROGRAM = "extract-features"
-TRAINING_OPTIONS = ("fold", "folds", "rule", "epochs", "learning_rate", "weight_decay", "scheduler", "warmup_ratio", "dropout",
+TRAINING_OPTIONS = ("fold", "folds", "protocol", "protocol_files", "label_set", "rule", "epochs", "learning_rate",
+                    "weight_decay", "scheduler", "warmup_ratio", "dropout",
                     "gradient_accumulation", "freeze_layers", "label_smoothing", "early_stopping", "augment", "precision",
                     "inner_folds", "eval_batch_size", "seed", "shuffle_labels", "class_weights", "balanced_sampling",
                     "keep_models", "memory_gb")
@@ -32,6 +35,8 @@ def build_parser() -> argparse.ArgumentParser:
                           "made them.", [
         f"{PROGRAM} --corpus iemocap --root IEMOCAP_full_release --modality audio --fold 3",
         f"{PROGRAM} --corpus iemocap --root IEMOCAP_full_release --modality all --fold all --dry-run",
+        f"{PROGRAM} --corpus iemocap --root IEMOCAP_full_release --modality text --fold all --protocol iemocap-selection",
+        f"{PROGRAM} --corpus iemocap --root IEMOCAP_full_release --list-protocols",
         f"{PROGRAM} --corpus ravdess --root RAVDESS --modality audio --encoder whisper-tiny --frozen --layer all",
         f"{PROGRAM} --corpus manifest --root mine.csv --modality text --encoder FOLDER --fold all --epochs 5",
         f"{PROGRAM} --list",
@@ -47,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def frozen_job(arguments: argparse.Namespace, modality: str) -> FrozenJob:
     """Return the job of ``--frozen``; a training option beside it is refused, not ignored."""
-    said = [name for name in TRAINING_OPTIONS if getattr(arguments, name) is not None and getattr(arguments, name) is not False]
+    said = [name for name in TRAINING_OPTIONS if getattr(arguments, name) not in (None, False, "")]
     given = [f"--{name.replace('_', '-')}" for name in said]
     if given:
         raise UsageError(f"{given[0]} belongs to fine-tuning and does nothing with --frozen; leave one of them out")
@@ -82,6 +87,9 @@ def tuned_jobs(arguments: argparse.Namespace, modality: str) -> list[TunedJob]:
     training = {f.name: getattr(arguments, f.name, None) for f in fields(TrainingSettings)} | {
         "freeze": arguments.freeze_layers, "augment": augment, "weighted_layers": arguments.layer == "weighted"}
     said = {name: value for name, value in training.items() if value is not None}
+    row = PROTOCOLS.get(arguments.protocol.partition(":")[0])
+    if row and row.rule:
+        said.setdefault("rule", row.rule)
     chosen = {"augment": DEFAULT_AUGMENTATIONS[modality], **own, **said}
     return [TunedJob(**{**values, "modality": modality, "corpus_options": corpus_options(arguments),
                         "settings": paper_settings(modality, **{**chosen, "seed": seed})})
@@ -149,6 +157,7 @@ def _add_training(top: argparse.ArgumentParser) -> None:
                              for m, p in PAPER.items())
     train = top.add_argument_group(f"fine-tuning (defaults per modality are the paper's: {per_modality})")
     plain = {f.name: f.default for f in fields(TrainingSettings)}
+    add_protocol_options(train)
     train.add_argument("--folds", metavar="PLAN", help=f"the fold plan: {', '.join(PLAN_NAMES)} (default: the corpus' own)")
     rules = "; ".join(f"{name}: {text}" for name, text in RULES.items())
     train.add_argument("--rule", choices=list(RULES), help=f"which rows choose the epoch: {rules} (default: {plain['rule']})")

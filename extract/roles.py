@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embeddings_store.errors import FoldError, LabelError, UsageError
-from embeddings_store.folds import FoldPlan, make_plan, natural_key
+from embeddings_store.folds import FoldPlan, natural_key
 from embeddings_store.manifest import Manifest
+from embeddings_store.protocol_setup import Request, Setup, set_up
+from embeddings_store.protocols import find_protocol
 from extract.training import PLAN_VALID
 
 
@@ -37,17 +40,23 @@ class Roles:
         return seen
 
 
-def training_plan(manifest: Manifest, name: str, rule: str) -> FoldPlan:
-    """Make the fold plan that a selection rule needs; an empty name takes the corpus' own.
+def training_setup(manifest: Manifest, request: Request, rule: str) -> Setup:
+    """Make the fold plan that a selection rule needs, over the label set that was asked for.
 
     Raises:
         FoldError: The manifest does not allow it, or has no rows to choose the epoch on.
+        UsageError: The protocol has another selection rule.
     """
-    plan = make_plan(manifest, name, PLAN_VALID[rule])
-    if rule == "valid-session" and not plan.has_valid:
-        raise FoldError(f"plan {plan.name!r} has no validation rows to choose the epoch on; choose --rule fixed-epochs, or add "
-                        "validation rows to the split")
-    return plan
+    if request.protocol:
+        own = find_protocol(request.protocol, manifest.name)[0].rule
+        if own and rule != own and not (rule == "test" and own == "fixed-epochs"):
+            raise UsageError(f"--rule {rule} contradicts --protocol {request.protocol}, whose epochs are chosen by {own}; leave "
+                             "it out, or choose another protocol")
+    setup = set_up(manifest, request, PLAN_VALID[rule])
+    if rule == "valid-session" and not setup.plan.has_valid:
+        raise FoldError(f"plan {setup.plan.name!r} has no validation rows to choose the epoch on; choose --rule fixed-epochs, or "
+                        "add validation rows to the split")
+    return setup
 
 
 def class_codes(manifest: Manifest, shuffle_seed: int | None) -> NDArray[np.int64]:
@@ -98,17 +107,16 @@ def assign_roles(manifest: Manifest, modality: str, plan: FoldPlan | None, numbe
     if inner[1]:
         fit = fit & ~_inner_part(manifest, fit, *inner)
     roles = Roles(np.flatnonzero(fit), np.flatnonzero(choose))
-    require_classes(manifest, codes[roles.fit], f"fold {number}")
+    require_classes(manifest.labels.classes if manifest.labels else (), codes[roles.fit], f"fold {number}")
     return roles
 
 
-def require_classes(manifest: Manifest, codes: NDArray[np.int64], where: str) -> None:
+def require_classes(classes: Sequence[str], codes: NDArray[np.int64], where: str) -> None:
     """Refuse training rows (n,) that lack a class.
 
     Raises:
         FoldError: Which class is absent.
     """
-    classes = manifest.labels.classes if manifest.labels else ()
     absent = [name for code, name in enumerate(classes) if not (codes == code).any()]
     if absent:
         raise FoldError(f"{where}: no row to train on of class {absent[0]!r} ({len(absent)} of {len(classes)} classes absent); "

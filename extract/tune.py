@@ -17,14 +17,16 @@ from embeddings_store.arrays import EncoderRef
 from embeddings_store.atomic import explained, make_folder, replacing, write_json
 from embeddings_store.errors import FoldError, UsageError
 from embeddings_store.folds import FoldPlan
+from embeddings_store.labels import LabelSet
 from embeddings_store.manifest import Manifest, safe_name
+from embeddings_store.protocol_setup import Request, view_of
 from embeddings_store.provenance import fingerprint
 from embeddings_store.seen import parse_seen
 from extract import dump, team
 from extract.augment import augmenter
 from extract.checkpoints import MARKER, Checkpoint, is_complete, remove, resume_point
 from extract.inputs import decode_ahead, reader_for
-from extract.roles import Roles, assign_roles, class_codes, require_classes, training_plan
+from extract.roles import Roles, assign_roles, class_codes, require_classes, training_setup
 from extract.run import default_encoder, encoder_provenance, frame_cache, read_manifest, require_inputs
 from extract.training import PAPER, TrainingSettings
 
@@ -49,7 +51,10 @@ class TunedJob:
         text_column: As for frozen encoders.
         corpus_name: Name in the store; empty keeps the reader's.
         corpus_options: The reader's own options.
-        folds: Name of the fold plan; empty takes the corpus' own.
+        folds: Name of the fold plan; empty takes the protocol's, else the corpus' own.
+        protocol: Name in :mod:`embeddings_store.protocols`; empty for none.
+        protocol_files: Folder of the files that hold the protocol's folds, where it needs some.
+        label_set: Name in :mod:`embeddings_store.label_sets`; empty takes the protocol's, else the corpus' own.
         inner: Number of inner folds; 0 for none, and then the one file of the fold is made.
         inner_fold: Which inner fold, from 1: its rows are left out of training, so that their vectors are out-of-fold; the
             epoch is still chosen on the fold's validation rows.
@@ -80,6 +85,9 @@ class TunedJob:
     corpus_name: str = ""
     corpus_options: Mapping[str, str] = field(default_factory=dict)
     folds: str = ""
+    protocol: str = ""
+    protocol_files: Path | None = None
+    label_set: str = ""
     inner: int = 0
     inner_fold: int = 0
     pooling: str = ""
@@ -96,6 +104,11 @@ class TunedJob:
     keep_models: bool = False
     memory_gb: float = 4.0
     overwrite: bool = False
+
+    @property
+    def request(self) -> Request:
+        """What is asked of the corpus: protocol, folds, label set."""
+        return Request(self.protocol, self.folds, "", self.label_set, self.protocol_files)
 
     @property
     def column(self) -> str:
@@ -159,11 +172,11 @@ def corpus_of(job: TunedJob) -> Manifest:
 
 def fold_names(job: TunedJob, manifest: Manifest) -> list[str]:
     """Return what ``--fold all`` means for a corpus: the numbers of its plan."""
-    return [str(fold.number) for fold in training_plan(manifest, job.folds, job.settings.rule)]
+    return [str(fold.number) for fold in training_setup(manifest, job.request, job.settings.rule).plan]
 
 
-def roles_of(job: TunedJob, manifest: Manifest) -> tuple[FoldPlan | None, NDArray[np.int64], Roles]:
-    """Return the fold plan, none for ``final``, the class codes (N,) and what each row does.
+def roles_of(job: TunedJob, manifest: Manifest) -> tuple[LabelSet, FoldPlan | None, NDArray[np.int64], Roles]:
+    """Return the label set, the fold plan, none for ``final``, the class codes (N,) and what each row does.
 
     Raises:
         ProjectError: The corpus does not allow it.
@@ -171,11 +184,19 @@ def roles_of(job: TunedJob, manifest: Manifest) -> tuple[FoldPlan | None, NDArra
     if job.fold == "final" and (job.inner or job.settings.early_stopping):
         given = "--inner-folds" if job.inner else "--early-stopping"
         raise UsageError(f"--fold final trains on all rows, so there are none for {given}; leave it out")
-    codes = class_codes(manifest, job.shuffle_labels)
+    if job.fold == "final" and job.protocol:
+        raise UsageError(f"--fold final trains on all rows, so it is of no protocol; leave out --protocol {job.protocol} "
+                         "(--label-set says which classes)")
     require_inputs(manifest, job.modality, job.column)
-    plan = None if job.fold == "final" else training_plan(manifest, job.folds, job.settings.rule)
-    inner = (job.inner_fold, job.inner)
-    return plan, codes, assign_roles(manifest, job.column, plan, job.fold, job.settings.rule, codes, inner)
+    plan, view = None, manifest
+    if job.fold != "final":
+        setup = training_setup(manifest, job.request, job.settings.rule)
+        plan, view = setup.plan, setup.view
+    elif job.label_set:
+        view = view_of(manifest, job.label_set)
+    codes = class_codes(view, job.shuffle_labels)
+    return view.labels, plan, codes, assign_roles(view, job.column, plan, job.fold, job.settings.rule, codes,
+                                                  (job.inner_fold, job.inner))
 
 
 def prepare(job: TunedJob, manifest: Manifest | None = None) -> Prepared:
@@ -191,7 +212,7 @@ def prepare(job: TunedJob, manifest: Manifest | None = None) -> Prepared:
     from extract.encoders import resolve
 
     manifest = manifest or corpus_of(job)
-    plan, codes, roles = roles_of(job, manifest)
+    labels, plan, codes, roles = roles_of(job, manifest)
     augmenter(job.modality, job.settings.augment)
     resolved = resolve(job.encoder or default_encoder(job.corpus, job.root, job.modality), job.modality)
     encoder = _load(job, resolved, job.pooling)
@@ -201,16 +222,17 @@ def prepare(job: TunedJob, manifest: Manifest | None = None) -> Prepared:
     read = {"text_column": job.text_column} if job.text_column else {}
     settings = {**encoder.settings, **read, "weights_digest": encoder.weights_digest,
                 "layer": "weighted" if job.settings.weighted_layers else encoder.spec.layers,
-                **job.settings.fingerprinted(), "labels_digest": manifest.labels.digest, "labels_shuffled": job.shuffle_labels,
+                **job.settings.fingerprinted(), "labels_digest": labels.digest, "labels_shuffled": job.shuffle_labels,
                 "plan": plan.name if plan else "all rows", "plan_digest": plan.digest if plan else "", "inner": job.inner}
     ref = EncoderRef(safe_name(encoder.spec.name), fingerprint(settings), job.column, encoder.spec.layers, job.settings.seed)
     fold = f"{job.fold}.inner-{job.inner_fold}" if job.inner else job.fold
     described = dump.Dump(
         job.store, manifest, job.column, (ref,), (settings,), roles.seen_after(parse_seen(spec, manifest)), fold,
-        classes=manifest.labels.classes,
+        classes=labels.classes,
         attributes={"seen_spec": spec, "weights_digest": "", "plan": plan.name if plan else "",
                     "plan_digest": plan.digest if plan else "", "plan_valid": plan.valid if plan else "",
-                    "selection_rule": job.settings.rule if plan else "fixed-epochs", "labels_digest": manifest.labels.digest,
+                    "selection_rule": job.settings.rule if plan else "fixed-epochs", "labels_digest": labels.digest,
+                    "label_set": labels.name, "protocol": job.protocol,
                     "labels_shuffled": -1 if job.shuffle_labels is None else job.shuffle_labels},
         provenance=encoder_provenance(encoder, Path(resolved.source).name if resolved.is_local else resolved.source),
         overwrite=job.overwrite)
@@ -308,7 +330,7 @@ def _train(prepared: Prepared, progress: Progress, start: Checkpoint | None) -> 
         first = min(reasons)
         progress.say(f"{len(reasons)} rows cannot be read and are left out of training, first {manifest.ids[first]}: "
                      f"{reasons[first]}")
-    require_classes(manifest, train.labels, f"fold {prepared.dump.fold}, rows that can be read")
+    require_classes(prepared.dump.classes, train.labels, f"fold {prepared.dump.fold}, rows that can be read")
     if choose is not None and not len(choose):
         raise FoldError(f"fold {prepared.dump.fold}: none of the rows that choose the epoch can be read, first "
                         f"{manifest.ids[min(reasons)]}: {reasons[min(reasons)]}")

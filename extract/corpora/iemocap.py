@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from embeddings_store.errors import ManifestError, unknown_name
+from embeddings_store.label_sets import TABLE as NAMED
 from embeddings_store.labels import LabelSet
 from embeddings_store.manifest import Manifest
 from extract.corpora._files import folder_names, read_lines, relative, visible, wrong_root
@@ -20,18 +21,7 @@ from extract.corpora._notes import DIFFERS, NO_AUDIO, NO_VIDEO, SUMMARY, Note, N
 
 LAYOUT = "IEMOCAP_full_release/Session1/dialog/EmoEvaluation/Ses01F_impro01.txt and so on"
 RAW_LABELS = ("ang", "hap", "exc", "neu", "sad", "fru", "sur", "fea", "dis", "oth", "xxx")
-
-
-def _label_set(name: str, mapping: dict[str, str]) -> LabelSet:
-    return LabelSet(name, tuple(sorted(set(mapping.values()))), mapping, frozenset(RAW_LABELS) - mapping.keys())
-
-
-_FOUR = {"ang": "anger", "hap": "happiness", "neu": "neutral", "sad": "sadness"}
-LABEL_SETS = {s.name: s for s in (
-    _label_set("iemocap-4", _FOUR | {"exc": "happiness"}),
-    _label_set("iemocap-4-no-exc", _FOUR),
-    _label_set("iemocap-6", _FOUR | {"exc": "excitement", "fru": "frustration"}),
-)}
+LABEL_SETS = {row.name: row.labels for row in NAMED if row.applies_to("iemocap") and row.labels and not row.kind}
 TAGS = {"meta_video_start_s": "safe", "meta_video_end_s": "safe", "meta_video_side": "safe", "meta_gender": "safe",
         "meta_kind": "context", "meta_valence": "leaky", "meta_arousal": "leaky", "meta_dominance": "leaky"}
 DOCUMENTED = documented(LABEL_SETS)

@@ -22,6 +22,7 @@ from embeddings_store.protocol_files import torch_permutation
 from embeddings_store.protocol_options import listing
 from embeddings_store.protocol_setup import Request, Setup, applicable, set_up
 from embeddings_store.protocols import PROTOCOLS, TABLE
+from embeddings_store.protocols_page import PAGE, page
 
 SESSIONS = (1085, 1023, 1151, 1031, 1241)
 SPEAKERS = (528, 557, 481, 542, 522, 629, 528, 503, 590, 651)
@@ -334,3 +335,7 @@ def test_a_plan_that_shares_says_so_in_its_file(iemocap: Manifest, tmp_path: Pat
         replace(again, shares=()).check(iemocap)
     with pytest.raises(FoldError, match=r"only train\+valid, valid\+test may"):
         replace(again, shares=("train+test",))
+
+
+def test_the_page_is_what_the_tables_say() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "run python -m embeddings_store.protocols_page"

@@ -17,7 +17,7 @@ from embeddings_store.load import load_fold
 from extract.checkpoints import is_complete, mark_complete
 from extract.encoders import REGISTRY, load_encoder
 from extract.model_files import load_model
-from extract.roles import training_plan
+from extract.roles import training_setup
 from extract.tune import corpus_of, prepare
 
 
@@ -107,7 +107,7 @@ def test_the_gate_scores_the_honest_rules_and_refuses_the_one_that_chose_on_test
         job = text(epochs=1, rule=rule)
         prepared, _ = tuning.run(job)
         manifest = corpus_of(job)
-        plan = training_plan(manifest, "", rule)
+        plan = training_setup(manifest, job.request, rule).plan
         views = {"text": prepared.dump.refs[0]}
         if refused:
             with pytest.raises(LeakError, match="chosen by its accuracy"):
@@ -201,7 +201,7 @@ def test_shuffled_labels_are_recorded_and_give_chance(tmp_path, models, monkeypa
     for shuffle in (None, 1):
         job = tuning.job(rows, models / "bert-base-uncased", "text", shuffle_labels=shuffle, epochs=4, learning_rate=3e-3)
         prepared, file = tuning.run(job)
-        plan = training_plan(corpus_of(job), "", "valid-session")
+        plan = training_setup(corpus_of(job), job.request, "valid-session").plan
         fold = load_fold(job.store, "rows", {"text": prepared.dump.refs[0]}, plan, 1, shuffle_seed=shuffle)
         accuracy[shuffle] = float((fold.test.scores["text"].argmax(1) == fold.test.y).mean())
         assert file.attributes["labels_shuffled"] == (-1 if shuffle is None else shuffle)
