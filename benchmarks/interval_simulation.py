@@ -27,8 +27,8 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from benchmarks.record import record
-from classify.metrics import METRICS, of_counts
-from classify.statistics import LEVEL, effective_clusters, ends, half_width, jackknife, overall
+from classify.metrics import METRICS, of_counts, per_class_of_counts
+from classify.statistics import LEVEL, effective_clusters, ends, half_width, jackknife, of_class, overall
 from classify.statistics_paired import difference, difference_p, mcnemar, nadeau_bengio, sign_flip
 
 Floats = NDArray[np.float64]
@@ -38,6 +38,7 @@ Ends = tuple[Floats, Floats]
 FOUR = (0.31, 0.30, 0.20, 0.20)  # IEMOCAP
 SEVEN = (0.48, 0.17, 0.13, 0.11, 0.08, 0.02, 0.01)  # MELD
 USED_INTERVAL, USED_TEST = "jackknife, t(effective - 1), logit", "jackknife t, by speaker"
+MEANS = "t on speaker means"
 ALPHAS = (0.05, 0.005)
 TESTED = ("WA", "macro_F1")
 POINTS = (0.0, 3.0)
@@ -122,9 +123,10 @@ def interval_coverage(scenario: Scenario, replications: int, resamples: int, see
     rows: list[dict[str, object]] = []
     for (metric, method, target), parts in held.items():
         inside, width = (np.concatenate(column) for column in zip(*parts, strict=True))
+        given_one = ~np.isnan(width)
         rows.append(about | {"metric": metric, "method": method, "used": "yes" if method == USED_INTERVAL else "no",
-                             "target": target, "coverage": 100 * inside.mean(), "width": 100 * float(np.median(width)),
-                             "replications": replications})
+                             "target": target, "coverage": 100 * inside[given_one].mean(),
+                             "width": 100 * float(np.median(width[given_one])), "replications": int(given_one.sum())})
     return rows
 
 
@@ -153,12 +155,17 @@ def intervals(counts: Counts, resamples: int, rng: np.random.Generator) -> Mappi
         ratios = (again - value[:, None]) / np.maximum(errors, 1e-9)
         low, high = _quantiles(ratios, np.array([0.025, 0.975])[:, None])
         found[metric, "bootstrap-t"] = value - high * robust, value - low * robust
+    for metric, code in _class_figures(counts.shape[-1]).items():
+        value, se = jackknife(counts, of_class("recall", code))
+        told = (value > 0) & (value < 1) & (se > 0)  # else every speaker has the class all right, or all wrong: no interval
+        low, high = ends(value[told], se[told], effective_clusters(counts[told][..., code, :].sum(-1)))
+        found[metric, USED_INTERVAL] = (np.full(len(counts), np.nan), np.full(len(counts), np.nan))
+        for all_ends, some in zip(found[metric, USED_INTERVAL], (low, high), strict=True):
+            all_ends[told] = some
     hits = np.trace(counts, axis1=-2, axis2=-1).sum(1)
     found["WA", "Wilson, ignoring speakers"] = proportion_confint(hits, sizes.sum(1), 1 - LEVEL, method="wilson")
     return found
 
-
-MEANS = "t on speaker means"
 
 
 def gradients(counts: NDArray[np.number]) -> dict[str, Floats]:
@@ -285,13 +292,19 @@ def true_figures(scenario: Scenario, rng: np.random.Generator) -> tuple[dict[str
         recall = _logistic(logits)
         total += _confusions(rows * recall, (rows * (1 - recall))[..., None] * errors).sum((0, 1))
         means.append(float(((rows * recall).sum(-1) / rows.sum(-1)).mean()))
-    return {metric: float(value) for metric, value in of_counts(total).items()}, float(np.mean(means))
+    recalls = per_class_of_counts(total)["recall"]
+    figures = of_counts(total) | {metric: recalls[code] for metric, code in _class_figures(len(recalls)).items()}
+    return {metric: float(value) for metric, value in figures.items()}, float(np.mean(means))
 
 
 def clustered(scenario: Scenario, counts: Counts) -> Counts:
     """Take neighbouring speakers for one cluster where the scenario says so."""
     shape = (len(counts), -1, scenario.pooled_by, *counts.shape[2:])
     return np.asarray(counts.reshape(shape).sum(2))
+
+
+def _class_figures(n_classes: int) -> dict[str, int]:
+    return {"recall of the commonest class": 0, "recall of the rarest class": n_classes - 1}
 
 
 def _confusions(hits: NDArray[np.number], misses: NDArray[np.number]) -> NDArray[np.number]:

@@ -52,7 +52,7 @@ def _run(argv: Sequence[str] | None) -> int:
     from classify.families import declared
     from classify.show import console_for_output
     from classify.statistics_files import COMPARISONS, STATISTICS, write_statistics
-    from classify.statistics_show import comparison_table, headline_of, in_words
+    from classify.statistics_show import ASSUMPTIONS, comparison_table, headline_of, in_words
     from embeddings_store.atomic import make_folder
 
     answers = read_answers(arguments.results, arguments.cluster)
@@ -66,9 +66,10 @@ def _run(argv: Sequence[str] | None) -> int:
     console = console_for_output()
     if len(comparisons):
         console.print(comparison_table(comparisons))
+        console.print(ASSUMPTIONS, style="dim", markup=False, soft_wrap=True)
     for line in in_words(statistics, comparisons, headline_of(answers.grid)):
         console.print(line, style="bold", markup=False, soft_wrap=True)
-    print(f"{len(statistics)} figures and {len(comparisons)} comparisons in {out}: {STATISTICS}, {COMPARISONS}")
+    print(f"figures: {len(statistics)}, comparisons: {len(comparisons)}; in {out}: {STATISTICS}, {COMPARISONS}")
     return 0
 
 

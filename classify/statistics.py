@@ -15,7 +15,7 @@ trained models as they are: what another training would change is not in it, and
 are taken for independent (cluster by session if not).
 
 ``benchmarks/interval_simulation.py`` measures how often this and the usual alternatives cover the truth. With fewer than
-:data:`FEWEST` effective clusters no interval is given: the t would hang on the normal distribution alone.
+:data:`FEWEST` effective clusters no interval is given: it would be as wide as the scale and hang on the normal distribution.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from scipy.special import expit, logit
 from classify.metrics import of_counts, per_class_of_counts
 
 LEVEL = 0.95
-FEWEST = 3.0  # effective clusters
+FEWEST = 2.5  # effective clusters: three that are not too unequal
 TINY = 1e-12  # differences below this are rounding
 ECE_BINS = 15
 INTERVAL = "t on the delete-one-cluster jackknife, effective clusters - 1 degrees of freedom, on the logit scale"
@@ -160,12 +160,12 @@ def too_few(clusters: int, effective: float) -> str:
     """Say why clusters are too few for an interval; empty where they are not.
 
     >>> too_few(2, 2.0)
-    '2 clusters, worth 2.0 of one size: too few for an interval (3 are needed)'
+    '2 clusters, worth 2.0 of one size: too few for an interval (2.5 are needed)'
     """
     if round(effective, 6) >= FEWEST:
         return ""
     return (f"{clusters} cluster{'s' * (clusters != 1)}, worth {effective:.1f} of one size: too few for an interval "
-            f"({FEWEST:.0f} are needed)")
+            f"({FEWEST:g} are needed)")
 
 
 def calibration_error(probabilities: Floats, right: NDArray[np.bool_], bins: int = ECE_BINS) -> float:

@@ -14,6 +14,9 @@ from classify.statistics_files import ALPHA, COMPARISONS
 
 SHOWN = 6  # survivors in words; all of them stand in the file
 OTHER_TESTS = {"p_sign_flip": "sign-flip", "p_mcnemar": "McNemar (ignores speakers)", "p_nadeau_bengio": "Nadeau-Bengio (folds)"}
+ASSUMPTIONS = ("p and Holm are of the t by speaker and count. Sign-flip exchanges the answers of speakers. McNemar takes rows "
+               "for independent, which they are not, and rejects too often; Nadeau-Bengio takes folds for random resamples and "
+               "rejects too rarely: benchmarks/README.md has the rates")
 
 
 def in_words(statistics: pd.DataFrame, comparisons: pd.DataFrame, headline: str) -> list[str]:
