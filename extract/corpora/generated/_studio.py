@@ -77,7 +77,7 @@ class Studio:
             voices = film.add_stream(track, rate=rate, options={"flags": "+bitexact"}) if sound else None
             if voices is not None:
                 voices.layout = "mono"
-            heads = _heads(_persona(speaker), CUES[emotion], faces.SIZE // size)
+            heads = self._lit(name, _heads(_persona(speaker), CUES[emotion], faces.SIZE // size))
             for number in range(round(seconds * PICTURES_PER_S)):
                 frame = av.VideoFrame.from_ndarray(heads[number % len(heads)], format="rgb24")
                 frame.pts, frame.time_base = number, Fraction(1, PICTURES_PER_S)
@@ -131,6 +131,12 @@ class Studio:
         if content.count(old) != 1:
             raise ValueError(f"{name} holds {old!r} {content.count(old)} times")
         return self.text(name, content.replace(old, new), encoding)
+
+    def _lit(self, name: str, heads: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+        """Return the pictures as one film shows them: every film has a light and a place of its own, so no two are alike."""
+        rng = self.rng(name)
+        light, shift = rng.uniform(0.8, 1.0, 3), rng.integers(-6, 7, 2)
+        return [np.roll((head * light).astype(np.uint8), shift, axis=(0, 1)) for head in heads]
 
     def _voice(self, name: str, emotion: str, speaker: int, seconds: float, rate: int) -> NDArray[np.int16]:
         samples = voice.speak(CUES[emotion], _persona(speaker), seconds, self.rng(name))

@@ -6,12 +6,14 @@ import json
 from typing import Any
 
 from extract.corpora._notes import HIDDEN, NO_AUDIO, NO_VIDEO, UNMAPPED
-from extract.corpora.avamerg import EMOTIONS, PROFILE, emotion_table
+from extract.corpora.avamerg import EMOTIONS, FOLDERS, PROFILE, SUFFIXES, emotion_table
 from extract.corpora.generated import FAILS, Defect, Studio
 
 # What annotators wrote, one per class and one that means another word that means another.
 WRITTEN = ("joyful", "impressed", "annoyed", "Terrified", "devastated", "disgusted", "jealous", "overwhelmed")
 TRAIN, TEST = 8, 2
+# The conversation that defects go into, so that every class stays in every fold.
+SPOILT = 20
 TURNS = 2
 
 
@@ -55,23 +57,38 @@ def _conversation(studio: Studio, number: int, *, labelled: bool) -> dict[str, A
             "turns": turns}
 
 
-def _relabel(studio: Studio) -> str:
-    conversations = json.loads((studio.root / "train.json").read_text(encoding="utf-8"))
-    conversations[1]["turns"][0]["chain_of_empathy"]["speaker_emotion"] = "somehow mixed"
+def _spoilt(studio: Studio) -> list[dict[str, Any]]:
+    """Return the training conversations with one more at their end, which is added when the first defect needs it."""
+    conversations: list[dict[str, Any]] = json.loads((studio.root / "train.json").read_text(encoding="utf-8"))
+    if len(conversations) == TRAIN:
+        conversations.append(_conversation(studio, SPOILT, labelled=True))
+        studio.text("train.json", _json(conversations))
+    return conversations
+
+
+def _unmapped(studio: Studio) -> str:
+    conversations = _spoilt(studio)
+    conversations[-1]["turns"][1]["chain_of_empathy"]["speaker_emotion"] = "somehow mixed"
     studio.text("train.json", _json(conversations))
     return "somehow mixed"
 
 
-def _lost(studio: Studio, name: str) -> str:
-    studio.remove(name)
-    return "train_dia00000_turn0" if name.startswith("audio") else "train_dia00000_turn1"
+def _medium(studio: Studio, modality: str, turn: int) -> str:
+    """Return the file of what the speaker says in a turn of the spoilt conversation."""
+    profile = _spoilt(studio)[-1]["speaker_profile"]["ID"]
+    return f"{FOLDERS[modality]}/dia{SPOILT:05d}utt{2 * turn}_{profile}{SUFFIXES[modality]}"
+
+
+def _lost(studio: Studio, modality: str, turn: int) -> str:
+    studio.remove(_medium(studio, modality, turn))
+    return f"train_dia{SPOILT:05d}_turn{turn}"
 
 
 DEFECTS = (
     Defect("AppleDouble twin of a voice", HIDDEN, lambda studio: studio.twin("audio_v5_0/dia00000utt0_0.wav")),
-    Defect("label that the table does not know", UNMAPPED, _relabel),
-    Defect("voice missing", NO_AUDIO, lambda studio: _lost(studio, "audio_v5_0/dia00000utt0_0.wav")),
-    Defect("film missing", NO_VIDEO, lambda studio: _lost(studio, "video_v5_0/dia00000utt2_0.mp4")),
-    Defect("film cut short", FAILS, lambda studio: studio.cut("video_v5_0/dia00001utt0_1.mp4")),
-    Defect("voice cut short", FAILS, lambda studio: studio.cut("audio_v5_0/dia00001utt0_1.wav")),
+    Defect("label that the table does not know", UNMAPPED, _unmapped),
+    Defect("voice missing", NO_AUDIO, lambda studio: _lost(studio, "audio", 0)),
+    Defect("film missing", NO_VIDEO, lambda studio: _lost(studio, "video", 1)),
+    Defect("voice cut short", FAILS, lambda studio: studio.cut(_medium(studio, "audio", 1))),
+    Defect("film cut short", FAILS, lambda studio: studio.cut(_medium(studio, "video", 0))),
 )

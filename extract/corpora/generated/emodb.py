@@ -1,4 +1,4 @@
-"""EMO-DB: three of ten German speakers, each of the seven emotions once, as 16 kHz wav."""
+"""EMO-DB: four of ten German speakers, each of the seven emotions once, as 16 kHz wav."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from extract.corpora._notes import EMPTY, HIDDEN, ODD_NAME
 from extract.corpora.emodb import EMOTIONS
 from extract.corpora.generated import FAILS, Defect, Studio
 
-SPEAKERS = (3, 8, 16)
+SPEAKERS = (3, 8, 12, 16)
 
 
 def write(studio: Studio) -> None:
-    """Write 21 clips."""
+    """Write 28 clips."""
     for speaker in SPEAKERS:
         for letter, emotion in EMOTIONS.items():
             studio.sound(f"wav/{speaker:02d}a01{letter}a.wav", emotion, speaker)

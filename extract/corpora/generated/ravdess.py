@@ -1,4 +1,4 @@
-"""RAVDESS: three of 24 actors, every emotion once in speech (audio, and for one actor video) and in song."""
+"""RAVDESS: four of 24 actors, every emotion once in speech (audio, and for one actor video) and in song."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from extract.corpora._notes import EMPTY, HIDDEN, ODD_NAME, POINTER
 from extract.corpora.generated import FAILS, Defect, Studio
 from extract.corpora.ravdess import EMOTIONS, SUNG
 
-ACTORS = (1, 2, 3)
+ACTORS = (1, 2, 3, 4)
 SPEECH, SONG = "01", "02"
 
 
 def write(studio: Studio) -> None:
-    """Write 24 spoken and 18 sung clips; actor 1 also as audio-video (01) and video-only (02) files."""
+    """Write 32 spoken and 24 sung clips; actor 1 also as audio-video (01) and video-only (02) files."""
     for actor in ACTORS:
         for channel, emotions in ((SPEECH, EMOTIONS), (SONG, SUNG)):
             for number, emotion in enumerate(emotions, start=1):
