@@ -15,7 +15,7 @@ from embeddings_store.hdf5 import read_embeddings
 from extract.cli import main as extract
 from extract.corpora import _notes as kinds
 from extract.corpora import read_corpus
-from extract.corpora.generated import FAILS, RELEASES, make_release
+from extract.corpora.generated import FAILS, RELEASES, Planted
 from extract.encoders import REGISTRY
 
 ENCODERS = {"text": "bert-base-uncased", "audio": "whisper-tiny", "video": "videomae-base"}
@@ -27,6 +27,7 @@ PAIRS = [pytest.param(corpus, modality, marks=[] if QUICK[corpus] == modality el
          if not (corpus == "emodb" and modality == "video") and not (corpus == "reels" and modality == "text")]
 GRID = ["--classifiers", "svm", "--early", "none", "--late", "none", "--jobs", "1", "--quiet"]
 Encoder = Callable[[str], Path]
+Make = Callable[[str, bool], tuple[Path, tuple[Planted, ...]]]
 
 
 @pytest.fixture(scope="session")
@@ -44,14 +45,14 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
 
 
 @pytest.mark.parametrize(("corpus", "modality"), PAIRS)
-def test_from_a_spoilt_release_to_tables(corpus: str, modality: str, encoder: Encoder, tmp_path: Path,
+def test_from_a_spoilt_release_to_tables(corpus: str, modality: str, encoder: Encoder, made: Make, tmp_path: Path,
                                          capsys: pytest.CaptureFixture[str]) -> None:
-    planted = make_release(corpus, tmp_path / "release", defects=True)
-    manifest = read_corpus(corpus, tmp_path / "release")
+    release, planted = made(corpus, True)
+    manifest = read_corpus(corpus, release)
     spoilt = {defect.where for defect in planted if defect.comes_to in {FAILS, kinds.POINTER, kinds.EMPTY}}
     rows = manifest.ids[np.isin(manifest.column(modality), sorted(spoilt))].tolist()
-    status = extract(["--corpus", corpus, "--root", str(tmp_path / "release"), "--modality", modality, "--encoder",
-                      str(encoder(modality)), "--frozen", "--store", str(tmp_path / "store")])
+    status = extract(["--corpus", corpus, "--root", str(release), "--modality", modality, "--encoder", str(encoder(modality)),
+                      "--frozen", "--store", str(tmp_path / "store")])
     shown = capsys.readouterr()
     assert status == (4 if rows else 0), shown.err
     file = read_embeddings(Path(shown.out.split()[-1]))
@@ -65,10 +66,10 @@ def test_from_a_spoilt_release_to_tables(corpus: str, modality: str, encoder: En
     assert (tmp_path / "results" / "grid.csv").is_file()
 
 
-def test_a_clip_without_a_face_fails_and_is_counted(encoder: Encoder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_clip_without_a_face_fails_and_is_counted(encoder: Encoder, made: Make, tmp_path: Path,
+                                                    capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("cv2", reason="needs the extra 'face'")
-    make_release("cremad", tmp_path / "release")
-    status = extract(["--corpus", "cremad", "--root", str(tmp_path / "release"), "--modality", "video", "--region", "face",
+    status = extract(["--corpus", "cremad", "--root", str(made("cremad", False)[0]), "--modality", "video", "--region", "face",
                       "--encoder", str(encoder("video")), "--frozen", "--store", str(tmp_path / "store")])
     shown = capsys.readouterr()
     file = read_embeddings(Path(shown.out.split()[-1]))

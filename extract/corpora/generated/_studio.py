@@ -1,14 +1,16 @@
-"""What all generated releases are made with: the demo's voices and faces as wav, flac, mp4, flv and avi, and ways to spoil them.
+"""What all generated releases are made with: the demo's voices and faces as wav, flac, mp4 and flv, and ways to spoil them.
 
 Everything is drawn from one seed and written without dates, by one thread: same seed and library versions, same bytes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -24,6 +26,9 @@ CUES = {
     **dict.fromkeys(("sadness", "sad", "fear", "fearful"), "sadness"),
 }
 PICTURES_PER_S = 10
+CODECS = {".mp4": ("libx264", "aac", 48_000), ".flv": ("flv", "mp3", 22_050)}
+SAME = {"flags": "+bitexact", "threads": "1"}
+OPTIONS = {"libx264": {**SAME, "preset": "ultrafast"}, "flv": SAME, "aac": {**SAME, "aac_coder": "fast"}, "mp3": SAME}
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize 61234\n"
 # The first bytes of what macOS writes beside a file on other disks.
 APPLE_DOUBLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        "
@@ -64,17 +69,16 @@ class Studio:
         soundfile.write(self.path(name), np.repeat(samples[:, None], channels, axis=1), rate, subtype="PCM_16")
         return name
 
-    def film(self, name: str, emotion: str, speaker: int, *, seconds: float = 0.6, sound: bool = True, size: int = 128) -> str:
-        """Write a talking head with its voice: H.264 and AAC in mp4, Sorenson H.263 and MP3 in flv, MPEG-4 and MP3 in avi."""
+    def film(self, name: str, emotion: str, speaker: int, *, seconds: float = 0.5, sound: bool = True, size: int = 128) -> str:
+        """Write a talking head with its voice: H.264 and AAC in mp4, Sorenson H.263 and MP3 in flv."""
         import av
 
-        picture, track, rate = {".mp4": ("libx264", "aac", 48_000), ".flv": ("flv", "mp3", 22_050),
-                                ".avi": ("mpeg4", "mp3", 44_100)}[Path(name).suffix]
+        picture, track, rate = CODECS[Path(name).suffix]
         with av.open(str(self.path(name)), "w", options={"fflags": "+bitexact"}) as film:
-            pictures = film.add_stream(picture, rate=PICTURES_PER_S, options={"flags": "+bitexact", "threads": "1"})
+            pictures = film.add_stream(picture, rate=PICTURES_PER_S, options=OPTIONS[picture])
             pictures.width = pictures.height = size
             pictures.pix_fmt = "yuv420p"
-            voices = film.add_stream(track, rate=rate, options={"flags": "+bitexact"}) if sound else None
+            voices = film.add_stream(track, rate=rate, options=OPTIONS[track]) if sound else None
             if voices is not None:
                 voices.layout = "mono"
             heads = self._lit(name, _heads(_persona(speaker), CUES[emotion], faces.SIZE // size))
@@ -85,12 +89,8 @@ class Studio:
             film.mux(pictures.encode(None))
             if voices is not None:
                 samples = self._voice(name, emotion, speaker, seconds, rate)
-                heard = av.AudioFrame.from_ndarray((samples / 32_768).astype(np.float32)[None], format="fltp", layout="mono")
-                heard.sample_rate, heard.pts, heard.time_base = rate, 0, Fraction(1, rate)
-                fifo = av.AudioFifo()
-                fifo.write(heard)
-                for piece in fifo.read_many(voices.codec_context.frame_size or 1024, partial=True):
-                    film.mux(voices.encode(piece))
+                for heard in _pieces(samples, rate, voices.codec_context.frame_size or 1024):
+                    film.mux(voices.encode(heard))
                 film.mux(voices.encode(None))
         return name
 
@@ -142,6 +142,17 @@ class Studio:
         samples = voice.speak(CUES[emotion], _persona(speaker), seconds, self.rng(name))
         at = np.linspace(0, len(samples) - 1, round(seconds * rate))
         return np.interp(at, np.arange(len(samples)), samples).astype(np.int16)
+
+
+def _pieces(samples: NDArray[np.int16], rate: int, size: int) -> Iterator[Any]:
+    """Yield samples as the frames of ``size`` that an encoder takes."""
+    import av
+
+    heard = av.AudioFrame.from_ndarray((samples / 32_768).astype(np.float32)[None], format="fltp", layout="mono")
+    heard.sample_rate, heard.pts, heard.time_base = rate, 0, Fraction(1, rate)
+    fifo = av.AudioFifo()
+    fifo.write(heard)
+    yield from fifo.read_many(size, partial=True)
 
 
 @lru_cache
