@@ -6,6 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 import numpy as np
+from rich.console import Console
+from rich.progress import track
 
 from classify.audits.case import Case, Codes, factorized, overlap
 from classify.audits.facts import by_design
@@ -136,12 +138,12 @@ def media(case: Case) -> Finding:
     """No encoder was given the very same sound or pictures for rows of two roles."""
     found = [(overlap(case, keys), what) for what, keys in _inputs(case)]
     for column in ("audio", "video"):
-        copies = _file_copies(case, column)
+        copies, absent = _file_copies(case, column)
         if copies is not None:
-            found.append((overlap(case, copies), f"{column} files"))
+            found.append((overlap(case, copies), f"{column} files" + (f", {absent:,} of them not there" if absent else "")))
     if not found:
         return Finding(NOT_CHECKED, "no vectors of sound or pictures carry digests of what went in; give the files with --media")
-    details = {"files_read": float(any(what.endswith(" files") for _, what in found))}
+    details = {"files_read": float(any(" files" in what for _, what in found))}
     worst, what = max(found, key=lambda one: one[0].rows)
     compared = ", ".join(name for _, name in found)
     if not worst.rows:
@@ -186,24 +188,29 @@ def _inputs(case: Case) -> Iterator[tuple[str, Codes]]:
             yield file.view, keys
 
 
-def _file_copies(case: Case, column: str) -> Codes | None:
-    """Return the code of each row's file by its content (N,), -1 where no other file is the same; none without any file.
+def _file_copies(case: Case, column: str) -> tuple[Codes | None, int]:
+    """Return the code of each row's file by its content (N,), -1 where no other file is the same, and how many are not there.
 
-    Only files of equal size are read.
+    Only files of equal size are read. Without any file there are no codes.
     """
     if case.media is None:
-        return None
+        return None, 0
     paths, sizes = case.manifest.column(column), defaultdict(list)
-    for path in np.unique(paths[paths != ""]).tolist():
+    named = np.unique(paths[paths != ""]).tolist()
+    for path in named:
         place = resolve_media(case.media, path)
         if place.is_file():
             sizes[place.stat().st_size].append(path)
-    if not sizes:
-        return None
-    content = {path: file_digest(resolve_media(case.media, path)) for same in sizes.values() if len(same) > 1 for path in same}
+    there = sum(map(len, sizes.values()))
+    if not there:
+        return None, len(named)
+    console = Console(stderr=True)
+    alike = [path for same in sizes.values() if len(same) > 1 for path in same]
+    shown = track(alike, f"{column} files of equal size", console=console, disable=not console.is_terminal, transient=True)
+    content = {path: file_digest(resolve_media(case.media, path)) for path in shown}
     times = Counter(content.values())
     copied = {path: digest for path, digest in content.items() if times[digest] > 1}
-    return factorized(np.array([copied.get(path, "") for path in paths.tolist()], dtype=object))
+    return factorized(np.array([copied.get(path, "") for path in paths.tolist()], dtype=object)), len(named) - there
 
 
 def _short(text: str, width: int = 60) -> str:

@@ -14,6 +14,7 @@ from embeddings_store.arrays import Embeddings, EncoderRef
 from embeddings_store.folds import make_plan
 from embeddings_store.hdf5 import store_path, write_embeddings
 from embeddings_store.manifest import Manifest
+from embeddings_store.protocol_setup import Request
 
 CLASSES = ("anger", "happiness", "sadness")
 WORDS = np.array([a + b for a in ("bra", "can", "dry", "fen", "gol", "kit") for b in ("dle", "gon", "mer", "tic", "vet")])
@@ -71,10 +72,10 @@ class Plan:
 
     def case(self, store: Path) -> Case:
         """Write everything and return what the checks are given."""
-        from classify.audit import plan_of
+        from classify.audits.gather import plan_of
 
         manifest = self.write(store)
-        plan = plan_of(manifest, self.folds)
+        plan, _ = plan_of(manifest, Request(folds=self.folds))
         return Case(manifest, plan, read_files(store, manifest, {"audio": EncoderRef("enc", "0" * 12, "audio")}, plan),
                     **self.options)  # type: ignore[arg-type]
 

@@ -79,7 +79,27 @@ def test_results_are_audited_as_they_were_made(clean: Plan, tmp_path: Path, caps
     assert Audit.read(out).findings["shuffled"] == deeper.findings["shuffled"]
     capsys.readouterr()
     assert audit.main(["--store", store, "--results", str(out), "--folds", "split"]) == 2
-    assert "contradicts --results" in capsys.readouterr().err
+    assert "--results brings its own plan" in capsys.readouterr().err
+
+
+def test_a_protocol_by_name(clean: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = clean_store(clean, tmp_path)
+    assert audit.main(["--store", store, "--protocol", "group-stratified-kfold:3"]) == 3
+    out = capsys.readouterr().out
+    assert "plan group-stratified-kfold:3" in out and "leak: speakers" in out  # dialogues are whole, and people are in several
+    assert audit.main(["--store", store, "--protocol", "meld-official"]) == 2
+    assert "belongs to meld" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("arguments", "status", "message"), [
+    (["--corpus", "toi"], 2, "did you mean 'toy'?"), (["--folds", "nothing.parquet"], 3, "nothing.parquet"),
+    (["--encoder", "audio=end"], 2, "the store has audio=enc@"), (["--media", "."], 2, "holds no file that corpus 'toy' names"),
+    (["--results", "nowhere"], 3, "nowhere"), (["--label-set", "iemocap-5"], 2, "iemocap-5")])
+def test_bad_input_is_one_line_and_a_status(arguments: list[str], status: int, message: str, clean: Plan, tmp_path: Path,
+                                            capsys: pytest.CaptureFixture[str]) -> None:
+    assert audit.main(["--store", clean_store(clean, tmp_path), *arguments]) == status
+    error = capsys.readouterr().err
+    assert message in error and len(error.splitlines()) == 1
 
 
 def test_files_are_compared_byte_by_byte_with_media(clean: Plan, tmp_path: Path) -> None:

@@ -1,0 +1,147 @@
+"""From what a user asks to be judged (a store and a plan, or finished results) to the case, and the run on permuted labels."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from classify.audits import FILE, Audit, Case
+from classify.audits.case import named_views, read_files
+from classify.audits.finding import NOT_CHECKED, Finding
+from classify.audits.shuffled import judge
+from classify.grid import run_grid
+from classify.metadata import METADATA
+from classify.prepare import UPPER_BOUND, GridConfig, only_corpus
+from classify.results import ResultTable
+from embeddings_store.arrays import EncoderRef
+from embeddings_store.entries import Entry, catalogue
+from embeddings_store.errors import FoldError, LeakError, StoreMismatchError, UsageError
+from embeddings_store.folds import FoldPlan
+from embeddings_store.label_sets import named_labels
+from embeddings_store.labels import LabelSet
+from embeddings_store.manifest import Manifest
+from embeddings_store.protocol_setup import Request, set_up
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be judged.
+
+    Attributes:
+        store: The store's folder.
+        corpus: Which corpus; empty takes that of the results, else the only one.
+        request: Protocol, folds, validation rule and label set; empty takes those of the results, else the corpus' own.
+        encoders: ``MODALITY=NAME[@FINGERPRINT]``; empty takes those of the results, else all in the store.
+        media: The folder that the corpus' media paths are relative to, or none.
+        results: A folder of results, or none.
+    """
+
+    store: Path
+    corpus: str = ""
+    request: Request = field(default_factory=Request)
+    encoders: Sequence[str] = ()
+    media: Path | None = None
+    results: Path | None = None
+
+
+def gather(asked: Asked) -> tuple[Case, Sequence[str]]:
+    """Return the case, and the checks whose leak the results took knowingly.
+
+    Raises:
+        UsageError: A name does not exist, or options contradict each other.
+        StoreError, FoldError, LabelError: The store, the results or the plan are not as they must be.
+    """
+    if asked.results is not None:
+        return _of_results(asked, asked.results)
+    corpus = asked.corpus or only_corpus(asked.store)
+    entries = catalogue(asked.store, corpus)
+    manifest = Manifest.load(asked.store / corpus)
+    plan, labels = plan_of(manifest, asked.request)
+    return _case(asked, entries, manifest, plan, labels, asked.encoders), ()
+
+
+def plan_of(manifest: Manifest, request: Request) -> tuple[FoldPlan, LabelSet | None]:
+    """Make or read a fold plan, with the label set that counts, without refusing one that tears groups: it is to be judged.
+
+    Raises:
+        UsageError, FoldError, LabelError, StoreError: There is no such plan, or it was made for other rows.
+    """
+    try:
+        setup = set_up(manifest, request)
+    except FoldError as error:
+        if "tears" not in str(error):
+            raise
+        setup = set_up(replace(manifest, table=manifest.table.assign(group="")), request)
+    return setup.plan, setup.labels
+
+
+def with_shuffled(audit: Audit, case: Case, store: Path, seed: int, tell: Callable[[str], None]) -> Audit:
+    """Run an SVM on everything with permuted labels, and add what that shows.
+
+    Args:
+        audit: What the other checks found.
+        case: What is judged.
+        store: The store's folder.
+        seed: Of the permutation.
+        tell: Gets one line at a time about what happens.
+    """
+    with tempfile.TemporaryDirectory(prefix="audit-leakage-") as folder:
+        plan = Path(folder) / "plan.parquet"
+        case.plan.save(plan)
+        own = case.labels is None or case.labels == case.manifest.labels
+        config = GridConfig(store, Path(folder) / "results", case.manifest.name, folds=str(plan), classifiers=("svm",),
+                            encoders={file.ref.modality: file.ref.folder for file in case.files}, metadata=tuple(case.metadata),
+                            label_set="" if own or case.labels is None else case.labels.name, shuffle_seed=seed,
+                            accept=tuple(audit.accepted))
+        try:
+            run_grid(config, tell)
+            found = judge(config.out)
+        except (FoldError, LeakError, StoreMismatchError, UsageError) as error:
+            found = Finding(NOT_CHECKED, f"the grid would not run on permuted labels: {error}")
+    return replace(audit, findings={**audit.findings, "shuffled": found})
+
+
+def _of_results(asked: Asked, folder: Path) -> tuple[Case, Sequence[str]]:
+    if asked.request != Request():
+        raise UsageError("--results brings its own plan, protocol and label set; leave out --folds, --valid, --protocol, "
+                         "--protocol-files and --label-set")
+    rows = ResultTable.read(folder / "grid.csv").rows
+    first = rows.iloc[0]
+    encoders = asked.encoders or sorted({pair for pairs in rows["encoders"] if pairs for pair in pairs.split(",")
+                                         if not pair.startswith(f"{METADATA}={METADATA}@")})
+    corpus = asked.corpus or str(first["corpus"])
+    entries = catalogue(asked.store, corpus)
+    manifest = Manifest.load(asked.store / corpus)
+    own = manifest.labels is not None and manifest.labels.name == first["label_set"]
+    labels = manifest.labels if own else named_labels(str(first["label_set"]), manifest).labels
+    before = Audit.read(folder) if (folder / FILE).is_file() else Audit({}, {})
+    seed = str(first["labels_shuffled"]).removeprefix("seed ")
+    case = _case(asked, entries, manifest, FoldPlan.load(folder / "plan.parquet"), labels, encoders)
+    return replace(case, metadata=before.metadata, shuffled=int(seed) if seed.isdecimal() else None,
+                   select_on="test" if UPPER_BOUND in str(first["claim"]) else ""), before.accepted
+
+
+def _case(asked: Asked, entries: Sequence[Entry], manifest: Manifest, plan: FoldPlan, labels: LabelSet | None,
+          encoders: Sequence[str]) -> Case:
+    if asked.media and not any((asked.media / path).is_file() for column in ("audio", "video")
+                               for path in manifest.column(column).tolist() if path):
+        raise UsageError(f"--media {asked.media}: holds no file that corpus {manifest.name!r} names; give the folder that its "
+                         "media paths are relative to")
+    files = read_files(asked.store, manifest, _views(entries, encoders), plan)
+    return Case(manifest, plan, files, labels, media=asked.media)
+
+
+def _views(entries: Sequence[Entry], wanted: Sequence[str]) -> dict[str, EncoderRef]:
+    """Return view name to encoder: all that the store has, or those that are asked for."""
+    refs = list(dict.fromkeys(e.ref for e in entries if ".inner-" not in e.fold))
+    chosen = [] if wanted else refs
+    for pair in wanted:
+        name, _, prefix = pair.partition("@")
+        found = [r for r in refs if f"{r.modality}={r.name}" == name and r.fingerprint.startswith(prefix)]
+        if not found:
+            known = ", ".join(f"{r.modality}={r.folder}" for r in refs)
+            raise UsageError(f"--encoder {pair}: there are no such vectors; the store has {known}")
+        chosen += [ref for ref in found if ref not in chosen]
+    return named_views(chosen)
