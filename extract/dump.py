@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +165,10 @@ def write(dump: Dump, encoder: Any, read: Reader, say: Say, advance: Advance,
         say(sentence)
     if kept is not None and not len(shards.finished()):
         shards.commit(*kept)
+    begun = time.monotonic()
     resumed = _encode_rest(dump, encoder, read, shards, say, advance)
+    encoding = {"rows": int(dump.present.sum()) - resumed, "wall_s": round(time.monotonic() - begun, 3)}
+    dump = replace(dump, provenance={**dump.provenance, "encoding": encoding})
     _assemble(dump, encoder, shards, dump.refs if kept is not None else tuple(dump.unwritten()), scores)
     shutil.rmtree(dump.running)
     return summarise(dump, resumed, int(dump.present.sum()) - resumed, time.monotonic() - started)

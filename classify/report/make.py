@@ -12,12 +12,14 @@ from classify.plots.run import Run
 from classify.plots.style import Drawing
 from classify.report.config import ReportConfig
 from classify.report.page import write_page
+from classify.report.selection import TABLES as SELECTION
+from classify.report.selection import write_selection
 from classify.tables import CONFUSION, PAPER_TABLES, PER_CLASS
 from embeddings_store.atomic import exclusive
 from embeddings_store.errors import StoreNotFoundError
 
 PAGE = "report.html"
-TABLES = ("table1_text.csv", "table2_audio.csv", "table3_video.csv", *PAPER_TABLES.values(), PER_CLASS, CONFUSION)
+TABLES = (*SELECTION.values(), *PAPER_TABLES.values(), PER_CLASS, CONFUSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ def make_report(config: ReportConfig) -> Made:
     run = Run.read(config.results, _store(config))
     other = Run.read(config.against, run.store) if config.against else None
     with exclusive(config.results / ".lock", str(config.results)):
+        if config.selection:
+            write_selection(config.selection, run.corpus, config.results)
         figures = draw(run, MapConfig(config.fold, config.map_rows), config.tsne, other)
         folder = config.results / FOLDER
         write(figures, folder)

@@ -66,7 +66,7 @@ def finished_run(folder: Path, *, trained: bool = True, corpus: str = "toy") -> 
                 "corpus": corpus, "inputs_digest": manifest.inputs_digest,
                 "settings": {"train_epochs": 3, "train_learning_rate": 1e-3}, "plan": plan.name if fold else "",
                 "plan_valid": plan.valid if fold else "", "plan_digest": plan.digest if fold else "", "best_epoch": 2,
-                "provenance": {"command": "cli.py --corpus toy", "dump": {"rows": ROWS, "wall_s": 4.5}}})
+                "provenance": {"command": "cli.py --corpus toy", "encoding": {"rows": ROWS, "wall_s": 4.5}}})
             if fold is not None:
                 history(12).to_csv(path.with_suffix(".history.csv"), index=False)
     results = folder / "results"
