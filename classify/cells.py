@@ -41,12 +41,12 @@ from classify.expressions import (
     View,
     complete,
     learns_from_scores,
-    parse,
     walk,
 )
 from classify.features import Said
 from classify.late_fusion import HEAD, PROBE, spread
 from classify.models import Predictions, Settings
+from classify.parsing import parse
 from classify.rules import RULE
 from embeddings_store.arrays import SCORED_ROLES, FoldData, RoleData
 from embeddings_store.errors import StoreMismatchError, unknown_name

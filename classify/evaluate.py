@@ -26,7 +26,18 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
-from classify.expressions import AUTO, FIT_OPTION, Call, Expression, View, learns_from_scores, leaves, walk
+from classify.expressions import (
+    AUTO,
+    FIT_OPTION,
+    Call,
+    Expression,
+    View,
+    learns_from_scores,
+    learnt_on,
+    leaves,
+    view_of_head,
+    walk,
+)
 from classify.features import FeatureTree, Said
 from classify.late_fusion import HEAD, PROBE, PROBE_SPLITS, Probe, fit_probe, head_scores, inner_groups
 from classify.models import (
@@ -41,7 +52,7 @@ from classify.models import (
 )
 from classify.rules import NEVER, RULES, FittedRule, Inputs, Lesson
 from embeddings_store.arrays import RoleData
-from embeddings_store.errors import FoldError, UsageError
+from embeddings_store.errors import FoldError
 
 SPLITS = PROBE_SPLITS
 Index = NDArray[np.int64]
@@ -109,14 +120,11 @@ class Evaluator:
             return self._known[node, rows.fit.tobytes()].at(rows.fit)
         if isinstance(node, View):
             return self._view(node, rows, rows.fit)
-        if node.word == HEAD and _view_name(node) in self.honest:
+        if node.word == HEAD and view_of_head(node) in self.honest:
             said = self.say(node, rows, rows.fit)
-            logits = self.honest[_view_name(node)][rows.fit][said.present]
+            logits = self.honest[view_of_head(node)][rows.fit][said.present]
             said.values[said.present] = head_scores(logits)
             return said
-        if node.word == HEAD:
-            raise UsageError(f"{node} was trained on the training rows, so it cannot score them out of fold; fit on other rows "
-                             f"with {FIT_OPTION}=valid, or as the paper does with {FIT_OPTION}=train")
         if _learns_nothing(node):
             return self._apply(node, rows, rows.fit, lambda child: self.out_of_fold(child, rows))
         return self._around(node, rows.fit, lambda part: Rows(part, rows.held))
@@ -143,9 +151,7 @@ class Evaluator:
         Raises:
             FoldError: Nothing that it may be fitted on is there.
         """
-        mode = str(node.option(FIT_OPTION) or self.learn_on)
-        if mode == AUTO:
-            mode = "valid" if self._taught(node) else "oof"
+        mode = learnt_on(node, self.learn_on, self.taught, self.honest)
         if mode == "valid" and not len(rows.held):
             raise FoldError(f"{node.word} learns from the scores of validation rows, because encoders have seen the labels of "
                             "training rows, and there are no validation rows; choose --folds and --valid so that there are, "
@@ -187,7 +193,7 @@ class Evaluator:
         if not len(chosen):
             return Said(values, here)
         if node.word == HEAD:
-            values[here] = head_scores(self.rows.scores[_view_name(node)][at[here]])
+            values[here] = head_scores(self.rows.scores[view_of_head(node)][at[here]])
         elif node.word in RULES:
             rule = self.rule(node, rows)
             values[here] = rule(_inputs([self._logs(child, source(child)) for child in node.arguments], chosen))
@@ -256,14 +262,6 @@ class Evaluator:
         values[present] = answers
         return Said(values, present)
 
-    def _taught(self, node: Expression) -> bool:
-        """Say whether what goes into a part has seen the labels of fit rows."""
-        if isinstance(node, View):
-            return self.taught
-        if node.word == HEAD:
-            return _view_name(node) not in self.honest
-        return any(self._taught(argument) for argument in node.arguments)
-
     def _learns_from_held(self, node: Expression, rows: Rows) -> bool:
         return any(isinstance(n, Call) and learns_from_scores(n) and self.mode(n, rows) in {"valid", "train+valid"}
                    for n in walk(node))
@@ -286,10 +284,6 @@ class _Model:
     def values(self, leaf: Mapping[Expression, Said]) -> NDArray[np.float64]:
         X = self.features(leaf)
         return self.model.scores(X) if isinstance(self.model, Probe) else self.model.predict(X).values
-
-
-def _view_name(head: Call) -> str:
-    return next(n.name for n in walk(head) if isinstance(n, View))
 
 
 def _kind(node: Expression) -> str:

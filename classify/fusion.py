@@ -231,8 +231,8 @@ def _columns(rows: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     return rows.reshape(len(rows), -1)
 
 
-def check_widths(method: str, widths: Mapping[str, int]) -> None:
-    """Refuse a strategy that needs equal widths where they differ.
+def check_widths(method: str, widths: Mapping[str, int], advice: str = "--project pca or linear") -> None:
+    """Refuse a strategy that needs equal widths where they differ, with advice on how to project them.
 
     Raises:
         UsageError: With the widths, and what works instead.
@@ -246,4 +246,4 @@ concatenation (--early concatenation), a projection (--project pca or linear), o
     if STRATEGIES[method].equal_widths and len(set(widths.values())) > 1:
         shown = ", ".join(f"{m} {width}" for m, width in widths.items())
         raise UsageError(f"early {method} needs vectors of one width, and these differ: {shown}; use concatenation "
-                         "(--early concatenation), a projection (--project pca or linear), or encoders of one width")
+                         f"(--early concatenation), a projection ({advice}), or encoders of one width")
