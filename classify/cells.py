@@ -135,7 +135,7 @@ class Outcome:
 
 
 def compute(cell: Cell, data: FoldData, *, fit_rows: str = "train", settings: Settings | None = None, seed: int = 0,
-            learn_on: str = AUTO, scores_from: Mapping[str, str] | None = None,
+            scores_from: Mapping[str, str] | None = None,
             probes: Mapping[str, Outcome] | None = None) -> Outcome:
     """Fit one cell on one fold and answer its training, validation and test rows.
 
@@ -145,7 +145,6 @@ def compute(cell: Cell, data: FoldData, *, fit_rows: str = "train", settings: Se
         fit_rows: A name of :data:`FIT_ROWS`.
         settings: Those of the classifier that differ from the defaults.
         seed: For whatever is random in the classifier.
-        learn_on: What is fitted on class scores learns from, see :mod:`classify.evaluate`.
         scores_from: Modality to ``head`` or ``probe``; where it is silent, a head if there is one.
         probes: Modality to the outcome of its ``probe`` cell on the same fold, so that it need not be fitted again.
 
@@ -162,7 +161,7 @@ def compute(cell: Cell, data: FoldData, *, fit_rows: str = "train", settings: Se
     # an encoder that was trained on the training rows has seen neither valid nor test rows: their scores are as they are
     honest = {m: np.concatenate([inner, data.valid.scores[m], data.test.scores[m]])
               for m, inner in data.train.inner_scores.items()}
-    evaluator = Evaluator(rows, len(data.labels.classes), learn_on=learn_on, taught=bool(data.train.fitted.any()),
+    evaluator = Evaluator(rows, len(data.labels.classes), learn_on=learn_on(fit_rows), taught=bool(data.train.fitted.any()),
                           honest=honest, seed=seed, baseline_seed=seed + data.fold)
     held = at["valid"][~data.valid.apart]
     stages = {name: Rows(np.concatenate([at[role] for role in FIT_ROWS[name]]), held) for name in names}
@@ -179,6 +178,11 @@ def compute(cell: Cell, data: FoldData, *, fit_rows: str = "train", settings: Se
              "learnt_on": _learnt_on(evaluator, node, last), "weights": _weights(evaluator, node, last)}
     return Outcome({role: data.role(role).ids for role in SCORED_ROLES}, {role: data.role(role).y for role in SCORED_ROLES},
                    answers, facts)
+
+
+def learn_on(fit_rows: str) -> str:
+    """Return what late fusion learns from where it does not say, as :mod:`classify.evaluate` names it."""
+    return fit_rows if fit_rows in OVER_SCORES else AUTO
 
 
 def join(parts: Sequence[RoleData]) -> RoleData:

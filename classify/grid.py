@@ -16,9 +16,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from classify.cellfile import read_outcome
-from classify.cells import BASELINE, LATE, LAYER, Cell
+from classify.cells import BASELINE, LATE, LAYER, SYSTEM, Cell
+from classify.listing import LAYER_JUDGE
 from classify.metrics import accuracy
-from classify.prepare import LAYER_JUDGE, GridConfig, Prepared, prepare
+from classify.prepare import GridConfig, Prepared, prepare
 from classify.purposes import for_learning
 from classify.results import GridResult, refuse_other_results, write_results
 from classify.tasks import Task, make_task, run_task
@@ -96,7 +97,7 @@ def survey(config: GridConfig) -> Survey:
 
 
 def _run_waves(prepared: Prepared, origin: Mapping[str, str], tell: Tell) -> list[Task]:
-    families = ((BASELINE, LAYER), ("unimodal", "early"), (LATE,))
+    families = ((BASELINE, LAYER), ("unimodal", "early"), (LATE, SYSTEM))
     total = len(prepared.cells) * _per_cell(prepared)
     console = Console(stderr=True)
     tasks: list[Task] = []

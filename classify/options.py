@@ -7,14 +7,16 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from classify import fusion, late_fusion
+from classify import fusion
 from classify.audits import ACCEPTABLE
 from classify.cells import FIT_ROWS
 from classify.cli import PROGRAM
 from classify.confidence import METHODS as CALIBRATIONS
+from classify.listing import LATE_METHODS, LAYER_JUDGE
 from classify.metadata import TAGS
 from classify.models import CLASSIFIERS, COMPETITORS
-from classify.prepare import LAYER_JUDGE, GridConfig
+from classify.prepare import GridConfig
+from classify.systems import read_systems
 from classify.tune import TRIALS, TUNE_ON
 from embeddings_store.commandline import parser
 from embeddings_store.errors import UsageError
@@ -27,6 +29,7 @@ Fuse the stored vectors and class scores of one corpus in every way, classify wi
 write the tables. Finished cells are kept: the same command goes on after a kill, and a changed setting computes only what
 it changes."""
 NONE = "none"
+DROP_RATES = (0.1, 0.25, 0.5, 0.75)
 DEFAULTS = {field.name: field.default for field in dataclasses.fields(GridConfig)}
 DEFAULT_OUT = {"valid": GridConfig().out, "test": Path("results-upper-bound")}
 
@@ -41,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
         f"{PROGRAM} --corpus ravdess --folds speaker-kfold:6 --layer valid --svm-c 5 --dry-run",
         f"{PROGRAM} --modalities text audio --encoder audio=wav2vec2-base@3f2a --early concatenation --late none",
         f"{PROGRAM} --modalities text audio --metadata safe context",
+        f'{PROGRAM} --system "two = mean(svm(concat(audio, text)), svm(concat(video, text)))" --subsets --drop-sweep',
         f"{PROGRAM} --shuffle-labels --out results/shuffled",
         f"{PROGRAM} --seed 0,1,2 --encoder-seed all",
         f"{PROGRAM} --valid none --select-on test"])
@@ -76,8 +80,9 @@ def config_from(arguments: argparse.Namespace) -> GridConfig:
         encoders=_encoders(arguments.encoder), encoder_seeds=arguments.encoder_seed, layer=arguments.layer,
         folds=arguments.folds, valid=arguments.valid, protocol=arguments.protocol, protocol_files=arguments.protocol_files,
         label_set=arguments.label_set, fit_rows=arguments.fit_rows, inner_folds=arguments.inner_folds,
-        classifiers=tuple(arguments.classifiers),
-        early=_methods(arguments.early), late=_methods(arguments.late), settings=settings, seeds=arguments.seed,
+        classifiers=tuple(arguments.classifiers), early=_methods(arguments.early), late=_methods(arguments.late),
+        project=arguments.project, systems=read_systems(arguments.system, arguments.systems), subsets=arguments.subsets,
+        drop_rates=_rates(arguments.drop_sweep), drop_seed=arguments.drop_seed, settings=settings, seeds=arguments.seed,
         shuffle_seed=arguments.shuffle_labels, select_on=arguments.select_on,
         calibrate=arguments.calibrate, tune=arguments.tune,
         tune_minutes=arguments.tune_minutes, tune_on=arguments.tune_on,
@@ -120,9 +125,24 @@ def _add_grid(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--classifiers", nargs="+", default=list(COMPETITORS), metavar="NAME",
                        help=f"of {', '.join(COMPETITORS)} (default: all)")
     for name, strategies, rest in (("early", fusion.STRATEGIES, "all that the widths allow"),
-                                   ("late", late_fusion.STRATEGIES, "all")):
+                                   ("late", LATE_METHODS, "all that the rows allow")):
         group.add_argument(f"--{name}", nargs="+", metavar="METHOD",
                            help=f"{name} fusion: of {', '.join(strategies)}, or {NONE} (default: {rest})")
+    group.add_argument("--project", default=DEFAULTS["project"], metavar="pca[:D]|linear[:D]",
+                       help="bring unequal widths to one for early sum and product, with maps fitted on training rows; D: "
+                       "columns, or the smallest width (default: sum and product are left out)")
+    group.add_argument("--system", action="append", default=[], metavar='"NAME = EXPRESSION"',
+                       help="add a system of your own, for example \"two = mean(svm(concat(audio, text)), svm(video))\"; "
+                       "repeatable; classify/FUSION.md explains the language")
+    group.add_argument("--systems", action="append", type=Path, default=[], metavar="FILE",
+                       help="add every NAME = EXPRESSION of a file; repeatable")
+    group.add_argument("--subsets", action="store_true",
+                       help="fuse every set of two modalities or more, and write what each modality contributes (Shapley)")
+    group.add_argument("--drop-sweep", nargs="*", type=float, default=None, metavar="RATE",
+                       help="take modalities away from test rows at these rates, and each modality from all of them, and write "
+                       f"how every way of fusing degrades (default of rates: {' '.join(map(str, DROP_RATES))})")
+    group.add_argument("--drop-seed", type=int, default=DEFAULTS["drop_seed"], metavar="N",
+                       help="which rows lose which modality (default: %(default)s)")
     group.add_argument("--fit-rows", default=DEFAULTS["fit_rows"], choices=list(FIT_ROWS),
                        help="train+valid: choose on valid with a fit on train, then fit again on both and test that; for "
                        "classifiers over class scores also oof: training rows scored by inner encoders that have not seen them "
@@ -181,6 +201,11 @@ def _seeds(text: str) -> tuple[int, ...]:
 def _encoder_seeds(text: str) -> tuple[int, ...]:
     """``all`` is the empty tuple."""
     return () if text == "all" else _seeds(text)
+
+
+def _rates(rates: Sequence[float] | None) -> tuple[float, ...]:
+    """The option alone takes the usual rates; without it nothing is dropped."""
+    return () if rates is None else tuple(rates) or DROP_RATES
 
 
 def _methods(names: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from classify import fusion, late_fusion
+from classify import fusion
 from classify.audits import Audit, Case, refuse, run_checks
 from classify.audits.case import named_views, read_files
-from classify.cells import BASELINE, EARLY, FIT_ROWS, LATE, LAYER, OOF, UNIMODAL, Cell
+from classify.cells import EARLY, FIT_ROWS, OOF, SYSTEM, Cell
 from classify.confidence import METHODS as CALIBRATIONS
 from classify.late_fusion import HEAD, PROBE, inner_groups
+from classify.listing import LATE_METHODS, list_cells
 from classify.metadata import BANNED, METADATA, Chosen, choose_columns, entry, load_with_metadata
-from classify.models import BASELINES, COMPETITORS, Settings, resolve
+from classify.models import COMPETITORS, Settings, resolve
 from classify.oof import inner_sets, without_mixed_spaces
 from classify.purposes import VALID
+from classify.systems import System
 from classify.tune import TRAIN, TUNE_ON, require_optuna
 from embeddings_store.arrays import EncoderRef, FoldData
 from embeddings_store.entries import Entry, catalogue, choose_seeds, choose_views, corpora
@@ -30,7 +32,6 @@ from embeddings_store.manifest import Manifest
 from embeddings_store.protocol_setup import Request, Setup, set_up
 
 RESULT, UPPER_BOUND, LEAKY = "result", "upper bound", "leaky metadata"  # what the figures may be called
-LAYER_JUDGE = "svm"  # the classifier by whose accuracy on validation rows a layer is chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,12 @@ class GridConfig:
         inner_folds: How many inner folds ``oof`` takes scores from, where the store has several choices; 0 the only one.
         classifiers: Names of :data:`classify.models.COMPETITORS`.
         early: Early strategies; none means all that the widths allow.
-        late: Late strategies; none means all that the rows allow.
+        late: Late strategies and rules; none means all that the rows allow.
+        project: How early sums and products bring unequal widths to one, see :mod:`classify.fusion`; empty leaves them out.
+        systems: Systems that a user wrote down.
+        subsets: Whether every set of modalities is fused, not only all of them.
+        drop_rates: Shares of test rows' modalities to take away, to see how each way of fusing degrades; empty leaves it out.
+        drop_seed: Which of them.
         settings: Classifier to the settings that differ from its defaults.
         seeds: For classifiers that draw random numbers; everything is done once with each.
         shuffle_seed: Permute the labels with this seed; results must then be at chance.
@@ -89,6 +95,11 @@ class GridConfig:
     classifiers: tuple[str, ...] = COMPETITORS
     early: tuple[str, ...] | None = None
     late: tuple[str, ...] | None = None
+    project: str = ""
+    systems: tuple[System, ...] = ()
+    subsets: bool = False
+    drop_rates: tuple[float, ...] = ()
+    drop_seed: int = 0
     settings: Mapping[str, Settings] = field(default_factory=dict)
     seeds: tuple[int, ...] = (0,)
     shuffle_seed: int | None = None
@@ -105,7 +116,7 @@ class GridConfig:
         """Check every name and number that needs no store."""
         for what, names, known in (("classifier", self.classifiers, COMPETITORS),
                                    ("early fusion", self.early or (), fusion.STRATEGIES),
-                                   ("late fusion", self.late or (), late_fusion.STRATEGIES),
+                                   ("late fusion", self.late or (), LATE_METHODS),
                                    ("choice of rows to fit on", (self.fit_rows,), FIT_ROWS),
                                    ("role to choose on", (self.select_on,), SELECT_ON),
                                    ("calibration", (self.calibrate,), CALIBRATIONS)):
@@ -118,6 +129,11 @@ class GridConfig:
             raise UsageError(f"the grid needs a classifier or more of {', '.join(COMPETITORS)}")
         for name, settings in self.settings.items():
             resolve(name, settings)
+        if self.project:
+            fusion.read_projection(self.project)
+        if not all(0 < rate < 1 for rate in self.drop_rates) or self.drop_seed < 0:
+            raise UsageError(f"modalities are dropped at rates between 0 and 1, with a seed of 0 or more, not at "
+                             f"{', '.join(f'{rate:g}' for rate in self.drop_rates)} with the seed {self.drop_seed}")
         if self.jobs < 0 or min(self.seeds, default=-1) < 0 or len(set(self.seeds)) < len(self.seeds):
             raise UsageError(f"jobs and seeds are 0 or more, and no seed is there twice; not {self.jobs} and "
                              f"{', '.join(map(str, self.seeds)) or 'no seed'}")
@@ -140,6 +156,8 @@ class FoldFacts:
         counts: Role to rows with a label and a vector.
         train_seen: Training rows that some encoder was fitted on.
         train_groups: The smallest number of groups that any modality's training rows have.
+        valid_groups: How many groups those validation rows are of that may be learnt from.
+        honest: Modalities with out-of-fold scores of training rows, from inner encoders.
         apart: Ids of validation rows that are kept for choosing the cell; empty where they were not halved.
     """
 
@@ -148,6 +166,8 @@ class FoldFacts:
     counts: Mapping[str, int]
     train_seen: int
     train_groups: int
+    valid_groups: int
+    honest: frozenset[str]
     apart: frozenset[str] = frozenset()
 
 
@@ -257,9 +277,10 @@ def prepare(config: GridConfig) -> Prepared:
     _check_valid_rows(config, folds, setup.plan, views)
     used = {m: {ref for refs in replicas for ref in refs[m]} for m in views}
     scores_from = {m: HEAD if all(e.has_scores for e in entries if e.ref in used[m]) else PROBE for m in views}
-    cells = _cells(config, views, entries, folds, scores_from, notes)
+    cells = list_cells(config, views, entries, folds, scores_from, len(data.labels.classes), notes)
     if inner[0]:
-        cells = without_mixed_spaces(cells, inner[0], config.settings, scores_from, (EARLY,) if config.early else (), notes)
+        asked = [family for family, named in ((EARLY, config.early), (SYSTEM, config.systems)) if named]
+        cells = without_mixed_spaces(cells, inner[0], config.settings, scores_from, asked, notes)
     files = read_files(config.store, manifest, _files(replicas, metadata), setup.plan)
     audit = run_checks(Case(manifest, setup.plan, files, setup.labels,
                             metadata=[c for chosen in metadata if chosen.view in views for c in chosen.columns],
@@ -352,7 +373,8 @@ def _facts(data: FoldData, name: str) -> FoldFacts:
     groups = inner_groups(data.train)
     fewest = min(len(np.unique(groups[present])) for present in data.train.present.values())
     return FoldFacts(data.fold, name, {"train": len(data.train), "valid": len(data.valid), "test": len(data.test)},
-                     int(data.train.fitted.sum()), fewest, frozenset(data.valid.ids[data.valid.apart].tolist()))
+                     int(data.train.fitted.sum()), fewest, len(np.unique(inner_groups(data.valid)[~data.valid.apart])),
+                     frozenset(data.train.inner_scores), frozenset(data.valid.ids[data.valid.apart].tolist()))
 
 
 def _check_valid_rows(config: GridConfig, folds: Sequence[FoldFacts], plan: FoldPlan,
@@ -366,63 +388,3 @@ def _check_valid_rows(config: GridConfig, folds: Sequence[FoldFacts], plan: Fold
         if wanted and empty:
             raise UsageError(f"{why} needs validation rows, and fold {empty[0].number} ({empty[0].name}) of plan "
                              f"{plan.name!r} (valid: {plan.valid}) has none; choose --folds and --valid so that it has")
-
-
-def _cells(config: GridConfig, views: Mapping[str, Sequence[EncoderRef]], entries: Sequence[Entry],
-           folds: Sequence[FoldFacts], scores_from: Mapping[str, str], notes: list[str]) -> list[Cell]:
-    """List every cell; strategies that were not asked for by name and cannot work are noted instead."""
-    modalities = tuple(views)
-    probes_work = _probes_work(config, modalities, folds, scores_from, notes)
-    cells = [Cell(BASELINE, "", modalities, name) for name in BASELINES]
-    for modality, refs in views.items():
-        if len(refs) > 1:
-            judged = dict.fromkeys((LAYER_JUDGE, *config.classifiers))
-            cells += [Cell(LAYER, "", (modality,), name, layer) for layer in range(len(refs)) for name in judged]
-    for modality in modalities:
-        own = [scores_from[modality]] if scores_from[modality] == HEAD or probes_work else []
-        cells += [Cell(UNIMODAL, "", (modality,), name) for name in (*config.classifiers, *own)]
-    if len(modalities) < 2:
-        if config.early or config.late:
-            raise UsageError(f"fusion takes two modalities or more, and there is only {modalities[0]}; extract another one, "
-                             "or leave out --early and --late")
-        notes.append(f"one modality ({modalities[0]}), so there is nothing to fuse")
-        return cells
-    widths = {m: next(e.dim for e in entries if e.ref == refs[0]) for m, refs in views.items()}
-    for method in _possible_early(config, widths, notes):
-        cells += [Cell(EARLY, method, modalities, name) for name in config.classifiers]
-    late = tuple(late_fusion.STRATEGIES) if config.late is None else config.late
-    if late and PROBE in scores_from.values() and not probes_work:
-        late = ()
-    for method in late:
-        cells += [Cell(LATE, method, modalities, name) for name in config.classifiers]
-    return cells
-
-
-def _probes_work(config: GridConfig, modalities: Sequence[str], folds: Sequence[FoldFacts], scores_from: Mapping[str, str],
-                 notes: list[str]) -> bool:
-    poor = [fold for fold in folds if fold.train_groups < 2]
-    if not poor or PROBE not in scores_from.values():
-        return True
-    why = (f"the training rows of fold {poor[0].number} ({poor[0].name}) are all of one group, so probes cannot score them "
-           "out of fold")
-    if config.late and len(modalities) > 1:
-        raise FoldError(f"late fusion without a head is impossible: {why}; use another fold plan, fill the manifest's "
-                        "column 'group', or leave out --late")
-    notes.append(f"no probes and no late fusion: {why}")
-    return False
-
-
-def _possible_early(config: GridConfig, widths: Mapping[str, int], notes: list[str]) -> list[str]:
-    if config.early is not None:
-        for method in config.early:
-            fusion.check_widths(method, widths)
-        return list(config.early)
-    possible = []
-    for method in fusion.STRATEGIES:
-        try:
-            fusion.check_widths(method, widths)
-        except UsageError as error:
-            notes.append(f"left out: {error}")
-        else:
-            possible.append(method)
-    return possible

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from classify.answers import CLUSTERS, read_answers
 from classify.cellfile import read_outcome
-from classify.cells import BASELINE, EARLY, LATE, LAYER, UNIMODAL, Cell, Outcome
+from classify.cells import BASELINE, EARLY, LATE, LAYER, SYSTEM, UNIMODAL, Cell, Outcome
 from classify.confidence import Calibrated, calibration_columns, margin_columns
 from classify.families import declared
 from classify.metrics import METRICS, accuracy, summary
@@ -45,7 +45,8 @@ SCHEMA: Mapping[str, str] = {
     "claim": TEXT, "corpus": TEXT, "protocol": TEXT, "plan": TEXT, "plan_digest": TEXT, "split_digest": TEXT,
     "test_digest": TEXT, "valid_rule": TEXT, "shared": TEXT, "selection_rule": TEXT, "label_set": TEXT, "labels_digest": TEXT,
     "fold": COUNT, "fold_name": TEXT, "cell": TEXT, "family": TEXT, "method": TEXT, "modalities": TEXT, "classifier": TEXT,
-    "scores_from": TEXT, "layer": TEXT, "encoders": TEXT, "metadata": TEXT, "verified": TEXT, "fit_rows": TEXT, "settings": TEXT,
+    "scores_from": TEXT, "layer": TEXT, "encoders": TEXT, "metadata": TEXT, "verified": TEXT, "fit_rows": TEXT, "learnt_on": TEXT,
+    "weights": TEXT, "expression": TEXT, "settings": TEXT,
     "seed": COUNT, "encoder_seed": TEXT, "labels_shuffled": TEXT,
     "n_train": COUNT, "n_valid": COUNT, "n_test": COUNT, "n_fit": COUNT, "n_fit_seen": COUNT,
     "n_test_selected": COUNT, "n_choice": COUNT, "n_scored": COUNT, "n_valid_scored": COUNT, "n_missing": COUNT,
@@ -58,7 +59,7 @@ SCHEMA: Mapping[str, str] = {
 VOLATILE = ("fit_s", "date", "commit", "command")  # the columns in which two runs of the same grid may differ
 CHOSEN, FIXED, ON_TEST, BEST_ON_TEST = "chosen_on_valid", "fixed_beforehand", "chosen_on_test", "best_on_test"
 TUNING = "tuning.csv"
-CANDIDATES = (UNIMODAL, EARLY, LATE)
+CANDIDATES = (UNIMODAL, EARLY, LATE, SYSTEM)
 DTYPES = {TEXT: "str", COUNT: "int64", NUMBER: "float64"}
 
 
@@ -195,7 +196,10 @@ def result_row(prepared: Prepared, task: Task, outcome: Outcome, calibrated: Cal
         "scores_from": _sources(task), "layer": layer, "encoders": ",".join(f"{m}={ref.folder}" for m, ref in refs.items()),
         "metadata": "+".join(c for chosen in prepared.metadata if chosen.view in refs for c in chosen.columns),
         "verified": f"unverified: {'+'.join(unverified)}" if unverified else "verified", "fit_rows": task.fit_rows,
-        "settings": shown, "seed": task.seed,
+        "learnt_on": facts.get("learnt_on", "train" if cell.family == LATE else ""),
+        "weights": "; ".join(f"{part} {weight}" for part, weight in _pairs(facts.get("weights"))),
+        "expression": str(cell.tree(tuned["settings"] if isinstance(tuned, dict) else task.settings, prepared.scores_from,
+                                    task.fit_rows)), "settings": shown, "seed": task.seed,
         "encoder_seed": ",".join(f"{m}={refs[0].seed}" for m, refs in prepared.replicas[task.replica].items()),
         "labels_shuffled": "no" if config.shuffle_seed is None else f"seed {config.shuffle_seed}",
         "n_train": fold.counts["train"], "n_valid": fold.counts["valid"], "n_test": fold.counts["test"],
@@ -270,7 +274,9 @@ def _with_flags(rows: pd.DataFrame, select_on: str) -> pd.DataFrame:
         marks.setdefault(_best(candidates, "valid_WA", "n_valid_scored", "n_choice"), []).append(CHOSEN)
     else:
         fused = candidates[candidates["family"] == EARLY]
-        fixed = fused[fused["method"] == "concatenation"] if (rows["family"] == EARLY).any() else candidates
+        sizes = fused["modalities"].str.count(r"\+")
+        fixed = fused[(fused["method"] == "concatenation") & (sizes == sizes.max())] if len(fused) else (
+            candidates[candidates["family"] == UNIMODAL])
         fixed = fixed[fixed["classifier"] == "svm"]
         if fixed["cell"].nunique() == 1:
             marks.setdefault(str(fixed["cell"].iloc[0]), []).append(FIXED)

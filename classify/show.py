@@ -11,22 +11,25 @@ from rich.table import Table
 from rich.text import Text
 
 from classify import purposes
-from classify.cells import BASELINE, EARLY, LATE, LAYER, UNIMODAL
+from classify.cells import BASELINE, EARLY, LATE, LAYER, SYSTEM, UNIMODAL
 from classify.confidence import margin_note
 from classify.grid import Survey
 from classify.late_fusion import HEAD, PROBE, PROBE_C, PROBE_SPLITS
 from classify.metrics import FORMULAS, METRICS
 from classify.models import CLASSIFIERS, COMPETITORS
 from classify.prepare import RESULT, Prepared
-from classify.results import BEST_ON_TEST, CHOSEN, FIXED, ON_TEST, GridResult, ResultTable
+from classify.results import BEST_ON_TEST, CANDIDATES, CHOSEN, FIXED, ON_TEST, GridResult, ResultTable
 from classify.statistics_files import read_statistics
 from classify.statistics_show import in_words
 from classify.subsets_show import show_subsets
 from classify.tables import PER_CLASS, SEEDS, VALID, about_of, paper_table, per_cent
 
+OWN = "no classifier"  # the largest class score of a head, a probe, a rule or a system
 FILE_WIDTH = 200  # columns where the output is no terminal, so that nothing is cut
+LEARNT = {"oof": "of training rows, out of fold", "valid": "of validation rows", "train": "of training rows themselves",
+          "train+valid": "of training rows themselves and of validation rows"}
 TITLES = {UNIMODAL: "Table 4: one modality", LAYER: "Layers, one at a time", EARLY: "Table 5: early fusion",
-          LATE: "Table 6: late fusion"}
+          LATE: "Table 6: late fusion", SYSTEM: "Systems"}
 
 
 def console_for_output() -> Console:
@@ -107,6 +110,8 @@ def footer(result: GridResult, family: str) -> list[str]:
                      f"out of fold, {PROBE_SPLITS} splits by group")
     if part["scores_from"].str.contains(HEAD).any():
         lines.append("class scores from the fine-tuned heads, which were trained on the training rows")
+    lines += [f"learnt from class scores ({LEARNT[rows_of]}): {', '.join(of['method'].unique())}"
+              for rows_of, of in part[part["learnt_on"].isin(LEARNT)].groupby("learnt_on", sort=False)]
     missing = part[part["n_missing"] > 0]
     if len(missing):
         most = missing.loc[missing["n_missing"].idxmax()]
@@ -184,7 +189,7 @@ def _table(title: str, frame: pd.DataFrame) -> Table:
     classifiers = [name for name in COMPETITORS if name in frame]
     own = "own" in frame
     table.add_column("", overflow="fold")
-    for name in [*(CLASSIFIERS[c].title for c in classifiers), *(["head/probe"] if own else []), "average WA",
+    for name in [*(CLASSIFIERS[c].title for c in classifiers), *([OWN] if own else []), "average WA",
                  *(f"avg {m}" for m in [*METRICS[1:], *([VALID] if (frame["metric"] == VALID).any() else [])])]:
         table.add_column(name, justify="right", no_wrap=True)
     by_metric = {metric: part.set_index("row") for metric, part in frame.groupby("metric", sort=False)}
@@ -257,5 +262,5 @@ def _figures(rows: pd.DataFrame, cell: str) -> str:
 
 
 def _candidates(rows: pd.DataFrame) -> int:
-    families: Sequence[str] = (UNIMODAL, EARLY, LATE)
+    families: Sequence[str] = CANDIDATES
     return int(rows.loc[rows["family"].isin(families), "cell"].nunique())

@@ -1,11 +1,12 @@
 """The grid in the shape of the paper's Tables 4 to 7, as CSV: one file per table, per-cent, mean and deviation over folds.
 
-In ``table4_unimodal``, ``table5_early``, ``table6_late`` (and ``table_layers`` where layers were compared) there is one line
-per row of the paper's table and metric: a column per classifier, each with its deviation ``_sd``, and ``average`` over these
-classifiers, which judges the fusion apart from the classifier. ``own`` is the largest class score itself (head or probe).
-Baselines stand below, in ``average``. ``_sd`` is the sample deviation (n - 1) over folds and empty for a single fold. Where
-there are several seeds, of the classifier or of the fine-tuning, every figure is the mean over them, ``_sd`` is the deviation
-over folds of means over seeds, and ``_seed_sd`` the deviation over seeds of means over folds.
+In ``table4_unimodal``, ``table5_early``, ``table6_late`` (and ``table_layers`` and ``table_systems`` where there are such) there
+is one line per row of the paper's table and metric: a column per classifier, each with its deviation ``_sd``, and ``average``
+over these classifiers, which judges the fusion apart from the classifier. ``own`` is the largest class score itself (of a head,
+a probe, a rule or a system); where no classifier stands in a line it is the ``average`` too. Baselines stand below, in
+``average``. ``_sd`` is the sample deviation (n - 1) over folds and empty for a single fold. Where there are several seeds, of the
+classifier or of the fine-tuning, every figure is the mean over them, ``_sd`` is the deviation over folds of means over seeds, and
+``_seed_sd`` the deviation over seeds of means over folds.
 
 ``table7_per_class`` and ``confusion`` are of the headline cell: a class is averaged over the folds whose test rows hold it,
 ``all`` is weighted by support inside each fold and then averaged over folds, as the paper's line is. Counts of the confusion
@@ -21,17 +22,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from classify.cells import BASELINE, EARLY, LATE, LAYER, UNIMODAL
+from classify.cells import BASELINE, EARLY, LATE, LAYER, SYSTEM, UNIMODAL
 from classify.late_fusion import HEAD, PROBE
 from classify.metrics import METRICS, PerClass, confusion, per_class
 from classify.models import CLASSIFIERS, COMPETITORS
 from classify.prepare import RESULT
+from classify.rules import RULE
 from embeddings_store.atomic import replacing
 
 PAPER_TABLES = {UNIMODAL: "table4_unimodal.csv", EARLY: "table5_early.csv", LATE: "table6_late.csv",
-                LAYER: "table_layers.csv"}
+                LAYER: "table_layers.csv", SYSTEM: "table_systems.csv"}
 PER_CLASS, CONFUSION = "table7_per_class.csv", "confusion.csv"
-ROW = {UNIMODAL: "modalities", EARLY: "method", LATE: "method", LAYER: "layer"}
+ROW = {UNIMODAL: "modalities", EARLY: "method", LATE: "method", LAYER: "layer", SYSTEM: "method"}
 ABOUT = ("claim", "corpus", "protocol", "plan", "split_digest", "valid_rule", "shared", "label_set", "labels_shuffled",
          "fit_rows", "seed", "encoder_seed")
 SEEDS = ["seed", "encoder_seed"]
@@ -57,13 +59,16 @@ def paper_table(rows: pd.DataFrame, family: str) -> pd.DataFrame:
 
     Args:
         rows: The rows of a :class:`classify.results.ResultTable`.
-        family: ``unimodal``, ``early``, ``late`` or ``layer``.
+        family: ``unimodal``, ``early``, ``late``, ``layer`` or ``system``.
     """
     part = rows[rows["family"] == family]
+    labels = part[ROW[family]]
+    if part.groupby(labels)["modalities"].nunique().max() > 1:  # subsets of the modalities
+        labels = labels + " of " + part["modalities"]
     metrics = [*METRICS, *([VALID] if rows[VALID].notna().any() else [])]
     lines = []
     for metric in metrics:
-        for label, of_row in part.groupby(ROW[family], sort=False):
+        for label, of_row in part.groupby(labels, sort=False):
             lines.append(_line(str(label), metric, of_row, family))
         for name, of_baseline in rows[rows["family"] == BASELINE].groupby("classifier", sort=False):
             lines.append({"row": CLASSIFIERS[str(name)].title, "metric": metric, **_mean_sd("average", of_baseline, metric)})
@@ -157,12 +162,14 @@ def _line(label: str, metric: str, rows: pd.DataFrame, family: str) -> dict[str,
     sources = [s for s in dict.fromkeys(rows["scores_from"]) if s]
     if family in (LATE, UNIMODAL):
         line["scores_from"] = "; ".join(sources)
+    named = rows[rows["family"] != SYSTEM]
     for name in COMPETITORS:
-        of_classifier = rows[rows["classifier"] == name]
+        of_classifier = named[named["classifier"] == name]
         if len(of_classifier):
             line |= _mean_sd(name, of_classifier, metric)
-    line |= _mean_sd("average", rows[rows["classifier"].isin(COMPETITORS)], metric)
-    own = rows[rows["classifier"].isin((HEAD, PROBE))]
+    competing = named[named["classifier"].isin(COMPETITORS)]
+    line |= _mean_sd("average", competing if len(competing) else rows, metric)
+    own = rows[rows["classifier"].isin((HEAD, PROBE, RULE)) | (rows["family"] == SYSTEM)]
     if len(own):
         line |= _mean_sd("own", own, metric)
     return line

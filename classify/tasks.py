@@ -18,11 +18,23 @@ import xgboost
 from classify import late_fusion
 from classify.cellfile import key_of, read_outcome, write_outcome
 from classify.cells import EARLY, LATE, OOF, OVER_SCORES, SYSTEM, UNIMODAL, Cell, compute
+from classify.expressions import (
+    CONCATENATION,
+    FIT_OPTION,
+    Call,
+    Expression,
+    View,
+    learns_from_scores,
+    leaves,
+    walk,
+    words_of,
+)
 from classify.late_fusion import HEAD, PROBE
 from classify.metadata import Chosen, load_with_metadata
 from classify.models import BASELINES, CLASSIFIERS, COMPETITORS, Settings, resolve
 from classify.prepare import Prepared
 from classify.purposes import VALID
+from classify.rules import RULE
 from classify.tune import SPLITS, Search, search
 from embeddings_store.arrays import EncoderRef, FoldData
 from embeddings_store.errors import StoreMismatchError
@@ -33,6 +45,7 @@ from embeddings_store.manifest import Manifest
 
 PROBE_COST_S = 4.0  # like ClassifierSpec.cost_s: a fit and five inner ones
 MEASURED_ROWS, MEASURED_COLUMNS, MEASURED_CLASSES = 4_400, 2_304, 4  # what the costs in the table were measured on
+NO_REFITS = ("train", "valid", "train+valid")
 TASK_S = 0.05  # loading and writing, at least
 CACHED_FOLDS = 4  # views of one fold: all modalities, and each alone; jobs are ordered by fold
 
@@ -88,6 +101,7 @@ class Task:
         probes: Modality to the file and key of its probe's outcome.
         origin: Commit and command, for the record.
         cost_s: Roughly how long it takes, in seconds; only the order and number of processes follow from it.
+        scores_from: Modality to ``head`` or ``probe``.
         search: How its settings are chosen first, or none.
     """
 
@@ -102,6 +116,7 @@ class Task:
     probes: Mapping[str, tuple[Path, str]]
     origin: Mapping[str, str]
     cost_s: float
+    scores_from: Mapping[str, str]
     search: Search | None = None
 
     @property
@@ -129,10 +144,11 @@ def make_task(prepared: Prepared, cell: Cell, fold: int, refs: Mapping[str, Enco
                     config.select_on, config.valid_split,
                     tuple(chosen for chosen in prepared.metadata if chosen.view in cell.modalities), inner)
     folder = config.out / "cells"
-    settings = config.settings.get(cell.classifier, {})
-    named = cell.classifier in CLASSIFIERS
-    scored = cell.family == LATE or cell.classifier in (HEAD, PROBE)
-    inputs = "scores" if scored else "rows" if cell.classifier in BASELINES else "vectors"
+    written = cell.family == SYSTEM  # its expression holds its settings
+    settings = {} if written else config.settings.get(cell.classifier, {})
+    named = cell.classifier in CLASSIFIERS and not written
+    scored = cell.family in (LATE, SYSTEM) or cell.classifier in (HEAD, PROBE)
+    inputs = SYSTEM if written else "scores" if scored else "rows" if cell.classifier in BASELINES else "vectors"
     scores = {m: prepared.scores_from[m] for m in cell.modalities} if scored else {}
     what: dict[str, object] = {
         "input": inputs, "method": cell.method, "classifier": cell.classifier,
@@ -151,12 +167,27 @@ def make_task(prepared: Prepared, cell: Cell, fold: int, refs: Mapping[str, Enco
         what["tune"] = {**tuned.what, "valid_split": config.valid_split if tuned.on == VALID else None}
     if inner:
         what["inner"] = [[m, s.ref.folder, *digests] for m, s, digests in inner]
+    tree = cell.tree(settings, prepared.scores_from, fit_rows)
+    if written or cell.classifier == RULE:
+        what |= _of_rules(tree, seed)
     probes = {}
-    for modality in (m for m in cell.modalities if cell.family == LATE and scores[m] == PROBE):
+    there = {c.modalities[0] for c in prepared.cells if c.classifier == PROBE and c.family == UNIMODAL}
+    for modality in (m for m in cell.modalities if scored and cell.family != UNIMODAL and m in there
+                     and Call(PROBE, (View(m),)) in walk(tree)):
         probe = make_task(prepared, Cell("unimodal", "", (modality,), PROBE), fold, refs, origin, seed, replica)
         probes[modality] = (probe.path, probe.key)
     return Task(cell, source, what, folder, fit_rows, settings, seed, replica, probes, origin,
-                _cost_s(prepared, cell, fold, refs) * (1 + config.tune * SPLITS if tuned else 1), tuned)
+                _cost_s(prepared, cell, tree, fold, refs) * (1 + config.tune * SPLITS if tuned else 1),
+                prepared.scores_from, tuned)
+
+
+def _of_rules(tree: Expression, seed: int) -> dict[str, object]:
+    """Return what the numbers of a rule or a system depend on beside what other cells' do."""
+    words = ["xgboost" if word == "stack-xgboost" else word for word in words_of(tree)]
+    used = [word for word in words if word in CLASSIFIERS]
+    settings = {f"{word}.{name}": value for word in used for name, value in resolve(word, {}).items()}
+    return {"expression": str(tree), "settings": settings,
+            "seed": seed if any(CLASSIFIERS[word].draws for word in used) else 0}
 
 
 def versions() -> dict[str, str]:
@@ -169,7 +200,7 @@ def run_task(task: Task) -> str:
     started = time.perf_counter()
     data = _fold(task.source)
     probes = {modality: read_outcome(path, key) for modality, (path, key) in task.probes.items()}
-    fit = partial(compute, task.cell, fit_rows=task.fit_rows, seed=task.seed)
+    fit = partial(compute, task.cell, fit_rows=task.fit_rows, seed=task.seed, scores_from=task.scores_from)
     log = task.path.with_suffix(".trials.json")
     tuned = search(task.search, fit, data, log) if task.search else None
     outcome = fit(data, settings=tuned.settings if tuned else task.settings, probes=probes)
@@ -181,15 +212,28 @@ def run_task(task: Task) -> str:
     return task.key
 
 
-def _cost_s(prepared: Prepared, cell: Cell, fold: int, refs: Mapping[str, EncoderRef]) -> float:
-    if cell.classifier in BASELINES or cell.classifier == HEAD:
-        return TASK_S
+def _cost_s(prepared: Prepared, cell: Cell, tree: Expression, fold: int, refs: Mapping[str, EncoderRef]) -> float:
+    """Add up what each classifier and probe of an expression takes, as often as it is fitted for scores out of fold."""
     classes = len(prepared.labels.classes)
-    widths = [classes if cell.family == LATE else prepared.entry(refs[m], fold).dim for m in cell.modalities]
-    columns = max(100, sum(widths) if cell.method in ("", "concatenation") else widths[0])
     rows = next(f.counts["train"] for f in prepared.folds if f.number == fold)
-    measured = PROBE_COST_S if cell.classifier == PROBE else CLASSIFIERS[cell.classifier].cost_s
-    return TASK_S + measured * rows / MEASURED_ROWS * columns / MEASURED_COLUMNS * classes / MEASURED_CLASSES
+
+    def cost(node: Expression, fits: int) -> float:
+        if isinstance(node, View):
+            return 0.0
+        refits = learns_from_scores(node) and node.option(FIT_OPTION) not in NO_REFITS
+        again = fits * (late_fusion.PROBE_SPLITS + 1) if refits else fits
+        below = sum(cost(argument, again) for argument in node.arguments)
+        if (node.word not in CLASSIFIERS and node.word != PROBE) or node.word in BASELINES:
+            return below
+        if node.word == PROBE and cell.classifier != PROBE:  # its own cell has scored the rows
+            return below + TASK_S
+        inputs = leaves(node.arguments[0])
+        widths = [prepared.entry(refs[n.name], fold).dim if isinstance(n, View) else classes for n in inputs]
+        columns = max(100, sum(widths) if CONCATENATION in words_of(node) or len(widths) == 1 else widths[0])
+        measured = PROBE_COST_S if node.word == PROBE else CLASSIFIERS[node.word].cost_s
+        return below + fits * measured * rows / MEASURED_ROWS * columns / MEASURED_COLUMNS * classes / MEASURED_CLASSES
+
+    return TASK_S + cost(tree, 1)
 
 
 @lru_cache(maxsize=CACHED_FOLDS)

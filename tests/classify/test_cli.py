@@ -33,7 +33,7 @@ def test_no_argument_is_a_full_run_on_the_only_corpus(make_store: MakeStore, tmp
     out = capsys.readouterr().out
     assert "Table 6: late fusion" in out
     assert (tmp_path / "results" / "grid.csv").is_file()
-    assert out.splitlines()[-1].startswith("28 rows (cells x folds) in results: grid.csv, predictions.parquet, table4")
+    assert out.splitlines()[-1].startswith("38 rows (cells x folds) in results: grid.csv, predictions.parquet, table4")
 
 
 def test_defaults_are_those_of_the_configuration() -> None:

@@ -76,7 +76,7 @@ def test_a_plain_script_gives_the_same_labels(make_store: MakeStore, quick: Grid
 def test_every_family_stands_in_the_table_and_baselines_beside(make_store: MakeStore, config: GridConfig) -> None:
     make_store(heads=("audio",))
     rows = run_grid(config).table.rows
-    assert len(rows) == 3 * (2 + 2 * 4 + 3 * 3 + 3 * 3)
+    assert len(rows) == 3 * (2 + 2 * 4 + 3 * 3 + 3 * 3 + 10)
     assert not rows.duplicated(["cell", "fold"]).any()
     cells = set(rows["cell"])
     assert {"baseline majority", "baseline stratified-random", "unimodal audio head", "unimodal text probe",
@@ -144,7 +144,7 @@ def test_a_changed_setting_computes_what_it_changes(make_store: MakeStore, confi
     assert set(computed) == {"svm"}
     for change in ({"seeds": (1,)}, {"fit_rows": "train+valid"}):
         before = survey(replace(config, **change))  # type: ignore[arg-type]
-        assert before.finished == (0 if "fit_rows" in change else 3 * (8 + 2 + 1))  # SVMs, probes and the majority draw nothing
+        assert before.finished == (0 if "fit_rows" in change else 3 * (8 + 2 + 1 + 9))  # SVMs, probes, rules, majority: no draws
     assert survey(replace(config, folds="session-kfold:3")).to_run == 0  # the same rows under another name
 
 
