@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from classify.cells import Outcome
 from classify.metrics import accuracy
@@ -120,7 +121,8 @@ def calibrate(method: str, outcome: Outcome, chosen: NDArray[np.bool_], rows: st
     given: Any = FrozenEstimator(_Given(n_classes).fit())
     everything = np.arange(len(y))
     model = CalibratedClassifierCV(given, method=method, cv=[(everything, everything)], ensemble=False)
-    model.fit(_values(outcome.reported("valid"))[chosen], y)
+    with threadpool_limits(limits=1):  # sums of a few hundred rows: threads would only wait for each other
+        model.fit(_values(outcome.reported("valid"))[chosen], y)
     empty = np.zeros((0, n_classes))
     return Calibrated(method, f"{rows}, {len(y)} rows", {
         role: np.asarray(model.predict_proba(_values(outcome.reported(role)))) if len(outcome.y[role]) else empty

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from classify import grid
 from classify.grid import run_grid, survey
 from classify.prepare import GridConfig, prepare
 from classify.results import CHOSEN
@@ -29,29 +28,19 @@ def config(tmp_path: Path) -> GridConfig:
                       late=("sum",), jobs=1)
 
 
-def test_rows_that_serve_several_purposes_are_named(make_trained: MakeStore, make_store: MakeStore, config: GridConfig) -> None:
+def test_rows_that_serve_several_purposes_are_named(make_trained: MakeStore, config: GridConfig) -> None:
     make_trained()
-    rows = run_grid(replace(config, calibrate="temperature", fit_rows="valid")).table.rows.set_index(["cell", "fold"])
+    rows = run_grid(replace(config, calibrate="temperature", fit_rows="valid", early=())).table.rows.set_index(["cell", "fold"])
     late, head = rows.loc["late sum audio+text svm", 1], rows.loc["unimodal audio head", 1]
     assert late["chosen_on"] == "epoch: valid; weights: valid; calibration: valid; cell: valid"
     assert late["shared_rows"] == "epoch+weights+calibration+cell"
     assert head["shared_rows"] == "epoch+calibration+cell"
     assert rows.loc["baseline majority", 1]["chosen_on"] == ""
-    frozen = run_grid(replace(config, store=make_store(where="frozen"), out=config.out / "frozen")).table.rows
-    assert set(frozen.loc[frozen["family"] != "baseline", "chosen_on"]) == {"cell: valid"}
-    assert set(frozen["shared_rows"]) == {""}
 
 
-def test_halves_keep_learning_and_choosing_apart(make_trained: MakeStore, config: GridConfig,
-                                                monkeypatch: pytest.MonkeyPatch) -> None:
-    store = make_trained(modalities=("audio", "text"), rule="fixed-epochs")
-    with pytest.raises(UsageError, match="--valid-split needs validation rows"):
-        run_grid(replace(config, valid="none", valid_split=0))
-    store = make_trained(where="valid")
-    config = replace(config, store=store, calibrate="sigmoid")
-    run_grid(config)
-    split = replace(config, valid_split=0)
-    assert survey(split).to_run == 3, "late fusion may learn from validation rows; nothing else depends on the halves"
+def test_halves_keep_learning_and_choosing_apart(make_trained: MakeStore, config: GridConfig) -> None:
+    store = make_trained()
+    split = replace(config, calibrate="sigmoid", valid_split=0, early=())
     table = run_grid(split).table
     rows = table.rows[table.rows["family"] != "baseline"]
     assert set(rows["shared_rows"]) == {"epoch+calibration+cell"}
@@ -74,8 +63,11 @@ def test_halves_keep_learning_and_choosing_apart(make_trained: MakeStore, config
         assert part["valid_WA"].tolist() == pytest.approx(means[str(cell)])
     candidates = {cell: np.mean(values) for cell, values in means.items() if not cell.startswith("baseline")}
     assert candidates[table.flagged(CHOSEN)] == max(candidates.values())
-    monkeypatch.setattr(grid, "run_task", lambda task: pytest.fail(f"computed again: {task.cell}"))
-    run_grid(split)
+    assert survey(split).to_run == 0
+    assert survey(replace(split, valid_split=None)).to_run == 3, "late fusion may learn from validation rows, nothing else does"
+    fixed = make_trained(where="fixed", rule="fixed-epochs")
+    with pytest.raises(UsageError, match="--valid-split needs validation rows"):
+        prepare(replace(split, store=fixed, valid="none", calibrate="none"))
 
 
 def test_the_halves_are_the_same_whatever_views_are_loaded(make_store: MakeStore) -> None:

@@ -25,6 +25,7 @@ BOUND = ["--valid", "none", "--select-on", "test"]
 
 
 def run(store: Path, out: Path, *more: str) -> int:
+    """Run the command."""
     return main(["--store", str(store), "--out", str(out), *QUICK, *more])
 
 

@@ -203,3 +203,16 @@ def test_options_are_read_and_refused(make_store: MakeStore, config: GridConfig,
     with pytest.raises(MissingDependencyError, match=r"pip install 'emotion-fusion\[tune\]'"):
         run_grid(config)
     assert not config.out.exists()
+
+
+def test_the_page_lists_the_spaces_that_are_searched() -> None:
+    page = Path(tune.__file__).with_name("CHOICES.md").read_text(encoding="utf-8")
+    for name in ("svm", "nn", "xgboost"):
+        line = next(line for line in page.splitlines() if line.startswith(f"| {name} |"))
+        searched, rest = line.split("|")[2:4]
+        settings = CLASSIFIERS[name].settings
+        assert {part.split()[0] for part in searched.split(",")} == {k for k, s in settings.items() if s.search is not None}
+        for part in searched.split(","):
+            key, low, _, high = part.split()
+            assert (float(low), float(high)) == (settings[key].search.low, settings[key].search.high)
+        assert rest.split() == [k for k, s in settings.items() if s.search is None]
