@@ -17,13 +17,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from embeddings_store.atomic import make_folder, write_json
 from embeddings_store.commandline import guarded, parser
-from embeddings_store.errors import UsageError
+from embeddings_store.errors import FoldError, ManifestError, ModelLoadError, UsageError, unknown_name
 from embeddings_store.manifest import Manifest
 from extract.checks import run_checks
 from extract.checks.finding import BAD_MEDIA, INCOMPLETE, LEVELS, SHOWN, Finding, MediaFacts, Release
 from extract.corpora import READERS, corpus_names
 from extract.options import corpus_options
-from extract.run import FrozenJob, read_manifest
+from extract.run import PAPER_ENCODERS, FrozenJob, read_manifest
 
 PROGRAM = "check-corpus"
 CUT_S = next(float(str(field.default)) for field in fields(FrozenJob) if field.name == "max_duration_s")
@@ -57,6 +57,9 @@ def build_parser() -> argparse.ArgumentParser:
     top.add_argument("--out", type=Path, metavar="DIR",
                      help="write report.json, labels.png and .svg, for video contact_sheet.png, and remember there what was "
                           "read, so that a second run goes on")
+    top.add_argument("--estimate", nargs="*", metavar="MODALITY[=ENCODER]",
+                     help="also say what fine-tuning would cost in hours, disk and GPU memory, from a few rows that are really "
+                          "trained on; by default all modalities with the encoders that extract-features takes")
     top.add_argument("--json", action="store_true", help="print JSON instead of text")
     top.add_argument("--quiet", action="store_true", help="print errors and warnings only")
     return top
@@ -69,6 +72,35 @@ def check(release: Release) -> dict[str, Any]:
     return {"corpus": manifest.name, "rows": len(manifest), "status": exit_status(findings),
             "media": {"read": len(release.media), "not_read": release.sampled},
             "findings": [finding.to_dict() for finding in findings]}
+
+
+def estimate(manifest: Manifest, corpus: str, root: Path, wanted: Sequence[str] = ()) -> dict[str, list[str]]:
+    """Say what fine-tuning would cost, by modality, in the words of ``extract-features --dry-run``; nothing is written.
+
+    Args:
+        manifest: The corpus.
+        corpus: Name of its reader.
+        root: Its folder.
+        wanted: ``MODALITY`` or ``MODALITY=ENCODER``; empty for all that the corpus has.
+
+    Raises:
+        UnknownNameError: There is no such modality.
+    """
+    from extract import tune
+    from extract.estimate import tuned_lines
+
+    chosen = dict(word.partition("=")[::2] for word in wanted) or {m: "" for m in PAPER_ENCODERS if manifest.has(m)}
+    told: dict[str, list[str]] = {}
+    for modality, encoder in chosen.items():
+        if modality not in PAPER_ENCODERS:
+            unknown_name("modality", modality, tuple(PAPER_ENCODERS))
+        job = tune.TunedJob(corpus, root, modality, "1", tune.paper_settings(modality), encoder)
+        try:
+            folds = len(tune.fold_names(job, manifest))
+            told[modality] = [*tuned_lines(tune.prepare(job, manifest), {})[1:], f"  this is one of {folds} folds"]
+        except (ModelLoadError, FoldError, ManifestError) as error:
+            told[modality] = [f"  cannot be estimated: {error}"]
+    return told
 
 
 def exit_status(findings: Sequence[Finding]) -> int:
@@ -89,6 +121,8 @@ def _run(arguments: argparse.Namespace) -> int:
     media, left = _read(manifest, count, arguments.jobs, arguments.out, errors)
     release = Release(manifest, arguments.root, READERS[arguments.corpus].documented(**options), media, left, arguments.cut_s)
     report = check(release)
+    if arguments.estimate is not None:
+        report["estimate"] = estimate(manifest, arguments.corpus, arguments.root, arguments.estimate)
     if arguments.out is not None:
         report["pictures"] = _draw(manifest, arguments.out, errors)
         write_json(arguments.out / "report.json", report)
@@ -152,6 +186,10 @@ def _show(report: dict[str, Any], console: Console, levels: Sequence[str]) -> No
                 console.print(f"      and {rest:,} more", style="dim", markup=False)
             if finding["advice"]:
                 console.print(f"      -> {finding['advice']}", style="italic", markup=False)
+    for modality, lines in report.get("estimate", {}).items():
+        console.print(f"fine-tuning on {modality}, fold 1", style="bold", markup=False)
+        for line in lines:
+            console.print(line, markup=False)
     verdict = {0: "sane", INCOMPLETE: "not complete, or not what its documents say", BAD_MEDIA: "some media cannot be used"}
     console.print(f"{report['corpus']}: {report['rows']:,} rows; {verdict[report['status']]}", markup=False,
                   style="bold green" if not report["status"] else "bold red")

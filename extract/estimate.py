@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from extract.tune import Prepared
 
 PROBE_ROWS = 4
-Speed = tuple[float, float, int]
+# Seconds per row of training and of encoding, bytes per row that a training step keeps for its way back, and over how many rows.
+Speed = tuple[float, float, float, int]
+# Of each weight that learns there are the weight, its gradient and AdamW's two moments, in float32.
+LEARNING_BYTES, FROZEN_BYTES = 16, 4
 # Beside the weights a checkpoint holds AdamW's two moments of each; three lie there while one is written: it, the best, the last.
 CHECKPOINT_COPIES, CHECKPOINTS = 3, 3
 
@@ -59,8 +62,8 @@ def tuned_lines(prepared: Prepared, speeds: dict[str, Speed]) -> list[str]:
     left = prepared.steps - done
     there = "trained, not dumped; " if trained else f"a checkpoint of step {done} is there; " if done else ""
     lines = [f"{path}: would be made; {there}{left} of {prepared.steps} steps and {int(dump.present.sum())} rows to do"]
-    step_s, row_s, probed = speeds.get(encoder.weights_digest) or _speed(prepared)
-    speeds[encoder.weights_digest] = step_s, row_s, probed
+    step_s, row_s, row_bytes, probed = speeds.get(encoder.weights_digest) or _speed(prepared)
+    speeds[encoder.weights_digest] = step_s, row_s, row_bytes, probed
     if not probed:
         return lines
     settings = prepared.job.settings
@@ -73,15 +76,28 @@ def tuned_lines(prepared: Prepared, speeds: dict[str, Speed]) -> list[str]:
     stays = vectors + (weights if prepared.keeps_model else 0)
     return [*lines, f"  about {_duration(total_s)} on {encoder.device} ({step_s * rows_per_step:.2g} s per step of "
                     f"{rows_per_step} rows, over {probed} rows); disk: up to {running / 1e6:.0f} MB while training, "
-                    f"{stays / 1e6:.1f} MB stay"]
+                    f"{stays / 1e6:.1f} MB stay",
+            _memory_line(encoder, settings.batch_size, row_bytes)]
+
+
+def _memory_line(encoder: Any, batch_size: int, row_bytes: float) -> str:
+    """Say what a training holds on its device, all in float32; mixed precision takes about half of what grows with the batch."""
+    learning = sum(p.numel() for p in encoder.model.parameters() if p.requires_grad)
+    frozen = sum(p.numel() for p in encoder.model.parameters()) - learning
+    fixed, growing = LEARNING_BYTES * learning + FROZEN_BYTES * frozen, row_bytes * batch_size
+    return (f"  GPU memory: about {(fixed + growing) / 1e9:.2g} GB ({fixed / 1e9:.2g} GB weights, gradients and AdamW; "
+            f"{growing / 1e9:.2g} GB for a batch of {batch_size} as long as the longest probed row)")
 
 
 def _speed(prepared: Prepared) -> Speed:
-    """Measure seconds per row of training and of encoding, and over how many rows: 0 if none of a few can be read."""
+    """Measure a training step and the encoding of a few rows; all is 0 if none of them can be read."""
     manifest = prepared.dump.manifest
     read = reader_for(prepared.encoder, manifest, column=prepared.dump.modality)
     items = _readable(lambda i: read(manifest.row(i)).item, prepared.roles.fit.tolist())
-    return (_step_s(prepared.encoder, items), _encoding_s(prepared.encoder, items), len(items)) if items else (0.0, 0.0, 0)
+    if not items:
+        return 0.0, 0.0, 0.0, 0
+    step_s, row_bytes = _step(prepared.encoder, items)
+    return step_s, _encoding_s(prepared.encoder, items), row_bytes, len(items)
 
 
 def _readable(read: Any, positions: Sequence[int]) -> list[Any]:
@@ -104,8 +120,8 @@ def _encoding_s(encoder: Any, items: list[Any]) -> float:
     return (time.monotonic() - started) / len(items)
 
 
-def _step_s(encoder: Any, items: list[Any]) -> float:
-    """Measure seconds per row of a training step, the optimiser's part left out."""
+def _step(encoder: Any, items: list[Any]) -> tuple[float, float]:
+    """Measure seconds and kept bytes per row of a training step, the optimiser's part left out."""
     import torch
 
     from extract.classifier import Classifier
@@ -114,14 +130,26 @@ def _step_s(encoder: Any, items: list[Any]) -> float:
     classifier = Classifier(encoder, 2).to(encoder.device).train()
     prepared = [encoder.prepare(item) for item in items]
     labels = torch.zeros(len(items), dtype=torch.long, device=encoder.device)
-    started = 0.0
+    started, kept = 0.0, dict[int, int]()
+    own = {p.untyped_storage().data_ptr() for p in classifier.parameters()}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
     for some in (prepared[:1], prepared):
         started = time.monotonic()
-        classifier(Items(some), labels[:len(some)])["loss"].backward()
+        kept.clear()
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            loss = classifier(Items(some), labels[:len(some)])["loss"]
+        loss.backward()
         if encoder.device.type == "cuda":
             torch.cuda.synchronize()
+    seconds = time.monotonic() - started
     classifier.eval().zero_grad()
-    return (time.monotonic() - started) / len(items)
+    return seconds / len(items), sum(kept.values()) / len(items)
 
 
 def _duration(seconds: float) -> str:

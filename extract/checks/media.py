@@ -108,8 +108,8 @@ def unreadable(release: Release) -> Iterator[Finding]:
             yield Finding("error", f"{medium} unreadable", f"{medium} file that cannot be read whole", len(bad),
                           [f"{f.name}: {f.problem}" for f in bad], "fetch them again, or leave their rows out", BAD_MEDIA)
     if release.sampled:
-        yield Finding("fact", "media read", f"{release.sampled:,} media files were not read, because {len(release.media):,} "
-                      "were asked for", release.sampled)
+        yield Finding("fact", "media read", f"{release.sampled:,} of {release.sampled + len(release.media):,} media files were "
+                      "not read, as --media asks", release.sampled)
 
 
 def silent(release: Release) -> Iterator[Finding]:

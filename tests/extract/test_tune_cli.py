@@ -13,7 +13,10 @@ import tuning
 
 import extract.tune
 from embeddings_store.hdf5 import read_embeddings
+from extract.check_corpus import main as check_corpus
 from extract.cli import main
+from extract.encoders import load_encoder
+from extract.estimate import _step
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +38,27 @@ def rows(tmp_path):
     return path
 
 
+def test_check_corpus_says_what_training_would_cost(rows, models, capsys, monkeypatch):
+    monkeypatch.chdir(rows.parent)
+    asked = ["--corpus", "manifest", "--root", str(rows), "--media", "none", "--estimate"]
+    check_corpus(["--corpus", "manifest", "--root", str(rows), "--media", "none"])
+    assert "GPU memory" not in capsys.readouterr().out
+    assert check_corpus([*asked, f"text={models['text']}", f"audio={models['audio']}"]) == 0
+    out = capsys.readouterr().out
+    assert [line for line in out.splitlines() if line.startswith("fine-tuning on")] == [
+        "fine-tuning on text, fold 1", "fine-tuning on audio, fold 1"]
+    assert out.count("GPU memory: about") == out.count("this is one of 4 folds") == 2
+    assert check_corpus([*asked, "sound"]) == 2
+    assert not (rows.parent / "embeddings").exists()
+
+
+def test_kept_bytes_grow_with_the_batch_and_not_with_the_weights(models):
+    encoder = load_encoder(str(models["text"]), device="cpu")
+    short, long = (_step(encoder, ["so it goes"] * 2)[1], _step(encoder, ["so it goes " * 20] * 2)[1])
+    assert 0 < short < long / 4
+    assert _step(encoder, ["so it goes"] * 4)[1] < 1.5 * short
+
+
 def command(rows: Path, model: Path, modality: str, *more: str) -> list[str]:
     return ["--corpus", "manifest", "--root", str(rows), "--modality", modality, "--encoder", str(model), "--store",
             str(rows.parent.parent / "e"), "--device", "cpu", *more]
@@ -47,7 +71,7 @@ def test_from_files_to_folds(rows, models, capsys, modality):
     dry = capsys.readouterr().out
     assert dry.count("would be made; 2 of 2 steps and 16 rows to do") == 4
     assert dry.count("s per step of 4 rows") == 4
-    assert "MB while training" in dry
+    assert "MB while training" in dry and dry.count("for a batch of 4 as long as the longest probed row") == 4
     assert not (rows.parent.parent / "e").exists()
     assert main([*base, "--fold", "all"]) == 0
     shown = capsys.readouterr()
