@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import hypothesis  # noqa: F401 - imports plugins of what is installed, trio's too, whose objects gc.freeze() would hide from it
 import numpy as np
 import pandas as pd
 import pytest
