@@ -8,9 +8,10 @@ family          its questions
 ==============  ==========================================================================================================
 
 A way of fusing is a strategy over the largest set of modalities; of its classifiers the one that is best on validation rows
-stands for it, and the best single modality is found likewise: nothing is chosen on test rows. Without validation rows nothing
-can be chosen, so every classifier stands for itself and every single modality with the same classifier is compared: a larger
-family, which Holm makes pay for it. Other sets of modalities are compared by naming them.
+stands for it, and the best single modality is found likewise: nothing is chosen on test rows. A system that a user wrote down
+stands for itself, whatever its modalities. Without validation rows nothing can be chosen, so every classifier stands for itself
+and every single modality with the same classifier is compared: a larger family, which Holm makes pay for it. Other sets of
+modalities are compared by naming them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from classify.answers import Answers
-from classify.cells import BASELINE, EARLY, LAYER, UNIMODAL
+from classify.cells import BASELINE, EARLY, LAYER, SYSTEM, UNIMODAL
+from classify.late_fusion import HEAD, PROBE
 from embeddings_store.errors import UsageError, unknown_name
 
 NAMED = "pairs"  # the family of comparisons that a user names one by one
@@ -82,8 +84,17 @@ def _fused(cells: pd.DataFrame) -> list[Pair]:
     if _chosen(cells):
         best = str(single[VALID].idxmax())
         return [Pair("fused", "does fusion beat the best single modality?", system, best) for system in _systems(cells)]
-    return [Pair("fused", "does fusion beat each single modality?", str(name), str(other))
-            for name in _systems(cells) for other in single.index[single["classifier"] == cells.loc[name, "classifier"]]]
+    return [Pair("fused", "does fusion beat each single modality?", name, str(other)) for name in _systems(cells)
+            for other in _rivals(single, str(cells.loc[name, "classifier"]))]
+
+
+def _rivals(single: pd.DataFrame, classifier: str) -> list[str]:
+    """Single modalities with the same classifier; for a system that has none of its own, their heads or probes, else all."""
+    for wanted in ((classifier,), (HEAD, PROBE)):
+        same = single.index[single["classifier"].isin(wanted)]
+        if len(same):
+            return [str(name) for name in same]
+    return [str(name) for name in single.index]
 
 
 def _strategies(cells: pd.DataFrame) -> list[Pair]:
@@ -103,7 +114,7 @@ def _systems(cells: pd.DataFrame) -> list[str]:
     """For every strategy the cell that is best on validation rows, ties to the first; without validation rows every cell."""
     fused = cells[~cells["family"].isin((BASELINE, UNIMODAL, LAYER))]
     sizes = fused["modalities"].str.count(r"\+")
-    fused = fused[sizes == sizes.max()]
+    fused = fused[(sizes == sizes.max()) | (fused["family"] == SYSTEM)]
     if not _chosen(cells):
         return [str(name) for name in fused.index]
     return [str(part[VALID].idxmax()) for _, part in fused.groupby(["family", "method", "modalities"], sort=False)]

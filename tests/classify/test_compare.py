@@ -135,3 +135,15 @@ def test_without_validation_rows_nothing_is_chosen_and_the_family_grows(run: Pat
     pairs = declared(read_answers(tmp_path), ["fused"])
     assert {p.second for p in pairs if p.first == CELLS[0]} == {"unimodal audio svm", "unimodal text svm"}
     assert len(pairs) == 3 * 2 * 2
+    grid.loc[grid["cell"] == "late sum audio+text svm", "classifier"] = "rule"  # which no single modality has
+    grid.to_csv(tmp_path / "grid.csv", index=False)
+    rivals = {p.second for p in declared(read_answers(tmp_path), ["fused"]) if p.first == "late sum audio+text svm"}
+    assert rivals == {"unimodal audio probe", "unimodal text probe"}
+
+
+def test_a_system_that_somebody_wrote_down_is_compared_whatever_its_modalities(run: Path, tmp_path: Path) -> None:
+    grid = pd.read_csv(run / "grid.csv")
+    grid.loc[grid["cell"] == "unimodal audio nn", ["family", "method"]] = ["system", "mine"]
+    grid.to_csv(tmp_path / "grid.csv", index=False)
+    (tmp_path / "predictions.parquet").write_bytes((run / "predictions.parquet").read_bytes())
+    assert "unimodal audio nn" in {p.first for p in declared(read_answers(tmp_path), ["fused"])}
