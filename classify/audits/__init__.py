@@ -95,13 +95,13 @@ class Audit:
 
         Only ``audit-leakage`` reads media and fits models; the grid, which does neither, must not forget what it found.
         """
-        if not (folder / FILE).is_file():
+        try:
+            there = Audit.read(folder)
+        except StoreError:  # none, or a damaged one, which this audit is about to replace
             return self
-        there = Audit.read(folder)
         if dict(there.about) != dict(self.about):
             return self
-        deeper = {name: found for name, found in there.findings.items()
-                  if found.details.get("files_read") or (name == "shuffled" and found.verdict != NOT_CHECKED)}
+        deeper = {name: found for name, found in there.findings.items() if self._is_shallower(name, found)}
         return replace(self, findings={**self.findings, **deeper})
 
     def line(self) -> str:
@@ -119,6 +119,13 @@ class Audit:
         if self.having(NOT_CHECKED):
             parts.append(f"not checked: {', '.join(self.having(NOT_CHECKED))}")
         return "; ".join(parts)
+
+    def _is_shallower(self, name: str, other: Finding) -> bool:
+        """Say whether another finding rests on more than the one of this audit: on a run of models, or on files read."""
+        own = self.findings[name]
+        if name == "shuffled":
+            return own.verdict == NOT_CHECKED
+        return own.verdict != LEAK and bool(other.details.get("files_read")) and not own.details.get("files_read")
 
     def _with_number(self, name: str) -> str:
         taken = " (accepted by --accept)" if name in self.accepted and self.findings[name].verdict == LEAK else ""
@@ -157,7 +164,7 @@ class Audit:
         except StoreError:
             raise
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreError(f"{path}: is no audit that can be read ({error}); run audit-leakage --results {folder}") from error
+            raise StoreError(f"{path}: is no audit that can be read ({error}); delete it and run audit-leakage again") from error
 
 
 def run_checks(case: Case, accepted: Sequence[str] = ()) -> Audit:

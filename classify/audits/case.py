@@ -92,12 +92,6 @@ class Case:
         """Code of each row's group (N,), -1 for none."""
         return self.keys("group")
 
-    @cached_property
-    def constant(self) -> float:
-        """Accuracy on the test rows of the answer that is best on them; nobody can know it beforehand."""
-        tested = np.concatenate([self.codes[self.rows(fold, "test")] for fold in self.plan])
-        return float(np.bincount(tested).max() / len(tested)) if len(tested) else 0.0
-
     @property
     def n_test(self) -> int:
         """Labelled test rows, over all folds."""

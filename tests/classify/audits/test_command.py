@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from classify import audit, cli
-from classify.audits import Audit
+from classify.audits import Audit, Finding, run_checks
+from embeddings_store.errors import StoreError
 from tests.classify.audits.planted import PLANTED, Plan
 
 QUICK = ["--classifiers", "svm", "--jobs", "1"]
@@ -80,6 +82,26 @@ def test_results_are_audited_as_they_were_made(clean: Plan, tmp_path: Path, caps
     capsys.readouterr()
     assert audit.main(["--store", store, "--results", str(out), "--folds", "split"]) == 2
     assert "--results brings its own plan" in capsys.readouterr().err
+
+
+def test_what_was_found_last_counts_and_a_damaged_record_does_not(clean: Plan, tmp_path: Path) -> None:
+    found = run_checks(clean.case(tmp_path / "e"))
+    found.write(tmp_path)
+    once, again = (replace(found, findings={**found.findings, "shuffled": Finding(verdict, "run", "m", "a")})
+                   for verdict in ("clean", "leak"))
+    once.write(tmp_path)
+    assert found.keeping(tmp_path).findings["shuffled"].verdict == "clean"
+    assert again.keeping(tmp_path).findings["shuffled"].verdict == "leak"
+    read = Finding("clean", "no copies", details={"files_read": 1.0})
+    replace(found, findings={**found.findings, "media": read}).write(tmp_path)
+    assert found.keeping(tmp_path).findings["media"] == read
+    leaks = replace(found, findings={**found.findings, "media": Finding("leak", "copies", "m", "a")})
+    assert leaks.keeping(tmp_path).findings["media"].verdict == "leak"
+    assert replace(found, about={**found.about, "plan_digest": "another"}).keeping(tmp_path).findings["media"] != read
+    (tmp_path / "audit.json").write_text("{")
+    assert found.keeping(tmp_path) == found
+    with pytest.raises(StoreError, match="delete it"):
+        Audit.read(tmp_path)
 
 
 def test_a_protocol_by_name(clean: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
