@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from embeddings_store.errors import ManifestError
-from extract.corpora._notes import EMPTY, HIDDEN, POINTER, Notes, listed
+from extract.corpora._notes import DANGLING, EMPTY, HIDDEN, POINTER, Notes, listed
 from extract.lfs import is_lfs_pointer
 
 POINTER_BYTES = 1024
@@ -37,12 +37,16 @@ def relative(path: Path, root: Path) -> str:
 def media(path: Path | None, root: Path, notes: Notes) -> str:
     """Return a media file's path below ``root``, empty for none; only a file of a few bytes is looked into.
 
-    Git-LFS pointers and empty files are counted and keep their path: the row has media, which has not been fetched, and an
-    extraction says so of each clip.
+    Git-LFS pointers, links of git-annex and empty files are counted and keep their path: the row has media, which has not been
+    fetched, and an extraction says so of each clip.
     """
     if path is None:
         return ""
-    size = path.stat().st_size
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        notes.count(DANGLING, relative(path, root))
+        return relative(path, root)
     if size == 0:
         notes.count(EMPTY, relative(path, root))
     elif size < POINTER_BYTES and is_lfs_pointer(path):

@@ -155,7 +155,7 @@ def _turn(turn: Mapping[str, Any], name: str, number: int, profiles: Mapping[str
     else:
         said = history[last] if last >= 0 else {"utterance": "", "index": 0}
         role, text, index, before = "speaker", str(said["utterance"]), int(said["index"]), history[:max(last, 0)]
-    row = f"{name}_turn{int(turn['turn_id'])}"
+    row = f"{name}_turn{turn['turn_id']}"
     label = _word(chain.get("speaker_emotion") or "")
     if not label:
         notes.count(f"turn without a label in the {split} file", row)
@@ -163,7 +163,7 @@ def _turn(turn: Mapping[str, Any], name: str, number: int, profiles: Mapping[str
     return {"id": row, "label": label, "speaker": f"profile-{profile}" if profile is not None else "", "group": name,
             "split": split, "language": "en", "text": text.strip(), "stem": f"dia{number:05d}utt{index}_{profile}",
             "audio": "", "video": "", **_profiles(profiles, row, notes), "meta_topic": topic,
-            "meta_context": str(turn.get("context") or ""), "meta_history": _spoken(before), "meta_turn": int(turn["turn_id"]),
+            "meta_context": str(turn.get("context") or ""), "meta_history": _spoken(before), "meta_turn": str(turn["turn_id"]),
             **{f"meta_{field}": str(chain.get(field) or "") for field in CHAIN},
             "meta_response": "" if utterance == "response" else response}
 

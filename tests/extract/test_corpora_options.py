@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from embeddings_store.columns import LEAK_TAGS, UNTAGGED
 from embeddings_store.errors import ManifestError, UnknownNameError, UnsafePathError
 from embeddings_store.manifest import Manifest
-from extract.corpora import Note, read_corpus
+from extract.corpora import READERS, Note, differences, read_corpus
 from extract.corpora.avamerg import CLASSES, EMOTIONS, emotion_table
 from extract.corpora.cremad import BAD
-from extract.corpora.generated import Planted
+from extract.corpora.generated import RELEASES, Planted
 
+PAGE = resources.files("extract.corpora").joinpath("CORPORA.md").read_text(encoding="utf-8")
 Make = Callable[[str, bool], tuple[Path, tuple[Planted, ...]]]
 
 
@@ -27,6 +32,34 @@ def touch(root: Path, *names: str) -> Path:
 
 def kinds(manifest: Manifest) -> dict[str, tuple[str, ...]]:
     return {note.kind: note.examples for note in manifest.notes if isinstance(note, Note)}
+
+
+# --- the page
+
+def test_the_page_names_every_layout_with_its_options() -> None:
+    rows = {cells[0].strip(" `"): cells[-1] for line in PAGE.splitlines() if line.startswith("| `")
+            for cells in [line.strip("|").split("|")] if len(cells) == 5}
+    assert set(RELEASES) | {"manifest"} == set(rows)
+    assert all(f"`{tag}`" in PAGE for tag in (*LEAK_TAGS, UNTAGGED))
+    for name in RELEASES:
+        assert set(re.findall(r"`(\w+)`", rows[name])) == READERS[name].options().keys(), name
+
+
+def test_the_reader_on_the_page_reads(tmp_path: Path) -> None:
+    module: dict[str, Any] = {}
+    exec(PAGE.partition("```python\n")[2].partition("```")[0], module)
+    manifest = module["read"](touch(tmp_path, "wav/01_joy.wav", "wav/02_anger.wav", "wav/._01_joy.wav", "wav/odd.wav"))
+    assert manifest.column("label").tolist() == ["joy", "anger"] and manifest.tagged("unknown") == ()
+    assert kinds(manifest).items() >= {"hidden name skipped": ("._01_joy.wav",), "odd file name skipped": ("odd.wav",)}.items()
+    assert len(differences(manifest, module["DOCUMENTED"])) == 3
+
+
+def test_links_that_lead_nowhere_are_noted_and_keep_their_path(tmp_path: Path) -> None:
+    touch(tmp_path, "wav/03a01Fa.wav")
+    (tmp_path / "wav" / "16b10Wb.wav").symlink_to(tmp_path / ".git" / "annex" / "objects" / "x")
+    manifest = read_corpus("emodb", tmp_path)
+    assert manifest.row(1).audio == "wav/16b10Wb.wav"
+    assert kinds(manifest)["link that leads nowhere where media should be; run git annex get"] == ("wav/16b10Wb.wav",)
 
 
 # --- CREMA-D

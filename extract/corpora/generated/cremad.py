@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from extract.corpora._notes import HIDDEN, KNOWN_BAD, NO_AUDIO, NO_VIDEO, ODD_NAME, POINTER
-from extract.corpora.cremad import EMOTIONS
+from extract.corpora.cremad import BAD, EMOTIONS
 from extract.corpora.generated import FAILS, Defect, Studio
 
 ACTORS = {1001: "51,\"Male\",\"Caucasian\",\"Not Hispanic\"", 1002: "21,\"Female\",\"Caucasian\",\"Not Hispanic\"",
@@ -35,11 +37,12 @@ def _vote(name: str) -> str:
     return f'"1","{name}","{"A" if seen == "D" else seen}","61.5","{seen}","70","{seen}","72.1"\n'
 
 
-def _known_bad(studio: Studio) -> str:
-    studio.sound("AudioWAV/1064_TIE_SAD_XX.wav", "sadness", 1064)
-    studio.film("VideoFlash/1064_TIE_SAD_XX.flv", "sadness", 1064)
-    studio.edit(TABLE, HEADER, HEADER + _vote("1064_TIE_SAD_XX"))
-    return "1064_TIE_SAD_XX"
+def _known_bad(studio: Studio, name: str) -> str:
+    actor, _, emotion, _ = name.split("_")
+    studio.sound(f"AudioWAV/{name}.wav", EMOTIONS[emotion], int(actor))
+    studio.film(f"VideoFlash/{name}.flv", EMOTIONS[emotion], int(actor))
+    studio.edit(TABLE, HEADER, HEADER + _vote(name))
+    return name
 
 
 def _misnamed(studio: Studio) -> str:
@@ -66,7 +69,7 @@ DEFECTS = (
     Defect("AppleDouble twin of a clip", HIDDEN, lambda studio: studio.twin("AudioWAV/1001_ITH_ANG_XX.wav")),
     Defect("Git-LFS pointer instead of sound", POINTER, lambda studio: studio.pointer("AudioWAV/1001_TAI_FEA_XX.wav")),
     Defect("Git-LFS pointer instead of a film", POINTER, lambda studio: studio.pointer("VideoFlash/1001_TAI_FEA_XX.flv")),
-    Defect("clip on the list of bad ones", KNOWN_BAD, _known_bad),
+    *(Defect("clip on the list of bad ones", KNOWN_BAD, partial(_known_bad, name=name)) for name in sorted(BAD)),
     Defect("the clip whose level lacks a letter", "misnamed file, read under its proper name", _misnamed),
     Defect("file with an emotion that does not exist", ODD_NAME, lambda studio: studio.text("AudioWAV/1001_DFA_JOY_XX.wav", "?")),
     Defect("raters divided between two emotions (read with label=multimodal)", DIVIDED, _divided),

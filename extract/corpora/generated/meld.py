@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from functools import partial
 
 from extract.corpora._notes import EMPTY, HIDDEN, KNOWN_BAD
 from extract.corpora.generated import FAILS, Defect, Studio
@@ -74,11 +75,12 @@ SPARE = "clip without a row"
 DEFECTS = (
     Defect("AppleDouble twin of a clip", HIDDEN, lambda studio: studio.twin(_clip("test", 0, 0))),
     Defect("corrupt clip on the list of bad ones", KNOWN_BAD, _corrupt),
-    Defect("clip of several minutes on the list of bad ones", KNOWN_BAD, lambda studio: _add(studio, "test", 38, 4)),
-    Defect("wrongly cut clip on the list of bad ones", KNOWN_BAD, lambda studio: _add(studio, "train", 309, 0)),
+    *(Defect("clip of several minutes on the list of bad ones", KNOWN_BAD, partial(_add, split="test", dialogue=d, utterance=u))
+      for d, u in ((38, 4), (220, 0))),
+    Defect("wrongly cut clip on the list of bad ones", KNOWN_BAD, partial(_add, split="train", dialogue=309, utterance=0)),
     Defect("clip missing, as in the release", NO_MEDIA, _missing),
-    Defect("clip that no row names", SPARE, lambda studio: _spare(studio, "dev", 66, 9)),
-    Defect("another clip that no row names", SPARE, lambda studio: _spare(studio, "test", 108, 2)),
+    *(Defect("clip that no row names", SPARE, partial(_spare, split=split, dialogue=d, utterance=u))
+      for split, d, u in (("dev", 49, 4), ("dev", 49, 5), ("dev", 66, 9), ("dev", 66, 10), ("test", 108, 2))),
     Defect("second version of a clip", "second version of a clip skipped",
            lambda studio: studio.film(f"{FOLDERS['test']}/final_videos_testdia1_utt0.mp4", "anger", 1)),
     Defect("line without a duration", "row without a duration", lambda studio: _add(studio, "test", 155, 3, end=START)),
