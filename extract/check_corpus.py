@@ -22,6 +22,7 @@ from embeddings_store.manifest import Manifest
 from extract.checks import run_checks
 from extract.checks.finding import BAD_MEDIA, INCOMPLETE, LEVELS, SHOWN, Finding, MediaFacts, Release
 from extract.corpora import READERS, corpus_names
+from extract.extras import with_extra
 from extract.options import corpus_options
 from extract.run import PAPER_ENCODERS, FrozenJob, read_manifest
 
@@ -33,7 +34,7 @@ STYLES = {"error": ("bold red", "errors"), "warning": ("bold yellow", "warnings"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     arguments = build_parser().parse_args(argv)
-    return guarded(lambda: _run(arguments), PROGRAM)
+    return guarded(lambda: with_extra(lambda: _run(arguments)), PROGRAM)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -12,38 +12,26 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from embeddings_store.commandline import guarded
-from embeddings_store.errors import MissingDependencyError, UsageError
+from embeddings_store.errors import UsageError
 from embeddings_store.manifest import Manifest
 from embeddings_store.protocol_options import listing
 from extract import run, team, tune
 from extract.corpora import READERS, corpus_names
 from extract.dump import Dump, Summary, related_changes
 from extract.estimate import Speed, frozen_lines, tuned_lines
+from extract.extras import with_extra
 from extract.options import PROGRAM, build_parser, frozen_job, tuned_jobs
 from extract.run import PAPER_ENCODERS
 from extract.tune import TunedJob
 
 SHOWN_FAILURES = 20
-EXTRA = {"PIL", "accelerate", "av", "decord", "huggingface_hub", "librosa", "safetensors", "soundfile", "tokenizers", "torch",
-         "transformers"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     arguments = build_parser().parse_args(argv)
     team.hush()
-    return guarded(lambda: _with_extra(arguments), PROGRAM)
-
-
-def _with_extra(arguments: argparse.Namespace) -> int:
-    """Run, and say which extra brings a package that is not installed."""
-    try:
-        return _run(arguments)
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in EXTRA:
-            raise
-        raise MissingDependencyError(f"this needs the package {error.name}, which is not installed; install the extra: "
-                                     "pip install 'emotion-fusion[extract]'") from error
+    return guarded(lambda: with_extra(lambda: _run(arguments)), PROGRAM)
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from embeddings_store.folds import PLAN_NAMES, VALID_RULES, FoldPlan, make_plan
 from embeddings_store.manifest import Manifest, resolve_media
 from extract.corpora import READERS, corpus_names, format_names, huggingface
 from extract.corpora._notes import Notes
+from extract.extras import with_extra
 from extract.options import corpus_options
 from extract.run import read_manifest
 
@@ -28,7 +29,7 @@ MEDIA_RULES = {"leave": "they stay where they are; read the result with --corpus
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     arguments = build_parser().parse_args(argv)
-    return guarded(lambda: _run(arguments), PROGRAM)
+    return guarded(lambda: with_extra(lambda: _run(arguments)), PROGRAM)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -117,6 +117,20 @@ def test_every_module_of_the_torch_free_packages_is_importable_without_torch() -
 MEDIA = {"PIL", "av", "decord", "librosa", "soundfile", "safetensors", "tokenizers", "accelerate", "huggingface_hub"}
 
 
+@pytest.mark.parametrize("command", ["check_corpus", "convert"])
+def test_the_commands_for_corpora_work_without_their_extras(command: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("id,audio,label,session\na,a.wav,x,1\nb,b.wav,y,2\n", encoding="utf-8")
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    asked = ["--corpus", "manifest", "--root", str(tmp_path / "rows.csv")]
+    more = {"check_corpus": ["--media", "all"], "convert": ["--to", "audformat", "--out", str(tmp_path / "out")]}[command]
+    blocked = TORCH | MEDIA | {"audformat", "datasets", "matplotlib"}
+    helped = without(blocked, f"from extract.{command} import main\nsys.exit(main(['--help']))")
+    assert (helped.returncode, helped.stderr) == (0, "")
+    done = without(blocked, f"from extract.{command} import main\nsys.exit(main({asked + more!r}))")
+    assert done.returncode == 3 and "install the extra" in done.stderr.splitlines()[-1], done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["--list"]])
 def test_extraction_explains_itself_without_its_extra(arguments: list[str]) -> None:
     done = without(TORCH | MEDIA, f"from extract.cli import main\nsys.exit(main({arguments!r}))")

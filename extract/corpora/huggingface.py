@@ -60,7 +60,8 @@ def read(root: Path, *, label: str = "", text: str = "", speaker: str = "", audi
             rows += _rows(datasets, part, split, {theirs: ours for ours, theirs in chosen.items() if theirs}, audio, folder)
     for number, row in enumerate(rows):
         row.setdefault("id", f"row-{number:06d}")
-    order = next((kind.names for part in parts.values() if isinstance(kind := part.features.get("class"), datasets.ClassLabel)), ())
+    kinds = (part.features.get("class") for part in parts.values())
+    order = next((kind.names for kind in kinds if isinstance(kind, datasets.ClassLabel)), ())
     classes = label_set(name or root.resolve().name, rows, order) if any("class" in row for row in rows) else None
     place = folder if folder.is_dir() else root
     return to_manifest(name or root.resolve().name, rows, media_folder(place, ""), notes, None, classes)
