@@ -14,6 +14,7 @@ from embeddings_store.commandline import add_command, guarded, parser
 from embeddings_store.errors import StoreError, StoreNotFoundError, UsageError
 from embeddings_store.hdf5 import read_embeddings, read_header, verify
 from embeddings_store.interchange import ImportJob, export_vectors, import_vectors
+from embeddings_store.join import join_corpora
 from embeddings_store.load import Entry, catalogue, corpora
 from embeddings_store.manifest import Manifest
 from embeddings_store.seen import SPEC_HELP
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser with its four sub-commands."""
+    """Return the parser with its sub-commands."""
     top = parser(PROGRAM, "Look into a store of vectors, check it, and move vectors in and out.", [
         f"{PROGRAM} inspect --store embeddings",
         f"{PROGRAM} verify embeddings/ravdess",
@@ -39,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_verify(commands)
     _add_import(commands)
     _add_export(commands)
+    _add_join(commands)
     return top
 
 
@@ -91,6 +93,19 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     out.add_argument("source", type=Path, help="a file of the store")
     out.add_argument("target", type=Path, help="where to; the suffix says what")
     out.set_defaults(run=_export)
+
+
+def _add_join(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    together = add_command(commands, "join", "Make one corpus of several, to train on some and test on another: rows, harmonised "
+                                             "labels, and the vectors that one frozen encoder made of each.", [
+        f"{PROGRAM} join ravdess emodb", f"{PROGRAM} join iemocap meld --name speech --label-set common-4",
+        "run-fusion-grid --corpus joined-ravdess-emodb --protocol cross-corpus:emodb"])
+    together.add_argument("corpora", nargs="+", metavar="CORPUS", help="corpora of the store; the last is tested by default")
+    together.add_argument("--name", default="", help="the joined corpus' name (default: joined-A-B)")
+    together.add_argument("--label-set", default="common-4", metavar="NAME", help="classes that they have in common (default: "
+                                                                                 "%(default)s)")
+    together.add_argument("--store", type=Path, default=Path("embeddings"), help="the store (default: %(default)s)")
+    together.set_defaults(run=_join)
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
@@ -161,6 +176,15 @@ def _import(arguments: argparse.Namespace) -> int:
 def _export(arguments: argparse.Namespace) -> int:
     rows = export_vectors(arguments.source, arguments.target)
     print(f"{arguments.target}: {rows} rows")
+    return 0
+
+
+def _join(arguments: argparse.Namespace) -> int:
+    joined = join_corpora(arguments.store, arguments.corpora, arguments.name, arguments.label_set)
+    for note in (*joined.manifest.notes, *(f"left out, because not every corpus has it: {name}" for name in joined.left_out)):
+        print(note, file=sys.stderr)
+    for path in joined.files:
+        print(path)
     return 0
 
 
