@@ -122,12 +122,16 @@ def _honesty(a: Result, b: Result) -> Iterator[Answer]:
     for result in (a, b):
         if _text(result, "verified").startswith("unverified"):
             yield CAUTION, f"nobody can say what an encoder was trained on ({_text(result, 'verified')})"
-    pairs = [_text(result, "shared") for result in (a, b)]
-    for text in dict.fromkeys(pairs):
-        if "valid+test" in text:
-            yield CAUTION, f"validation rows share with test what they should not ({text}), so what was chosen on them fits test"
-    if ("train+test" in pairs[0]) != ("train+test" in pairs[1]):
-        yield CAUTION, "the training rows of one share speakers with test, those of the other do not"
+    if "shared" not in a or "shared" not in b:
+        return
+    one, other = _text(a, "shared"), _text(b, "shared")
+    if one == other:
+        yield YES, f"roles share in both alike: {one}" if one else "neither shares speakers or groups between roles"
+    elif ("valid+test" in one) != ("valid+test" in other):
+        text = one if "valid+test" in one else other
+        yield CAUTION, f"the validation rows of one share speakers or groups with test, so what they chose fits it ({text})"
+    else:
+        yield CAUTION, f"roles share speakers or groups in other ways: {one or 'none'} against {other or 'none'}"
 
 
 QUESTIONS: tuple[Callable[[Result, Result], Iterator[Answer]], ...] = (_corpus, _metric, _labels, _folds, _rows, _selection,
