@@ -5,8 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from embeddings_store.commandline import guarded
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from classify.prepare import GridConfig
 
 PROGRAM = "run-fusion-grid"
 
@@ -33,6 +39,8 @@ def _run(argv: Sequence[str] | None) -> int:
     if arguments.dry_run:
         show_survey(survey(config), console)
         return 0
+    if arguments.metadata_ablation:
+        return _ablate(config, console, quiet=arguments.quiet)
     reporter = _reporter() if arguments.report else None  # what is not installed is said before the work, not after it
     result = run_grid(config, lambda message: print(f"{PROGRAM}: {message}", file=sys.stderr))
     if not arguments.quiet:
@@ -43,6 +51,16 @@ def _run(argv: Sequence[str] | None) -> int:
           f"{', '.join(path.name for path in result.files)}")
     if reporter:
         print(reporter(config.out, config.store))
+    return 0
+
+
+def _ablate(config: GridConfig, console: Console, *, quiet: bool) -> int:
+    from classify.ablation import ablate, show_ablation
+
+    table, path = ablate(config, lambda message: print(f"{PROGRAM}: {message}", file=sys.stderr))
+    if not quiet:
+        show_ablation(table, console)
+    print(path)
     return 0
 
 

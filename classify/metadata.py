@@ -89,13 +89,12 @@ def choose_columns(manifest: Manifest, asked: Sequence[str], view: str = METADAT
     for name in asked:
         column = name if name in known else f"meta_{name}"
         if name in TAGS:
-            group = manifest.tagged(name)
-            if not group:
+            words, texts = columns_tagged(manifest, name)
+            if not words and not texts:
                 there = ", ".join(f"{c} ({manifest.tag(c)})" for c in known)
                 raise UsageError(f"corpus {manifest.name!r} has no {name} metadata; there is {there}")
-            texts = [c for c in group if _text_kinds(manifest.table[c])]
             left_out += texts
-            wanted |= set(group) - set(texts)
+            wanted |= set(words)
         elif column in known:
             if kinds := _text_kinds(manifest.table[column]):
                 raise UsageError(f"{column} is text ({kinds} different values in {len(manifest)} rows): give it to a "
@@ -109,6 +108,13 @@ def choose_columns(manifest: Manifest, asked: Sequence[str], view: str = METADAT
         raise UsageError(f"nothing is left of the metadata {' '.join(asked)}: {', '.join(left_out)} are text; give them to a "
                          "text encoder with extract-features --modality text --text-column NAME")
     return Chosen(view, chosen, tuple(left_out))
+
+
+def columns_tagged(manifest: Manifest, *tags: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the columns with these tags: those that can become a vector, and those that are text."""
+    tagged = manifest.tagged(*tags)
+    texts = tuple(c for c in tagged if _text_kinds(manifest.table[c]))
+    return tuple(c for c in tagged if c not in texts), texts
 
 
 def load_with_metadata(store: Path, manifest: Manifest, views: Mapping[str, EncoderRef], plan: FoldPlan, fold: int,

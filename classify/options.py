@@ -74,6 +74,9 @@ def config_from(arguments: argparse.Namespace) -> GridConfig:
                 if classifier not in arguments.classifiers:
                     raise UsageError(f"--{classifier}-{name} has no effect, because --classifiers leaves {classifier} out")
                 settings.setdefault(classifier, {})[name] = value
+    if arguments.metadata_ablation and (arguments.metadata or arguments.system or arguments.systems):
+        raise UsageError("--metadata-ablation adds every group of metadata by itself to systems of its own; leave out "
+                         "--metadata, --system and --systems")
     return GridConfig(
         store=arguments.store, out=arguments.out or DEFAULT_OUT[arguments.select_on], corpus=arguments.corpus,
         modalities=tuple(arguments.modalities), metadata=tuple(arguments.metadata),
@@ -98,6 +101,9 @@ def _add_input(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--metadata", nargs="+", default=[], metavar="NAME",
                        help=f"add the modality metadata, made of the manifest's columns with these leak tags "
                        f"({', '.join(TAGS)}) or names; with leaky or unknown ones every output says so (default: none)")
+    group.add_argument("--metadata-ablation", action="store_true",
+                       help="instead of the grid: concatenate the modalities without metadata and with the columns of each leak "
+                       "tag, and write what each is worth to metadata_ablation.csv")
     group.add_argument("--encoder", action="append", default=[], metavar="MODALITY=NAME[@FINGERPRINT]",
                        help="which encoder, where the store has several; repeatable")
     group.add_argument("--encoder-seed", type=_encoder_seeds, metavar="N[,N]|all",

@@ -209,3 +209,23 @@ def test_metadata_has_to_be_asked_for(store: Path, tmp_path: Path, capsys: pytes
     assert set(rows["modalities"]) == {"", "audio", "text", "audio+text"} and set(rows["metadata"]) == {""}
     assert main(["--store", str(store), "--modalities", "text", "metadata"]) == 2
     assert "--metadata safe" in capsys.readouterr().err
+
+
+def test_the_ablation_says_what_each_group_is_worth(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert main(["--store", str(store), "--out", str(out), "--classifiers", "svm", "--jobs", "1", "--metadata-ablation"]) == 0
+    table = pd.read_csv(out / "metadata_ablation.csv", keep_default_na=False, na_values=[""])
+    assert table["group"].tolist() == ["none", "safe", "leaky", "unknown", "safe+leaky+unknown"]
+    assert table["claim"].tolist() == ["result", "result", *["leaky metadata"] * 3]
+    lines = table.set_index("group")
+    assert lines.loc["leaky", "WA"] > 0.9 > lines.loc["safe", "WA"] and lines.loc["leaky", "low"] > 0.2
+    assert lines.loc["leaky", "difference"] == pytest.approx(lines.loc["leaky", "WA"] - lines.loc["none", "WA"], abs=0.02)
+    assert np.isnan(lines.loc["none", "difference"]) and lines.loc["leaky", "p_holm"] >= lines.loc["leaky", "p"]
+    early = run(store, tmp_path / "grid", "--metadata", "safe", "--early", "concatenation", "--late", "none")
+    assert accuracy_of(early, "audio+text+metadata", "early") == pytest.approx(lines.loc["safe", "WA"], abs=1e-12)
+    assert "LEAKY METADATA, no result" in capsys.readouterr().out
+
+
+def test_an_ablation_needs_metadata(make_store: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--store", str(make_store()), "--metadata-ablation"]) == 2
+    assert "has no metadata to add" in capsys.readouterr().err
