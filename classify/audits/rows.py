@@ -113,22 +113,26 @@ def transcripts(case: Case) -> Finding:
     if not alike.rows:
         return Finding(CLEAN, f"none of {alike.of:,} test rows says what a training or validation row says", share=0.0,
                        details=details)
-    number = (f"{per_cent(exact.share)} of {exact.of:,} test rows repeat a transcript of training or validation rows, "
-              f"{per_cent(alike.share)} with near-identical ones; looking it up is right on {per_cent(alike.look_up)} of these "
-              f"(always the commonest label: {per_cent(alike.constant / alike.rows)})")
+    nearly = f", {per_cent(alike.share)} with near-identical ones" if alike.rows > exact.rows else ""
+    number = (f"{per_cent(exact.share)} of {exact.of:,} test rows repeat a transcript of training or validation rows{nearly}; "
+              f"looking it up is right on {per_cent(alike.look_up)} of these (always the commonest label: "
+              f"{per_cent(alike.constant / alike.rows)})")
     ids, raw = case.manifest.ids, case.manifest.column("text")
     shown = telling if telling.rows else alike
     examples = some([f"{ids[a]} and {ids[b]}: {_short(raw[a])}" for a, b in shown.examples])
     means = "a text model can answer these rows by heart; report text results on unseen transcripts too"
+    nothing = "so they tell nothing of it"
+    helps = telling.right - telling.constant > HELPS * telling.rows
     design = by_design(case, "transcripts")
     if design:
-        return Finding(CAUTION, number, f"{design.why}; {means}", examples=examples, share=alike.share, details=details)
+        known = f"{design.why}; {means}" if helps or not telling.rows else f"{design.why}, {nothing}"
+        return Finding(CAUTION, number, known, examples=examples, share=alike.share, details=details)
     if telling.rows <= FEW * alike.of:
         return Finding(CAUTION, number, f"nearly all have fewer than {LONG_WORDS} words: phrases that people say twice; {means}",
                        examples=examples, share=alike.share, details=details)
-    if telling.right - telling.constant <= HELPS * telling.rows:
-        return Finding(CAUTION, number, "the same sentences are spoken with every label, so they tell nothing of it",
-                       examples=examples, share=alike.share, details=details)
+    if not helps:
+        return Finding(CAUTION, number, f"the same sentences are spoken with every label, {nothing}", examples=examples,
+                       share=alike.share, details=details)
     return Finding(LEAK, number, means, "fold so that equal sentences share a role, or drop the copies; if actors replay "
                    "scripts, that is the corpus' design: --accept transcripts says so under every table", examples, alike.share,
                    details)

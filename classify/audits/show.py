@@ -36,6 +36,8 @@ def show_audit(audit: Audit, console: Console) -> None:
 
 
 def _verdict(audit: Audit) -> str:
-    counted = [f"{len(audit.having(v))} {v}" for v in (LEAK, CAUTION, CLEAN, NOT_CHECKED) if audit.having(v)]
+    plural = {LEAK: "leaks", CAUTION: "cautions"}
+    counted = [f"{n} {plural.get(v, v) if n > 1 else v}" for v in (LEAK, CAUTION, CLEAN, NOT_CHECKED)
+               if (n := len(audit.having(v)))]
     head = "LEAK: a figure from this set-up is worthless" if audit.verdict == LEAK else "no leak found"
     return f"{head} ({', '.join(counted)})"
