@@ -147,7 +147,7 @@ def _media_count(text: str) -> int | None:
 
 def _read(manifest: Manifest, count: int | None, jobs: int, out: Path | None, console: Console) -> tuple[list[MediaFacts], int]:
     """Read the media; returns the facts and how many files were left out."""
-    from extract.checks.media import read_media, tasks_of
+    from extract.checks.reading import read_media, tasks_of
 
     every = tasks_of(manifest)
     tasks = every if count is None else tasks_of(manifest, count)

@@ -111,7 +111,7 @@ def _run(arguments: argparse.Namespace) -> int:
         print(f"not held by {arguments.to}: {loss}" if "left out" not in loss else loss, file=sys.stderr)
     print(f"{arguments.out}: {manifest.name}, {len(manifest)} rows read")
     if arguments.media == "leave" and manifest.root is not None and arguments.to != "huggingface":
-        print(f"the media stay in {arguments.root}; read it with --corpus {arguments.to} --root {arguments.out} "
+        print(f"the media stay in {manifest.root}; read it with --corpus {arguments.to} --root {arguments.out} "
               f"--corpus-option media={manifest.root}")
     return 0
 

@@ -65,6 +65,8 @@ def to_manifest(name: str, rows: Sequence[Row], root: Path, notes: Notes, roles:
 
 
 def _column(values: list[Any], name: str) -> list[Any]:
+    if name in STRINGS:
+        return ["" if v is None else str(v) for v in values]
     if name in TIMES or all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in values):
         return [float("nan") if v in (None, "") else v for v in values]
     return ["" if v is None else v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in values]

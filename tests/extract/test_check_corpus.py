@@ -14,10 +14,10 @@ from PIL import Image
 
 from embeddings_store.manifest import Manifest
 from extract.check_corpus import check, main
-from extract.checks import media
+from extract.checks import reading
 from extract.checks.finding import Finding, Release
-from extract.checks.media import read_media, tasks_of
 from extract.checks.picture import draw_labels, label_groups
+from extract.checks.reading import read_media, tasks_of
 from extract.corpora import READERS, read_corpus
 from extract.corpora.generated import FAILS, RELEASES, make_release
 
@@ -199,7 +199,7 @@ def test_parts_of_a_long_sound_are_each_looked_at(tmp_path: Path, monkeypatch: p
     manifest = Manifest.from_columns("m", {
         "id": ["a", "b", "c", "whole"], "audio": ["film.wav"] * 3 + ["long.wav"], "start_s": [0.0, 1.25, 2.0, np.nan],
         "end_s": [1.0, 1.75, 3.0, np.nan]}, root=tmp_path)
-    monkeypatch.setattr(media, "PIECE_S", 0.7)
+    monkeypatch.setattr(reading, "PIECE_S", 0.7)
     found = findings(examined(manifest, cut_s=1.0))
     assert found["silent"][0]["examples"] == ["b"]
     facts = found["durations"][0]["data"]
@@ -215,8 +215,8 @@ def test_a_second_run_reads_only_what_changed(tmp_path: Path, monkeypatch: pytes
     with memory.open("a") as handle:
         handle.write('{"state": "torn by a ki')
     read: list[str] = []
-    original = media._read
-    monkeypatch.setattr(media, "_read", lambda root, task: (read.append(task.name), original(root, task))[1])
+    original = reading._read
+    monkeypatch.setattr(reading, "_read", lambda root, task: (read.append(task.name), original(root, task))[1])
     done: list[int] = []
     assert read_media(manifest, tasks_of(manifest), 2, done.append, memory) == first
     assert (read, sum(done)) == ([], 8)

@@ -303,6 +303,15 @@ def test_speechbrains_entries_have_the_same_keys_and_survive_formatting(mine: Ma
     assert entries["u09"]["wav"] == {"file": "{data_root}/film.flac", "start": 8000, "stop": 10000}
 
 
+def test_numbers_of_speakers_stay_whole_where_some_are_missing(tmp_path: Path) -> None:
+    entries = {"a": {"wav": "{data_root}/a.wav", "length": 1.0, "emo": "x", "speaker": 3, "snr": 2},
+               "b": {"wav": "{data_root}/b.wav", "length": 1.0, "emo": "y", "snr": 1.5}}
+    (tmp_path / "train.json").write_text(json.dumps(entries))
+    manifest = read_corpus("speechbrain", tmp_path)
+    assert manifest.column("speaker").tolist() == ["3", ""]
+    assert manifest.table["meta_snr"].tolist() == [2.0, 1.5]
+
+
 @pytest.mark.parametrize("path", ["../a.wav", "/etc/a.wav", "x/../../a.wav"])
 @pytest.mark.parametrize("name", ["emobox", "s3prl", "speechbrain"])
 def test_no_path_leaves_the_root(name: str, path: str, tmp_path: Path) -> None:
