@@ -140,17 +140,17 @@ class Lengths:
         self._known: dict[str, tuple[float, int, int] | None] = {}
 
     def of(self, row: Row) -> tuple[float, int, int] | None:
-        """Return seconds of the whole file, Hz and channels of a row's sound; none, noted, where its header cannot be read."""
+        """Return seconds of the whole file, Hz and channels of a row's sound; none where its header cannot be read."""
         name = row["audio"]
         if name not in self._known:
             self._known[name] = self._look(name)
-        if self._known[name] is None:
-            self._notes.count("row without a length: its file is not there or cannot be read", row["id"])
         return self._known[name]
 
     def span(self, row: Row) -> tuple[float | None, float | None, float | None]:
-        """Return where a row's sound starts, ends and how long it is, in seconds; none where that is not known."""
+        """Return where a row's sound starts, ends and how long it is, in seconds; none, noted, where that is not known."""
         facts, start_s, end_s = self.of(row), row.get("start_s"), row.get("end_s")
+        if facts is None:
+            self._notes.count("row without a length, because its file is not there or cannot be read", row["id"])
         whole_s = facts[0] if facts else None
         if start_s is None and end_s is None:
             return None, None, whole_s

@@ -157,6 +157,14 @@ def test_emoboxs_loader_finds_what_it_asks_for(mine: Manifest, tmp_path: Path) -
         assert list(as_object) == [entry["key"] for entry in entries]
 
 
+@pytest.mark.parametrize("name", ["emobox", "speechbrain"])
+def test_a_length_that_is_not_known_is_null_and_told(name: str, mine: Manifest, tmp_path: Path) -> None:
+    (mine.root / mine.row(3).audio).write_bytes(b"not sound")
+    again, losses = converted(mine, name, tmp_path / "out")
+    assert len(again) == len(mine)
+    assert sum("1 x row without a length" in loss and "'u03'" in loss for loss in losses) == 1, losses
+
+
 def test_published_lists_of_emobox_are_read(tmp_path: Path) -> None:
     folder = tmp_path / "data" / "tiny"
     entries = [{"key": f"tiny-{i}", "dataset": "tiny", "wav": f"downloads/tiny/{i}.wav", "type": "raw", "sample_rate": 16000,
