@@ -10,9 +10,24 @@ import pandas as pd
 from classify.cells import BASELINE, UNIMODAL
 from classify.late_fusion import HEAD, PROBE
 from classify.plots.run import Run, probabilities, same_run
-from classify.plots.style import ACCENT, INK, LINES, MARKERS, MUTED, ON_LIGHT, RULE, SECOND, Drawing, bare, looks, new_figure
+from classify.plots.style import (
+    ACCENT,
+    COLOURS,
+    HATCHES,
+    INK,
+    LINES,
+    MARKERS,
+    MUTED,
+    ON_LIGHT,
+    RULE,
+    SECOND,
+    Drawing,
+    bare,
+    new_figure,
+)
 from embeddings_store.errors import UsageError
 
+CONTRIBUTIONS = "contributions.csv"
 MAX_SYSTEMS = 40
 BINS = 10
 
@@ -81,7 +96,7 @@ def reliability(run: Run) -> Drawing | str:
     figure = new_figure(5.6, 3.6)
     axes = figure.subplots()
     axes.plot([0, 100], [0, 100], color=MUTED, linewidth=1.0, linestyle=(0, (4, 2)))
-    axes.text(80, 74, "as sure as right", fontsize=8, color=MUTED, rotation=45, rotation_mode="anchor",
+    axes.text(99, 97, "as sure as right", ha="right", va="top", fontsize=8, color=MUTED, rotation=45, rotation_mode="anchor",
               transform_rotates_text=True)
     tips = {}
     for place, (cell, sure, right) in enumerate(curves[:len(LINES)]):
@@ -96,7 +111,7 @@ def reliability(run: Run) -> Drawing | str:
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), title="calibration error, points", title_fontsize=8.5,
                 alignment="left")
     margins = "" if run.headline in [c for c, _, _ in curves] else (
-        f" {run.headline}, the system that counts, gives margins and no probabilities, so it has no curve.")
+        f" The system that counts, {run.headline}, gives margins and no probabilities, so it has no curve.")
     return Drawing("reliability", "Is it as sure as it is right?",
                    f"Test rows in {BINS} bins of the largest class probability. Below the broken line a system is surer than it "
                    "is right. The calibration error is the mean distance from that line, weighted by rows: 0 is perfect."
@@ -104,32 +119,40 @@ def reliability(run: Run) -> Drawing | str:
 
 
 def contributions(run: Run) -> Drawing | str:
-    """Draw each modality's share where a run left ``contributions.csv``."""
-    table = run.table("contributions.csv")
+    """Draw what each modality adds to each way of fusing, where a run left ``contributions.csv``."""
+    table = run.table(CONTRIBUTIONS)
     if table is None:
-        return "the results hold no contributions.csv"
-    names = [c for c in ("modality", "modalities", "name") if c in table]
-    values = [c for c in ("shapley_WA", "shapley", "contribution", "share", "value", "WA") if c in table]
-    if not names or not values:
-        return f"contributions.csv has the columns {', '.join(map(str, table.columns))}; a modality and its share are needed"
-    if "metric" in table:
-        table = table[table["metric"] == "WA"]
-    means = table.groupby(names[0], sort=False)[values[0]].agg(["mean", "std"])
-    figure = new_figure(5.2, 0.9 + 0.45 * len(means))
+        return f"the results hold no {CONTRIBUTIONS}"
+    absent = [c for c in ("modality", "shapley") if c not in table]
+    if absent or not len(table):
+        return f"{CONTRIBUTIONS} has no {absent[0] if absent else 'rows'}"
+    named = [c for c in ("family", "method", "classifier") if c in table]
+    table = table.assign(system=table[named].fillna("").agg(lambda line: ", ".join(filter(None, map(str, line))), axis=1))
+    systems = list(dict.fromkeys(table["system"]))[:MAX_SYSTEMS]
+    modalities = [m for m in run.modalities if m in set(table["modality"])]
+    figure = new_figure(7.0, 1.1 + 0.26 * len(systems))
     axes = figure.subplots()
-    found, tips = looks([str(m) for m in means.index]), {}
-    bars = axes.barh(np.arange(len(means)), means["mean"], xerr=means["std"].fillna(0), height=0.62, edgecolor=ON_LIGHT,
-                     linewidth=0.5, color=[found[str(m)].colour for m in means.index], ecolor=INK, capsize=2)
-    for place, (bar, name) in enumerate(zip(bars, means.index, strict=True)):
-        bar.set_gid(f"share-{place}")
-        bar.set_hatch(found[str(name)].hatch)
-        tips[f"share-{place}"] = f"{name}: {means['mean'].iloc[place]:.2f} points of WA"
-    axes.set_yticks(np.arange(len(means)), [bare(m, 24) for m in means.index])
+    ends, tips = {1: np.zeros(len(systems)), -1: np.zeros(len(systems))}, {}
+    for place, modality in enumerate(modalities):
+        of_modality = table[table["modality"] == modality].set_index("system")["shapley"]
+        shares = of_modality.reindex(systems).fillna(0.0).to_numpy(dtype=float)
+        left = np.where(shares >= 0, ends[1], ends[-1])
+        bars = axes.barh(np.arange(len(systems)), shares, left=left, height=0.68, color=COLOURS[(2, 1, 3, 0)[place % 4]],
+                         hatch=HATCHES[place % len(HATCHES)], edgecolor=ON_LIGHT, linewidth=0.5, label=bare(modality, 24))
+        for row, (bar, share) in enumerate(zip(bars, shares, strict=True)):
+            bar.set_gid(f"share-{place}-{row}")
+            tips[f"share-{place}-{row}"] = f"{systems[row]}: {modality} {share:+.1f} points"
+        for sign, end in ends.items():
+            end += np.where(np.sign(shares) == sign, shares, 0.0)
+    axes.set_yticks(np.arange(len(systems)), [bare(s or "fusion", 60) for s in systems])
     axes.invert_yaxis()
     axes.axvline(0, color=MUTED, linewidth=0.8)
-    axes.set(xlabel=f"{values[0]} (mean and deviation over folds)")
+    axes.set(xlabel="points of WA above always answering the commonest class")
     axes.grid(axis="x")
-    return Drawing("contributions", "What each modality adds", "Each modality's share of the result, from contributions.csv.",
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=max(1, len(modalities)), handlelength=1.6)
+    return Drawing("contributions", "What each modality adds",
+                   "Shapley values: a modality's gain, averaged over all orders in which modalities could be added; together "
+                   "they are the system's lead over always answering the commonest class. Test rows, mean over folds.",
                    figure, tips)
 
 
@@ -141,7 +164,7 @@ def against(run: Run, other: Run) -> Drawing:
     """
     same_run(run, other)
     kinds = [_kind(run), _kind(other)]
-    names = kinds if kinds[0] != kinds[1] else [run.folder.name, other.folder.name]
+    names = kinds if kinds[0] != kinds[1] else [_named(run), _named(other)]
     rows = run.rows[run.rows["family"] != BASELINE]
     cells = [c for c in dict.fromkeys(rows["cell"]) if (other.rows["cell"] == c).any()][:MAX_SYSTEMS]
     if not cells:
@@ -163,8 +186,8 @@ def against(run: Run, other: Run) -> Drawing:
     axes.grid(axis="x")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
     return Drawing("against", f"{names[0]} against {names[1]}",
-                   f"The same rows, folds and labels, with the encoders of two runs: {names[0]} ({run.folder.name}) and "
-                   f"{names[1]} ({other.folder.name}).", figure, tips)
+                   f"The same rows, folds and labels, and two runs: {names[0]} ({_named(run)}) and {names[1]} "
+                   f"({_named(other)}).", figure, tips)
 
 
 def reliability_bins(sure: np.ndarray, right: np.ndarray) -> pd.DataFrame:
@@ -192,9 +215,14 @@ def _short(run: Run, cell: str) -> str:
     return bare(", ".join(str(part) for part in parts if part), 60)
 
 
+def _named(run: Run) -> str:
+    """The end of a run's path: its folder may be called ``results`` like all others."""
+    return "/".join(run.folder.parts[-2:])
+
+
 def _kind(run: Run) -> str:
     """Say whether a run's encoders were fine-tuned, as far as the store tells."""
     folds = {entry.fold for m in run.modalities for fold in run.folds if (entry := run.entry(m, fold)) is not None}
     if not folds:
-        return run.folder.name
+        return _named(run)
     return "frozen" if folds == {"any"} else "some fine-tuned" if "any" in folds else "fine-tuned"

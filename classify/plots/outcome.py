@@ -88,8 +88,8 @@ def confusion(run: Run) -> Drawing | str:
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return Drawing("figure12_confusion", "Confusion of the system that counts",
-                   f"{run.headline}: each row is a true class and adds up to 100 %; the number below is the count of test "
-                   "utterances, all folds together. The diagonal is each class' recall.", figure, tips)
+                   f"Answers of {run.headline}: each row is a true class and adds up to 100 %; the number below is the count of "
+                   "test utterances, all folds together. The diagonal is each class' recall.", figure, tips)
 
 
 
@@ -120,7 +120,7 @@ def per_class(run: Run) -> Drawing | str:
     axes.grid(axis="y")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, handlelength=1.6)
     return Drawing("per_class", "Each class",
-                   f"{run.headline}: mean over the folds that hold the class, test rows; the thin lines are the "
+                   f"Of {run.headline}: mean over the folds that hold the class, test rows; the thin lines are the "
                    "deviation over folds, the numbers in brackets how many test utterances the class has.", figure, tips)
 
 

@@ -6,10 +6,11 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from classify.plots.style import INK, MUTED, PAPER, RULE, Drawing
+from classify.plots.style import BLUE, INK, MUTED, ON_LIGHT, PAPER, RULE, Drawing
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
-THEMED = {INK: "var(--ink)", MUTED: "var(--muted)", RULE: "var(--rule)", PAPER: "var(--paper)"}
+THEMED = {INK: "var(--ink)", MUTED: "var(--muted)", RULE: "var(--rule)", PAPER: "var(--paper)", BLUE: "var(--blue)"}
+EDGE = f"stroke: {ON_LIGHT}"  # an outline; a hatch keeps its colour, it lies on the mark and not on the page
 FONT = re.compile(r"(font: (?:\w+ )?(?:\d+ )?[\d.]+px) [^;]+")
 LEAST = 0.9  # CSS pixels per point below which a figure scrolls instead of shrinking further
 
@@ -23,8 +24,11 @@ def inline(source: str, drawing: Drawing) -> str:
     """
     root = ElementTree.fromstring(source)  # noqa: S314 - written by ourselves a moment ago
     used = set(re.findall(r"url\(#([^)]+)\)", source)) | set(re.findall(r'xlink:href="#([^"]+)"', source))
+    hatches = {part for pattern in root.iter(f"{{{SVG}}}pattern") for part in pattern.iter()}
     for element in root.iter():
         _tell(element, drawing)
+        if element not in hatches:
+            element.set("style", element.get("style", "").replace(EDGE, "stroke: var(--ink)"))
         name = element.attrib.pop("id", None)
         if name in used:
             element.set("id", f"{drawing.name}-{name}")

@@ -16,6 +16,9 @@ from classify.plots.run import Run
 from classify.tables import CONFUSION, PAPER_TABLES, PER_CLASS, VALID
 
 MAX_LINES = 1_000
+SELECTION_COLUMNS: Mapping[str, tuple[str, int]] = {
+    "loss": ("test_loss", 2), "WA, %": ("test_WA", 1), "runtime, s": ("runtime_s", 2), "valid loss": ("valid_loss", 2),
+    "valid WA, %": ("valid_WA", 1), "epochs": ("epochs", 0)}
 TITLES = {"table4_unimodal.csv": "Table 4: one modality", "table5_early.csv": "Table 5: early fusion, of vectors",
           "table6_late.csv": "Table 6: late fusion, of class scores", "table_layers.csv": "Layers, one at a time",
           "table1_text.csv": "Table 1: choice of the text encoder", "table2_audio.csv": "Table 2: choice of the speech encoder",
@@ -73,8 +76,8 @@ class Table:
 
 def paper_tables(run: Run) -> list[Table]:
     """Return the tables that the run left, those of the encoder choice first, then Tables 4 to 7."""
-    found = [_generic(name, TITLES[name], table) for name in sorted(TITLES) if name not in PAPER_TABLES.values()
-             and (table := run.table(name)) is not None]
+    found = [_selection(name, table) for name in sorted(TITLES) if name not in PAPER_TABLES.values()
+             and (table := run.table(name)) is not None and len(table)]
     for family, name in PAPER_TABLES.items():
         table = run.table(name)
         if table is not None and {"row", "metric"} <= set(table):
@@ -127,16 +130,8 @@ def statistics_tables(run: Run) -> list[Table]:
                            "All test rows pooled, per cent, with the interval that statistics.csv gives: another sample of such "
                            "speakers would often fall into it. Pooled figures differ a little from means over folds.", strong))
     comparisons = run.table("comparisons.csv")
-    if comparisons is not None and len(comparisons):
-        wanted = [c for c in ("first", "second", "metric", "difference", "low", "high", "p", "p_holm", "survives", "note")
-                  if c in comparisons]
-        shown = comparisons[wanted].copy()
-        for name in ("difference", "low", "high"):
-            if name in shown:
-                shown[name] = 100 * pd.to_numeric(shown[name])
-        hints = {"difference": "first minus second, points of per cent", "p_holm": "p after Holm's correction for asking often",
-                 "survives": "whether the difference survives that correction"}
-        found.append(_generic("comparisons.csv", "Which differences can be believed", shown, hints))
+    if comparisons is not None and len(comparisons) and {"first", "second", "difference", "low", "high"} <= set(comparisons):
+        found.append(_comparisons(comparisons))
     return found
 
 
@@ -144,7 +139,7 @@ def audit_table(audit: Audit) -> Table:
     """Return what each check of the leakage audit found; leaks first."""
     order = sorted(audit.findings.items(), key=lambda item: VERDICTS.index(item[1].verdict))
     rows = [[Cell(CHECKS[name].question), Cell(f"{f.verdict}, accepted" if name in audit.accepted else f.verdict), Cell(f.number),
-             Cell(" ".join(filter(None, (f.means, f.advice))) or "-")] for name, f in order]
+             Cell(" ".join(filter(None, (f.means, f.advice))))] for name, f in order]
     strong = frozenset(n for n, (_, f) in enumerate(order) if f.verdict == LEAK)
     return Table("audit", "What could have leaked", ["question", "verdict", "found", "what it means"], rows, strong=strong)
 
@@ -158,6 +153,38 @@ def other_tables(run: Run) -> list[Table]:
             if table is not None and 0 < len(table) <= MAX_LINES:
                 found.append(_generic(path.name, path.name, table))
     return found
+
+
+def _comparisons(table: pd.DataFrame) -> Table:
+    rows = []
+    for _, line in table.iterrows():
+        value = 100 * float(line["difference"])
+        ends = "" if pd.isna(line["low"]) else f" ({100 * float(line['low']):+.1f} to {100 * float(line['high']):+.1f})"
+        p = line.get("p_holm", float("nan"))
+        chance = Cell("-") if pd.isna(p) else Cell("< 0.001" if p < 0.001 else f"{p:.3f}", float(p))
+        rows.append([Cell(str(line["first"])), Cell(str(line["second"])), Cell(f"{value:+.1f}{ends}", value), chance,
+                     _plain(line.get("survives"))])
+    return Table("comparisons", "Which differences can be believed",
+                 ["system", "against", "difference in WA", "p, corrected", "believable"], rows,
+                 "First minus second, points of per cent, with the interval that comparisons.csv gives; p after Holm's "
+                 "correction for asking often.", hints={"believable": "whether the difference survives that correction"})
+
+
+def _selection(name: str, table: pd.DataFrame) -> Table:
+    """The shape of the paper's Tables 1 to 3, and by what was chosen."""
+    rows = [[Cell(str(line["encoder"])), *(_number(line[c], digits) for c, digits in SELECTION_COLUMNS.values()),
+             Cell("" if pd.isna(line["remark"]) else str(line["remark"]))] for _, line in table.iterrows()]
+    first = table.iloc[0]
+    return Table(_key(name), TITLES[name], ["encoder", *SELECTION_COLUMNS, "remark"], rows,
+                 f"Plan “{first['protocol']}”: one training each, scored by its own head on {first['n_test']} test rows. The "
+                 "choice is made by WA on validation rows; of equal ones the first is taken.",
+                 frozenset(n for n, line in enumerate(rows) if line[-1].text),
+                 {"runtime, s": "reading and encoding the test rows"})
+
+
+def _number(value: object, digits: int) -> Cell:
+    number = float(str(value))
+    return Cell("-") if np.isnan(number) else Cell(f"{number:.{digits}f}", number)
 
 
 def _accuracies(name: str, family: str, table: pd.DataFrame) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from itertools import combinations
 from pathlib import Path
 from xml.etree import ElementTree
@@ -184,6 +185,22 @@ def test_classes_differ_in_colour_for_every_eye_or_in_shape_and_hatch() -> None:
             assert np.linalg.norm(_lab(a) - _lab(b)) > 30, (kind, COLOURS[one], COLOURS[other])
     lightness = sorted(_lab(_linear(colour))[0] for colour in COLOURS[:4])
     assert np.diff(lightness).min() > 10  # in grey print
+
+
+def test_contributions_are_stacked_to_the_lead(finished, tmp_path: Path) -> None:
+    shutil.copytree(finished.results, tmp_path / "r")
+    pd.DataFrame({"family": "early", "method": "sum", "classifier": ["svm", "svm", "nn", "nn"],
+                  "modality": ["text", "audio"] * 2, "shapley": [30.0, 20.0, 40.0, -5.0]}).to_csv(
+        tmp_path / "r" / "contributions.csv", index=False)
+    with style():
+        figure = compare.contributions(Run.read(tmp_path / "r"))
+    assert isinstance(figure, Drawing)
+    assert "early, sum, nn: audio -5.0 points" in figure.tips.values()
+    bars = {patch.get_gid(): (patch.get_x(), patch.get_width()) for patch in figure.figure.axes[0].patches}
+    assert bars["share-1-0"] == (30.0, 20.0)  # audio begins where text ends
+    assert bars["share-1-1"] == (0.0, -5.0)  # and a loss goes the other way
+    (tmp_path / "r" / "contributions.csv").write_text("modality\ntext\n")
+    assert compare.contributions(Run.read(tmp_path / "r")) == "contributions.csv has no shapley"
 
 
 def test_reliability_of_a_system_that_is_as_sure_as_right() -> None:
