@@ -81,7 +81,7 @@ def note(rows: pd.DataFrame, split: bool) -> str:
     if not shared:
         return ""
     lines = [f"the same rows serve several purposes ({'; '.join(shared)}), so figures on them are optimistic"]
-    if not split:
+    if not split and rows["chosen_on"].str.contains(VALID, regex=False).any():
         lines.append("--valid-split keeps a half of them for choosing the cell")
     if any("epoch" in s.split("+") for s in shared):
         lines.append("an encoder's epoch was chosen on all of them when it was trained, which no split undoes")

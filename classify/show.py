@@ -18,6 +18,7 @@ from classify.late_fusion import HEAD, PROBE, PROBE_C, PROBE_SPLITS
 from classify.metrics import FORMULAS, METRICS
 from classify.models import CLASSIFIERS, COMPETITORS
 from classify.prepare import RESULT, Prepared
+from classify.purposes import VALID as VALID_ROWS
 from classify.results import BEST_ON_TEST, CANDIDATES, CHOSEN, FIXED, ON_TEST, GridResult, ResultTable
 from classify.statistics_files import read_statistics
 from classify.statistics_show import in_words
@@ -162,6 +163,14 @@ def cautions(prepared: Prepared) -> list[str]:
         lines.append(f"note: encoders were fitted on {seen} of {total} training rows (seen=fit), so classifiers and probes "
                      "learn from vectors that carry their labels: training figures and margins are over-confident, and "
                      "these rows are no place to tune")
+    if any(prepared.inner):
+        parts = "; ".join(f"{m}: {inner.parts}" for m, inner in prepared.inner[0].items())
+        lines.append(f"note: late fusion learns from scores of training rows by inner encoders that have not seen them ({parts})")
+    config = prepared.config
+    if config.tune:
+        where = "validation rows" if prepared.tune_on == VALID_ROWS else "grouped splits of training rows"
+        lines.append(f"note: settings of classifiers are chosen per cell and fold, by up to {config.tune} trials on {where}"
+                     + (f", none begun after {config.tune_minutes:g} minutes" if config.tune_minutes else ""))
     return lines
 
 

@@ -44,6 +44,7 @@ def test_vectors_whose_epoch_was_chosen_on_test_are_scored_only_when_asked(make_
     assert table.headline == candidates.groupby("cell", sort=False)["WA"].mean().idxmax()
     assert not table.flagged(CHOSEN)
     assert (candidates["n_test_selected"] == candidates["n_test"]).all()
+    assert set(candidates["shared_rows"]) == {"epoch+cell"}
     manifest = Manifest.load(store / "toy")
     views = {m: refs[0] for m, refs in choose_views(catalogue(store, "toy")).items()}
     for fold in make_plan(manifest, "", "none"):
