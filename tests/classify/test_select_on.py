@@ -68,9 +68,10 @@ def test_every_output_is_stamped(make_trained: MakeStore, tmp_path: Path, capsys
     assert text.splitlines()[-1].startswith("24 rows (cells x folds) (UPPER BOUND, no result) in")
     assert "\nresult:" not in text
     tables = sorted(out.glob("*.csv"))
-    assert len(tables) == 8
+    assert {"grid.csv", "confusion.csv", "statistics.csv", "table5_early.csv"} <= {path.name for path in tables}
     for path in tables:
-        assert set(pd.read_csv(path)["claim"]) == {"upper bound"}, path.name
+        claims = pd.read_csv(path)["claim"]
+        assert set(claims) == ({"upper bound"} if len(claims) else set()), path.name
     assert pq.read_schema(out / "predictions.parquet").metadata[b"claim"] == b"upper bound"
 
 
