@@ -28,12 +28,17 @@ def _run(argv: Sequence[str] | None) -> int:
     from classify.options import build_parser, config_from
     from classify.prepare import RESULT
     from classify.show import console_for_output, show_results, show_survey
+    from embeddings_store.errors import unknown_name
     from embeddings_store.manifest import Manifest
     from embeddings_store.protocol_options import listing
 
     arguments = build_parser().parse_args(argv)
     if arguments.list_protocols:
-        print(listing(Manifest.load(arguments.store / arguments.corpus) if arguments.corpus else None))
+        there = [path.parent.name for path in sorted(arguments.store.glob("*/corpus.json"))]
+        corpus = arguments.corpus or (there[0] if len(there) == 1 else "")
+        if corpus and corpus not in there:
+            unknown_name("corpus", corpus, there)
+        print(listing(Manifest.load(arguments.store / corpus) if corpus else None))
         return 0
     config, console = config_from(arguments), console_for_output()
     if arguments.dry_run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return guarded(lambda: _run(argv), PROGRAM)
 
 
-def _run(argv: Sequence[str] | None) -> int:
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser."""
     top = parser(PROGRAM, "Say whether two results of run-fusion-grid may be compared, and why. The answer is printed; the exit "
                           "status is 0 whatever it is.", [
         f"{PROGRAM} results/a results/b", f"{PROGRAM} results/a results/b --cell 'unimodal audio svm' --metric UAR"])
@@ -32,7 +34,11 @@ def _run(argv: Sequence[str] | None) -> int:
     top.add_argument("--cell", action="append", default=[], metavar="NAME",
                      help="which cell of both; given twice, of the first and of the second (default: each one's own result)")
     top.add_argument("--metric", default=METRICS[0], choices=METRICS, help="figure that is shown (default: %(default)s)")
-    arguments = top.parse_args(argv)
+    return top
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    arguments = build_parser().parse_args(argv)
     if len(arguments.cell) > 2:
         raise UsageError(f"--cell is given {len(arguments.cell)} times; there are two results")
     names = (arguments.cell * 2)[:2] if arguments.cell else ["", ""]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from embeddings_store.arrays import Embeddings, EncoderRef
 from embeddings_store.entries import Entry, catalogue
-from embeddings_store.errors import LeakError, StoreMismatchError, UsageError
+from embeddings_store.errors import LabelError, LeakError, StoreMismatchError, UsageError
 from embeddings_store.hdf5 import read_embeddings, store_path, write_embeddings
 from embeddings_store.label_sets import named_labels
 from embeddings_store.manifest import Manifest
@@ -42,7 +42,7 @@ def join_corpora(store: Path, corpora: Sequence[str], name: str = "", label_set:
     """Put the rows of several corpora below each other, with the vectors that the same frozen encoder made of each.
 
     Ids, speakers, groups and sessions get the corpus' name in front, so that nothing of two corpora is taken for one; the column
-    ``meta_corpus`` says where a row is from. Labels stay as they are: the label set maps them.
+    ``meta_corpus`` says where a row is from. A row's label is its class in its own corpus, and the label set maps those.
 
     Args:
         store: The store's folder.
@@ -52,7 +52,7 @@ def join_corpora(store: Path, corpora: Sequence[str], name: str = "", label_set:
 
     Raises:
         UsageError: Fewer than two corpora, or no encoder that all of them have.
-        LabelError: A corpus has a label that the set does not know.
+        LabelError: A corpus has a class that the set does not know, or lacks one of its classes.
         LeakError: The same recording is in two of them.
         StoreMismatchError: The store holds another corpus of this name.
     """
@@ -80,8 +80,11 @@ def _frozen(entries: Sequence[Entry]) -> dict[EncoderRef, Entry]:
 def _rows(manifests: Mapping[str, Manifest], name: str, label_set: str) -> Manifest:
     tables = []
     for corpus, manifest in manifests.items():
-        named_labels(label_set, manifest)
         table = manifest.table[[c for c in manifest.table if not str(c).startswith("meta_")]].copy()
+        if manifest.labels is None:
+            raise LabelError(f"corpus {corpus!r} has no labels, so it can neither train nor be tested")
+        table["label"] = np.append(np.array(manifest.labels.classes, dtype=object), "")[manifest.codes()]
+        named_labels(label_set, Manifest.from_columns(corpus, {"id": table["id"], "label": table["label"]}))
         table["id"] = f"{corpus}:" + table["id"]
         for column in MARKED:
             table[column] = np.where(table[column] != "", f"{corpus}:" + table[column], "")

@@ -111,10 +111,10 @@ TABLE: tuple[NamedLabels, ...] = (
     _plain("meld-7", "meld", ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise"), 13708,
            "three official tables together", "Poria et al. 2019"),
     NamedLabels("common-4", (), {
-        "anger": ("ang", "anger", "angry"), "happiness": ("exc", "hap", "happiness", "happy", "joy"),
+        "anger": ("ang", "anger", "angry"), "happiness": ("exc", "excitement", "hap", "happiness", "happy", "joy"),
         "neutral": ("neu", "neutral"), "sadness": ("sad", "sadness")},
-        ("boredom", "calm", "contempt", "dis", "disgust", "disgusted", "fea", "fear", "fearful", "fru", "oth", "proud", "sur",
-         "surprise", "surprised", "trust", "xxx"),
+        ("boredom", "calm", "contempt", "dis", "disgust", "disgusted", "fea", "fear", "fearful", "fru", "frustration", "oth",
+         "proud", "sur", "surprise", "surprised", "trust", "xxx"),
         note="the four classes that corpora have in common, for training on some and testing on another; excited counts as "
              "happy, calm is dropped", source="this project"),
 )

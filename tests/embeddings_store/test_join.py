@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from embeddings_store.cli import main
 from embeddings_store.errors import FoldError, LabelError, LeakError, UsageError
 from embeddings_store.hdf5 import read_embeddings, store_path, verify, write_embeddings
 from embeddings_store.join import join_corpora
+from embeddings_store.labels import LabelSet
 from embeddings_store.manifest import Manifest
 from embeddings_store.protocol_setup import Request, set_up
 
@@ -114,6 +116,19 @@ def test_a_label_that_the_set_does_not_know_is_named(tmp_path: Path, monkeypatch
     put(tmp_path, "two")
     with pytest.raises(LabelError, match=r"label 'rapture' .* is not in label set 'common-4'"):
         join_corpora(tmp_path, ["one", "two"])
+
+
+def test_a_corpus_speaks_in_its_own_classes(tmp_path: Path) -> None:
+    put(tmp_path, "one")
+    put(tmp_path, "two")
+    manifest = Manifest.load(tmp_path / "two")
+    own = LabelSet("own", ("anger", "joy", "neutral", "sadness"), {"anger": "anger", "joy": "joy", "neutral": "neutral",
+                                                                   "sadness": "sadness", "surprise": "joy"})
+    (tmp_path / "two" / "corpus.json").unlink()
+    replace(manifest, labels=own).enter(tmp_path)
+    joined = join_corpora(tmp_path, ["one", "two"]).manifest
+    assert joined.column("label")[[44, 4]].tolist() == ["joy", "calm"]
+    assert joined.codes()[[44, 4]].tolist() == [1, -1]
 
 
 def test_a_corpus_that_is_not_joined_has_no_corpora_to_hold_out(tmp_path: Path) -> None:

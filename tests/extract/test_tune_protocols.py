@@ -9,10 +9,13 @@ import tiny_encoders
 import tuning
 
 from embeddings_store.errors import StoreMismatchError, UsageError
+from embeddings_store.label_sets import LABEL_SETS
+from embeddings_store.labels import LabelSet
 from embeddings_store.load import load_fold
 from embeddings_store.manifest import Manifest
 from embeddings_store.protocol_setup import Request, set_up
 from extract.cli import main
+from extract.corpora import emodb, meld, ravdess
 from extract.options import build_parser, tuned_jobs
 
 RAW = ["hap", "ang", "neu", "sad", "exc", "fru", "neu", "sad", "hap", "fru", "neu", "ang", "sad", "hap", "exc", "neu"]
@@ -43,6 +46,14 @@ def test_a_view_trains_on_its_own_rows_and_serves_no_other_view(text):
                 load_fold(job.store, "iemocap-mini", views, setup.plan, 1, manifest=setup.view)
         else:
             assert len(load_fold(job.store, "iemocap-mini", views, setup.plan, 1, manifest=setup.view).test) == 6
+
+
+@pytest.mark.parametrize(("name", "classes"), [
+    ("ravdess-speech", ravdess.EMOTIONS), ("ravdess-song", ravdess.SUNG), ("emodb-7", emodb.EMOTIONS.values()),
+    ("meld-7", meld.EMOTIONS)])
+def test_named_sets_are_those_of_the_readers(name, classes):
+    """Else an encoder that was trained without a name would not serve the protocol that names the same set."""
+    assert LABEL_SETS[name].labels.digest == LabelSet("any", tuple(classes)).digest
 
 
 def test_a_protocol_sets_plan_and_rule_and_is_named_in_the_file(text):
