@@ -2,7 +2,8 @@
 
 ``statistics.csv`` has one row per cell, metric and class (empty: all classes). ``pooled`` is the figure of all test rows,
 ``low`` and ``high`` its interval (:mod:`classify.statistics`), ``mean`` and ``sd`` mean and sample deviation over folds;
-``sessions`` says in how many sessions speakers sit together, 0 where each has its own or there are none.
+``sessions`` says in how many sessions speakers sit together, 0 where each has its own or there are none. Several seeds are
+pooled: ``n_rows`` counts every answer, and speakers keep the answers to one utterance together.
 Shares, not per cent. ``comparisons.csv`` has one row per comparison of the declared family (:mod:`classify.families`).
 """
 
