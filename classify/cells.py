@@ -45,7 +45,7 @@ from classify.expressions import (
 )
 from classify.features import Said
 from classify.late_fusion import HEAD, PROBE, spread
-from classify.models import Predictions, Settings
+from classify.models import LOG_PROBABILITY, Predictions, Settings
 from classify.parsing import parse
 from classify.rules import RULE
 from embeddings_store.arrays import SCORED_ROLES, FoldData, RoleData
@@ -152,22 +152,8 @@ def compute(cell: Cell, data: FoldData, *, fit_rows: str = "train", settings: Se
         UsageError: Widths do not fit the strategy.
         FoldError: Training rows that nothing can be learnt from.
     """
-    if fit_rows not in FIT_ROWS:
-        unknown_name("choice of rows to fit on", fit_rows, list(FIT_ROWS))
-    heads = {m: HEAD if m in data.train.scores else PROBE for m in cell.modalities}
-    node = cell.tree(settings or {}, heads | dict(scores_from or {}), fit_rows)
-    names = ["train", fit_rows] if fit_rows == "train+valid" and len(data.valid) else ["train"]
-    rows, at = join([data.role(role) for role in SCORED_ROLES]), _places(data)
-    # an encoder that was trained on the training rows has seen neither valid nor test rows: their scores are as they are
-    honest = {m: np.concatenate([inner, data.valid.scores[m], data.test.scores[m]])
-              for m, inner in data.train.inner_scores.items()}
-    evaluator = Evaluator(rows, len(data.labels.classes), learn_on=learn_on(fit_rows), taught=bool(data.train.fitted.any()),
-                          honest=honest, seed=seed, baseline_seed=seed + data.fold)
-    held = at["valid"][~data.valid.apart]
-    stages = {name: Rows(np.concatenate([at[role] for role in FIT_ROWS[name]]), held) for name in names}
-    for modality, outcome in (probes or {}).items():
-        for name, fitted in stages.items():
-            evaluator.tell(Call(PROBE, (View(modality),)), fitted, _of_probe(modality, outcome, name, data))
+    fold = _fold_of(cell, data, fit_rows, settings or {}, seed, scores_from or {}, probes or {})
+    evaluator, node, rows, at, stages = fold.evaluator, fold.node, fold.evaluator.rows, fold.at, fold.stages
     with threadpool_limits(limits=1):  # the same sums in the same order for any number of jobs
         answers = {name: _stage(evaluator, node, fitted, at) for name, fitted in stages.items()}
     last = next(reversed(stages.values()))
@@ -178,6 +164,35 @@ def compute(cell: Cell, data: FoldData, *, fit_rows: str = "train", settings: Se
              "learnt_on": _learnt_on(evaluator, node, last), "weights": _weights(evaluator, node, last)}
     return Outcome({role: data.role(role).ids for role in SCORED_ROLES}, {role: data.role(role).y for role in SCORED_ROLES},
                    answers, facts)
+
+
+def ask_again(cell: Cell, data: FoldData, others: Mapping[str, RoleData], *, fit_rows: str = "train",
+              settings: Settings | None = None, seed: int = 0, scores_from: Mapping[str, str] | None = None,
+              probes: Mapping[str, Outcome] | None = None) -> Outcome:
+    """Fit one cell as :func:`compute` does, and answer other versions of the test rows instead.
+
+    Args:
+        cell: What to compute.
+        data: The fold.
+        others: Name to the test rows with fewer modalities.
+        fit_rows: As for :func:`compute`, like all that follow.
+        settings: Likewise.
+        seed: Likewise.
+        scores_from: Likewise.
+        probes: Likewise.
+
+    Returns:
+        A stage per version, with test rows alone.
+    """
+    fold = _fold_of(cell, data, fit_rows, settings or {}, seed, scores_from or {}, probes or {}, others)
+    last, nobody = next(reversed(fold.stages.values())), Predictions(np.zeros((0, len(data.labels.classes))), LOG_PROBABILITY)
+    with threadpool_limits(limits=1):
+        answers = {name: {"train": nobody, "valid": nobody,
+                          "test": fold.evaluator.predictions(fold.node, fold.evaluator.say(fold.node, last, fold.at[name]))}
+                   for name in others}
+    none: dict[str, NDArray[np.str_]] = {role: data.role(role).ids[:0] for role in ("train", "valid")}
+    return Outcome({**none, "test": data.test.ids}, {**{role: data.role(role).y[:0] for role in none}, "test": data.test.y},
+                   answers, {})
 
 
 def learn_on(fit_rows: str) -> str:
@@ -199,10 +214,38 @@ def join(parts: Sequence[RoleData]) -> RoleData:
         np.concatenate([p.fitted for p in parts]), np.concatenate([p.selected for p in parts]))
 
 
-def _places(data: FoldData) -> dict[str, NDArray[np.int64]]:
-    """Return where the rows of each role are when all stand below each other."""
-    ends = np.cumsum([len(data.role(role)) for role in SCORED_ROLES])
-    return {role: np.arange(end - len(data.role(role)), end) for role, end in zip(SCORED_ROLES, ends.tolist(), strict=True)}
+@dataclass(frozen=True, slots=True)
+class _Fold:
+    """An evaluator over all rows of a fold: what it computes, where each role is, and what each stage is fitted on."""
+
+    evaluator: Evaluator
+    node: Expression
+    at: Mapping[str, NDArray[np.int64]]
+    stages: dict[str, Rows]
+
+
+def _fold_of(cell: Cell, data: FoldData, fit_rows: str, settings: Settings, seed: int, scores_from: Mapping[str, str],
+             probes: Mapping[str, Outcome], others: Mapping[str, RoleData] | None = None) -> _Fold:
+    if fit_rows not in FIT_ROWS:
+        unknown_name("choice of rows to fit on", fit_rows, list(FIT_ROWS))
+    heads = {m: HEAD if m in data.train.scores else PROBE for m in cell.modalities}
+    node = cell.tree(settings, {**heads, **scores_from}, fit_rows)
+    names = ["train", fit_rows] if fit_rows == "train+valid" and len(data.valid) else ["train"]
+    parts = {**{role: data.role(role) for role in SCORED_ROLES}, **(others or {})}
+    ends = np.cumsum([len(part) for part in parts.values()]).tolist()
+    at = {name: np.arange(end - len(part), end) for (name, part), end in zip(parts.items(), ends, strict=True)}
+    # an encoder that was trained on the training rows has seen neither valid nor test rows: their scores are as they are
+    honest = {m: np.concatenate([inner, *(part.scores[m] for name, part in parts.items() if name != "train")])
+              for m, inner in data.train.inner_scores.items()}
+    evaluator = Evaluator(join(list(parts.values())), len(data.labels.classes), learn_on=learn_on(fit_rows),
+                          taught=bool(data.train.fitted.any()), honest=honest, seed=seed, baseline_seed=seed + data.fold)
+    held = at["valid"][~data.valid.apart]
+    stages = {name: Rows(np.concatenate([at[role] for role in FIT_ROWS[name]]), held) for name in names}
+    for modality, outcome in probes.items():
+        for name, fitted in stages.items():
+            said = _of_probe(modality, outcome, name, data, list((others or {}).values()))
+            evaluator.tell(Call(PROBE, (View(modality),)), fitted, said)
+    return _Fold(evaluator, node, at, stages)
 
 
 def _stage(evaluator: Evaluator, node: Expression, rows: Rows, at: Mapping[str, NDArray[np.int64]]) -> Stage:
@@ -225,8 +268,8 @@ def _of_valid(evaluator: Evaluator, node: Expression, rows: Rows, valid: NDArray
     return both.at(np.argsort(np.concatenate([rows.held, kept])))
 
 
-def _of_probe(modality: str, outcome: Outcome, stage: str, data: FoldData) -> Said:
-    """Return what a finished probe said of all rows."""
+def _of_probe(modality: str, outcome: Outcome, stage: str, data: FoldData, others: Sequence[RoleData]) -> Said:
+    """Return what a finished probe said of all rows; of test rows that lost the modality it says nothing."""
     parts = []
     for role in SCORED_ROLES:
         rows = data.role(role)
@@ -236,6 +279,10 @@ def _of_probe(modality: str, outcome: Outcome, stage: str, data: FoldData) -> Sa
                                      f"rows than the {int(present.sum())} that have {modality} vectors; delete the folder "
                                      "'cells' and run again")
         parts.append(Said(spread(outcome.stages[stage][role].values, present), present))
+    of_test = parts[-1].values
+    for rows in others:
+        present = rows.present[modality]
+        parts.append(Said(spread(of_test[present], present), present))
     return Said(np.concatenate([p.values for p in parts]), np.concatenate([p.present for p in parts]))
 
 

@@ -155,7 +155,7 @@ class Evaluator:
         if mode == "valid" and not len(rows.held):
             raise FoldError(f"{node.word} learns from the scores of validation rows, because encoders have seen the labels of "
                             "training rows, and there are no validation rows; choose --folds and --valid so that there are, "
-                            "or accept over-confident scores with --fit-rows oof")
+                            "or write the system down with fit_rows=oof, whose scores are over-confident through the vectors")
         return mode
 
     def rule(self, node: Call, rows: Rows) -> FittedRule:

@@ -17,12 +17,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from classify.cellfile import read_outcome
 from classify.cells import BASELINE, LATE, LAYER, SYSTEM, Cell
+from classify.degradation import worth_dropping
 from classify.listing import LAYER_JUDGE
 from classify.metrics import accuracy
 from classify.prepare import GridConfig, Prepared, prepare
 from classify.purposes import for_learning
 from classify.results import GridResult, refuse_other_results, write_results
-from classify.tasks import Task, make_task, run_task
+from classify.tasks import Task, drop_task, make_task, run_task
 from classify.workers import available_cpus, run_all
 from embeddings_store.arrays import EncoderRef
 from embeddings_store.atomic import exclusive, remove_leftovers
@@ -76,7 +77,7 @@ def run_grid(config: GridConfig, tell: Tell = lambda message: None) -> GridResul
             tell(f"removed {removed} unfinished files of a run that was killed")
         prepared.plan.save(config.out / "plan.parquet")
         tasks = _run_waves(prepared, origin, tell)
-        return write_results(prepared, tasks)
+        return write_results(prepared, [t for t in tasks if not t.drops], [t for t in tasks if t.drops])
 
 
 def survey(config: GridConfig) -> Survey:
@@ -91,6 +92,7 @@ def survey(config: GridConfig) -> Survey:
         later = len(rest) * _per_cell(prepared)
     else:
         tasks += _bind(prepared, rest, _first_views(prepared), {})
+    tasks += _drop_tasks(prepared, tasks)
     different = {task.key: task for task in tasks}.values()  # what draws no random numbers is the same for every seed
     to_run = [task for task in different if not task.path.is_file()]
     return Survey(prepared, len(different) - len(to_run), len(to_run), later, sum(task.cost_s for task in to_run))
@@ -111,7 +113,16 @@ def _run_waves(prepared: Prepared, origin: Mapping[str, str], tell: Tell) -> lis
             tasks += bound
             if LAYER in wave:
                 views = _choose_layers(prepared, bound)
-    return tasks
+        dropped = _drop_tasks(prepared, tasks)
+        progress.update(bar, total=total + len(dropped))
+        _run(dropped, prepared.config.jobs or available_cpus(), tell, partial(progress.advance, bar))
+    return tasks + dropped
+
+
+def _drop_tasks(prepared: Prepared, tasks: Sequence[Task]) -> list[Task]:
+    config = prepared.config
+    worth = worth_dropping(prepared.cells) if config.drop_rates else []
+    return [drop_task(task, config.drop_rates, config.drop_seed) for task in tasks if task.cell in worth]
 
 
 def _run(tasks: Sequence[Task], jobs: int, tell: Tell, advance: Callable[[int], None]) -> None:

@@ -26,6 +26,7 @@ from classify.cells import BASELINE, EARLY, LATE, LAYER, SYSTEM, UNIMODAL, Cell,
 from classify.confidence import Calibrated, calibration_columns, margin_columns
 from classify.families import declared
 from classify.metrics import METRICS, accuracy, summary
+from classify.modalities import write_modalities
 from classify.models import LOG_PROBABILITY, PROBABILITY, resolve
 from classify.prepare import RESULT, Prepared
 from classify.purposes import calibrated_cell, for_choice, in_words, purposes_of, sharing
@@ -134,7 +135,7 @@ class GridResult:
     files: Sequence[Path]
 
 
-def write_results(prepared: Prepared, tasks: Sequence[Task]) -> GridResult:
+def write_results(prepared: Prepared, tasks: Sequence[Task], dropped: Sequence[Task] = ()) -> GridResult:
     """Read every finished cell once and write all result files into the output folder, each whole or not at all."""
     out, rows, trials = prepared.config.out, [], list[dict[str, object]]()
     clusters = _clusters(prepared)
@@ -162,6 +163,7 @@ def write_results(prepared: Prepared, tasks: Sequence[Task]) -> GridResult:
     files.append(prepared.audit.write(out))
     fit_roles = ("train", "valid") if "valid" in prepared.config.fit_rows else ("train",)
     files += write_subsets(out, prepared.setup.view, fit_roles, rows[0])
+    files += write_modalities(table.rows, tasks, dropped, out)
     if trials:
         write_csv(out / TUNING, pd.DataFrame(trials))
         files.append(out / TUNING)

@@ -13,6 +13,8 @@ from rich.text import Text
 from classify import purposes
 from classify.cells import BASELINE, EARLY, LATE, LAYER, SYSTEM, UNIMODAL
 from classify.confidence import margin_note
+from classify.contributions import CONTRIBUTIONS
+from classify.degradation import DEGRADATION, in_short
 from classify.grid import Survey
 from classify.late_fusion import HEAD, PROBE, PROBE_C, PROBE_SPLITS
 from classify.metrics import FORMULAS, METRICS
@@ -50,6 +52,8 @@ def show_results(result: GridResult, console: Console) -> None:
             console.print(Text("\n".join(footer(result, family))), style="dim", soft_wrap=True)
             console.print()
     for path in result.files:
+        if path.name in (CONTRIBUTIONS, DEGRADATION):
+            _show_modalities(path, result, console)
         if path.name == PER_CLASS:
             _show_per_class(path, result, console)
     show_subsets(prepared.config.out, result.table.headline, console)
@@ -244,6 +248,26 @@ def _show_per_class(path: Path, result: GridResult, console: Console) -> None:
     lines = [f"of {result.table.headline}; 'all' is weighted by support in each fold, then averaged over folds",
              *footer(result, str(families.iloc[0]))]
     console.print(Text("\n".join(lines)), style="dim", soft_wrap=True)
+    console.print()
+
+
+def _show_modalities(path: Path, result: GridResult, console: Console) -> None:
+    """Print one line per way of fusing: points that each modality brings, or accuracy as modalities are lost."""
+    frame = pd.read_csv(path, keep_default_na=False, na_values={"shapley_sd": [""]})
+    if path.name == CONTRIBUTIONS:
+        title = "What each modality contributes: Shapley value, points of test WA above the commonest class"
+        lines = frame.assign(row=frame["family"] + " " + frame["method"] + " " + frame["classifier"]).pivot_table(
+            index="row", columns="modality", values="shapley", sort=False)
+        lines["all"] = lines.sum(axis=1)
+    else:
+        title, lines = f"Test WA, per cent, as modalities are lost (seed {frame['drop_seed'].iloc[0]})", in_short(frame)
+    table = Table(title=f"{title} ({result.prepared.corpus}{_stamp(result.prepared)})", title_justify="left")
+    table.add_column("", overflow="fold")
+    for name in lines.columns:
+        table.add_column(str(name), justify="right", no_wrap=True)
+    for label, line in lines.iterrows():
+        table.add_row(str(label), *("-" if pd.isna(value) else f"{value:.2f}" for value in line))
+    console.print(table)
     console.print()
 
 

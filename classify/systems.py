@@ -167,8 +167,8 @@ def check_lessons(cell: Cell, node: Expression, learn_on: str, there: Circumstan
         what = f"{cell.method} ({part.word})" if cell.family == SYSTEM and cell.method != part.word else part.word
         if "valid" in mode and there.valid_rows == 0:
             raise FoldError(f"{what} learns from class scores of validation rows, because training rows were used to train "
-                            "encoders, and a fold has no validation rows; use a plan that has, or accept over-confident scores "
-                            "of training rows with --fit-rows oof")
+                            "encoders, and a fold has no validation rows; use a plan that has, or write the system down "
+                            "with fit_rows=oof, whose scores are over-confident through the vectors")
         if "valid" in mode and there.valid_groups < 2:
             raise FoldError(f"{what} learns from class scores of validation rows, and those of a fold are all of one group, so "
                             "none could be answered by what was learnt from the others; use another plan, or fill the "

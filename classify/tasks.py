@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
@@ -17,7 +17,8 @@ import xgboost
 
 from classify import late_fusion
 from classify.cellfile import key_of, read_outcome, write_outcome
-from classify.cells import EARLY, LATE, OOF, OVER_SCORES, SYSTEM, UNIMODAL, Cell, compute
+from classify.cells import EARLY, LATE, OOF, OVER_SCORES, SYSTEM, UNIMODAL, Cell, Outcome, ask_again, compute
+from classify.degradation import Drop, drops_of, without
 from classify.expressions import (
     CONCATENATION,
     FIT_OPTION,
@@ -103,6 +104,9 @@ class Task:
         cost_s: Roughly how long it takes, in seconds; only the order and number of processes follow from it.
         scores_from: Modality to ``head`` or ``probe``.
         search: How its settings are chosen first, or none.
+        drops: What test rows lose; nothing for a cell of the grid.
+        drop_seed: Which of them lose it.
+        whole: File and key of the same cell without losses, where there are drops.
     """
 
     cell: Cell
@@ -118,6 +122,9 @@ class Task:
     cost_s: float
     scores_from: Mapping[str, str]
     search: Search | None = None
+    drops: tuple[Drop, ...] = ()
+    drop_seed: int = 0
+    whole: tuple[Path, str] | None = None
 
     @property
     def key(self) -> str:
@@ -190,6 +197,13 @@ def _of_rules(tree: Expression, seed: int) -> dict[str, object]:
             "seed": seed if any(CLASSIFIERS[word].draws for word in used) else 0}
 
 
+def drop_task(task: Task, rates: Sequence[float], seed: int) -> Task:
+    """Return the task that asks a cell again as its test rows lose modalities."""
+    drops = drops_of(task.cell, rates)
+    return replace(task, what={**task.what, "drops": [str(drop) for drop in drops], "drop_seed": seed}, drops=drops,
+                   drop_seed=seed, whole=(task.path, task.key))
+
+
 def versions() -> dict[str, str]:
     """Versions of the libraries that compute."""
     return {library.__name__: library.__version__ for library in (numpy, scipy, sklearn, xgboost)}
@@ -200,6 +214,9 @@ def run_task(task: Task) -> str:
     started = time.perf_counter()
     data = _fold(task.source)
     probes = {modality: read_outcome(path, key) for modality, (path, key) in task.probes.items()}
+    if task.whole:
+        _ask_again(task, data, probes, *task.whole)
+        return task.key
     fit = partial(compute, task.cell, fit_rows=task.fit_rows, seed=task.seed, scores_from=task.scores_from)
     log = task.path.with_suffix(".trials.json")
     tuned = search(task.search, fit, data, log) if task.search else None
@@ -210,6 +227,16 @@ def run_task(task: Task) -> str:
     write_outcome(task.path, task.what, replace(outcome, facts=facts))
     log.unlink(missing_ok=True)
     return task.key
+
+
+def _ask_again(task: Task, data: FoldData, probes: Mapping[str, Outcome], path: Path, key: str) -> None:
+    """Answer test rows that lost modalities, with the settings that the cell itself was given or found."""
+    tuned = read_outcome(path, key).facts.get("tuned")
+    settings = tuned["settings"] if isinstance(tuned, dict) else task.settings
+    others = {str(drop): without(data.test, task.cell.modalities, drop, task.drop_seed) for drop in task.drops}
+    write_outcome(task.path, task.what, ask_again(
+        task.cell, data, others, fit_rows=task.fit_rows, settings=settings, seed=task.seed, scores_from=task.scores_from,
+        probes=probes))
 
 
 def _cost_s(prepared: Prepared, cell: Cell, tree: Expression, fold: int, refs: Mapping[str, EncoderRef]) -> float:
