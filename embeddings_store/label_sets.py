@@ -77,13 +77,13 @@ def rows_of_kind(manifest: Manifest, kind: str) -> NDArray[np.bool_]:
 
 _IEMOCAP = ("iemocap", "demo")
 _RAW = ("ang", "hap", "exc", "neu", "sad", "fru", "sur", "fea", "dis", "oth", "xxx")
-_PAPER = "counted in the full release; arXiv 2402.07327 prints 5,532"
+_RELEASE = "Busso et al. 2008, counts of the full release"
 
 
 def _iemocap(name: str, classes: Mapping[str, tuple[str, ...]], rows: int, note: str, kind: str = "") -> NamedLabels:
     used = {raw for raws in classes.values() for raw in raws}
     return NamedLabels(name, _IEMOCAP, dict(sorted(classes.items())), tuple(raw for raw in _RAW if raw not in used), kind, rows,
-                       note, _PAPER)
+                       note, _RELEASE)
 
 
 def _plain(name: str, corpus: str, classes: tuple[str, ...], rows: int, note: str, source: str) -> NamedLabels:
@@ -93,17 +93,19 @@ def _plain(name: str, corpus: str, classes: tuple[str, ...], rows: int, note: st
 _FOUR = {"anger": ("ang",), "happiness": ("hap",), "neutral": ("neu",), "sadness": ("sad",)}
 _SIX = {**_FOUR, "excitement": ("exc",), "frustration": ("fru",)}
 _RAVDESS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
+_PUBLISHED = "published results"
 _PICKLE = "of an older pickle that circulates, not of the release: it cannot be rebuilt"
 
 TABLE: tuple[NamedLabels, ...] = (
-    _iemocap("iemocap-4", {**_FOUR, "happiness": ("hap", "exc")}, 5531, "excited counts as happy"),
+    _iemocap("iemocap-4", {**_FOUR, "happiness": ("hap", "exc")}, 5531,
+             "excited counts as happy; arXiv 2402.07327 prints 5,532"),
     _iemocap("iemocap-4-no-exc", _FOUR, 4490, "excited is dropped"),
     _iemocap("iemocap-4-no-exc-improvised", _FOUR, 2280, "improvised dialogues only, excited is dropped", "improvised"),
     _iemocap("iemocap-4-improvised", {**_FOUR, "happiness": ("hap", "exc")}, 2943,
              "improvised dialogues only, excited counts as happy", "improvised"),
     _iemocap("iemocap-6", _SIX, 7380, "six-way; the reader gives these turns with --corpus-option all_turns=yes"),
-    NamedLabels("iemocap-4543", _IEMOCAP, {}, rows=4543, note=f"excited dropped, 53 more happy; {_PICKLE}", source=_PAPER),
-    NamedLabels("iemocap-6-7433", _IEMOCAP, {}, rows=7433, note=f"six-way, 53 more happy; {_PICKLE}", source=_PAPER),
+    NamedLabels("iemocap-4543", _IEMOCAP, {}, rows=4543, note=f"excited dropped, 53 more happy; {_PICKLE}", source=_PUBLISHED),
+    NamedLabels("iemocap-6-7433", _IEMOCAP, {}, rows=7433, note=f"six-way, 53 more happy; {_PICKLE}", source=_PUBLISHED),
     _plain("ravdess-speech", "ravdess", _RAVDESS, 1440, "the emotion that the actor was asked for", "doi 10.5281/zenodo.1188976"),
     _plain("ravdess-song", "ravdess", _RAVDESS[:6], 1012, "sung: six emotions, none by actor 18", "doi 10.5281/zenodo.1188976"),
     _plain("emodb-7", "emodb", ("anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness"), 535,

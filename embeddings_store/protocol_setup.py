@@ -98,10 +98,10 @@ def set_up(manifest: Manifest, request: Request, valid: str = "next") -> Setup:
     wanted = {"folds": row.plan_for(value), "valid": row.valid, "label_set": row.label_set}
     for option, own in wanted.items():
         given = getattr(request, option)
-        if given and given.removesuffix(SHARED) != own:
-            raise UsageError(f"--{option.replace('_', '-')} {given} contradicts --protocol {request.protocol}, which has "
-                             f"{own or 'none of its own'}; leave one of them out")
-    view, kind = _view(manifest, row.label_set)
+        if own and given and given.removesuffix(SHARED) != own:
+            raise UsageError(f"--{option.replace('_', '-')} {given} contradicts --protocol {request.protocol}, which has {own}; "
+                             "leave one of them out")
+    view, kind = _view(manifest, row.label_set or request.label_set)
     if row.files:
         if request.files is None:
             raise UsageError(f"protocol {row.name!r} has its folds in files: add --protocol-files. {row.note}")

@@ -57,11 +57,12 @@ def test_named_sets_are_those_of_the_readers(name, classes):
 
 
 def test_a_protocol_sets_plan_and_rule_and_is_named_in_the_file(text):
-    job = text(protocol="group-stratified-kfold:4", label_set="iemocap-4-no-exc")
-    with pytest.raises(UsageError, match="--label-set iemocap-4-no-exc contradicts --protocol group-stratified-kfold:4"):
-        tuning.run(job)
-    _, file = tuning.run(replace(job, label_set=""))
+    job = text(protocol="group-stratified-kfold:4", label_set="iemocap-4")
+    _, file = tuning.run(job)
     assert (file.attributes["protocol"], file.attributes["plan"]) == ("group-stratified-kfold:4",) * 2
+    assert file.attributes["label_set"] == "iemocap-4"
+    with pytest.raises(UsageError, match="--label-set iemocap-6 contradicts --protocol iemocap-paper"):
+        tuning.run(replace(job, protocol="iemocap-paper", label_set="iemocap-6"))
     with pytest.raises(UsageError, match="it is of no protocol; leave out --protocol"):
         tuning.run(replace(job, fold="final"))
     with pytest.raises(UsageError, match="--rule fixed-epochs contradicts --protocol group-stratified-kfold:4"):
