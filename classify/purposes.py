@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from classify.tasks import Task
 
 VALID, LEARN, CHOICE, TEST = "valid", "valid (half to learn from)", "valid (half to choose on)", "test"
-OVERLAPS = {VALID: (VALID, LEARN, CHOICE), LEARN: (VALID, LEARN), CHOICE: (VALID, CHOICE), TEST: (TEST,)}
+OVERLAPS = {VALID: (VALID, LEARN, CHOICE), LEARN: (LEARN,), CHOICE: (CHOICE,), TEST: (TEST,)}
 
 
 def learning_rows(split: bool) -> str:
@@ -64,15 +64,16 @@ def in_words(purposes: Mapping[str, str]) -> str:
 def sharing(purposes: Mapping[str, str]) -> str:
     """Return the purposes that share validation or test rows, the column ``shared_rows``; empty where none do.
 
-    >>> sharing({"epoch": "valid", "settings": "train (3 grouped splits)", "cell": "valid"})
+    >>> sharing({"epoch": "valid", "settings": "train (3 grouped splits), 20 trials", "cell": "valid"})
     'epoch+cell'
-    >>> sharing({"settings": LEARN, "calibration": LEARN, "cell": CHOICE})
-    'settings+calibration'
+    >>> sharing({"epoch": VALID, "settings": f"{LEARN}, 20 trials", "calibration": LEARN, "cell": CHOICE})
+    'epoch+settings+calibration, epoch+cell'
     """
-    plain = {purpose: rows.partition(", ")[0] for purpose, rows in purposes.items()}  # without the number of trials
-    held = {purpose: rows for purpose, rows in plain.items() if rows in OVERLAPS}
-    several = [p for p, rows in held.items() if any(q != p and other in OVERLAPS[rows] for q, other in held.items())]
-    return "+".join(several)
+    held = {purpose: rows.partition(", ")[0] for purpose, rows in purposes.items()}  # without the number of trials
+    halved = {LEARN, CHOICE} & set(held.values())
+    parts = [[p for p, rows in held.items() if part in OVERLAPS.get(rows, ())]
+             for part in ((LEARN, CHOICE, TEST) if halved else (VALID, TEST))]
+    return ", ".join("+".join(part) for part in parts if len(part) > 1)
 
 
 def note(rows: pd.DataFrame, split: bool) -> str:
@@ -83,7 +84,7 @@ def note(rows: pd.DataFrame, split: bool) -> str:
     lines = [f"the same rows serve several purposes ({'; '.join(shared)}), so figures on them are optimistic"]
     if not split and rows["chosen_on"].str.contains(VALID, regex=False).any():
         lines.append("--valid-split keeps a half of them for choosing the cell")
-    if any("epoch" in s.split("+") for s in shared):
+    if any("epoch" in s for s in shared):
         lines.append("an encoder's epoch was chosen on all of them when it was trained, which no split undoes")
     return "; ".join(lines)
 

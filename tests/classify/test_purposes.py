@@ -43,7 +43,7 @@ def test_halves_keep_learning_and_choosing_apart(make_trained: MakeStore, config
     split = replace(config, calibrate="sigmoid", valid_split=0, early=())
     table = run_grid(split).table
     rows = table.rows[table.rows["family"] != "baseline"]
-    assert set(rows["shared_rows"]) == {"epoch+calibration+cell"}
+    assert set(rows["shared_rows"]) == {"epoch+calibration, epoch+cell"}
     assert rows["chosen_on"].str.contains("calibration: valid (half to learn from); cell: valid (half to choose on)",
                                           regex=False).all()
     predictions = pd.read_parquet(config.out / "predictions.parquet")

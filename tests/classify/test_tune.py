@@ -182,7 +182,7 @@ def test_rows_that_encoders_were_fitted_on_are_no_place_to_tune(make_trained: Ma
     rows = run_grid(replace(trained, tune=2, valid_split=0)).table.rows
     row = rows[(rows["cell"] == "unimodal audio svm") & (rows["fold"] == 1)].iloc[0]
     assert row["chosen_on"] == "epoch: valid; settings: valid (half to learn from), 2 trials; cell: valid (half to choose on)"
-    assert row["shared_rows"] == "epoch+settings+cell"
+    assert row["shared_rows"] == "epoch+settings, epoch+cell"
     head = rows[rows["classifier"] == "head"].iloc[0]
     assert "settings" not in head["chosen_on"]
 
