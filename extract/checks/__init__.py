@@ -14,7 +14,7 @@ CHECKS: Mapping[str, tuple[str, ...]] = {
     "notes": ("from_notes",),
     "files": ("hidden_twins", "media_there", "unnamed_media"),
     "rows": ("documented_counts", "label_words", "label_counts", "transcripts", "times", "same_parts", "protocol"),
-    "media": ("unreadable", "silent", "black", "odd_spans", "rates", "durations", "same_bytes"),
+    "media": ("unreadable", "silent", "black", "odd_spans", "other_lengths", "rates", "durations", "same_bytes"),
 }
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from extract.checks.finding import BAD_MEDIA, Finding, MediaFacts, Release
+from extract.checks.rows import time_columns
 from extract.corpora._notes import EMPTY, POINTER
 
 
@@ -46,6 +47,21 @@ def odd_spans(release: Release) -> Iterator[Finding]:
     if bad:
         yield Finding("error", "times outside the file", "row whose times do not fit its file", len(bad), tuple(bad),
                       "correct start_s and end_s", BAD_MEDIA)
+
+
+def other_lengths(release: Release) -> Iterator[Finding]:
+    """Rows whose own file is far from as long as the times in their metadata say: another cut than the one that was labelled."""
+    table = release.manifest.table
+    length_of = {f.name: f.length_s for f in release.media if f.medium == "audio" and not f.problem}
+    lengths = np.array([length_of.get(name, math.nan) for name in table["audio"].tolist()], dtype=float)
+    lengths[(table["start_s"].notna() | table["end_s"].notna()).to_numpy()] = math.nan
+    for start_name, end_name in time_columns(table):
+        told = table[end_name].to_numpy(dtype=float) - table[start_name].to_numpy(dtype=float)
+        far = np.flatnonzero(np.abs(lengths - told) > np.maximum(1.0, 0.5 * told))
+        if start_name != "start_s" and len(far):
+            yield Finding("warning", "lengths", f"row whose file is far from as long as {start_name} and {end_name} say",
+                          len(far), [f"{release.manifest.ids[i]}: {lengths[i]:.2f} s, not {told[i]:.2f} s" for i in far],
+                          "listen to them; the file may be another cut than the one that was labelled")
 
 
 def rates(release: Release) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 
 from embeddings_store.errors import FoldError
 from embeddings_store.folds import make_plan
@@ -91,10 +92,7 @@ def transcripts(release: Release) -> Iterator[Finding]:
 def times(release: Release) -> Iterator[Finding]:
     """Look at ``start_s`` and ``end_s`` and at the times that metadata columns give in the same way."""
     table, ids = release.manifest.table, release.manifest.ids
-    for start_name in [c for c in map(str, table) if c == "start_s" or (c.startswith("meta_") and c.endswith("_start_s"))]:
-        end_name = start_name.removesuffix("start_s") + "end_s"
-        if end_name not in table or table[start_name].dtype.kind not in "fi":
-            continue
+    for start_name, end_name in time_columns(table):
         start, end = table[start_name].to_numpy(dtype=float), table[end_name].to_numpy(dtype=float)
         span = end - start
         for wrong, what in (((span <= 0), "that ends before it starts, or lasts no time"),
@@ -104,6 +102,17 @@ def times(release: Release) -> Iterator[Finding]:
                 shown = [f"{n}: {a:g} to {b:g} s" for n, a, b in zip(ids[wrong], start[wrong], end[wrong], strict=True)]
                 yield Finding("warning", "times", f"row {what} ({start_name}, {end_name})", int(wrong.sum()), shown,
                               "correct the times or leave the rows out")
+
+
+def time_columns(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return the pairs of columns that hold a start and an end in seconds, ``start_s`` and ``end_s`` among them.
+
+    >>> time_columns(pd.DataFrame({"meta_x_start_s": [0.0], "meta_x_end_s": [1.0], "meta_y_start_s": [0.0], "text": ["a"]}))
+    [('meta_x_start_s', 'meta_x_end_s')]
+    """
+    starts = [c for c in map(str, table) if c == "start_s" or (c.startswith("meta_") and c.endswith("_start_s"))]
+    pairs = [(c, c.removesuffix("start_s") + "end_s") for c in starts]
+    return [pair for pair in pairs if pair[1] in table and all(table[c].dtype.kind in "fi" for c in pair)]
 
 
 def same_parts(release: Release) -> Iterator[Finding]:

@@ -155,6 +155,8 @@ FAULTS = {
                                                                      meta_x_end_s=[4.0] * 8)),
     "far too long": (0, "times", "u1: 0 to 300 s", lambda root, t: t.update(meta_x_start_s=[0.0] * 8,
                                                                             meta_x_end_s=[4.0, 300.0] * 4)),
+    "another cut": (0, "lengths", "u1: 0.50 s, not 4.00 s", lambda root, t: t.update(meta_x_start_s=[7.0] * 8,
+                                                                                    meta_x_end_s=[7.5, 11.0] + [7.5] * 6)),
     "long sound": (0, "durations", "u1: 61.000 s", lambda root, t: soundfile.write(root / "1.wav", np.tile(TONE, 61), 16000)),
     "no folds": (0, "folds", "", lambda root, t: t.pop("session")),
     "torn groups": (3, "folds", "", lambda root, t: t.update(group=["g"] * 8)),
