@@ -22,6 +22,8 @@ from extract.corpora._notes import Notes
 
 LAYOUT = "dataset_info.json and data-00000-of-00001.arrow, or dataset_dict.json with a folder per split, from save_to_disk"
 LABELS, WORDS, SPEAKERS = ("label", "labels", "emotion"), ("text", "transcription", "sentence"), ("speaker", "speaker_id")
+# save_to_disk keeps of a sound's path the file's name alone, so the path has a column of its own.
+PATH = "audio_path"
 SPLITS = {"train": "train", "valid": "validation", "test": "test", "unused": "unused"}
 BATCH = 64
 
@@ -126,7 +128,9 @@ def _rows(datasets: Any, part: Any, split: str, ours: dict[str, str], audio: str
                 if value is None or value == "":
                     continue
                 if column == audio:
-                    row["audio"] = _sound(value, folder) if isinstance(value, dict) else str(value)
+                    row["audio"] = _sound(value, folder, values.get(PATH)) if isinstance(value, dict) else str(value)
+                elif column == PATH:
+                    continue
                 elif isinstance(kinds[column], datasets.ClassLabel):
                     if value >= 0:
                         row[ours.get(column, column)] = kinds[column].int2str(int(value))
@@ -135,21 +139,27 @@ def _rows(datasets: Any, part: Any, split: str, ours: dict[str, str], audio: str
             yield row
 
 
-def _sound(value: dict[str, Any], folder: Path) -> str:
-    """Return the path of a sound; what lies in the dataset is written below ``folder`` first, by its name or digest."""
+def _sound(value: dict[str, Any], folder: Path, ours: str | None) -> str:
+    """Return the path of a sound; what lies in the dataset is written below ``folder`` first.
+
+    It gets the path that :func:`write` noted, else its own name, else, where another sound has that name, its digest.
+    """
     data, path = value.get("bytes"), str(value.get("path") or "")
     if data is None:
         return path
-    relative = path
-    if not relative or Path(relative).is_absolute() or ".." in Path(relative).parts:
-        relative = f"{hashlib.sha256(data).hexdigest()[:16]}{Path(path).suffix}"
+    by_digest = f"{hashlib.sha256(data).hexdigest()[:16]}{Path(path).suffix}"
+    usable = path and not Path(path).is_absolute() and ".." not in Path(path).parts
     make_folder(folder)
-    target = resolve_media(folder, relative)
-    if not target.is_file() or target.stat().st_size != len(data):
-        make_folder(target.parent)
-        with replacing(target) as temporary:
-            temporary.write_bytes(data)
-    return relative
+    for relative in (ours or (path if usable else by_digest), by_digest):
+        target = resolve_media(folder, relative)
+        if not target.exists():
+            make_folder(target.parent)
+            with replacing(target) as temporary:
+                temporary.write_bytes(data)
+            return relative
+        if target.read_bytes() == data:
+            return relative
+    raise ManifestError(f"{target}: holds another sound than the dataset says; remove it, it is unpacked again")
 
 
 def _features(datasets: Any, manifest: Manifest, inside: bool) -> Any:
@@ -165,7 +175,7 @@ def _features(datasets: Any, manifest: Manifest, inside: bool) -> Any:
         elif manifest.has(name):
             kinds[name] = datasets.Value("string")
     if inside:
-        kinds["audio"] = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
+        kinds |= {"audio": {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}, PATH: datasets.Value("string")}
     if manifest.labels is not None:
         kinds["class"] = datasets.ClassLabel(names=list(manifest.labels.classes))
     return datasets.Features(kinds)
@@ -188,7 +198,7 @@ def _examples(manifest: Manifest, positions: list[int], inside: bool) -> Iterato
         example: dict[str, Any] = {name: rows[position].get(name) for name in columns}
         if inside and example["audio"]:
             file = resolve_media(manifest.root or Path(), example["audio"])
-            example["audio"] = {"bytes": file.read_bytes(), "path": example["audio"]}
+            example |= {"audio": {"bytes": file.read_bytes(), "path": file.name}, PATH: example["audio"]}
         if manifest.labels is not None:
             example["class"] = int(codes[position]) if codes[position] >= 0 else None
         yield example

@@ -264,6 +264,24 @@ def test_datasets_own_library_reads_what_was_written(mine: Manifest, tmp_path: P
     assert datasets.load_from_disk(str(tmp_path / "parts"))["audio"][9] == "film.flac"
 
 
+def test_sounds_of_one_name_in_several_folders_stay_apart(mine: Manifest, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets", reason="the extra 'interchange' is not installed")
+    names = [f"{folder}/dia0_utt0.wav" for folder in ("train", "dev", "test")]
+    for number, name in enumerate(names):
+        (mine.root / name).parent.mkdir()
+        soundfile.write(mine.root / name, np.full(100 + number, 0.1), 8000)
+    few = Manifest.from_columns("few", {"id": list("abc"), "label": ["x", "y", "x"], "audio": names}, root=mine.root)
+    again, _ = converted(few, "huggingface", tmp_path / "out")
+    assert again.column("audio").tolist() == names
+    assert [(again.root / name).read_bytes() for name in names] == [(mine.root / name).read_bytes() for name in names]
+    foreign = datasets.load_from_disk(str(tmp_path / "out")).remove_columns("audio_path")
+    foreign.save_to_disk(str(tmp_path / "foreign"))
+    for _ in range(2):
+        there = read_corpus("huggingface", tmp_path / "foreign")
+        assert there.row(0).audio == "dia0_utt0.wav" and len(set(there.column("audio"))) == 3
+        assert [(there.root / n).read_bytes() for n in there.column("audio")] == [(mine.root / n).read_bytes() for n in names]
+
+
 def test_sound_that_is_not_there_is_told(mine: Manifest, tmp_path: Path) -> None:
     pytest.importorskip("datasets", reason="the extra 'interchange' is not installed")
     (mine.root / mine.row(3).audio).unlink()
