@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from classify.cells import UNIMODAL
+from classify.cells import LAYER, UNIMODAL
 from classify.comparable import comparable
 from classify.fusion import STRATEGIES
 from classify.late_fusion import HEAD, PROBE
@@ -119,6 +119,8 @@ def _cells(row: dict[str, str], grid: pd.DataFrame) -> pd.DataFrame:
 
 
 def _chosen(cells: pd.DataFrame) -> str:
+    """Return the cell that is best on validation rows; single layers are no candidates, as in the grid."""
+    cells = cells[cells["family"] != LAYER]
     valid = cells.groupby("cell", sort=False)["valid_WA"].mean().dropna() if "valid_WA" in cells else pd.Series(dtype=float)
     return str(valid.round(12).idxmax()) if len(valid) else ""
 

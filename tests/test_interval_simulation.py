@@ -10,17 +10,14 @@ from scipy import stats
 
 from benchmarks.interval_simulation import (
     MEANS,
-    SCENARIOS,
     USED_INTERVAL,
     USED_TEST,
-    draw_counts,
-    draw_pair,
     gradients,
     interval_coverage,
     intervals,
     rejections,
-    true_figures,
 )
+from benchmarks.simulated_speakers import SCENARIOS, draw_counts, draw_pair, true_figures
 from classify.metrics import METRICS, of_counts
 
 IEMOCAP = next(s for s in SCENARIOS if s.name.endswith("as IEMOCAP"))
