@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,8 @@ from embeddings_store.manifest import Manifest
 from embeddings_store.tables import read_csv
 from extract.corpora._files import check_root, media, relative, visible
 from extract.corpora._notes import NO_AUDIO, NO_VIDEO, UNMAPPED, Notes
+
+Available = Mapping[str, Mapping[str, Path] | None]
 
 LAYOUT = "train.json (and valid.json, test.json), with audio_v5_0/dia00001utt0_28.wav and video_v5_0/dia00001utt0_28.mp4 beside"
 CLASSES = ("happy", "surprised", "angry", "fear", "sad", "disgusted", "contempt")
@@ -58,7 +59,7 @@ def read(root: Path, *, utterance: str = "speaker", group: str = "conversation",
         unknown_name("AvaMERG group", group, GROUPS)
     check_root(root, "AvaMERG", LAYOUT, lambda folder: bool(_conversation_files(folder)))
     notes, meaning = Notes(), emotion_table(Path(emotions).expanduser() if emotions else EMOTIONS)
-    available = {modality: _Media.below(root, modality, notes) for modality in FOLDERS}
+    available = {modality: _media_files(root, modality, notes) for modality in FOLDERS}
     rows = [row for path, split in _conversation_files(root) for conversation in _conversations(path)
             for row in _turns(conversation, split, utterance, path, notes)]
     if not rows:
@@ -184,40 +185,32 @@ def _spoken(history: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(f"{said['role']}: {str(said['utterance']).strip()}" for said in history)
 
 
-@dataclass(frozen=True, slots=True)
-class _Media:
-    """The files of one modality, by stem; none where its folder is not there, which is not the same as an empty one."""
-
-    files: Mapping[str, Path] | None
-
-    @classmethod
-    def below(cls, root: Path, modality: str, notes: Notes) -> _Media:
-        folders = [path for path in (root / FOLDERS[modality], *sorted(root.glob(f"*/{FOLDERS[modality]}"))) if path.is_dir()]
-        if not folders:
-            notes.say(f"no folder {FOLDERS[modality]}: no turn has {modality}")
-            return cls(None)
-        found: dict[str, Path] = {}
-        for folder in folders:
-            for path in visible(folder, notes):
-                if path.suffix.lower() == SUFFIXES[modality]:
-                    found[path.stem] = path
-                elif path.suffix != ".json":
-                    notes.count("odd media name skipped", relative(path, root))
-        return cls(found)
+def _media_files(root: Path, modality: str, notes: Notes) -> dict[str, Path] | None:
+    """Return the files of one modality by stem; none where its folder is not there, which is not the same as an empty one."""
+    folders = [path for path in (root / FOLDERS[modality], *sorted(root.glob(f"*/{FOLDERS[modality]}"))) if path.is_dir()]
+    if not folders:
+        notes.say(f"no folder {FOLDERS[modality]}: no turn has {modality}")
+        return None
+    found: dict[str, Path] = {}
+    for path in (path for folder in folders for path in visible(folder, notes)):
+        if path.suffix.lower() == SUFFIXES[modality]:
+            found[path.stem] = path
+        elif path.suffix != ".json":
+            notes.count("odd media name skipped", relative(path, root))
+    return found
 
 
-def _attach(row: dict[str, object], available: Mapping[str, _Media], root: Path, notes: Notes) -> None:
+def _attach(row: dict[str, object], available: Available, root: Path, notes: Notes) -> None:
     stem = str(row["stem"])
     for modality, kind in (("audio", NO_AUDIO), ("video", NO_VIDEO)):
-        files = available[modality].files
+        files = available[modality]
         if files is not None:
             row[modality] = media(files.get(stem), root, notes)
             if stem not in files:
                 notes.count(kind, str(row["id"]))
 
 
-def _say_counts(rows: Sequence[Mapping[str, object]], available: Mapping[str, _Media], meaning: Mapping[str, str],
-                notes: Notes) -> None:
+def _say_counts(rows: Sequence[Mapping[str, object]], available: Available, meaning: Mapping[str, str], notes: Notes) -> None:
     for row in rows:
         if row["label"] and row["label"] not in meaning:
             notes.count(UNMAPPED, str(row["label"]))
@@ -230,7 +223,7 @@ def _say_counts(rows: Sequence[Mapping[str, object]], available: Mapping[str, _M
                   "profile in one role")
     used = {row["stem"] for row in rows}
     for modality, files in available.items():
-        spare = sorted(files.files.keys() - used) if files.files else []
+        spare = sorted((files or {}).keys() - used)
         if spare:
             notes.say(f"{len(spare):,} {modality} files belong to no row (the other side of the conversation)",
                       f"{modality} file that belongs to no row", len(spare), spare)

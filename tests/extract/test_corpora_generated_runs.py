@@ -59,6 +59,7 @@ def test_from_a_spoilt_release_to_tables(corpus: str, modality: str, encoder: En
     assert file.ids[file.status == "failed"].tolist() == rows
     assert file.ids[file.status == "missing"].tolist() == manifest.ids[manifest.column(modality) == ""].tolist()
     assert (file.status == "ok").sum() > len(manifest) // 2
+    assert not np.isfinite(file.vectors[file.status != "ok"]).any(), "nothing is filled in"
     assert all(re.search("cut short|LFS pointer|empty|torn|cannot be decoded", reason) for reason in
                file.reason[file.status == "failed"])
     arguments = ["--store", str(tmp_path / "store"), "--out", str(tmp_path / "results"), *GRID]

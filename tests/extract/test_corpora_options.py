@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from embeddings_store.columns import LEAK_TAGS, UNTAGGED
-from embeddings_store.errors import ManifestError, UnknownNameError, UnsafePathError
+from embeddings_store.errors import ManifestError, MediaError, UnknownNameError, UnsafePathError
 from embeddings_store.manifest import Manifest
 from extract.corpora import READERS, Note, differences, read_corpus
 from extract.corpora.avamerg import CLASSES, EMOTIONS, emotion_table
 from extract.corpora.cremad import BAD
 from extract.corpora.generated import RELEASES, Planted
+from extract.mediafile import check_media_file
 
 PAGE = resources.files("extract.corpora").joinpath("CORPORA.md").read_text(encoding="utf-8")
 Make = Callable[[str, bool], tuple[Path, tuple[Planted, ...]]]
@@ -198,7 +199,7 @@ def test_avamerg_refuses_what_is_no_conversation(tmp_path: Path) -> None:
 def test_ravdess_modalities(made: Make) -> None:
     root = made("ravdess", False)[0]
     films = read_corpus("ravdess", root, modality="audio-video")
-    assert len(films) == 8 and films.column("audio").tolist() == films.column("video").tolist()
+    assert len(films) == 32 and films.column("audio").tolist() == films.column("video").tolist()
     assert films.row(0).id == "01-01-01-01-02-01-01"
     both = read_corpus("ravdess", root).table.set_index("id").loc["03-01-01-01-02-01-01"]
     assert both["audio"].endswith("03-01-01-01-02-01-01.wav") and both["video"].endswith("01-01-01-01-02-01-01.mp4")
@@ -232,3 +233,15 @@ def test_reels_may_not_leave_their_folder(path: str, tmp_path: Path) -> None:
     (tmp_path / "reels" / "datatrain.csv").write_text(f"id,video,emotion\n1,{path},joy\n2,x,fear\n", encoding="utf-8")
     with pytest.raises(UnsafePathError):
         read_corpus("reels", tmp_path / "reels")
+
+
+# --- films of CREMA-D
+
+@pytest.mark.parametrize("kept", [0.2, 0.5, 0.9, 0.999])
+def test_a_cut_flv_is_refused_wherever_it_ends(kept: float, made: Make, tmp_path: Path) -> None:
+    whole = made("cremad", False)[0] / "VideoFlash" / "1001_DFA_DIS_XX.flv"
+    check_media_file(whole)
+    torn = tmp_path / "torn.flv"
+    torn.write_bytes(whole.read_bytes()[:int(kept * whole.stat().st_size)])
+    with pytest.raises(MediaError, match="cut short: it ends within a tag"):
+        check_media_file(torn)

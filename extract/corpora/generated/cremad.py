@@ -1,4 +1,4 @@
-"""CREMA-D: four of 91 actors, each of the six emotions once, as wav and flv, with votes and demographics."""
+"""CREMA-D: five of 91 actors, each of the six emotions once, as wav and flv, with votes and demographics."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from extract.corpora._notes import HIDDEN, KNOWN_BAD, NO_AUDIO, NO_VIDEO, ODD_NA
 from extract.corpora.cremad import BAD, EMOTIONS
 from extract.corpora.generated import FAILS, Defect, Studio
 
-ACTORS = {1001: "51,\"Male\",\"Caucasian\",\"Not Hispanic\"", 1002: "21,\"Female\",\"Caucasian\",\"Not Hispanic\"",
-          1040: "42,\"Male\",\"Caucasian\",\"Not Hispanic\"", 1064: "53,\"Male\",\"Caucasian\",\"Not Hispanic\""}
-SENTENCES = ("ITH", "DFA", "TAI", "WSI", "TSI", "MTI")
+ACTORS = {1001: '51,"Male","Caucasian","Not Hispanic"', 1002: '21,"Female","Caucasian","Not Hispanic"',
+          1040: '42,"Male","Caucasian","Not Hispanic"', 1064: '53,"Male","Caucasian","Not Hispanic"',
+          1076: '25,"Female","Caucasian","Not Hispanic"'}
+SENTENCES = ("ITH", "DFA", "TAI", "WSI", "TSI", "IWL")
 TABLE = "processedResults/summaryTable.csv"
 PEOPLE = "VideoDemographics.csv"
 HEADER = '"","FileName","VoiceVote","VoiceLevel","FaceVote","FaceLevel","MultiModalVote","MultiModalLevel"\n'
@@ -19,7 +20,7 @@ DIVIDED = "clip with divided votes, which has no label"
 
 
 def write(studio: Studio) -> None:
-    """Write 24 clips; raters agree with the actors, but take disgust for anger by voice alone."""
+    """Write 30 clips; raters agree with the actors, but take disgust for anger by voice alone."""
     votes = [HEADER]
     for actor in ACTORS:
         for sentence, (code, emotion) in zip(SENTENCES, EMOTIONS.items(), strict=True):
@@ -29,7 +30,7 @@ def write(studio: Studio) -> None:
             votes.append(_vote(name))
     studio.text(TABLE, "".join(votes))
     people = [f"{actor},{about}" for actor, about in ACTORS.items()]
-    studio.text(PEOPLE, "\n".join(["\"ActorID\",\"Age\",\"Sex\",\"Race\",\"Ethnicity\"", *people]) + "\n")
+    studio.text(PEOPLE, "\n".join(['"ActorID","Age","Sex","Race","Ethnicity"', *people]) + "\n")
 
 
 def _vote(name: str) -> str:
@@ -76,6 +77,6 @@ DEFECTS = (
     Defect("clip that nobody rated (read with label=multimodal)", UNRATED, _unrated),
     Defect("sound missing", NO_AUDIO, lambda studio: _lost(studio, "AudioWAV", "1002_WSI_HAP_XX", "wav")),
     Defect("film missing", NO_VIDEO, lambda studio: _lost(studio, "VideoFlash", "1002_TSI_NEU_XX", "flv")),
-    Defect("film cut short", FAILS, lambda studio: studio.cut("VideoFlash/1002_MTI_SAD_XX.flv")),
-    Defect("sound cut short", FAILS, lambda studio: studio.cut("AudioWAV/1002_MTI_SAD_XX.wav")),
+    Defect("film cut short", FAILS, lambda studio: studio.cut("VideoFlash/1002_IWL_SAD_XX.flv")),
+    Defect("sound cut short", FAILS, lambda studio: studio.cut("AudioWAV/1002_IWL_SAD_XX.wav")),
 )

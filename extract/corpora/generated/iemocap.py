@@ -1,4 +1,4 @@
-"""IEMOCAP: one dialogue of eight turns in each of the five sessions, with wavs, transcriptions and split-screen DivX films."""
+"""IEMOCAP: two dialogues of four turns in each of the five sessions, with wavs, transcriptions and split-screen DivX films."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from extract.corpora.demo_release.writing import write_dialogue
 from extract.corpora.generated import FAILS, Defect, Studio
 from extract.corpora.iemocap import DROPPED
 
-NAMES = ("F_impro01", "M_script02_2b", "M_impro05a", "F_script01_1", "F_impro02")
-TURNS, TURN_S, GAP_S = 8, 0.7, 0.2
-DIALOGUES = tuple(f"Ses{session:02d}{name}" for session, name in enumerate(NAMES, start=1))
+NAMES = (("F_impro01", "M_script02_2b"), ("M_impro05a", "F_script01_1"), ("F_impro02", "M_script01_3"),
+         ("M_impro01", "F_script03_2"), ("F_impro04", "M_impro07"))
+TURNS, TURN_S, GAP_S = 4, 0.7, 0.2
+DIALOGUES = tuple(f"Ses{session:02d}{name}" for session, names in enumerate(NAMES, start=1) for name in names)
 
 
 def write(studio: Studio) -> None:
@@ -22,27 +23,31 @@ def write(studio: Studio) -> None:
 def _dialogue(name: str, number: int) -> Dialogue:
     turns = []
     for position in range(TURNS):
-        label = CLASSES[(position // 2 + number) % len(CLASSES)]
+        label = CLASSES[(position + number // 2) % len(CLASSES)]
         start = round(0.4 + position * (TURN_S + GAP_S), 4)
-        turns.append(Turn(f"{name}_{'FM'[position % 2]}{position // 2:03d}", RAW_LABELS[label][position % len(RAW_LABELS[label])],
+        turns.append(Turn(f"{name}_{'FM'[position % 2]}{position // 2:03d}", RAW_LABELS[label][number % len(RAW_LABELS[label])],
                           label, dict.fromkeys(FIDELITY, label), start, round(start + TURN_S, 4)))
     return Dialogue(name, tuple(turns), turns[-1].end_s + 0.4)
 
 
+def _session(dialogue: int) -> str:
+    return f"Session{int(DIALOGUES[dialogue][3:5])}"
+
+
 def _evaluation(dialogue: int) -> str:
-    return f"Session{dialogue + 1}/dialog/EmoEvaluation/{DIALOGUES[dialogue]}.txt"
+    return f"{_session(dialogue)}/dialog/EmoEvaluation/{DIALOGUES[dialogue]}.txt"
 
 
 def _words(dialogue: int) -> str:
-    return f"Session{dialogue + 1}/dialog/transcriptions/{DIALOGUES[dialogue]}.txt"
+    return f"{_session(dialogue)}/dialog/transcriptions/{DIALOGUES[dialogue]}.txt"
 
 
 def _film(dialogue: int) -> str:
-    return f"Session{dialogue + 1}/dialog/avi/DivX/{DIALOGUES[dialogue]}.avi"
+    return f"{_session(dialogue)}/dialog/avi/DivX/{DIALOGUES[dialogue]}.avi"
 
 
 def _wav(dialogue: int, turn: str) -> str:
-    return f"Session{dialogue + 1}/sentences/wav/{DIALOGUES[dialogue]}/{DIALOGUES[dialogue]}_{turn}.wav"
+    return f"{_session(dialogue)}/sentences/wav/{DIALOGUES[dialogue]}/{DIALOGUES[dialogue]}_{turn}.wav"
 
 
 def _latin(studio: Studio) -> str:
@@ -70,18 +75,18 @@ def _undecided(studio: Studio) -> str:
 
 
 def _no_film(studio: Studio) -> str:
-    studio.remove(_film(3))
-    return f"{DIALOGUES[3]}_F000"
+    studio.remove(_film(6))
+    return f"{DIALOGUES[6]}_F000"
 
 
 def _no_wav(studio: Studio) -> str:
-    studio.remove(_wav(4, "M001"))
-    return f"{DIALOGUES[4]}_M001"
+    studio.remove(_wav(9, "M001"))
+    return f"{DIALOGUES[9]}_M001"
 
 
 def _no_words(studio: Studio) -> str:
-    studio.remove(_words(4))
-    return DIALOGUES[4]
+    studio.remove(_words(8))
+    return DIALOGUES[8]
 
 
 DEFECTS = (
@@ -92,6 +97,6 @@ DEFECTS = (
     Defect("film of a dialogue missing", NO_VIDEO, _no_film),
     Defect("wav of a turn missing", NO_AUDIO, _no_wav),
     Defect("transcription of a dialogue missing", "dialogue without a transcription", _no_words),
-    Defect("wav cut short", FAILS, lambda studio: studio.cut(_wav(2, "M001"))),
-    Defect("film cut short", FAILS, lambda studio: studio.cut(_film(2))),
+    Defect("wav cut short", FAILS, lambda studio: studio.cut(_wav(4, "M001"))),
+    Defect("film cut short", FAILS, lambda studio: studio.cut(_film(3))),
 )

@@ -1,4 +1,4 @@
-"""RAVDESS: four of 24 actors, every emotion once in speech (audio, and for one actor video) and in song."""
+"""RAVDESS: four of 24 actors, every emotion once in speech (as audio and as video) and in song."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ SPEECH, SONG = "01", "02"
 
 
 def write(studio: Studio) -> None:
-    """Write 32 spoken and 24 sung clips; actor 1 also as audio-video (01) and video-only (02) files."""
+    """Write 32 spoken and 24 sung clips; what is spoken also as audio-video (01), by actor 1 also as video-only (02) files."""
     for actor in ACTORS:
         for channel, emotions in ((SPEECH, EMOTIONS), (SONG, SUNG)):
             for number, emotion in enumerate(emotions, start=1):
                 studio.sound(_name("03", channel, number, actor, "wav"), emotion, actor, rate=48_000)
-                if actor == ACTORS[0] and channel == SPEECH:
+                if channel == SPEECH:
                     studio.film(_name("01", channel, number, actor, "mp4"), emotion, actor)
+                if channel == SPEECH and actor == ACTORS[0]:
                     studio.film(_name("02", channel, number, actor, "mp4"), emotion, actor, sound=False)
 
 
