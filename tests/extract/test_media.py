@@ -216,7 +216,7 @@ def test_sound_of_video_files_is_the_sound_that_went_in(tmp_path, suffix, codec,
 def test_cut_video_file_is_refused(tmp_path, suffix, codec, rate):
     path = write_video(tmp_path / f"a.{suffix}", tone(3.0, rate, channels=2), codec, rate)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(MediaError, match=r"is cut short: its header promises|is torn, or is not media"):
+    with pytest.raises(MediaError, match=r"is cut short: it(s header promises| ends within a tag)|is torn, or is not media"):
         load_audio(path)
 
 
