@@ -1,6 +1,7 @@
-"""Late fusion: each modality's class scores become one row, from the fine-tuned head or from a probe fitted in the fold.
+"""Late fusion for a classifier: each modality's class scores become one row, from its head or from a probe fitted in the fold.
 
-Scores are probabilities, kept as logarithms. With ``log p_m`` the scores (n, C) of modality m:
+What fuses scores without a classifier stands in :mod:`classify.rules`. Scores are probabilities, kept as logarithms. With
+``log p_m`` the scores (n, C) of modality m:
 
 =================  =======================================================  =========
 strategy           fused row                                                width
@@ -16,7 +17,7 @@ The product is a sum of logarithms, so it cannot underflow. A row that lacks a m
 statistics before the classifier. To add a strategy, add an entry to :data:`STRATEGIES`.
 
 **Head**: softmax of the stored logits. The head was trained on the training rows, so their scores are over-confident; the
-paper fits its classifiers on them, and so does this.
+paper fits its classifiers on them, and so does this unless it is told otherwise (:mod:`classify.evaluate`).
 
 **Probe**, where an encoder has no head: standardise, then multinomial logistic regression, fitted inside the fold. Training
 rows are scored out of fold, over :data:`PROBE_SPLITS` splits that keep every group (dialogue, video, speaker) whole; fewer
@@ -34,7 +35,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
 
 from embeddings_store.arrays import RoleData
@@ -165,29 +165,6 @@ def fit_probe(vectors: Vectors, y: Codes, n_classes: int) -> Probe:
     scaler = StandardScaler().fit(vectors)
     model = LogisticRegression(C=PROBE_C, max_iter=PROBE_ITERATIONS).fit(scaler.transform(vectors), y)
     return Probe(scaler, model, len(y), n_classes)
-
-
-def out_of_fold(vectors: Vectors, y: Codes, groups: NDArray[np.str_], n_classes: int) -> LogProbabilities:
-    """Score each row by a probe that was fitted without its group; log probabilities (n, C).
-
-    Args:
-        vectors: Rows (n, D), finite.
-        y: Their class codes (n,).
-        groups: What may not be torn apart (n,), see :func:`inner_groups`.
-        n_classes: Size of the label set.
-
-    Raises:
-        FoldError: All rows are of one group.
-    """
-    count = len(np.unique(groups))
-    if count < 2:
-        raise FoldError(f"late fusion without a head scores training rows by probes that have not seen their group, and all "
-                        f"{len(y)} training rows are of group {str(groups[0])!r}; use another fold plan, fill the manifest's "
-                        "column 'group', or leave out late fusion (--late none)")
-    scores = np.full((len(y), n_classes), np.nan)
-    for fit, rest in GroupKFold(min(PROBE_SPLITS, count)).split(vectors, y, groups):
-        scores[rest] = fit_probe(vectors[fit], y[fit], n_classes).scores(vectors[rest])
-    return scores
 
 
 def inner_groups(rows: RoleData) -> NDArray[np.str_]:

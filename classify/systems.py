@@ -134,8 +134,7 @@ def system_cells(systems: Sequence[System], widths: Mapping[str, int], settings:
             node = _with_settings(parse(system.text, tuple(widths)), settings)
             _check_widths(node, widths, n_classes)
         except ProjectError as error:
-            error.add_note(f"in the system {system.name!r} ({system.where})")
-            raise
+            raise type(error)(f"the system {system.name!r} ({system.where}): {error}") from error
         views = views_of(node)
         for chosen in [views, *(sets_of(views)[:-1] if subsets else ())]:
             part = prune(node, frozenset(chosen))

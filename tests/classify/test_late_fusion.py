@@ -11,9 +11,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from classify import late_fusion
-from classify.late_fusion import STRATEGIES, LateFusion, fit_probe, head_scores, inner_groups, out_of_fold, spread
+from classify.late_fusion import STRATEGIES, LateFusion, fit_probe, head_scores, inner_groups, spread
 from embeddings_store.arrays import RoleData
-from embeddings_store.errors import FoldError, UnknownNameError
+from embeddings_store.errors import UnknownNameError
 
 RNG = np.random.default_rng(5)
 LOGITS = [RNG.normal(size=(30, 4)) * 3, RNG.normal(size=(30, 4))]
@@ -68,25 +68,6 @@ def test_a_class_that_a_probe_never_saw_is_improbable_and_not_impossible(present
     p = np.exp(fit_probe(RNG.normal(size=(60, 5)).astype(np.float32), y, 5).scores(np.zeros((3, 5), dtype=np.float32)))
     np.testing.assert_allclose(p.sum(axis=1), 1)
     np.testing.assert_allclose(p[:, [c for c in range(5) if c not in present]], 1 / 65)
-
-
-def test_training_rows_are_scored_by_probes_that_have_not_seen_their_group() -> None:
-    X, y, groups = RNG.normal(size=(40, 3)).astype(np.float32), np.arange(40) % 2, np.repeat(["a", "b", "c", "d"], 10)
-    scores = out_of_fold(X, y, groups, 2)
-    for group in "abcd":
-        rest = groups != group  # four groups make four splits: one probe per group
-        np.testing.assert_allclose(scores[~rest], fit_probe(X[rest], y[rest], 2).scores(X[~rest]), atol=1e-9)
-
-
-def test_labels_of_a_group_do_not_reach_its_own_scores() -> None:
-    X, y, groups = RNG.normal(size=(40, 3)).astype(np.float32), np.arange(40) % 2, np.repeat(["a", "b", "c", "d"], 10)
-    other = np.where(groups == "b", 1 - y, y)
-    np.testing.assert_array_equal(out_of_fold(X, y, groups, 2)[groups == "b"], out_of_fold(X, other, groups, 2)[groups == "b"])
-
-
-def test_one_group_is_refused() -> None:
-    with pytest.raises(FoldError, match="all 4 training rows are of group 'a'"):
-        out_of_fold(np.zeros((4, 2), dtype=np.float32), np.array([0, 1, 0, 1]), np.repeat("a", 4), 2)
 
 
 def test_a_row_without_a_group_is_its_own(make_rows: Callable[..., RoleData]) -> None:

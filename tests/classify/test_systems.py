@@ -140,7 +140,7 @@ def test_systems_are_checked_before_anything_is_computed(config: GridConfig, cap
     error = capsys.readouterr().err
     assert "audio 5, text 4" in error
     assert "sum(..., project=pca:4)" in error
-    assert "in the system 'bad' (--system)" in error
+    assert "the system 'bad' (--system): early sum" in error
     assert main([*common, "--system", "bad = mean(audio, txet)"]) == 2
     assert "              ^" in capsys.readouterr().err
     assert not config.out.exists()
