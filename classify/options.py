@@ -46,6 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
         f"{PROGRAM} --modalities text audio --metadata safe context",
         f'{PROGRAM} --system "two = mean(svm(concat(audio, text)), svm(concat(video, text)))" --subsets --drop-sweep',
         f"{PROGRAM} --shuffle-labels --out results/shuffled",
+        f"{PROGRAM} --tune 30 --valid-split --calibrate temperature",
         f"{PROGRAM} --seed 0,1,2 --encoder-seed all",
         f"{PROGRAM} --valid none --select-on test"])
     _add_input(top.add_argument_group("what goes in"))

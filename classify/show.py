@@ -182,8 +182,6 @@ def _banner(prepared: Prepared, console: Console) -> None:
     if prepared.config.shuffle_seed is not None:
         console.print(f"*** LABELS SHUFFLED (seed {prepared.config.shuffle_seed}): every figure must be at chance ***",
                       style="bold red", markup=False)
-
-
     if prepared.leaky:
         console.print(f"*** LEAKY METADATA: {', '.join(prepared.leaky)} may explain the label itself; no figure of a system that "
                       "uses them is a result ***", style="bold red", markup=False)
