@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +66,7 @@ def by_hand(store: Path, results: Path, cell: str) -> dict[str, tuple[int, float
 
 
 def test_subsets_are_what_pandas_says(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One run of the grid, many looks."""
     out = tmp_path / "results"
     result = run_grid(GridConfig(store, out, classifiers=("svm",), jobs=1))
     table = pd.read_csv(out / "subsets.csv")
@@ -88,7 +88,14 @@ def test_subsets_are_what_pandas_says(store: Path, tmp_path: Path, capsys: pytes
         text = console.export_text()
     assert "text-unseen" in text
     assert LOOK_UP in text
+    _without_words_only_kinds_are_told_apart(store, out)
     _two_results_are_compared(out, capsys)
+
+
+def _without_words_only_kinds_are_told_apart(store: Path, out: Path) -> None:
+    manifest = Manifest.load(store / "toy")
+    silent = Manifest("toy", manifest.table.assign(text=""), manifest.labels)
+    assert set(subsets_table(out / "predictions.parquet", silent, ("train",))["subset"]) == {"all", "improvised"}
 
 
 def _two_results_are_compared(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,11 +115,3 @@ def test_a_corpus_that_can_say_nothing_gets_no_table(tmp_path: Path) -> None:
     manifest = Manifest.from_columns("m", {"id": ["a"], "audio": ["a.wav"]})
     assert write_subsets(tmp_path, manifest, ("train",), {}) == []
     assert not (tmp_path / "subsets.csv").exists()
-
-
-def test_without_words_only_kinds_are_told_apart(store: Path, tmp_path: Path, make_store: Callable[..., Path]) -> None:
-    out = tmp_path / "results"
-    run_grid(GridConfig(store, out, classifiers=("svm",), jobs=1))
-    manifest = Manifest.load(store / "toy")
-    silent = Manifest("toy", manifest.table.assign(text=""), manifest.labels)
-    assert set(subsets_table(out / "predictions.parquet", silent, ("train",))["subset"]) == {"all", "improvised"}
