@@ -37,9 +37,9 @@ class Study:
 
 
 STUDIES = (
-    Study("ravdess", "audio", "whisper-tiny", (("3e-5", 5), ("1e-4", 5), ("3e-4", 5), ("1e-4", 10)),
-          ("--layer", "valid", "--svm-c", "5")),
-    Study("meld", "text", "all-MiniLM-L6-v2", (("2e-5", 3), ("5e-5", 3), ("1e-4", 3)), ()),
+    Study("ravdess", "audio", "whisper-tiny", (("3e-5", 5), ("1e-4", 5), ("3e-4", 5)),
+          ("--layer", "valid", "--svm-c", "5", "--classifiers", "svm")),
+    Study("meld", "text", "all-MiniLM-L6-v2", (("2e-5", 3), ("5e-5", 3)), ("--classifiers", "svm")),
 )
 
 
