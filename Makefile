@@ -33,6 +33,11 @@ benchmarks: $(READY)
 	$(BIN)/python -m benchmarks.extraction
 	$(BIN)/python -m benchmarks.grid
 	$(BIN)/python -m benchmarks.decoding
+	$(BIN)/python -m benchmarks.audit
+	$(BIN)/python -m benchmarks.window_story
+	$(BIN)/python -m benchmarks.fusion_optimum
+	$(BIN)/python -m benchmarks.interval_simulation
+	$(BIN)/python -m benchmarks.manifest_scale
 	$(BIN)/python -m benchmarks.demo --record
 
 ## real-runs: the tables on real clips, transcripts and vectors; DATA names the folder that holds them
