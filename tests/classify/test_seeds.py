@@ -32,14 +32,15 @@ def config(tmp_path: Path) -> GridConfig:
 
 def test_seeds_of_the_classifier_are_rows_and_compute_only_what_draws(make_store: MakeStore, config: GridConfig,
                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
-    make_store(apart=0.5)
+    make_store(widths={"audio": 6}, apart=0.5)
+    config = replace(config, early=None, late=None)
     alone = run_grid(config).table
     computed: list[str] = []
     monkeypatch.setattr(grid, "run_task", lambda task: computed.append(task.cell.classifier) or tasks.run_task(task))
-    assert survey(replace(config, seeds=(0, 1, 2))).to_run == 2 * 3 * (3 + 1)
+    assert survey(replace(config, seeds=(0, 1, 2))).to_run == 2 * 3 * (1 + 1)
     result = run_grid(replace(config, seeds=(0, 1, 2)))
     assert sorted(set(computed)) == ["nn", "stratified-random"]
-    assert len(computed) == 2 * 3 * (3 + 1), "two more seeds, three folds; three networks and one baseline"
+    assert len(computed) == 2 * 3 * (1 + 1), "two more seeds, three folds; one network and one baseline"
     rows = result.table.rows
     assert len(rows) == 3 * len(alone.rows)
     pd.testing.assert_frame_equal(rows[rows["seed"] == 0].reset_index(drop=True).drop(columns=["flags"]),
@@ -58,9 +59,9 @@ def test_seeds_of_the_classifier_are_rows_and_compute_only_what_draws(make_store
 
 
 def _tables_are_means_over_folds_and_seeds(out: Path, rows: pd.DataFrame) -> None:
-    table = pd.read_csv(out / "table5_early.csv")
-    line = table[(table["row"] == "concatenation") & (table["metric"] == "WA")].iloc[0]
-    part = rows[(rows["family"] == "early") & (rows["classifier"] == "nn")]
+    table = pd.read_csv(out / "table4_unimodal.csv")
+    line = table[(table["row"] == "audio") & (table["metric"] == "WA")].iloc[0]
+    part = rows[(rows["family"] == "unimodal") & (rows["classifier"] == "nn")]
     grid_of = part.pivot_table(index="seed", columns="fold", values="WA").to_numpy()
     assert grid_of.shape == (3, 3)
     assert line["nn"] == pytest.approx(100 * grid_of.mean(), abs=0.005)
@@ -73,7 +74,7 @@ def _tables_are_means_over_folds_and_seeds(out: Path, rows: pd.DataFrame) -> Non
     assert not predictions.duplicated(["id", "fold", "cell", "seed", "encoder_seed"]).any()
     assert set(predictions["seed"]) == {0, 1, 2}
     pooled = pd.read_csv(out / "statistics.csv")
-    network = pooled[(pooled["cell"] == "early concatenation audio+text nn") & (pooled["metric"] == "WA")].iloc[0]
+    network = pooled[(pooled["cell"] == "unimodal audio nn") & (pooled["metric"] == "WA")].iloc[0]
     assert network["pooled"] == pytest.approx(grid_of.mean())  # folds are of one size
     assert network["n_rows"] == 3 * 90
 
