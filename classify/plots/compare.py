@@ -96,7 +96,7 @@ def reliability(run: Run) -> Drawing | str:
     figure = new_figure(5.6, 3.6)
     axes = figure.subplots()
     axes.plot([0, 100], [0, 100], color=MUTED, linewidth=1.0, linestyle=(0, (4, 2)))
-    axes.text(99, 97, "as sure as right", ha="right", va="top", fontsize=8, color=MUTED, rotation=45, rotation_mode="anchor",
+    axes.text(99, 91, "as sure as right", ha="right", va="top", fontsize=8, color=MUTED, rotation=45, rotation_mode="anchor",
               transform_rotates_text=True)
     tips = {}
     for place, (cell, sure, right) in enumerate(curves[:len(LINES)]):

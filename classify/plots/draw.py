@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +15,7 @@ from classify.plots.style import Drawing, save, style
 from embeddings_store.atomic import remove_leftovers
 
 FOLDER = "figures"
+OURS = re.compile(r"(figure\d\d_.+|(loss|accuracy|pca|tsne)_.+|systems|per_class|reliability|contributions|against)\.(png|svg)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,12 @@ def draw(run: Run, config: MapConfig | None = None, tsne: bool = False, other: R
 
 
 def write(drawings: Sequence[Drawing | LeftOut], folder: Path) -> list[Path]:
-    """Write every drawing as PNG and SVG, and remove figures that an earlier run left and this one does not have."""
+    """Write every drawing as PNG and SVG, and remove those of our figures that an earlier run left and this one does not have."""
     written = [path for drawing in drawings if isinstance(drawing, Drawing) for path in save(drawing, folder)]
     if folder.is_dir():
         remove_leftovers(folder)
         for path in folder.iterdir():
-            if path.suffix in (".png", ".svg") and path not in written:
+            if OURS.fullmatch(path.name) and path not in written:
                 path.unlink()
     return written
 

@@ -16,6 +16,7 @@ from embeddings_store.folds import natural_key
 
 MAX_ABOVE = 5  # classes whose names fit into one line
 MAX_GROUPED = 60  # bars side by side; more are stacked
+MAX_NAMED = 40  # sessions with a name and bars wide enough for a hatch
 MAX_WRITTEN = 12  # classes whose cells still hold a readable number
 HEAT = LinearSegmentedColormap.from_list("recall", ["#f4f8fb", "#9cc7e4", "#2b7bba", "#08306b"])
 
@@ -29,7 +30,7 @@ def label_counts(run: Run) -> Drawing | str:
     counts = pd.crosstab(where, pd.Categorical(table["y_true"], run.classes), dropna=False)
     counts = counts.loc[sorted(counts.index, key=lambda b: natural_key(str(b)))]
     blocks, found = [str(b) for b in counts.index], looks(run.classes)
-    stacked = counts.size > MAX_GROUPED
+    stacked, crowded = counts.size > MAX_GROUPED, len(blocks) > MAX_NAMED
     legend = 0.0 if len(run.classes) <= MAX_ABOVE else 1.8 * (1 + len(run.classes) // 17)
     width = 1.6 + (0.22 if stacked else 0.2 * len(run.classes)) * len(blocks)
     figure = new_figure(min(11.0, max(4.6, width)) + legend, 3.2)
@@ -38,8 +39,8 @@ def label_counts(run: Run) -> Drawing | str:
     for code, name in enumerate(run.classes):
         height, look = counts[name].to_numpy(dtype=float), found[name]
         left = np.arange(len(blocks)) + (0 if stacked else (code - (len(run.classes) - 1) / 2) * width)
-        bars = axes.bar(left, height, width * 0.94, bottom=bottom if stacked else None, color=look.colour, hatch=look.hatch,
-                        edgecolor=ON_LIGHT, linewidth=0.5, label=bare(name, 24))
+        bars = axes.bar(left, height, width * 0.94, bottom=bottom if stacked else None, color=look.colour,
+                        hatch="" if crowded else look.hatch, edgecolor=ON_LIGHT, linewidth=0.5, label=bare(name, 24))
         for block, bar, value in zip(blocks, bars, height, strict=True):
             gid = f"count-{code}-{blocks.index(block)}"
             bar.set_gid(gid)
@@ -47,7 +48,9 @@ def label_counts(run: Run) -> Drawing | str:
         if not stacked and len(blocks) * len(run.classes) <= 24:
             axes.bar_label(bars, fmt="%d", fontsize=7.5, padding=1.5, color=INK)
         bottom += height
-    axes.set_xticks(np.arange(len(blocks)), [bare(b, 14) for b in blocks], rotation=90 if len(blocks) > 8 else 0)
+    every = 1 + (len(blocks) - 1) // MAX_NAMED
+    axes.set_xticks(np.arange(len(blocks))[::every], [bare(b, 14) for b in blocks[::every]],
+                    rotation=90 if len(blocks) > 8 else 0)
     axes.set(ylabel="utterances", xlabel=by)
     axes.grid(axis="y")
     above: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "ncols": len(run.classes)}

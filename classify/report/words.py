@@ -14,12 +14,16 @@ from classify.audits.finding import LEAK
 from classify.cells import BASELINE, EARLY, LATE, LAYER, UNIMODAL
 from classify.models import CLASSIFIERS
 from classify.plots.run import Run
+from classify.prepare import RESULT
 from classify.results import BEST_ON_TEST, FIXED, ON_TEST
 from classify.rules import RULE
 
 ROTATING = {"leave-one-": "one {what} is held out for testing in each fold",
             "kfold": "the {what}s are divided into {folds} blocks, and each fold holds one block out for testing",
             "split": "the corpus' own division is used"}
+KEPT = {"valid-session": "; the epoch with the best accuracy on validation rows is kept",
+        "fixed-epochs": "; the last epoch is kept",
+        "test": "; the epoch is chosen on the test rows themselves, an upper bound"}
 VALID_RULES = {"next": "In each fold the next block, cyclically, is the validation rows: choices are made on it. The other "
                        "blocks train.",
                "none": "There are no validation rows: all that is not tested trains, and nothing is chosen.",
@@ -81,12 +85,18 @@ def answer(run: Run) -> Answer:
         sentences.append(f"The best single modality ({judged}), {system(run, single)}, reaches {run.mean(single):.1f} %: fusion "
                          f"{'adds' if gain >= 0 else 'loses'} {abs(gain):.1f} points.")
         tiles.append(Tile(f"{run.mean(single):.1f} %", "best single modality", f"WA of {system(run, single)}"))
+    audit = read_audit(run)
+    sentences.append("No leakage audit stands beside these results." if audit is None else
+                     f"{audit.line()[:1].upper()}{audit.line()[1:]}.")
     return Answer(sentence, " ".join(sentences), [*tiles, *_chance_tiles(run)], warnings(run))
 
 
 def warnings(run: Run) -> list[str]:
     """Return what a reader must know before believing a figure."""
     found = []
+    claims = sorted({v for v in run.rows.get("claim", pd.Series(dtype=str)) if v not in ("", RESULT)})
+    if claims:
+        found.append(f"Every output of this run is marked “{'; '.join(claims)}”: it is no plain result.")
     if run.flagged(ON_TEST):
         found.append("The system was chosen by its figures on the test rows themselves, as was asked for: every figure of it is "
                      "an upper bound, not a result.")
@@ -222,7 +232,7 @@ def _encoder(run: Run, modality: str) -> str:
     settings = entries[0].settings
     epochs = f", {settings['train_epochs']} epochs at {settings['train_learning_rate']:g}" if {
         "train_epochs", "train_learning_rate"} <= set(settings) else ""
-    rule = f"; kept epoch: {settings['train_rule']}" if "train_rule" in settings else ""
+    rule = KEPT.get(str(settings.get("train_rule")), "")
     return f"{title}, fine-tuned for each fold on its training rows alone{epochs}{rule}."
 
 

@@ -165,6 +165,10 @@ def test_what_a_reader_must_beware_of_is_said_first(finished, tmp_path: Path) ->
     found = warnings(Run.read(tmp_path / "r"))
     assert "permuted on purpose" in found[0]
     assert "unverified: text" in found[1]
+    rows.assign(claim="upper bound", flags="chosen_on_test").to_csv(tmp_path / "r" / "grid.csv", index=False)
+    bound = answer(Run.read(tmp_path / "r"))
+    assert "chosen on the test rows themselves (an upper bound)" in bound.sentence
+    assert all("upper bound" in warning for warning in bound.warnings[:2])
     rows.assign(flags="", n_valid=0).to_csv(tmp_path / "r" / "grid.csv", index=False)
     nothing = answer(Run.read(tmp_path / "r"))
     assert nothing.sentence.startswith("No system counts as the result")
