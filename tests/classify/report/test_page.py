@@ -17,11 +17,12 @@ import pytest
 from classify.audits import Audit
 from classify.audits.finding import Finding
 from classify.cli import main as grid
+from classify.plots.draw import LeftOut
 from classify.plots.run import Run
 from classify.report.browser import MAX_ROWS, browser_data
 from classify.report.cli import build_parser, config_from, main
 from classify.report.config import ReportConfig
-from classify.report.make import make_report
+from classify.report.make import Made, make_report
 from classify.report.page import page as page_of
 from classify.report.tables import Cell, Table, statistics_tables
 from classify.report.words import answer, protocol, warnings
@@ -186,7 +187,8 @@ def test_equal_runs_give_equal_files_and_the_listing_says_where_they_are(made: P
     assert lines[-1] == str(made / "report.html")
     assert any(line.startswith("Figure 8: ") for line in lines)
     assert any(line.startswith("Table 4: ") for line in lines)
-    assert any(line.startswith("not drawn: contributions: ") for line in lines)
+    assert Made(made, [], [LeftOut("loss, text", "nothing was trained")], made).listing() == [
+        "not drawn: loss, text: nothing was trained"]
     assert {path: path.read_bytes() for path in before} == before
 
 
