@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +56,11 @@ def check_detector() -> None:
     Raises:
         MissingDependencyError: It is not installed, or its version comes without them.
     """
-    if find_spec("cv2") is None:
-        raise MissingDependencyError("cutting out faces needs OpenCV, which is not installed; install the extra: "
-                                     "pip install 'emotion-fusion[face]'")
-    import cv2
-
+    try:
+        import cv2
+    except ImportError as error:  # Not installed, or one of the system's libraries is missing that the other wheel needs.
+        raise MissingDependencyError(f"cutting out faces needs OpenCV, which cannot be imported ({error}); install the extra: "
+                                     "pip install 'emotion-fusion[face]'") from error
     folder = Path(getattr(getattr(cv2, "data", None), "haarcascades", ""))
     absent = [name for name in (FRONT, SIDE) if not (folder / f"{name}.xml").is_file()]
     if absent or not hasattr(cv2, "CascadeClassifier"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -12,7 +14,6 @@ from embeddings_store.errors import MediaError, MissingDependencyError, UsageErr
 from extract.contact_sheet import write_contact_sheet
 from extract.corpora import read_corpus
 from extract.corpora.demo_release import faces
-from extract.corpora.generated import make_release
 from extract.frames import FrameCache, FrameSettings, Span, face, read_clip
 from extract.frames.face import SETTINGS, find_face
 
@@ -94,7 +95,7 @@ def test_faces_come_out_of_the_cache_as_they_went_in(tmp_path: Path) -> None:
 
 
 def test_without_the_extra_the_message_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(face, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'emotion-fusion\[face\]'"):
         FrameSettings(region="face")
     assert FrameSettings(region="half").region == "half"
@@ -104,9 +105,9 @@ def test_without_the_extra_the_message_names_it(monkeypatch: pytest.MonkeyPatch)
         FrameSettings(region="half-face")
 
 
-def test_the_contact_sheet_shows_faces(tmp_path: Path) -> None:
-    make_release("iemocap", tmp_path / "iemocap")
-    assert write_contact_sheet(read_corpus("iemocap", tmp_path / "iemocap"), tmp_path / "sheet.png", count=2) == []
+def test_the_contact_sheet_shows_faces(made: Callable[..., tuple[Path, object]], tmp_path: Path) -> None:
+    root, _ = made("iemocap", False)
+    assert write_contact_sheet(read_corpus("iemocap", root), tmp_path / "sheet.png", count=2) == []
     assert (tmp_path / "sheet.png").stat().st_size > 10_000
 
 

@@ -10,7 +10,7 @@ from extract.corpora.iemocap import DROPPED
 
 NAMES = (("F_impro01", "M_script02_2b"), ("M_impro05a", "F_script01_1"), ("F_impro02", "M_script01_3"),
          ("M_impro01", "F_script03_2"), ("F_impro04", "M_impro07"))
-TURNS, TURN_S, GAP_S = 4, 0.7, 0.2
+TURNS, TURN_S, GAP_S = 4, 0.5, 0.15
 DIALOGUES = tuple(f"Ses{session:02d}{name}" for session, names in enumerate(NAMES, start=1) for name in names)
 
 
@@ -24,10 +24,10 @@ def _dialogue(name: str, number: int) -> Dialogue:
     turns = []
     for position in range(TURNS):
         label = CLASSES[(position + number // 2) % len(CLASSES)]
-        start = round(0.4 + position * (TURN_S + GAP_S), 4)
+        start = round(0.2 + position * (TURN_S + GAP_S), 4)
         turns.append(Turn(f"{name}_{'FM'[position % 2]}{position // 2:03d}", RAW_LABELS[label][number % len(RAW_LABELS[label])],
                           label, dict.fromkeys(FIDELITY, label), start, round(start + TURN_S, 4)))
-    return Dialogue(name, tuple(turns), turns[-1].end_s + 0.4)
+    return Dialogue(name, tuple(turns), turns[-1].end_s + 0.2)
 
 
 def _session(dialogue: int) -> str:
