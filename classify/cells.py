@@ -9,7 +9,7 @@ family        input                                method                       
 ``early``     several modalities' vectors          :data:`classify.fusion.STRATEGIES`       svm, ...
 ``late``      several modalities' class scores     :data:`classify.late_fusion.STRATEGIES`  svm, ...
 ``late``      several modalities' class scores     :data:`classify.rules.RULES`             rule
-``system``    whatever its expression names        its name                                 none
+``system``    whatever its expression names        its name                                 its outermost word
 ============  ===================================  =======================================  =====================
 
 Every cell is an expression (:mod:`classify.expressions`) and is computed by the one evaluator (:mod:`classify.evaluate`);
@@ -68,7 +68,7 @@ class Cell:
         family: One of :data:`FAMILIES`.
         method: Fusion strategy; empty where nothing is fused.
         modalities: What goes in, in this order; for a baseline only which rows it is compared on.
-        classifier: Name in :data:`classify.models.CLASSIFIERS`, or ``head`` or ``probe``.
+        classifier: Name in :data:`classify.models.CLASSIFIERS`, ``head``, ``probe`` or ``rule``; of a system its outermost word.
         layer: Position among a modality's candidate layers; only in the family ``layer``, else -1.
         expression: What a system is; other families follow from the rest.
     """

@@ -151,9 +151,8 @@ def _maximum(inputs: Inputs) -> LogProbabilities:
 
 
 def _vote(inputs: Inputs) -> LogProbabilities:
-    p, classes = inputs.p, inputs.log_p.shape[2]
-    votes = np.eye(classes)[inputs.log_p.argmax(axis=2)] * inputs.present[:, :, None]
-    return _log(votes.sum(axis=0) + p.sum(axis=0) / (len(p) + 1))
+    votes = np.eye(inputs.log_p.shape[2])[inputs.log_p.argmax(axis=2)] * inputs.present[:, :, None]
+    return _log(votes.sum(axis=0) + inputs.p.sum(axis=0) / (inputs.present.sum(axis=0) + 1)[:, None])
 
 
 def _bayes(lesson: Lesson) -> FittedRule:

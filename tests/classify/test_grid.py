@@ -19,6 +19,7 @@ from classify import grid, tasks
 from classify.grid import run_grid, survey
 from classify.prepare import GridConfig, prepare
 from classify.results import BEST_ON_TEST, CHOSEN, FIXED, VOLATILE, ResultTable
+from classify.systems import read_systems
 from embeddings_store.arrays import FoldData
 from embeddings_store.errors import FoldError, LeakError, StoreBusyError, UsageError
 from embeddings_store.folds import make_plan
@@ -195,11 +196,13 @@ def test_the_labels_are_the_same_for_any_number_of_jobs(make_store: MakeStore, c
                                                         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grid, "WORTH_PROCESSES_S", 0.0)
     make_store(missing={"audio": 5})
-    config = replace(config, early=("product",), late=("concatenation",))
+    config = replace(config, early=("product",), late=("concatenation", "gate"), drop_rates=(0.5,),
+                     systems=read_systems(["mine = stack(nn(audio), svm(text))"]))
     one = run_grid(replace(config, out=tmp_path / "one", jobs=1))
     two = run_grid(replace(config, out=tmp_path / "two", jobs=2))
     pd.testing.assert_frame_equal(stable(one.table), stable(two.table))
     pd.testing.assert_frame_equal(*(pd.read_parquet(tmp_path / n / "predictions.parquet") for n in ("one", "two")))
+    pd.testing.assert_frame_equal(*(pd.read_csv(tmp_path / n / "degradation.csv") for n in ("one", "two")))
 
 
 def test_missing_modalities_are_counted_and_fused_cells_answer_every_row(make_store: MakeStore, quick: GridConfig) -> None:
