@@ -11,9 +11,9 @@ validation rows), from which only those parts learn that take class scores. What
 ===============  =====================================================================================================
 
 ``auto`` is ``oof`` where nothing that goes in has seen the labels of training rows: no fine-tuned vectors, and no head, unless
-inner encoders scored these rows out of fold. Else it is ``valid``. A row is never answered
-with what was learnt from its own label, held rows included: where a part learns from them, they are answered out of fold over
-their groups, so that choosing on them stays fair. Test rows are only ever answered.
+inner encoders scored these rows out of fold. Else it is ``valid``. No held row is answered with what was learnt from its own
+label: where a part learns from them, they are answered out of fold over their groups, so that choosing on them stays fair. Fit
+rows are answered as they are, for the training figures, except by probes. Test rows are only ever answered.
 """
 
 from __future__ import annotations
