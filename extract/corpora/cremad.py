@@ -111,12 +111,12 @@ def _collect(root: Path, notes: Notes) -> dict[str, dict[str, Path]]:
 def _row(name: str, files: Mapping[str, Path], label: str, people: Mapping[str, Mapping[str, object]], root: Path,
          odd_media: bool, notes: Notes) -> dict[str, object]:
     actor, sentence, emotion, level = name.split("_")
-    if name in BAD:
-        notes.count(KNOWN_BAD, name)
-        files = files if odd_media else {}
     for folder, kind in (("AudioWAV", NO_AUDIO), ("VideoFlash", NO_VIDEO)):
         if folder not in files and (root / folder).is_dir():
             notes.count(kind, name)
+    if name in BAD:
+        notes.count(KNOWN_BAD, name)
+        files = files if odd_media else {}
     return {"id": name, "label": label, "speaker": f"actor-{actor}", "group": f"actor-{actor}", "text": SENTENCES[sentence],
             "language": "en", "audio": media(files.get("AudioWAV"), root, notes),
             "video": media(files.get("VideoFlash"), root, notes), "meta_sentence": sentence, "meta_level": LEVELS[level],

@@ -96,6 +96,7 @@ def test_cremad_bad_clips_are_missing_unless_asked_for(tmp_path: Path) -> None:
     left_out = read_corpus("cremad", tmp_path)
     assert len(left_out) == 5 and left_out.ids[left_out.column("audio") == ""].tolist() == sorted(BAD)
     assert set(kinds(left_out)["clip known to be bad"]) == BAD
+    assert "row without an audio file" not in kinds(left_out), "they are there, and left out on purpose"
     assert read_corpus("cremad", tmp_path, odd_media="yes").has("audio")
     assert "" not in read_corpus("cremad", tmp_path, odd_media=True).column("audio")
     assert "no VideoDemographics.csv" in " ".join(left_out.notes) and "meta_age" not in left_out.table
