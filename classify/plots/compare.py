@@ -37,12 +37,12 @@ def systems(run: Run) -> Drawing | str:
     rows = run.rows[run.rows["family"] != BASELINE]
     cells = list(dict.fromkeys(rows["cell"]))
     families = list(dict.fromkeys(rows["family"]))
-    judge = "valid_WA" if "valid_WA" in rows and rows["valid_WA"].notna().all() else "WA"
     left_out = ""
     if len(cells) > MAX_SYSTEMS:
-        means = rows.groupby("cell", sort=False)[judge].mean().sort_values(ascending=False, kind="stable")
+        means = rows.groupby("cell", sort=False)["valid_WA"].mean().sort_values(ascending=False, kind="stable")
         keep = {*means.index[:MAX_SYSTEMS], run.headline}
-        left_out = f" {len(cells) - len(keep)} systems that did worse by {judge} are left out; grid.csv lists all."
+        which = "that did worse on validation rows" if means.notna().any() else "that come later in the table"
+        left_out = f" {len(cells) - len(keep)} systems {which} are left out; grid.csv lists all."
         cells = [c for c in cells if c in keep]
     cells = sorted(cells, key=lambda c: families.index(run.of(c)["family"].iloc[0]))
     figure = new_figure(7.0, 0.9 + 0.21 * len(cells))

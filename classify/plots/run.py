@@ -223,6 +223,7 @@ def _grid(path: Path) -> pd.DataFrame:
         absent = [name for name in NEEDED if name not in rows]
         if absent or not len(rows):
             raise ValueError(f"no column {absent[0]!r}" if absent else "no rows")
+        rows["valid_WA"] = rows.get("valid_WA", "")
         for name in (name for name in NUMBERS if name in rows):
             rows[name] = rows[name].replace("", "nan").astype(float)
     except (OSError, ValueError) as error:

@@ -67,7 +67,7 @@ def answer(run: Run) -> Answer:
                       _chance_tiles(run), warnings(run))
     wa, uar = run.mean(run.headline), run.mean(run.headline, "UAR")
     low, high, level = interval(run, run.headline, "WA")
-    sure = f"; {level:.0f} % interval {low:.1f} to {high:.1f}" if np.isfinite(low) else ""
+    sure = f"; {level:.0f} % interval {low:.1f} to {high:.1f}, all rows pooled" if np.isfinite(low) else ""
     sentence = (f"On {corpus}, {system(run, run.headline)}, {run.how_chosen}, recognises the emotion of {wa:.1f} % of the "
                 f"test utterances (WA{sure}).")
     tiles = [Tile(f"{wa:.1f} %", "WA, accuracy", f"of 100 test utterances {wa:.0f} are recognised{sure.replace(';', ',')}",
