@@ -82,7 +82,8 @@ def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ..
         for split, positions in of_split.items():
             part = datasets.Dataset.from_generator(
                 _examples, features=features, cache_dir=str(Path(scratch) / (split or "all")),
-                gen_kwargs={"manifest": manifest, "positions": positions, "inside": inside})
+                # A tuple: the library takes a list for shards, and would ask for each of its elements alone.
+                gen_kwargs={"manifest": manifest, "positions": tuple(positions), "inside": inside})
             parts[split] = part.cast_column("audio", datasets.Audio()) if inside else part
         whole = parts[""] if list(parts) == [""] else datasets.DatasetDict(parts)
         whole.save_to_disk(str(out))
@@ -191,7 +192,7 @@ def _positions(manifest: Manifest) -> dict[str, list[int]]:
     return found
 
 
-def _examples(manifest: Manifest, positions: list[int], inside: bool) -> Iterator[dict[str, Any]]:
+def _examples(manifest: Manifest, positions: tuple[int, ...], inside: bool) -> Iterator[dict[str, Any]]:
     columns = {str(name): manifest.table[name] for name in manifest.table}
     codes, rows = manifest.codes(), rows_of(manifest)
     for position in positions:

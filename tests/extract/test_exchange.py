@@ -16,7 +16,8 @@ from embeddings_store.folds import ROLES, make_plan
 from embeddings_store.labels import LabelSet
 from embeddings_store.manifest import Manifest
 from extract.convert import convert, main
-from extract.corpora import format_names, read_corpus
+from extract.corpora import format_names, huggingface, read_corpus
+from extract.corpora._exchange import rows_of
 
 FOUR = LabelSet("four", ("sadness", "anger", "happiness"),
                 {"ang": "anger", "exc": "happiness", "hap": "happiness", "sad": "sadness"}, frozenset({"xxx"}))
@@ -280,6 +281,14 @@ def test_sounds_of_one_name_in_several_folders_stay_apart(mine: Manifest, tmp_pa
         there = read_corpus("huggingface", tmp_path / "foreign")
         assert there.row(0).audio == "dia0_utt0.wav" and len(set(there.column("audio"))) == 3
         assert [(there.root / n).read_bytes() for n in there.column("audio")] == [(mine.root / n).read_bytes() for n in names]
+
+
+def test_the_rows_of_a_dataset_are_gone_through_once(mine: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("datasets", reason="the extra 'interchange' is not installed")
+    asked: list[int] = []
+    monkeypatch.setattr(huggingface, "rows_of", lambda manifest: (asked.append(len(manifest)), rows_of(manifest))[1])
+    convert(mine, "huggingface", tmp_path / "out")
+    assert asked == [len(mine)]
 
 
 def test_sound_that_is_not_there_is_told(mine: Manifest, tmp_path: Path) -> None:
