@@ -19,11 +19,12 @@ PROGRAM = "make-corpus"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    arguments = _parser().parse_args(argv)
+    arguments = build_parser().parse_args(argv)
     return guarded(lambda: _run(arguments), PROGRAM)
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser."""
     top = parser(PROGRAM, "Generate a tiny release of a corpus in its exact layout and file formats, to try things out with.", [
         f"{PROGRAM} iemocap --out /tmp/iemocap", f"{PROGRAM} crema-d --out /tmp/crema-d --defects",
         "extract-features --corpus cremad --root /tmp/crema-d --modality audio --encoder whisper-tiny --frozen"])

@@ -16,12 +16,14 @@ from classify.options import build_parser as grid_parser
 from classify.show_benchmarks import build_parser as benchmarks_parser
 from embeddings_store.cli import build_parser as store_parser
 from extract.check_corpus import build_parser as check_parser
+from extract.make_corpus import build_parser as make_corpus_parser
 from extract.options import build_parser as extract_parser
 
 ROOT = Path(__file__).parent.parent
-PARSERS = {"extract-features": extract_parser, "run-fusion-grid": grid_parser, "embeddings-store": store_parser,
-           "check-corpus": check_parser, "audit-leakage": audit_parser, "compare-systems": compare_parser,
-           "compare-results": compare_results_parser, "show-benchmarks": benchmarks_parser}
+PARSERS = {
+    "extract-features": extract_parser, "run-fusion-grid": grid_parser, "embeddings-store": store_parser,
+    "make-corpus": make_corpus_parser, "check-corpus": check_parser, "audit-leakage": audit_parser,
+    "compare-systems": compare_parser, "compare-results": compare_results_parser, "show-benchmarks": benchmarks_parser}
 
 
 def commands(name: str) -> list[str]:
