@@ -10,7 +10,7 @@ import pandas as pd
 
 from classify.audits import CHECKS, VERDICTS, Audit
 from classify.audits.finding import LEAK
-from classify.cells import EARLY, LATE, LAYER, UNIMODAL
+from classify.cells import EARLY, LATE, LAYER, SYSTEM, UNIMODAL
 from classify.models import CLASSIFIERS
 from classify.plots.run import Run
 from classify.tables import CONFUSION, PAPER_TABLES, PER_CLASS, VALID
@@ -21,15 +21,17 @@ SELECTION_COLUMNS: Mapping[str, tuple[str, int]] = {
     "valid WA, %": ("valid_WA", 1), "epochs": ("epochs", 0)}
 TITLES = {"table4_unimodal.csv": "Table 4: one modality", "table5_early.csv": "Table 5: early fusion, of vectors",
           "table6_late.csv": "Table 6: late fusion, of class scores", "table_layers.csv": "Layers, one at a time",
+          "table_systems.csv": "Systems",
           "table1_text.csv": "Table 1: choice of the text encoder", "table2_audio.csv": "Table 2: choice of the speech encoder",
           "table3_video.csv": "Table 3: choice of the video encoder"}
 NOTES = {UNIMODAL: "Each modality alone: a classifier on its vectors, and its own class scores (head or probe).",
          EARLY: "The modalities' vectors are put together, and one classifier answers.",
-         LATE: "Each modality scores the classes by itself, and a classifier weighs these scores.",
+         LATE: "Each modality scores the classes by itself, and a classifier or a rule fuses these scores.",
+         SYSTEM: "Systems that were written down as expressions; the column “expression” of grid.csv has each of them.",
          LAYER: "The same encoder, another layer at a time."}
 OWN = {*TITLES, PER_CLASS, CONFUSION, "grid.csv", "statistics.csv", "comparisons.csv"}
-ROW_TITLES = {UNIMODAL: "modality", EARLY: "fused by", LATE: "fused by", LAYER: "layer"}
-WORDS = {"own": "head or probe", "average": "average WA"}
+ROW_TITLES = {UNIMODAL: "modality", EARLY: "fused by", LATE: "fused by", LAYER: "layer", SYSTEM: "system"}
+WORDS = {"own": "no classifier", "average": "average WA"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,7 @@ def _accuracies(name: str, family: str, table: pd.DataFrame) -> Table:
                  hints={"average WA": "over the classifiers: judges the fusion apart from the classifier",
                         "UAR": "average over the classifiers", "macro F1": "average over the classifiers",
                         "valid WA": "on validation rows, average over the classifiers",
-                        "head or probe": "the largest class score itself"})
+                        "no classifier": "the largest class score itself, of a head, a probe, a rule or a system"})
 
 
 def _per_class(table: pd.DataFrame) -> Table:

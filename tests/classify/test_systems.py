@@ -22,8 +22,10 @@ from classify.grid import run_grid, survey
 from classify.models import BASELINES
 from classify.parsing import parse
 from classify.prepare import GridConfig, prepare
+from classify.report.tables import NOTES, ROW_TITLES, TITLES
 from classify.rules import RULES
 from classify.systems import read_systems, sets_of
+from classify.tables import PAPER_TABLES
 from embeddings_store.arrays import RoleData
 from embeddings_store.errors import FoldError, UsageError
 from embeddings_store.folds import make_plan
@@ -221,6 +223,11 @@ def test_the_page_explains_every_word() -> None:
     page = (Path(expressions_module.__file__).parent / "FUSION.md").read_text(encoding="utf-8")
     for word in (*WORDS, *PROJECTIONS, *LEARNT_ON):
         assert f"`{word}`" in page or f"`{word}:D`" in page or word in BASELINES, word
+
+
+def test_the_report_knows_the_table_of_every_family() -> None:
+    assert set(PAPER_TABLES.values()) <= set(TITLES)
+    assert set(PAPER_TABLES) == set(NOTES) == set(ROW_TITLES)
 
 
 def test_shapley_values_are_averages_over_orders() -> None:
