@@ -56,5 +56,5 @@ clean:
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[extract,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[extract,interchange,dev]'
 	touch $@

@@ -52,7 +52,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def frozen_job(arguments: argparse.Namespace, modality: str) -> FrozenJob:
     """Return the job of ``--frozen``; a training option beside it is refused, not ignored."""
-    said = [name for name in TRAINING_OPTIONS if getattr(arguments, name) not in (None, False, "")]
+    values = {name: getattr(arguments, name) for name in TRAINING_OPTIONS}
+    said = [name for name, value in values.items() if value is not None and value is not False and value != ""]
     given = [f"--{name.replace('_', '-')}" for name in said]
     if given:
         raise UsageError(f"{given[0]} belongs to fine-tuning and does nothing with --frozen; leave one of them out")
