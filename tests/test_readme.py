@@ -13,6 +13,7 @@ from classify.audit import build_parser as audit_parser
 from classify.compare import build_parser as compare_parser
 from classify.compare_results import build_parser as compare_results_parser
 from classify.options import build_parser as grid_parser
+from classify.report.cli import build_parser as report_parser
 from classify.show_benchmarks import build_parser as benchmarks_parser
 from embeddings_store.cli import build_parser as store_parser
 from extract.check_corpus import build_parser as check_parser
@@ -23,7 +24,8 @@ ROOT = Path(__file__).parent.parent
 PARSERS = {
     "extract-features": extract_parser, "run-fusion-grid": grid_parser, "embeddings-store": store_parser,
     "make-corpus": make_corpus_parser, "check-corpus": check_parser, "audit-leakage": audit_parser,
-    "compare-systems": compare_parser, "compare-results": compare_results_parser, "show-benchmarks": benchmarks_parser}
+    "compare-systems": compare_parser, "compare-results": compare_results_parser, "show-benchmarks": benchmarks_parser,
+    "make-report": report_parser}
 
 
 def commands(name: str) -> list[str]:

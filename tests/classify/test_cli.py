@@ -173,7 +173,7 @@ def test_a_killed_run_goes_on_where_it_was(make_store: MakeStore, tmp_path: Path
 
 def test_ctrl_c_is_one_line_and_130(make_store: MakeStore, tmp_path: Path) -> None:
     store, out = make_store(), tmp_path / "r"
-    process = start(store, out)
+    process = start(store, out, "--seed", ",".join(map(str, range(40))))  # long enough to be interrupted
     wait_for_cells(out, 8)
     os.killpg(process.pid, signal.SIGINT)  # the terminal sends it to the whole group
     _, error = process.communicate(timeout=60)
