@@ -68,7 +68,7 @@ def confusion(run: Run) -> Drawing | str:
     if table is None or not run.headline:
         return "no cell counts as the result (nothing was chosen or fixed beforehand), so there is no confusion to draw"
     names = table["truth"].tolist()
-    counts = table.drop(columns="truth").to_numpy(dtype=float)
+    counts = table.filter(regex="^predicted:").to_numpy(dtype=float)  # a run that is no plain result has a column more
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = max(3.2, 1.5 + 0.55 * min(len(names), MAX_WRITTEN) + 0.2 * max(0, len(names) - MAX_WRITTEN))
     figure = new_figure(side + 1.1, side)

@@ -111,8 +111,10 @@ def confusion_table(run: Run) -> Table | None:
     table = run.table(CONFUSION)
     if table is None:
         return None
-    answers = [str(c).removeprefix("predicted:") for c in table.columns if c != "truth"]
-    rows = [[Cell(str(line.iloc[0])), *(Cell(f"{int(v)}", float(v)) for v in line.iloc[1:])] for _, line in table.iterrows()]
+    counts = table.filter(regex="^predicted:")
+    answers = [str(c).removeprefix("predicted:") for c in counts]
+    rows = [[Cell(str(truth)), *(Cell(f"{int(v)}", float(v)) for v in line)]
+            for truth, line in zip(table["truth"], counts.to_numpy(), strict=True)]
     return Table("confusion", "Who is taken for whom", ["true class", *answers], rows, "Counts of test utterances.")
 
 

@@ -18,13 +18,15 @@ from classify.audits import Audit
 from classify.audits.finding import Finding
 from classify.cli import main as grid
 from classify.plots.draw import LeftOut
+from classify.plots.outcome import confusion as draw_confusion
 from classify.plots.run import Run
+from classify.plots.style import Drawing
 from classify.report.browser import MAX_ROWS, browser_data
 from classify.report.cli import build_parser, config_from, main
 from classify.report.config import ReportConfig
 from classify.report.make import Made, make_report
 from classify.report.page import page as page_of
-from classify.report.tables import Cell, Table, statistics_tables
+from classify.report.tables import Cell, Table, confusion_table, statistics_tables
 from classify.report.words import answer, protocol, warnings
 from embeddings_store.atomic import exclusive
 from embeddings_store.errors import StoreBusyError, StoreError
@@ -170,6 +172,12 @@ def test_what_a_reader_must_beware_of_is_said_first(finished, tmp_path: Path) ->
     bound = answer(Run.read(tmp_path / "r"))
     assert "chosen on the test rows themselves (an upper bound)" in bound.sentence
     assert all("upper bound" in warning for warning in bound.warnings[:2])
+    counts = pd.read_csv(tmp_path / "r" / "confusion.csv")
+    plain = confusion_table(Run.read(tmp_path / "r"))
+    counts.assign(claim="upper bound").to_csv(tmp_path / "r" / "confusion.csv", index=False)
+    stamped = Run.read(tmp_path / "r")
+    assert confusion_table(stamped) == plain
+    assert isinstance(draw_confusion(stamped), Drawing)
     rows.assign(flags="", n_valid=0).to_csv(tmp_path / "r" / "grid.csv", index=False)
     nothing = answer(Run.read(tmp_path / "r"))
     assert nothing.sentence.startswith("No system counts as the result")
