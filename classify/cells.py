@@ -260,6 +260,8 @@ def _stage(evaluator: Evaluator, node: Expression, rows: Rows, at: Mapping[str, 
 def _of_valid(evaluator: Evaluator, node: Expression, rows: Rows, valid: NDArray[np.int64]) -> Said:
     """Return what a system says of validation rows: out of fold of those that it learns from, of those kept apart as of any."""
     kept = np.setdiff1d(valid, rows.held)
+    if not evaluator.learns_from_held(node, rows):  # then the halves are nothing to it
+        return evaluator.say(node, rows, valid)
     of_held = evaluator.held_out(node, rows)
     if not len(kept):
         return of_held

@@ -131,7 +131,7 @@ class Evaluator:
 
     def held_out(self, node: Expression, rows: Rows) -> Said:
         """Return what parts that have not learnt from a held row's group say of that row."""
-        if isinstance(node, View) or not self._learns_from_held(node, rows):
+        if isinstance(node, View) or not self.learns_from_held(node, rows):
             return self.say(node, rows, rows.held)
         if _learns_nothing(node):
             return self._apply(node, rows, rows.held, lambda child: self.held_out(child, rows))
@@ -171,6 +171,11 @@ class Evaluator:
             counts = np.bincount(self.rows.y[rows.fit], minlength=self.n_classes) + 1.0
             self._rules[key] = RULES[node.word].fit(Lesson(_inputs(said, some), y, counts / counts.sum(), self.seed))
         return self._rules[key]
+
+    def learns_from_held(self, node: Expression, rows: Rows) -> bool:
+        """Say whether any part learns from held rows."""
+        return any(isinstance(n, Call) and learns_from_scores(n) and self.mode(n, rows) in {"valid", "train+valid"}
+                   for n in walk(node))
 
     def weights(self, node: Expression, rows: Rows) -> tuple[float, ...]:
         """Return what each input of a rule counts, or nothing where it knows no such thing."""
@@ -262,12 +267,8 @@ class Evaluator:
         values[present] = answers
         return Said(values, present)
 
-    def _learns_from_held(self, node: Expression, rows: Rows) -> bool:
-        return any(isinstance(n, Call) and learns_from_scores(n) and self.mode(n, rows) in {"valid", "train+valid"}
-                   for n in walk(node))
-
     def _key(self, node: Expression, rows: Rows) -> _Key:
-        return node, rows.fit.tobytes(), rows.held.tobytes() if self._learns_from_held(node, rows) else b""
+        return node, rows.fit.tobytes(), rows.held.tobytes() if self.learns_from_held(node, rows) else b""
 
     def _logs(self, node: Expression, said: Said) -> Said:
         if _kind(node) != PROBABILITY:

@@ -153,7 +153,13 @@ def prune(node: Expression, keep: frozenset[str]) -> Expression | None:
     if isinstance(node, View):
         return node if node.name in keep else None
     left = tuple(p for p in (prune(argument, keep) for argument in node.arguments) if p is not None)
-    return replace(node, arguments=left) if left else None
+    if node.word in fusion.STRATEGIES:  # what differed only in the views that are gone
+        left = tuple(dict.fromkeys(left))
+    if not left:
+        return None
+    pruned = replace(node, arguments=left)
+    taught = learns_from_scores(node) == learns_from_scores(pruned)
+    return pruned if taught else replace(pruned, options=tuple(o for o in node.options if o[0] != FIT_OPTION))
 
 
 def learnt_on(node: Call, learn_on: str, taught: bool, honest: Container[str]) -> str:

@@ -72,7 +72,8 @@ def _cells(answers: Answers) -> pd.DataFrame:
     grid = answers.grid[answers.grid["cell"].isin(answers.cells)]
     parts = grid.groupby("cell", sort=False)[["family", "method", "modalities", "classifier"]].first()
     if VALID in grid and bool((grid["n_valid"] > 0).all()):
-        share = (grid[VALID].fillna(0.0) * grid["n_valid_scored"] / grid["n_valid"]).groupby(grid["cell"]).mean()
+        of = grid["n_choice" if "n_choice" in grid else "n_valid"]  # as the grid chooses: with --valid-split on a half
+        share = (grid[VALID].fillna(0.0) * grid["n_valid_scored"] / of).groupby(grid["cell"]).mean()
         return parts.assign(**{VALID: share.round(12)})  # else ties would hang on the order of summing
     return parts.assign(**{VALID: float("nan")})
 

@@ -10,7 +10,7 @@ from classify.cells import BASELINE, EARLY, LATE, LAYER, UNIMODAL, Cell, learn_o
 from classify.late_fusion import HEAD, PROBE
 from classify.models import BASELINES
 from classify.rules import LATE_RULES, RULE
-from classify.systems import Circumstances, check_lessons, sets_of, system_cells
+from classify.systems import Circumstances, check_heads, check_lessons, sets_of, system_cells
 from embeddings_store.arrays import EncoderRef
 from embeddings_store.entries import Entry
 from embeddings_store.errors import FoldError, UsageError
@@ -53,6 +53,7 @@ def list_cells(config: GridConfig, views: Mapping[str, Sequence[EncoderRef]], en
     cells += _fused(config, widths, scores_from, there, notes, probes=probes_work)
     systems = system_cells(config.systems, widths, config.settings, n_classes, subsets=config.subsets)
     for cell in systems:
+        check_heads(cell, cell.tree({}, scores_from), scores_from)
         check_lessons(cell, cell.tree({}, scores_from), learn_on(config.fit_rows), there)
     return cells + systems
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from embeddings_store.manifest import Manifest
 from embeddings_store.protocol_setup import Request, Setup, set_up
 
 RESULT, UPPER_BOUND, LEAKY = "result", "upper bound", "leaky metadata"  # what the figures may be called
+SEEDS_BELOW = 2 ** 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +136,15 @@ class GridConfig:
         if not all(0 < rate < 1 for rate in self.drop_rates) or self.drop_seed < 0:
             raise UsageError(f"modalities are dropped at rates between 0 and 1, with a seed of 0 or more, not at "
                              f"{', '.join(f'{rate:g}' for rate in self.drop_rates)} with the seed {self.drop_seed}")
-        if self.jobs < 0 or min(self.seeds, default=-1) < 0 or len(set(self.seeds)) < len(self.seeds):
-            raise UsageError(f"jobs and seeds are 0 or more, and no seed is there twice; not {self.jobs} and "
-                             f"{', '.join(map(str, self.seeds)) or 'no seed'}")
+        if (self.jobs < 0 or min(self.seeds, default=-1) < 0 or max(self.seeds) >= SEEDS_BELOW
+                or len(set(self.seeds)) < len(self.seeds)):
+            raise UsageError(f"jobs and seeds are 0 or more, seeds are below {SEEDS_BELOW}, and none is there twice; not "
+                             f"{self.jobs} and {', '.join(map(str, self.seeds)) or 'no seed'}")
+        if self.valid_split is not None and self.valid_split < 0:
+            raise UsageError(f"--valid-split takes a seed of 0 or more, not {self.valid_split}")
         if self.tune_on and self.tune_on not in TUNE_ON:
             unknown_name("rows to tune on", self.tune_on, TUNE_ON)
-        if self.tune < 0 or self.tune_minutes < 0 or (not self.tune and (self.tune_minutes or self.tune_on)):
+        if self.tune < 0 or not 0 <= self.tune_minutes < inf or (not self.tune and (self.tune_minutes or self.tune_on)):
             raise UsageError(f"--tune takes a number of trials of 1 or more, and --tune-minutes and --tune-on have no effect "
                              f"without it; got {self.tune} trials, {self.tune_minutes:g} minutes, {self.tune_on or 'no rows'}")
         if self.inner_folds and self.fit_rows != OOF:
@@ -388,3 +393,8 @@ def _check_valid_rows(config: GridConfig, folds: Sequence[FoldFacts], plan: Fold
         if wanted and empty:
             raise UsageError(f"{why} needs validation rows, and fold {empty[0].number} ({empty[0].name}) of plan "
                              f"{plan.name!r} (valid: {plan.valid}) has none; choose --folds and --valid so that it has")
+    for fold in folds if config.valid_split is not None else []:
+        if not fold.apart or not fold.valid_groups:
+            raise FoldError(f"--valid-split {config.valid_split}: one half of the validation rows of fold {fold.number} "
+                            f"({fold.name}) has no row with a label and a vector, so nothing can be "
+                            f"{'learnt' if fold.apart else 'chosen'} on it; take another seed, or leave it out")

@@ -24,9 +24,11 @@ from classify.expressions import (
     learns_from_scores,
     learnt_on,
     prune,
+    view_of_head,
     views_of,
     walk,
 )
+from classify.late_fusion import HEAD
 from classify.models import CLASSIFIERS, Settings
 from classify.parsing import parse
 from embeddings_store.errors import FoldError, ProjectError, UsageError
@@ -150,6 +152,18 @@ def sets_of(modalities: Sequence[str]) -> list[tuple[str, ...]]:
     [('audio',), ('text',), ('audio', 'text')]
     """
     return [chosen for size in range(1, len(modalities) + 1) for chosen in combinations(modalities, size)]
+
+
+def check_heads(cell: Cell, node: Expression, scores_from: Mapping[str, str]) -> None:
+    """Check that every head that an expression names is there.
+
+    Raises:
+        UsageError: Its encoder has none, in some fold at least.
+    """
+    for part in walk(node):
+        if isinstance(part, Call) and part.word == HEAD and scores_from[view := view_of_head(part)] != HEAD:
+            raise UsageError(f"{cell.method}: {part} is not there, because the {view} vectors come without class scores; write "
+                             f"probe({view}), or scores({view}) for what there is")
 
 
 def check_lessons(cell: Cell, node: Expression, learn_on: str, there: Circumstances) -> None:

@@ -86,6 +86,10 @@ def test_shuffled_labels_are_announced_everywhere(make_store: MakeStore, tmp_pat
     (["--folds", "missing.parquet"], 3, "missing.parquet"),
     (["--folds", "missing.parquet", "--valid", "next"], 2, "has no effect on the plan file"),
     (["--jobs", "-1"], 2, "jobs and seeds are 0 or more"),
+    (["--seed", "99999999999"], 2, "seeds are below 2147483648"),
+    (["--valid-split", "-1"], 2, "--valid-split takes a seed of 0 or more, not -1"),
+    (["--tune", "2", "--tune-minutes", "nan"], 2, "got 2 trials, nan minutes"),
+    (["--tune", "2", "--tune-minutes", "inf"], 2, "got 2 trials, inf minutes"),
     (["--store", "nowhere"], 3, "no corpus in this store"),
 ])
 def test_bad_input_is_one_line_and_a_status(arguments: list[str], status: int, message: str, make_store: MakeStore,

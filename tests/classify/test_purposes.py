@@ -92,6 +92,27 @@ def test_halves_are_of_whole_groups_and_nearly_equal(seed: int) -> None:
     assert all(len(set(marked[groups == name])) == 1 for name in set(groups[rows]))
 
 
+def test_what_does_not_learn_from_validation_rows_is_the_same_whether_they_are_halved(make_store: MakeStore,
+                                                                                      config: GridConfig) -> None:
+    make_store()
+    run_grid(replace(config, early=(), late=()))
+    run_grid(replace(config, early=(), late=(), valid_split=0))  # takes over the cells
+    run_grid(replace(config, early=(), late=(), valid_split=0, out=config.out / "fresh"))
+    resumed, fresh = (pd.read_parquet(out / "predictions.parquet") for out in (config.out, config.out / "fresh"))
+    pd.testing.assert_frame_equal(resumed, fresh, check_exact=True)
+
+
+def test_a_half_without_rows_that_count_is_refused(make_store: MakeStore, config: GridConfig) -> None:
+    store = make_store()
+    manifest = Manifest.load(store / "toy")
+    lost = manifest.column("group") != "S1-d0"  # of the next session, which validates the first fold, one dialogue counts
+    labels = np.where((manifest.column("session") == "S1") & lost, "", manifest.column("label"))
+    replace(manifest, table=manifest.table.assign(label=labels)).save(store / "toy")
+    for seed in range(4):
+        with pytest.raises(FoldError, match=rf"--valid-split {seed}: one half of the validation rows of fold 1 \(S0\) has no"):
+            prepare(replace(config, valid_split=seed))
+
+
 def test_one_group_cannot_be_halved(make_store: MakeStore, config: GridConfig) -> None:
     make_store(one_group=True)
     with pytest.raises(FoldError, match="its 30 validation rows are all of one group, so they cannot be halved"):

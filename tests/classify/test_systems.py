@@ -100,6 +100,26 @@ def test_the_text_of_a_tree_is_read_back(node: Expression) -> None:
         left = prune(node, frozenset({keep}))
         assert left is not None
         assert views_of(left) == (keep,)
+        assert parse(str(left)) == left, "it is read again before it is computed"
+
+
+@pytest.mark.parametrize(("text", "left"), [
+    ("svm(concat(audio, scores(text)), fit_rows=oof)", "svm(concat(audio))"),
+    ("svm(concat(scores(audio), text), fit_rows=oof, c=2)", "svm(concat(scores(audio)), c=2, fit_rows=oof)"),
+    ("svm(concat(concat(audio, text), concat(audio, video)))", "svm(concat(concat(audio)))"),
+    ("stack(audio, svm(text), fit_rows=oof)", "stack(audio, fit_rows=oof)"),
+])
+def test_a_subset_of_a_system_is_a_system(text: str, left: str) -> None:
+    part = prune(parse(text), frozenset({"audio"}))
+    assert str(part) == left
+    assert parse(left) == part
+
+
+def test_a_head_that_is_not_there_is_refused_before_anything_is_computed(make_store: MakeStore, tmp_path: Path) -> None:
+    config = GridConfig(make_store(heads=("audio",)), tmp_path / "r", early=(), late=(), jobs=1)
+    with pytest.raises(UsageError, match=r"^mine: head\(text\) is not there.*write probe\(text\), or scores\(text\)"):
+        prepare(replace(config, systems=read_systems(["mine = mean(head(audio), head(text))"])))
+    prepare(replace(config, systems=read_systems(["mine = mean(head(audio), probe(text))"])))
 
 
 def test_files_hold_many_systems(tmp_path: Path) -> None:
@@ -262,3 +282,10 @@ def test_degradation_is_the_fitted_system_on_rows_that_lost_modalities(config: G
     assert (kept["n_scored"] == plain["n_scored"]).all()
     np.testing.assert_allclose(kept["WA"], plain["WA"])
     assert survey(config).to_run == 0
+
+
+def test_degradation_names_every_seed(config: GridConfig) -> None:
+    run_grid(replace(config, drop_rates=(0.5,), systems=(), late=("mean",), seeds=(3, 4)))
+    found = pd.read_csv(config.out / "degradation.csv", keep_default_na=False)
+    assert set(found["seed"]) == {3, 4}, "a rule draws no random numbers: one file, and a row for each seed"
+    assert not found.duplicated(["cell", "fold", "seed", "dropped", "rate"]).any()
