@@ -31,9 +31,12 @@ def inner_sets(entries: Sequence[Entry], views: Mapping[str, Sequence[EncoderRef
 
     Raises:
         StoreNotFoundError: They are not there, or not all.
-        UsageError: There are several.
+        UsageError: There are several, or several layers.
     """
     tuned = [m for m, refs in views.items() if any(e.ref in refs and e.fold != "any" for e in entries)]
+    for layered in (m for m in tuned if len(views[m]) > 1):
+        raise UsageError(f"--fit-rows oof does not go with a choice of layers of {layered}, because a layer is chosen by a "
+                         f"classifier over vectors: {WHY_NO_VECTORS}; take one with --layer N or --layer last")
     return {m: find_inner(entries, views[m][0], folds, parts) for m in tuned}
 
 

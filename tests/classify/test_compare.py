@@ -141,6 +141,20 @@ def test_without_validation_rows_nothing_is_chosen_and_the_family_grows(run: Pat
     assert rivals == {"unimodal audio probe", "unimodal text probe"}
 
 
+def test_the_family_chooses_as_the_grid_does_where_validation_rows_were_halved(run: Path, tmp_path: Path) -> None:
+    grid = pd.read_csv(run / "grid.csv")
+    first, *others = grid["fold"].unique()
+    single = grid["family"] == "unimodal"
+    grid.loc[single, "valid_WA"] = 0.5
+    # half as many rows choose in the first fold, and every fold counts the same
+    grid.loc[grid["fold"] == first, ["n_choice", "n_valid_scored"]] //= 2
+    grid.loc[(grid["cell"] == "unimodal audio svm") & (grid["fold"] == first), "valid_WA"] = 0.9
+    grid.loc[(grid["cell"] == "unimodal text svm") & (grid["fold"] == others[0]), "valid_WA"] = 0.8
+    grid.to_csv(tmp_path / "grid.csv", index=False)
+    (tmp_path / "predictions.parquet").write_bytes((run / "predictions.parquet").read_bytes())
+    assert {p.second for p in declared(read_answers(tmp_path), ["fused"])} == {"unimodal audio svm"}
+
+
 def test_a_system_that_somebody_wrote_down_is_compared_whatever_its_modalities(run: Path, tmp_path: Path) -> None:
     grid = pd.read_csv(run / "grid.csv")
     grid.loc[grid["cell"] == "unimodal audio nn", ["family", "method"]] = ["system", "mine"]

@@ -17,7 +17,10 @@ from sklearn.svm import SVC
 
 from classify import grid, tasks
 from classify.grid import run_grid, survey
+from classify.oof import inner_sets
 from classify.prepare import GridConfig, prepare
+from embeddings_store.arrays import EncoderRef
+from embeddings_store.entries import Entry
 from embeddings_store.errors import LeakError, StoreNotFoundError, UsageError
 from embeddings_store.folds import make_plan
 from embeddings_store.hdf5 import read_embeddings, write_embeddings
@@ -133,6 +136,15 @@ def test_valid_rows_teach_late_fusion_and_are_answered_out_of_fold(make_trained:
     for fit, rest in GroupKFold(4).split(fused("valid"), groups=groups):
         expected = answers(fused("valid")[fit], data.valid.y[fit], fused("valid")[rest])
         assert found.loc[data.valid.ids[rest], "y_pred"].tolist() == expected
+
+
+def test_a_layer_of_a_trained_encoder_is_named_not_chosen() -> None:
+    layers = [EncoderRef(f"enc.L{n}", str(n) * 12, "audio", n) for n in (1, 2)]
+    entries = [Entry(Path(), "toy", ref, "1", 9, 9, 6, True, {}, "") for ref in layers]
+    with pytest.raises(UsageError, match="does not go with a choice of layers of audio, because .* several inner encoders"):
+        inner_sets(entries, {"audio": layers}, [1])
+    frozen = [replace(entry, fold="any") for entry in entries]
+    assert inner_sets(frozen, {"audio": layers}, [1]) == {}
 
 
 def test_options_that_have_no_effect_are_refused(config: GridConfig) -> None:
