@@ -26,7 +26,8 @@ def write_modalities(rows: pd.DataFrame, tasks: Sequence[Task], dropped: Sequenc
     # what draws no random numbers is one file for every seed, and a row for each
     of_cell = {((task.path, task.key), task.seed, task.replica): row
                for task, row in zip(tasks, rows.to_dict("records"), strict=True)}
-    answers = [(of_cell[task.whole, task.seed, task.replica], read_outcome(task.path, task.key)) for task in dropped if task.whole]
+    answers = [(of_cell[task.whole, task.seed, task.replica], read_outcome(task.path, task.key))
+               for task in dropped if task.whole]
     found = {CONTRIBUTIONS: contributions(rows),
              DEGRADATION: degradation_table(answers, dropped[0].drop_seed if dropped else 0)}
     for name, frame in found.items():

@@ -141,7 +141,7 @@ def test_valid_rows_teach_late_fusion_and_are_answered_out_of_fold(make_trained:
 def test_a_layer_of_a_trained_encoder_is_named_not_chosen() -> None:
     layers = [EncoderRef(f"enc.L{n}", str(n) * 12, "audio", n) for n in (1, 2)]
     entries = [Entry(Path(), "toy", ref, "1", 9, 9, 6, True, {}, "") for ref in layers]
-    with pytest.raises(UsageError, match="does not go with a choice of layers of audio, because .* several inner encoders"):
+    with pytest.raises(UsageError, match=r"does not go with a choice of layers of audio, because .* several inner encoders"):
         inner_sets(entries, {"audio": layers}, [1])
     frozen = [replace(entry, fold="any") for entry in entries]
     assert inner_sets(frozen, {"audio": layers}, [1]) == {}
