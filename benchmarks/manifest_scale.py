@@ -5,17 +5,21 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import shlex
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 from pyarrow import parquet
 
-from benchmarks.record import record
+from benchmarks.record import RESULTS, record
+from embeddings_store.atomic import replacing
 
 BATCH = 250_000
 WORDS = np.array(["so", "then", "she", "said", "it", "was", "never", "going", "to", "be", "the", "same", "again", "and", "he"])
@@ -27,6 +31,8 @@ READS = {
     "Manifest.read csv": "t = Manifest.read(Path({csv!r}))",
     "Manifest.read parquet": "t = Manifest.read(Path({parquet!r}))",
     "Manifest.read parquet, codes, digest": "t = Manifest.read(Path({parquet!r})); t.codes(); t.digest",
+    "scan_manifest csv": "t = range(scan_manifest(Path({csv!r})).rows)",
+    "scan_manifest parquet": "t = range(scan_manifest(Path({parquet!r})).rows)",
 }
 
 
@@ -61,7 +67,7 @@ def _batch(generator: np.random.Generator, start: int, rows: int) -> pa.Table:
 def measure(code: str) -> dict[str, float]:
     """Run code in a process of its own; returns its seconds and peak memory beyond what its imports take, in GB."""
     imports = ("import pandas, pyarrow.csv, pyarrow.parquet\nfrom pathlib import Path\n"
-               "from embeddings_store.manifest import Manifest")
+               "from embeddings_store.manifest import Manifest\nfrom embeddings_store.scan import scan_manifest")
     program = (f"import json, time\n{imports}\nfrom benchmarks.manifest_scale import peak_bytes\n"
                "before = peak_bytes()\nstarted = time.perf_counter()\n"
                f"{code}\n"
@@ -96,7 +102,19 @@ def main() -> None:
             found.append({"read": name, "file_gb": sizes["csv" if "csv" in name else "parquet"], **measured})
             print({key: round(value, 3) if isinstance(value, float) else value for key, value in found[-1].items()}, flush=True)
     if not options.no_record:
-        print(record("manifest_scale", found, f"python -m benchmarks.manifest_scale --rows {options.rows}"))
+        only = "" if options.only == list(READS) else " --only " + shlex.join(options.only)
+        print(_record(found, f"python -m benchmarks.manifest_scale --rows {options.rows}{only}"))
+
+
+def _record(found: list[dict[str, Any]], command: str) -> Path:
+    """Record what was measured; the rows of other reads stay as they are."""
+    path = RESULTS / "manifest_scale.csv"
+    before = pd.read_csv(path, dtype=str) if path.is_file() else pd.DataFrame({"read": []})
+    record("manifest_scale", found, command)
+    rows = pd.concat([before[~before["read"].isin([row["read"] for row in found])], pd.read_csv(path, dtype=str)])
+    with replacing(path) as temporary:
+        rows.sort_values("read", key=lambda reads: reads.map(list(READS).index)).to_csv(temporary, index=False)
+    return path
 
 
 if __name__ == "__main__":

@@ -17,9 +17,11 @@ from embeddings_store.interchange import ImportJob, export_vectors, import_vecto
 from embeddings_store.join import join_corpora
 from embeddings_store.load import Entry, catalogue, corpora
 from embeddings_store.manifest import Manifest
+from embeddings_store.scan import LETTERS, Problem, Scan, alike, scan_manifest
 from embeddings_store.seen import SPEC_HELP
 
 PROGRAM = "embeddings-store"
+SHOWN = 8
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,11 +35,13 @@ def build_parser() -> argparse.ArgumentParser:
     top = parser(PROGRAM, "Look into a store of vectors, check it, and move vectors in and out.", [
         f"{PROGRAM} inspect --store embeddings",
         f"{PROGRAM} verify embeddings/ravdess",
+        f"{PROGRAM} check rows.parquet",
         f"{PROGRAM} import mosi.npz --rows rows.csv --seen split:train --store embeddings",
         f"{PROGRAM} export embeddings/mosi/imported-text@0123456789ab/seed-0/fold-any.h5 text.csv"])
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     _add_inspect(commands)
     _add_verify(commands)
+    _add_check(commands)
     _add_import(commands)
     _add_export(commands)
     _add_join(commands)
@@ -60,6 +64,15 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     check.add_argument("--store", type=Path, default=Path("embeddings"), help="the store, if no path is given "
                                                                               "(default: %(default)s)")
     check.set_defaults(run=_verify)
+
+
+def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    check = add_command(commands, "check", "Check and count a manifest of any length, a piece at a time, and name every kind of "
+                                           "problem with its first rows. Exit status 3 where there is one.", [
+        f"{PROGRAM} check rows.csv", f"{PROGRAM} check rows.parquet --json"])
+    check.add_argument("table", type=Path, help="CSV or Parquet with id, label, speaker, text, audio, ...")
+    check.add_argument("--json", action="store_true", help="print JSON instead of text")
+    check.set_defaults(run=_check)
 
 
 def _add_import(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -161,6 +174,34 @@ def _problems_below(path: Path) -> Iterator[list[str]]:
                 problems = [f"{file}: was made from other inputs than the corpus beside it; extract it again with --overwrite, "
                             "or keep the two corpora in stores of their own"]
             yield problems
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    scan = scan_manifest(arguments.table)
+    print(json.dumps(scan.to_dict(), indent=2, ensure_ascii=False) if arguments.json else "\n".join(_scan_lines(scan)))
+    return 3 if scan.problems else 0
+
+
+def _scan_lines(scan: Scan) -> Iterator[str]:
+    """Yield what a manifest holds, what is to be looked at, and what is wrong."""
+    yield f"{scan.name}: {scan.rows:,} rows; " + ", ".join(f"{column} {count:,}" for column, count in scan.given.items() if count)
+    for column, words in scan.words.items():
+        if words.counts:
+            shown = ", ".join(f"{word[:LETTERS]} {count:,}" for word, count in words.common(SHOWN).items())
+            more = ", ..." if len(words.counts) > SHOWN or not words.complete else ""
+            yield f"  {column}: {'' if words.complete else 'more than '}{len(words.counts):,} different: {shown}{more}"
+    if scan.spans.rows:
+        spans = scan.spans
+        yield (f"  times: {spans.rows:,} rows of {spans.shortest_s:g} to {spans.longest_s:g} s, "
+               f"{spans.total_s / 3600:,.1f} hours in all")
+    yield from (f"  remark: labels that differ in case or spaces only: {' / '.join(map(repr, group))}"
+                for group in alike(scan.words["label"].counts))
+    for kind, found in (("remark", scan.remarks), ("problem", scan.problems)):
+        for remark in found:
+            rows = ", ".join(map(str, remark.rows[:SHOWN])) + ", ..." * (remark.count > SHOWN)
+            yield f"  {kind}: {remark.name}: {remark.count:,} x" + f", rows {rows}" * bool(remark.rows)
+            if isinstance(remark, Problem):
+                yield f"    {remark.sentence}"
 
 
 def _import(arguments: argparse.Namespace) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -22,10 +24,74 @@ CHUNK_ROWS = 1 << 20
 UNSAFE = r"^/|\\|(?:^|/)\.\.(?:/|$)|^(?:\./)*[^/]*:"
 
 
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """How often a promise is broken in a table.
+
+    Attributes:
+        count: Rows that break it.
+        total: Rows of the table.
+        row: The first of them, counted from 1.
+        cells: What stands in that row.
+        twin: The row before it that has the same id, counted from 1; 0 where the promise is another one.
+    """
+
+    count: int
+    total: int
+    row: int
+    cells: Mapping[str, object]
+    twin: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What is true of every row of a manifest.
+
+    Attributes:
+        name: What is so where it is broken.
+        column: Where it is seen; examples show it.
+        broken: Says for each row of a table whether it breaks it, shape (n,).
+        told: The sentence about a broken one, for users.
+        error: Its class.
+    """
+
+    name: str
+    column: str
+    broken: Callable[[pd.DataFrame], pd.Series]
+    told: Callable[[Broken], str]
+    error: type[ManifestError] = ManifestError
+
+    def require(self, table: pd.DataFrame) -> None:
+        """Raise its error where a row breaks it."""
+        rows = np.flatnonzero(self.broken(table))
+        if len(rows):
+            first = table.iloc[rows[0]].to_dict()
+            twin = int(np.flatnonzero(table["id"] == first["id"])[0]) + 1 if self is UNIQUE else 0
+            raise self.error(self.told(Broken(len(rows), len(table), int(rows[0]) + 1, first, twin)))
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Check that the names are those of a manifest's columns, ``id`` among them.
+
+    Raises:
+        ManifestError: The first name that is none, with the nearest that is.
+    """
+    extra = [name for name in names if name not in STRINGS + TIMES and not name.startswith("meta_")]
+    if extra:
+        hint = did_you_mean(extra[0], STRINGS + TIMES)
+        raise ManifestError(f"unknown column {extra[0]!r}{hint} (columns are {', '.join(STRINGS + TIMES)} and meta_*); rename "
+                            "it, or prefix it with meta_ to keep it as metadata")
+    _check_id_column(names)
+
+
+def _check_id_column(names: Sequence[str]) -> None:
+    if "id" not in names:
+        raise ManifestError(f"a manifest needs a column 'id'; got {', '.join(names) or 'no columns'}")
+
+
 def normalise(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table with every fixed column: strings, seconds as float64, metadata as strings or numbers; nothing else."""
-    if "id" not in table:
-        raise ManifestError(f"a manifest needs a column 'id'; got {', '.join(map(str, table.columns)) or 'no columns'}")
+    _check_id_column([str(name) for name in table.columns])
     columns: dict[str, pd.Series] = {}
     for name in STRINGS:
         columns[name] = strings(table[name], name) if name in table else pd.Series("", index=table.index, dtype="str")
@@ -34,6 +100,7 @@ def normalise(table: pd.DataFrame) -> pd.DataFrame:
         try:
             columns[name] = pd.to_numeric(source.replace("", np.nan)).astype(np.float64)
         except (ValueError, TypeError) as error:
+            NUMBERS[name].require(table)
             raise ManifestError(f"column {name!r} must hold seconds as numbers: {error}") from error
     columns |= {str(name): _metadata(table[name], str(name)) for name in table.columns if str(name).startswith("meta_")}
     return pd.DataFrame(columns).reset_index(drop=True)
@@ -45,21 +112,17 @@ def check_table(table: pd.DataFrame) -> None:
     Raises:
         ManifestError: How many rows break which promise, and the first of them.
     """
-    for column in STRINGS:
-        _check_text(table[column], column)
-    _check_ids(table["id"])
-    _check_times(table)
-    for column in ("audio", "video"):
-        _check_paths(table[column], column)
+    for promise in PROMISES:
+        promise.require(table)
 
 
-def check_tags(tags: Mapping[str, str], table: pd.DataFrame) -> None:
+def check_tags(tags: Mapping[str, str], names: Iterable[str]) -> None:
     """Check that every leak tag is a known word and stands for a metadata column that is there.
 
     Raises:
         ManifestError: Which column or word is not; both with the nearest that is.
     """
-    columns = [str(c) for c in table.columns if str(c).startswith("meta_")]
+    columns = [str(c) for c in names if str(c).startswith("meta_")]
     for column, tag in tags.items():
         if column not in columns:
             raise ManifestError(f"a leak tag is given for {column!r}, which is no metadata column{did_you_mean(column, columns)} "
@@ -121,38 +184,53 @@ def numbers(column: pd.Series) -> pd.Series | None:
     return parsed if given.notna().any() and bool(np.isfinite(parsed[given.notna()]).all()) else None
 
 
-def _check_text(column: pd.Series, name: str) -> None:
-    bad = np.flatnonzero(column.str.contains("\x00", regex=False))
-    if len(bad):
-        raise ManifestError(f"column {name!r} holds a NUL character in {len(bad)} rows, first row {bad[0] + 1} "
-                            f"({column.iloc[bad[0]]!r}); the source is damaged or not text")
+def _not_numbers(name: str, table: pd.DataFrame) -> pd.Series:
+    cells = strings(table[name], name)
+    return pd.to_numeric(cells.replace("", np.nan), errors="coerce").isna() & (cells != "")
 
 
-def _check_ids(ids: pd.Series) -> None:
-    empty = np.flatnonzero(ids == "")
-    if len(empty):
-        raise ManifestError(f"{len(empty)} of {len(ids)} rows have an empty id, first row {empty[0] + 1}")
-    twice = ids[ids.duplicated()]
-    if len(twice):
-        rows = np.flatnonzero(ids == twice.iloc[0]) + 1
-        raise ManifestError(f"{len(twice)} duplicate ids, first {twice.iloc[0]!r} in rows {rows[0]} and {rows[1]}; "
-                            "an id names one utterance (put the split or dialogue into it where numbers repeat)")
-
-
-def _check_times(table: pd.DataFrame) -> None:
+def _odd_times(table: pd.DataFrame) -> pd.Series:
     start, end = table["start_s"].fillna(0.0), table["end_s"]
-    bad = np.flatnonzero((start < 0) | (end.notna() & ~(start < end)) | np.isinf(start) | np.isinf(end))
-    if len(bad):
-        row = table.iloc[bad[0]]
-        raise ManifestError(f"{len(bad)} rows need 0 <= start_s < end_s, first {row['id']!r} with "
-                            f"start_s={row['start_s']}, end_s={row['end_s']}")
+    return (start < 0) | (end.notna() & ~(start < end)) | np.isinf(start) | np.isinf(end)
 
 
-def _check_paths(paths: pd.Series, column: str) -> None:
-    bad = paths[paths.str.contains(UNSAFE, regex=True)]
-    if len(bad):
-        raise UnsafePathError(f"column {column!r} holds {bad.iloc[0]!r}; media paths are relative to the manifest, with '/', "
-                              "and may not leave its folder")
+def _text_promise(column: str) -> Promise:
+    return Promise(
+        f"NUL character in {column!r}", column, lambda table: table[column].str.contains("\x00", regex=False),
+        lambda seen: f"column {column!r} holds a NUL character in {seen.count} rows, first row {seen.row} "
+                     f"({seen.cells[column]!r}); the source is damaged or not text")
+
+
+def _number_promise(column: str) -> Promise:
+    return Promise(
+        f"no number in {column!r}", column, partial(_not_numbers, column),
+        lambda seen: f"column {column!r} must hold seconds as numbers; {seen.count} of {seen.total} rows do not, "
+                     f"first row {seen.row} ({str(seen.cells[column])!r})")
+
+
+def _path_promise(column: str) -> Promise:
+    return Promise(
+        f"unsafe path in {column!r}", column, lambda table: table[column].str.contains(UNSAFE, regex=True),
+        lambda seen: f"column {column!r} holds {seen.cells[column]!r}; media paths are relative to the manifest, with '/', "
+                     "and may not leave its folder", UnsafePathError)
+
+
+UNIQUE = Promise(
+    "duplicate id", "id", lambda table: table["id"].duplicated(),
+    lambda seen: f"{seen.count} duplicate ids, first {seen.cells['id']!r} in rows {seen.twin} and {seen.row}; "
+                 "an id names one utterance (put the split or dialogue into it where numbers repeat)")
+# Of a table as it was read; then those of a table in its fixed form.
+NUMBERS = {column: _number_promise(column) for column in TIMES}
+PROMISES = (
+    *map(_text_promise, STRINGS),
+    Promise("empty id", "id", lambda table: table["id"] == "",
+            lambda seen: f"{seen.count} of {seen.total} rows have an empty id, first row {seen.row}"),
+    UNIQUE,
+    Promise("odd times", "id", _odd_times,
+            lambda seen: f"{seen.count} rows need 0 <= start_s < end_s, first {seen.cells['id']!r} with "
+                         f"start_s={seen.cells['start_s']}, end_s={seen.cells['end_s']}"),
+    *map(_path_promise, ("audio", "video")),
+)
 
 
 def column_bytes(name: str, column: pd.Series) -> Iterator[bytes]:

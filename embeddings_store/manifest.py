@@ -18,6 +18,7 @@ from embeddings_store.columns import (
     STRINGS,
     TIMES,
     UNTAGGED,
+    check_names,
     check_table,
     check_tags,
     column_bytes,
@@ -32,7 +33,6 @@ from embeddings_store.errors import (
     StoreMismatchError,
     StoreNotFoundError,
     UnsafePathError,
-    did_you_mean,
 )
 from embeddings_store.labels import LabelSet
 from embeddings_store.tables import first_line, read_table
@@ -42,6 +42,7 @@ VERSION = 1
 # An array of strings takes four bytes for each letter of its longest cell in every row; beyond this it is no array of strings.
 FIXED_WIDTH_BYTES = 1 << 28
 INPUTS = ("id", *MEDIA, *TIMES)
+NO_MEDIA = "needs a column text, audio or video with something in it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +95,10 @@ class Manifest:
 
     def __post_init__(self) -> None:
         """Bring the columns into their fixed form and check every row."""
-        if not self.name or self.name != safe_name(self.name):
-            raise ManifestError(f"corpus name {self.name!r} cannot be a folder name; use letters, digits, '-', '_', '.'")
+        check_name(self.name)
         object.__setattr__(self, "table", normalise(self.table))
         check_table(self.table)
-        check_tags(self.tags, self.table)
+        check_tags(self.tags, self.table.columns)
         if self.labels is not None:
             self.labels.encode(self.table["label"].unique())
 
@@ -124,15 +124,11 @@ class Manifest:
             ManifestError: The file is missing, is not a table, or a row breaks a promise.
         """
         table = read_table(path)
-        extra = [c for c in table.columns if c not in STRINGS + TIMES and not str(c).startswith("meta_")]
-        if extra:
-            hint = did_you_mean(str(extra[0]), STRINGS + TIMES)
-            raise ManifestError(f"{path}: unknown column {extra[0]!r}{hint} (columns are {', '.join(STRINGS + TIMES)} "
-                                "and meta_*); rename it, or prefix it with meta_ to keep it as metadata")
-        if not any(c in table and (strings(table[c], c) != "").any() for c in MEDIA):
-            raise ManifestError(f"{path}: needs a column text, audio or video with something in it")
         name = name or safe_name(path.stem)
         try:
+            check_names([str(c) for c in table.columns])
+            if not any(c in table and (strings(table[c], c) != "").any() for c in MEDIA):
+                raise ManifestError(NO_MEDIA)
             manifest = cls.from_columns(name, {str(c): table[c] for c in table}, root=path.resolve().parent, tags=tags or {})
         except (ManifestError, LabelError) as error:
             raise type(error)(f"{path}: {error}") from error
@@ -308,6 +304,16 @@ def safe_name(name: str) -> str:
     """
     kept = "".join(c if c.isalnum() or c in "-_." else "_" for c in name.replace("/", "--"))
     return kept.lstrip(".")
+
+
+def check_name(name: str) -> None:
+    """Check that a corpus' name can be a folder's.
+
+    Raises:
+        ManifestError: It cannot.
+    """
+    if not name or name != safe_name(name):
+        raise ManifestError(f"corpus name {name!r} cannot be a folder name; use letters, digits, '-', '_', '.'")
 
 
 def resolve_media(root: Path, relative: str) -> Path:

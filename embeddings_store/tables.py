@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,10 @@ from embeddings_store.errors import ManifestError
 
 PARQUET = frozenset({".parquet", ".pq"})
 BLOCK_BYTES = 1 << 24  # A row must fit into a block; a transcript of 16 MB is no utterance.
+# Of what is read in pieces: Arrow reads 32 blocks ahead; where a row is longer than a small block, large ones are taken.
+SMALL_BLOCK_BYTES = 1 << 20
+BUFFER_BYTES = 1 << 18
+STEP_ROWS = 1 << 10
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -63,6 +68,12 @@ def read_csv(path: Path, types: Mapping[str, pa.DataType] | None = None) -> pd.D
     Raises:
         ManifestError: The file is empty, not UTF-8, or some row has another number of fields.
     """
+    return _pandas(pa.Table.from_batches(list(_csv_batches(path, types))))
+
+
+def _csv_batches(path: Path, types: Mapping[str, pa.DataType] | None = None, only: Sequence[str] = (),
+                 blocks: Sequence[int] = (BLOCK_BYTES,), done: int = 0) -> Iterator[pa.RecordBatch]:
+    """Yield a CSV file in blocks of bytes, after ``done`` rows; what is wrong with its form is told when met, or at the end."""
     names = csv_header(path)
     odd: list[pyarrow.csv.InvalidRow] = []
 
@@ -72,11 +83,22 @@ def read_csv(path: Path, types: Mapping[str, pa.DataType] | None = None) -> pd.D
 
     wanted = dict.fromkeys(names, pa.large_string()) | dict(types or {})
     try:
-        table = pyarrow.csv.read_csv(
-            path, ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
-            ParseOptions(newlines_in_values=True, invalid_row_handler=remember),
-            ConvertOptions(column_types=wanted, strings_can_be_null=False, null_values=["", "nan", "NaN", "NA"]))
+        with pyarrow.csv.open_csv(
+                path, ReadOptions(use_threads=False, block_size=blocks[0]),
+                ParseOptions(newlines_in_values=True, invalid_row_handler=remember),
+                ConvertOptions(column_types=wanted, strings_can_be_null=False, null_values=["", "nan", "NaN", "NA"],
+                               include_columns=list(only) or None)) as reader:
+            yield _empty(reader.schema)
+            place = 0
+            for batch in reader:
+                place += batch.num_rows
+                if place > done:
+                    yield batch.slice(max(0, batch.num_rows - (place - done)))
+                    done = place
     except (pa.ArrowException, OSError) as error:
+        if "straddl" in str(error) and len(blocks) > 1:
+            yield from _csv_batches(path, types, only, blocks[1:], done)
+            return
         if not odd:
             _check_text(path)
             raise ManifestError(f"{path}: cannot be read as a table: {first_line(error)}") from error
@@ -87,7 +109,72 @@ def read_csv(path: Path, types: Mapping[str, pa.DataType] | None = None) -> pd.D
         marks = sum(piece.count(b'"') for piece in iter(lambda: handle.read(BLOCK_BYTES), b""))
     if marks % 2:
         _check_quotes(path)
-    return _pandas(table)
+
+
+def _parquet_batches(path: Path, only: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+    """Yield Parquet a few rows at a time, with the kinds of columns that it has in pandas as a whole."""
+    try:
+        with parquet.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES) as file:
+            names = list(only) or file.schema_arrow.names
+            _check_names(path, file.schema_arrow.names)
+            # Whole numbers among which one is missing are floating ones in pandas: 1 becomes "1.0" in every row, not only there.
+            torn = {field.name for field in file.schema_arrow if field.name in names and pa.types.is_integer(field.type)
+                    and any(batch.column(0).null_count for batch in file.iter_batches(STEP_ROWS, columns=[field.name]))}
+            yield _floats(_empty(file.schema_arrow).select(names), torn)
+            for batch in file.iter_batches(STEP_ROWS, columns=names, use_threads=False):
+                yield _floats(batch, torn)
+    except (ValueError, OSError, KeyError, pa.ArrowException) as error:
+        if isinstance(error, ManifestError):
+            raise
+        raise ManifestError(f"{path}: cannot be read as a Parquet table: {first_line(error)}") from error
+
+
+def _floats(batch: pa.RecordBatch, names: Collection[str]) -> pa.RecordBatch:
+    for name in names:
+        place = batch.schema.get_field_index(name)
+        batch = batch.set_column(place, name, batch.column(place).cast(pa.float64(), safe=False))
+    return batch
+
+
+def _empty(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
+
+
+def iter_tables(path: Path, rows: int, only: Sequence[str] = ()) -> Iterator[pd.DataFrame]:
+    """Read what :func:`read_table` reads in pieces of at most so many rows, and of few enough for long cells; one at least.
+
+    Args:
+        path: CSV or Parquet.
+        rows: At most so many in a piece.
+        only: The columns to read; all by default.
+
+    Raises:
+        ManifestError: As :func:`read_table`, but after what could be read.
+    """
+    if not path.is_file():
+        raise ManifestError(f"{path}: no such file")
+    batches = _parquet_batches(path, only) if path.suffix.lower() in PARQUET else _csv_batches(
+        path, only=only, blocks=(SMALL_BLOCK_BYTES, BLOCK_BYTES))
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        for start in range(0, max(1, batch.num_rows), rows):
+            piece = batch.slice(start, rows)
+            if waiting and (sum(b.num_rows for b in waiting) + piece.num_rows > rows
+                            or sum(b.nbytes for b in waiting) + piece.nbytes > BLOCK_BYTES):
+                yield pd.DataFrame(pa.Table.from_batches(waiting).to_pandas())
+                waiting = []
+            waiting.append(piece)
+    yield pd.DataFrame(pa.Table.from_batches(waiting).to_pandas())
+
+
+def count_rows(path: Path) -> int:
+    """Return how many rows a table has at most: of Parquet exactly, of CSV as many as it has lines."""
+    if path.suffix.lower() in PARQUET:
+        with suppress(ValueError, OSError, pa.ArrowException):
+            return int(parquet.read_metadata(path).num_rows)
+        return 0
+    with path.open("rb") as handle:
+        return sum(piece.count(b"\n") for piece in iter(lambda: handle.read(BLOCK_BYTES), b""))
 
 
 def csv_header(path: Path) -> list[str]:
@@ -123,13 +210,15 @@ def first_line(error: BaseException) -> str:
 
 def _check_text(path: Path) -> None:
     """Raise if the file is not UTF-8, and say where."""
-    data = path.read_bytes()
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ManifestError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start}, line {line}); "
-                            "save it as UTF-8") from error
+    before = 0
+    with path.open("rb") as handle:
+        for number, line in enumerate(handle, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise ManifestError(f"{path}: is not UTF-8 ({error.reason} at byte {before + error.start}, line {number}); "
+                                    "save it as UTF-8") from error
+            before += len(line)
 
 
 def _check_quotes(path: Path) -> None:

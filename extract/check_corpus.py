@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -16,18 +16,25 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from embeddings_store.atomic import make_folder, write_json
+from embeddings_store.columns import LEAK_TAGS, check_tags, parse_tags
 from embeddings_store.commandline import guarded, parser
 from embeddings_store.errors import FoldError, ManifestError, ModelLoadError, UsageError, unknown_name
 from embeddings_store.manifest import Manifest
+from embeddings_store.scan import scan_manifest
+from embeddings_store.tables import count_rows
 from extract.checks import run_checks
 from extract.checks.finding import BAD_MEDIA, INCOMPLETE, LEVELS, SHOWN, Finding, MediaFacts, Release
+from extract.checks.scanned import scan_findings
 from extract.corpora import READERS, corpus_names
+from extract.corpora.manifest import find_table
 from extract.extras import with_extra
 from extract.options import corpus_options
 from extract.run import PAPER_ENCODERS, FrozenJob, read_manifest
 
 PROGRAM = "check-corpus"
 CUT_S = next(float(str(field.default)) for field in fields(FrozenJob) if field.name == "max_duration_s")
+# Manifests of more rows are scanned a piece at a time, unless --no-stream is given.
+STREAM_ROWS = 2_000_000
 STYLES = {"error": ("bold red", "errors"), "warning": ("bold yellow", "warnings"), "fact": ("bold", "facts")}
 
 
@@ -45,7 +52,8 @@ def build_parser() -> argparse.ArgumentParser:
         f"{PROGRAM} --corpus ravdess --root RAVDESS",
         f"{PROGRAM} --corpus iemocap --root IEMOCAP_full_release --out iemocap-check      (pictures; goes on after a kill)",
         f"{PROGRAM} --corpus meld --root MELD.Raw --media 200 --json",
-        f"{PROGRAM} --corpus manifest --root mine.csv --media none"])
+        f"{PROGRAM} --corpus manifest --root mine.csv --media none",
+        f"{PROGRAM} --corpus manifest --root rows.parquet --stream      (millions of rows)"])
     top.add_argument("--corpus", required=True, help=f"the reader: {', '.join(corpus_names())}")
     top.add_argument("--root", required=True, type=Path, help="the release's folder; for --corpus manifest, the table")
     top.add_argument("--corpus-option", action="append", default=[], metavar="NAME=VALUE",
@@ -61,6 +69,9 @@ def build_parser() -> argparse.ArgumentParser:
     top.add_argument("--estimate", nargs="*", metavar="MODALITY[=ENCODER]",
                      help="also say what fine-tuning would cost in hours, disk and GPU memory, from a few rows that are really "
                           "trained on; by default all modalities with the encoders that extract-features takes")
+    top.add_argument("--stream", action=argparse.BooleanOptionalAction, default=None,
+                     help="for --corpus manifest: scan the table a piece at a time, in memory that does not grow with its "
+                          f"cells, and read no media (default: above {STREAM_ROWS:,} rows)")
     top.add_argument("--json", action="store_true", help="print JSON instead of text")
     top.add_argument("--quiet", action="store_true", help="print errors and warnings only")
     return top
@@ -72,6 +83,23 @@ def check(release: Release) -> dict[str, Any]:
     manifest = release.manifest
     return {"corpus": manifest.name, "rows": len(manifest), "status": exit_status(findings),
             "media": {"read": len(release.media), "not_read": release.sampled},
+            "findings": [finding.to_dict() for finding in findings]}
+
+
+def scanned(table: Path, root: Path, options: Mapping[str, str]) -> dict[str, Any]:
+    """Scan a manifest a piece at a time and return the same report; no media are read.
+
+    Args:
+        table: The manifest.
+        root: What the user named: the table, or its folder.
+        options: Of the reader ``manifest``; all are checked as it checks them.
+    """
+    READERS["manifest"].documented(**options)
+    tags = parse_tags(**{tag: options[tag] for tag in LEAK_TAGS if tag in options})
+    scan = scan_manifest(table, options.get("name") or (root.resolve().name if root.is_dir() else ""))
+    check_tags(tags, scan.columns)
+    findings = scan_findings(scan)
+    return {"corpus": scan.name, "rows": scan.rows, "status": exit_status(findings), "media": {"read": 0, "not_read": None},
             "findings": [finding.to_dict() for finding in findings]}
 
 
@@ -116,6 +144,38 @@ def _run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--jobs {arguments.jobs}: expected 1 or more")
     errors = Console(stderr=True, quiet=arguments.quiet, highlight=False, soft_wrap=True)
     options = corpus_options(arguments)
+    if table := _long_table(arguments):
+        report = scanned(table, arguments.root, options)
+        if arguments.out is not None:
+            make_folder(arguments.out)
+            write_json(arguments.out / "report.json", report)
+    else:
+        report = _read_and_check(arguments, options, count, errors)
+    if arguments.json:
+        print(json.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        _show(report, Console(highlight=False, soft_wrap=True), LEVELS[:2] if arguments.quiet else LEVELS)
+    return int(report["status"])
+
+
+def _long_table(arguments: argparse.Namespace) -> Path | None:
+    """Return the table that is scanned a piece at a time, none where the corpus is read as a whole."""
+    if arguments.corpus != "manifest":
+        if arguments.stream:
+            raise UsageError(f"--stream scans a table of --corpus manifest; {arguments.corpus} is read as a whole")
+        return None
+    if arguments.estimate is not None:
+        if arguments.stream:
+            raise UsageError("--estimate trains on rows, and --stream keeps none; leave one of them out")
+        return None
+    if arguments.stream is False:
+        return None
+    table = find_table(arguments.root.expanduser())
+    return table if arguments.stream or (table.is_file() and count_rows(table) > STREAM_ROWS) else None
+
+
+def _read_and_check(arguments: argparse.Namespace, options: Mapping[str, str], count: int | None,
+                    errors: Console) -> dict[str, Any]:
     manifest = read_manifest(arguments.corpus, arguments.root, options, "")
     if arguments.out is not None:
         make_folder(arguments.out)
@@ -127,11 +187,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.out is not None:
         report["pictures"] = _draw(manifest, arguments.out, errors)
         write_json(arguments.out / "report.json", report)
-    if arguments.json:
-        print(json.dumps(report, indent=2, ensure_ascii=False))
-    else:
-        _show(report, Console(highlight=False, soft_wrap=True), LEVELS[:2] if arguments.quiet else LEVELS)
-    return int(report["status"])
+    return report
 
 
 def _media_count(text: str) -> int | None:

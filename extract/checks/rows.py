@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from embeddings_store.errors import FoldError
 from embeddings_store.folds import make_plan
+from embeddings_store.scan import LONG_S, MOJIBAKE, alike
 from extract.checks.finding import INCOMPLETE, Finding, Release
-
-# Letters that stand where a text was read in another encoding than it was written in: the replacement sign, the control
-# characters that cp1252 has its quotation marks at, and UTF-8 taken for cp1252.
-MOJIBAKE = r"[\x80-\x9f\ufffd]|\u00e2\u20ac|\u00c3[\u00a0-\u00bf\u2018-\u201d]"
-LONG_S = 60.0
 
 
 def documented_counts(release: Release) -> Iterator[Finding]:
@@ -35,25 +31,30 @@ def documented_counts(release: Release) -> Iterator[Finding]:
 def label_words(release: Release) -> Iterator[Finding]:
     """Find labels that differ in case or spaces only, and rows without one."""
     labels = release.manifest.table["label"]
-    by_form: dict[str, set[str]] = defaultdict(set)
-    for label in labels.unique():
-        if label:
-            by_form[" ".join(str(label).split()).casefold()].add(str(label))
-    alike = [words for words in by_form.values() if len(words) > 1]
-    if alike:
+    yield from label_forms([str(label) for label in labels.unique()])
+    yield from unlabelled(release.manifest.ids[(labels == "").to_numpy()].tolist(), int((labels == "").sum()), len(labels))
+
+
+def label_forms(words: Sequence[str]) -> Iterator[Finding]:
+    """Find words that differ in case or spaces only, or that have spaces around them."""
+    groups = alike(words)
+    if groups:
         yield Finding("error", "label words", "label that differs from another only in case or spaces, so it is another class",
-                      sum(len(words) - 1 for words in alike), [" / ".join(map(repr, sorted(words))) for words in alike],
+                      sum(len(group) - 1 for group in groups), [" / ".join(map(repr, group)) for group in groups],
                       "write each class one way", INCOMPLETE)
-    padded = [str(label) for label in labels.unique() if label != str(label).strip()]
+    padded = [word for word in words if word != word.strip()]
     if padded:
         yield Finding("warning", "label words", "label that begins or ends with a space", len(padded), tuple(map(repr, padded)),
                       "remove the spaces")
-    empty = release.manifest.ids[(labels == "").to_numpy()]
-    if 0 < len(empty) < len(labels):
-        yield Finding("warning", "rows without a label", f"row without a label, of {len(labels):,}", len(empty),
-                      tuple(empty.tolist()), "they are encoded, and no fold scores them")
-    elif len(empty):
-        yield Finding("fact", "rows without a label", "no row has a label", len(empty))
+
+
+def unlabelled(ids: Sequence[str], count: int, rows: int) -> Iterator[Finding]:
+    """Say how many rows have no label; ``ids`` are the first of them at least."""
+    if 0 < count < rows:
+        yield Finding("warning", "rows without a label", f"row without a label, of {rows:,}", count, ids,
+                      "they are encoded, and no fold scores them")
+    elif count:
+        yield Finding("fact", "rows without a label", "no row has a label", count)
 
 
 def label_counts(release: Release) -> Iterator[Finding]:
@@ -67,9 +68,14 @@ def label_counts(release: Release) -> Iterator[Finding]:
     if absent:
         yield Finding("error", "labels without rows", f"class of {manifest.labels.name!r} without a row", len(absent), absent,
                       "the release is not complete, or the label set is not its own", INCOMPLETE)
+    yield class_shares(by_class)
+
+
+def class_shares(by_class: Mapping[str, int]) -> Finding:
+    """Say how many rows each class has."""
     largest = max(by_class.values()) / max(1, sum(by_class.values()))
     told = ", ".join(f"{name} {count:,}" for name, count in by_class.items())
-    yield Finding("fact", "classes", f"{told}; the largest is {largest:.1%} of them", sum(by_class.values()), data=by_class)
+    return Finding("fact", "classes", f"{told}; the largest is {largest:.1%} of them", sum(by_class.values()), data=by_class)
 
 
 def transcripts(release: Release) -> Iterator[Finding]:

@@ -33,15 +33,25 @@ def read(root: Path, *, name: str = "", protocol: str = "", safe: str = "", cont
         UsageError: A column stands in two lists.
     """
     tags = parse_tags(safe=safe, context=context, leaky=leaky)
+    table = find_table(root)
+    return _with_media(Manifest.read(table, name or (root.resolve().name if root.is_dir() else ""), protocol, tags), media)
+
+
+def find_table(root: Path) -> Path:
+    """Return the table that ``root`` is, or that lies in it.
+
+    Raises:
+        ManifestError: It is another kind of file, or a folder with no table or with two.
+    """
     if root.is_dir():
         found = [path for suffix in TABLES if (path := root / f"manifest{suffix}").is_file()]
         if len(found) != 1:
             what = "neither manifest.csv nor manifest.parquet" if not found else f"both {found[0].name} and {found[1].name}"
             raise ManifestError(f"{root}: is a folder with {what}; name the table itself with --root {root}/FILE.csv")
-        return _with_media(Manifest.read(found[0], name or root.resolve().name, protocol, tags), media)
+        return found[0]
     if root.is_file() and root.suffix.lower() not in TABLES:
         raise ManifestError(f"{root}: is not a table ({' or '.join(TABLES)} expected)")
-    return _with_media(Manifest.read(root, name, protocol, tags), media)
+    return root
 
 
 def _with_media(manifest: Manifest, media: str) -> Manifest:
