@@ -105,8 +105,9 @@ def _refuse_twins(ref: EncoderRef, files: Mapping[str, Embeddings]) -> None:
     if ref.modality not in TWINS_REFUSED:
         return
     known: dict[str, str] = {}
+    recorded = all(file.inputs is not None for file in files.values())  # a digest and a vector are never equal
     for corpus, file in files.items():
-        keys = _keys(file)
+        keys = _keys(file, recorded)
         twins = [(key, i) for i, key in enumerate(keys) if key in known]
         if twins:
             key, row = twins[0]
@@ -116,9 +117,9 @@ def _refuse_twins(ref: EncoderRef, files: Mapping[str, Embeddings]) -> None:
         known |= {key: f"{corpus}:{name}" for key, name in zip(keys, file.ids.tolist(), strict=True) if key}
 
 
-def _keys(file: Embeddings) -> list[str]:
+def _keys(file: Embeddings, recorded: bool) -> list[str]:
     """Return what tells the input of each row (n,): the recorded digest, else the vector itself; empty where there is none."""
-    if file.inputs is not None:
+    if recorded and file.inputs is not None:
         return [str(key) for key in file.inputs.tolist()]
     return [vector.tobytes().hex() if ok else "" for vector, ok in zip(file.vectors, file.ok, strict=True)]
 

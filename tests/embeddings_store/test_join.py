@@ -110,6 +110,15 @@ def test_one_recording_in_two_corpora_is_refused_and_the_same_words_are_not(tmp_
         assert len(join_corpora(tmp_path, ["one", "two"]).files) == 1
 
 
+def test_one_recording_is_found_where_only_one_corpus_has_digests(tmp_path: Path) -> None:
+    put(tmp_path, "one")
+    put(tmp_path, "two")  # of equal length of name, so of equal vectors
+    path = store_path(tmp_path, "two", EncoderRef("enc", "0" * 12, "audio"), "any")
+    write_embeddings(path, replace(read_embeddings(path), inputs=None), read_embeddings(path).attributes)
+    with pytest.raises(LeakError, match="40 of 40 rows of 'two' are the same audio"):
+        join_corpora(tmp_path, ["one", "two"])
+
+
 def test_a_label_that_the_set_does_not_know_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path, "one")
     monkeypatch.setitem(WORDS, "two", ("anger", "joy", "neutral", "sadness", "rapture"))
