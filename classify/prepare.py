@@ -22,7 +22,7 @@ from classify.oof import inner_sets, without_mixed_spaces
 from classify.purposes import VALID
 from classify.systems import System
 from classify.tune import TRAIN, TUNE_ON, require_optuna
-from embeddings_store.arrays import EncoderRef, FoldData
+from embeddings_store.arrays import SCORED_ROLES, EncoderRef, FoldData
 from embeddings_store.entries import Entry, catalogue, choose_seeds, choose_views, corpora
 from embeddings_store.errors import FoldError, LabelError, StoreMismatchError, UsageError, unknown_name
 from embeddings_store.folds import FoldPlan
@@ -31,6 +31,7 @@ from embeddings_store.labels import LabelSet
 from embeddings_store.load import SELECT_ON
 from embeddings_store.manifest import Manifest
 from embeddings_store.protocol_setup import Request, Setup, set_up
+from embeddings_store.provenance import fingerprint
 
 RESULT, UPPER_BOUND, LEAKY = "result", "upper bound", "leaky metadata"  # what the figures may be called
 SEEDS_BELOW = 2 ** 31
@@ -164,6 +165,7 @@ class FoldFacts:
         valid_groups: How many groups those validation rows are of that may be learnt from.
         honest: Modalities with out-of-fold scores of training rows, from inner encoders.
         apart: Ids of validation rows that are kept for choosing the cell; empty where they were not halved.
+        answered: A digest over which rows of each role each modality can answer.
     """
 
     number: int
@@ -174,6 +176,7 @@ class FoldFacts:
     valid_groups: int
     honest: frozenset[str]
     apart: frozenset[str] = frozenset()
+    answered: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,9 +364,10 @@ def _same_rows(facts: Sequence[FoldFacts]) -> FoldFacts:
     """Seeds are compared on the same rows, or not at all."""
     first = facts[0]
     for other in facts[1:]:
-        if other.counts != first.counts:
+        if (other.counts, other.answered) != (first.counts, first.answered):
+            counts = "other ones of as many" if other.counts == first.counts else f"{dict(first.counts)} and {dict(other.counts)}"
             raise StoreMismatchError(f"fold {first.number} ({first.name}): seeds of the fine-tuning have vectors of different "
-                                     f"rows ({dict(first.counts)} and {dict(other.counts)}), so they cannot be compared; extract "
+                                     f"rows ({counts}), so they cannot be compared; extract "
                                      "the failed rows again with --retry-failed, or choose one with --encoder-seed")
     return first
 
@@ -379,7 +383,9 @@ def _facts(data: FoldData, name: str) -> FoldFacts:
     fewest = min(len(np.unique(groups[present])) for present in data.train.present.values())
     return FoldFacts(data.fold, name, {"train": len(data.train), "valid": len(data.valid), "test": len(data.test)},
                      int(data.train.fitted.sum()), fewest, len(np.unique(inner_groups(data.valid)[~data.valid.apart])),
-                     frozenset(data.train.inner_scores), frozenset(data.valid.ids[data.valid.apart].tolist()))
+                     frozenset(data.train.inner_scores), frozenset(data.valid.ids[data.valid.apart].tolist()),
+                     fingerprint({role: [[view, *data.role(role).ids[present].tolist()] for view, present in
+                                         data.role(role).present.items()] for role in SCORED_ROLES}))
 
 
 def _check_valid_rows(config: GridConfig, folds: Sequence[FoldFacts], plan: FoldPlan,
