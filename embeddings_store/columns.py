@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -96,12 +95,9 @@ def normalise(table: pd.DataFrame) -> pd.DataFrame:
     for name in STRINGS:
         columns[name] = strings(table[name], name) if name in table else pd.Series("", index=table.index, dtype="str")
     for name in TIMES:
-        source = table[name] if name in table else pd.Series(np.nan, index=table.index)
-        try:
-            columns[name] = pd.to_numeric(source.replace("", np.nan)).astype(np.float64)
-        except (ValueError, TypeError) as error:
+        columns[name], bad = _seconds(table, name)
+        if bad.any():
             NUMBERS[name].require(table)
-            raise ManifestError(f"column {name!r} must hold seconds as numbers: {error}") from error
     columns |= {str(name): _metadata(table[name], str(name)) for name in table.columns if str(name).startswith("meta_")}
     return pd.DataFrame(columns).reset_index(drop=True)
 
@@ -184,9 +180,14 @@ def numbers(column: pd.Series) -> pd.Series | None:
     return parsed if given.notna().any() and bool(np.isfinite(parsed[given.notna()]).all()) else None
 
 
-def _not_numbers(name: str, table: pd.DataFrame) -> pd.Series:
-    cells = strings(table[name], name)
-    return pd.to_numeric(cells.replace("", np.nan), errors="coerce").isna() & (cells != "")
+def _seconds(table: pd.DataFrame, name: str) -> tuple[pd.Series, pd.Series]:
+    """Return a column of times as float64, and which of its cells hold something that is no number: words, dates, yes and no."""
+    column = table[name] if name in table else pd.Series(np.nan, index=table.index)
+    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
+        return pd.Series(column.to_numpy(dtype=np.float64, na_value=np.nan), column.index), pd.Series(False, column.index)
+    cells = strings(column, name)
+    values = pd.to_numeric(cells, errors="coerce").astype(np.float64)
+    return values, values.isna() & (cells != "")
 
 
 def _odd_times(table: pd.DataFrame) -> pd.Series:
@@ -203,7 +204,7 @@ def _text_promise(column: str) -> Promise:
 
 def _number_promise(column: str) -> Promise:
     return Promise(
-        f"no number in {column!r}", column, partial(_not_numbers, column),
+        f"no number in {column!r}", column, lambda table: _seconds(table, column)[1],
         lambda seen: f"column {column!r} must hold seconds as numbers; {seen.count} of {seen.total} rows do not, "
                      f"first row {seen.row} ({str(seen.cells[column])!r})")
 

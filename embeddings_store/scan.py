@@ -250,8 +250,7 @@ class _Counter:
     def _numbers(self, raw: pd.DataFrame) -> pd.DataFrame:
         """Note the cells of times that are no numbers, and leave them out."""
         for name, promise in NUMBERS.items():
-            if name in raw and not pd.api.types.is_numeric_dtype(raw[name].dtype):
-                broken = promise.broken(raw)
+            if name in raw and (broken := promise.broken(raw)).any():
                 self.seen[promise.name].add(broken, raw.assign(id=strings(raw["id"], "id")), self.rows)
                 raw = raw.assign(**{name: strings(raw[name], name).mask(broken, "")})
         return raw

@@ -134,6 +134,16 @@ def test_whole_numbers_with_gaps_read_as_pandas_reads_them(tmp_path: Path) -> No
     assert parted(path).words["session"].counts == {"p": 2, "q": 1}
 
 
+@pytest.mark.parametrize("times", [pa.array([1, 2, None], pa.timestamp("s")), pa.array([True, None, False]),
+                                   pa.array([[1.0]] * 3), pa.array(["1", "", "later"])])
+def test_times_are_numbers(times: pa.Array, tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    parquet.write_table(pa.table({"id": ["a", "b", "c"], "text": ["x"] * 3, "start_s": times}), path)
+    problem = parted(path).problems[0]
+    assert problem.name == "no number in 'start_s'"
+    assert refusal(path) == ("ManifestError", f"{path}: {problem.sentence}")
+
+
 def test_a_cell_longer_than_a_block(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     texts = ["yes"] * 300_000
