@@ -17,7 +17,7 @@ Every cell is an expression (:mod:`classify.expressions`) and is computed by the
 and with ``fit_rows="train+valid"`` again on both. Validation rows are always answered by the first stage, so what is
 chosen on them was not fitted on them; training and test rows by the last. A probe's training rows are out of fold.
 With ``fit_rows="valid"`` or ``"oof"`` classifiers over class scores learn from those of validation rows, or of training rows out
-of fold; whatever learns from vectors learns from training rows.
+of fold; whatever learns from vectors learns from training rows, with ``"oof"`` in several spaces (:mod:`classify.oof`).
 """
 
 from __future__ import annotations

@@ -172,7 +172,8 @@ def add_metadata(data: FoldData, manifest: Manifest, chosen: Chosen) -> FoldData
         return replace(rows, vectors={**rows.vectors, chosen.view: vectors}, present={**rows.present, chosen.view: present})
 
     return replace(data, views={**data.views, chosen.view: chosen.ref(manifest)}, train=with_view(data.train),
-                   valid=with_view(data.valid), test=with_view(data.test))
+                   valid=with_view(data.valid), test=with_view(data.test),
+                   spaces=tuple(add_metadata(space, manifest, chosen) for space in data.spaces))
 
 
 def entry(manifest: Manifest, chosen: Chosen, folder: Path) -> Entry:

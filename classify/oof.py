@@ -1,22 +1,33 @@
-"""``--fit-rows oof``: class scores of training rows come from inner encoders that have not seen them.
+"""``--fit-rows oof``: training rows are scored, and their vectors made, by inner encoders that have not seen them.
 
-Late fusion then learns from those scores. A classifier over vectors cannot: out of fold, the vectors of training rows would come
-from several encoders, each with a space of its own (:mod:`embeddings_store.inner`). Vectors that no encoder was fitted
-on, frozen ones and metadata, are out of fold as they are.
+Late fusion learns from the class scores of all of them together. Vectors of several inner encoders are several spaces
+(:mod:`embeddings_store.inner`), so a cell over vectors is *cross-fitted*: in the space of each of N inner encoders it is fitted
+on the training rows that this one left out, and answers validation and test rows; the N answers are averaged, margins as
+margins and probabilities as probabilities. A training row is answered where it was fitted on, in the space of the encoder that
+left it out. Vectors that no encoder was fitted on, frozen ones and metadata, take part with the same rows; a row that has only
+such vectors was left out by all.
+
+The price: each classifier learns from 1/N of the training rows. The gain: from vectors like those of test rows, which
+``margin_gap`` shows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from classify.cells import BASELINE, Cell
-from classify.expressions import Expression, View
+import numpy as np
+from numpy.typing import NDArray
+
+from classify.cells import BASELINE, SYSTEM, Cell, Outcome
+from classify.expressions import Call, Expression, View, learns_from_scores, walk
 from classify.late_fusion import HEAD
-from classify.models import Settings
-from embeddings_store.arrays import EncoderRef
+from classify.models import LOG_PROBABILITY, Predictions
+from classify.rules import NEVER
+from embeddings_store.arrays import SCORED_ROLES, EncoderRef, FoldData
 from embeddings_store.entries import Entry
-from embeddings_store.errors import UsageError
-from embeddings_store.inner import WHY_NO_VECTORS, InnerSet, find_inner
+from embeddings_store.errors import FoldError, StoreMismatchError, UsageError
+from embeddings_store.inner import InnerSet, find_inner
 
 
 def inner_sets(entries: Sequence[Entry], views: Mapping[str, Sequence[EncoderRef]], folds: Sequence[int],
@@ -36,35 +47,107 @@ def inner_sets(entries: Sequence[Entry], views: Mapping[str, Sequence[EncoderRef
     tuned = [m for m, refs in views.items() if any(e.ref in refs and e.fold != "any" for e in entries)]
     for layered in (m for m in tuned if len(views[m]) > 1):
         raise UsageError(f"--fit-rows oof does not go with a choice of layers of {layered}, because a layer is chosen by a "
-                         f"classifier over vectors: {WHY_NO_VECTORS}; take one with --layer N or --layer last")
+                         "classifier over vectors, and out of fold these are of several inner encoders, which are looked for "
+                         "in one layer only; take one with --layer N or --layer last")
     return {m: find_inner(entries, views[m][0], folds, parts) for m in tuned}
 
 
-def without_mixed_spaces(cells: Sequence[Cell], taught: Collection[str], settings: Mapping[str, Settings],
-                         scores_from: Mapping[str, str], asked: Collection[str], notes: list[str]) -> list[Cell]:
-    """Leave out the cells that would fit a classifier on vectors of several inner encoders, and note why.
+def crosses(cell: Cell, taught: Collection[str], scores_from: Mapping[str, str]) -> bool:
+    """Say whether a cell is cross-fitted where training rows are out of fold: it learns from vectors of fine-tuned encoders."""
+    return cell.family != BASELINE and over_taught_vectors(cell.tree({}, scores_from), taught)
+
+
+def refuse_mixed(cells: Iterable[Cell], taught: Collection[str], scores_from: Mapping[str, str]) -> None:
+    """Refuse systems that would learn from class scores of classifiers in several spaces.
+
+    Raises:
+        UsageError: With the part that does.
+    """
+    for cell in cells:
+        if cell.family != SYSTEM or not crosses(cell, taught, scores_from):
+            continue
+        learnt = [n for n in walk(cell.tree({}, scores_from)) if isinstance(n, Call) and learns_from_scores(n)]
+        if learnt:
+            raise UsageError(f"--fit-rows oof does not go with the system {cell.method} over {' and '.join(sorted(taught))}: "
+                             f"{learnt[0].word} learns from class scores, and classifiers over vectors that are out of fold "
+                             "stand in several spaces, one for each inner encoder, whose answers are only averaged; fuse "
+                             "probabilities (nn, xgboost, head) by a rule that learns nothing, or leave one of the two out")
+
+
+def with_whole_spaces(cells: Sequence[Cell], taught: Collection[str], scores_from: Mapping[str, str],
+                      load: Callable[[tuple[str, ...]], None], asked: Collection[str], notes: list[str]) -> list[Cell]:
+    """Leave out the cells that cannot be cross-fitted on some fold, and note why; the others' price is noted, too.
 
     Args:
         cells: All cells.
         taught: Modalities whose encoders were fitted on training rows.
-        settings: Classifier to settings.
         scores_from: Modality to ``head`` or ``probe``.
-        asked: Families of which cells were asked for by name.
-        notes: Where to say what was left out.
+        load: Loads every fold of some modalities through the gate, in all spaces.
+        asked: Families of which cells were asked for by name; what fails among these is an error.
+        notes: Where to say it.
 
     Raises:
-        UsageError: Such a cell was asked for by name.
+        FoldError: What an inner encoder left out lacks a class.
+        StoreMismatchError: Inner encoders of several modalities left out different rows.
+        LeakError: An inner encoder has seen rows of another role; never only noted.
     """
-    kept = [cell for cell in cells if cell.family == BASELINE or not over_taught_vectors(
-        cell.tree(settings.get(cell.classifier, {}), scores_from), taught)]
-    left_out = [cell for cell in cells if cell not in kept]
-    named = [cell for cell in left_out if cell.family in asked]
-    if named:
-        raise UsageError(f"--fit-rows oof does not go with {named[0].family} {named[0].method} over "
-                         f"{' and '.join(sorted(taught))}: {WHY_NO_VECTORS}; leave one of the two out")
-    if left_out:
-        notes.append(f"left out with --fit-rows oof: {len(left_out)} cells over vectors ({WHY_NO_VECTORS})")
-    return kept
+    crossed = [cell for cell in cells if crosses(cell, taught, scores_from)]
+    gone: list[Cell] = []
+    for modalities in dict.fromkeys(cell.modalities for cell in crossed):
+        here = [cell for cell in crossed if cell.modalities == modalities]
+        try:
+            load(modalities)
+        except (FoldError, StoreMismatchError) as error:
+            if any(cell.family in asked for cell in here):
+                raise
+            notes.append(f"left out with --fit-rows oof: {len(here)} cells over vectors of {'+'.join(modalities)} ({error})")
+            gone += here
+    if len(crossed) > len(gone):
+        notes.append("classifiers over vectors of fine-tuned encoders learn in the space of each inner encoder from the training "
+                     "rows that it left out, a part of them each, and their answers are averaged; margin_gap shows what that is "
+                     "worth")
+    return [cell for cell in cells if cell not in gone]
+
+
+def cross_fit(fit: Callable[..., Outcome], data: FoldData, **how: object) -> Outcome:
+    """Fit and answer in every space of a fold, and average the answers to each row over the spaces that answer it.
+
+    Args:
+        fit: Computes the cell: ``fit(data, **how)``.
+        data: The fold; where it has no spaces, the cell is computed once, as it is.
+        how: What ``fit`` takes beside the fold.
+    """
+    if not data.spaces:
+        return fit(data, **how)
+    outcomes = [fit(space, **how) for space in data.spaces]
+    first = outcomes[0]
+    masks = {role: np.isin(data.role(role).ids, np.concatenate([o.ids[role] for o in outcomes])) for role in SCORED_ROLES}
+    ids = {role: data.role(role).ids[mask] for role, mask in masks.items()}
+    stages = {stage: {role: _mean(ids[role], [(o.ids[role], o.stages[stage][role]) for o in outcomes]) for role in SCORED_ROLES}
+              for stage in first.stages}
+    return replace(first, ids=ids, y={role: data.role(role).y[mask] for role, mask in masks.items()}, stages=stages,
+                   facts=_facts([o.facts for o in outcomes], len(ids["train"])) if first.facts else {})
+
+
+def _mean(ids: NDArray[np.str_], answers: Sequence[tuple[NDArray[np.str_], Predictions]]) -> Predictions:
+    kind, classes = answers[0][1].kind, answers[0][1].values.shape[1]
+    total, times = np.zeros((len(ids), classes)), np.zeros((len(ids), 1))
+    for of, said in answers:
+        here = np.isin(ids, of)  # in all of them rows stand in the manifest's order
+        total[here] += np.exp(said.values) if kind == LOG_PROBABILITY else said.values
+        times[here] += 1
+    if kind == LOG_PROBABILITY:
+        with np.errstate(divide="ignore"):
+            return Predictions(np.maximum(np.log(total / times), NEVER), kind)
+    return Predictions(total / times, kind)
+
+
+def _facts(each: Sequence[Mapping[str, object]], n_fit: int) -> dict[str, object]:
+    """Put the facts of all spaces together: rows that any of them was fitted on, the worst of counts, mean weights."""
+    most = {name: max(int(str(facts[name])) for facts in each) for name in ("n_fit_seen", "n_test_selected", "n_valid_selected")}
+    weights = [dict(facts["weights"]) for facts in each]  # type: ignore[call-overload]
+    return {**each[0], **most, "n_fit": n_fit, "learnt_on": f"oof vectors of {len(each)} inner encoders",
+            "weights": {part: round(float(np.mean([w[part] for w in weights])), 6) for part in weights[0]}}
 
 
 def over_taught_vectors(node: Expression, taught: Collection[str]) -> bool:

@@ -151,9 +151,10 @@ def _add_grid(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--drop-seed", type=int, default=DEFAULTS["drop_seed"], metavar="N",
                        help="which rows lose which modality (default: %(default)s)")
     group.add_argument("--fit-rows", default=DEFAULTS["fit_rows"], choices=list(FIT_ROWS),
-                       help="train+valid: choose on valid with a fit on train, then fit again on both and test that; for "
-                       "classifiers over class scores also oof: training rows scored by inner encoders that have not seen them "
-                       "(extract-features --inner-folds), or valid: validation rows, answered out of fold (default: %(default)s)")
+                       help="train+valid: choose on valid with a fit on train, then fit again on both and test that; oof: "
+                       "on scores and vectors of training rows by inner encoders that have not seen them (extract-features "
+                       "--inner-folds), over vectors in the space of each, and averaged; valid: classifiers over class scores on "
+                       "validation rows, answered out of fold (default: %(default)s)")
     group.add_argument("--inner-folds", type=int, default=DEFAULTS["inner_folds"], metavar="N",
                        help="which inner folds --fit-rows oof takes, where the store has several choices")
     group.add_argument("--select-on", default=DEFAULTS["select_on"], choices=SELECT_ON,

@@ -18,7 +18,7 @@ from classify.late_fusion import HEAD, PROBE, inner_groups
 from classify.listing import LATE_METHODS, list_cells
 from classify.metadata import BANNED, METADATA, Chosen, choose_columns, entry, load_with_metadata
 from classify.models import COMPETITORS, Settings, resolve
-from classify.oof import inner_sets, without_mixed_spaces
+from classify.oof import inner_sets, refuse_mixed, with_whole_spaces
 from classify.purposes import VALID
 from classify.systems import System
 from classify.tune import TRAIN, TUNE_ON, require_optuna
@@ -57,7 +57,7 @@ class GridConfig:
         protocol_files: Folder of the files that hold the protocol's folds, where it needs some.
         label_set: Name in :mod:`embeddings_store.label_sets`; empty takes the protocol's, else the corpus' own.
         fit_rows: A name of :data:`classify.cells.FIT_ROWS`.
-        inner_folds: How many inner folds ``oof`` takes scores from, where the store has several choices; 0 the only one.
+        inner_folds: How many inner folds ``oof`` takes training rows from, where the store has several choices; 0 the only one.
         classifiers: Names of :data:`classify.models.COMPETITORS`.
         early: Early strategies; none means all that the widths allow.
         late: Late strategies and rules; none means all that the rows allow.
@@ -287,8 +287,17 @@ def prepare(config: GridConfig) -> Prepared:
     scores_from = {m: HEAD if all(e.has_scores for e in entries if e.ref in used[m]) else PROBE for m in views}
     cells = list_cells(config, views, entries, folds, scores_from, len(data.labels.classes), notes)
     if inner[0]:
+        def load_spaces(modalities: tuple[str, ...]) -> None:
+            for refs, encoders in zip(replicas, inner, strict=True):
+                own = {m: found for m, found in (encoders or {}).items() if m in modalities}
+                for fold in setup.plan:
+                    load_with_metadata(config.store, setup.view, {m: refs[m][0] for m in modalities}, setup.plan, fold.number,
+                                       metadata, shuffle_seed=config.shuffle_seed, select_on=config.select_on, inner=own,
+                                       valid_split=config.valid_split, spaces=True)
+
+        refuse_mixed(cells, inner[0], scores_from)
         asked = [family for family, named in ((EARLY, config.early), (SYSTEM, config.systems)) if named]
-        cells = without_mixed_spaces(cells, inner[0], config.settings, scores_from, asked, notes)
+        cells = with_whole_spaces(cells, inner[0], scores_from, load_spaces, asked, notes)
     files = read_files(config.store, manifest, _files(replicas, metadata), setup.plan)
     audit = run_checks(Case(manifest, setup.plan, files, setup.labels,
                             metadata=[c for chosen in metadata if chosen.view in views for c in chosen.columns],

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from classify import purposes
-from classify.cells import BASELINE, EARLY, LATE, LAYER, SYSTEM, UNIMODAL
+from classify.cells import BASELINE, EARLY, LATE, LAYER, OOF, SYSTEM, UNIMODAL
 from classify.confidence import margin_note
 from classify.contributions import CONTRIBUTIONS
 from classify.degradation import DEGRADATION, in_short
@@ -163,7 +163,7 @@ def cautions(prepared: Prepared) -> list[str]:
     """What was left out, and what makes training rows unlike test rows."""
     lines = [f"note: {note}" for note in prepared.notes]
     seen, total = sum(f.train_seen for f in prepared.folds), sum(f.counts["train"] for f in prepared.folds)
-    if seen:
+    if seen and prepared.config.fit_rows != OOF:
         lines.append(f"note: encoders were fitted on {seen} of {total} training rows (seen=fit), so classifiers and probes "
                      "learn from vectors that carry their labels: training figures and margins are over-confident, and "
                      "these rows are no place to tune")

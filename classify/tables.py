@@ -81,9 +81,10 @@ def paper_table(rows: pd.DataFrame, family: str) -> pd.DataFrame:
 
 
 def about_of(rows: pd.DataFrame) -> dict[str, str]:
-    """Return what is the same for all rows, and all seeds with commas (those of fine-tunings with semicolons)."""
+    """Return what is the same for all rows, and all seeds with commas (fit rows and those of fine-tunings with semicolons)."""
     first = rows.iloc[0]
-    several = {name: mark.join(map(str, rows[name].drop_duplicates())) for name, mark in (("seed", ","), ("encoder_seed", "; "))}
+    marks = {"seed": ",", "encoder_seed": "; ", "fit_rows": "; "}
+    several = {name: mark.join(map(str, rows[name].drop_duplicates())) for name, mark in marks.items()}
     return {name: str(first[name]) for name in ABOUT} | several
 
 

@@ -33,6 +33,7 @@ from classify.expressions import (
 from classify.late_fusion import HEAD, PROBE
 from classify.metadata import Chosen, load_with_metadata
 from classify.models import BASELINES, CLASSIFIERS, COMPETITORS, Settings, resolve
+from classify.oof import cross_fit, crosses
 from classify.prepare import Prepared
 from classify.purposes import VALID
 from classify.rules import RULE
@@ -68,7 +69,8 @@ class Source:
         select_on: ``valid`` or ``test``, for the gate; it lets rows through and changes no number.
         valid_split: Seed by which validation rows are halved, or none.
         metadata: Which of the views are metadata, and of which columns.
-        inner: Modality, inner encoders and content digests of their files, where training rows are scored out of fold.
+        inner: Modality, inner encoders and content digests of their files, where training rows are answered out of fold.
+        spaces: Whether the vectors of inner encoders are needed, not only their scores.
     """
 
     store: Path
@@ -84,6 +86,7 @@ class Source:
     valid_split: int | None
     metadata: tuple[Chosen, ...] = ()
     inner: tuple[tuple[str, InnerSet, tuple[str, ...]], ...] | None = None
+    spaces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +145,15 @@ def make_task(prepared: Prepared, cell: Cell, fold: int, refs: Mapping[str, Enco
     """Bind a cell to a fold, to the encoders (modality to reference) that stand for its modalities there, and to a seed."""
     config = prepared.config
     views = tuple((m, refs[m], prepared.entry(refs[m], fold).digest) for m in cell.modalities)
-    fit_rows = config.fit_rows if cell.family in (LATE, SYSTEM) or config.fit_rows not in OVER_SCORES else "train"
+    spaces = crosses(cell, prepared.inner[replica], prepared.scores_from)
+    fit_rows = (config.fit_rows if spaces or cell.family in (LATE, SYSTEM) or config.fit_rows not in OVER_SCORES else "train")
     inner = tuple((m, s, tuple(e.digest for part in range(1, s.parts + 1) for e in prepared.entries
                                if e.ref == s.ref and e.fold == s.fold(fold, part)))
                   for m, s in prepared.inner[replica].items() if m in cell.modalities) if fit_rows == OOF else None
     source = Source(config.store, prepared.corpus, config.out / "plan.parquet", prepared.plan.digest,
                     prepared.manifest_digest, json.dumps(prepared.labels.to_dict()), fold, views, config.shuffle_seed,
                     config.select_on, config.valid_split,
-                    tuple(chosen for chosen in prepared.metadata if chosen.view in cell.modalities), inner)
+                    tuple(chosen for chosen in prepared.metadata if chosen.view in cell.modalities), inner, spaces)
     folder = config.out / "cells"
     written = cell.family == SYSTEM  # its expression holds its settings
     settings = {} if written else config.settings.get(cell.classifier, {})
@@ -178,7 +182,8 @@ def make_task(prepared: Prepared, cell: Cell, fold: int, refs: Mapping[str, Enco
     if written or cell.classifier == RULE:
         what |= _of_rules(tree, seed)
     probes = {}
-    there = {c.modalities[0] for c in prepared.cells if c.classifier == PROBE and c.family == UNIMODAL}
+    # a probe of all training rows is none of those that an inner encoder left out
+    there = {c.modalities[0] for c in prepared.cells if c.classifier == PROBE and c.family == UNIMODAL and not spaces}
     for modality in (m for m in cell.modalities if scored and cell.family != UNIMODAL and m in there
                      and Call(PROBE, (View(m),)) in walk(tree)):
         probe = make_task(prepared, Cell("unimodal", "", (modality,), PROBE), fold, refs, origin, seed, replica)
@@ -217,7 +222,7 @@ def run_task(task: Task) -> str:
     if task.whole:
         _ask_again(task, data, probes, *task.whole)
         return task.key
-    fit = partial(compute, task.cell, fit_rows=task.fit_rows, seed=task.seed, scores_from=task.scores_from)
+    fit = partial(cross_fit, partial(compute, task.cell, fit_rows=task.fit_rows, seed=task.seed, scores_from=task.scores_from))
     log = task.path.with_suffix(".trials.json")
     tuned = search(task.search, fit, data, log) if task.search else None
     outcome = fit(data, settings=tuned.settings if tuned else task.settings, probes=probes)
@@ -233,10 +238,13 @@ def _ask_again(task: Task, data: FoldData, probes: Mapping[str, Outcome], path: 
     """Answer test rows that lost modalities, with the settings that the cell itself was given or found."""
     tuned = read_outcome(path, key).facts.get("tuned")
     settings = tuned["settings"] if isinstance(tuned, dict) else task.settings
-    others = {str(drop): without(data.test, task.cell.modalities, drop, task.drop_seed) for drop in task.drops}
-    write_outcome(task.path, task.what, ask_again(
-        task.cell, data, others, fit_rows=task.fit_rows, settings=settings, seed=task.seed, scores_from=task.scores_from,
-        probes=probes))
+
+    def ask(data: FoldData) -> Outcome:
+        others = {str(drop): without(data.test, task.cell.modalities, drop, task.drop_seed) for drop in task.drops}
+        return ask_again(task.cell, data, others, fit_rows=task.fit_rows, settings=settings, seed=task.seed,
+                         scores_from=task.scores_from, probes=probes)
+
+    write_outcome(task.path, task.what, cross_fit(ask, data))
 
 
 def _cost_s(prepared: Prepared, cell: Cell, tree: Expression, fold: int, refs: Mapping[str, EncoderRef]) -> float:
@@ -269,7 +277,7 @@ def _fold(source: Source) -> FoldData:
     manifest = _manifest(source.store / source.corpus, source.manifest_digest, source.labels)
     return load_with_metadata(source.store, manifest, views, _plan(source.plan, source.plan_digest), source.fold, source.metadata,
                               shuffle_seed=source.shuffle_seed, select_on=source.select_on, valid_split=source.valid_split,
-                              inner=None if source.inner is None else {m: s for m, s, _ in source.inner})
+                              inner=None if source.inner is None else {m: s for m, s, _ in source.inner}, spaces=source.spaces)
 
 
 @lru_cache(maxsize=1)

@@ -168,7 +168,10 @@ def require_optuna() -> None:
 
 def _parts(task: Search, data: FoldData) -> tuple[list[Callable[[Fit, Settings], float]], str]:
     """Return what scores a trial, each part fitted and answered by itself, and the rows in words."""
-    blind = replace(data, test=_take(data.test, np.zeros(len(data.test), dtype=bool)))
+    if data.spaces and task.on == TRAIN:
+        each = [_parts(task, space) for space in data.spaces]
+        return [part for parts, _ in each for part in parts], f"{each[0][1]} in each of {len(each)} inner encoders"
+    blind = _without_test(data)
     if task.on == VALID:
         learn = ~data.valid.apart
         if not learn.any():
@@ -195,6 +198,11 @@ def _parts(task: Search, data: FoldData) -> tuple[list[Callable[[Fit, Settings],
         return score
 
     return [on_train(*split) for split in splits], f"train ({len(splits)} grouped splits)"
+
+
+def _without_test(data: FoldData) -> FoldData:
+    return replace(data, test=_take(data.test, np.zeros(len(data.test), dtype=bool)),
+                   spaces=tuple(_without_test(space) for space in data.spaces))
 
 
 def _answered(rows: RoleData) -> RoleData:

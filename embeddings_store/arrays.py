@@ -185,6 +185,8 @@ class FoldData:
         valid: Rows to choose on; may be empty.
         test: Rows to score.
         unverified: Views of which nobody knows what they were trained on; results must say so.
+        spaces: The same fold in the space of each inner encoder, where it was asked for: its vectors of all rows, and as
+            training rows those that it left out.
     """
 
     corpus: str
@@ -197,6 +199,7 @@ class FoldData:
     valid: RoleData
     test: RoleData
     unverified: tuple[str, ...] = ()
+    spaces: tuple[FoldData, ...] = ()
 
     def role(self, name: str) -> RoleData:
         """Return the rows of ``train``, ``valid`` or ``test``."""

@@ -1,4 +1,4 @@
-"""Out-of-fold class scores of training rows: from inner encoders, each of which has not seen the rows that it scores.
+"""Training rows out of fold: their class scores and vectors from inner encoders, each of which has not seen the rows it is for.
 
 The encoder of fold 3 was fitted on the fold's training rows, so it is over-confident on them. ``extract-features --fold 3
 --inner-folds 2`` trains two more, ``3.inner-1`` and ``3.inner-2``, each without its part of these rows. What may be done:
@@ -8,10 +8,12 @@ class scores of the left-out rows   may stand below each other, and beside those
                                     other rows: probabilities of the same classes, each of an encoder that did not see it
 vectors of the left-out rows        may not: every encoder has a space of its own, in which no column means what it means
                                     in another one, so a scaler or classifier over several of them learns nothing
-vectors within one inner encoder    may, as in any file: fit on its ``fit`` rows, answer the others, let only scores leave
+vectors within one inner encoder    may, as in any file: fit on the rows that it left out, answer the others, let only
+                                    answers leave; those of all inner encoders may then be averaged
 ==================================  ===================================================================================
 
-So the gate gives out scores, and never vectors, of inner encoders.
+So the gate gives out the scores of left-out rows together, and vectors as :attr:`embeddings_store.arrays.FoldData.spaces`, one
+fold of its own for each inner encoder.
 """
 
 from __future__ import annotations
@@ -25,9 +27,6 @@ from numpy.typing import NDArray
 from embeddings_store.arrays import Embeddings, EncoderRef
 from embeddings_store.entries import Entry, family
 from embeddings_store.errors import StoreMismatchError, StoreNotFoundError, UsageError
-
-WHY_NO_VECTORS = ("vectors of training rows out of fold come from several inner encoders, and each has a space of its own, so "
-                  "nothing can be fitted on them together; their class scores can be, in late fusion")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +119,43 @@ def out_of_fold_scores(inner: InnerSet, fold: int, outer: Embeddings, rows: NDAr
                                      f"were left out by {what} inner encoder, first {first!r}; inner folds must be disjoint and "
                                      f"cover the training rows: extract all {inner.parts} again with --overwrite")
     return scores
+
+
+def left_out_together(files: Mapping[str, Embeddings], rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which training rows (N,) the inner encoders of one inner fold left out; one that has no vector is left out by all.
+
+    Args:
+        files: View name to the vectors of this inner fold.
+        rows: The training rows (N,).
+
+    Raises:
+        StoreMismatchError: A row was left out by one view's encoder, and another's was fitted on it.
+    """
+    fitted = {view: rows & file.ok & (file.seen == "fit") for view, file in files.items()}
+    by_any = np.logical_or.reduce(list(fitted.values()))
+    for view, file in files.items():
+        bad = np.flatnonzero(rows & file.ok & ~fitted[view] & by_any)
+        if len(bad):
+            other = next(v for v, mask in fitted.items() if mask[bad[0]])
+            raise StoreMismatchError(f"fold {file.fold}: {len(bad)} training rows were left out by the {view} encoder and not by "
+                                     f"every other, first {str(file.ids[bad[0]])!r} ({other} was fitted on it), so no vectors of "
+                                     "theirs are out of fold together; extract the inner folds of all modalities again from the "
+                                     "same rows, or fuse only class scores (--early none)")
+    return np.asarray(rows & ~by_any)
+
+
+def refuse_other_rows(outer: Mapping[str, Embeddings], inner: Mapping[str, Embeddings], rows: NDArray[np.bool_]) -> None:
+    """Check that an inner encoder has vectors of the same rows as the fold's own, so that all spaces answer the same rows.
+
+    Raises:
+        StoreMismatchError: It has not.
+    """
+    for view, file in inner.items():
+        bad = np.flatnonzero(rows & (file.ok != outer[view].ok))
+        if len(bad):
+            raise StoreMismatchError(f"{file.encoder.folder}, fold {file.fold}: {len(bad)} rows have a {view} vector here and "
+                                     f"none of the fold's own encoder, or the reverse, first {str(file.ids[bad[0]])!r}; "
+                                     "extract the failed rows again with --retry-failed")
 
 
 def _but_inner(entry: Entry) -> tuple[str, Mapping[str, object]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from embeddings_store.errors import (
 from embeddings_store.folds import Fold, FoldPlan
 from embeddings_store.halves import apart
 from embeddings_store.hdf5 import read_embeddings, store_path
-from embeddings_store.inner import InnerSet, out_of_fold_scores
+from embeddings_store.inner import InnerSet, left_out_together, out_of_fold_scores, refuse_other_rows
 from embeddings_store.labels import LabelSet
 from embeddings_store.manifest import Manifest
 
@@ -34,7 +35,7 @@ SELECT_ON = ("valid", "test")
 def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: FoldPlan, fold: int, *,
               labels: LabelSet | None = None, shuffle_seed: int | None = None, manifest: Manifest | None = None,
               select_on: str = "valid", inner: Mapping[str, InnerSet] | None = None, valid_split: int | None = None,
-              also: NDArray[np.bool_] | None = None) -> FoldData:
+              also: NDArray[np.bool_] | None = None, spaces: bool = False) -> FoldData:
     """Load one fold of a plan for some views, joined by id and checked for leaks.
 
     A row may be tested only where every encoder says that it has not seen it (``seen = no``), and may validate only
@@ -57,6 +58,7 @@ def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: F
             same whatever views are loaded.
         also: Rows (N,) that have an input which is no vector of the store, such as metadata; they count although no view has
             them, and then there may be no view at all.
+        spaces: Whether the fold is also loaded in the space of each inner encoder, each through the same checks.
 
     Raises:
         LeakError: A test or validation row was seen by an encoder.
@@ -85,37 +87,66 @@ def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: F
              for name, ref in views.items()}
     has_input = np.zeros(len(y), dtype=bool) if also is None else also
     usable = (y >= 0) & np.logical_or.reduce([has_input, *(f.ok for f in files.values())])
-    _refuse_leaks(files, plan, chosen, usable, select_on)
-    unverified = tuple(name for name, f in files.items()
-                       if (f.seen[usable & f.ok & (chosen.mask("test") | chosen.mask("valid"))] == "unknown").any())
     groups = manifest.column("group")
     groups = np.where(groups != "", groups, manifest.column("speaker"))
-    roles = {role: _role(files, manifest.ids, y, groups, usable & chosen.mask(role)) for role in ("train", "valid", "test")}
-    if valid_split is not None and len(roles["valid"]):
-        kept = apart(manifest.ids, groups, chosen.mask("valid"), valid_split, f"fold {fold} of {plan.name!r}")
-        roles["valid"] = replace(roles["valid"], apart=kept[usable & chosen.mask("valid")])
+    masks = {role: usable & chosen.mask(role) for role in ("train", "valid", "test")}
+    kept = None
+    if valid_split is not None and masks["valid"].any():
+        kept = apart(manifest.ids, groups, chosen.mask("valid"), valid_split, f"fold {fold} of {plan.name!r}")[masks["valid"]]
+
+    def build(files: Mapping[str, Embeddings], train: NDArray[np.bool_]) -> FoldData:
+        _refuse_leaks(files, plan, chosen, usable, select_on)
+        unverified = tuple(name for name, f in files.items()
+                           if (f.seen[f.ok & (masks["test"] | masks["valid"])] == "unknown").any())
+        roles = {role: _role(files, manifest.ids, y, groups, mask) for role, mask in (masks | {"train": train}).items()}
+        if kept is not None:
+            roles["valid"] = replace(roles["valid"], apart=kept)
+        return FoldData(corpus, plan.name, plan.digest, fold, labels, dict(views), roles["train"], roles["valid"], roles["test"],
+                        unverified)
+
+    data = build(files, masks["train"])
     for view in [] if inner is None else [v for v in files if v not in inner]:
-        if (files[view].seen[usable & files[view].ok & chosen.mask("train")] == "fit").any():
+        if (files[view].seen[files[view].ok & masks["train"]] == "fit").any():
             raise LeakError(f"fold {fold}: the {view} encoder {files[view].encoder.folder} was fitted on training rows and has "
                             "no inner encoders that left some of them out, so nothing can be learnt from its training rows out "
                             f"of fold; leave {view} out with --modalities, or choose other rows with --fit-rows")
-    for view, encoders in (inner or {}).items():
-        def read(name: str, ref: EncoderRef = encoders.ref) -> Embeddings:
-            return _aligned(_inner_file(store, corpus, ref, name), manifest, plan, chosen, ref, labels, shuffle_seed, name)
 
-        train = usable & chosen.mask("train")
-        found = {view: out_of_fold_scores(encoders, fold, files[view], train, read)[train]}
-        roles["train"] = replace(roles["train"], inner_scores={**roles["train"].inner_scores, **found})
+    def read(ref: EncoderRef, name: str) -> Embeddings:
+        return _aligned(_inner_file(store, corpus, ref, name), manifest, plan, chosen, ref, labels, shuffle_seed, name)
+
+    found = {view: out_of_fold_scores(encoders, fold, files[view], masks["train"], partial(read, encoders.ref))[masks["train"]]
+             for view, encoders in (inner or {}).items()}
+    data = replace(data, train=replace(data.train, inner_scores=found))
     for role in ("train", "test"):
-        if not len(roles[role]):
+        if not len(data.role(role)):
             raise FoldError(f"fold {fold} of {plan.name!r} has no {role} rows with a label and a vector; see "
                             "embeddings-store inspect for failed and missing rows")
-    absent = sorted(set(range(len(labels.classes))) - set(roles["train"].y.tolist()))
-    if absent:
-        raise FoldError(f"fold {fold} of {plan.name!r} has no training row of class {labels.classes[absent[0]]!r} that has a "
+    for name in _absent(data):
+        raise FoldError(f"fold {fold} of {plan.name!r} has no training row of class {name!r} that has a "
                         "vector; no model can learn it. See embeddings-store inspect for failed and missing rows, or use a "
                         "label set without this class")
-    return FoldData(corpus, plan.name, plan.digest, fold, labels, dict(views), **roles, unverified=unverified)
+    if not spaces or not inner:
+        return data
+    parts = {view: encoders.parts for view, encoders in inner.items()}
+    if len(set(parts.values())) > 1:
+        raise StoreMismatchError(f"inner folds leave out different rows: {', '.join(f'{n} of {v}' for v, n in parts.items())}; "
+                                 "take the same number for all modalities with --inner-folds N, or fuse only class scores "
+                                 "(--early none)")
+    built = []
+    for part in range(1, max(parts.values()) + 1):
+        own = {view: read(encoders.ref, encoders.fold(fold, part)) for view, encoders in inner.items()}
+        refuse_other_rows(files, own, (y >= 0) & np.logical_or.reduce([chosen.mask(role) for role in masks]))
+        space = build({**files, **own}, left_out_together(own, masks["train"]))
+        for name in _absent(space):
+            raise FoldError(f"fold {fold}.inner-{part} of {plan.name!r} left out no training row of class {name!r} that has a "
+                            "vector, so no classifier in the space of this encoder can learn it; extract fewer inner folds, "
+                            "choose other rows with --fit-rows, or use a label set without this class")
+        built.append(space)
+    return replace(data, spaces=tuple(built))
+
+
+def _absent(data: FoldData) -> list[str]:
+    return [name for code, name in enumerate(data.labels.classes) if code not in data.train.y]
 
 
 def _file_for(store: Path, corpus: str, ref: EncoderRef, fold: Fold) -> Path:
@@ -189,9 +220,10 @@ def _explain(view: str, file: Embeddings, plan: FoldPlan, fold: Fold, role: str,
     act = "trained on them" if word == "fit" else "chosen by its accuracy on them"
     unseen = int((file.seen == "no").sum())
     first = str(file.ids[bad[0]])
+    inner = f", fold {file.fold}," if ".inner-" in file.fold else ""
     bound = ", or add --select-on test, which stamps every result as an upper bound" if word == "select" else ""
     return (f"refused: fold {fold.number} ({fold.name}) of {plan.name!r} would {verb} {len(bad)} of {rows} {role} rows that the "
-            f"{view} encoder {file.encoder.folder} has seen (seen={word}, first {first!r}). The encoder was {act}, so "
+            f"{view} encoder {file.encoder.folder}{inner} has seen (seen={word}, first {first!r}). The encoder was {act}, so "
             f"their vectors carry their labels and the accuracy would be far too high. Only the {unseen} rows with seen=no can "
             "be scored: use the plan under which the encoder was trained (often --folds split), drop the view with "
             f"--modalities, or extract vectors with an encoder per fold{bound}")

@@ -1,9 +1,10 @@
-"""Late fusion learns from scores of rows that no encoder has seen; nothing is fitted on vectors of several encoders."""
+"""Late fusion learns from scores of rows that no encoder has seen, cells over vectors within the space of each inner encoder."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +15,21 @@ from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from xgboost import XGBClassifier
 
 from classify import grid, tasks
+from classify.cells import Cell, compute
 from classify.grid import run_grid, survey
-from classify.oof import inner_sets
+from classify.metadata import choose_columns, load_with_metadata
+from classify.oof import cross_fit, inner_sets
 from classify.prepare import GridConfig, prepare
-from embeddings_store.arrays import EncoderRef
+from classify.systems import read_systems
+from embeddings_store.arrays import Embeddings, EncoderRef
 from embeddings_store.entries import Entry
-from embeddings_store.errors import LeakError, StoreNotFoundError, UsageError
-from embeddings_store.folds import make_plan
-from embeddings_store.hdf5 import read_embeddings, write_embeddings
+from embeddings_store.errors import FoldError, LeakError, StoreMismatchError, StoreNotFoundError, UsageError
+from embeddings_store.folds import Fold, make_plan
+from embeddings_store.hdf5 import read_embeddings, store_path, write_embeddings
+from embeddings_store.inner import find_inner
 from embeddings_store.load import catalogue, choose_views, load_fold
 from embeddings_store.manifest import Manifest
 
@@ -49,7 +55,7 @@ def by_hand(store: Path, fold: int, name: str) -> np.ndarray:
 
 def test_late_fusion_learns_from_scores_of_inner_encoders(make_trained: MakeStore, config: GridConfig) -> None:
     store = make_trained(inner=2)
-    rows = run_grid(config).table.rows
+    rows = run_grid(replace(config, early=())).table.rows
     late = rows[rows["cell"] == LATE].set_index("fold")
     assert set(late["fit_rows"]) == {"oof"}
     manifest = Manifest.load(store / "toy")
@@ -63,15 +69,158 @@ def test_late_fusion_learns_from_scores_of_inner_encoders(make_trained: MakeStor
         assert late.loc[fold.number, "train_WA"] < 1, "over-confident scores would be right on every training row"
 
 
-def test_cells_over_vectors_of_several_encoders_are_left_out_with_the_reason(make_trained: MakeStore, config: GridConfig) -> None:
-    make_trained(inner=2)
+def svm(X: np.ndarray, y: np.ndarray) -> Callable:
+    return SVC(break_ties=True).fit(X, y).decision_function
+
+
+def xgboost(X: np.ndarray, y: np.ndarray) -> Callable:
+    return XGBClassifier(tree_method="hist", n_estimators=5, max_depth=2, learning_rate=0.3, max_bin=64, n_jobs=1,
+                         random_state=0).fit(X, y).predict_proba
+
+
+def spaces_by_hand(store: Path, fold: Fold, names: tuple[str, ...], y: np.ndarray, fit: Callable) -> np.ndarray:
+    """What a classifier says of all rows, averaged over inner encoders; training rows by the encoder that left them out."""
+    said = []
+    for k in (1, 2, 3):
+        files = [read_embeddings(next(store.glob(f"toy/enc-{n}@*/seed-0/fold-{fold.number}.inner-{k}.h5"))) for n in names]
+        rows = fold.mask("train") & (files[0].seen != "fit")
+        X = np.hstack([StandardScaler().fit(f.vectors[rows]).transform(f.vectors) for f in files])
+        said.append(np.where((fold.mask("train") & ~rows)[:, None], np.nan, fit(X[rows], y[rows])(X)))
+    return np.nanmean(said, axis=0)
+
+
+def test_classifiers_over_vectors_learn_in_the_space_of_each_inner_encoder(make_trained: MakeStore, config: GridConfig,
+                                                                         fast: dict[str, dict[str, float]]) -> None:
+    store = make_trained(inner=3, rows=270)  # of fewer rows each part is learnt by heart
+    config = replace(config, classifiers=("svm", "xgboost"), settings=fast, early=("concatenation",), late=())
+    rows = run_grid(config).table.rows
+    found = pd.read_parquet(config.out / "predictions.parquet")
+    manifest = Manifest.load(store / "toy")
+    y, plan = manifest.codes(), make_plan(manifest)
+    columns = [c for c in found if c.startswith("score:")]
+    for cell, names, fit in (("unimodal text svm", ("text",), svm),
+                             ("early concatenation audio+text svm", ("audio", "text"), svm),
+                             ("early concatenation audio+text xgboost", ("audio", "text"), xgboost)):
+        of_cell = rows[rows["cell"] == cell].set_index("fold")
+        assert set(of_cell["fit_rows"]) == {"oof"}
+        assert set(of_cell["learnt_on"]) == {"oof vectors of 3 inner encoders"}
+        assert (of_cell["n_fit"] == 90).all()
+        assert (of_cell["n_fit_seen"] == 0).all()
+        for fold in plan:
+            expected = pd.DataFrame(spaces_by_hand(store, fold, names, y, fit), index=manifest.ids)
+            mine = found[(found["cell"] == cell) & (found["fold"] == fold.number)].set_index("id")
+            assert set(mine["role"]) == {"train", "valid", "test"}
+            np.testing.assert_allclose(mine[columns], expected.loc[mine.index], atol=1e-6)
+            train = fold.mask("train")
+            assert of_cell.loc[fold.number, "train_WA"] == accuracy_score(y[train], expected.to_numpy()[train].argmax(axis=1))
+    run_grid(replace(config, jobs=2, out=config.out.parent / "again"))
+    assert found.equals(pd.read_parquet(config.out.parent / "again" / "predictions.parquet")), "for any number of jobs"
+    plain = replace(config, fit_rows="train", classifiers=("svm",), settings={}, early=(), out=config.out.parent / "train")
+    train = run_grid(plain).table.rows
+    gaps = [table.groupby("cell")["margin_gap"].mean()[["unimodal text svm", "unimodal audio svm"]] for table in (rows, train)]
+    assert (gaps[0] < gaps[1] / 2).all()
+
+
+def change(store: Path, name: str, how: Callable[[np.ndarray], None]) -> None:
+    """Change what an inner encoder says that it has seen."""
+    path = next(store.glob(f"toy/{name}"))
+    file = read_embeddings(path)
+    seen = file.seen.copy()
+    how(seen)
+    write_embeddings(path, replace(file, seen=seen), {
+        k: v for k, v in file.attributes.items() if k not in {"digest", "header_digest"}})
+
+
+def test_what_cannot_be_cross_fitted_is_left_out_or_refused_with_the_reason(make_trained: MakeStore, config: GridConfig) -> None:
+    store = make_trained(inner=3)
+    plan = make_plan(Manifest.load(store / "toy"))
+    y = Manifest.load(store / "toy").codes()
+
+    first = read_embeddings(next(store.glob("toy/enc-text@*/seed-0/fold-1.inner-1.h5"))).seen
+    row = np.flatnonzero(plan.fold(1).mask("train") & (first != "fit"))[0]
+    change(store, "enc-text@*/seed-0/fold-1.inner-1.h5", lambda seen: seen.__setitem__(row, "fit"))
+    change(store, "enc-text@*/seed-0/fold-1.inner-2.h5", lambda seen: seen.__setitem__(row, "no"))
+    reason = "fold 1.inner-1: 1 training rows were left out by the audio encoder and not by every other, first '"
     prepared = prepare(config)
     assert {c.family for c in prepared.cells} == {"baseline", "unimodal", "late"}
-    assert {c.classifier for c in prepared.cells if c.family == "unimodal"} == {"head"}
-    assert "each has a space of its own" in " ".join(prepared.notes)
-    with pytest.raises(UsageError, match=r"--fit-rows oof does not go with early concatenation over audio and text: vectors of "
-                                         "training rows out of fold come from several inner encoders"):
+    assert any(reason in note for note in prepared.notes)
+    with pytest.raises(StoreMismatchError, match=reason):
         prepare(replace(config, early=("concatenation",)))
+
+    store = make_trained(inner=3, where="class")
+    for name in ("audio", "text"):
+        first = read_embeddings(next(store.glob(f"toy/enc-{name}@*/seed-0/fold-1.inner-1.h5"))).seen
+        angry = plan.fold(1).mask("train") & (first != "fit") & (y == 0)
+        change(store, f"enc-{name}@*/seed-0/fold-1.inner-1.h5", lambda seen, rows=angry: seen.__setitem__(rows, "fit"))
+        change(store, f"enc-{name}@*/seed-0/fold-1.inner-2.h5", lambda seen, rows=angry: seen.__setitem__(rows, "no"))
+    reason = "fold 1.inner-1 of 'leave-one-session-out' left out no training row of class 'anger'"
+    prepared = prepare(replace(config, store=store))
+    assert {c.classifier for c in prepared.cells if c.family == "unimodal"} == {"head"}
+    assert sum(reason in note for note in prepared.notes) == 3, "of audio, of text, of both"
+    with pytest.raises(FoldError, match=reason):
+        prepare(replace(config, store=store, early=("concatenation",)))
+
+    store = make_trained(inner=3, where="leak")
+    change(store, "enc-text@*/seed-0/fold-1.inner-3.h5", lambda seen: seen.__setitem__(plan.fold(1).mask("test"), "fit"))
+    with pytest.raises(LeakError, match=r"would score 30 of 30 test rows .* encoder enc-text@13e*, fold 1.inner-3, has seen"):
+        prepare(replace(config, store=store))
+
+
+def test_systems_are_cross_fitted_where_nothing_learns_from_scores(make_trained: MakeStore, config: GridConfig,
+                                                                 fast: dict[str, dict[str, float]]) -> None:
+    store = make_trained(inner=3)
+    config = replace(config, settings=fast, early=(), late=(), drop_rates=(0.5,))
+    with pytest.raises(UsageError, match=r"--fit-rows oof does not go with the system mine over audio and text: stack learns"):
+        prepare(replace(config, systems=read_systems(["mine = stack(svm(audio), text)"])))
+    rows = run_grid(replace(config, systems=read_systems(["mine = mean(xgboost(audio, trees=5, depth=2), text)"]))).table.rows
+    assert set(rows[rows["family"] == "system"]["learnt_on"]) == {"oof vectors of 3 inner encoders"}
+    found = pd.read_parquet(config.out / "predictions.parquet")
+    fold = make_plan(Manifest.load(store / "toy")).fold(1)
+    y = Manifest.load(store / "toy").codes()
+    heads = [softmax(read_embeddings(next(store.glob(f"toy/enc-text@*/seed-0/fold-1.inner-{k}.h5"))).scores.astype(float), axis=1)
+             for k in (1, 2, 3)]
+    boosted = spaces_by_hand(store, fold, ("audio",), y, xgboost)
+    test = fold.mask("test")
+    mine = found[(found["cell"].str.startswith("system")) & (found["fold"] == 1) & (found["role"] == "test")]
+    np.testing.assert_allclose(mine[[c for c in found if c.startswith("score:")]],
+                               (boosted + np.mean(heads, axis=0))[test] / 2, atol=1e-6)
+    lost = pd.read_csv(config.out / "degradation.csv")
+    assert len(lost[lost["family"] == "system"]) > 1, "asked again in every space"
+
+
+def test_settings_are_tuned_on_what_each_inner_encoder_left_out(make_trained: MakeStore, config: GridConfig) -> None:
+    pytest.importorskip("optuna")
+    make_trained(inner=2)
+    rows = run_grid(replace(config, early=("concatenation",), late=(), tune=2)).table.rows
+    early = rows[rows["family"] == "early"]
+    assert early["chosen_on"].str.contains("train (2 grouped splits) in each of 2 inner encoders", regex=False).all()
+
+
+def test_frozen_vectors_and_metadata_take_part_with_the_rows_that_were_left_out(make_trained: MakeStore) -> None:
+    store = make_trained(inner=2, modalities=("audio",))
+    manifest = Manifest.load(store / "toy")
+    ages = np.arange(len(manifest), dtype=float)
+    manifest = replace(manifest, table=manifest.table.assign(meta_age=ages.astype(str)))
+    ref = EncoderRef("frozen", "ffffffffffff", "video", -1)
+    gone = np.arange(len(ages)) % 4 == 0
+    vectors = np.where(gone[:, None], np.nan, ages[:, None]).astype(np.float32)
+    write_embeddings(store_path(store, "toy", ref, "any"), Embeddings(
+        manifest.ids, vectors, np.full(len(ages), "no"), np.where(gone, "missing", "ok"), np.where(gone, "no media", ""), ref), {
+        "corpus": "toy", "inputs_digest": manifest.inputs_digest, "settings": {"family": "frozen"}, "provenance": {}})
+    entries, plan = catalogue(store, "toy"), make_plan(manifest)
+    views = {m: refs[0] for m, refs in choose_views(entries).items()}
+    chosen = choose_columns(manifest, ("meta_age",))
+    data = load_with_metadata(store, manifest, {**views, "metadata": chosen.ref(manifest)}, plan, 1, [chosen],
+                              inner={"audio": find_inner(entries, views["audio"], [1])}, spaces=True)
+    assert sorted(name for space in data.spaces for name in space.train.ids) == sorted(data.train.ids), "each row once"
+    for space in data.spaces:
+        assert (space.train.vectors["metadata"].mean(axis=0)).round(4).tolist() == [0.0], "standardised on its own rows"
+        of_rows = np.isin(manifest.ids, space.train.ids)
+        np.testing.assert_array_equal(space.train.vectors["video"], vectors[of_rows])
+        assert not space.train.fitted.any()
+    answered = cross_fit(partial(compute, Cell("early", "concatenation", ("audio", "video", "metadata"), "svm")), data)
+    assert answered.ids["train"].tolist() == data.train.ids.tolist()
+    assert answered.facts["n_fit"] == len(data.train)
 
 
 def test_frozen_vectors_are_out_of_fold_as_they_are(make_store: MakeStore, config: GridConfig) -> None:
@@ -97,21 +246,22 @@ def test_without_inner_encoders_it_says_what_to_extract(make_trained: MakeStore,
         run_grid(replace(config, store=imported))
 
 
-def test_a_change_to_an_inner_file_computes_late_cells_again_and_no_others(make_trained: MakeStore, config: GridConfig,
-                                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_to_an_inner_file_computes_what_learns_from_it_again(make_trained: MakeStore, config: GridConfig,
+                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
     make_trained(inner=2)
+    config = replace(config, early=("concatenation",))
     run_grid(replace(config, fit_rows="train", early=()))
     before = survey(config)
-    assert before.to_run == 3, "heads and baselines do not depend on it"
+    assert before.to_run == 12, "heads and baselines do not depend on it"
     computed: list[str] = []
     monkeypatch.setattr(grid, "run_task", lambda task: computed.append(task.cell.family) or tasks.run_task(task))
     run_grid(config)
-    assert computed == ["late"] * 3
+    assert sorted(computed) == ["early"] * 3 + ["late"] * 3 + ["unimodal"] * 6
     path = next(config.store.glob("toy/enc-text@*/seed-0/fold-2.inner-1.h5"))
     file = read_embeddings(path)
     write_embeddings(path, replace(file, scores=file.scores + 1), {
         k: v for k, v in file.attributes.items() if k not in {"digest", "header_digest"}})
-    assert survey(config).to_run == 1, "late fusion of that fold"
+    assert survey(config).to_run == 3, "of that fold late and early fusion, and text alone"
 
 
 def test_valid_rows_teach_late_fusion_and_are_answered_out_of_fold(make_trained: MakeStore, config: GridConfig) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from embeddings_store.arrays import EncoderRef
 from embeddings_store.entries import catalogue, choose_views
-from embeddings_store.errors import StoreMismatchError, StoreNotFoundError, UsageError
+from embeddings_store.errors import FoldError, StoreMismatchError, StoreNotFoundError, UsageError
 from embeddings_store.folds import FoldPlan, make_plan
 from embeddings_store.inner import InnerSet, find_inner
 from embeddings_store.load import load_fold
@@ -66,7 +66,7 @@ def test_each_row_is_scored_by_the_encoder_that_left_it_out(bench: Bench, plan: 
     assert plain.train.scores["text"][:, 0].tolist() == [8.0, 9.0, 10.0, 11.0], "the fold's own encoder, over-confident"
 
 
-def test_vectors_of_inner_encoders_are_never_given_out(bench: Bench, plan: FoldPlan) -> None:
+def test_vectors_of_inner_encoders_are_only_given_out_as_spaces(bench: Bench, plan: FoldPlan) -> None:
     ref = outer(bench, plan)
     inner = part(bench, plan, 1, (8, 9))
     part(bench, plan, 2, (10, 11))
@@ -91,6 +91,20 @@ def test_inner_folds_that_overlap_or_leave_gaps_are_refused(bench: Bench, plan: 
     part(bench, plan, 2, second)
     with pytest.raises(StoreMismatchError, match=message):
         loaded(bench, plan, ref)
+
+
+def test_a_space_of_other_rows_is_refused(bench: Bench, plan: FoldPlan) -> None:
+    ref = outer(bench, plan, missing=(9,))
+    part(bench, plan, 1, (8, 9), missing=(9,))
+    part(bench, plan, 2, (10, 11))
+    inner = {"text": find_inner(catalogue(bench.store, "mini"), ref, [1])}
+    assert load_fold(bench.store, "mini", {"text": ref}, plan, 1, inner=inner).spaces == ()
+    with pytest.raises(FoldError, match=r"fold 1.inner-1 of .* left out no training row of class"):
+        load_fold(bench.store, "mini", {"text": ref}, plan, 1, inner=inner, spaces=True)
+    part(bench, plan, 1, (8, 9))
+    with pytest.raises(StoreMismatchError, match=r"fold 1.inner-1: 1 rows have a text vector here and none of the fold's own "
+                                                 r"encoder, or the reverse, first 'u09'.*--retry-failed"):
+        load_fold(bench.store, "mini", {"text": ref}, plan, 1, inner=inner, spaces=True)
 
 
 def test_rows_without_a_vector_need_no_score(bench: Bench, plan: FoldPlan) -> None:
