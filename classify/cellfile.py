@@ -21,7 +21,7 @@ from embeddings_store.atomic import replacing
 from embeddings_store.errors import StoreError
 from embeddings_store.provenance import fingerprint
 
-ALGORITHM = 2  # add one whenever a change to classify/ changes a number: every cell is then computed again
+ALGORITHM = 3  # add one whenever a change to classify/ changes a number: every cell is then computed again
 FORMAT = "emotion-grid-cell"
 
 
