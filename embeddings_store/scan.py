@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,17 +10,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from embeddings_store.columns import MEDIA, NUMBERS, PROMISES, STRINGS, UNIQUE, Broken, Promise, check_names, normalise, strings
 from embeddings_store.errors import LabelError, ManifestError, ProjectError, UsageError
 from embeddings_store.labels import LabelSet
 from embeddings_store.manifest import NO_MEDIA, check_name, safe_name
 from embeddings_store.tables import iter_tables
+from embeddings_store.twins import KEPT, Ids, Twins
 
 BATCH_ROWS = 1 << 14
-# First rows that are kept of each kind, and letters of a cell that stand for it.
-KEPT, LETTERS = 30, 200
+# Letters of an id that stand for it.
+LETTERS = 200
 COUNTED = ("label", "speaker", "group", "session", "split", "language")
 # Letters that the different words of one column may have in all, each word with what it costs to keep it.
 WORDS_ROOM, WORD_COST = 1 << 23, 64
@@ -154,7 +152,7 @@ def scan_manifest(path: Path, name: str = "", batch_rows: int = BATCH_ROWS) -> S
         check_name(name)
     except ManifestError as error:
         raise error if str(error).startswith(f"{path}: ") else type(error)(f"{path}: {error}") from error
-    twins = _twins(counter.hashes, lambda: (strings(table["id"], "id") for table in iter_tables(path, batch_rows, ["id"])))
+    twins = counter.ids.twins(lambda: (strings(table["id"], "id") for table in iter_tables(path, batch_rows, ["id"])))
     return Scan(name, counter.rows, counter.columns, dict(counter.given),
                 {column: Words(words.counts, words.complete) for column, words in counter.words.items()}, counter.spans(),
                 tuple(_problems(name, counter, twins)),
@@ -223,7 +221,7 @@ class _Counter:
         self.seen: dict[str, _Seen] = defaultdict(_Seen)
         self.words = {column: _Words() for column in COUNTED}
         self.given = dict.fromkeys(STRINGS, 0)
-        self.hashes = array("Q")
+        self.ids = Ids()
         self.timed, self.total_us, self.shortest_us, self.longest_us = 0, 0, 0, 0
 
     def add(self, raw: pd.DataFrame) -> None:
@@ -244,7 +242,7 @@ class _Counter:
             if column in raw:
                 self.words[column].add(table[column])
         self._measure(table)
-        self.hashes.frombytes(_hashes(table["id"]).tobytes())
+        self.ids.add(table["id"])
         self.rows += len(table)
 
     def _numbers(self, raw: pd.DataFrame) -> pd.DataFrame:
@@ -270,17 +268,7 @@ class _Counter:
         return Spans(self.timed, self.total_us / 1e6, self.shortest_us / 1e6, self.longest_us / 1e6)
 
 
-@dataclass(frozen=True, slots=True)
-class _Twins:
-    """Rows whose id stood before: how many, the first of them, their ids, and the row that each repeats; counted from 0."""
-
-    count: int = 0
-    rows: tuple[int, ...] = ()
-    ids: tuple[str, ...] = ()
-    before: int = 0
-
-
-def _problems(name: str, counter: _Counter, twins: _Twins) -> Iterator[Problem]:
+def _problems(name: str, counter: _Counter, twins: Twins) -> Iterator[Problem]:
     """Yield what is wrong in the order in which :meth:`Manifest.read` looks for it."""
     if not any(counter.given[medium] for medium in MEDIA):
         yield Problem("no media", counter.rows, (), (), NO_MEDIA)
@@ -298,50 +286,6 @@ def _problems(name: str, counter: _Counter, twins: _Twins) -> Iterator[Problem]:
             yield _problem(promise, seen, Broken(seen.count, counter.rows, seen.rows[0], seen.first), seen.rows)
 
 
-def _problem(promise: Promise, seen: _Seen | _Twins, broken: Broken, rows: Sequence[int]) -> Problem:
+def _problem(promise: Promise, seen: _Seen | Twins, broken: Broken, rows: Sequence[int]) -> Problem:
     return Problem(promise.name, seen.count, tuple(rows), tuple(cell[:LETTERS] for cell in seen.ids), promise.told(broken),
                    promise.error)
-
-
-def _hashes(ids: pd.Series) -> NDArray[np.uint64]:
-    """Return 64 bits of each id, shape (n,)."""
-    return np.asarray(pd.util.hash_array(ids.to_numpy(dtype=object), categorize=False))
-
-
-def _twins(hashes: array[int], read: Callable[[], Iterator[pd.Series]]) -> _Twins:
-    """Find the ids that occur again; ``read`` yields all of them once more, in pieces. Sorts ``hashes`` in place."""
-    ordered = np.frombuffer(hashes, dtype=np.uint64)
-    ordered.sort()
-    suspects = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    if not len(suspects):
-        return _Twins()
-    marks, rows, before = array("Q"), array("Q"), 0
-    for ids in read():
-        found = _hashes(ids)
-        places = np.flatnonzero((suspects[np.searchsorted(suspects, found).clip(max=len(suspects) - 1)] == found) & (ids != ""))
-        for cell in ids.iloc[places]:
-            marks.frombytes(hashlib.blake2b(cell.encode(), digest_size=16).digest())
-        rows.frombytes((before + places).astype(np.uint64).tobytes())
-        before += len(ids)
-    low, high = np.frombuffer(marks, dtype=np.uint64).reshape(-1, 2).T
-    order = np.lexsort((low, high))
-    again = np.flatnonzero((low[order[1:]] == low[order[:-1]]) & (high[order[1:]] == high[order[:-1]])) + 1
-    if not len(again):
-        return _Twins()
-    # Sorting keeps the order of the rows among the same: the first of a run is the first in the table.
-    first = again[np.argmin(order[again])] - 1
-    repeats = np.sort(order[again])
-    where = np.frombuffer(rows, dtype=np.uint64).astype(np.int64)
-    shown = where[repeats[:KEPT]].tolist()
-    return _Twins(len(repeats), tuple(shown), tuple(_cells(read(), shown)), int(where[order[first]]))
-
-
-def _cells(pieces: Iterable[pd.Series], rows: Sequence[int]) -> Iterator[str]:
-    """Yield the cells of these rows, which are in order."""
-    before, wanted = 0, list(rows)
-    for piece in pieces:
-        while wanted and wanted[0] < before + len(piece):
-            yield str(piece.iloc[wanted.pop(0) - before])
-        if not wanted:
-            return
-        before += len(piece)

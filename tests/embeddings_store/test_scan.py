@@ -19,11 +19,12 @@ from pyarrow import parquet
 
 from benchmarks.manifest_scale import READS, measure, write_rows
 from embeddings_store import scan as module
+from embeddings_store import twins
 from embeddings_store.cli import main
 from embeddings_store.columns import PROMISES, UNIQUE, normalise
 from embeddings_store.errors import ManifestError, ProjectError, UsageError
 from embeddings_store.manifest import Manifest
-from embeddings_store.scan import KEPT, Scan, scan_manifest
+from embeddings_store.scan import Scan, scan_manifest
 
 # Cells of each column, sound ones first.
 CELLS = {
@@ -100,12 +101,13 @@ def test_ids_that_stand_twice_are_found_across_pieces(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("id,text\n" + "".join(f"u{i % 97},yes\n" for i in range(200)))
     problem = parted(path).problems[0]
-    assert problem.count == 103 and len(problem.rows) == KEPT and problem.rows[:2] == (98, 99) and problem.ids[:2] == ("u0", "u1")
+    assert problem.count == 103 and len(problem.rows) == twins.KEPT
+    assert problem.rows[:2] == (98, 99) and problem.ids[:2] == ("u0", "u1")
     assert refusal(path) == ("ManifestError", f"{path}: {problem.sentence}")
 
 
 def test_ids_of_the_same_hash_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_hashes", lambda ids: (ids.str.len() % 2).to_numpy(dtype=np.uint64))
+    monkeypatch.setattr(twins, "_hashes", lambda ids: (ids.str.len() % 2).to_numpy(dtype=np.uint64))
     path = tmp_path / "rows.csv"
     path.write_text("id,text\n" + "".join(f"u{i},yes\n" for i in range(150)))
     assert parted(path).problems == ()
