@@ -141,6 +141,10 @@ def load_fold(store: Path, corpus: str, views: Mapping[str, EncoderRef], plan: F
             raise FoldError(f"fold {fold}.inner-{part} of {plan.name!r} left out no training row of class {name!r} that has a "
                             "vector, so no classifier in the space of this encoder can learn it; extract fewer inner folds, "
                             "choose other rows with --fit-rows, or use a label set without this class")
+        for view in (v for v, present in space.train.present.items() if not present.any()):
+            raise FoldError(f"fold {fold}.inner-{part} of {plan.name!r}: none of the {len(space.train)} training rows that it "
+                            f"left out has {view} vectors, so nothing can be learnt from them in its space; extract fewer inner "
+                            f"folds, leave {view} out with --modalities, or choose other rows with --fit-rows")
         built.append(space)
     return replace(data, spaces=tuple(built))
 

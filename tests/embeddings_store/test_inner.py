@@ -107,6 +107,27 @@ def test_a_space_of_other_rows_is_refused(bench: Bench, plan: FoldPlan) -> None:
         load_fold(bench.store, "mini", {"text": ref}, plan, 1, inner=inner, spaces=True)
 
 
+def test_a_view_that_no_left_out_row_has_is_refused(bench: Bench, plan: FoldPlan) -> None:
+    ref, frozen = outer(bench, plan), bench.put("audio", missing=(8, 9))
+    part(bench, plan, 1, (8, 9))
+    part(bench, plan, 2, (10, 11))
+    with pytest.raises(FoldError, match=r"fold 1.inner-1 of .*: none of the 2 training rows that it left out has audio vectors"):
+        load_fold(bench.store, "mini", {"text": ref, "audio": frozen}, plan, 1, spaces=True,
+                  inner={"text": find_inner(catalogue(bench.store, "mini"), ref, [1])})
+
+
+def test_inner_folds_of_another_number_are_no_common_space(bench: Bench, plan: FoldPlan) -> None:
+    ref = outer(bench, plan)
+    views, inner = {"text": ref, "again": ref}, {}
+    for parts, groups in ((2, ((8, 9), (10, 11))), (4, ((8,), (9,), (10,), (11,)))):
+        for number, rows in enumerate(groups, 1):
+            part(bench, plan, number, rows, parts=parts)
+        inner["text" if parts == 2 else "again"] = find_inner(catalogue(bench.store, "mini"), ref, [1], parts=parts)
+    assert set(load_fold(bench.store, "mini", views, plan, 1, inner=inner).train.inner_scores) == set(views)
+    with pytest.raises(StoreMismatchError, match=r"leave out different rows: 2 of text, 4 of again; .* --inner-folds N"):
+        load_fold(bench.store, "mini", views, plan, 1, inner=inner, spaces=True)
+
+
 def test_rows_without_a_vector_need_no_score(bench: Bench, plan: FoldPlan) -> None:
     ref = outer(bench, plan, missing=(9,))
     part(bench, plan, 1, (8, 9), missing=(9,))
