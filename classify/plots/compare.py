@@ -53,10 +53,10 @@ def systems(run: Run) -> Drawing | str:
         family, folds = str(of_cell["family"].iloc[0]), run.by_fold(cell).to_numpy(dtype=float)
         place = families.index(family)
         colour, counts = LINES[place % len(LINES)][0], cell == run.headline
-        axes.plot(folds, np.full(len(folds), height), marker="|", markersize=6, linestyle="none", color=MUTED,
+        axes.plot(folds, np.full(len(folds), height), marker="|", markersize=11, linestyle="none", color=MUTED,
                   markeredgewidth=0.9)
         mean, = axes.plot([np.nanmean(folds)], [height], marker="*" if counts else MARKERS[place % len(MARKERS)],
-                          markersize=13 if counts else 6.5, color=colour, markeredgecolor=ON_LIGHT, markeredgewidth=0.6,
+                          markersize=12 if counts else 6.5, color=colour, markeredgecolor=ON_LIGHT, markeredgewidth=0.6,
                           linestyle="none")
         mean.set_gid(f"system-{height}")
         tips[f"system-{height}"] = (f"{cell}: WA {np.nanmean(folds):.2f} % (folds {np.nanmin(folds):.1f} to "
@@ -74,8 +74,8 @@ def systems(run: Run) -> Drawing | str:
         tick.set_fontweight("bold" if cell == run.headline else "normal")
     axes.set(ylim=(len(cells) - 0.5, -0.5), xlabel="WA on test rows, %")
     axes.grid(axis="x")
-    return Drawing("systems", "Every system beside chance",
-                   "WA on test rows: a stroke per fold, a mark for their mean; the star is the system that counts, which was "
+    return Drawing("systems", "Every system",
+                   "WA on test rows: a stroke per fold, a mark for their mean; the star is the reported system, "
                    f"{run.how_chosen}.{left_out}",
                    figure, tips)
 
@@ -92,7 +92,7 @@ def reliability(run: Run) -> Drawing | str:
         if chances is not None:
             curves.append((cell, chances.max(axis=1), (answers["y_true"] == answers["y_pred"]).to_numpy()))
     if not curves:
-        return "no system that counts gives probabilities (an SVM gives margins), so there is no reliability to draw"
+        return "no reported system gives probabilities (an SVM gives margins), so there is no reliability to draw"
     figure = new_figure(5.6, 3.6)
     axes = figure.subplots()
     axes.plot([0, 100], [0, 100], color=MUTED, linewidth=1.0, linestyle=(0, (4, 2)))
@@ -111,7 +111,7 @@ def reliability(run: Run) -> Drawing | str:
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), title="calibration error, points", title_fontsize=8.5,
                 alignment="left")
     margins = "" if run.headline in [c for c, _, _ in curves] else (
-        f" The system that counts, {run.headline}, gives margins and no probabilities, so it has no curve.")
+        f" The reported system, {run.headline}, gives margins and no probabilities, so it has no curve.")
     return Drawing("reliability", "Is it as sure as it is right?",
                    f"Test rows in {BINS} bins of the largest class probability. Below the broken line a system is surer than it "
                    "is right. The calibration error is the mean distance from that line, weighted by rows: 0 is perfect."

@@ -1,4 +1,4 @@
-"""Figures 1 and 12, and each class: what the corpus holds, and what the system that counts made of it."""
+"""Figures 1 and 12, and each class: what the corpus holds, and what the reported system made of it."""
 
 from __future__ import annotations
 
@@ -90,9 +90,10 @@ def confusion(run: Run) -> Drawing | str:
     axes.set_yticks(ticks, shown)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    return Drawing("figure12_confusion", "Confusion of the system that counts",
+    return Drawing("figure12_confusion", "Confusion of the reported system",
                    f"Answers of {run.headline}: each row is a true class and adds up to 100 %; the number below is the count of "
-                   "test utterances, all folds together. The diagonal is each class' recall.", figure, tips)
+                   "test utterances, all folds together. The diagonal is each class' recall over all rows, which can differ a "
+                   "little from the mean over folds in Table 7.", figure, tips)
 
 
 
@@ -116,7 +117,8 @@ def per_class(run: Run) -> Drawing | str:
         for bar, (_, line) in zip(bars, table.iterrows(), strict=True):
             gid = f"{metric}-{len(tips)}"
             bar.set_gid(gid)
-            tips[gid] = f"{line['class']}: {metric} {line[metric]:.1f} %, deviation over folds {line[f'{metric}_sd']:.1f}"
+            tips[gid] = (f"{line['class']}: {metric} {line[metric]:.1f} %, standard deviation over folds "
+                         f"{line[f'{metric}_sd']:.1f}")
     names = [f"{bare(name, 16)}\n({n})" for name, n in zip(table["class"], table["support"], strict=True)]
     axes.set_xticks(np.arange(len(table)), names, rotation=90 if len(table) > 8 else 0)
     axes.set(ylabel="per cent", ylim=(0, 100))
@@ -124,7 +126,7 @@ def per_class(run: Run) -> Drawing | str:
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, handlelength=1.6)
     return Drawing("per_class", "Each class",
                    f"Of {run.headline}: mean over the folds that hold the class, test rows; the thin lines are the "
-                   "deviation over folds, the numbers in brackets how many test utterances the class has.", figure, tips)
+                   "standard deviation over folds, the numbers in brackets how many test utterances the class has.", figure, tips)
 
 
 def _blocks(run: Run, table: pd.DataFrame) -> tuple[str, pd.Series]:

@@ -138,8 +138,8 @@
     const verdict = make("p", undefined, "verdict"), answer = make("b", undefined);
     answer.dataset.mark = right ? "✓" : "✗";
     answer.append(make("bdi", classes[rows.answer[row]]));
-    verdict.append(answer, right ? " is right" : " instead of ");
-    if (!right) { const truth = make("b"); truth.dataset.mark = "→"; truth.append(make("bdi", classes[rows.truth[row]])); verdict.append(truth); }
+    verdict.append(answer, right ? " is right" : ", but it is ");
+    if (!right) { const truth = make("b"); truth.append(make("bdi", classes[rows.truth[row]])); verdict.append(truth); }
     verdict.append(isProbability ? ` (${(100 * rows.sure[row]).toFixed(0)} % sure)` : ` (lead ${rows.sure[row].toFixed(2)})`);
     const said = make("p", undefined, "said");
     if (rows.text && rows.text[row]) { said.dir = "auto"; said.append(make("bdi", rows.text[row])); }

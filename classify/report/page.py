@@ -53,6 +53,7 @@ def page(run: Run, figures: Sequence[Drawing | LeftOut], config: ReportConfig) -
         run=run, answer=words.answer(run), protocol=words.protocol(run), folds=words.fold_lines(run), figures=shown,
         left_out=[f for f in figures if isinstance(f, LeftOut)], tables=paper_tables(run), systems=all_systems(run),
         confusion=confusion_table(run), statistics=statistics_tables(run), others=other_tables(run), audit=audit,
+        audit_sentence=words.audit_sentence(audit) if audit else "",
         audit_table=audit_table(audit) if audit else None, browser=browser_data(run, config.media_root),
         provenance=provenance(run), commands=commands(run, config),
         style=Markup(style), script=Markup(script), script_hash=_hash(script))  # noqa: S704 - files of this package

@@ -29,9 +29,14 @@ NOTES = {UNIMODAL: "Each modality alone: a classifier on its vectors, and its ow
          LATE: "Each modality scores the classes by itself, and a classifier or a rule fuses these scores.",
          SYSTEM: "Systems that were written down as expressions; the column “expression” of grid.csv has each of them.",
          LAYER: "The same encoder, another layer at a time."}
+OTHER = {"subsets.csv": ("Parts of the test rows (subsets.csv)", "As in the file: WA and UAR are shares from 0 to 1, mean and "
+                         "standard deviation (sd) over folds; n is the number of test rows.")}
+RUN_COLUMNS = frozenset({"corpus", "protocol", "label_set", "command", "commit", "machine", "date", "versions",
+                         "labels_shuffled", "valid_rule", "claim", "split_digest", "fit_rows"})
 OWN = {*TITLES, PER_CLASS, CONFUSION, "grid.csv", "statistics.csv", "comparisons.csv"}
 ROW_TITLES = {UNIMODAL: "modality", EARLY: "fused by", LATE: "fused by", LAYER: "layer", SYSTEM: "system"}
-WORDS = {"own": "no classifier", "average": "average WA"}
+WORDS = {"average": "average WA"}
+OWN_SCORES = {UNIMODAL: "head or probe", LATE: "rule"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +105,11 @@ def all_systems(run: Run) -> Table:
         rows.append([Cell(str(name)), Cell(str(part["family"].iloc[0])), *figures, Cell(flags)])
         if name == run.headline:
             strong.add(number)
-    hints = {"valid_WA": "on validation rows, by which the result was chosen",
-             "train_WA": "on the rows that were learnt from: no measure of quality"}
-    return Table("systems", "Every system", ["system", "family", *metrics, "remark"], rows[:MAX_LINES],
-                 "Per cent, mean ± deviation over folds, test rows unless the title says otherwise.", frozenset(strong), hints)
+    hints = {"valid WA": "on validation rows, by which the result was chosen",
+             "train WA": "on the rows that were learnt from: no measure of quality"}
+    titles = ["system", "family", *(m.replace("_", " ") for m in metrics), "remark"]
+    return Table("systems", "Every system", titles, rows[:MAX_LINES], "Per cent, mean ± standard deviation over folds, test rows "
+                 "unless the title says otherwise (valid, train).", frozenset(strong), hints)
 
 
 def confusion_table(run: Run) -> Table | None:
@@ -115,7 +121,8 @@ def confusion_table(run: Run) -> Table | None:
     answers = [str(c).removeprefix("predicted:") for c in counts]
     rows = [[Cell(str(truth)), *(Cell(f"{int(v)}", float(v)) for v in line)]
             for truth, line in zip(table["truth"], counts.to_numpy(), strict=True)]
-    return Table("confusion", "Who is taken for whom", ["true class", *answers], rows, "Counts of test utterances.")
+    return Table("confusion", "Which class is taken for which", ["true class", *answers], rows,
+                 "Counts of test utterances, all folds together; the columns are the system's answers.")
 
 
 def statistics_tables(run: Run) -> list[Table]:
@@ -131,8 +138,8 @@ def statistics_tables(run: Run) -> list[Table]:
                                             for m in ("WA", "UAR", "macro_F1"))])
         strong = frozenset(n for n, line in enumerate(lines) if line[0].text == run.headline)
         found.append(Table("intervals", "How sure the figures are", ["system", "WA", "UAR", "macro F1"], lines[:MAX_LINES],
-                           "All test rows pooled, per cent, with the interval that statistics.csv gives: another sample of such "
-                           "speakers would often fall into it. Pooled figures differ a little from means over folds.", strong))
+                           f"All test rows pooled, per cent, with {_level(whole)} confidence intervals{_clusters(whole)}. Pooled "
+                           "figures can differ from means over folds, most of all UAR and F1 of the baselines.", strong))
     comparisons = run.table("comparisons.csv")
     if comparisons is not None and len(comparisons) and {"first", "second", "difference", "low", "high"} <= set(comparisons):
         found.append(_comparisons(comparisons))
@@ -155,7 +162,8 @@ def other_tables(run: Run) -> list[Table]:
         if path.name not in OWN:
             table = run.table(path.name)
             if table is not None and 0 < len(table) <= MAX_LINES:
-                found.append(_generic(path.name, path.name, table))
+                title, note = OTHER.get(path.name, (path.name, ""))
+                found.append(_generic(path.name, title, table, note=note))
     return found
 
 
@@ -170,8 +178,10 @@ def _comparisons(table: pd.DataFrame) -> Table:
                      _plain(line.get("survives"))])
     return Table("comparisons", "Which differences can be believed",
                  ["system", "against", "difference in WA", "p, corrected", "believable"], rows,
-                 "First minus second, points of per cent, with the interval that comparisons.csv gives; p after Holm's "
-                 "correction for asking often.", hints={"believable": "whether the difference survives that correction"})
+                 f"The system minus the one it is set against, in percentage points, with {_level(table)} confidence intervals; "
+                 f"p after Holm's correction for all {len(rows)} comparisons. Only p is corrected, so an interval without 0 "
+                 "may stand beside a “no”; and “no” means not shown, not that the two are equal.",
+                 hints={"believable": "whether the difference survives that correction"})
 
 
 def _selection(name: str, table: pd.DataFrame) -> Table:
@@ -180,8 +190,9 @@ def _selection(name: str, table: pd.DataFrame) -> Table:
              Cell("" if pd.isna(line["remark"]) else str(line["remark"]))] for _, line in table.iterrows()]
     first = table.iloc[0]
     return Table(_key(name), TITLES[name], ["encoder", *SELECTION_COLUMNS, "remark"], rows,
-                 f"Plan “{first['protocol']}”: one training each, scored by its own head on {first['n_test']} test rows. The "
-                 "choice is made by WA on validation rows; of equal ones the first is taken.",
+                 f"One split, plan “{first['protocol']}”, not the folds of the later tables: each encoder is trained once, and "
+                 f"its own classification head answers {first['n_test']} test rows. Loss and WA are of these, runtime is the "
+                 "time to read and encode them. The choice is made by WA on validation rows; of equal ones the first is taken.",
                  frozenset(n for n, line in enumerate(rows) if line[-1].text),
                  {"runtime, s": "reading and encoding the test rows"})
 
@@ -201,34 +212,35 @@ def _accuracies(name: str, family: str, table: pd.DataFrame) -> Table:
         cells = [_with_sd(by_metric.loc["WA"], c) for c in classifiers]
         cells += [_with_sd(by_metric.loc[m], "average") if m in by_metric.index else Cell("-") for m in others]
         rows.append([Cell(str(label)), *cells])
-    titles = [CLASSIFIERS[c].title if c in CLASSIFIERS else WORDS.get(c, c) for c in classifiers]
+    own = OWN_SCORES.get(family, "no classifier")
+    titles = [CLASSIFIERS[c].title if c in CLASSIFIERS else own if c == "own" else WORDS.get(c, c) for c in classifiers]
     titles += [f"{'valid WA' if m == VALID else m.replace('_', ' ')}" for m in others]
     return Table(_key(name), TITLES[name], [ROW_TITLES[family], *titles], rows,
-                 f"{NOTES[family]} Per cent, mean ± deviation over folds; WA where no other name stands. The last "
-                 "lines answer without looking at the input.",
+                 f"{NOTES[family]} Per cent, mean ± standard deviation over folds; WA where no other name stands. Like “average "
+                 "WA”, the columns UAR, macro F1 and valid WA are averages over the classifiers. The last lines answer without "
+                 "looking at the input: the commonest class of the training rows, or one drawn as often as it occurs there.",
                  hints={"average WA": "over the classifiers: judges the fusion apart from the classifier",
                         "UAR": "average over the classifiers", "macro F1": "average over the classifiers",
                         "valid WA": "on validation rows, average over the classifiers",
-                        "no classifier": "the largest class score itself, of a head, a probe, a rule or a system"})
+                        own: "the largest class score itself, of a head, a probe, a rule or a system"})
 
 
 def _per_class(table: pd.DataFrame) -> Table:
     rows = [[Cell(str(line["class"])), *(_with_sd(line, m) for m in ("precision", "recall", "F1")),
              Cell(f"{int(line['support'])}", float(line["support"]))] for _, line in table.iterrows()]
     titles = ["class", "precision", "recall", "F1", "utterances"]
-    return Table("table7", "Table 7: the system that counts, per class", titles, rows,
-                 "Per cent, mean ± deviation over the folds that hold the class. “all” is weighted by the classes' sizes inside "
-                 "each fold.", frozenset({len(rows) - 1}),
+    return Table("table7", "Table 7: the reported system, per class", titles, rows,
+                 "Per cent, mean ± standard deviation over the folds that hold the class. “all” is weighted by the classes' "
+                 "sizes inside each fold.", frozenset({len(rows) - 1}),
                  {"precision": "of the answers with this class, how many are right",
                   "recall": "of the utterances of this class, how many are found", "F1": "the harmonic mean of the two"})
 
 
-def _generic(name: str, title: str, table: pd.DataFrame, hints: Mapping[str, str] | None = None) -> Table:
-    constant = [c for c in table if c in ("corpus", "protocol", "label_set", "command", "commit", "machine", "date", "versions",
-                                          "labels_shuffled", "valid_rule") and table[c].nunique(dropna=False) == 1]
+def _generic(name: str, title: str, table: pd.DataFrame, note: str = "") -> Table:
+    constant = [c for c in table if c in RUN_COLUMNS and table[c].nunique(dropna=False) == 1]
     shown = table.drop(columns=constant)
     rows = [[_plain(value) for value in line] for line in shown.head(MAX_LINES).itertuples(index=False)]
-    return Table(_key(name), title, [str(c).replace("_", " ") for c in shown], rows, hints=hints or {})
+    return Table(_key(name), title, [str(c).replace("_", " ") for c in shown], rows, note)
 
 
 def _plain(value: object) -> Cell:
@@ -245,8 +257,8 @@ def _plain(value: object) -> Cell:
 def _of(values: pd.Series) -> Cell:
     if values.isna().all():
         return Cell("-")
-    deviation = values.std(ddof=1)
-    return Cell(f"{values.mean():.1f}", float(values.mean()), "" if np.isnan(deviation) else f"{deviation:.1f}")
+    mean, deviation = (round(float(v), 2) for v in (values.mean(), values.std(ddof=1)))  # as the CSVs: one figure, one text
+    return Cell(f"{mean:.1f}", mean, "" if np.isnan(deviation) else f"{deviation:.1f}")
 
 
 def _with_sd(line: pd.Series, name: str) -> Cell:
@@ -261,6 +273,19 @@ def _interval(line: pd.Series) -> Cell:
     if pd.isna(line["low"]) or pd.isna(line["high"]):
         return Cell(f"{value:.1f}", value)
     return Cell(f"{value:.1f} ({100 * float(line['low']):.1f} to {100 * float(line['high']):.1f})", value)
+
+
+def _level(table: pd.DataFrame) -> str:
+    levels = table["level"].dropna().tolist() if "level" in table else []
+    return f"{100 * float(levels[0] if levels else 0.95):.0f} %"
+
+
+def _clusters(table: pd.DataFrame) -> str:
+    """Say what the intervals take as drawn together, where the file tells."""
+    if not {"cluster_by", "clusters"} <= set(table) or table[["cluster_by", "clusters"]].isna().any(axis=None):
+        return ""
+    first = table.iloc[0]
+    return f" that judge by how much {first['clusters']:.0f} {first['cluster_by']}s differ from each other"
 
 
 def _key(name: str) -> str:

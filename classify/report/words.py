@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from classify.audits import CHECKS, Audit
 from classify.audits import FILE as AUDIT
-from classify.audits import Audit
-from classify.audits.finding import LEAK
+from classify.audits.finding import CAUTION, LEAK, NOT_CHECKED, per_cent
 from classify.cells import BASELINE, EARLY, LATE, LAYER, UNIMODAL
+from classify.late_fusion import HEAD
 from classify.models import CLASSIFIERS
 from classify.plots.run import Run
 from classify.prepare import RESULT
@@ -24,8 +25,8 @@ ROTATING = {"leave-one-": "one {what} is held out for testing in each fold",
 KEPT = {"valid-session": "; the epoch with the best accuracy on validation rows is kept",
         "fixed-epochs": "; the last epoch is kept",
         "test": "; the epoch is chosen on the test rows themselves, an upper bound"}
-VALID_RULES = {"next": "In each fold the next block, cyclically, is the validation rows: choices are made on it. The other "
-                       "blocks train.",
+VALID_RULES = {"next": "In each fold the block after the one held out (after the last, the first) holds the validation rows, on "
+                       "which choices are made; the other blocks train.",
                "none": "There are no validation rows: all that is not tested trains, and nothing is chosen.",
                "split": "Validation rows are the corpus' own."}
 
@@ -67,10 +68,10 @@ def answer(run: Run) -> Answer:
                       _chance_tiles(run), warnings(run))
     wa, uar = run.mean(run.headline), run.mean(run.headline, "UAR")
     low, high, level = interval(run, run.headline, "WA")
-    sure = f"; {level:.0f} % interval {low:.1f} to {high:.1f}, all rows pooled" if np.isfinite(low) else ""
+    sure = f"{level:.0f} % confidence interval {low:.1f} to {high:.1f}" if np.isfinite(low) else ""
     sentence = (f"On {corpus}, {system(run, run.headline)}, {run.how_chosen}, recognises the emotion of {wa:.1f} % of the "
-                f"test utterances (WA{sure}).")
-    tiles = [Tile(f"{wa:.1f} %", "WA, accuracy", f"of 100 test utterances {wa:.0f} are recognised{sure.replace(';', ',')}",
+                f"test utterances (WA{f'; {sure}, all rows pooled' if sure else ''}).")
+    tiles = [Tile(f"{wa:.1f} %", "WA, accuracy", f"of 100 test utterances {wa:.0f} are recognised{f', {sure}' if sure else ''}",
                   strong=True),
              Tile(f"{uar:.1f} %", "UAR, mean recall",
                   f"every class counts the same; blind guessing gives {100 / len(run.classes):.0f} %")]
@@ -81,13 +82,12 @@ def answer(run: Run) -> Answer:
     single = run.best_single()
     if single and single != run.headline:
         gain = wa - run.mean(single)
-        judged = "by validation rows" if "valid_WA" in run.rows and run.rows["valid_WA"].notna().any() else "on test"
+        judged = "by validation rows" if "valid_WA" in run.rows and run.rows["valid_WA"].notna().any() else "by test rows"
         sentences.append(f"The best single modality ({judged}), {system(run, single)}, reaches {run.mean(single):.1f} %: fusion "
-                         f"{'adds' if gain >= 0 else 'loses'} {abs(gain):.1f} points.")
-        tiles.append(Tile(f"{run.mean(single):.1f} %", "best single modality", f"WA of {system(run, single)}"))
+                         f"{'adds' if gain >= 0 else 'loses'} {abs(gain):.1f} points{_sureness(run, run.headline, single)}.")
+        tiles.append(Tile(f"{run.mean(single):.1f} %", "best single modality", f"WA of {system(run, single)}, the best {judged}"))
     audit = read_audit(run)
-    sentences.append("No leakage audit stands beside these results." if audit is None else
-                     f"{audit.line()[:1].upper()}{audit.line()[1:]}.")
+    sentences.append("No leakage audit stands beside these results." if audit is None else audit_sentence(audit))
     return Answer(sentence, " ".join(sentences), [*tiles, *_chance_tiles(run)], warnings(run))
 
 
@@ -134,6 +134,24 @@ def read_audit(run: Run) -> Audit | None:
     return Audit.read(run.folder) if (run.folder / AUDIT).is_file() else None
 
 
+def audit_sentence(audit: Audit) -> str:
+    """Say what the leakage audit found, and name each check that is not clean by the question that it asks.
+
+    >>> audit_sentence(Audit({}, {}))
+    'The leakage audit made 0 of 0 checks.'
+    """
+    made = len(audit.findings) - len(audit.having(NOT_CHECKED))
+    clean = " and found no leak" if made and not audit.having(LEAK) else ""
+    said = [f"The leakage audit made {made} of {len(audit.findings)} checks{clean}."]
+    for title, verdict in (("Leak", LEAK), ("Caution", CAUTION), ("Not checked", NOT_CHECKED)):
+        named = [f"“{CHECKS[name].question}”{' (accepted)' * (name in audit.accepted)}"
+                 + ("" if (share := audit.findings[name].share) is None else f" ({per_cent(share)} of test rows)")
+                 for name in audit.having(verdict)]
+        if named:
+            said.append(f"{title}: {', '.join(named)}.")
+    return " ".join(said)
+
+
 def protocol(run: Run) -> list[str]:
     """Return the protocol in sentences: folds, roles, encoders, labels, choice."""
     first = run.rows.iloc[0]
@@ -141,7 +159,7 @@ def protocol(run: Run) -> list[str]:
     known = next((text for key, text in ROTATING.items() if key in plan), "the plan names each row's role")
     what = plan.removeprefix("leave-one-").removesuffix("-out").partition("-kfold")[0]
     lines = [f"Plan “{plan}”, {folds} fold{'s' * (folds > 1)}: {known.format(what=what, folds=folds)}. A figure is the mean over "
-             "folds of what the fold's models say of its test rows." if folds > 1 else
+             "folds of its value on each fold's test rows." if folds > 1 else
              f"Plan “{plan}”: {known.format(what=what, folds=folds)}. The figures are of its test rows."]
     valid = str(first.get("valid_rule", ""))
     lines.append(VALID_RULES.get(valid, f"Validation rows: {valid or 'as the plan says'}."))
@@ -173,7 +191,8 @@ def system(run: Run, cell: str) -> str:
         For example ``early fusion (concatenation) of audio, text and video with an SVM``.
     """
     row = run.of(cell).iloc[0]
-    classifier = CLASSIFIERS[row["classifier"]].title if row["classifier"] in CLASSIFIERS else f"its own {row['classifier']}"
+    own = "its own classification head" if row["classifier"] == HEAD else f"its own {row['classifier']}"
+    classifier = CLASSIFIERS[row["classifier"]].title if row["classifier"] in CLASSIFIERS else own
     names = str(row["modalities"]).split("+")
     listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
     if row["family"] == UNIMODAL:
@@ -197,6 +216,20 @@ def interval(run: Run, cell: str, metric: str) -> tuple[float, float, float]:
         return none
     line = found.iloc[0]
     return 100 * float(line["low"]), 100 * float(line["high"]), 100 * float(line.get("level", 0.95))
+
+
+def _sureness(run: Run, first: str, second: str) -> str:
+    """Say from ``comparisons.csv`` how sure a difference in WA is, or nothing where it does not compare the two."""
+    table = run.table("comparisons.csv")
+    if table is None or not {"first", "second", "metric", "low", "high", "p_holm"} <= set(table):
+        return ""
+    found = table[(table["first"] == first) & (table["second"] == second) & (table["metric"] == "WA")]
+    if not len(found) or found[["low", "high", "p_holm"]].isna().any(axis=None):
+        return ""
+    line = found.iloc[0]
+    p = "p < 0.001" if line["p_holm"] < 0.001 else f"p = {line['p_holm']:.3f}"
+    return (f" ({100 * float(line.get('level', 0.95)):.0f} % confidence interval "
+            f"{100 * line['low']:+.1f} to {100 * line['high']:+.1f}; {p} after correction for all comparisons)")
 
 
 def _corpus(run: Run) -> str:
@@ -230,7 +263,7 @@ def _encoder(run: Run, modality: str) -> str:
     if all(entry.fold == "any" for entry in entries):
         return f"{title}, frozen: the encoder saw no label of this corpus; the same vectors serve every fold."
     settings = entries[0].settings
-    epochs = f", {settings['train_epochs']} epochs at {settings['train_learning_rate']:g}" if {
+    epochs = f", {settings['train_epochs']} epochs at learning rate {settings['train_learning_rate']:g}" if {
         "train_epochs", "train_learning_rate"} <= set(settings) else ""
     rule = KEPT.get(str(settings.get("train_rule")), "")
     return f"{title}, fine-tuned for each fold on its training rows alone{epochs}{rule}."
@@ -244,6 +277,6 @@ def _choice(run: Run) -> str:
     if run.flagged(ON_TEST):
         return "The system shown first is the best of all on the test rows themselves: an upper bound, not a result."
     if run.flagged(FIXED):
-        return f"The system that counts was fixed beforehand as the paper's final model; nothing was chosen.{bound}"
-    return (f"The system that counts has the best mean WA on validation rows of {count} candidates, and was then scored once on "
-            f"test rows.{bound}")
+        return f"The reported system was fixed beforehand as the paper's final model; nothing was chosen.{bound}"
+    return (f"The reported system has the best mean WA on validation rows of {count} candidates; test rows had no part in that "
+            f"choice.{bound}")

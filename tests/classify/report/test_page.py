@@ -66,7 +66,8 @@ def page(made: Path) -> Reader:
 def test_the_page_begins_with_the_answer(made: Path, page: Reader) -> None:
     run = Run.read(made)
     text = " ".join(page.text.split())
-    assert f"recognises the emotion of {run.mean(run.headline):.1f} % of the test utterances (WA; 95 % interval " in text
+    assert (f"recognises the emotion of {run.mean(run.headline):.1f} % of the test utterances (WA; 95 % confidence interval "
+            in text)
     assert text.index("The answer") < text.index("recognises the emotion") < text.index("Table 4") < text.rindex("Protocol")
     for part in ("chosen on validation rows", "best single modality", "Always answering the commonest class",
                  "share of utterances answered correctly", "every class weighs the same", "an upper bound, not a result",
@@ -145,15 +146,18 @@ def test_optional_files_are_shown_where_they_are(finished, tmp_path: Path) -> No
     statistics = pd.DataFrame({"cell": [run.headline] * 2, "metric": ["WA", "UAR"], "class": "", "pooled": [0.8, 0.7],
                                "low": [0.61, np.nan], "high": [0.9, np.nan], "level": 0.95, "note": ""})
     statistics.to_csv(results / "statistics.csv", index=False)
-    pd.DataFrame({"first": ["a"], "second": ["b"], "metric": ["WA"], "difference": [0.02], "low": [-0.01], "high": [0.05],
-                  "p": [0.2], "p_holm": [0.4], "survives": ["no"]}).to_csv(results / "comparisons.csv", index=False)
+    pd.DataFrame({"first": ["a", run.headline], "second": ["b", run.best_single()], "metric": "WA", "difference": [0.02, 0.03],
+                  "low": [-0.01, 0.01], "high": 0.05, "p": 0.2, "p_holm": [0.4, 0.0004], "survives": ["no", "yes"]}
+                 ).to_csv(results / "comparisons.csv", index=False)
     pd.DataFrame({"modality": ["text", "audio"], "shapley_WA": [30.0, 20.0]}).to_csv(results / "contributions.csv", index=False)
     pd.DataFrame({"subset": ["<script>"], "WA": [0.5]}).to_csv(results / "subsets.csv", index=False)
     Audit({}, {"speakers": Finding("leak", "3 of 4 <b>", "too good", "fold by speaker")}, ("speakers",)).write(results)
     text = Reader()
     text.feed(page_of(Run.read(results), [], ReportConfig(results)))
-    for part in ("95 % interval 61.0 to 90.0", "80.0 (61.0 to 90.0)", "Which differences can be believed", "3 of 4 <b>",
-                 "leak, accepted", "The leakage audit finds: 3 of 4 <b>", "subsets.csv", "contributions.csv"):
+    for part in ("95 % confidence interval 61.0 to 90.0", "80.0 (61.0 to 90.0)", "Which differences can be believed",
+                 "3 of 4 <b>", "leak, accepted", "The leakage audit finds: 3 of 4 <b>", "subsets.csv", "contributions.csv",
+                 "points (95 % confidence interval +1.0 to +5.0; p < 0.001 after",
+                 "Leak: “is anybody heard in training and in test?”"):
         assert part in text.text, part
     assert statistics_tables(Run.read(results))[0].rows[0][2] == Cell("70.0", 70.0)
     (results / "audit.json").write_text("{")
