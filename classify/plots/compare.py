@@ -105,7 +105,8 @@ def reliability(run: Run) -> Drawing | str:
         line, = axes.plot(100 * bins["sure"], 100 * bins["right"], marker=MARKERS[place], color=LINES[place][0], markersize=5.5,
                           markeredgecolor=ON_LIGHT, markeredgewidth=0.4, label=f"{_short(run, cell)}: {100 * error:.1f}")
         line.set_gid(f"curve-{place}")
-        tips[f"curve-{place}"] = f"{cell}: calibration error {100 * error:.1f} points"
+        rows = ", ".join(f"{n:.0f}" for n in bins["rows"])
+        tips[f"curve-{place}"] = f"{cell}: calibration error {100 * error:.1f} points; rows behind the points: {rows}"
     axes.set(xlim=(0, 100), ylim=(0, 100), xlabel="largest probability, %", ylabel="answers that are right, %")
     axes.grid()
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), title="calibration error, points", title_fontsize=8.5,
@@ -114,8 +115,8 @@ def reliability(run: Run) -> Drawing | str:
         f" The reported system, {run.headline}, gives margins and no probabilities, so it has no curve.")
     return Drawing("reliability", "Is it as sure as it is right?",
                    f"Test rows in {BINS} bins of the largest class probability. Below the broken line a system is surer than it "
-                   "is right. The calibration error is the mean distance from that line, weighted by rows: 0 is perfect."
-                   + margins, figure, tips)
+                   "is right. The calibration error is the mean distance from that line, weighted by rows: 0 is perfect. A "
+                   "point may rest on few rows; point at a curve to read how many." + margins, figure, tips)
 
 
 def contributions(run: Run) -> Drawing | str:

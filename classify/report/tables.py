@@ -179,7 +179,7 @@ def _comparisons(table: pd.DataFrame) -> Table:
     return Table("comparisons", "Which differences can be believed",
                  ["system", "against", "difference in WA", "p, corrected", "believable"], rows,
                  f"The system minus the one it is set against, in percentage points, with {_level(table)} confidence intervals; "
-                 f"p after Holm's correction for all {len(rows)} comparisons. Only p is corrected, so an interval without 0 "
+                 "p after Holm's correction for making many comparisons. Only p is corrected, so an interval without 0 "
                  "may stand beside a “no”; and “no” means not shown, not that the two are equal.",
                  hints={"believable": "whether the difference survives that correction"})
 

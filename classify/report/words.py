@@ -229,7 +229,7 @@ def _sureness(run: Run, first: str, second: str) -> str:
     line = found.iloc[0]
     p = "p < 0.001" if line["p_holm"] < 0.001 else f"p = {line['p_holm']:.3f}"
     return (f" ({100 * float(line.get('level', 0.95)):.0f} % confidence interval "
-            f"{100 * line['low']:+.1f} to {100 * line['high']:+.1f}; {p} after correction for all comparisons)")
+            f"{100 * line['low']:+.1f} to {100 * line['high']:+.1f}; {p} after Holm's correction)")
 
 
 def _corpus(run: Run) -> str:
