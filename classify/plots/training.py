@@ -25,7 +25,7 @@ def loss(run: Run, modality: str) -> Drawing | str:
         return _nothing_trained(modality)
     valid = {fold: h.dropna(subset=["valid_loss"]) for fold, h in histories.items() if "valid_loss" in h}
     valid = {fold: h for fold, h in valid.items() if len(h)}
-    figure = new_figure(7.4 if valid else 4.6, 3.1)
+    figure = new_figure(6.2 if valid else 4.6, 3.3)
     axes = figure.subplots(1, 2 if valid else 1, sharey=True, squeeze=False)[0]
     trained = {fold: _smooth(h.dropna(subset=["loss"]), "loss") for fold, h in histories.items()}
     tips = _lines(run, axes[0], trained, "loss", labels=not valid)
