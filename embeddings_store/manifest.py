@@ -41,6 +41,7 @@ FORMAT = "emotion-corpus"
 VERSION = 1
 # An array of strings takes four bytes for each letter of its longest cell in every row; beyond this it is no array of strings.
 FIXED_WIDTH_BYTES = 1 << 28
+GENERATED = "generated: "  # how the note begins of a corpus that no person spoke, so that whoever shows results can say so
 INPUTS = ("id", *MEDIA, *TIMES)
 NO_MEDIA = "needs a column text, audio or video with something in it"
 

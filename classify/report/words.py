@@ -18,6 +18,7 @@ from classify.plots.run import Run
 from classify.prepare import RESULT
 from classify.results import BEST_ON_TEST, FIXED, ON_TEST
 from classify.rules import RULE
+from embeddings_store.manifest import GENERATED
 
 ROTATING = {"leave-one-": "one {what} is held out for testing in each fold",
             "kfold": "the {what}s are divided into {folds} blocks, and each fold holds one block out for testing",
@@ -93,7 +94,8 @@ def answer(run: Run) -> Answer:
 
 def warnings(run: Run) -> list[str]:
     """Return what a reader must know before believing a figure."""
-    found = []
+    notes = run.manifest.notes if run.manifest else ()
+    found = [f"This corpus is {note}." for note in notes if note.startswith(GENERATED)]
     claims = sorted({v for v in run.rows.get("claim", pd.Series(dtype=str)) if v not in ("", RESULT)})
     if claims:
         found.append(f"Every output of this run is marked “{'; '.join(claims)}”: it is no plain result.")

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from classify.report.tables import Cell, Table, confusion_table, statistics_tabl
 from classify.report.words import answer, protocol, warnings
 from embeddings_store.atomic import exclusive
 from embeddings_store.errors import StoreBusyError, StoreError
+from embeddings_store.manifest import GENERATED
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -188,6 +190,13 @@ def test_what_a_reader_must_beware_of_is_said_first(finished, tmp_path: Path) ->
     rows.assign(flags=rows["flags"].fillna("").str.replace("chosen_on_valid", "fixed_beforehand")).to_csv(
         tmp_path / "r" / "grid.csv", index=False)
     assert any("fixed beforehand as the paper's final model" in line for line in protocol(Run.read(tmp_path / "r")))
+
+
+def test_a_generated_corpus_is_said_to_be_one(finished) -> None:
+    run = Run.read(finished.results, finished.store)
+    noted = replace(run, manifest=replace(run.manifest, notes=(f"{GENERATED}nobody spoke it",)))
+    assert warnings(noted)[0] == "This corpus is generated: nobody spoke it."
+    assert warnings(replace(run, manifest=None)) == warnings(replace(run, manifest=replace(run.manifest, notes=())))
 
 
 def test_equal_runs_give_equal_files_and_the_listing_says_where_they_are(made: Path, finished, monkeypatch: pytest.MonkeyPatch,
