@@ -62,6 +62,7 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("argv", nargs="*")
     given = options.parse_args()
+    sys.path.remove(str(Path(__file__).resolve().parent))  # where tests/classify would be found for the package classify
     for assignment in given.set:
         place, value = assignment.split("=")
         module, name = place.rsplit(".", 1)
