@@ -293,7 +293,7 @@ def test_the_second_writer_is_told_who_the_first_is_until_that_is_killed(tmp_pat
 def test_a_waiting_writer_gets_its_turn(tmp_path: Path) -> None:
     code = HOLDER.replace("time.sleep(60)", "time.sleep(0.3)")
     with running(code, tmp_path / "x.lock"), exclusive(tmp_path / "x.lock", "x", wait_s=30.0):
-        pass
+        assert (tmp_path / "x.lock").read_text().startswith(f"pid {os.getpid()} on ")
 
 
 def test_a_lock_is_free_after_an_error(tmp_path: Path) -> None:
