@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.record import record
-from classify.audits import CHECKS, Case
-from classify.audits.case import named_views, read_files
-from embeddings_store.arrays import Embeddings, EncoderRef
-from embeddings_store.entries import catalogue
-from embeddings_store.folds import make_plan
-from embeddings_store.hdf5 import store_path, write_embeddings
-from embeddings_store.manifest import Manifest
+from classify.leakage.case import named_views, read_files
+from classify.leakage.checks import CHECKS, Case
+from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.folds.rules import make_plan
+from embeddings_store.vectors.arrays import Embeddings, EncoderRef
+from embeddings_store.vectors.catalogue import catalogue
+from embeddings_store.vectors.hdf5 import store_path, write_embeddings
 
 MODALITIES = ("audio", "text", "video")
 WIDTH, FOLDS = 768, 5
@@ -54,8 +54,18 @@ def main() -> None:
                 started = clocks()
                 check.run(case)
                 found.append((name, *since(started)))
-    rows = [{"rows": given.rows, "width": given.width, "files": len(MODALITIES), "folds": len(plan), "check": name,
-             "seconds": round(seconds, 3), "cpu_s": round(cpu_s, 3)} for name, seconds, cpu_s in found]
+    rows = [
+        {
+            "rows": given.rows,
+            "width": given.width,
+            "files": len(MODALITIES),
+            "folds": len(plan),
+            "check": name,
+            "seconds": round(seconds, 3),
+            "cpu_s": round(cpu_s, 3),
+        }
+        for name, seconds, cpu_s in found
+    ]
     print(record("audit", rows, f"python -m benchmarks.audit --rows {given.rows} --width {given.width}"))
     for name, seconds, cpu_s in found:
         print(f"{name:<34} {seconds:8.2f} s {cpu_s:8.2f} s of a processor")
@@ -87,24 +97,44 @@ def make_store(store: Path, rows: int, width: int) -> None:
     people = max(10, rows // SPEAKERS_PER_ROWS)
     dialogue = np.arange(rows) // TURNS
     ids = [f"d{d:06d}_u{i % TURNS:02d}" for i, d in enumerate(dialogue)]
-    manifest = Manifest.from_columns("many", {
-        "id": ids, "label": [f"class-{c}" for c in generator.integers(0, 4, rows)], "text": texts,
-        "speaker": [f"p{d % people:05d}" for d in dialogue], "group": [f"d{d:06d}" for d in dialogue],
-        "audio": [f"wav/{name}.wav" for name in ids], "video": [f"mp4/d{d:06d}.mp4" for d in dialogue]},
-        protocol=f"speaker-kfold:{FOLDS}")
+    manifest = Manifest.from_columns(
+        "many",
+        {
+            "id": ids,
+            "label": [f"class-{c}" for c in generator.integers(0, 4, rows)],
+            "text": texts,
+            "speaker": [f"p{d % people:05d}" for d in dialogue],
+            "group": [f"d{d:06d}" for d in dialogue],
+            "audio": [f"wav/{name}.wav" for name in ids],
+            "video": [f"mp4/d{d:06d}.mp4" for d in dialogue],
+        },
+        protocol=f"speaker-kfold:{FOLDS}",
+    )
     manifest.enter(store)
     for number, modality in enumerate(MODALITIES):
         ref = EncoderRef(f"many-{modality}", f"{number}" * 12, modality)
         inputs = np.array([f"{number}{i:015x}" for i in range(rows)])
-        write_embeddings(store_path(store, "many", ref, "any"), Embeddings(
-            manifest.ids, generator.standard_normal((rows, width), dtype=np.float32), np.full(rows, "no"), np.full(rows, "ok"),
-            np.full(rows, ""), ref, inputs=inputs), {"corpus": "many", "inputs_digest": manifest.inputs_digest})
+        write_embeddings(
+            store_path(store, "many", ref, "any"),
+            Embeddings(
+                manifest.ids,
+                generator.standard_normal((rows, width), dtype=np.float32),
+                np.full(rows, "no"),
+                np.full(rows, "ok"),
+                np.full(rows, ""),
+                ref,
+                inputs=inputs,
+            ),
+            {"corpus": "many", "inputs_digest": manifest.inputs_digest},
+        )
 
 
 def command(store: Path) -> tuple[float, float]:
     """Run the command as a user does and return its seconds; a leak would be an answer too."""
     started = clocks()
-    done = subprocess.run([sys.executable, "-m", "classify.audit", "--store", str(store)], text=True, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "classify.commands.audit_leakage", "--store", str(store)], text=True, capture_output=True
+    )
     if done.returncode not in (0, 3):
         raise SystemExit(done.stderr)
     print(done.stdout)

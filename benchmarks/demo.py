@@ -37,13 +37,13 @@ def main() -> None:
         raise SystemExit(f"--record measures a whole demo: {out} is there already, remove it or choose another --out")
     started = time.monotonic()
     store, selection, results = (str(out / name) for name in ("embeddings", "selection", "results"))
-    extract = ("extract.cli", "extract-features", "--corpus", "demo", "--root", str(out))
+    extract = ("extract.commands.extract_features", "extract-features", "--corpus", "demo", "--root", str(out))
     choice = ("--folds", CHOICE, "--fold", "1", "--store", selection, "--frame-cache", str(out / "embeddings" / ".frames"))
     run(*extract, "--modality", "all", "--fold", "all", "--store", store)
     run(*extract, "--modality", "all", *choice)
     run(*extract, "--modality", "text", "--pooling", "mean", *choice)
-    run("classify.cli", "run-fusion-grid", "--store", store, "--corpus", "demo", "--out", results)
-    run("classify.report.cli", "make-report", results, "--store", store, "--selection", selection, "--media-root",
+    run("classify.commands.run_fusion_grid", "run-fusion-grid", "--store", store, "--corpus", "demo", "--out", results)
+    run("classify.commands.make_report", "make-report", results, "--store", store, "--selection", selection, "--media-root",
         str(release_folder(out)))
     Console(width=None if sys.stdout.isatty() else 120).print(reached(pd.read_csv(out / "results" / "grid.csv")))
     wall_s = time.monotonic() - started

@@ -20,9 +20,9 @@ import soundfile
 import torch
 
 from benchmarks.record import record
-from extract.dump import Summary
 from extract.encoders import load_encoder
-from extract.run import FrozenJob, prepare, run_frozen
+from extract.pipeline.frozen import FrozenJob, prepare, run_frozen
+from extract.pipeline.write import Summary
 
 RATE = 16_000
 

@@ -19,8 +19,8 @@ from scipy import stats
 
 from benchmarks.real_runs import call, frozen_store, make_vectors
 from benchmarks.record import record
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.load import catalogue
-from embeddings_store.manifest import Manifest
 
 RESAMPLES = 10_000
 
@@ -37,8 +37,13 @@ class Study:
 
 
 STUDIES = (
-    Study("ravdess", "audio", "whisper-tiny", (("3e-5", 5), ("1e-4", 5), ("3e-4", 5)),
-          ("--layer", "valid", "--svm-c", "5", "--classifiers", "svm")),
+    Study(
+        "ravdess",
+        "audio",
+        "whisper-tiny",
+        (("3e-5", 5), ("1e-4", 5), ("3e-4", 5)),
+        ("--layer", "valid", "--svm-c", "5", "--classifiers", "svm"),
+    ),
     Study("meld", "text", "all-MiniLM-L6-v2", (("2e-5", 3), ("5e-5", 3)), ("--classifiers", "svm")),
 )
 
@@ -66,18 +71,30 @@ def main() -> None:
 
 def arguments(study: Study, rate: str, epochs: int) -> str:
     """Return the options of one fine-tuning, with DATA for the folder of the material."""
-    return (f"--corpus {study.corpus} --root DATA/data/{study.corpus} --modality {study.modality} "
-            f"--encoder DATA/models/{study.encoder} --fold all --epochs {epochs} --learning-rate {rate} --warmup-ratio 0.1")
+    return (
+        f"--corpus {study.corpus} --root DATA/data/{study.corpus} --modality {study.modality} "
+        f"--encoder DATA/models/{study.encoder} --fold all --epochs {epochs} --learning-rate {rate} --warmup-ratio 0.1"
+    )
 
 
 def tune(study: Study, rate: str, epochs: int, data: Path, store: Path) -> list[dict[str, object]]:
     """Train every fold in one way and return for each the accuracy of its kept epoch on its validation rows."""
     options = arguments(study, rate, epochs)
-    done = call("extract.cli", [*(o.replace("DATA", str(data)) for o in options.split()), "--store", str(store)])
-    return [{"corpus": study.corpus, "fold": int(path.stem.removeprefix("fold-")), "learning_rate": float(rate),
-             "epochs": epochs, "encoder": path.parent.parent.name, "made_by": f"extract-features {options}",
-             "valid_WA": 100 * float(pd.read_csv(path.with_suffix(".history.csv"))["valid_accuracy"].max())}
-            for path in map(Path, done.stdout.split())]
+    done = call(
+        "extract.commands.extract_features", [*(o.replace("DATA", str(data)) for o in options.split()), "--store", str(store)]
+    )
+    return [
+        {
+            "corpus": study.corpus,
+            "fold": int(path.stem.removeprefix("fold-")),
+            "learning_rate": float(rate),
+            "epochs": epochs,
+            "encoder": path.parent.parent.name,
+            "made_by": f"extract-features {options}",
+            "valid_WA": 100 * float(pd.read_csv(path.with_suffix(".history.csv"))["valid_accuracy"].max()),
+        }
+        for path in map(Path, done.stdout.split())
+    ]
 
 
 def used_per_fold(tried: list[dict[str, object]]) -> list[dict[str, object]]:
@@ -85,8 +102,10 @@ def used_per_fold(tried: list[dict[str, object]]) -> list[dict[str, object]]:
 
     One training for all folds would be chosen on rows that other folds test on.
     """
-    best = {fold: max((t for t in tried if t["fold"] == fold), key=lambda t: float(str(t["valid_WA"])))
-            for fold in {t["fold"] for t in tried}}
+    best = {
+        fold: max((t for t in tried if t["fold"] == fold), key=lambda t: float(str(t["valid_WA"])))
+        for fold in {t["fold"] for t in tried}
+    }
     return [{**t, "used": t is best[t["fold"]]} for t in tried]
 
 
@@ -97,9 +116,18 @@ def abandoned(study: Study, tried: list[dict[str, object]], store: Path) -> list
     for entry in catalogue(store, study.corpus):
         if entry.fold.isdigit() and (entry.ref.folder, int(entry.fold)) not in known:
             history = pd.read_csv(entry.path.with_suffix(".history.csv"))
-            rows.append({"corpus": study.corpus, "fold": int(entry.fold), "learning_rate": entry.settings["train_learning_rate"],
-                         "epochs": entry.settings["train_epochs"], "encoder": entry.ref.folder, "made_by": "tried and abandoned",
-                         "valid_WA": 100 * float(history["valid_accuracy"].max()), "used": False})
+            rows.append(
+                {
+                    "corpus": study.corpus,
+                    "fold": int(entry.fold),
+                    "learning_rate": entry.settings["train_learning_rate"],
+                    "epochs": entry.settings["train_epochs"],
+                    "encoder": entry.ref.folder,
+                    "made_by": "tried and abandoned",
+                    "valid_WA": 100 * float(history["valid_accuracy"].max()),
+                    "used": False,
+                }
+            )
     return rows
 
 
@@ -115,14 +143,24 @@ def compare(study: Study, chosen: list[dict[str, object]], store: Path, work: Pa
         found = predictions(store, replace(study, options=plain), out, ("--encoder", f"{study.modality}={encoder}"))
         tuned.append(found[found["fold"].isin([t["fold"] for t in chosen if t["encoder"] == encoder])])
     groups = dict(zip(*(Manifest.load(store / study.corpus).column(c).tolist() for c in ("id", "group")), strict=True))
-    return [{"corpus": study.corpus, "encoder": frozen.partition("@")[0], "frozen": "SVM", "tuned": classifier,
-             **paired(base, right(pd.concat(tuned), classifier), groups)} for classifier in ("head", "svm")]
+    return [
+        {
+            "corpus": study.corpus,
+            "encoder": frozen.partition("@")[0],
+            "frozen": "SVM",
+            "tuned": classifier,
+            **paired(base, right(pd.concat(tuned), classifier), groups),
+        }
+        for classifier in ("head", "svm")
+    ]
 
 
 def predictions(store: Path, study: Study, out: Path, encoder: tuple[str, ...]) -> pd.DataFrame:
     """Run the grid and return its unimodal predictions on test."""
-    call("classify.cli", ["--store", str(store), "--corpus", study.corpus, "--out", str(out), "--quiet", *study.options,
-                          *encoder])
+    call(
+        "classify.commands.run_fusion_grid",
+        ["--store", str(store), "--corpus", study.corpus, "--out", str(out), "--quiet", *study.options, *encoder],
+    )
     table = pd.read_parquet(out / "predictions.parquet")
     keep = (table["role"] == "test") & (table["family"] == "unimodal")
     return table[keep].astype({"classifier": str, "id": str, "y_true": str, "y_pred": str})
@@ -154,8 +192,14 @@ def paired(frozen: pd.DataFrame, tuned: pd.DataFrame, groups: dict[str, str]) ->
         means = sums[drawn, 0].sum(axis=1) / sums[drawn, 1].sum(axis=1)
         low, high = np.quantile(means, [0.025, 0.975])
         how = f"bootstrap over {len(sums)} dialogues"
-    return {"frozen_WA": 100 * by_fold["right_frozen"].mean(), "tuned_WA": 100 * by_fold["right_tuned"].mean(),
-            "difference": by_fold["difference"].mean(), "low": float(low), "high": float(high), "interval": how}
+    return {
+        "frozen_WA": 100 * by_fold["right_frozen"].mean(),
+        "tuned_WA": 100 * by_fold["right_tuned"].mean(),
+        "difference": by_fold["difference"].mean(),
+        "low": float(low),
+        "high": float(high),
+        "interval": how,
+    }
 
 
 if __name__ == "__main__":

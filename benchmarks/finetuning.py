@@ -26,9 +26,9 @@ from transformers import AutoModel, AutoTokenizer, WhisperFeatureExtractor
 from benchmarks.record import record
 from extract.encoders import load_encoder
 from extract.encoders.loading import quiet
-from extract.finetune import finetune
-from extract.training import TrainingSettings
-from extract.training_data import EpochOrder, Memory, Rows
+from extract.finetuning.dataset import EpochOrder, Memory, Rows
+from extract.finetuning.settings import TrainingSettings
+from extract.finetuning.trainer import finetune
 
 RATE, MAX_S, MAX_TOKENS, CLASSES, LEARNING_RATE = 16_000, 10.0, 128, 4, 3e-5
 # Of IEMOCAP's 5,531 utterances: median 3.58 s, shortest 0.585 s, and what is longer than 10 s is cut.

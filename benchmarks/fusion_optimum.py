@@ -27,10 +27,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.record import record
-from classify.cells import EARLY, LATE, UNIMODAL, Cell, compute
-from classify.rules import LATE_RULES, RULE, RULES, Inputs, Lesson
-from embeddings_store.arrays import EncoderRef, FoldData, RoleData
-from embeddings_store.labels import LabelSet
+from classify.fusion.rules import LATE_RULES, RULES, Inputs, Lesson
+from classify.grid.compute import compute
+from classify.names import EARLY, LATE, RULE, UNIMODAL
+from classify.systems.cell import Cell
+from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.vectors.arrays import EncoderRef
+from embeddings_store.vectors.fold_data import FoldData, RoleData
 
 TRAIN, TEST, SEEDS = 1_200, 4_000, 5
 GROUP = 6  # rows per group, for the splits that keep groups whole

@@ -31,9 +31,9 @@ from benchmarks.simulated_speakers import (
     draw_pair,
     true_figures,
 )
-from classify.metrics import METRICS, of_counts
-from classify.statistics import LEVEL, effective_clusters, ends, half_width, jackknife, of_class, overall
-from classify.statistics_paired import difference, difference_p, mcnemar, nadeau_bengio, sign_flip
+from classify.evaluation.intervals import LEVEL, effective_clusters, ends, half_width, jackknife, of_class, overall
+from classify.evaluation.metrics import METRICS, of_counts
+from classify.evaluation.paired_tests import difference, difference_p, mcnemar, nadeau_bengio, sign_flip
 
 Ends = tuple[Floats, Floats]
 

@@ -67,7 +67,7 @@ def _batch(generator: np.random.Generator, start: int, rows: int) -> pa.Table:
 def measure(code: str) -> dict[str, float]:
     """Run code in a process of its own; returns its seconds and peak memory beyond what its imports take, in GB."""
     imports = ("import pandas, pyarrow.csv, pyarrow.parquet\nfrom pathlib import Path\n"
-               "from embeddings_store.manifest import Manifest\nfrom embeddings_store.scan import scan_manifest")
+               "from embeddings_store.corpus.manifest import Manifest\nfrom embeddings_store.corpus.scan import scan_manifest")
     program = (f"import json, time\n{imports}\nfrom benchmarks.manifest_scale import peak_bytes\n"
                "before = peak_bytes()\nstarted = time.perf_counter()\n"
                f"{code}\n"

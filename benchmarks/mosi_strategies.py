@@ -17,8 +17,8 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.record import record
-from classify.cli import main as run_fusion_grid
-from embeddings_store.cli import main as embeddings_store
+from classify.commands.run_fusion_grid import main as run_fusion_grid
+from embeddings_store.commands.embeddings_store import main as embeddings_store
 
 LEARNT = ("weighted", "stack", "stack-xgboost", "gate")
 SVMS = ", ".join(f"calibrated(svm({m}), fit_rows=oof)" for m in ("audio", "text", "video"))

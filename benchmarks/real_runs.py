@@ -21,9 +21,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from benchmarks.record import record
-from embeddings_store.interchange import export_vectors
+from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.exchange.interchange import export_vectors
 from embeddings_store.load import catalogue, choose_views
-from embeddings_store.manifest import Manifest
 
 CELL = ["family", "method", "modalities", "classifier", "layer", "scores_from", "fit_rows", "verified", "flags"]
 SCORES = ["WA", "UAR", "macro_F1", "weighted_F1", "valid_WA"]
@@ -61,7 +61,10 @@ def main() -> None:
         if run.corpus in made:
             shown = ["run-fusion-grid", "--corpus", run.corpus, *run.options]
             frozen = frozen_store(store, run.corpus, given.work)
-            call("classify.cli", ["--store", str(frozen), "--out", str(given.work / run.name), "--quiet", *shown[1:]])
+            call(
+                "classify.commands.run_fusion_grid",
+                ["--store", str(frozen), "--out", str(given.work / run.name), "--quiet", *shown[1:]],
+            )
             record(f"grid_{run.name}", summary(given.work / run.name / "grid.csv"), f"{made[run.corpus]} && {' '.join(shown)}")
     if "mosi" in made:
         record("mosi_leak", leak(store), "python -m benchmarks.real_runs --data DATA --work WORK")
@@ -70,14 +73,23 @@ def main() -> None:
 def make_vectors(data: Path, store: Path) -> dict[str, str]:
     """Fill the store from what is there; return corpus to the command that made its vectors, with DATA for the folder."""
     commands = {
-        "ravdess": ("extract.cli", "--corpus ravdess --root DATA/data/ravdess --modality audio --encoder "
-                                   "DATA/models/whisper-tiny --frozen --layer all"),
-        "meld": ("extract.cli", "--corpus meld --root DATA/data/meld --modality text --encoder DATA/models/all-MiniLM-L6-v2 "
-                                "--frozen"),
-        "mosi": ("embeddings_store.cli", "import DATA/data/mosi/features.npz --rows DATA/data/mosi/rows.csv --corpus mosi "
-                                         "--seen split:train"),
+        "ravdess": (
+            "extract.commands.extract_features",
+            "--corpus ravdess --root DATA/data/ravdess --modality audio --encoder DATA/models/whisper-tiny --frozen --layer all",
+        ),
+        "meld": (
+            "extract.commands.extract_features",
+            "--corpus meld --root DATA/data/meld --modality text --encoder DATA/models/all-MiniLM-L6-v2 --frozen",
+        ),
+        "mosi": (
+            "embeddings_store.commands.embeddings_store",
+            "import DATA/data/mosi/features.npz --rows DATA/data/mosi/rows.csv --corpus mosi --seen split:train",
+        ),
     }
-    programs = {"extract.cli": "extract-features", "embeddings_store.cli": "embeddings-store"}
+    programs = {
+        "extract.commands.extract_features": "extract-features",
+        "embeddings_store.commands.embeddings_store": "embeddings-store",
+    }
     made = {}
     for corpus, (module, arguments) in commands.items():
         if (data / "data" / corpus).is_dir():
@@ -122,8 +134,9 @@ def summary(grid: Path) -> pd.DataFrame:
     keys = [*about, *(c for c in CELL if c not in {"layer", "flags"}), layer_key(table)]
     chosen = table.groupby(keys, sort=False, dropna=False)
     scores = {s: (s, "mean") for s in SCORES} | {f"{s}_sd": (s, "std") for s in SCORES}
-    rows = chosen.agg(folds=("fold", "nunique"), n_scored=("n_scored", "sum"), layers=("layer", " ".join),
-                      flags=("flags", "first"), **scores)
+    rows = chosen.agg(
+        folds=("fold", "nunique"), n_scored=("n_scored", "sum"), layers=("layer", " ".join), flags=("flags", "first"), **scores
+    )
     rows[[c for c in rows if c.removesuffix("_sd") in SCORES]] *= 100
     return rows.reset_index().drop(columns="candidate").round(3)
 
@@ -149,13 +162,33 @@ def leak(store: Path) -> pd.DataFrame:
     rows = []
     for name, matrix in vectors.items():
         modalities = list(views) if name == "concatenation" else [name]
-        refused = call("classify.cli", ["--store", str(store), "--corpus", "mosi", "--folds", "group-kfold:5", "--out",
-                                        str(store.parent / "refused"), "--modalities", *modalities], expected=3)
+        refused = call(
+            "classify.commands.run_fusion_grid",
+            [
+                "--store",
+                str(store),
+                "--corpus",
+                "mosi",
+                "--folds",
+                "group-kfold:5",
+                "--out",
+                str(store.parent / "refused"),
+                "--modalities",
+                *modalities,
+            ],
+            expected=3,
+        )
         model = make_pipeline(StandardScaler(), SVC())
         honest = model.fit(matrix[train], y[train]).score(matrix[test], y[test])
         folds = cross_val_predict(model, matrix, y, cv=GroupKFold(5), groups=manifest.column("group"))
-        rows.append({"vectors": name, "official_split_WA": 100 * honest, "five_folds_by_video_WA": 100 * (folds == y).mean(),
-                     "this_project": "refused, exit status 3" if "has seen (seen=fit" in refused.stderr else refused.stderr})
+        rows.append(
+            {
+                "vectors": name,
+                "official_split_WA": 100 * honest,
+                "five_folds_by_video_WA": 100 * (folds == y).mean(),
+                "this_project": "refused, exit status 3" if "has seen (seen=fit" in refused.stderr else refused.stderr,
+            }
+        )
     return pd.DataFrame(rows).round(2)
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.metrics import of_counts, per_class_of_counts
+from classify.evaluation.metrics import of_counts, per_class_of_counts
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.integer]

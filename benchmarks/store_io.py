@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.record import record
-from embeddings_store.arrays import Embeddings, EncoderRef
-from embeddings_store.hdf5 import read_embeddings, write_embeddings
+from embeddings_store.vectors.arrays import Embeddings, EncoderRef
+from embeddings_store.vectors.hdf5 import read_embeddings, write_embeddings
 
 
 def best_of(action: Callable[[], object], repeats: int) -> float:

@@ -76,19 +76,37 @@ def story(way: str, rows: pd.DataFrame, folds: str, vectors: dict[str, np.ndarra
     name = way.replace(",", "").replace(" ", "-")
     rows.to_csv(work / f"{name}.csv", index=False)
     store = ["--store", str(work / name)]
-    call("embeddings_store.cli", "import", str(work / "windows.npz"), "--rows", str(work / f"{name}.csv"), "--seen", "none",
-         "--corpus", "reels", *store)
-    told = json.loads(call("classify.audit", *store, "--folds", folds, "--json").stdout)
+    call(
+        "embeddings_store.commands.embeddings_store",
+        "import",
+        str(work / "windows.npz"),
+        "--rows",
+        str(work / f"{name}.csv"),
+        "--seen",
+        "none",
+        "--corpus",
+        "reels",
+        *store,
+    )
+    told = json.loads(call("classify.commands.audit_leakage", *store, "--folds", folds, "--json").stdout)
     by_verdict: dict[str, list[str]] = {}
     for check, finding in told["checks"].items():
         by_verdict.setdefault(finding["verdict"], []).append(check)
     out = work / f"{name}-results"
     four_fifths = () if folds == "split" else ("--valid", "none")  # train on as much as the plain script does
-    grid = call("classify.cli", *store, "--folds", folds, *four_fifths, "--out", str(out), *GRID)
-    return {"way": way, "windows": len(rows), "videos": VIDEOS, "plain_script_WA": 100 * plain(rows, folds, vectors),
-            "chance_WA": 100 * rows["label"].value_counts(normalize=True).iloc[0], "audit": told["verdict"],
-            "leaks": " ".join(by_verdict.get("leak", [])), "cautions": " ".join(by_verdict.get("caution", [])),
-            "grid_exit_status": grid.returncode, "grid_WA": 100 * result(out) if grid.returncode == 0 else float("nan")}
+    grid = call("classify.commands.run_fusion_grid", *store, "--folds", folds, *four_fifths, "--out", str(out), *GRID)
+    return {
+        "way": way,
+        "windows": len(rows),
+        "videos": VIDEOS,
+        "plain_script_WA": 100 * plain(rows, folds, vectors),
+        "chance_WA": 100 * rows["label"].value_counts(normalize=True).iloc[0],
+        "audit": told["verdict"],
+        "leaks": " ".join(by_verdict.get("leak", [])),
+        "cautions": " ".join(by_verdict.get("caution", [])),
+        "grid_exit_status": grid.returncode,
+        "grid_WA": 100 * result(out) if grid.returncode == 0 else float("nan"),
+    }
 
 
 def plain(rows: pd.DataFrame, folds: str, vectors: dict[str, np.ndarray]) -> float:

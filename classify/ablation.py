@@ -15,18 +15,20 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from classify.answers import CLUSTERS, PREDICTIONS
-from classify.grid import run_grid
+from classify.evaluation.intervals import cluster_counts, overall
+from classify.evaluation.paired_tests import Comparison, compare, holm
+from classify.evaluation.predictions import CLUSTERS, PREDICTIONS
+from classify.experiment import run_grid
+from classify.grid.config import GridConfig
+from classify.grid.prepare import only_corpus
 from classify.metadata import METADATA, TAGS, columns_tagged
-from classify.prepare import RESULT, GridConfig, only_corpus
-from classify.statistics import cluster_counts, overall
-from classify.statistics_paired import Comparison, compare, holm
-from classify.statistics_show import figure, p_value
-from classify.systems import System
-from classify.tables import write_csv
-from embeddings_store.entries import catalogue
+from classify.names import RESULT
+from classify.results.files import write_csv
+from classify.systems.definitions import System
+from classify.terminal.statistics import figure, p_value
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import UsageError
-from embeddings_store.manifest import Manifest
+from embeddings_store.vectors.catalogue import catalogue
 
 FILE, FOLDER, NONE = "metadata_ablation.csv", "metadata-ablation", "none"
 METRIC = "WA"

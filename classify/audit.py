@@ -1,83 +1,149 @@
-"""The command ``audit-leakage``: is anything of the test rows known beforehand, and does the corpus or the set-up do it?"""
+"""From what a user asks to be judged (a store and a plan, or finished results) to the case, and the run on permuted labels."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from embeddings_store.commandline import guarded, parser
-
-PROGRAM = "audit-leakage"
-DESCRIPTION = """\
-Look for what makes an accuracy too good: people, dialogues, recordings, transcripts and inputs on both sides, encoders that
-know the answers, choices made on test rows. Each check says leak (the set-up is wrong), caution (it belongs to the corpus, and
-must be told), clean, or not checked. run-fusion-grid runs the cheap checks by itself and refuses leaks. A leak ends with exit
-status 3."""
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status."""
-    return guarded(lambda: _run(build_parser().parse_args(argv)), PROGRAM)
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser."""
-    top = parser(PROGRAM, DESCRIPTION, [
-        f"{PROGRAM} --store embeddings --corpus meld",
-        f"{PROGRAM} --corpus mosi --folds group-kfold:5 --json",
-        f"{PROGRAM} --corpus ravdess --media RAVDESS --shuffled",
-        f"{PROGRAM} --results results"])
-    top.add_argument("--store", type=Path, default=Path("embeddings"), help="the store (default: %(default)s)")
-    top.add_argument("--corpus", default="", help="corpus in the store (default: that of the results, else the only one)")
-    top.add_argument("--folds", default="", metavar="PLAN",
-                     help="a plan's name or a plan file (default: that of the results, else the corpus' own); one that tears "
-                     "groups is judged, not refused")
-    top.add_argument("--valid", default="", metavar="RULE", help="the rule for validation rows, as for run-fusion-grid")
-    top.add_argument("--protocol", default="", metavar="NAME",
-                     help="a protocol of the field by name, as for run-fusion-grid --list-protocols")
-    top.add_argument("--protocol-files", type=Path, metavar="DIR", help="the files that hold its folds, where it needs some")
-    top.add_argument("--label-set", default="", metavar="NAME",
-                     help="which raw labels count as which class (default: the protocol's, else the corpus' own)")
-    top.add_argument("--encoder", action="append", default=[], metavar="MODALITY=NAME[@FINGERPRINT]",
-                     help="judge this encoder only (default: those of the results, else all in the store); repeatable")
-    top.add_argument("--media", type=Path, metavar="ROOT",
-                     help="the folder of the corpus' files: also compare those byte by byte")
-    top.add_argument("--results", type=Path, metavar="DIR",
-                     help="judge what made these results, and write the verdict beside them as audit.json")
-    top.add_argument("--shuffled", nargs="?", type=int, const=0, metavar="SEED",
-                     help="also run an SVM on everything with permuted labels, which must fall to chance (SEED: 0)")
-    top.add_argument("--json", action="store_true", help="print JSON instead of text")
-    return top
+from classify.experiment import run_grid
+from classify.grid.config import GridConfig
+from classify.grid.prepare import only_corpus
+from classify.leakage.case import named_views, read_files
+from classify.leakage.checks import FILE, Audit, Case
+from classify.leakage.finding import NOT_CHECKED, Finding
+from classify.leakage.shuffled import judge
+from classify.metadata import METADATA
+from classify.names import UPPER_BOUND
+from classify.results.table import ResultTable
+from embeddings_store.corpus.label_sets import named_labels
+from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.errors import FoldError, LeakError, StoreMismatchError, UsageError
+from embeddings_store.folds.rules import FoldPlan
+from embeddings_store.folds.setup import Request, set_up
+from embeddings_store.vectors.arrays import EncoderRef
+from embeddings_store.vectors.catalogue import Entry, catalogue
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    # imported here because it takes a second or two, in which Ctrl-C must not print a traceback either
-    from classify.audits import run_checks
-    from classify.audits.finding import LEAK
-    from classify.audits.gather import Asked, gather, with_shuffled
-    from classify.audits.show import show_audit
-    from classify.show import console_for_output
-    from embeddings_store.protocol_setup import Request
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be judged.
 
-    request = Request(arguments.protocol, arguments.folds, arguments.valid, arguments.label_set, arguments.protocol_files)
-    case, accepted = gather(Asked(arguments.store, arguments.corpus, request, arguments.encoder, arguments.media,
-                                  arguments.results))
-    audit = run_checks(case, accepted)
-    if arguments.shuffled is not None:
-        audit = with_shuffled(audit, case, arguments.store, arguments.shuffled,
-                              lambda message: print(f"{PROGRAM}: {message}", file=sys.stderr))
-    if arguments.results:
-        audit = audit.keeping(arguments.results)
-        audit.write(arguments.results)
-    if arguments.json:
-        print(json.dumps(audit.to_dict(), indent=2, ensure_ascii=False))
-    else:
-        show_audit(audit, console_for_output())
-    return 3 if audit.verdict == LEAK else 0
+    Attributes:
+        store: The store's folder.
+        corpus: Which corpus; empty takes that of the results, else the only one.
+        request: Protocol, folds, validation rule and label set; empty takes those of the results, else the corpus' own.
+        encoders: ``MODALITY=NAME[@FINGERPRINT]``; empty takes those of the results, else all in the store.
+        media: The folder that the corpus' media paths are relative to, or none.
+        results: A folder of results, or none.
+    """
+
+    store: Path
+    corpus: str = ""
+    request: Request = field(default_factory=Request)
+    encoders: Sequence[str] = ()
+    media: Path | None = None
+    results: Path | None = None
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def gather(asked: Asked) -> tuple[Case, Sequence[str]]:
+    """Return the case, and the checks whose leak the results took knowingly.
+
+    Raises:
+        UsageError: A name does not exist, or options contradict each other.
+        StoreError, FoldError, LabelError: The store, the results or the plan are not as they must be.
+    """
+    if asked.results is not None:
+        return _of_results(asked, asked.results)
+    corpus = asked.corpus or only_corpus(asked.store)
+    entries = catalogue(asked.store, corpus)
+    manifest = Manifest.load(asked.store / corpus)
+    plan, labels = plan_of(manifest, asked.request)
+    return _case(asked, entries, manifest, plan, labels, asked.encoders), ()
+
+
+def plan_of(manifest: Manifest, request: Request) -> tuple[FoldPlan, LabelSet | None]:
+    """Make or read a fold plan, with the label set that counts, without refusing one that tears groups: it is to be judged.
+
+    Raises:
+        UsageError, FoldError, LabelError, StoreError: There is no such plan, or it was made for other rows.
+    """
+    try:
+        setup = set_up(manifest, request)
+    except FoldError as error:
+        if "tears" not in str(error):
+            raise
+        setup = set_up(replace(manifest, table=manifest.table.assign(group="")), request)
+    return setup.plan, setup.labels
+
+
+def with_shuffled(audit: Audit, case: Case, store: Path, seed: int, tell: Callable[[str], None]) -> Audit:
+    """Run an SVM on everything with permuted labels, and add what that shows.
+
+    Args:
+        audit: What the other checks found.
+        case: What is judged.
+        store: The store's folder.
+        seed: Of the permutation.
+        tell: Gets one line at a time about what happens.
+    """
+    with tempfile.TemporaryDirectory(prefix="audit-leakage-") as folder:
+        plan = Path(folder) / "plan.parquet"
+        case.plan.save(plan)
+        own = case.labels is None or case.labels == case.manifest.labels
+        config = GridConfig(store, Path(folder) / "results", case.manifest.name, folds=str(plan), classifiers=("svm",),
+                            encoders={file.ref.modality: file.ref.folder for file in case.files}, metadata=tuple(case.metadata),
+                            label_set="" if own or case.labels is None else case.labels.name, shuffle_seed=seed,
+                            accept=tuple(audit.accepted))
+        try:
+            run_grid(config, tell)
+            found = judge(config.out)
+        except (FoldError, LeakError, StoreMismatchError, UsageError) as error:
+            found = Finding(NOT_CHECKED, f"the grid would not run on permuted labels: {error}")
+    return replace(audit, findings={**audit.findings, "shuffled": found})
+
+
+def _of_results(asked: Asked, folder: Path) -> tuple[Case, Sequence[str]]:
+    if asked.request != Request():
+        raise UsageError("--results brings its own plan, protocol and label set; leave out --folds, --valid, --protocol, "
+                         "--protocol-files and --label-set")
+    rows = ResultTable.read(folder / "grid.csv").rows
+    first = rows.iloc[0]
+    encoders = asked.encoders or sorted({pair for pairs in rows["encoders"] if pairs for pair in pairs.split(",")
+                                         if not pair.startswith(f"{METADATA}={METADATA}@")})
+    corpus = asked.corpus or str(first["corpus"])
+    entries = catalogue(asked.store, corpus)
+    manifest = Manifest.load(asked.store / corpus)
+    own = manifest.labels is not None and manifest.labels.name == first["label_set"]
+    labels = manifest.labels if own else named_labels(str(first["label_set"]), manifest).labels
+    before = Audit.read(folder) if (folder / FILE).is_file() else Audit({}, {})
+    seed = str(first["labels_shuffled"]).removeprefix("seed ")
+    case = _case(asked, entries, manifest, FoldPlan.load(folder / "plan.parquet"), labels, encoders)
+    return replace(case, metadata=before.metadata, shuffled=int(seed) if seed.isdecimal() else None,
+                   select_on="test" if UPPER_BOUND in str(first["claim"]) else ""), before.accepted
+
+
+def _case(asked: Asked, entries: Sequence[Entry], manifest: Manifest, plan: FoldPlan, labels: LabelSet | None,
+          encoders: Sequence[str]) -> Case:
+    if asked.media and not any((asked.media / path).is_file() for column in ("audio", "video")
+                               for path in manifest.column(column).tolist() if path):
+        raise UsageError(f"--media {asked.media}: holds no file that corpus {manifest.name!r} names; give the folder that its "
+                         "media paths are relative to")
+    files = read_files(asked.store, manifest, _views(entries, encoders), plan)
+    return Case(manifest, plan, files, labels, media=asked.media)
+
+
+def _views(entries: Sequence[Entry], wanted: Sequence[str]) -> dict[str, EncoderRef]:
+    """Return view name to encoder: all that the store has, or those that are asked for."""
+    refs = list(dict.fromkeys(e.ref for e in entries if ".inner-" not in e.fold))
+    chosen = [] if wanted else refs
+    for pair in wanted:
+        name, _, prefix = pair.partition("@")
+        found = [r for r in refs if f"{r.modality}={r.name}" == name and r.fingerprint.startswith(prefix)]
+        if not found:
+            known = ", ".join(f"{r.modality}={r.folder}" for r in refs)
+            raise UsageError(f"--encoder {pair}: there are no such vectors; the store has {known}")
+        chosen += [ref for ref in found if ref not in chosen]
+    return named_views(chosen)

@@ -31,14 +31,15 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from embeddings_store.arrays import EncoderRef, FoldData, RoleData
-from embeddings_store.columns import LEAK_TAGS, UNTAGGED, numbers
-from embeddings_store.entries import Entry
+from embeddings_store.corpus.columns import LEAK_TAGS, UNTAGGED, numbers
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, UsageError, unknown_name
-from embeddings_store.folds import FoldPlan
+from embeddings_store.folds.rules import FoldPlan
 from embeddings_store.load import load_fold
-from embeddings_store.manifest import Manifest
 from embeddings_store.provenance import fingerprint
+from embeddings_store.vectors.arrays import EncoderRef
+from embeddings_store.vectors.catalogue import Entry
+from embeddings_store.vectors.fold_data import FoldData, RoleData
 
 METADATA = "metadata"
 TAGS = (*LEAK_TAGS, UNTAGGED)

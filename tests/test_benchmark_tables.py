@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from classify.metrics import METRICS
-from classify.published_figures import COLUMNS
+from classify.evaluation.metrics import METRICS
+from classify.results.published_figures import COLUMNS
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")

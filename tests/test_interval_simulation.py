@@ -18,7 +18,7 @@ from benchmarks.interval_simulation import (
     rejections,
 )
 from benchmarks.simulated_speakers import SCENARIOS, draw_counts, draw_pair, true_figures
-from classify.metrics import METRICS, of_counts
+from classify.evaluation.metrics import METRICS, of_counts
 
 IEMOCAP = next(s for s in SCENARIOS if s.name.endswith("as IEMOCAP"))
 

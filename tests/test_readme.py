@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from benchmarks import render_readme
-from classify.audit import build_parser as audit_parser
-from classify.compare import build_parser as compare_parser
-from classify.compare_results import build_parser as compare_results_parser
-from classify.options import build_parser as grid_parser
-from classify.report.cli import build_parser as report_parser
-from classify.show_benchmarks import build_parser as benchmarks_parser
-from embeddings_store.cli import build_parser as store_parser
-from extract.check_corpus import build_parser as check_parser
-from extract.make_corpus import build_parser as make_corpus_parser
-from extract.options import build_parser as extract_parser
+from classify.commands.audit_leakage import build_parser as audit_parser
+from classify.commands.compare_results import build_parser as compare_results_parser
+from classify.commands.compare_systems import build_parser as compare_parser
+from classify.commands.grid_options import build_parser as grid_parser
+from classify.commands.make_report import build_parser as report_parser
+from classify.commands.show_benchmarks import build_parser as benchmarks_parser
+from embeddings_store.commands.embeddings_store import build_parser as store_parser
+from extract.commands.check_corpus import build_parser as check_parser
+from extract.commands.extract_options import build_parser as extract_parser
+from extract.commands.make_corpus import build_parser as make_corpus_parser
 
 ROOT = Path(__file__).parent.parent
 PARSERS = {

@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from classify.cells import UNIMODAL
-from classify.late_fusion import HEAD, PROBE
-from classify.plots.run import Run, probabilities
+from classify.figures.results_folder import Run, probabilities
+from classify.names import HEAD, PROBE, UNIMODAL
 
 MAX_ROWS = 20_000  # of more test rows the wrong ones are kept first: a page must stay quick to open
 DIGITS = 3

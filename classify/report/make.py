@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from classify.plots.draw import FOLDER, LeftOut, draw, write
-from classify.plots.maps import MapConfig
-from classify.plots.run import Run
-from classify.plots.style import Drawing
+from classify.figures.draw import FOLDER, LeftOut, draw, write
+from classify.figures.maps import MapConfig
+from classify.figures.results_folder import Run
+from classify.figures.style import Drawing
 from classify.report.config import ReportConfig
 from classify.report.page import write_page
 from classify.report.selection import TABLES as SELECTION
 from classify.report.selection import write_selection
-from classify.tables import CONFUSION, PAPER_TABLES, PER_CLASS
+from classify.results.paper_tables import CONFUSION, PAPER_TABLES, PER_CLASS
 from embeddings_store.atomic import exclusive
 from embeddings_store.errors import StoreNotFoundError
 

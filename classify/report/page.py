@@ -11,16 +11,16 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from classify.plots.draw import FOLDER, LeftOut
-from classify.plots.run import Run
-from classify.plots.style import Drawing
+from classify.figures.draw import FOLDER, LeftOut
+from classify.figures.results_folder import Run
+from classify.figures.style import Drawing
 from classify.report import words
 from classify.report.browser import browser_data
 from classify.report.config import ReportConfig
 from classify.report.svg import inline
 from classify.report.tables import all_systems, audit_table, confusion_table, other_tables, paper_tables, statistics_tables
 from embeddings_store.atomic import replacing
-from embeddings_store.hdf5 import read_header
+from embeddings_store.vectors.hdf5 import read_header
 
 HERE = Path(__file__).parent
 TEMPLATE, STYLE, SCRIPT = "page.html.j2", "page.css", "page.js"

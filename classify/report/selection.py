@@ -15,15 +15,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
-from classify.metrics import accuracy
-from classify.tables import per_cent, write_csv
-from embeddings_store.arrays import RoleData
-from embeddings_store.entries import Entry
+from classify.evaluation.metrics import accuracy
+from classify.results.files import write_csv
+from classify.results.paper_tables import per_cent
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreMismatchError, StoreNotFoundError
-from embeddings_store.folds import make_plan
-from embeddings_store.hdf5 import read_header
+from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import catalogue, load_fold
-from embeddings_store.manifest import Manifest
+from embeddings_store.vectors.catalogue import Entry
+from embeddings_store.vectors.fold_data import RoleData
+from embeddings_store.vectors.hdf5 import read_header
 
 TABLES: Mapping[str, str] = {"text": "table1_text.csv", "audio": "table2_audio.csv", "video": "table3_video.csv"}
 

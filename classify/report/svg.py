@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from classify.plots.style import BLUE, INK, MUTED, ON_LIGHT, PAPER, RULE, Drawing
+from classify.figures.style import BLUE, INK, MUTED, ON_LIGHT, PAPER, RULE, Drawing
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 THEMED = {INK: "var(--ink)", MUTED: "var(--muted)", RULE: "var(--rule)", PAPER: "var(--paper)", BLUE: "var(--blue)"}

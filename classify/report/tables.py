@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from classify.audits import CHECKS, VERDICTS, Audit
-from classify.audits.finding import LEAK
-from classify.cells import EARLY, LATE, LAYER, SYSTEM, UNIMODAL
-from classify.models import CLASSIFIERS
-from classify.plots.run import Run
-from classify.tables import CONFUSION, PAPER_TABLES, PER_CLASS, VALID
+from classify.figures.results_folder import Run
+from classify.leakage.checks import CHECKS, VERDICTS, Audit
+from classify.leakage.finding import LEAK
+from classify.models.classifiers import CLASSIFIERS
+from classify.names import EARLY, LATE, LAYER, SYSTEM, UNIMODAL
+from classify.results.paper_tables import CONFUSION, PAPER_TABLES, PER_CLASS, VALID
 
 MAX_LINES = 1_000
 SELECTION_COLUMNS: Mapping[str, tuple[str, int]] = {

@@ -8,17 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from classify.audits import CHECKS, Audit
-from classify.audits import FILE as AUDIT
-from classify.audits.finding import CAUTION, LEAK, NOT_CHECKED, per_cent
-from classify.cells import BASELINE, EARLY, LATE, LAYER, UNIMODAL
-from classify.late_fusion import HEAD
-from classify.models import CLASSIFIERS
-from classify.plots.run import Run
-from classify.prepare import RESULT
-from classify.results import BEST_ON_TEST, FIXED, ON_TEST
-from classify.rules import RULE
-from embeddings_store.manifest import GENERATED
+from classify.figures.results_folder import Run
+from classify.leakage.checks import CHECKS, Audit
+from classify.leakage.checks import FILE as AUDIT
+from classify.leakage.finding import CAUTION, LEAK, NOT_CHECKED, per_cent
+from classify.models.classifiers import CLASSIFIERS
+from classify.names import BASELINE, EARLY, HEAD, LATE, LAYER, RESULT, RULE, UNIMODAL
+from classify.results.table import BEST_ON_TEST, FIXED, ON_TEST
+from embeddings_store.corpus.manifest import GENERATED
 
 ROTATING = {"leave-one-": "one {what} is held out for testing in each fold",
             "kfold": "the {what}s are divided into {folds} blocks, and each fold holds one block out for testing",

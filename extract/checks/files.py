@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from embeddings_store.corpus.manifest import resolve_media
 from embeddings_store.errors import UnsafePathError
-from embeddings_store.manifest import resolve_media
 from extract.checks.finding import INCOMPLETE, Finding, Release
-from extract.containers import CONTAINER_SUFFIXES
 from extract.corpora._notes import POINTER
-from extract.lfs import is_lfs_pointer
+from extract.media.containers import CONTAINER_SUFFIXES
+from extract.media.lfs_pointer import is_lfs_pointer
 
 SOUND = frozenset({".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".aif", ".sph"})
 # A pointer of Git LFS has three short lines; nothing longer is opened to look for one.

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from embeddings_store.manifest import Manifest
+from embeddings_store.corpus.manifest import Manifest
 from extract.corpora import Documented, Note
 
 LEVELS = ("error", "warning", "fact")

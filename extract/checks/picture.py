@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings_store.atomic import replacing
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, MissingDependencyError
-from embeddings_store.folds import ROLES, make_plan, natural_key
-from embeddings_store.manifest import Manifest
+from embeddings_store.folds.rules import ROLES, make_plan, natural_key
 
 # Okabe and Ito's colours, which people with any colour vision tell apart, beginning with four of different lightness.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")

@@ -15,14 +15,14 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from embeddings_store.corpus.manifest import Manifest, resolve_media
 from embeddings_store.errors import MediaError, UnsafePathError
-from embeddings_store.manifest import Manifest, resolve_media
 from extract.checks.finding import MediaFacts
-from extract.inputs import video_spans
-from extract.media import read_sound
-from extract.mediafile import check_media_file
-from extract.probe import probe_sound
-from extract.spans import Wanted
+from extract.media.file_check import check_media_file
+from extract.media.header import probe_sound
+from extract.media.sound import read_sound
+from extract.media.spans import Wanted
+from extract.pipeline.inputs import video_spans
 
 # Longer sound is read in pieces, so that memory does not grow with a film's length.
 PIECE_S = 120.0

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from embeddings_store.corpus.scan import LONG_S, MOJIBAKE, alike
 from embeddings_store.errors import FoldError
-from embeddings_store.folds import make_plan
-from embeddings_store.scan import LONG_S, MOJIBAKE, alike
+from embeddings_store.folds.rules import make_plan
 from extract.checks.finding import INCOMPLETE, Finding, Release
 
 

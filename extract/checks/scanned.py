@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from embeddings_store.scan import LONG_S, Scan
+from embeddings_store.corpus.scan import LONG_S, Scan
 from extract.checks.finding import INCOMPLETE, Finding
 from extract.checks.rows import class_shares, label_forms, unlabelled
 

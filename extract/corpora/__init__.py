@@ -24,9 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import UsageError, unknown_name
-from embeddings_store.folds import FoldPlan
-from embeddings_store.manifest import Manifest
+from embeddings_store.folds.rules import FoldPlan
 from extract.corpora._notes import Documented, Note, differences
 
 __all__ = ["READERS", "Documented", "Note", "Reader", "corpus_names", "differences", "format_names", "read_corpus"]

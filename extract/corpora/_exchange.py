@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from embeddings_store.columns import STRINGS, TIMES
+from embeddings_store.corpus.columns import STRINGS, TIMES
+from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.corpus.manifest import Manifest, resolve_media, safe_name
 from embeddings_store.errors import ManifestError, MediaError, MissingDependencyError, UnsafePathError
-from embeddings_store.folds import ROLES, FoldPlan
-from embeddings_store.labels import LabelSet
-from embeddings_store.manifest import Manifest, resolve_media, safe_name
+from embeddings_store.folds.rules import ROLES, FoldPlan
 from extract.corpora._notes import Notes
 
 Row = dict[str, Any]
@@ -158,7 +158,7 @@ class Lengths:
         return start_s or 0.0, stop_s, None if stop_s is None else round(stop_s - (start_s or 0.0), 6)
 
     def _look(self, name: str) -> tuple[float, int, int] | None:
-        from extract.probe import probe_sound
+        from extract.media.header import probe_sound
 
         if self._root is None:
             return None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from embeddings_store.errors import ManifestError
 from extract.corpora._notes import DANGLING, EMPTY, HIDDEN, POINTER, Notes, listed
-from extract.lfs import is_lfs_pointer
+from extract.media.lfs_pointer import is_lfs_pointer
 
 POINTER_BYTES = 1024
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from embeddings_store.labels import LabelSet
+from embeddings_store.corpus.labels import LabelSet
 from extract.corpora._notes import Documented
 
 SESSIONS = ("Ses01", "Ses02", "Ses03", "Ses04", "Ses05")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from embeddings_store.manifest import Manifest
+from embeddings_store.corpus.manifest import Manifest
 
 SHOWN = 6
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pandas as pd
 
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, UsageError, unknown_name
-from embeddings_store.folds import ROLES, FoldPlan
-from embeddings_store.manifest import Manifest
+from embeddings_store.folds.rules import ROLES, FoldPlan
 from extract.corpora._exchange import ROLE_WORDS, Row, label_set, media_folder, missing, rows_of, to_manifest
 from extract.corpora._files import check_root
 from extract.corpora._notes import Notes

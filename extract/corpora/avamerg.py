@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, unknown_name
-from embeddings_store.labels import LabelSet
-from embeddings_store.manifest import Manifest
 from embeddings_store.tables import read_csv
 from extract.corpora._files import check_root, media, relative, visible
 from extract.corpora._notes import NO_AUDIO, NO_VIDEO, UNMAPPED, Notes

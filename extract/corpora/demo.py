@@ -13,11 +13,11 @@ from itertools import combinations
 from pathlib import Path
 
 from embeddings_store.atomic import exclusive, explained, make_folder
-from embeddings_store.manifest import GENERATED, Manifest
+from embeddings_store.corpus.manifest import GENERATED, Manifest
 from extract.corpora import iemocap
 from extract.corpora.demo_release import FIDELITY, best_possible, generate
+from extract.corpora.demo_release.encoders import ENCODERS, make_encoders
 from extract.corpora.demo_release.words import phrases
-from extract.demo_encoders import ENCODERS, make_encoders
 
 # Where nothing else is asked for, the demo fine-tunes its own small encoders, from random weights: hence learning rates far
 # above the paper's. A third of all text and audio labels and half of all video labels do not match what is said, heard or

@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, unknown_name
-from embeddings_store.folds import FoldPlan
-from embeddings_store.labels import LabelSet
-from embeddings_store.manifest import Manifest
+from embeddings_store.folds.rules import FoldPlan
 from extract.corpora._exchange import (
     ROLE_WORDS,
     Lengths,

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError
-from embeddings_store.labels import LabelSet
-from embeddings_store.manifest import Manifest
 from extract.corpora._files import check_root, media, visible
 from extract.corpora._notes import ODD_NAME, Documented, Notes
 

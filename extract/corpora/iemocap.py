@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from embeddings_store.corpus.label_sets import TABLE as NAMED
+from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, unknown_name
-from embeddings_store.label_sets import TABLE as NAMED
-from embeddings_store.labels import LabelSet
-from embeddings_store.manifest import Manifest
 from extract.corpora._files import folder_names, read_lines, relative, visible, wrong_root
 from extract.corpora._iemocap_counts import documented
 from extract.corpora._notes import DIFFERS, NO_AUDIO, NO_VIDEO, SUMMARY, Note, Notes, differences

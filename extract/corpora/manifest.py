@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from embeddings_store.columns import STRINGS, TIMES, parse_tags
+from embeddings_store.corpus.columns import STRINGS, TIMES, parse_tags
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError
-from embeddings_store.folds import FoldPlan
-from embeddings_store.manifest import Manifest
+from embeddings_store.folds.rules import FoldPlan
 from extract.corpora._exchange import media_folder
 
 TABLES = (".csv", ".parquet", ".pq")

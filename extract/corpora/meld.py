@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError
-from embeddings_store.labels import LabelSet
-from embeddings_store.manifest import Manifest
 from extract.corpora._files import check_root, media, read_text, relative, visible
 from extract.corpora._notes import KNOWN_BAD, Documented, Notes, listed
 

@@ -10,9 +10,9 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
+from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, unknown_name
-from embeddings_store.labels import LabelSet
-from embeddings_store.manifest import Manifest
 from extract.corpora._files import check_root, media, relative, speaker_folds, visible
 from extract.corpora._notes import NO_AUDIO, NO_VIDEO, ODD_NAME, Documented, Notes
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError
-from embeddings_store.labels import LabelSet
-from embeddings_store.manifest import Manifest
 from extract.corpora._files import check_root, media, read_rows, relative, visible
 from extract.corpora._notes import NO_VIDEO, NOT_LOCAL, UNMAPPED, Documented, Notes
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError
-from embeddings_store.folds import FoldPlan
-from embeddings_store.manifest import Manifest
+from embeddings_store.folds.rules import FoldPlan
 from extract.corpora._exchange import (
     ROLE_WORDS,
     Row,

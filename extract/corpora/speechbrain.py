@@ -10,9 +10,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError
-from embeddings_store.folds import FoldPlan
-from embeddings_store.manifest import Manifest
+from embeddings_store.folds.rules import FoldPlan
 from extract.corpora._exchange import (
     ROLE_WORDS,
     Lengths,

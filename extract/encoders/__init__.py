@@ -12,7 +12,7 @@ from embeddings_store.errors import MissingDependencyError, UsageError, unknown_
 from extract.encoders.architectures import ARCHITECTURES
 from extract.encoders.batching import auto_batch_size, length_buckets
 from extract.encoders.registry import REGISTRY, EncoderSpec, ResolvedEncoder, names, resolve
-from extract.spans import LONG_RULES
+from extract.media.spans import LONG_RULES
 
 if TYPE_CHECKING:
     from extract.encoders.base import Encoder

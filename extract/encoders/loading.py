@@ -22,7 +22,7 @@ from embeddings_store.errors import ModelLoadError
 from extract.encoders import hub
 from extract.encoders.architectures import ARCHITECTURES
 from extract.encoders.registry import ResolvedEncoder
-from extract.lfs import is_lfs_pointer
+from extract.media.lfs_pointer import is_lfs_pointer
 
 # Parts of a checkpoint that are not the encoder: heads, decoders and pretraining targets, by the first part of the key
 # once the name of the base model is off.

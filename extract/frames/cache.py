@@ -24,7 +24,7 @@ from embeddings_store.errors import MediaError, UsageError
 from embeddings_store.provenance import fingerprint
 from extract.frames.clips import FrameClip, Read, VideoFile, by_start, try_read
 from extract.frames.settings import FACES, FrameSettings, Span
-from extract.mediafile import check_media_file
+from extract.media.file_check import check_media_file
 
 # To be raised whenever the same video, span and settings give other pixels, or the files look otherwise.
 CACHE_VERSION = 1

@@ -18,7 +18,7 @@ from extract.frames.face import find_face
 from extract.frames.geometry import Pixels, fit, region_box
 from extract.frames.index import FrameIndex, scan
 from extract.frames.settings import FACES, FrameSettings, Span, sample_times
-from extract.mediafile import check_media_file
+from extract.media.file_check import check_media_file
 
 Read = tuple[int, "FrameClip | MediaError"]
 

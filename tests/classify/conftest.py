@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embeddings_store.arrays import Embeddings, EncoderRef, RoleData
-from embeddings_store.folds import make_plan
-from embeddings_store.hdf5 import store_path, write_embeddings
-from embeddings_store.manifest import Manifest
+from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.folds.rules import make_plan
+from embeddings_store.vectors.arrays import Embeddings, EncoderRef
+from embeddings_store.vectors.fold_data import RoleData
+from embeddings_store.vectors.hdf5 import store_path, write_embeddings
 
 CLASSES = ("anger", "happiness", "sadness")
 FAST = {"xgboost": {"trees": 5.0, "depth": 2.0}, "nn": {"epochs": 3.0, "units": 8.0}}

@@ -15,18 +15,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from classify import cli
-from classify.cli import main
-from classify.options import build_parser, config_from
-from classify.prepare import GridConfig
-from classify.results import VOLATILE, ResultTable
+from classify.commands import run_fusion_grid as cli
+from classify.commands.grid_options import build_parser, config_from
+from classify.commands.run_fusion_grid import main
+from classify.grid.config import GridConfig
+from classify.results.table import VOLATILE, ResultTable
 
 MakeStore = Callable[..., Path]
 QUICK = ["--classifiers", "svm", "--early", "concatenation", "--late", "none", "--jobs", "1"]
 
 
-def test_no_argument_is_a_full_run_on_the_only_corpus(make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                                      capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_argument_is_a_full_run_on_the_only_corpus(
+    make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     make_store(split=True, rows=45)
     monkeypatch.chdir(tmp_path)
     assert main(["--xgboost-trees", "3", "--nn-epochs", "2"]) == 0
@@ -62,38 +63,43 @@ def test_a_dry_run_writes_nothing_and_counts(make_store: MakeStore, tmp_path: Pa
     assert "21 finished, 0 to run" in capsys.readouterr().out
 
 
-def test_shuffled_labels_are_announced_everywhere(make_store: MakeStore, tmp_path: Path,
-                                                  capsys: pytest.CaptureFixture[str]) -> None:
+def test_shuffled_labels_are_announced_everywhere(
+    make_store: MakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["--store", str(make_store()), "--out", str(tmp_path / "r"), *QUICK, "--shuffle-labels"]) == 0
     text = capsys.readouterr().out
     assert text.count("*** LABELS SHUFFLED (seed 0)") == 2
     assert text.count("LABELS SHUFFLED (seed 0)") >= 5  # and in the footer of each table
 
 
-@pytest.mark.parametrize(("arguments", "status", "message"), [
-    (["--classifiers", "svn"], 2, "unknown classifier 'svn'; did you mean 'svm'?"),
-    (["--early", "concat"], 2, "unknown early fusion 'concat'"),
-    (["--late", "none", "sum"], 2, "none stands alone"),
-    (["--corpus", "toi"], 2, "did you mean 'toy'?"),
-    (["--modalities", "adio"], 2, "did you mean 'audio'?"),
-    (["--encoder", "audio"], 2, "must have the form MODALITY=NAME"),
-    (["--encoder", "audio=a", "--encoder", "audio=b"], 2, "names audio twice"),
-    (["--encoder", "audio=enc-vidio"], 2, "no audio vectors match"),
-    (["--folds", "leave-one-sesion-out"], 2, "unknown column to fold by 'sesion'"),
-    (["--svm-c", "-1"], 2, "c must be a number above 0"),
-    (["--classifiers", "nn", "--svm-c", "5"], 2, "--svm-c has no effect"),
-    (["--fit-rows", "train+valid", "--valid", "none"], 2, "needs validation rows"),
-    (["--folds", "missing.parquet"], 3, "missing.parquet"),
-    (["--folds", "missing.parquet", "--valid", "next"], 2, "has no effect on the plan file"),
-    (["--jobs", "-1"], 2, "jobs and seeds are 0 or more"),
-    (["--seed", "99999999999"], 2, "seeds are below 2147483648"),
-    (["--valid-split", "-1"], 2, "--valid-split takes a seed of 0 or more, not -1"),
-    (["--tune", "2", "--tune-minutes", "nan"], 2, "got 2 trials, nan minutes"),
-    (["--tune", "2", "--tune-minutes", "inf"], 2, "got 2 trials, inf minutes"),
-    (["--store", "nowhere"], 3, "no corpus in this store"),
-])
-def test_bad_input_is_one_line_and_a_status(arguments: list[str], status: int, message: str, make_store: MakeStore,
-                                            tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--classifiers", "svn"], 2, "unknown classifier 'svn'; did you mean 'svm'?"),
+        (["--early", "concat"], 2, "unknown early fusion 'concat'"),
+        (["--late", "none", "sum"], 2, "none stands alone"),
+        (["--corpus", "toi"], 2, "did you mean 'toy'?"),
+        (["--modalities", "adio"], 2, "did you mean 'audio'?"),
+        (["--encoder", "audio"], 2, "must have the form MODALITY=NAME"),
+        (["--encoder", "audio=a", "--encoder", "audio=b"], 2, "names audio twice"),
+        (["--encoder", "audio=enc-vidio"], 2, "no audio vectors match"),
+        (["--folds", "leave-one-sesion-out"], 2, "unknown column to fold by 'sesion'"),
+        (["--svm-c", "-1"], 2, "c must be a number above 0"),
+        (["--classifiers", "nn", "--svm-c", "5"], 2, "--svm-c has no effect"),
+        (["--fit-rows", "train+valid", "--valid", "none"], 2, "needs validation rows"),
+        (["--folds", "missing.parquet"], 3, "missing.parquet"),
+        (["--folds", "missing.parquet", "--valid", "next"], 2, "has no effect on the plan file"),
+        (["--jobs", "-1"], 2, "jobs and seeds are 0 or more"),
+        (["--seed", "99999999999"], 2, "seeds are below 2147483648"),
+        (["--valid-split", "-1"], 2, "--valid-split takes a seed of 0 or more, not -1"),
+        (["--tune", "2", "--tune-minutes", "nan"], 2, "got 2 trials, nan minutes"),
+        (["--tune", "2", "--tune-minutes", "inf"], 2, "got 2 trials, inf minutes"),
+        (["--store", "nowhere"], 3, "no corpus in this store"),
+    ],
+)
+def test_bad_input_is_one_line_and_a_status(
+    arguments: list[str], status: int, message: str, make_store: MakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     store = make_store()
     assert main(["--store", str(store), "--out", str(tmp_path / "r"), *arguments]) == status
     error = capsys.readouterr().err
@@ -114,16 +120,17 @@ def test_the_leak_is_explained(make_store: MakeStore, tmp_path: Path, capsys: py
     assert re.search(r"refused: fold 1 .* would (score|choose on) \d+ of \d+ (test|valid) rows", capsys.readouterr().err)
 
 
-def test_valid_has_no_effect_on_a_split_and_is_refused(make_store: MakeStore, tmp_path: Path,
-                                                       capsys: pytest.CaptureFixture[str]) -> None:
+def test_valid_has_no_effect_on_a_split_and_is_refused(
+    make_store: MakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     store = make_store(split=True)
     assert main(["--store", str(store), "--out", str(tmp_path / "r"), "--valid", "next"]) == 2
     assert "--valid next has no effect on the plan 'split'" in capsys.readouterr().err
 
 
-def test_a_full_disk_is_one_line_and_keeps_what_is_finished(make_store: MakeStore, tmp_path: Path,
-                                                            monkeypatch: pytest.MonkeyPatch,
-                                                            capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_is_one_line_and_keeps_what_is_finished(
+    make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = ["--store", str(make_store()), "--out", str(tmp_path / "r"), *QUICK]
     written, save = [], np.savez
 
@@ -145,9 +152,32 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_finished(make_store: MakeStor
 def start(store: Path, out: Path, *more: str) -> subprocess.Popen[str]:
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     patch = "from classify import cli, grid; grid.WORTH_PROCESSES_S = 0.0; raise SystemExit(cli.main())"
-    return subprocess.Popen([sys.executable, "-c", patch, "--store", str(store), "--out", str(out), "--quiet", "--jobs", "2",
-                             "--early", "concatenation", "--late", "sum", "--nn-epochs", "40", *more],
-                            env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            patch,
+            "--store",
+            str(store),
+            "--out",
+            str(out),
+            "--quiet",
+            "--jobs",
+            "2",
+            "--early",
+            "concatenation",
+            "--late",
+            "sum",
+            "--nn-epochs",
+            "40",
+            *more,
+        ],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def wait_for_cells(out: Path, count: int) -> None:
@@ -189,7 +219,7 @@ def test_ctrl_c_is_one_line_and_130(make_store: MakeStore, tmp_path: Path) -> No
 
 def test_it_is_light_to_import() -> None:
     heavy = {"torch", "transformers", "extract", "matplotlib"}
-    code = f"import sys, classify.cli, classify.grid, classify.show; print(sorted({heavy} & set(sys.modules)))"
-    environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).resolve().parents[1])}
+    code = f"import sys, classify.commands.run_fusion_grid, classify.grid.execution, classify.terminal.grid; print(sorted({heavy} & set(sys.modules)))"
+    environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).resolve().parents[2])}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

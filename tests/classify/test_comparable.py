@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from classify.comparable import QUESTIONS, VERDICTS, comparable
+from classify.results.comparable import QUESTIONS, VERDICTS, comparable
 
 GRID: Mapping[str, object] = {
     "corpus": "iemocap", "protocol": "iemocap-paper", "plan": "leave-one-session-out", "split_digest": "a" * 12,

@@ -9,13 +9,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from classify.answers import read_answers
-from classify.compare import main
-from classify.families import declared
-from classify.grid import run_grid
-from classify.metrics import METRICS
-from classify.prepare import GridConfig
-from classify.statistics_files import read_statistics
+from classify.commands.compare_systems import main
+from classify.evaluation.comparisons import declared
+from classify.evaluation.metrics import METRICS
+from classify.evaluation.predictions import read_answers
+from classify.experiment import run_grid
+from classify.grid.config import GridConfig
+from classify.results.statistics_tables import read_statistics
 
 CELLS = ("early concatenation audio+text svm", "unimodal text svm")
 

@@ -18,19 +18,21 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from classify import grid
-from classify.cells import Cell, Outcome, compute
-from classify.confidence import calibrate, calibration_columns, margin_note, true_margins
-from classify.grid import run_grid
-from classify.models import LOG_PROBABILITY, MARGIN, Predictions
-from classify.prepare import GridConfig
-from classify.show import show_results
-from classify.statistics import calibration_error
-from embeddings_store.arrays import FoldData
+from classify.evaluation.intervals import calibration_error
+from classify.experiment import run_grid
+from classify.grid import execution as grid
+from classify.grid.calibration import calibrate, calibration_columns, margin_note, true_margins
+from classify.grid.compute import compute
+from classify.grid.config import GridConfig
+from classify.grid.outcome import Outcome
+from classify.models.classifiers import LOG_PROBABILITY, MARGIN, Predictions
+from classify.systems.cell import Cell
+from classify.terminal.grid import show_results
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import UsageError
-from embeddings_store.folds import make_plan
+from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import catalogue, choose_views, load_fold
-from embeddings_store.manifest import Manifest
+from embeddings_store.vectors.fold_data import FoldData
 
 MakeStore = Callable[..., Path]
 HEAD = "unimodal audio head"

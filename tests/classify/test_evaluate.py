@@ -13,11 +13,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
-from classify.cells import Cell, compute
-from classify.late_fusion import PROBE_C, PROBE_ITERATIONS, fit_probe
-from embeddings_store.arrays import EncoderRef, FoldData, RoleData
+from classify.grid.compute import compute
+from classify.models.probe import PROBE_C, PROBE_ITERATIONS, fit_probe
+from classify.systems.cell import Cell
+from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.errors import FoldError, UsageError
-from embeddings_store.labels import LabelSet
+from embeddings_store.vectors.arrays import EncoderRef
+from embeddings_store.vectors.fold_data import FoldData, RoleData
 
 CLASSES = ("anger", "happiness", "sadness")
 WIDTHS = {"audio": 5, "text": 4, "video": 3}
@@ -162,10 +164,10 @@ def test_no_row_is_answered_with_its_own_group_s_labels(expression: str, rows: s
 
 
 def values_out_of_fold(expression: str, data: FoldData) -> np.ndarray:
-    from classify.cells import join
-    from classify.evaluate import Evaluator, Rows
-    from classify.expressions import complete
-    from classify.parsing import parse
+    from classify.grid.compute import join
+    from classify.systems.evaluator import Evaluator, Rows
+    from classify.systems.expression import complete
+    from classify.systems.parser import parse
 
     node = complete(parse(expression), dict.fromkeys(WIDTHS, "probe"))
     at = np.cumsum([0, *(len(data.role(r)) for r in ("train", "valid", "test"))])

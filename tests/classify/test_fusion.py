@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import StandardScaler
 
-from classify.fusion import STRATEGIES, EarlyFusion, FusedFeatures
-from embeddings_store.arrays import RoleData
+from classify.fusion.early import STRATEGIES, EarlyFusion, FusedFeatures
 from embeddings_store.errors import FoldError, UnknownNameError, UsageError
+from embeddings_store.vectors.fold_data import RoleData
 
 Make = Callable[..., RoleData]
 RNG = np.random.default_rng(3)

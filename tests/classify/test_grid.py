@@ -15,16 +15,19 @@ from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from classify import grid, tasks
-from classify.grid import run_grid, survey
-from classify.prepare import GridConfig, prepare
-from classify.results import BEST_ON_TEST, CHOSEN, FIXED, VOLATILE, ResultTable
-from classify.systems import read_systems
-from embeddings_store.arrays import FoldData
+from classify.experiment import run_grid
+from classify.grid import execution as grid
+from classify.grid import tasks
+from classify.grid.config import GridConfig
+from classify.grid.execution import survey
+from classify.grid.prepare import prepare
+from classify.results.table import BEST_ON_TEST, CHOSEN, FIXED, VOLATILE, ResultTable
+from classify.systems.definitions import read_systems
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, LeakError, StoreBusyError, UsageError
-from embeddings_store.folds import make_plan
+from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import catalogue, choose_views, load_fold
-from embeddings_store.manifest import Manifest
+from embeddings_store.vectors.fold_data import FoldData
 
 MakeStore = Callable[..., Path]
 Settings = dict[str, dict[str, float]]
@@ -301,7 +304,8 @@ def test_test_labels_change_nothing_but_the_score(make_store: MakeStore, quick: 
                                                  monkeypatch: pytest.MonkeyPatch) -> None:
     store = make_store()
     data = folds_of(store)[0]
-    from classify.cells import Cell, compute
+    from classify.grid.compute import compute
+    from classify.systems.cell import Cell
 
     blind = replace(data, test=replace(data.test, y=np.zeros_like(data.test.y)))
     for cell in (Cell("early", "product", ("audio", "text"), "svm"), Cell("unimodal", "", ("audio",), "probe")):

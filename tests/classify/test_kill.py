@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from classify.cli import main
+from classify.commands.run_fusion_grid import main
 
 MakeStore = Callable[..., Path]
 BY_CLOCK = ["fit_s", "date", "commit", "command"]
@@ -28,9 +28,24 @@ def kill(store: Path, folder: Path, kills: int) -> dict[str, float]:
     reference, survivor = folder / "reference", folder / "lives" / "out"
     survivor.parent.mkdir()
     assert main(command(store, reference)) == 0
-    run = subprocess.run([sys.executable, str(LOOP), "--kills", str(kills), "--target", "classify.cli:main", "--result",
-                          str(survivor), "--import=classify.grid", "--", *command(store, survivor)],
-                         capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    run = subprocess.run(
+        [
+            sys.executable,
+            str(LOOP),
+            "--kills",
+            str(kills),
+            "--target",
+            "classify.commands.run_fusion_grid:main",
+            "--result",
+            str(survivor),
+            "--import=classify.grid.execution",
+            "--",
+            *command(store, survivor),
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     assert run.returncode == 0, run.stderr
     grids = [pd.read_csv(out / "grid.csv").drop(columns=BY_CLOCK) for out in (reference, survivor)]
     pd.testing.assert_frame_equal(*grids)

@@ -10,10 +10,10 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from classify import late_fusion
-from classify.late_fusion import STRATEGIES, LateFusion, fit_probe, head_scores, inner_groups, spread
-from embeddings_store.arrays import RoleData
+from classify.fusion.scores import STRATEGIES, LateFusion
+from classify.models.probe import PROBE_C, fit_probe, head_scores, inner_groups, spread
 from embeddings_store.errors import UnknownNameError
+from embeddings_store.vectors.fold_data import RoleData
 
 RNG = np.random.default_rng(5)
 LOGITS = [RNG.normal(size=(30, 4)) * 3, RNG.normal(size=(30, 4))]
@@ -58,7 +58,7 @@ def test_unknown_strategies_are_named() -> None:
 def test_a_probe_is_a_plain_logistic_regression(classes: int) -> None:
     X, y = RNG.normal(size=(60, 5)).astype(np.float32), np.arange(60) % classes
     scaler = StandardScaler().fit(X)
-    model = LogisticRegression(C=late_fusion.PROBE_C, max_iter=2000).fit(scaler.transform(X), y)
+    model = LogisticRegression(C=PROBE_C, max_iter=2000).fit(scaler.transform(X), y)
     np.testing.assert_allclose(np.exp(fit_probe(X, y, classes).scores(X)), model.predict_proba(scaler.transform(X)), atol=1e-6)
 
 

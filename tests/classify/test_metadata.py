@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
-from classify.cli import main
+from classify.commands.run_fusion_grid import main
 from classify.metadata import MOST_CATEGORIES, add_metadata, choose_columns
-from embeddings_store.arrays import EncoderRef, FoldData, RoleData
+from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, UnknownNameError, UsageError
-from embeddings_store.folds import make_plan
-from embeddings_store.labels import LabelSet
-from embeddings_store.manifest import Manifest
+from embeddings_store.folds.rules import make_plan
+from embeddings_store.vectors.arrays import EncoderRef
+from embeddings_store.vectors.fold_data import FoldData, RoleData
 
 N = 30
 ROLES = {"train": range(20), "valid": range(20, 25), "test": range(25, N)}

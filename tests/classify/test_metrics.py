@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from classify.metrics import accuracy, confusion, per_class, summary
+from classify.evaluation.metrics import accuracy, confusion, per_class, summary
 
 
 def test_they_are_what_scikit_learn_says() -> None:

@@ -11,8 +11,8 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 from xgboost import XGBClassifier
 
-from classify import models
-from classify.models import BASELINES, CLASSIFIERS, COMPETITORS, fit_classifier, resolve
+from classify.models import classifiers as models
+from classify.models.classifiers import BASELINES, CLASSIFIERS, COMPETITORS, fit_classifier, resolve
 from embeddings_store.errors import FoldError, UnknownNameError, UsageError
 
 

@@ -17,21 +17,25 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from xgboost import XGBClassifier
 
-from classify import grid, tasks
-from classify.cells import Cell, compute
-from classify.grid import run_grid, survey
+from classify.experiment import run_grid
+from classify.grid import execution as grid
+from classify.grid import tasks
+from classify.grid.compute import compute
+from classify.grid.config import GridConfig
+from classify.grid.cross_fitting import cross_fit, inner_sets
+from classify.grid.execution import survey
+from classify.grid.prepare import prepare
 from classify.metadata import choose_columns, load_with_metadata
-from classify.oof import cross_fit, inner_sets
-from classify.prepare import GridConfig, prepare
-from classify.systems import read_systems
-from embeddings_store.arrays import Embeddings, EncoderRef
-from embeddings_store.entries import Entry
+from classify.systems.cell import Cell
+from classify.systems.definitions import read_systems
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, LeakError, StoreMismatchError, StoreNotFoundError, UsageError
-from embeddings_store.folds import Fold, make_plan
-from embeddings_store.hdf5 import read_embeddings, store_path, write_embeddings
-from embeddings_store.inner import find_inner
+from embeddings_store.folds.rules import Fold, make_plan
 from embeddings_store.load import catalogue, choose_views, load_fold
-from embeddings_store.manifest import Manifest
+from embeddings_store.vectors.arrays import Embeddings, EncoderRef
+from embeddings_store.vectors.catalogue import Entry
+from embeddings_store.vectors.hdf5 import read_embeddings, store_path, write_embeddings
+from embeddings_store.vectors.inner_folds import find_inner
 
 MakeStore = Callable[..., Path]
 LATE = "late sum audio+text svm"

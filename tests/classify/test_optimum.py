@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from benchmarks.fusion_optimum import World, measure, worlds
-from classify.cells import EARLY, LATE, UNIMODAL, Cell
-from classify.rules import LATE_RULES, RULE, RULES
+from classify.fusion.rules import LATE_RULES, RULES
+from classify.names import EARLY, LATE, RULE, UNIMODAL
+from classify.systems.cell import Cell
 
 WORLDS = {world.name: world for world in worlds()}
 SEEDS = 2

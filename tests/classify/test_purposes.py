@@ -10,14 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from classify.grid import run_grid, survey
-from classify.prepare import GridConfig, prepare
-from classify.results import CHOSEN
+from classify.experiment import run_grid
+from classify.grid.config import GridConfig
+from classify.grid.execution import survey
+from classify.grid.prepare import prepare
+from classify.results.table import CHOSEN
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, UsageError
-from embeddings_store.folds import make_plan
-from embeddings_store.halves import apart
+from embeddings_store.folds.halves import apart
+from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import catalogue, choose_views, load_fold
-from embeddings_store.manifest import Manifest
 
 MakeStore = Callable[..., Path]
 

@@ -10,10 +10,10 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from classify.grid import run_grid
-from classify.prepare import GridConfig
+from classify.experiment import run_grid
+from classify.grid.config import GridConfig
 from embeddings_store.errors import LeakError
-from embeddings_store.interchange import ImportJob, import_vectors
+from embeddings_store.exchange.interchange import ImportJob, import_vectors
 
 PLAIN = {"text": 74.7, "audio": 54.8, "video": 52.7, "concatenation": 76.1}
 

@@ -12,12 +12,13 @@ import pytest
 from rich.console import Console
 from sklearn.metrics import precision_recall_fscore_support
 
-from classify.grid import run_grid
-from classify.metrics import METRICS
-from classify.prepare import GridConfig
-from classify.results import SCHEMA, VOLATILE, GridResult, ResultTable
-from classify.show import show_results, verdict
-from classify.tables import per_class_table
+from classify.evaluation.metrics import METRICS
+from classify.experiment import run_grid
+from classify.grid.config import GridConfig
+from classify.results.paper_tables import per_class_table
+from classify.results.table import SCHEMA, VOLATILE, ResultTable
+from classify.results.write import GridResult
+from classify.terminal.grid import show_results, verdict
 from embeddings_store.errors import StoreError
 
 

@@ -9,8 +9,9 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from xgboost import XGBClassifier
 
-from classify.models import CLASSIFIERS
-from classify.rules import CALIBRATED, FROM_SCORES, LATE_RULES, RULES, Inputs, Lesson, confidence
+from classify.fusion.rules import FROM_SCORES, LATE_RULES, RULES, Inputs, Lesson, confidence
+from classify.models.classifiers import CLASSIFIERS
+from classify.names import CALIBRATED
 
 RNG = np.random.default_rng(11)
 N, M, C = 120, 3, 4

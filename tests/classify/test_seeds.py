@@ -11,15 +11,17 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from classify import grid, tasks
-from classify.grid import run_grid, survey
-from classify.options import build_parser, config_from
-from classify.prepare import GridConfig
-from classify.results import CHOSEN
-from classify.show import show_results
-from classify.tables import per_class_table
+from classify.commands.grid_options import build_parser, config_from
+from classify.experiment import run_grid
+from classify.grid import execution as grid
+from classify.grid import tasks
+from classify.grid.config import GridConfig
+from classify.grid.execution import survey
+from classify.results.paper_tables import per_class_table
+from classify.results.table import CHOSEN
+from classify.terminal.grid import show_results
 from embeddings_store.errors import StoreMismatchError, UsageError
-from embeddings_store.hdf5 import read_embeddings, write_embeddings
+from embeddings_store.vectors.hdf5 import read_embeddings, write_embeddings
 
 MakeStore = Callable[..., Path]
 

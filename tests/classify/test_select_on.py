@@ -12,12 +12,12 @@ from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from classify.cli import main
-from classify.results import BEST_ON_TEST, CHOSEN, ON_TEST, ResultTable
+from classify.commands.run_fusion_grid import main
+from classify.results.table import BEST_ON_TEST, CHOSEN, ON_TEST, ResultTable
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import LeakError, UsageError
-from embeddings_store.folds import make_plan
+from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import catalogue, choose_views, load_fold
-from embeddings_store.manifest import Manifest
 
 MakeStore = Callable[..., Path]
 QUICK = ["--classifiers", "svm", "--early", "concatenation", "--late", "sum", "--jobs", "1"]

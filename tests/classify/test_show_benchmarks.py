@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from classify.formats import FORMATS, render
-from classify.published_figures import beside, published, read_grid
-from classify.show_benchmarks import main
+from classify.commands.show_benchmarks import main
+from classify.results.published_figures import beside, published, read_grid
+from classify.terminal.table_formats import FORMATS, render
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,7 +36,7 @@ def grid(tmp_path: Path) -> Path:
 
 
 def test_the_package_carries_the_tables_of_the_repository() -> None:
-    carried = {entry.name: entry.read_text(encoding="utf-8") for entry in (files("classify") / "published").iterdir()}
+    carried = {entry.name: entry.read_text(encoding="utf-8") for entry in (files("classify.results") / "published").iterdir()}
     assert carried == {p.name: p.read_text(encoding="utf-8") for p in (ROOT / "benchmarks" / "published").iterdir()}
 
 

@@ -11,9 +11,9 @@ from scipy import stats
 from scipy.special import expit, logit
 from sklearn.calibration import calibration_curve
 
-from classify.metrics import METRICS, of_counts, per_class, per_class_of_counts, summary
-from classify.statistics import calibration_error, cluster_counts, estimate, jackknife, of_class, overall
-from classify.statistics_paired import compare, difference, holm, mcnemar, nadeau_bengio, sign_flip
+from classify.evaluation.intervals import calibration_error, cluster_counts, estimate, jackknife, of_class, overall
+from classify.evaluation.metrics import METRICS, of_counts, per_class, per_class_of_counts, summary
+from classify.evaluation.paired_tests import compare, difference, holm, mcnemar, nadeau_bengio, sign_flip
 
 CLASSES = 3
 
@@ -110,7 +110,7 @@ def test_drawn_exchanges_agree_with_all_of_them(monkeypatch: pytest.MonkeyPatch)
     rng = np.random.default_rng(7)
     first, second = (counts(*rows(rng, [30] * 9, skill)) for skill in (0.7, 0.62))
     exact = sign_flip(first, second, overall("macro_F1"))
-    monkeypatch.setattr("classify.statistics_paired.EXACT_CLUSTERS", 5)
+    monkeypatch.setattr("classify.evaluation.paired_tests.EXACT_CLUSTERS", 5)
     assert 0.02 < exact < 0.98
     assert sign_flip(first, second, overall("macro_F1")) == pytest.approx(exact, abs=0.02)
 

@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from classify.compare_results import main as compare
-from classify.grid import run_grid
-from classify.prepare import GridConfig
-from classify.subsets import LOOK_UP, SUBSETS, subsets_table, write_subsets
-from classify.subsets_show import show_subsets
-from embeddings_store.arrays import Embeddings, EncoderRef
-from embeddings_store.hdf5 import store_path, write_embeddings
-from embeddings_store.manifest import Manifest
+from classify.commands.compare_results import main as compare
+from classify.experiment import run_grid
+from classify.grid.config import GridConfig
+from classify.results.text_overlap import LOOK_UP, SUBSETS, subsets_table, write_subsets
+from classify.terminal.text_overlap import show_subsets
+from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.vectors.arrays import Embeddings, EncoderRef
+from embeddings_store.vectors.hdf5 import store_path, write_embeddings
 
 CLASSES = ("anger", "happiness", "sadness")
 ROWS = 90

@@ -12,25 +12,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classify import expressions as expressions_module
-from classify import grid
-from classify.cli import main
-from classify.contributions import shapley
-from classify.expressions import LEARNT_ON, WORDS, Call, Expression, View, complete, prune, views_of
-from classify.fusion import PROJECTIONS, STRATEGIES, EarlyFusion
-from classify.grid import run_grid, survey
-from classify.models import BASELINES
-from classify.parsing import parse
-from classify.prepare import GridConfig, prepare
+from classify.commands.run_fusion_grid import main
+from classify.experiment import run_grid
+from classify.fusion.early import PROJECTIONS, STRATEGIES, EarlyFusion
+from classify.fusion.rules import RULES
+from classify.grid import execution as grid
+from classify.grid.config import GridConfig
+from classify.grid.execution import survey
+from classify.grid.prepare import prepare
+from classify.models.classifiers import BASELINES
 from classify.report.tables import NOTES, ROW_TITLES, TITLES
-from classify.rules import RULES
-from classify.systems import read_systems, sets_of
-from classify.tables import PAPER_TABLES
-from embeddings_store.arrays import RoleData
+from classify.results.paper_tables import PAPER_TABLES
+from classify.results.shapley import shapley
+from classify.systems import expression as expressions_module
+from classify.systems.definitions import read_systems, sets_of
+from classify.systems.expression import LEARNT_ON, WORDS, Call, Expression, View, complete, prune, views_of
+from classify.systems.parser import parse
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, UsageError
-from embeddings_store.folds import make_plan
+from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import catalogue, choose_views, load_fold
-from embeddings_store.manifest import Manifest
+from embeddings_store.vectors.fold_data import RoleData
 
 MakeStore = Callable[..., Path]
 VIEWS = ("audio", "text", "video")
@@ -240,7 +242,7 @@ def fold(store: Path) -> RoleData:
 
 
 def test_the_page_explains_every_word() -> None:
-    page = (Path(expressions_module.__file__).parent / "FUSION.md").read_text(encoding="utf-8")
+    page = (Path(expressions_module.__file__).parent.with_name("FUSION.md")).read_text(encoding="utf-8")
     for word in (*WORDS, *PROJECTIONS, *LEARNT_ON):
         assert f"`{word}`" in page or f"`{word}:D`" in page or word in BASELINES, word
 

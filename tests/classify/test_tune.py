@@ -17,21 +17,25 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from classify import tune
-from classify.cellfile import read_outcome
-from classify.cells import Cell, compute
-from classify.grid import run_grid, survey
-from classify.late_fusion import inner_groups
-from classify.models import CLASSIFIERS
-from classify.options import build_parser, config_from
-from classify.prepare import GridConfig, prepare
-from classify.results import CHOSEN, GridResult
-from classify.tune import SPLITS, Search, search
-from embeddings_store.arrays import FoldData
+from classify.commands.grid_options import build_parser, config_from
+from classify.experiment import run_grid
+from classify.grid import tuning as tune
+from classify.grid.cache import read_outcome
+from classify.grid.compute import compute
+from classify.grid.config import GridConfig
+from classify.grid.execution import survey
+from classify.grid.prepare import prepare
+from classify.grid.tuning import SPLITS, Search, search
+from classify.models.classifiers import CLASSIFIERS
+from classify.models.probe import inner_groups
+from classify.results.table import CHOSEN
+from classify.results.write import GridResult
+from classify.systems.cell import Cell
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import MissingDependencyError, UsageError
-from embeddings_store.folds import make_plan
+from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import catalogue, choose_views, load_fold
-from embeddings_store.manifest import Manifest
+from embeddings_store.vectors.fold_data import FoldData
 
 MakeStore = Callable[..., Path]
 CELL = Cell("unimodal", "", ("audio",), "svm")
@@ -206,7 +210,7 @@ def test_options_are_read_and_refused(make_store: MakeStore, config: GridConfig,
 
 
 def test_the_page_lists_the_spaces_that_are_searched() -> None:
-    page = Path(tune.__file__).with_name("CHOICES.md").read_text(encoding="utf-8")
+    page = Path(tune.__file__).parent.with_name("CHOICES.md").read_text(encoding="utf-8")
     for name in ("svm", "nn", "xgboost"):
         line = next(line for line in page.splitlines() if line.startswith(f"| {name} |"))
         searched, rest = line.split("|")[2:4]

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from classify.workers import available_cpus, run_all
+from classify.grid.workers import available_cpus, run_all
 from embeddings_store.errors import ProjectError
 
 ORPHAN = """
 import os, sys, time
 from pathlib import Path
 from classify.workers import run_all
-import classify.workers
+import classify.grid.workers
 
 def slow(path):
     Path(path).write_text(str(os.getpid()))

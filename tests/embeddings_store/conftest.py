@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embeddings_store.arrays import Embeddings, EncoderRef
-from embeddings_store.folds import FoldPlan
-from embeddings_store.hdf5 import store_path, write_embeddings
-from embeddings_store.label_sets import LABEL_SETS
-from embeddings_store.manifest import Manifest
+from embeddings_store.corpus.label_sets import LABEL_SETS
+from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.folds.rules import FoldPlan
+from embeddings_store.vectors.arrays import Embeddings, EncoderRef
+from embeddings_store.vectors.hdf5 import store_path, write_embeddings
 from extract.corpora._iemocap_counts import FOUR_WAY, PER_SESSION, SESSIONS, TOTAL
 
 ROWS = 12

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from embeddings_store.arrays import Embeddings, EncoderRef, FoldData
 from embeddings_store.errors import StoreError
+from embeddings_store.vectors.arrays import Embeddings, EncoderRef
+from embeddings_store.vectors.fold_data import FoldData
 
 Made = Callable[..., Embeddings]
 

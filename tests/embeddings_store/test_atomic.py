@@ -16,14 +16,14 @@ import h5py
 import numpy as np
 import pytest
 
-from embeddings_store.arrays import Embeddings
 from embeddings_store.atomic import disk_is_full, exclusive, remove_leftovers, replacing, write_json
-from embeddings_store.commandline import guarded
+from embeddings_store.commands.common import guarded
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreAccessError, StoreBusyError, StoreFullError
-from embeddings_store.folds import make_plan
-from embeddings_store.hdf5 import read_embeddings, verify, write_embeddings
-from embeddings_store.manifest import Manifest
-from embeddings_store.shards import ShardFolder
+from embeddings_store.folds.rules import make_plan
+from embeddings_store.vectors.arrays import Embeddings
+from embeddings_store.vectors.hdf5 import read_embeddings, verify, write_embeddings
+from embeddings_store.vectors.shards import ShardFolder
 
 ABOUT: dict[str, object] = {"corpus": "mini", "inputs_digest": ""}
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from embeddings_store.cli import main
-from embeddings_store.commandline import guarded
+from embeddings_store.commands.common import guarded
+from embeddings_store.commands.embeddings_store import main
 from embeddings_store.errors import StoreError, UsageError
-from embeddings_store.hdf5 import read_embeddings
+from embeddings_store.vectors.hdf5 import read_embeddings
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -47,8 +47,10 @@ def test_help_shows_examples_and_exit_codes(run: Run, command: tuple[str, ...]) 
     assert "exit status: 0 done; 2 usage; 3 data or store problem" in out
 
 
-@pytest.mark.parametrize("arguments", [(), ("nonsense",), ("inspect", "--nonsense"), ("export", "x.h5"), ("import", "x.npz"),
-                                       ("import", "x.npz", "--see", "none")])
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("nonsense",), ("inspect", "--nonsense"), ("export", "x.h5"), ("import", "x.npz"), ("import", "x.npz", "--see", "none")],
+)
 def test_wrong_usage_is_exit_2(run: Run, arguments: tuple[str, ...]) -> None:
     status, out, err = run(*arguments)
     assert (status, out) == (2, "")
@@ -59,20 +61,24 @@ def test_import_needs_to_be_told_what_was_seen(run: Run) -> None:
     assert "the following arguments are required: --seen" in run("import", "x.npz")[2]
 
 
-@pytest.mark.parametrize(("arguments", "status", "message"), [
-    (("inspect", "none.h5"), 2, "none.h5: no such file or folder"),
-    (("inspect", "--store", "none"), 2, "none: no such file or folder"),
-    (("verify", "--store", "none"), 2, "none: no such file or folder"),
-    (("verify", "."), 3, ".: no corpus in this store; run extract-features or embeddings-store import with --store . first"),
-    (("inspect", "torn.h5"), 3, "torn.h5: is cut short or damaged"),
-    (("export", "torn.h5", "x.csv"), 3, "torn.h5: is cut short or damaged"),
-    (("export", "none.h5", "x.csv"), 3, "none.h5: no such file"),
-    (("import", "none.npz", "--seen", "none"), 3, "none.npz: no such file"),
-    (("import", "x.txt", "--seen", "none"), 2, "x.txt: import reads .npz, .npy, .csv and .parquet"),
-    (("import", "x.npz", "--seen", "nobody"), 2, "--seen 'nobody' is neither"),
-])
-def test_errors_are_one_line_on_stderr(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...],
-                                       status: int, message: str) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("inspect", "none.h5"), 2, "none.h5: no such file or folder"),
+        (("inspect", "--store", "none"), 2, "none: no such file or folder"),
+        (("verify", "--store", "none"), 2, "none: no such file or folder"),
+        (("verify", "."), 3, ".: no corpus in this store; run extract-features or embeddings-store import with --store . first"),
+        (("inspect", "torn.h5"), 3, "torn.h5: is cut short or damaged"),
+        (("export", "torn.h5", "x.csv"), 3, "torn.h5: is cut short or damaged"),
+        (("export", "none.h5", "x.csv"), 3, "none.h5: no such file"),
+        (("import", "none.npz", "--seen", "none"), 3, "none.npz: no such file"),
+        (("import", "x.txt", "--seen", "none"), 2, "x.txt: import reads .npz, .npy, .csv and .parquet"),
+        (("import", "x.npz", "--seen", "nobody"), 2, "--seen 'nobody' is neither"),
+    ],
+)
+def test_errors_are_one_line_on_stderr(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], status: int, message: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("torn.h5").write_bytes(b"\x89HDF")
     Path("x.txt").touch()
@@ -153,6 +159,7 @@ def test_verify_goes_on_after_a_damaged_corpus(run: Run, bench: Bench) -> None:
 
 # What all commands share
 
+
 def test_notes_of_an_error_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     def fail() -> int:
         error = StoreError("broken")
@@ -163,8 +170,10 @@ def test_notes_of_an_error_are_shown(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().err == "tool: broken; while reading x\n"
 
 
-@pytest.mark.parametrize(("error", "status", "text"), [
-    (UsageError("no"), 2, "tool: no\n"), (KeyboardInterrupt(), 130, "tool: interrupted; what was finished is safe")])
+@pytest.mark.parametrize(
+    ("error", "status", "text"),
+    [(UsageError("no"), 2, "tool: no\n"), (KeyboardInterrupt(), 130, "tool: interrupted; what was finished is safe")],
+)
 def test_exit_codes(capsys: pytest.CaptureFixture[str], error: BaseException, status: int, text: str) -> None:
     def fail() -> int:
         raise error
@@ -186,7 +195,15 @@ def test_a_closed_pipe_is_no_error(bench: Bench) -> None:
     bench.put()
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-m", "embeddings_store.cli", "inspect", "--store", str(bench.store), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "embeddings_store.commands.embeddings_store",
+        "inspect",
+        "--store",
+        str(bench.store),
+        "--json",
+    ]
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")

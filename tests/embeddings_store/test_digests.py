@@ -10,9 +10,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embeddings_store.arrays import Embeddings, EncoderRef
-from embeddings_store.hdf5 import content_digest, read_embeddings, store_path, verify, write_embeddings
-from embeddings_store.manifest import Manifest
+from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.vectors.arrays import Embeddings, EncoderRef
+from embeddings_store.vectors.hdf5 import content_digest, read_embeddings, store_path, verify, write_embeddings
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=6)
 IDS = st.lists(TEXT.filter(bool), min_size=1, max_size=4, unique=True)

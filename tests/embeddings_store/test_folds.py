@@ -13,10 +13,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, StoreError, StoreNotFoundError, UnknownNameError
-from embeddings_store.folds import ROLES, Fold, FoldPlan, make_plan, natural_key
-from embeddings_store.labels import LabelSet
-from embeddings_store.manifest import Manifest
+from embeddings_store.folds.rules import ROLES, Fold, FoldPlan, make_plan, natural_key
 
 Make = Callable[..., Manifest]
 

@@ -15,12 +15,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from embeddings_store import columns, hdf5, manifest, provenance
-from embeddings_store.arrays import SEEN, STATUS, Embeddings, EncoderRef
-from embeddings_store.folds import ROLES, FoldPlan, make_plan
-from embeddings_store.hdf5 import read_embeddings, read_header, verify, write_embeddings
+from embeddings_store import provenance
+from embeddings_store.corpus import columns, manifest
+from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.folds.rules import ROLES, FoldPlan, make_plan
 from embeddings_store.load import catalogue, corpora, load_fold
-from embeddings_store.manifest import Manifest
+from embeddings_store.vectors import hdf5
+from embeddings_store.vectors.arrays import SEEN, STATUS, Embeddings, EncoderRef
+from embeddings_store.vectors.hdf5 import read_embeddings, read_header, verify, write_embeddings
 
 FORMAT = resources.files("embeddings_store").joinpath("FORMAT.md").read_text(encoding="utf-8")
 GOLDEN = sorted(path for path in (Path(__file__).parents[1] / "golden").glob("v*") if path.is_dir())

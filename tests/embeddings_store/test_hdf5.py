@@ -12,9 +12,9 @@ import h5py
 import numpy as np
 import pytest
 
-from embeddings_store.arrays import Embeddings, EncoderRef
 from embeddings_store.errors import StoreError, StoreNotFoundError
-from embeddings_store.hdf5 import content_digest, read_embeddings, read_header, store_path, verify, write_embeddings
+from embeddings_store.vectors.arrays import Embeddings, EncoderRef
+from embeddings_store.vectors.hdf5 import content_digest, read_embeddings, read_header, store_path, verify, write_embeddings
 
 ABOUT: dict[str, object] = {"corpus": "mini", "inputs_digest": "0123456789ab", "plan_digest": "ba9876543210",
                             "settings": {"pooling": "mean", "layer": 3}, "provenance": {"command": "a test"}}

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from embeddings_store.arrays import EncoderRef
-from embeddings_store.entries import catalogue, choose_views
 from embeddings_store.errors import FoldError, StoreMismatchError, StoreNotFoundError, UsageError
-from embeddings_store.folds import FoldPlan, make_plan
-from embeddings_store.inner import InnerSet, find_inner
+from embeddings_store.folds.rules import FoldPlan, make_plan
 from embeddings_store.load import load_fold
+from embeddings_store.vectors.arrays import EncoderRef
+from embeddings_store.vectors.catalogue import catalogue, choose_views
+from embeddings_store.vectors.inner_folds import InnerSet, find_inner
 
 if TYPE_CHECKING:
     from conftest import Bench

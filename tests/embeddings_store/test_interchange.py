@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import (
     FoldError,
     ManifestError,
@@ -21,9 +22,8 @@ from embeddings_store.errors import (
     StoreMismatchError,
     UsageError,
 )
-from embeddings_store.hdf5 import read_embeddings, verify, write_embeddings
-from embeddings_store.interchange import ImportJob, export_vectors, import_vectors
-from embeddings_store.manifest import Manifest
+from embeddings_store.exchange.interchange import ImportJob, export_vectors, import_vectors
+from embeddings_store.vectors.hdf5 import read_embeddings, verify, write_embeddings
 
 if TYPE_CHECKING:
     from conftest import Bench

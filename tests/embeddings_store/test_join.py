@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from classify.cli import main as grid
-from embeddings_store.arrays import Embeddings, EncoderRef
-from embeddings_store.cli import main
+from classify.commands.run_fusion_grid import main as grid
+from embeddings_store.commands.embeddings_store import main
+from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, LabelError, LeakError, UsageError
-from embeddings_store.hdf5 import read_embeddings, store_path, verify, write_embeddings
-from embeddings_store.join import join_corpora
-from embeddings_store.labels import LabelSet
-from embeddings_store.manifest import Manifest
-from embeddings_store.protocol_setup import Request, set_up
+from embeddings_store.exchange.join import join_corpora
+from embeddings_store.folds.setup import Request, set_up
+from embeddings_store.vectors.arrays import Embeddings, EncoderRef
+from embeddings_store.vectors.hdf5 import read_embeddings, store_path, verify, write_embeddings
 
 WORDS = {"one": ("angry", "happy", "neutral", "sad", "calm"), "two": ("anger", "joy", "neutral", "sadness", "surprise"),
          "three": ("ang", "exc", "neu", "sad", "xxx")}

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.errors import LabelError
-from embeddings_store.labels import LabelSet
 
 FOUR = LabelSet("four", ("anger", "joy"), {"ang": "anger", "hap": "joy", "exc": "joy"}, frozenset({"xxx"}))
 

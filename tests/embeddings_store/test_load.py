@@ -12,7 +12,8 @@ import h5py
 import numpy as np
 import pytest
 
-from embeddings_store.arrays import EncoderRef, FoldData
+from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import (
     FoldError,
     LabelError,
@@ -22,11 +23,11 @@ from embeddings_store.errors import (
     StoreNotFoundError,
     UsageError,
 )
-from embeddings_store.folds import make_plan
-from embeddings_store.hdf5 import read_embeddings, write_embeddings
-from embeddings_store.labels import LabelSet
+from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import load_fold
-from embeddings_store.manifest import Manifest
+from embeddings_store.vectors.arrays import EncoderRef
+from embeddings_store.vectors.fold_data import FoldData
+from embeddings_store.vectors.hdf5 import read_embeddings, write_embeddings
 
 if TYPE_CHECKING:
     from conftest import Bench

@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.corpus.manifest import Manifest, resolve_media, safe_name
 from embeddings_store.errors import (
     LabelError,
     ManifestError,
@@ -21,8 +23,6 @@ from embeddings_store.errors import (
     StoreNotFoundError,
     UnsafePathError,
 )
-from embeddings_store.labels import LabelSet
-from embeddings_store.manifest import Manifest, resolve_media, safe_name
 
 Make = Callable[..., Manifest]
 

@@ -11,9 +11,9 @@ import pytest
 from pyarrow import parquet
 
 from benchmarks.manifest_scale import READS, measure, write_rows
-from embeddings_store import manifest as module
+from embeddings_store.corpus import manifest as module
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError
-from embeddings_store.manifest import Manifest
 
 ROWS = 200_000
 

@@ -13,16 +13,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from embeddings_store.commands.protocol_options import listing
+from embeddings_store.corpus.label_sets import LABEL_SETS, named_labels
+from embeddings_store.corpus.label_sets import TABLE as LABEL_TABLE
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, LabelError, UnknownNameError, UsageError
-from embeddings_store.folds import FoldPlan, make_plan, shared
-from embeddings_store.label_sets import LABEL_SETS, named_labels
-from embeddings_store.label_sets import TABLE as LABEL_TABLE
-from embeddings_store.manifest import Manifest
-from embeddings_store.protocol_files import torch_permutation
-from embeddings_store.protocol_options import listing
-from embeddings_store.protocol_setup import Request, Setup, applicable, set_up
-from embeddings_store.protocols import PROTOCOLS, TABLE
-from embeddings_store.protocols_page import PAGE, page
+from embeddings_store.folds.protocol_files import torch_permutation
+from embeddings_store.folds.protocols import PROTOCOLS, TABLE
+from embeddings_store.folds.protocols_page import PAGE, page
+from embeddings_store.folds.rules import FoldPlan, make_plan, shared
+from embeddings_store.folds.setup import Request, Setup, applicable, set_up
 
 SESSIONS = (1085, 1023, 1151, 1031, 1241)
 SPEAKERS = (528, 557, 481, 542, 522, 629, 528, 503, 590, 651)
@@ -338,4 +338,4 @@ def test_a_plan_that_shares_says_so_in_its_file(iemocap: Manifest, tmp_path: Pat
 
 
 def test_the_page_is_what_the_tables_say() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "run python -m embeddings_store.protocols_page"
+    assert PAGE.read_text(encoding="utf-8") == page(), "run python -m embeddings_store.folds.protocols_page"

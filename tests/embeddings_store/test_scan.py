@@ -18,13 +18,13 @@ from hypothesis import strategies as some
 from pyarrow import parquet
 
 from benchmarks.manifest_scale import READS, measure, write_rows
-from embeddings_store import scan as module
-from embeddings_store import twins
-from embeddings_store.cli import main
-from embeddings_store.columns import PROMISES, UNIQUE, normalise
+from embeddings_store.commands.embeddings_store import main
+from embeddings_store.corpus import duplicate_ids as twins
+from embeddings_store.corpus import scan as module
+from embeddings_store.corpus.columns import PROMISES, UNIQUE, normalise
+from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.corpus.scan import Scan, scan_manifest
 from embeddings_store.errors import ManifestError, ProjectError, UsageError
-from embeddings_store.manifest import Manifest
-from embeddings_store.scan import Scan, scan_manifest
 
 # Cells of each column, sound ones first.
 CELLS = {
@@ -191,7 +191,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_no_torch_is_needed(tmp_path: Path) -> None:
-    code = "import sys, embeddings_store.scan; sys.exit('torch' in sys.modules)"
+    code = "import sys, embeddings_store.corpus.scan; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

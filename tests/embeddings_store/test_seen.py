@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, UnknownNameError, UsageError
-from embeddings_store.manifest import Manifest
-from embeddings_store.seen import parse_seen
+from embeddings_store.vectors.seen import parse_seen
 
 LETTER = {"no": "n", "fit": "f", "select": "s", "unknown": "u"}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embeddings_store.shards import ShardFolder
+from embeddings_store.vectors.shards import ShardFolder
 
 
 @pytest.fixture

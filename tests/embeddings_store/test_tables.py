@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import LabelError, ManifestError
-from embeddings_store.manifest import Manifest
 from embeddings_store.tables import read_table
 
 REFUSED = {

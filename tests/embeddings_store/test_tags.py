@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from embeddings_store import cli
+from embeddings_store.commands import embeddings_store as cli
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, UsageError
-from embeddings_store.manifest import Manifest
 
 GOLDEN = sorted(path for path in (Path(__file__).parents[1] / "golden").glob("v*") if path.is_dir())
 

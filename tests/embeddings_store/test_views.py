@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from embeddings_store.entries import catalogue, choose_seeds, choose_views, corpora
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreError, StoreNotFoundError, UnknownNameError, UsageError
-from embeddings_store.manifest import Manifest
+from embeddings_store.vectors.catalogue import catalogue, choose_seeds, choose_views, corpora
 
 if TYPE_CHECKING:
     from conftest import Bench

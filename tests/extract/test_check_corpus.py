@@ -12,12 +12,12 @@ import pytest
 import soundfile
 from PIL import Image
 
-from embeddings_store.manifest import Manifest
-from extract.check_corpus import check, main
+from embeddings_store.corpus.manifest import Manifest
 from extract.checks import reading
 from extract.checks.finding import Finding, Release
 from extract.checks.picture import draw_labels, label_groups
 from extract.checks.reading import read_media, tasks_of
+from extract.commands.check_corpus import check, main
 from extract.corpora import READERS, read_corpus
 from extract.corpora.generated import FAILS, RELEASES, make_release
 

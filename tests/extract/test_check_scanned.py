@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from extract import check_corpus
-from extract.check_corpus import main
+from extract.commands import check_corpus
+from extract.commands.check_corpus import main
 
 LEFT = {"scanned", "folds", "same part twice", "audio there", "durations", "media read"}
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, UsageError
-from embeddings_store.manifest import Manifest
-from extract.cli import main
-from extract.contact_sheet import CAPTION, MARGIN, TILE, write_contact_sheet
+from extract.checks.contact_sheet import CAPTION, MARGIN, TILE, write_contact_sheet
+from extract.commands.extract_features import main
 from extract.frames import FrameCache, FrameSettings, Span
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)

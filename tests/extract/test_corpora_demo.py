@@ -19,15 +19,15 @@ import pytest
 
 from embeddings_store.atomic import exclusive
 from embeddings_store.errors import ManifestError, StoreBusyError, StoreError, StoreFullError, UnknownNameError
-from embeddings_store.folds import make_plan
+from embeddings_store.folds.rules import make_plan
 from extract.corpora import READERS, demo, demo_release, read_corpus
 from extract.corpora.demo_release import RECORD, design, design_of, film, generate
 from extract.corpora.demo_release.design import CLASSES, FIDELITY, PRIORS, best_possible, ideal_accuracy
 from extract.corpora.demo_release.words import say
 from extract.corpora.demo_release.writing import write_dialogue
 from extract.encoders import load_encoder
+from extract.finetuning.settings import TrainingSettings
 from extract.frames.settings import REGIONS
-from extract.training import TrainingSettings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SUBSETS = [["text"], ["video"], ["text", "audio"], ["audio", "video"], ["text", "audio", "video"]]

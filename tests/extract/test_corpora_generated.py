@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import UnknownNameError, UsageError
-from embeddings_store.folds import make_plan
-from embeddings_store.manifest import Manifest
-from extract import make_corpus
+from embeddings_store.folds.rules import make_plan
+from extract.commands import make_corpus
 from extract.corpora import Note, corpus_names, read_corpus
 from extract.corpora import _notes as kinds
 from extract.corpora.generated import FAILS, RELEASES, Planted, make_release

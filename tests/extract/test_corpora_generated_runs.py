@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tiny_encoders
 
-from classify.cli import main as classify
-from embeddings_store.hdf5 import read_embeddings
-from extract.cli import main as extract
+from classify.commands.run_fusion_grid import main as classify
+from embeddings_store.vectors.hdf5 import read_embeddings
+from extract.commands.extract_features import main as extract
 from extract.corpora import _notes as kinds
 from extract.corpora import read_corpus
 from extract.corpora.generated import FAILS, RELEASES, Planted

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, UnknownNameError
-from embeddings_store.manifest import Manifest
 from extract.corpora import _iemocap_counts as counts
 from extract.corpora import read_corpus
 from extract.corpora._notes import differences

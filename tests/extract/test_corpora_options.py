@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from embeddings_store.columns import LEAK_TAGS, UNTAGGED
+from embeddings_store.corpus.columns import LEAK_TAGS, UNTAGGED
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, MediaError, UnknownNameError, UnsafePathError
-from embeddings_store.manifest import Manifest
 from extract.corpora import READERS, Note, differences, read_corpus
 from extract.corpora.avamerg import CLASSES, EMOTIONS, emotion_table
 from extract.corpora.cremad import BAD
 from extract.corpora.generated import RELEASES, Planted
-from extract.mediafile import check_media_file
+from extract.media.file_check import check_media_file
 
 PAGE = resources.files("extract.corpora").joinpath("CORPORA.md").read_text(encoding="utf-8")
 Make = Callable[[str, bool], tuple[Path, tuple[Planted, ...]]]

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import LabelError, ManifestError, UnknownNameError, UnsafePathError, UsageError
-from embeddings_store.folds import make_plan
-from embeddings_store.manifest import Manifest
+from embeddings_store.folds.rules import make_plan
 from extract.corpora import READERS, Note, corpus_names, differences, meld, read_corpus
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"

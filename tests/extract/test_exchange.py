@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 import soundfile
 
+from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, UnknownNameError, UnsafePathError, UsageError
-from embeddings_store.folds import ROLES, make_plan
-from embeddings_store.labels import LabelSet
-from embeddings_store.manifest import Manifest
-from extract.convert import convert, main
+from embeddings_store.folds.rules import ROLES, make_plan
+from extract.commands.convert_corpus import convert, main
 from extract.corpora import format_names, huggingface, read_corpus
 from extract.corpora._exchange import rows_of
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from embeddings_store.errors import MediaError, MissingDependencyError, UsageError
-from extract.contact_sheet import write_contact_sheet
+from extract.checks.contact_sheet import write_contact_sheet
 from extract.corpora import read_corpus
 from extract.corpora.demo_release import faces
 from extract.frames import FrameCache, FrameSettings, Span, face, read_clip

@@ -10,8 +10,8 @@ import pytest
 import soundfile
 
 from embeddings_store.errors import MediaError, UnknownNameError, UsageError
-from extract.media import AudioClip, load_audio, require_duration
-from extract.spans import Wanted
+from extract.media.sound import AudioClip, load_audio, require_duration
+from extract.media.spans import Wanted
 
 RATE = 16_000
 

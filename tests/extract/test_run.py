@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 import soundfile
 
-import extract.encode
-import extract.run
+import extract.pipeline.encode
+import extract.pipeline.frozen
 from embeddings_store.atomic import exclusive
-from embeddings_store.hdf5 import read_embeddings, verify
-from extract.cli import main
+from embeddings_store.vectors.hdf5 import read_embeddings, verify
+from extract.commands.extract_features import main
 from extract.encoders import load_encoder
-from extract.media import load_audio
+from extract.media.sound import load_audio
 
 RATE = 16_000
 
@@ -31,9 +31,17 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers import HubertConfig, HubertModel
 
     torch.manual_seed(0)
-    config = HubertConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, conv_dim=(16, 16, 16),
-                          conv_stride=(5, 4, 4), conv_kernel=(10, 8, 4), num_conv_pos_embeddings=16,
-                          num_conv_pos_embedding_groups=2)
+    config = HubertConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        conv_dim=(16, 16, 16),
+        conv_stride=(5, 4, 4),
+        conv_kernel=(10, 8, 4),
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=2,
+    )
     folder = tmp_path_factory.mktemp("models") / "tiny-hubert"
     HubertModel(config).save_pretrained(folder)
     return folder
@@ -52,16 +60,33 @@ def write_corpus(folder: Path, clips: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(clips):
         soundfile.write(folder / f"u{i:03d}.wav", sound(i, 0.3 + 0.01 * (i % 7)), RATE)
-    table = pd.DataFrame({"id": [f"u{i:03d}" for i in range(clips)], "audio": [f"u{i:03d}.wav" for i in range(clips)],
-                          "label": [("sad", "happy")[i % 2] for i in range(clips)],
-                          "speaker": [f"s{i % 4}" for i in range(clips)]})
+    table = pd.DataFrame(
+        {
+            "id": [f"u{i:03d}" for i in range(clips)],
+            "audio": [f"u{i:03d}.wav" for i in range(clips)],
+            "label": [("sad", "happy")[i % 2] for i in range(clips)],
+            "speaker": [f"s{i % 4}" for i in range(clips)],
+        }
+    )
     table.to_csv(folder / "rows.csv", index=False)
     return folder / "rows.csv"
 
 
 def command(rows: Path, model: Path, store: Path, *more: str) -> list[str]:
-    return ["--corpus", "manifest", "--root", str(rows), "--modality", "audio", "--encoder", str(model), "--frozen", "--store",
-            str(store), *more]
+    return [
+        "--corpus",
+        "manifest",
+        "--root",
+        str(rows),
+        "--modality",
+        "audio",
+        "--encoder",
+        str(model),
+        "--frozen",
+        "--store",
+        str(store),
+        *more,
+    ]
 
 
 def only_file(store: Path):
@@ -148,7 +173,7 @@ def test_bad_clips_are_listed_counted_recorded_and_cost_no_good_one(tmp_path, mo
     assert np.isnan(file.vectors[: len(BAD_CLIPS)]).all()
     write_corpus(tmp_path / "clean", 4)
     assert main(command(tmp_path / "clean" / "rows.csv", model, tmp_path / "e2")) == 0
-    np.testing.assert_array_equal(only_file(tmp_path / "e2").vectors, file.vectors[len(BAD_CLIPS):])
+    np.testing.assert_array_equal(only_file(tmp_path / "e2").vectors, file.vectors[len(BAD_CLIPS) :])
 
 
 def test_mended_clips_are_made_up_for_without_touching_the_others(tmp_path, model, capsys):
@@ -218,7 +243,9 @@ def test_another_corpus_of_the_same_name_is_refused(tmp_path, model, capsys):
 
 def test_two_processes_cannot_make_the_same_vectors(tmp_path, model, capsys):
     rows = write_corpus(tmp_path / "c", 2)
-    prepared = extract.run.prepare(extract.run.FrozenJob("manifest", rows, "audio", str(model), tmp_path / "e"))
+    prepared = extract.pipeline.frozen.prepare(
+        extract.pipeline.frozen.FrozenJob("manifest", rows, "audio", str(model), tmp_path / "e")
+    )
     with exclusive(prepared.dump.lock, "it"):
         assert main(command(rows, model, tmp_path / "e")) == 3
     assert f"pid {os.getpid()}" in capsys.readouterr().err
@@ -226,7 +253,7 @@ def test_two_processes_cannot_make_the_same_vectors(tmp_path, model, capsys):
 
 def test_ctrl_c_keeps_what_was_encoded(tmp_path, model, capsys, monkeypatch):
     rows = write_corpus(tmp_path / "c", 40)
-    real, calls = extract.encode._encode_batch, []
+    real, calls = extract.pipeline.encode._encode_batch, []
 
     def interrupted(encoder, items):
         calls.append(len(items))
@@ -234,10 +261,10 @@ def test_ctrl_c_keeps_what_was_encoded(tmp_path, model, capsys, monkeypatch):
             raise KeyboardInterrupt
         return real(encoder, items)
 
-    monkeypatch.setattr(extract.encode, "_encode_batch", interrupted)
+    monkeypatch.setattr(extract.pipeline.encode, "_encode_batch", interrupted)
     assert main(command(rows, model, tmp_path / "e", "--batch-size", "1")) == 130
     assert "goes on from there" in capsys.readouterr().err
-    monkeypatch.setattr(extract.encode, "_encode_batch", lambda e, items: calls.append(len(items)) or real(e, items))
+    monkeypatch.setattr(extract.pipeline.encode, "_encode_batch", lambda e, items: calls.append(len(items)) or real(e, items))
     assert main(command(rows, model, tmp_path / "e", "--batch-size", "1")) == 0
     assert "9 of 40 rows were finished before" in capsys.readouterr().err
     assert len(calls) == 10 + 31
@@ -250,7 +277,7 @@ def test_a_full_disk_costs_nothing_that_was_finished(tmp_path, model, capsys, mo
     made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(mount)], capture_output=True, text=True)
     if made.returncode:
         pytest.skip(f"needs the right to mount a small file system: {made.stderr.strip()}")
-    monkeypatch.setattr(extract.encode, "COMMIT_EVERY_S", 0.0)
+    monkeypatch.setattr(extract.pipeline.encode, "COMMIT_EVERY_S", 0.0)
     try:
         rows = write_corpus(tmp_path / "c", 120)
         job = command(rows, model, mount / "e", "--batch-size", "1")
@@ -264,18 +291,21 @@ def test_a_full_disk_costs_nothing_that_was_finished(tmp_path, model, capsys, mo
         subprocess.run(["umount", str(mount)], check=True)
 
 
-@pytest.mark.parametrize(("more", "code", "expected"), [
-    (["--modality", "audio", "--frozen", "--encoder", "wav2vec2-bose"], 2, "wav2vec2-base"),
-    (["--modality", "audio", "--encoder", "MODEL"], 2, "--frozen"),
-    (["--modality", "audio", "--frozen", "--epochs", "3"], 2, "--epochs"),
-    (["--modality", "audio", "--frozen", "--shuffle-labels", "0"], 2, "--shuffle-labels"),
-    (["--frozen"], 2, "--modality"),
-    (["--modality", "text", "--frozen", "--encoder", "MODEL"], 2, "audio"),
-    (["--modality", "audio", "--frozen", "--encoder", "MODEL", "--layer", "9"], 2, "0 to 2"),
-    (["--modality", "audio", "--frozen", "--encoder", "MODEL", "--seen", "spilt:train"], 2, "split:NAME"),
-    (["--modality", "audio", "--frozen", "--encoder", "MODEL", "--corpus", "ravdes"], 2, "ravdess"),
-    (["--modality", "audio", "--frozen", "--encoder", "MODEL", "--device", "cuda:9"], 2, "cuda:9"),
-])
+@pytest.mark.parametrize(
+    ("more", "code", "expected"),
+    [
+        (["--modality", "audio", "--frozen", "--encoder", "wav2vec2-bose"], 2, "wav2vec2-base"),
+        (["--modality", "audio", "--encoder", "MODEL"], 2, "--frozen"),
+        (["--modality", "audio", "--frozen", "--epochs", "3"], 2, "--epochs"),
+        (["--modality", "audio", "--frozen", "--shuffle-labels", "0"], 2, "--shuffle-labels"),
+        (["--frozen"], 2, "--modality"),
+        (["--modality", "text", "--frozen", "--encoder", "MODEL"], 2, "audio"),
+        (["--modality", "audio", "--frozen", "--encoder", "MODEL", "--layer", "9"], 2, "0 to 2"),
+        (["--modality", "audio", "--frozen", "--encoder", "MODEL", "--seen", "spilt:train"], 2, "split:NAME"),
+        (["--modality", "audio", "--frozen", "--encoder", "MODEL", "--corpus", "ravdes"], 2, "ravdess"),
+        (["--modality", "audio", "--frozen", "--encoder", "MODEL", "--device", "cuda:9"], 2, "cuda:9"),
+    ],
+)
 def test_mistakes_on_the_command_line_get_one_helpful_line(tmp_path, model, capsys, more, code, expected):
     rows = write_corpus(tmp_path / "c", 2)
     base = ["--corpus", "manifest", "--root", str(rows), "--store", str(tmp_path / "e")]
@@ -301,12 +331,29 @@ def kill(tmp_path: Path, model: Path, kills: int) -> dict[str, float]:
     store = tmp_path / "lives" / "e"
     store.parent.mkdir()
     loop = Path(__file__).parents[1] / "kill_loop.py"
-    imports = [f"--import={name}" for name in ("extract.encoders.build", "extract.media", "transformers.models.hubert")]
+    imports = [f"--import={name}" for name in ("extract.encoders.build", "extract.media.sound", "transformers.models.hubert")]
     run = subprocess.run(
-        [sys.executable, str(loop), "--kills", str(kills), "--target", "extract.cli:main", "--result", str(store), "--set",
-         "extract.encode.COMMIT_EVERY_S=0", "--sign", "goes on", *imports, "--",
-         *command(rows, model, store, "--batch-size", "1")],
-        capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        [
+            sys.executable,
+            str(loop),
+            "--kills",
+            str(kills),
+            "--target",
+            "extract.commands.extract_features:main",
+            "--result",
+            str(store),
+            "--set",
+            "extract.pipeline.encode.COMMIT_EVERY_S=0",
+            "--sign",
+            "goes on",
+            *imports,
+            "--",
+            *command(rows, model, store, "--batch-size", "1"),
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     assert run.returncode == 0, run.stderr
     reference, survivor = only_file(tmp_path / "reference"), only_file(store)
     np.testing.assert_array_equal(survivor.ids, reference.ids)

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreMismatchError
-from embeddings_store.folds import make_plan
-from embeddings_store.hdf5 import read_embeddings
+from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import catalogue, load_fold
-from embeddings_store.manifest import Manifest
-from extract.cli import main
+from embeddings_store.vectors.hdf5 import read_embeddings
+from extract.commands.extract_features import main
 from extract.encoders.registry import REGISTRY
 from tests.extract.tiny_encoders import save
 

@@ -12,13 +12,13 @@ import tuning
 from safetensors.torch import load_file
 
 from embeddings_store.errors import FoldError, LabelError, LeakError, ModelLoadError, UsageError
-from embeddings_store.hdf5 import verify
 from embeddings_store.load import load_fold
-from extract.checkpoints import is_complete, mark_complete
+from embeddings_store.vectors.hdf5 import verify
 from extract.encoders import REGISTRY, load_encoder
-from extract.model_files import load_model
-from extract.roles import training_setup
-from extract.tune import corpus_of, prepare
+from extract.finetuning.checkpoints import is_complete, mark_complete
+from extract.finetuning.model_files import load_model
+from extract.finetuning.row_roles import training_setup
+from extract.pipeline.finetuned import corpus_of, prepare
 
 
 @pytest.fixture(scope="module")
@@ -259,7 +259,7 @@ def test_a_model_that_is_not_what_was_written_is_refused(text):
 
 
 def test_a_corpus_without_labels_or_such_a_fold_is_refused_before_anything_is_loaded(tmp_path, models, monkeypatch):
-    monkeypatch.setattr("extract.tune._load", None)
+    monkeypatch.setattr("extract.pipeline.finetuned._load", None)
     model = models / "bert-base-uncased"
     rows = tuning.write_corpus(tmp_path / "c", label=[""] * 16)
     with pytest.raises(LabelError, match="no labels to train on; add --frozen"):

@@ -11,12 +11,12 @@ import soundfile
 import tiny_encoders
 import tuning
 
-import extract.tune
-from embeddings_store.hdf5 import read_embeddings
-from extract.check_corpus import main as check_corpus
-from extract.cli import main
+import extract.pipeline.finetuned
+from embeddings_store.vectors.hdf5 import read_embeddings
+from extract.commands.check_corpus import main as check_corpus
+from extract.commands.extract_features import main
 from extract.encoders import load_encoder
-from extract.estimate import _step
+from extract.pipeline.estimate import _step
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +122,8 @@ def test_seeds_and_inner_folds(rows, models, capsys):
 
 
 def test_the_corpus_is_read_once(rows, models, capsys, monkeypatch):
-    read, real = [], extract.tune.read_manifest
-    monkeypatch.setattr(extract.tune, "read_manifest", lambda *given: read.append(given) or real(*given))
+    read, real = [], extract.pipeline.finetuned.read_manifest
+    monkeypatch.setattr(extract.pipeline.finetuned, "read_manifest", lambda *given: read.append(given) or real(*given))
     assert main(command(rows, models["text"], "text", "--fold", "all", "--epochs", "1")) == 0
     assert len(read) == 1
 
@@ -131,16 +131,16 @@ def test_the_corpus_is_read_once(rows, models, capsys, monkeypatch):
 def test_a_dry_run_says_what_an_interrupted_one_has_left(rows, models, capsys, monkeypatch):
     base = command(rows, models["text"], "text", "--fold", "1", "--epochs", "3", "--batch-size", "4")
     with monkeypatch.context() as killed:
-        killed.setattr("extract.finetune._accuracy", lambda prediction: (_ for _ in ()).throw(KeyboardInterrupt))
+        killed.setattr("extract.finetuning.trainer._accuracy", lambda prediction: (_ for _ in ()).throw(KeyboardInterrupt))
         assert main(base) == 130
     assert "goes on from there" in capsys.readouterr().err
     with monkeypatch.context() as killed:
-        killed.setattr("extract.model_files.save_model", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        killed.setattr("extract.finetuning.model_files.save_model", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
         assert main(base) == 130
     assert main([*base, "--dry-run"]) == 0
     assert "a checkpoint of step 6 is there; 0 of 6 steps" in capsys.readouterr().out
     with monkeypatch.context() as killed:
-        killed.setattr("extract.tune._dump", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        killed.setattr("extract.pipeline.finetuned._dump", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
         assert main(base) == 130
     assert main([*base, "--dry-run"]) == 0
     assert "trained, not dumped; 0 of 6 steps and 16 rows to do" in capsys.readouterr().out

@@ -15,10 +15,10 @@ import torch
 import tuning
 
 from embeddings_store.errors import UsageError
-from embeddings_store.hdf5 import read_embeddings
-from extract import team
-from extract.cli import main
+from embeddings_store.vectors.hdf5 import read_embeddings
+from extract.commands.extract_features import main
 from extract.encoders import load_encoder
+from extract.finetuning import distributed as team
 
 
 def test_a_process_alone_agrees_with_itself():
@@ -35,9 +35,9 @@ def test_each_process_takes_a_gpu_of_its_own(monkeypatch):
 
 
 def test_a_batch_that_cannot_be_divided_is_refused(tmp_path, monkeypatch):
-    from extract import finetune
-    from extract.classifier import Classifier
-    from extract.training import TrainingSettings
+    from extract.finetuning import trainer as finetune
+    from extract.finetuning.classifier import Classifier
+    from extract.finetuning.settings import TrainingSettings
     encoder = load_encoder(str(tiny_encoders.save(tuning.spec_named("bert-base-uncased"), tmp_path)), device="cpu")
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(UsageError, match="--batch-size 4 cannot be divided among 3 processes"):
@@ -94,5 +94,5 @@ def still(tmp_path: Path) -> Path:
 def launch(command: list[str]) -> subprocess.CompletedProcess:
     """Run the command with two processes, as torchrun does."""
     return subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-                           "-m", "extract.cli", *command], capture_output=True, text=True, timeout=300,
+                           "-m", "extract.commands.extract_features", *command], capture_output=True, text=True, timeout=300,
                           cwd=Path(__file__).parents[2], env={**os.environ, "OMP_NUM_THREADS": "1"})

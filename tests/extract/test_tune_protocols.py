@@ -8,15 +8,15 @@ import pytest
 import tiny_encoders
 import tuning
 
+from embeddings_store.corpus.label_sets import LABEL_SETS
+from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreMismatchError, UsageError
-from embeddings_store.label_sets import LABEL_SETS
-from embeddings_store.labels import LabelSet
+from embeddings_store.folds.setup import Request, set_up
 from embeddings_store.load import load_fold
-from embeddings_store.manifest import Manifest
-from embeddings_store.protocol_setup import Request, set_up
-from extract.cli import main
+from extract.commands.extract_features import main
+from extract.commands.extract_options import build_parser, tuned_jobs
 from extract.corpora import emodb, meld, ravdess
-from extract.options import build_parser, tuned_jobs
 
 RAW = ["hap", "ang", "neu", "sad", "exc", "fru", "neu", "sad", "hap", "fru", "neu", "ang", "sad", "hap", "exc", "neu"]
 

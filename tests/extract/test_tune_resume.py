@@ -16,14 +16,14 @@ import soundfile
 import tiny_encoders
 import tuning
 
-import extract.encode
-import extract.finetune
-import extract.tune
+import extract.finetuning.trainer
+import extract.pipeline.encode
+import extract.pipeline.finetuned
 from embeddings_store.atomic import exclusive
 from embeddings_store.errors import StoreBusyError, StoreFullError
-from embeddings_store.hdf5 import read_embeddings
-from extract.checkpoints import MARKER, is_complete, mark_complete, remove, resume_point
-from extract.cli import main
+from embeddings_store.vectors.hdf5 import read_embeddings
+from extract.commands.extract_features import main
+from extract.finetuning.checkpoints import MARKER, is_complete, mark_complete, remove, resume_point
 
 # SpecAugment, dropout and layer drop all draw random numbers in these models.
 AUDIO, TEXT, VIDEO = "wav2vec2-base", "bert-base-uncased", "videomae-base"
@@ -94,8 +94,15 @@ def test_interrupted_again_and_again(audio):
 
 
 def test_with_accumulation_schedule_and_balance(audio):
-    options = {"gradient_accumulation": 3, "batch_size": 2, "scheduler": "cosine", "warmup_ratio": 0.3, "balanced_sampling": True,
-               "class_weights": True, "weighted_layers": True}
+    options = {
+        "gradient_accumulation": 3,
+        "batch_size": 2,
+        "scheduler": "cosine",
+        "warmup_ratio": 0.3,
+        "balanced_sampling": True,
+        "class_weights": True,
+        "weighted_layers": True,
+    }
     undisturbed, reference = tuning.run(audio("reference", **options))
     with pytest.raises(KeyboardInterrupt):
         tuning.run(audio(**options), tuning.quiet(training=interrupt(5)))
@@ -113,7 +120,7 @@ def test_early_stopping_stops_where_it_would_have_stopped(audio, monkeypatch, mo
         told.append(len(told) + 1)
         return {"accuracy": accuracies[told[-1]]}
 
-    monkeypatch.setattr(extract.finetune, "_accuracy", accuracy)
+    monkeypatch.setattr(extract.finetuning.trainer, "_accuracy", accuracy)
     job = {"epochs": 9, "early_stopping": 2}
     undisturbed, reference = tuning.run(audio("reference", **job))
     told.clear()
@@ -125,7 +132,10 @@ def test_early_stopping_stops_where_it_would_have_stopped(audio, monkeypatch, mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
-        killed.setattr(*((extract.tune, "_dump") if moment == "_dump" else ("extract.model_files.save_model",)), stop)
+        killed.setattr(
+            *((extract.pipeline.finetuned, "_dump") if moment == "_dump" else ("extract.finetuning.model_files.save_model",)),
+            stop,
+        )
         tuning.run(audio(**job))
     steps = []
     prepared, file = tuning.run(audio(**job), tuning.quiet(training=steps.append))
@@ -138,7 +148,7 @@ def test_early_stopping_stops_where_it_would_have_stopped(audio, monkeypatch, mo
 def prepared_checkpoints(audio, after: int, **changes) -> Path:
     with pytest.raises(KeyboardInterrupt):
         tuning.run(audio(**changes), tuning.quiet(training=interrupt(after)))
-    return extract.tune.prepare(audio(**changes)).checkpoints
+    return extract.pipeline.finetuned.prepare(audio(**changes)).checkpoints
 
 
 def flip(path: Path) -> None:
@@ -170,7 +180,7 @@ def test_a_checkpoint_that_is_not_whole_is_discarded(audio, damage):
 def test_without_the_best_checkpoint_a_later_one_is_of_no_use(audio, monkeypatch):
     """The Trainer would go on and silently end with the last weights instead of the best."""
     accuracies = iter((0.75, 0.5, 0.5, 0.5, 0.75, 0.5, 0.75, 0.5, 0.5, 0.5))
-    monkeypatch.setattr(extract.finetune, "_accuracy", lambda prediction: {"accuracy": next(accuracies)})
+    monkeypatch.setattr(extract.finetuning.trainer, "_accuracy", lambda prediction: {"accuracy": next(accuracies)})
     undisturbed, reference = tuning.run(audio("reference"))
     checkpoints = prepared_checkpoints(audio, 5)
     assert sorted(p.name for p in checkpoints.iterdir()) == ["checkpoint-2", "checkpoint-4"]
@@ -203,8 +213,8 @@ def test_checkpoints_of_other_rows_are_not_gone_on_from(audio, monkeypatch):
 
 def test_a_dump_that_was_cut_goes_on_without_training_again(audio, monkeypatch):
     undisturbed, reference = tuning.run(audio("reference"))
-    monkeypatch.setattr(extract.encode, "COMMIT_EVERY_S", 0.0)
-    real, encoded = extract.encode._encode_batch, []
+    monkeypatch.setattr(extract.pipeline.encode, "COMMIT_EVERY_S", 0.0)
+    real, encoded = extract.pipeline.encode._encode_batch, []
 
     def cut(encoder, items):
         encoded.append(len(items))
@@ -213,7 +223,7 @@ def test_a_dump_that_was_cut_goes_on_without_training_again(audio, monkeypatch):
         return real(encoder, items)
 
     with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
-        killed.setattr(extract.encode, "_encode_batch", cut)
+        killed.setattr(extract.pipeline.encode, "_encode_batch", cut)
         tuning.run(audio())
     said, steps = [], []
     prepared, file = tuning.run(audio(), tuning.quiet(said.append, training=steps.append))
@@ -225,13 +235,13 @@ def test_a_dump_that_was_cut_goes_on_without_training_again(audio, monkeypatch):
 
 def test_rows_of_other_weights_are_not_mixed_in(audio, monkeypatch):
     """The model was lost and trained again: on a GPU it would not be the same to the bit."""
-    monkeypatch.setattr(extract.encode, "COMMIT_EVERY_S", 0.0)
-    monkeypatch.setattr(extract.dump, "_assemble", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(extract.pipeline.encode, "COMMIT_EVERY_S", 0.0)
+    monkeypatch.setattr(extract.pipeline.write, "_assemble", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         tuning.run(audio())
     monkeypatch.undo()
     tuning.give_inputs(monkeypatch, tuning.items("audio"))
-    prepared = extract.tune.prepare(audio())
+    prepared = extract.pipeline.finetuned.prepare(audio())
     remove(prepared.model_folder)
     about = prepared.dump.running / "rows" / "about.json"
     about.write_text(json.dumps({**json.loads(about.read_text()), "weights_digest": "another"}))
@@ -245,7 +255,7 @@ def test_rows_of_other_weights_are_not_mixed_in(audio, monkeypatch):
 def test_what_a_kill_at_the_very_end_left_is_cleared_by_the_next_run(audio, monkeypatch):
     undisturbed, reference = tuning.run(audio("reference"))
     with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
-        killed.setattr(extract.tune, "_remove_leftovers", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        killed.setattr(extract.pipeline.finetuned, "_remove_leftovers", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
         tuning.run(audio())
     steps = []
     prepared, file = tuning.run(audio(), tuning.quiet(training=steps.append))
@@ -265,9 +275,9 @@ def test_an_interrupted_overwrite_goes_on_and_does_not_begin_again(audio):
 
 
 def test_the_lock_is_held_while_training(audio):
-    prepared = extract.tune.prepare(audio())
+    prepared = extract.pipeline.finetuned.prepare(audio())
     with exclusive(prepared.dump.lock, "it"), pytest.raises(StoreBusyError, match=f"pid {os.getpid()}"):
-        extract.tune.run_tuned(prepared, tuning.quiet())
+        extract.pipeline.finetuned.run_tuned(prepared, tuning.quiet())
 
 
 def test_a_marker_covers_every_file(tmp_path):
@@ -328,23 +338,70 @@ def kill(tmp_path: Path, models: Path, kills: int, modality: str = "audio") -> d
     encoder = {"audio": AUDIO, "video": VIDEO}[modality]
 
     def command(store: Path) -> list[str]:
-        return ["--corpus", "manifest", "--root", str(rows), "--modality", modality, "--encoder", str(models / encoder),
-                "--fold", "all", "--epochs", "2", "--batch-size", "4", "--learning-rate", "1e-3", "--augment",
-                {"audio": "noise", "video": "flip"}[modality], "--store", str(store), "--device", "cpu"]
+        return [
+            "--corpus",
+            "manifest",
+            "--root",
+            str(rows),
+            "--modality",
+            modality,
+            "--encoder",
+            str(models / encoder),
+            "--fold",
+            "all",
+            "--epochs",
+            "2",
+            "--batch-size",
+            "4",
+            "--learning-rate",
+            "1e-3",
+            "--augment",
+            {"audio": "noise", "video": "flip"}[modality],
+            "--store",
+            str(store),
+            "--device",
+            "cpu",
+        ]
 
     store = tmp_path / "lives" / "e"
     store.parent.mkdir()
     loop = Path(__file__).parents[1] / "kill_loop.py"
-    signs = ("training was at step", "every epoch was trained before", "the training was finished before",
-             "rows were finished before")
-    imports = ("extract.encoders.build", "extract.media", "soundfile", "extract.finetune", "extract.frames",
-               f"transformers.models.{encoder.partition('-')[0]}")
+    signs = (
+        "training was at step",
+        "every epoch was trained before",
+        "the training was finished before",
+        "rows were finished before",
+    )
+    imports = (
+        "extract.encoders.build",
+        "extract.media.sound",
+        "soundfile",
+        "extract.finetuning.trainer",
+        "extract.frames",
+        f"transformers.models.{encoder.partition('-')[0]}",
+    )
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    run = subprocess.run([sys.executable, str(loop), "--kills", str(kills), "--target", "extract.cli:main",
-                          "--result", str(store), "--set", "extract.encode.COMMIT_EVERY_S=0",
-                          *(f"--sign={sign}" for sign in signs), *(f"--import={name}" for name in imports), "--",
-                          *command(store)],
-                         capture_output=True, text=True, env=environment)
+    run = subprocess.run(
+        [
+            sys.executable,
+            str(loop),
+            "--kills",
+            str(kills),
+            "--target",
+            "extract.commands.extract_features:main",
+            "--result",
+            str(store),
+            "--set",
+            "extract.pipeline.encode.COMMIT_EVERY_S=0",
+            *(f"--sign={sign}" for sign in signs),
+            *(f"--import={name}" for name in imports),
+            "--",
+            *command(store),
+        ],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
     assert run.returncode == 0, run.stderr
     assert main(command(tmp_path / "reference")) == 0
     for fold in (1, 2, 3, 4):

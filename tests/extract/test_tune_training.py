@@ -13,14 +13,14 @@ import torch
 import tuning
 from safetensors.torch import load_file
 
-import extract.finetune
+import extract.finetuning.trainer
 from embeddings_store.errors import UnknownNameError, UsageError
-from extract.augment import AUGMENTATIONS, augmenter
-from extract.classifier import Classifier, TunedEncoder
 from extract.encoders import load_encoder
-from extract.finetune import finetune
-from extract.training import SCHEDULERS, TrainingError, TrainingSettings
-from extract.training_data import EpochOrder, Items, Memory, Rows, collate
+from extract.finetuning.augmentation import AUGMENTATIONS, augmenter
+from extract.finetuning.classifier import Classifier, TunedEncoder
+from extract.finetuning.dataset import EpochOrder, Items, Memory, Rows, collate
+from extract.finetuning.settings import SCHEDULERS, TrainingError, TrainingSettings
+from extract.finetuning.trainer import finetune
 
 LABELS = np.array([0, 0, 1, 1] * 3 + [1, 1])
 
@@ -86,7 +86,7 @@ def test_the_logged_losses_and_the_final_weights_are_those_of_a_plain_loop(model
     order, losses = EpochOrder(rows(encoder, given), 0, balanced=False), []
     for epoch in range(2):
         order.set_epoch(epoch)
-        extract.finetune._seed_everything(0, epoch, 0)
+        extract.finetuning.trainer._seed_everything(0, epoch, 0)
         torch.empty((), dtype=torch.int64).random_()  # What a DataLoader draws for its workers.
         drawn = list(order)
         for begin in range(0, len(drawn), 4):
@@ -111,7 +111,7 @@ def test_the_weights_that_are_kept_are_those_of_the_first_best_epoch(models, tmp
     """The accuracies are dictated: the second epoch is the first of two equally good ones."""
     of_epoch = {}
 
-    class Spy(extract.finetune._Conductor):
+    class Spy(extract.finetuning.trainer._Conductor):
         def on_save(self, args, state, control, **kwargs):
             super().on_save(args, state, control, **kwargs)
             of_epoch[round(state.epoch)] = weights(kwargs["model"])
@@ -119,8 +119,8 @@ def test_the_weights_that_are_kept_are_those_of_the_first_best_epoch(models, tmp
             assert len(kept) <= 2
 
     told = iter([0.25, 0.75, 0.5, 0.75, 0.5])
-    monkeypatch.setattr(extract.finetune, "_Conductor", Spy)
-    monkeypatch.setattr(extract.finetune, "_accuracy", lambda prediction: {"accuracy": next(told)})
+    monkeypatch.setattr(extract.finetuning.trainer, "_Conductor", Spy)
+    monkeypatch.setattr(extract.finetuning.trainer, "_accuracy", lambda prediction: {"accuracy": next(told)})
     outcome = train(load_encoder(str(models["bert-base-uncased"]), device="cpu"), tmp_path, epochs=5)
     assert outcome.best_epoch == 2
     for name, tensor in weights(outcome.classifier).items():
@@ -188,7 +188,7 @@ def test_label_smoothing_and_class_weights_are_the_formula(bert):
     plain = np.array([-w[c] * logp[i, c] for i, c in enumerate(y)]) * (1 - eps)
     smooth = np.array([-sum(w[c] * logp[i, c] for c in range(2)) for i in range(5)]) * eps / 2
     assert made["loss"].item() == pytest.approx((plain.sum() + smooth.sum()) / sum(w[c] for c in y), rel=1e-5)
-    assert extract.finetune.inverse_frequency(np.array([0, 1, 1, 1]), 2) == pytest.approx([2.0, 2 / 3])
+    assert extract.finetuning.trainer.inverse_frequency(np.array([0, 1, 1, 1]), 2) == pytest.approx([2.0, 2 / 3])
 
 
 def test_the_loss_that_is_trained_on_is_smoothed_once_and_weighed(models, tmp_path):
@@ -200,7 +200,7 @@ def test_the_loss_that_is_trained_on_is_smoothed_once_and_weighed(models, tmp_pa
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
         smoothing = changes.get("label_smoothing", 0.0)
-        w = torch.tensor(extract.finetune.inverse_frequency(LABELS, 2)) if "class_weights" in changes else None
+        w = torch.tensor(extract.finetuning.trainer.inverse_frequency(LABELS, 2)) if "class_weights" in changes else None
         model = Classifier(encoder, 2, seed=0).eval()
         with torch.no_grad():
             logits = model(Items([encoder.prepare(text) for text in given[:14]]))["logits"]
@@ -291,7 +291,7 @@ def test_dropout_is_for_training_only(bert):
 
 def test_early_stopping_counts_epochs_without_a_better_one(bert, tmp_path, monkeypatch):
     told = iter([0.5, 0.6, 0.6, 0.4, 0.9])
-    monkeypatch.setattr(extract.finetune, "_accuracy", lambda prediction: {"accuracy": next(told)})
+    monkeypatch.setattr(extract.finetuning.trainer, "_accuracy", lambda prediction: {"accuracy": next(told)})
     outcome = train(bert, tmp_path, epochs=9, early_stopping=2)
     assert outcome.best_epoch == 2
     assert outcome.history["epoch"].max() == 4
@@ -407,9 +407,9 @@ def test_training_in_bf16_leaves_weights_and_vectors_in_float32(models, tmp_path
 
 def test_bf16_is_refused_where_the_device_cannot():
     with pytest.raises(UsageError, match="--precision bf16"):
-        extract.finetune.uses_bf16("bf16", torch.device("mps"))
-    assert not extract.finetune.uses_bf16("auto", torch.device("cpu"))
-    assert extract.finetune.uses_bf16("bf16", torch.device("cpu"))
+        extract.finetuning.trainer.uses_bf16("bf16", torch.device("mps"))
+    assert not extract.finetuning.trainer.uses_bf16("auto", torch.device("cpu"))
+    assert extract.finetuning.trainer.uses_bf16("bf16", torch.device("cpu"))
 
 
 def test_the_environment_of_accelerate_launch_does_not_decide_the_precision(bert, tmp_path, monkeypatch):

@@ -14,16 +14,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import extract.finetune
-import extract.tune
-from embeddings_store.arrays import Embeddings
+import extract.finetuning.trainer
+import extract.pipeline.finetuned
+from embeddings_store.corpus.manifest import Utterance
 from embeddings_store.errors import MediaError
-from embeddings_store.hdf5 import read_embeddings
-from embeddings_store.manifest import Utterance
+from embeddings_store.vectors.arrays import Embeddings
+from embeddings_store.vectors.hdf5 import read_embeddings
 from extract.encoders import REGISTRY, EncoderSpec
-from extract.inputs import Input
-from extract.training import TrainingSettings
-from extract.tune import Prepared, Progress, TunedJob
+from extract.finetuning.settings import TrainingSettings
+from extract.pipeline.finetuned import Prepared, Progress, TunedJob
+from extract.pipeline.inputs import Input
 
 # Each training collects garbage twice, and with transformers in memory that would take longer than training.
 gc.freeze()
@@ -71,8 +71,8 @@ def give_inputs(monkeypatch: pytest.MonkeyPatch, given: list[Any], broken: tuple
         raw = item.encode() if isinstance(item, str) else item.tobytes()
         return Input(item, len(item), hashlib.sha256(raw).hexdigest()[:16])
 
-    monkeypatch.setattr(extract.tune, "reader_for", lambda *given: read)
-    monkeypatch.setattr(extract.tune, "decode_ahead", lambda *given: None)
+    monkeypatch.setattr(extract.pipeline.finetuned, "reader_for", lambda *given: read)
+    monkeypatch.setattr(extract.pipeline.finetuned, "decode_ahead", lambda *given: None)
 
 
 def spec_named(name: str) -> EncoderSpec:
@@ -89,8 +89,8 @@ def job(rows: Path, model: Path, modality: str, fold: str = "1", **changes: Any)
 
 def run(given: TunedJob, progress: Progress | None = None) -> tuple[Prepared, Embeddings]:
     """Run a job and read what it wrote."""
-    prepared = extract.tune.prepare(given)
-    extract.tune.run_tuned(prepared, progress or quiet())
+    prepared = extract.pipeline.finetuned.prepare(given)
+    extract.pipeline.finetuned.run_tuned(prepared, progress or quiet())
     return prepared, read_embeddings(prepared.dump.path(prepared.dump.refs[0]))
 
 

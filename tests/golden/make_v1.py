@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings_store import interchange
-from embeddings_store.arrays import Embeddings, EncoderRef
-from embeddings_store.folds import ROLES, make_plan
-from embeddings_store.hdf5 import store_path, write_embeddings
-from embeddings_store.labels import LabelSet
-from embeddings_store.manifest import Manifest
+from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.exchange import interchange
+from embeddings_store.folds.rules import ROLES, make_plan
+from embeddings_store.vectors.arrays import Embeddings, EncoderRef
+from embeddings_store.vectors.hdf5 import store_path, write_embeddings
 
 N = 12
 SESSIONS = [str(1 + i // 4) for i in range(N)]

@@ -14,15 +14,7 @@ from pathlib import Path
 
 from embeddings_store.atomic import disk_is_full, exclusive
 from embeddings_store.errors import ManifestError, StoreError, StoreFullError
-from extract.corpora.demo_release.design import (
-    CLASSES,
-    FIDELITY,
-    PRIORS,
-    Turn,
-    best_possible,
-    draw,
-    ideal_accuracy,
-)
+from extract.corpora.demo_release.design import CLASSES, FIDELITY, PRIORS, Turn, best_possible, draw, ideal_accuracy
 from extract.corpora.demo_release.writing import write_dialogue
 
 __all__ = ["CLASSES", "FIDELITY", "PRIORS", "Turn", "best_possible", "design_of", "draw", "generate", "ideal_accuracy"]

@@ -28,7 +28,7 @@ def write_dialogue(release: Path, dialogue: Dialogue, seed: list[int], video: bo
     _write(session / "dialog" / "transcriptions" / f"{dialogue.id}.txt", _transcription(dialogue, words))
     _write_sound(session, dialogue, sound)
     if video:
-        from extract.corpora.demo_release.film import shoot  # the text and audio of the demo need neither PyAV nor Pillow
+        from extract.corpora.demo_release.film import shoot
 
         path = session / "dialog" / "avi" / "DivX" / f"{dialogue.id}.avi"
         path.parent.mkdir(parents=True, exist_ok=True)

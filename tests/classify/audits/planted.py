@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from classify.audits import Case
-from classify.audits.case import read_files
-from embeddings_store.arrays import Embeddings, EncoderRef
-from embeddings_store.folds import make_plan
-from embeddings_store.hdf5 import store_path, write_embeddings
-from embeddings_store.manifest import Manifest
-from embeddings_store.protocol_setup import Request
+from classify.leakage.case import read_files
+from classify.leakage.checks import Case
+from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.folds.rules import make_plan
+from embeddings_store.folds.setup import Request
+from embeddings_store.vectors.arrays import Embeddings, EncoderRef
+from embeddings_store.vectors.hdf5 import store_path, write_embeddings
 
 CLASSES = ("anger", "happiness", "sadness")
 WORDS = np.array([a + b for a in ("bra", "can", "dry", "fen", "gol", "kit") for b in ("dle", "gon", "mer", "tic", "vet")])
@@ -72,7 +72,7 @@ class Plan:
 
     def case(self, store: Path) -> Case:
         """Write everything and return what the checks are given."""
-        from classify.audits.gather import plan_of
+        from classify.audit import plan_of
 
         manifest = self.write(store)
         plan, _ = plan_of(manifest, Request(folds=self.folds))

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from classify import audit, cli
-from classify.audits import Audit, Finding, run_checks
+from classify.commands import audit_leakage as audit
+from classify.commands import run_fusion_grid as cli
+from classify.leakage.checks import Audit, Finding, run_checks
 from embeddings_store.errors import StoreError
 from tests.classify.audits.planted import PLANTED, Plan
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from classify.audits import Audit, Case, run_checks
-from classify.audits.finding import LEAK
-from embeddings_store.folds import Fold, FoldPlan, make_plan
-from embeddings_store.labels import LabelSet
-from embeddings_store.manifest import Manifest
+from classify.leakage.checks import Audit, Case, run_checks
+from classify.leakage.finding import LEAK
+from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.folds.rules import Fold, FoldPlan, make_plan
 from extract.corpora import read_corpus
 from extract.corpora.demo_release.words import say
 from tests.classify.audits.planted import WORDS

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from classify.audits import CHECKS, run_checks
-from classify.audits.facts import contaminations, designs, is_corpus
+from classify.leakage.checks import CHECKS, run_checks
+from classify.leakage.facts import contaminations, designs, is_corpus
 from extract.corpora import corpus_names
 from tests.classify.audits.planted import Plan
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from classify.audits.near import ALIKE, PIECE, near_identical
-from embeddings_store.transcripts import normalised
+from classify.leakage.near_duplicates import ALIKE, PIECE, near_identical
+from embeddings_store.corpus.transcripts import normalised
 from tests.classify.audits.planted import WORDS
 
 

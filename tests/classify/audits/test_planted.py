@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from classify.audits import CHECKS, run_checks
-from classify.audits.finding import CAUTION, CLEAN, LEAK, NOT_CHECKED
+from classify.leakage.checks import CHECKS, run_checks
+from classify.leakage.finding import CAUTION, CLEAN, LEAK, NOT_CHECKED
 from tests.classify.audits.planted import PLANTED, Plan
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from classify.audits import Case, run_checks
-from classify.audits.case import named_views, read_files
-from classify.audits.finding import CAUTION, CLEAN, LEAK
-from embeddings_store.entries import catalogue
-from embeddings_store.folds import Fold, FoldPlan, make_plan
-from embeddings_store.interchange import ImportJob, import_vectors
-from embeddings_store.manifest import Manifest
+from classify.leakage.case import named_views, read_files
+from classify.leakage.checks import Case, run_checks
+from classify.leakage.finding import CAUTION, CLEAN, LEAK
+from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.exchange.interchange import ImportJob, import_vectors
+from embeddings_store.folds.rules import Fold, FoldPlan, make_plan
+from embeddings_store.vectors.catalogue import catalogue
 
 
 @pytest.fixture(scope="module")

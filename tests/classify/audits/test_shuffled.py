@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from classify.audits.shuffled import judge, matches
+from classify.leakage.shuffled import judge, matches
 
 
 def write(folder: Path, answers: dict[str, np.ndarray], truth: np.ndarray) -> Path:

@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from classify.grid import run_grid
-from classify.plots import style
-from classify.prepare import GridConfig
-from classify.report.cli import main
-from embeddings_store.arrays import Embeddings, EncoderRef
-from embeddings_store.folds import make_plan
-from embeddings_store.hdf5 import store_path, write_embeddings
-from embeddings_store.manifest import Manifest
+from classify.commands.make_report import main
+from classify.experiment import run_grid
+from classify.figures import style
+from classify.grid.config import GridConfig
+from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.folds.rules import make_plan
+from embeddings_store.vectors.arrays import Embeddings, EncoderRef
+from embeddings_store.vectors.hdf5 import store_path, write_embeddings
 
 HOSTILE = ("</script><script>document.title='owned'</script>", "<img src=x onerror=\"document.title='owned'\">",
            "\"' onmouseover='document.title=1' x=\"", "{{ 7 * 7 }} ${document.title='owned'} <!-- ",

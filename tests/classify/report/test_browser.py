@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from classify.plots.run import Run
+from classify.figures.results_folder import Run
 
 pytest.importorskip("selenium")
 from selenium import webdriver

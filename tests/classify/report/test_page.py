@@ -15,23 +15,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from classify.audits import Audit
-from classify.audits.finding import Finding
-from classify.cli import main as grid
-from classify.plots.draw import LeftOut
-from classify.plots.outcome import confusion as draw_confusion
-from classify.plots.run import Run
-from classify.plots.style import Drawing
+from classify.commands.make_report import build_parser, config_from, main
+from classify.commands.run_fusion_grid import main as grid
+from classify.figures.draw import LeftOut
+from classify.figures.outcome import confusion as draw_confusion
+from classify.figures.results_folder import Run
+from classify.figures.style import Drawing
+from classify.leakage.checks import Audit
+from classify.leakage.finding import Finding
 from classify.report.browser import MAX_ROWS, browser_data
-from classify.report.cli import build_parser, config_from, main
 from classify.report.config import ReportConfig
 from classify.report.make import Made, make_report
 from classify.report.page import page as page_of
 from classify.report.tables import Cell, Table, confusion_table, statistics_tables
 from classify.report.words import answer, protocol, warnings
 from embeddings_store.atomic import exclusive
+from embeddings_store.corpus.manifest import GENERATED
 from embeddings_store.errors import StoreBusyError, StoreError
-from embeddings_store.manifest import GENERATED
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -252,7 +252,7 @@ def test_without_the_extra_it_says_which(finished) -> None:
     code = ("import sys\nclass B:\n    def find_spec(self, name, path=None, target=None):\n"
             "        if name.partition('.')[0] in ('jinja2', 'matplotlib'):\n"
             "            raise ModuleNotFoundError(name, name=name)\nsys.meta_path.insert(0, B())\n"
-            f"from classify.report.cli import main\nsys.exit(main([{str(finished.results)!r}]))")
+            f"from classify.commands.make_report import main\nsys.exit(main([{str(finished.results)!r}]))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 3
     assert "pip install 'emotion-fusion[report]'" in done.stderr

@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from classify.plots import compare, maps, outcome, training
-from classify.plots.draw import LeftOut, draw, write
-from classify.plots.maps import MapConfig
-from classify.plots.run import Run
-from classify.plots.style import COLOURS, Drawing, looks, style
+from classify.figures import compare, maps, outcome, training
+from classify.figures.draw import LeftOut, draw, write
+from classify.figures.maps import MapConfig
+from classify.figures.results_folder import Run
+from classify.figures.style import COLOURS, Drawing, looks, style
 from embeddings_store.errors import StoreError, StoreNotFoundError, UsageError
 
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from classify.plots.run import Run
+from classify.figures.results_folder import Run
 from classify.report.config import ReportConfig
 from classify.report.page import page
 from classify.report.selection import write_selection
 from embeddings_store.errors import LeakError, StoreMismatchError, StoreNotFoundError
-from embeddings_store.hdf5 import read_embeddings, read_header, write_embeddings
+from embeddings_store.vectors.hdf5 import read_embeddings, read_header, write_embeddings
 
 
 def test_a_line_per_training_with_the_figures_of_its_head(finished, tmp_path: Path) -> None:

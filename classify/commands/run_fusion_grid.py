@@ -1,0 +1,87 @@
+"""The command ``run-fusion-grid``: every fusion and classifier over the stored vectors of one corpus, as tables."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from classify.commands.grid_options import PROGRAM
+from embeddings_store.commands.common import guarded
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from classify.grid.config import GridConfig
+
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    return guarded(lambda: _run(argv), PROGRAM)
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    # imported here because it takes a second or two, in which Ctrl-C must not print a traceback either
+    from classify.commands.grid_options import build_parser, config_from
+    from classify.experiment import run_grid
+    from classify.grid.execution import survey
+    from classify.names import RESULT
+    from classify.terminal.grid import console_for_output, show_results, show_survey
+    from embeddings_store.commands.protocol_options import listing
+    from embeddings_store.corpus.manifest import Manifest
+    from embeddings_store.errors import unknown_name
+
+    arguments = build_parser().parse_args(argv)
+    if arguments.list_protocols:
+        there = [path.parent.name for path in sorted(arguments.store.glob("*/corpus.json"))]
+        corpus = arguments.corpus or (there[0] if len(there) == 1 else "")
+        if corpus and corpus not in there:
+            unknown_name("corpus", corpus, there)
+        print(listing(Manifest.load(arguments.store / corpus) if corpus else None))
+        return 0
+    config, console = config_from(arguments), console_for_output()
+    if arguments.dry_run:
+        show_survey(survey(config), console)
+        return 0
+    if arguments.metadata_ablation:
+        return _ablate(config, console, quiet=arguments.quiet)
+    reporter = _reporter() if arguments.report else None  # what is not installed is said before the work, not after it
+    result = run_grid(config, lambda message: print(f"{PROGRAM}: {message}", file=sys.stderr))
+    if not arguments.quiet:
+        show_results(result, console)
+    claim = result.prepared.claim
+    stamp = "" if claim == RESULT else f" ({claim.upper()}, no result)"
+    print(f"{len(result.table.rows)} rows (cells x folds){stamp} in {config.out}: "
+          f"{', '.join(path.name for path in result.files)}")
+    if reporter:
+        print(reporter(config.out, config.store))
+    return 0
+
+
+def _ablate(config: GridConfig, console: Console, *, quiet: bool) -> int:
+    from classify.ablation import ablate, show_ablation
+
+    table, path = ablate(config, lambda message: print(f"{PROGRAM}: {message}", file=sys.stderr))
+    if not quiet:
+        show_ablation(table, console)
+    print(path)
+    return 0
+
+
+def _reporter() -> Callable[[Path, Path], Path]:
+    """Return what makes the report of a results folder and its store, and says where the page is.
+
+    Raises:
+        MissingDependencyError: The extra is not installed.
+    """
+    from classify.report.config import ReportConfig, with_extra
+
+    with with_extra():
+        from classify.report.make import make_report
+    return lambda results, store: make_report(ReportConfig(results, store)).page
+
+
+if __name__ == "__main__":
+    sys.exit(main())

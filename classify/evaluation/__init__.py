@@ -1,0 +1,1 @@
+"""Figures of merit, how sure they are, and whether two systems differ."""

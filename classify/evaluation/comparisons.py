@@ -1,0 +1,127 @@
+"""Which comparisons are asked: a family is declared before its p values are read, and Holm corrects for its size.
+
+==============  ==========================================================================================================
+family          its questions
+==============  ==========================================================================================================
+``fused``       is each way of fusing better than the best single modality?
+``strategies``  is each way of fusing better than plain concatenation of the vectors?
+==============  ==========================================================================================================
+
+A way of fusing is a strategy over the largest set of modalities; of its classifiers the one that is best on validation rows
+stands for it, and the best single modality is found likewise: nothing is chosen on test rows. A system that a user wrote down
+stands for itself, whatever its modalities. Without validation rows nothing can be chosen, so every classifier stands for itself
+and every single modality with the same classifier is compared: a larger family, which Holm makes pay for it. Other sets of
+modalities are compared by naming them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from classify.evaluation.predictions import Answers
+from classify.names import BASELINE, EARLY, HEAD, LAYER, PROBE, SYSTEM, UNIMODAL
+from embeddings_store.errors import UsageError, unknown_name
+
+NAMED = "pairs"  # the family of comparisons that a user names one by one
+VALID = "valid_WA"
+CONCATENATION = "concatenation"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One comparison: which family asks it, the question in words, and both cells."""
+
+    family: str
+    question: str
+    first: str
+    second: str
+
+
+def declared(answers: Answers, families: Sequence[str] = (), pairs: Sequence[Sequence[str]] = ()) -> list[Pair]:
+    """Return the comparisons of all families together, in their order, each once.
+
+    Args:
+        answers: What the cells answered.
+        families: Names of :data:`FAMILIES`; none at all, and no pairs, takes every family.
+        pairs: Two cells each, named as in ``grid.csv``.
+
+    Raises:
+        UnknownNameError: There is no such family or cell.
+        UsageError: A cell is compared with itself.
+    """
+    found = []
+    for name in families or (() if pairs else tuple(FAMILIES)):
+        if name not in FAMILIES:
+            unknown_name("family of comparisons", name, list(FAMILIES))
+        found += FAMILIES[name](_cells(answers))
+    for first, second in pairs:
+        for cell in (first, second):
+            answers.cell(cell)
+        if first == second:
+            raise UsageError(f"{first!r} is compared with itself; name two cells")
+        found.append(Pair(NAMED, "is the first better?", first, second))
+    return list({(pair.first, pair.second): pair for pair in reversed(found)}.values())[::-1]
+
+
+def _cells(answers: Answers) -> pd.DataFrame:
+    """One row per cell: its parts, and its mean accuracy on validation rows where every fold has some."""
+    grid = answers.grid[answers.grid["cell"].isin(answers.cells)]
+    parts = grid.groupby("cell", sort=False)[["family", "method", "modalities", "classifier"]].first()
+    if VALID in grid and bool((grid["n_valid"] > 0).all()):
+        of = grid["n_choice" if "n_choice" in grid else "n_valid"]  # as the grid chooses: with --valid-split on a half
+        share = (grid[VALID].fillna(0.0) * grid["n_valid_scored"] / of).groupby(grid["cell"]).mean()
+        return parts.assign(**{VALID: share.round(12)})  # else ties would hang on the order of summing
+    return parts.assign(**{VALID: float("nan")})
+
+
+def _fused(cells: pd.DataFrame) -> list[Pair]:
+    single = cells[cells["family"] == UNIMODAL]
+    if not len(single):
+        return []
+    if _chosen(cells):
+        best = str(single[VALID].idxmax())
+        return [Pair("fused", "does fusion beat the best single modality?", system, best) for system in _systems(cells)]
+    return [Pair("fused", "does fusion beat each single modality?", name, str(other)) for name in _systems(cells)
+            for other in _rivals(single, str(cells.loc[name, "classifier"]))]
+
+
+def _rivals(single: pd.DataFrame, classifier: str) -> list[str]:
+    """Single modalities with the same classifier; for a system that has none of its own, their heads or probes, else all."""
+    for wanted in ((classifier,), (HEAD, PROBE)):
+        same = single.index[single["classifier"].isin(wanted)]
+        if len(same):
+            return [str(name) for name in same]
+    return [str(name) for name in single.index]
+
+
+def _strategies(cells: pd.DataFrame) -> list[Pair]:
+    question, pairs = "does the strategy beat concatenation?", []
+    plain = cells[(cells["family"] == EARLY) & (cells["method"] == CONCATENATION)]
+    for name in _systems(cells):
+        cell = cells.loc[name]
+        like = plain[plain["modalities"] == cell["modalities"]]
+        if not _chosen(cells):
+            like = like[like["classifier"] == cell["classifier"]]
+        if len(like) and name not in like.index:
+            pairs.append(Pair("strategies", question, name, str(like[VALID].idxmax() if _chosen(cells) else like.index[0])))
+    return pairs
+
+
+def _systems(cells: pd.DataFrame) -> list[str]:
+    """For every strategy the cell that is best on validation rows, ties to the first; without validation rows every cell."""
+    fused = cells[~cells["family"].isin((BASELINE, UNIMODAL, LAYER))]
+    sizes = fused["modalities"].str.count(r"\+")
+    fused = fused[(sizes == sizes.max()) | (fused["family"] == SYSTEM)]
+    if not _chosen(cells):
+        return [str(name) for name in fused.index]
+    return [str(part[VALID].idxmax()) for _, part in fused.groupby(["family", "method", "modalities"], sort=False)]
+
+
+def _chosen(cells: pd.DataFrame) -> bool:
+    return bool(cells[VALID].notna().all())
+
+
+FAMILIES: Mapping[str, Callable[[pd.DataFrame], list[Pair]]] = {"fused": _fused, "strategies": _strategies}

@@ -1,0 +1,183 @@
+"""Is one system better than another? Paired tests on the rows that both answered, and Holm's correction for asking often.
+
+=================  ======================================================================================================
+test               what it takes for granted
+=================  ======================================================================================================
+jackknife t        speakers are independent; the mean of their influences on the difference is near normal. This p counts: it
+                   agrees with the interval, rejects as often as it says, and has no floor.
+sign-flip          if both systems are equally good, their answers can be exchanged speaker by speaker. Exact up to 14
+                   speakers, then 10,000 draws; with n speakers no p is below 2 / 2^n.
+McNemar            rows are independent. They are not: rows of one speaker go together, so it rejects far too often. None
+                   with several seeds, which answer every row again.
+Nadeau-Bengio      training sets overlap to the same degree everywhere, and folds are like random resamples. Folds of
+                   sessions or speakers are not; with few folds it finds little.
+=================  ======================================================================================================
+
+The last two are printed for those who look for them; ``benchmarks/results/interval_false_positives.csv`` has the rates at which
+all four reject where nothing is to be found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar as _mcnemar
+from statsmodels.stats.multitest import multipletests
+
+from classify.evaluation.intervals import (
+    TINY,
+    Counts,
+    Estimate,
+    Figure,
+    Floats,
+    effective_clusters,
+    half_width,
+    spread,
+    too_few,
+)
+
+EXACT_CLUSTERS = 14
+DRAWS = 10_000
+CHUNK = 1_024  # exchanges at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two systems on the same rows.
+
+    Attributes:
+        first: The first system's figure.
+        second: The second's.
+        difference: First minus second with its interval; it is the effect size.
+        p: Two-sided, of the difference's t; ``nan`` with too few clusters.
+        p_sign_flip: Two-sided, of :func:`sign_flip`; ``nan`` with one cluster.
+        better: Clusters for which the first is better.
+        worse: Clusters for which the second is.
+    """
+
+    first: float
+    second: float
+    difference: Estimate
+    p: float
+    p_sign_flip: float
+    better: int
+    worse: int
+
+
+def compare(first: Counts, second: Counts, figure: Figure, seed: int = 0) -> Comparison:
+    """Compare two systems by their confusions per cluster (G, C, C), which must be of the same rows.
+
+    >>> a, b = (np.array([[[9 - e, 1 + e], [1, 9]] for e in errors]) for errors in ([0, 1, 0, 1, 0, 1], [3, 4, 2, 4, 3, 5]))
+    >>> from classify.evaluation.intervals import overall
+    >>> found = compare(a, b, overall("WA"))
+    >>> round(found.difference.value, 3), found.p < 0.01, found.p_sign_flip, found.better
+    (0.15, True, 0.03125, 6)
+    """
+    sizes = first.sum((-1, -2))
+    first, second, sizes = first[sizes > 0], second[sizes > 0], sizes[sizes > 0]
+    value, se = difference(first, second, figure)
+    found = _with_interval(float(value), float(se), sizes)
+    p = float("nan") if found.why_none else float(difference_p(value, se, effective_clusters(sizes)))
+    per_cluster = figure(first) - figure(second)
+    return Comparison(float(figure(first.sum(0))), float(figure(second.sum(0))), found, p,
+                      sign_flip(first, second, figure, seed=seed), int((per_cluster > 0).sum()), int((per_cluster < 0).sum()))
+
+
+def _with_interval(value: float, se: float, sizes: NDArray[np.number]) -> Estimate:
+    """Return a difference with its interval, cut at -1 and 1."""
+    effective = effective_clusters(sizes)
+    why = too_few(len(sizes), float(effective))
+    half = float("nan") if why else float(half_width(np.asarray(se), effective))
+    low, high = (half, half) if why else (max(value - half, -1.0), min(value + half, 1.0))
+    return Estimate(value, low, high, se if len(sizes) > 1 else float("nan"), len(sizes), float(effective), why)
+
+
+def difference(first: Counts, second: Counts, figure: Figure) -> tuple[Floats, Floats]:
+    """Return first minus second, pooled, and its delete-one standard error, each (...), of counts (..., G, C, C)."""
+    (one, one_without), (other, other_without) = (
+        (figure(whole), figure(whole[..., None, :, :] - counts)) for whole, counts in
+        ((first.sum(-3), first), (second.sum(-3), second)))
+    return spread(one - other, one_without - other_without)
+
+
+def difference_p(value: Floats, se: Floats, effective: Floats) -> Floats:
+    """Return the two-sided p of a difference, its standard error and the effective clusters, each (...).
+
+    Two systems that are equal for every speaker have the p 1; where the difference is another one but the same for every
+    speaker, nothing tells how it varies, and p is ``nan``.
+    """
+    varies = np.asarray(se) > TINY
+    t = np.where(varies, np.abs(value) / np.where(varies, se, 1.0), np.where(np.abs(value) > TINY, np.nan, 0.0))
+    return np.asarray(2 * stats.t.sf(t, np.maximum(np.asarray(effective) - 1, 1)))
+
+
+def sign_flip(first: Counts, second: Counts, figure: Figure, draws: int = DRAWS, seed: int = 0) -> float:
+    """Return the two-sided p of exchanging both systems' answers cluster by cluster, of counts (G, C, C).
+
+    All exchanges are tried for up to :data:`EXACT_CLUSTERS` clusters, ``draws`` random ones else, the true one counted in.
+    """
+    clusters = len(first)
+    if clusters < 2:
+        return float("nan")
+    exact = clusters <= EXACT_CLUSTERS
+    if exact:  # exchanging the others instead gives the same absolute difference: the first cluster can stay
+        swaps = (np.arange(2 ** (clusters - 1))[:, None] >> np.arange(clusters)) & 1
+    else:
+        swaps = np.random.default_rng(seed).integers(0, 2, (draws, clusters))
+    shape = first.shape[1:]
+    change = (second - first).reshape(clusters, -1).astype(np.float64)  # whole numbers, and fast to multiply
+    one, other = first.sum(0), second.sum(0)
+    observed = abs(float(figure(one) - figure(other)))
+    extreme = 0
+    for start in range(0, len(swaps), CHUNK):
+        moved = (swaps[start:start + CHUNK] @ change).reshape(-1, *shape)
+        extreme += int((np.abs(figure(one + moved) - figure(other - moved)) >= observed - TINY).sum())
+    return extreme / len(swaps) if exact else (extreme + 1) / (len(swaps) + 1)
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Return McNemar's exact p of how many rows only the first and only the second system has right.
+
+    >>> round(mcnemar(3, 12), 4)
+    0.0352
+    """
+    if not only_first + only_second:
+        return 1.0
+    return float(_mcnemar([[0, only_first], [only_second, 0]], exact=True).pvalue)
+
+
+def nadeau_bengio(differences: Floats, test_to_train: float) -> float:
+    """Return the p of the corrected resampled t: ``t = mean / sqrt((1 / K + n_test / n_train) * variance)``, K - 1 degrees.
+
+    Args:
+        differences: One per fold (K,); fewer than two have the p ``nan``.
+        test_to_train: Rows tested over rows fitted, mean over folds.
+
+    Source: Nadeau and Bengio, Inference for the generalization error, Machine Learning 52 (2003).
+
+    >>> round(nadeau_bengio(np.array([0.02, 0.03, 0.01, 0.04, 0.0]), 0.25), 3)
+    0.132
+    """
+    folds = len(differences)
+    if folds < 2:
+        return float("nan")
+    se = np.sqrt((1 / folds + test_to_train) * differences.var(ddof=1))
+    return float(difference_p(np.asarray(differences.mean()), np.asarray(se), np.asarray(float(folds))))
+
+
+def holm(p: Sequence[float]) -> NDArray[np.float64]:
+    """Return Holm's adjusted p of a family; a comparison without p takes no part, and has none.
+
+    >>> holm([0.01, float("nan"), 0.04]).tolist()
+    [0.02, nan, 0.04]
+    """
+    values = np.asarray(p, dtype=np.float64)
+    adjusted = np.full(len(values), np.nan)
+    known = ~np.isnan(values)
+    if known.any():
+        adjusted[known] = multipletests(values[known], method="holm")[1]
+    return adjusted

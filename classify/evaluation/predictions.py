@@ -1,0 +1,200 @@
+"""The test rows of a results folder as confusions: what every cell answered, by fold and by cluster.
+
+Works on any folder that ``run-fusion-grid`` wrote, whatever cells it has; columns are taken by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from classify.evaluation.intervals import Counts, cluster_counts
+from embeddings_store.errors import StoreError, StoreNotFoundError, UsageError, unknown_name
+from embeddings_store.tables import first_line
+
+PREDICTIONS, GRID = "predictions.parquet", "grid.csv"
+CLUSTERS = ("speaker", "group", "session")
+WORDS = ("cell", "y_true", "y_pred", "kind")
+SEEDS = ("seed", "encoder_seed")
+PROBABILITY = "probability"
+
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The test rows of one cell.
+
+    Attributes:
+        key: Which utterance in which fold (n,), ascending; equal keys of two cells are the same row.
+        fold: Number of the fold (n,).
+        y_true: True class codes (n,).
+        y_pred: Predicted class codes (n,).
+        cluster: Codes of the clusters (n,).
+        largest: The largest class probability (n,), or none where the cell gives margins.
+    """
+
+    key: Codes
+    fold: Codes
+    y_true: Codes
+    y_pred: Codes
+    cluster: Codes
+    largest: NDArray[np.float64] | None
+
+    def take(self, rows: NDArray[np.generic]) -> Rows:
+        """Return some of the rows, by mask or positions."""
+        return Rows(self.key[rows], self.fold[rows], self.y_true[rows], self.y_pred[rows], self.cluster[rows],
+                    None if self.largest is None else self.largest[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What all cells of a results folder answered on test rows.
+
+    Attributes:
+        grid: The rows of ``grid.csv``, one per cell and fold.
+        classes: The label order.
+        cells: Cell to its test rows.
+        cluster_by: Which column of the manifest tells clusters apart; empty where none is filled for every row.
+        clusters: The clusters' names; their codes are positions here.
+        sessions: In how many sessions several speakers sit together, each speaker in one; 0 where it is not so.
+    """
+
+    grid: pd.DataFrame
+    classes: tuple[str, ...]
+    cells: dict[str, Rows]
+    cluster_by: str
+    clusters: Sequence[str]
+    sessions: int = 0
+
+    @property
+    def cluster_note(self) -> str:
+        """Why there can be no interval at all; empty where there can."""
+        return "" if self.cluster_by else ("the manifest fills neither speaker, group nor session for every row, so nothing "
+                                           "tells which rows go together")
+
+    def cell(self, name: str) -> Rows:
+        """Return the rows of a cell.
+
+        Raises:
+            UnknownNameError: There is no such cell.
+        """
+        if name not in self.cells:
+            unknown_name("cell", name, list(self.cells))
+        return self.cells[name]
+
+    def counts(self, rows: Rows) -> Counts:
+        """Return one confusion per cluster (G, C, C)."""
+        return cluster_counts(rows.y_true, rows.y_pred, rows.cluster, len(self.clusters), len(self.classes))
+
+    def fold_counts(self, rows: Rows) -> Counts:
+        """Return one confusion per fold that has rows (K, C, C)."""
+        numbers, place = np.unique(rows.fold, return_inverse=True)
+        return cluster_counts(rows.y_true, rows.y_pred, place, len(numbers), len(self.classes))
+
+
+def read_answers(results: Path, cluster_by: str = "") -> Answers:
+    """Read the test rows of a results folder.
+
+    Args:
+        results: The folder.
+        cluster_by: ``speaker``, ``group`` or ``session``; empty takes the first that every row has.
+
+    Raises:
+        StoreNotFoundError: The folder holds no results.
+        StoreError: They are damaged, or were written before predictions named speakers.
+        UsageError: Not every row has such a cluster.
+    """
+    for name in (GRID, PREDICTIONS):
+        if not (results / name).is_file():
+            raise StoreNotFoundError(f"{results}: no {name} here; give the folder that run-fusion-grid --out wrote")
+    try:
+        grid = pd.read_csv(results / GRID, keep_default_na=False, na_values={"valid_WA": [""], "WA": [""]},
+                           dtype={"cell": str, "flags": str})
+        table = _test_rows(results / PREDICTIONS)
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise StoreError(f"{results}: cannot be read as results ({first_line(error)}); run the grid again, finished cells "
+                         "are kept") from error
+    column, codes, names = _clusters(table, cluster_by, results)
+    classes = tuple(c.removeprefix("score:") for c in table.column_names if c.startswith("score:"))
+    order = {name: code for code, name in enumerate(classes)}
+    y_true, y_pred = (_codes(table[c], order) for c in ("y_true", "y_pred"))
+    fold = table["fold"].to_numpy().astype(np.int64)
+    ids = table["id"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    key = ids * (int(fold.max(initial=0)) + 1) + fold
+    for name in SEEDS:  # several seeds are pooled; clusters keep the answers to one utterance together
+        if name in table.column_names:
+            of_seed, seeds = _factor(table[name].cast(pa.string()))
+            key = key * len(seeds) + of_seed
+    largest = np.max([table[f"score:{c}"].to_numpy() for c in classes], axis=0)
+    probability = _codes(table["kind"], {PROBABILITY: 1}) == 1
+    cell_codes, cell_names = _factor(table["cell"])
+    cells = {}
+    by_cell = np.lexsort((key, cell_codes))
+    for code, rows in enumerate(np.split(by_cell, np.searchsorted(cell_codes[by_cell], np.arange(1, len(cell_names))))):
+        cells[cell_names[code]] = Rows(key[rows], fold[rows], y_true[rows], y_pred[rows], codes[rows],
+                                       largest[rows] if probability[rows].all() else None)
+    names_in_order = [name for name in dict.fromkeys(grid["cell"]) if name in cells]
+    sessions = _sessions(table, codes) if column == "speaker" else 0
+    return Answers(grid, classes, {name: cells[name] for name in names_in_order}, column, names, sessions)
+
+
+def _test_rows(path: Path) -> pa.Table:
+    """Read only the test rows, batch by batch: training rows are most of the file."""
+    parts = []
+    with pq.ParquetFile(path) as file:
+        named = {"id", "fold", "role", *SEEDS, *WORDS, *CLUSTERS}
+        wanted = [c for c in file.schema_arrow.names if c in named or c.startswith("score:")]
+        for group in range(file.num_row_groups):
+            part = file.read_row_group(group, columns=wanted)
+            parts.append(part.filter(pc.equal(part["role"].cast(pa.string()), "test")))
+    return pa.concat_tables(parts).unify_dictionaries()
+
+
+def _clusters(table: pa.Table, wanted: str, results: Path) -> tuple[str, Codes, list[str]]:
+    """Return which column, each row's code, and the clusters' names."""
+    if wanted and wanted not in CLUSTERS:
+        unknown_name("column of clusters", wanted, CLUSTERS)
+    if not set(CLUSTERS) & set(table.column_names):
+        raise StoreError(f"{results / PREDICTIONS}: names no speakers, because an earlier version wrote it; run the same "
+                         "run-fusion-grid command again, finished cells are kept")
+    for column in [wanted] if wanted else CLUSTERS:
+        codes, names = _factor(table[column])
+        if "" not in names:
+            return column, codes, names
+        if wanted:
+            lacking = int((codes == names.index("")).sum())
+            raise UsageError(f"{lacking} of {len(codes)} test rows have no {wanted} in the manifest; fill its column, or "
+                             "choose another one")
+    return "", np.zeros(table.num_rows, dtype=np.int64), ["all rows"]
+
+
+def _sessions(table: pa.Table, speakers: Codes) -> int:
+    """Return how many sessions the speakers sit in, 0 where sessions are not shared, or speakers are in several."""
+    sessions, names = _factor(table["session"]) if "session" in table.column_names else (speakers, [""])
+    pairs = len(np.unique(np.stack([speakers, sessions]), axis=1).T)
+    return len(names) if pairs == len(np.unique(speakers)) > len(names) > 1 else 0
+
+
+def _factor(column: pa.ChunkedArray) -> tuple[Codes, list[str]]:
+    """Return codes (n,) and names of a dictionary column, names that do not occur left out."""
+    coded = column.combine_chunks()
+    if not pa.types.is_dictionary(coded.type):
+        coded = coded.dictionary_encode()
+    present, codes = np.unique(coded.indices.to_numpy(), return_inverse=True)
+    names = coded.dictionary.to_pylist()
+    return codes.astype(np.int64), [str(names[i]) for i in present]
+
+
+def _codes(column: pa.ChunkedArray, order: dict[str, int]) -> Codes:
+    """Return each row's position in ``order``, -1 for other words."""
+    codes, names = _factor(column)
+    return np.array([order.get(name, -1) for name in names], dtype=np.int64)[codes]

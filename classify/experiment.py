@@ -1,0 +1,35 @@
+"""One call from a configuration to finished tables: prepare, compute every cell, write."""
+
+from __future__ import annotations
+
+from classify.grid.config import GridConfig
+from classify.grid.execution import Tell, run_waves
+from classify.grid.prepare import prepare
+from classify.results.write import GridResult, refuse_other_results, write_results
+from embeddings_store.atomic import exclusive, remove_leftovers
+from embeddings_store.provenance import commit, shown_command
+
+
+def run_grid(config: GridConfig, tell: Tell = lambda message: None) -> GridResult:
+    """Compute what is missing, choose, and write every result file.
+
+    Args:
+        config: What to run.
+        tell: Gets one line at a time about what happens.
+
+    Returns:
+        The table of all cells and folds, and the files.
+
+    Raises:
+        ProjectError: Bad names, leaks, damaged or busy files, a full disk; finished cells are safe.
+    """
+    prepared = prepare(config)
+    origin = {"commit": commit(), "command": shown_command()}
+    with exclusive(config.out / ".lock", str(config.out)):
+        refuse_other_results(config.out, prepared)
+        removed = sum(remove_leftovers(folder) for folder in (config.out, config.out / "cells"))
+        if removed:
+            tell(f"removed {removed} unfinished files of a run that was killed")
+        prepared.plan.save(config.out / "plan.parquet")
+        tasks = run_waves(prepared, origin, tell)
+        return write_results(prepared, [t for t in tasks if not t.drops], [t for t in tasks if t.drops])

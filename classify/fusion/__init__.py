@@ -1,0 +1,1 @@
+"""Fusion: several modalities become one row (early), or several scores one answer (late)."""

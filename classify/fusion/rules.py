@@ -1,0 +1,269 @@
+"""Late fusion by rule: the class scores of several systems become one answer, without a classifier over vectors.
+
+With ``p_m(c)`` the probability that input m of M gives class c, over the inputs that a row has:
+
+===================  ===================================================================  ======================================
+rule                 score of class c                                                     learns
+===================  ===================================================================  ======================================
+``mean``             ``sum_m p_m(c) / M``                                                 nothing
+``weighted``         ``sum_m w_m p_m(c) / sum_m w_m``                                     ``w`` (M,), positive
+``confidence``       ``sum_m k_m p_m(c)``, ``k_m = 1 - entropy(p_m) / log C``             nothing
+``logproduct``       ``prod_m p_m(c)``                                                    nothing
+``bayes``            ``prod_m p_m(c) / prior(c)^(M - 1)``                                 nothing but the training rows' shares
+``maximum``          ``max_m p_m(c)``                                                     nothing
+``vote``             inputs whose largest is c, plus ``sum_m p_m(c) / (M + 1)``           nothing
+``stack``            multinomial logistic regression over ``[p_1, ..., p_M]``             its coefficients
+``stack-xgboost``    XGBoost over ``[p_1, ..., p_M]``                                     its trees
+``gate``             ``sum_m g_m p_m(c)``, ``g = softmax(a_m + b_m . [k_m, p_m])``        ``a_m``, ``b_m`` (1 + C,) per input
+``calibrated``       multinomial logistic regression over one input's margins             its coefficients
+===================  ===================================================================  ======================================
+
+Every row of scores is then scaled to sum to 1. A row that lacks an input is answered by the others, as the sums and products
+say; weights are scaled to what is there. ``stack`` and ``stack-xgboost`` see ``1 / C`` in its place, and a column (0 or 1)
+for every input that some row they learn from lacks.
+
+``weighted`` and ``gate`` minimise ``-sum_i log p(y_i) + |theta|^2 / 2`` from ``theta = 0``, where both are the mean
+(``w = exp(theta)``), with L-BFGS. To add a rule, add an entry to :data:`RULES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import log_softmax, logsumexp, softmax, xlogy
+from sklearn.linear_model import LogisticRegression
+
+from classify.fusion.scores import STRATEGIES
+from classify.models.classifiers import fit_classifier
+from classify.models.probe import PROBE_ITERATIONS, LogProbabilities
+from classify.names import CALIBRATED
+from embeddings_store.errors import FoldError
+
+FROM_SHARES, FROM_SCORES = "shares", "scores"
+NEVER = -1e300  # the logarithm of nothing, finite so that it can be added and stored
+SURPRISE = -36.0  # a true class that an input holds for less likely than 2e-16 teaches no more than that
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the inputs of a rule say of n rows.
+
+    Attributes:
+        log_p: Log probabilities (M, n, C), uniform where an input is missing; margins for ``calibrated``.
+        present: Which input a row has (M, n).
+    """
+
+    log_p: Floats
+    present: Mask
+
+    @property
+    def p(self) -> Floats:
+        """Probabilities (M, n, C), 0 where an input is missing."""
+        return np.exp(self.log_p) * self.present[:, :, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a rule may learn from.
+
+    Attributes:
+        inputs: Scores of rows that the inputs were not fitted on; no rows for a rule that learns nothing.
+        y: Their class codes (n,).
+        prior: Shares of the classes in the training rows (C,), by Laplace's rule, so none is 0.
+        seed: For whatever is random.
+    """
+
+    inputs: Inputs
+    y: NDArray[np.int64]
+    prior: Floats
+    seed: int = 0
+
+
+Combine = Callable[[Inputs], LogProbabilities]
+
+
+@dataclass(frozen=True, slots=True)
+class FittedRule:
+    """A rule that is ready to answer.
+
+    Attributes:
+        combine: Inputs to log probabilities (n, C), up to a constant per row.
+        weights: What each input counts (M,), summing to 1, where the rule knows such a thing.
+    """
+
+    combine: Combine
+    weights: tuple[float, ...] = ()
+
+    def __call__(self, inputs: Inputs) -> LogProbabilities:
+        """Return log probabilities (n, C); rows without any input are uniform."""
+        if not inputs.present.shape[1]:
+            return np.zeros(inputs.log_p.shape[1:])
+        return np.asarray(log_softmax(np.maximum(self.combine(inputs), NEVER), axis=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the table.
+
+    Attributes:
+        name: The name on the command line, in expressions and in results.
+        fit: A lesson to the fitted rule.
+        learns: From what: nothing, the classes' ``shares`` in the training rows, or ``scores``, which must then be of rows
+            that their systems were not fitted on.
+        hidden: Whether it stands in expressions only, because it takes one input.
+    """
+
+    name: str
+    fit: Callable[[Lesson], FittedRule]
+    learns: str = ""
+    hidden: bool = False
+
+
+def confidence(inputs: Inputs) -> Floats:
+    """Return ``1 - entropy / log C`` of every input (M, n): 1 for certainty, 0 for uniform or missing."""
+    p = np.exp(inputs.log_p)
+    entropy = -xlogy(p, p).sum(axis=2)
+    return np.asarray(np.clip(1 - entropy / np.log(p.shape[2]), 0, 1) * inputs.present)
+
+
+def _mean(inputs: Inputs) -> LogProbabilities:
+    return _log(inputs.p.sum(axis=0))
+
+
+def _confident(inputs: Inputs) -> LogProbabilities:
+    # where all are uniform, nobody is confident, and every class is as good
+    return _log((confidence(inputs)[:, :, None] * inputs.p).sum(axis=0))
+
+
+def _log_product(inputs: Inputs) -> LogProbabilities:
+    return np.asarray((inputs.log_p * inputs.present[:, :, None]).sum(axis=0))
+
+
+def _maximum(inputs: Inputs) -> LogProbabilities:
+    return _log(inputs.p.max(axis=0))
+
+
+def _vote(inputs: Inputs) -> LogProbabilities:
+    votes = np.eye(inputs.log_p.shape[2])[inputs.log_p.argmax(axis=2)] * inputs.present[:, :, None]
+    return _log(votes.sum(axis=0) + inputs.p.sum(axis=0) / (inputs.present.sum(axis=0) + 1)[:, None])
+
+
+def _bayes(lesson: Lesson) -> FittedRule:
+    def combine(inputs: Inputs) -> LogProbabilities:
+        others = np.maximum(inputs.present.sum(axis=0) - 1, 0)[:, None]
+        return np.asarray(_log_product(inputs) - others * np.log(lesson.prior))
+
+    return FittedRule(combine)
+
+
+def _weighted(lesson: Lesson) -> FittedRule:
+    return _mixture(lesson, lambda inputs: np.zeros((*inputs.present.shape, 0)))
+
+
+def _gate(lesson: Lesson) -> FittedRule:
+    return _mixture(lesson, lambda inputs: np.concatenate([confidence(inputs)[:, :, None], np.exp(inputs.log_p)], axis=2))
+
+
+def _mixture(lesson: Lesson, features: Callable[[Inputs], Floats]) -> FittedRule:
+    """Fit ``sum_m g_m p_m`` with ``g = softmax(theta_m . [1, features_m])`` over the inputs that are there."""
+
+    def shares(theta: Floats, inputs: Inputs, z: Floats) -> Floats:
+        logits = theta[:, :1] + np.einsum("mnf,mf->mn", z, theta[:, 1:])
+        return np.asarray(log_softmax(np.where(inputs.present, logits, NEVER), axis=0))
+
+    inputs, rows = lesson.inputs, np.arange(len(lesson.y))
+    z = features(inputs)
+    ones = np.concatenate([np.ones((*z.shape[:2], 1)), z], axis=2)
+    right = np.maximum(inputs.log_p[:, rows, lesson.y], SURPRISE)  # (M, n)
+
+    def loss(flat: Floats) -> tuple[float, Floats]:
+        theta = flat.reshape(len(right), -1)
+        log_g = shares(theta, inputs, z)
+        joint = log_g + right
+        total = logsumexp(joint, axis=0)
+        slope = (np.exp(log_g) - np.exp(joint - total)) * inputs.present
+        return (float(-total.sum() + (flat @ flat) / 2), (np.einsum("mn,mnf->mf", slope, ones) + theta).ravel())
+
+    found = minimize(loss, np.zeros(len(right) * ones.shape[2]), jac=True, method="L-BFGS-B",
+                     options={"maxiter": PROBE_ITERATIONS, "ftol": 1e-12, "gtol": 1e-6})
+    theta = found.x.reshape(len(right), -1)
+
+    def combine(new: Inputs) -> LogProbabilities:
+        log_g = shares(theta, new, features(new))
+        return np.asarray(logsumexp(log_g[:, :, None] + new.log_p, axis=0))
+
+    mean_share = np.exp(shares(theta, inputs, z)).mean(axis=1) if len(rows) else softmax(theta[:, 0])
+    return FittedRule(combine, tuple(mean_share.tolist()))
+
+
+def _stack(lesson: Lesson) -> FittedRule:
+    lacked = np.flatnonzero(~lesson.inputs.present.all(axis=1))
+    X = _columns(lesson.inputs, lacked)
+    return FittedRule(_logistic(X, lesson.y, len(lesson.prior), lambda new: _columns(new, lacked)))
+
+
+def _calibrated(lesson: Lesson) -> FittedRule:
+    def columns(inputs: Inputs) -> Floats:
+        return np.asarray(np.maximum(inputs.log_p[0], SURPRISE))
+
+    return FittedRule(_logistic(columns(lesson.inputs), lesson.y, len(lesson.prior), columns))
+
+
+def _stack_xgboost(lesson: Lesson) -> FittedRule:
+    lacked = np.flatnonzero(~lesson.inputs.present.all(axis=1))
+    model = fit_classifier("xgboost", _columns(lesson.inputs, lacked), lesson.y, len(lesson.prior), seed=lesson.seed)
+    return FittedRule(lambda new: _log(model.predict(_columns(new, lacked)).values))
+
+
+def _columns(inputs: Inputs, lacked: NDArray[np.int64]) -> Floats:
+    """Return the probabilities of all inputs side by side (n, M * C), and whether those that may be lacking are."""
+    return np.hstack([*np.exp(inputs.log_p), (~inputs.present[lacked]).T.astype(np.float64)])
+
+
+def _logistic(X: Floats, y: NDArray[np.int64], n_classes: int, columns: Callable[[Inputs], Floats]) -> Combine:
+    """Fit scikit-learn's logistic regression; a class without rows is improbable by Laplace's rule."""
+    known = np.unique(y)
+    if len(known) < 2:
+        raise FoldError(f"a rule has {len(y)} rows of one class to learn from; choose other rows with fit_rows, or fewer folds")
+    model: Any = LogisticRegression(max_iter=PROBE_ITERATIONS).fit(X, y)
+
+    def combine(inputs: Inputs) -> LogProbabilities:
+        log_p = np.full((inputs.present.shape[1], n_classes), -np.log(len(y) + n_classes))
+        left = np.log1p(-(n_classes - len(known)) / (len(y) + n_classes))
+        log_p[:, known] = model.predict_log_proba(columns(inputs)) + left
+        return log_p
+
+    return combine
+
+
+def _log(values: NDArray[Any]) -> LogProbabilities:
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(np.asarray(values, dtype=np.float64)))
+
+
+def _plain(combine: Combine) -> Callable[[Lesson], FittedRule]:
+    return lambda lesson: FittedRule(combine)
+
+
+RULES: Mapping[str, Rule] = {rule.name: rule for rule in (
+    Rule("mean", _plain(_mean)),
+    Rule("weighted", _weighted, learns=FROM_SCORES),
+    Rule("confidence", _plain(_confident)),
+    Rule("logproduct", _plain(_log_product)),
+    Rule("bayes", _bayes, learns=FROM_SHARES),
+    Rule("maximum", _plain(_maximum)),
+    Rule("vote", _plain(_vote)),
+    Rule("stack", _stack, learns=FROM_SCORES),
+    Rule("stack-xgboost", _stack_xgboost, learns=FROM_SCORES),
+    Rule("gate", _gate, learns=FROM_SCORES),
+    Rule(CALIBRATED, _calibrated, learns=FROM_SCORES, hidden=True),
+)}
+LATE_RULES = tuple(name for name, rule in RULES.items() if not rule.hidden)
+LATE_METHODS = (*STRATEGIES, *LATE_RULES)

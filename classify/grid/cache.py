@@ -1,0 +1,76 @@
+"""One file per finished cell and fold, named by a digest of all that changes its numbers, so that no work is done twice.
+
+A file is an ``.npz`` without pickles: ids, true codes, and values per role and stage, and one JSON text that
+repeats what the digest was made of. It is renamed into place when whole; what cannot be read back is computed again.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classify.grid.outcome import Outcome
+from classify.models.classifiers import Predictions
+from embeddings_store.atomic import replacing
+from embeddings_store.errors import StoreError
+from embeddings_store.provenance import fingerprint
+from embeddings_store.vectors.arrays import SCORED_ROLES
+
+ALGORITHM = 3  # add one whenever a change to classify/ changes a number: every cell is then computed again
+FORMAT = "emotion-grid-cell"
+
+
+def key_of(what: Mapping[str, object]) -> str:
+    """Twelve hex digits over everything that changes a cell's numbers."""
+    return fingerprint({"algorithm": ALGORITHM, **what})
+
+
+def write_outcome(path: Path, what: Mapping[str, object], outcome: Outcome) -> None:
+    """Write one file, whole or not at all.
+
+    Raises:
+        StoreFullError: The disk is full; what was finished before is safe.
+    """
+    arrays: dict[str, NDArray[np.generic]] = {}
+    for role in SCORED_ROLES:
+        arrays[f"{role}.ids"] = np.char.encode(outcome.ids[role], "utf-8") if len(outcome.ids[role]) else np.zeros(0, "S1")
+        arrays[f"{role}.y"] = outcome.y[role]
+        for stage, answers in outcome.stages.items():
+            arrays[f"{stage}.{role}"] = answers[role].values
+    kind = next(iter(outcome.stages.values()))["test"].kind
+    record = {"format": FORMAT, "key": key_of(what), "what": what, "stages": list(outcome.stages), "kind": kind,
+              "facts": outcome.facts}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as handle:
+        np.savez(handle, allow_pickle=False, record=np.frombuffer(json.dumps(record).encode(), dtype=np.uint8), **arrays)
+
+
+def read_outcome(path: Path, key: str) -> Outcome:
+    """Read one file back and check that it is whole and answers to ``key``.
+
+    Raises:
+        StoreError: It is cut short, damaged, or of another key.
+    """
+    try:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
+            record = json.loads(file["record"].tobytes())
+            if record["format"] != FORMAT or record["key"] != key:
+                raise StoreError(f"{path}: holds the cell {record.get('key')}, not {key}")
+            ids = {role: np.char.decode(file[f"{role}.ids"], "utf-8") for role in SCORED_ROLES}
+            y = {role: file[f"{role}.y"] for role in SCORED_ROLES}
+            stages = {stage: {role: Predictions(file[f"{stage}.{role}"], record["kind"]) for role in SCORED_ROLES}
+                      for stage in record["stages"]}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, StoreError):
+            raise
+        raise StoreError(f"{path}: is cut short or damaged ({error})") from error
+    for stage in stages.values():
+        for role, answer in stage.items():
+            if not len(ids[role]) == len(y[role]) == len(answer) or not np.isfinite(answer.values).all():
+                raise StoreError(f"{path}: its {role} rows do not agree with each other or are not finite")
+    return Outcome(ids, y, stages, record["facts"])

@@ -1,0 +1,259 @@
+"""The cells of the grid: which there are, and what one cell computes from one fold.
+
+============  ===================================  =======================================  =====================
+family        input                                method                                   classifier
+============  ===================================  =======================================  =====================
+``baseline``  nothing                              none                                     majority, ...
+``unimodal``  one modality's vectors               none                                     svm, ..., head or probe
+``layer``     one layer's vectors of one modality  none                                     svm, ...
+``early``     several modalities' vectors          :data:`classify.fusion.early.STRATEGIES`       svm, ...
+``late``      several modalities' class scores     :data:`classify.fusion.scores.STRATEGIES`  svm, ...
+``late``      several modalities' class scores     :data:`classify.fusion.rules.RULES`             rule
+``system``    whatever its expression names        its name                                 its outermost word
+============  ===================================  =======================================  =====================
+
+Every cell is an expression (:mod:`classify.systems.expression`) and is computed by the one evaluator (:mod:`classify.systems.evaluator`);
+``head`` and ``probe`` answer with the largest class score themselves. A cell is fitted in one or two *stages*: on ``train``,
+and with ``fit_rows="train+valid"`` again on both. Validation rows are always answered by the first stage, so what is
+chosen on them was not fitted on them; training and test rows by the last. A probe's training rows are out of fold.
+With ``fit_rows="valid"`` or ``"oof"`` classifiers over class scores learn from those of validation rows, or of training rows out
+of fold; whatever learns from vectors learns from training rows, with ``"oof"`` in several spaces (:mod:`classify.grid.cross_fitting`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from classify.grid.outcome import Outcome, Stage
+from classify.models.classifiers import LOG_PROBABILITY, Predictions, Settings
+from classify.models.probe import spread
+from classify.names import FIT_ROWS, HEAD, PROBE
+from classify.systems.cell import Cell, learn_on
+from classify.systems.evaluator import Evaluator, Rows
+from classify.systems.expression import (
+    Call,
+    Expression,
+    View,
+    learns_from_scores,
+    walk,
+)
+from classify.systems.feature_tree import Said
+from embeddings_store.errors import StoreMismatchError, unknown_name
+from embeddings_store.vectors.arrays import SCORED_ROLES
+from embeddings_store.vectors.fold_data import FoldData, RoleData
+
+
+def compute(
+    cell: Cell,
+    data: FoldData,
+    *,
+    fit_rows: str = "train",
+    settings: Settings | None = None,
+    seed: int = 0,
+    scores_from: Mapping[str, str] | None = None,
+    probes: Mapping[str, Outcome] | None = None,
+) -> Outcome:
+    """Fit one cell on one fold and answer its training, validation and test rows.
+
+    Args:
+        cell: What to compute.
+        data: The fold; its views are the cell's modalities.
+        fit_rows: A name of :data:`FIT_ROWS`.
+        settings: Those of the classifier that differ from the defaults.
+        seed: For whatever is random in the classifier.
+        scores_from: Modality to ``head`` or ``probe``; where it is silent, a head if there is one.
+        probes: Modality to the outcome of its ``probe`` cell on the same fold, so that it need not be fitted again.
+
+    Raises:
+        UsageError: Widths do not fit the strategy.
+        FoldError: Training rows that nothing can be learnt from.
+    """
+    fold = _fold_of(cell, data, fit_rows, settings or {}, seed, scores_from or {}, probes or {})
+    evaluator, node, rows, at, stages = fold.evaluator, fold.node, fold.evaluator.rows, fold.at, fold.stages
+    with threadpool_limits(limits=1):  # the same sums in the same order for any number of jobs
+        answers = {name: _stage(evaluator, node, fitted, at) for name, fitted in stages.items()}
+    last = next(reversed(stages.values()))
+    lacking = ~np.logical_and.reduce([data.test.present[m] for m in cell.modalities])
+    facts = {
+        "n_fit": len(last.fit),
+        "n_fit_seen": int(rows.fitted[last.fit].sum()),
+        "n_missing": int(lacking.sum()),
+        "n_test_selected": int(data.test.selected.sum()),
+        "n_valid_selected": int(data.valid.selected.sum()),
+        "unverified": [m for m in cell.modalities if m in data.unverified],
+        "learnt_on": _learnt_on(evaluator, node, last),
+        "weights": _weights(evaluator, node, last),
+    }
+    return Outcome(
+        {role: data.role(role).ids for role in SCORED_ROLES}, {role: data.role(role).y for role in SCORED_ROLES}, answers, facts
+    )
+
+
+def ask_again(
+    cell: Cell,
+    data: FoldData,
+    others: Mapping[str, RoleData],
+    *,
+    fit_rows: str = "train",
+    settings: Settings | None = None,
+    seed: int = 0,
+    scores_from: Mapping[str, str] | None = None,
+    probes: Mapping[str, Outcome] | None = None,
+) -> Outcome:
+    """Fit one cell as :func:`compute` does, and answer other versions of the test rows instead.
+
+    Args:
+        cell: What to compute.
+        data: The fold.
+        others: Name to the test rows with fewer modalities.
+        fit_rows: As for :func:`compute`, like all that follow.
+        settings: Likewise.
+        seed: Likewise.
+        scores_from: Likewise.
+        probes: Likewise.
+
+    Returns:
+        A stage per version, with test rows alone.
+    """
+    fold = _fold_of(cell, data, fit_rows, settings or {}, seed, scores_from or {}, probes or {}, others)
+    last, nobody = next(reversed(fold.stages.values())), Predictions(np.zeros((0, len(data.labels.classes))), LOG_PROBABILITY)
+    with threadpool_limits(limits=1):
+        answers = {
+            name: {
+                "train": nobody,
+                "valid": nobody,
+                "test": fold.evaluator.predictions(fold.node, fold.evaluator.say(fold.node, last, fold.at[name])),
+            }
+            for name in others
+        }
+    none: dict[str, NDArray[np.str_]] = {role: data.role(role).ids[:0] for role in ("train", "valid")}
+    return Outcome(
+        {**none, "test": data.test.ids}, {**{role: data.role(role).y[:0] for role in none}, "test": data.test.y}, answers, {}
+    )
+
+
+def join(parts: Sequence[RoleData]) -> RoleData:
+    """Put the rows of several roles below each other."""
+    if len(parts) == 1:
+        return parts[0]
+    first = parts[0]
+    return RoleData(
+        np.concatenate([p.ids for p in parts]),
+        np.concatenate([p.y for p in parts]),
+        np.concatenate([p.groups for p in parts]),
+        {name: np.concatenate([p.vectors[name] for p in parts]) for name in first.vectors},
+        {name: np.concatenate([p.scores[name] for p in parts]) for name in first.scores},
+        {name: np.concatenate([p.present[name] for p in parts]) for name in first.present},
+        np.concatenate([p.fitted for p in parts]),
+        np.concatenate([p.selected for p in parts]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fold:
+    """An evaluator over all rows of a fold: what it computes, where each role is, and what each stage is fitted on."""
+
+    evaluator: Evaluator
+    node: Expression
+    at: Mapping[str, NDArray[np.int64]]
+    stages: dict[str, Rows]
+
+
+def _fold_of(
+    cell: Cell,
+    data: FoldData,
+    fit_rows: str,
+    settings: Settings,
+    seed: int,
+    scores_from: Mapping[str, str],
+    probes: Mapping[str, Outcome],
+    others: Mapping[str, RoleData] | None = None,
+) -> _Fold:
+    if fit_rows not in FIT_ROWS:
+        unknown_name("choice of rows to fit on", fit_rows, list(FIT_ROWS))
+    heads = {m: HEAD if m in data.train.scores else PROBE for m in cell.modalities}
+    node = cell.tree(settings, {**heads, **scores_from}, fit_rows)
+    names = ["train", fit_rows] if fit_rows == "train+valid" and len(data.valid) else ["train"]
+    parts = {**{role: data.role(role) for role in SCORED_ROLES}, **(others or {})}
+    ends = np.cumsum([len(part) for part in parts.values()]).tolist()
+    at = {name: np.arange(end - len(part), end) for (name, part), end in zip(parts.items(), ends, strict=True)}
+    # an encoder that was trained on the training rows has seen neither valid nor test rows: their scores are as they are
+    honest = {
+        m: np.concatenate([inner, *(part.scores[m] for name, part in parts.items() if name != "train")])
+        for m, inner in data.train.inner_scores.items()
+    }
+    evaluator = Evaluator(
+        join(list(parts.values())),
+        len(data.labels.classes),
+        learn_on=learn_on(fit_rows),
+        taught=bool(data.train.fitted.any()),
+        honest=honest,
+        seed=seed,
+        baseline_seed=seed + data.fold,
+    )
+    held = at["valid"][~data.valid.apart]
+    stages = {name: Rows(np.concatenate([at[role] for role in FIT_ROWS[name]]), held) for name in names}
+    for modality, outcome in probes.items():
+        for name, fitted in stages.items():
+            said = _of_probe(modality, outcome, name, data, list((others or {}).values()))
+            evaluator.tell(Call(PROBE, (View(modality),)), fitted, said)
+    return _Fold(evaluator, node, at, stages)
+
+
+def _stage(evaluator: Evaluator, node: Expression, rows: Rows, at: Mapping[str, NDArray[np.int64]]) -> Stage:
+    of_fit = evaluator.of_fit(node, rows)
+    stage = {role: of_fit.at(np.isin(rows.fit, places)) for role, places in at.items() if np.isin(places, rows.fit).all()}
+    if "valid" not in stage:
+        stage["valid"] = _of_valid(evaluator, node, rows, at["valid"])
+    stage["test"] = evaluator.say(node, rows, at["test"])
+    return {role: evaluator.predictions(node, stage[role]) for role in SCORED_ROLES}
+
+
+def _of_valid(evaluator: Evaluator, node: Expression, rows: Rows, valid: NDArray[np.int64]) -> Said:
+    """Return what a system says of validation rows: out of fold of those that it learns from, of those kept apart as of any."""
+    kept = np.setdiff1d(valid, rows.held)
+    if not evaluator.learns_from_held(node, rows):  # then the halves are nothing to it
+        return evaluator.say(node, rows, valid)
+    of_held = evaluator.held_out(node, rows)
+    if not len(kept):
+        return of_held
+    of_kept = evaluator.say(node, rows, kept)
+    both = Said(np.concatenate([of_held.values, of_kept.values]), np.concatenate([of_held.present, of_kept.present]))
+    return both.at(np.argsort(np.concatenate([rows.held, kept])))
+
+
+def _of_probe(modality: str, outcome: Outcome, stage: str, data: FoldData, others: Sequence[RoleData]) -> Said:
+    """Return what a finished probe said of all rows; of test rows that lost the modality it says nothing."""
+    parts = []
+    for role in SCORED_ROLES:
+        rows = data.role(role)
+        present = rows.present[modality]
+        if not np.array_equal(outcome.ids[role], rows.ids[present]):
+            raise StoreMismatchError(
+                f"fold {data.fold}: the {modality} probe answered {len(outcome.ids[role])} other {role} "
+                f"rows than the {int(present.sum())} that have {modality} vectors; delete the folder "
+                "'cells' and run again"
+            )
+        parts.append(Said(spread(outcome.stages[stage][role].values, present), present))
+    of_test = parts[-1].values
+    for rows in others:
+        present = rows.present[modality]
+        parts.append(Said(spread(of_test[present], present), present))
+    return Said(np.concatenate([p.values for p in parts]), np.concatenate([p.present for p in parts]))
+
+
+def _learnt_on(evaluator: Evaluator, node: Expression, rows: Rows) -> str:
+    """Name what those parts are fitted on that learn from class scores; empty where there are none."""
+    modes = [evaluator.mode(n, rows) for n in walk(node) if isinstance(n, Call) and learns_from_scores(n)]
+    return ", ".join(dict.fromkeys(modes))
+
+
+def _weights(evaluator: Evaluator, node: Expression, rows: Rows) -> dict[str, float]:
+    """Return what each input of the outermost rule counts, where it knows such a thing."""
+    weights = evaluator.weights(node, rows)
+    return {str(child): round(weight, 6) for child, weight in zip(getattr(node, "arguments", ()), weights, strict=False)}

@@ -1,0 +1,35 @@
+"""What one cell says of one fold: labels, margins, scores, and how long it took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classify.models.classifiers import Predictions
+
+Stage = dict[str, Predictions]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one cell says of one fold.
+
+    Attributes:
+        ids: Role to utterance ids (n,), the rows that the cell can answer: they have one of its modalities.
+        y: Role to true class codes (n,).
+        stages: Stage to role to predictions, in the order of fitting.
+        facts: Counts and circumstances, plain JSON types.
+    """
+
+    ids: Mapping[str, NDArray[np.str_]]
+    y: Mapping[str, NDArray[np.int64]]
+    stages: Mapping[str, Stage]
+    facts: Mapping[str, object]
+
+    def reported(self, role: str) -> Predictions:
+        """Return the predictions that count: the first stage's for ``valid``, else the last stage's."""
+        stages = list(self.stages.values())
+        return (stages[0] if role == "valid" else stages[-1])[role]

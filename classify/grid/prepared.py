@@ -1,0 +1,118 @@
+"""What checking a run found: the corpus, the folds, the encoders and the cells that will be computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from classify.grid.config import GridConfig
+from classify.leakage.checks import Audit
+from classify.metadata import Chosen
+from classify.names import LEAKY, OOF, RESULT, TRAIN, UPPER_BOUND, VALID
+from classify.systems.cell import Cell
+from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.errors import LabelError
+from embeddings_store.folds.rules import FoldPlan
+from embeddings_store.folds.setup import Setup
+from embeddings_store.vectors.arrays import EncoderRef
+from embeddings_store.vectors.catalogue import Entry
+from embeddings_store.vectors.inner_folds import InnerSet
+
+
+@dataclass(frozen=True, slots=True)
+class FoldFacts:
+    """What the gate found in one fold, over all modalities.
+
+    Attributes:
+        number: The fold's number.
+        name: What it holds out.
+        counts: Role to rows with a label and a vector.
+        train_seen: Training rows that some encoder was fitted on.
+        train_groups: The smallest number of groups that any modality's training rows have.
+        valid_groups: How many groups those validation rows are of that may be learnt from.
+        honest: Modalities with out-of-fold scores of training rows, from inner encoders.
+        apart: Ids of validation rows that are kept for choosing the cell; empty where they were not halved.
+        answered: A digest over which rows of each role each modality can answer.
+    """
+
+    number: int
+    name: str
+    counts: Mapping[str, int]
+    train_seen: int
+    train_groups: int
+    valid_groups: int
+    honest: frozenset[str]
+    apart: frozenset[str] = frozenset()
+    answered: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A checked run: what :func:`prepare` found.
+
+    Attributes:
+        config: What was asked for.
+        corpus: The corpus' name.
+        manifest_digest: Over every column of the manifest and its own label set.
+        setup: The protocol: fold plan, label set, and what roles share.
+        replicas: For each seed of the fine-tuning, modality to candidates; more than one only for ``layer="valid"``.
+        entries: The store's files.
+        folds: What the gate found.
+        scores_from: Modality to ``head`` or ``probe``.
+        cells: Every cell of the grid, in the order of the tables.
+        notes: What was left out, and why; what a reader must know.
+        metadata: The views that are metadata.
+        leaky: Metadata columns in use that may explain the label.
+        audit: What the leakage audit found; it has no leak but those that ``config.accept`` names.
+        inner: For each seed of the fine-tuning, modality to the encoders of its inner folds; nothing unless ``oof`` needs them.
+    """
+
+    config: GridConfig
+    corpus: str
+    manifest_digest: str
+    setup: Setup
+    replicas: Sequence[Mapping[str, Sequence[EncoderRef]]]
+    entries: Sequence[Entry]
+    folds: Sequence[FoldFacts]
+    scores_from: Mapping[str, str]
+    cells: Sequence[Cell]
+    notes: Sequence[str]
+    audit: Audit
+    metadata: tuple[Chosen, ...] = ()
+    leaky: tuple[str, ...] = ()
+    inner: Sequence[Mapping[str, InnerSet]] = ()
+
+    @property
+    def claim(self) -> str:
+        """What the figures are: :data:`RESULT`, or why they are none: test rows chose, or metadata explains the label."""
+        why = [UPPER_BOUND] * (self.config.select_on == "test") + [LEAKY] * bool(self.leaky)
+        return "; ".join(why) or RESULT
+
+    @property
+    def tune_on(self) -> str:
+        """Which rows choose the settings of classifiers: training rows only if their vectors do not carry their labels."""
+        taught = any(f.train_seen for f in self.folds) and self.config.fit_rows != OOF
+        default = VALID if taught and all(f.counts["valid"] for f in self.folds) else TRAIN
+        return self.config.tune_on or default
+
+    @property
+    def views(self) -> Mapping[str, Sequence[EncoderRef]]:
+        """Modality to candidates, of the first seed; other seeds have the same modalities and layers."""
+        return self.replicas[0]
+
+    @property
+    def plan(self) -> FoldPlan:
+        """The fold plan."""
+        return self.setup.plan
+
+    @property
+    def labels(self) -> LabelSet:
+        """The label set; load_fold has refused a corpus without one."""
+        if self.setup.labels is None:
+            raise LabelError(f"corpus {self.corpus!r} has no labels")
+        return self.setup.labels
+
+    def entry(self, ref: EncoderRef, fold: int) -> Entry:
+        """Return the file that serves a fold: its own, else the one for every fold."""
+        by_fold = {e.fold: e for e in self.entries if e.ref == ref}
+        return by_fold.get(str(fold)) or by_fold["any"]

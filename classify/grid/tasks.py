@@ -1,0 +1,188 @@
+"""One cell of one fold as a job for any process: what it depends on, its file, and how it is computed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from pathlib import Path
+
+from classify.grid.cache import key_of, read_outcome, write_outcome
+from classify.grid.compute import ask_again, compute
+from classify.grid.cross_fitting import cross_fit
+from classify.grid.missing_modalities import Drop, without
+from classify.grid.outcome import Outcome
+from classify.grid.tuning import Search, search
+from classify.metadata import Chosen, load_with_metadata
+from classify.models.classifiers import Settings
+from classify.systems.cell import Cell
+from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.errors import StoreMismatchError
+from embeddings_store.folds.rules import FoldPlan
+from embeddings_store.vectors.arrays import EncoderRef
+from embeddings_store.vectors.fold_data import FoldData
+from embeddings_store.vectors.inner_folds import InnerSet
+
+CACHED_FOLDS = 4  # views of one fold: all modalities, and each alone; jobs are ordered by fold
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a process finds the data of one job; equal sources are read once per process.
+
+    Attributes:
+        store: The store's folder.
+        corpus: The corpus' name.
+        plan: The fold plan as a file.
+        plan_digest: Which plan that is.
+        manifest_digest: Which manifest.
+        labels: The label set that counts, as JSON.
+        fold: Number of the fold.
+        views: Modality, encoder and content digest of each view.
+        shuffle_seed: Seed of permuted labels, or none.
+        select_on: ``valid`` or ``test``, for the gate; it lets rows through and changes no number.
+        valid_split: Seed by which validation rows are halved, or none.
+        metadata: Which of the views are metadata, and of which columns.
+        inner: Modality, inner encoders and content digests of their files, where training rows are answered out of fold.
+        spaces: Whether the vectors of inner encoders are needed, not only their scores.
+    """
+
+    store: Path
+    corpus: str
+    plan: Path
+    plan_digest: str
+    manifest_digest: str
+    labels: str
+    fold: int
+    views: tuple[tuple[str, EncoderRef, str], ...]
+    shuffle_seed: int | None
+    select_on: str
+    valid_split: int | None
+    metadata: tuple[Chosen, ...] = ()
+    inner: tuple[tuple[str, InnerSet, tuple[str, ...]], ...] | None = None
+    spaces: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One cell of one fold.
+
+    Attributes:
+        cell: What to compute.
+        source: On which data.
+        what: Everything that changes the numbers, plain JSON types.
+        folder: Where cell files lie.
+        fit_rows: A name of :data:`classify.names.FIT_ROWS`.
+        settings: Those of the classifier that differ from its defaults.
+        seed: For the classifier.
+        replica: Position among the seeds of the fine-tuning, see :class:`classify.grid.prepared.Prepared`.
+        probes: Modality to the file and key of its probe's outcome.
+        origin: Commit and command, for the record.
+        cost_s: Roughly how long it takes, in seconds; only the order and number of processes follow from it.
+        scores_from: Modality to ``head`` or ``probe``.
+        search: How its settings are chosen first, or none.
+        drops: What test rows lose; nothing for a cell of the grid.
+        drop_seed: Which of them lose it.
+        whole: File and key of the same cell without losses, where there are drops.
+    """
+
+    cell: Cell
+    source: Source
+    what: Mapping[str, object]
+    folder: Path
+    fit_rows: str
+    settings: Settings
+    seed: int
+    replica: int
+    probes: Mapping[str, tuple[Path, str]]
+    origin: Mapping[str, str]
+    cost_s: float
+    scores_from: Mapping[str, str]
+    search: Search | None = None
+    drops: tuple[Drop, ...] = ()
+    drop_seed: int = 0
+    whole: tuple[Path, str] | None = None
+
+    @property
+    def key(self) -> str:
+        """Twelve hex digits over everything that changes the numbers."""
+        return key_of(self.what)
+
+    @property
+    def path(self) -> Path:
+        """The file of the finished cell."""
+        return self.folder / f"{self.cell.classifier}.fold-{self.source.fold}.{self.key}.npz"
+
+
+
+
+
+
+
+
+
+
+def run_task(task: Task) -> str:
+    """Compute one cell, write its file, and return its key; runs in a worker process."""
+    started = time.perf_counter()
+    data = _fold(task.source)
+    probes = {modality: read_outcome(path, key) for modality, (path, key) in task.probes.items()}
+    if task.whole:
+        _ask_again(task, data, probes, *task.whole)
+        return task.key
+    fit = partial(cross_fit, partial(compute, task.cell, fit_rows=task.fit_rows, seed=task.seed, scores_from=task.scores_from))
+    log = task.path.with_suffix(".trials.json")
+    tuned = search(task.search, fit, data, log) if task.search else None
+    outcome = fit(data, settings=tuned.settings if tuned else task.settings, probes=probes)
+    facts = {**outcome.facts, **({"tuned": tuned.facts} if tuned else {}), **task.origin,
+             "date": datetime.now(UTC).isoformat(timespec="seconds"),
+             "fit_s": round(time.perf_counter() - started, 3)}
+    write_outcome(task.path, task.what, replace(outcome, facts=facts))
+    log.unlink(missing_ok=True)
+    return task.key
+
+
+def _ask_again(task: Task, data: FoldData, probes: Mapping[str, Outcome], path: Path, key: str) -> None:
+    """Answer test rows that lost modalities, with the settings that the cell itself was given or found."""
+    tuned = read_outcome(path, key).facts.get("tuned")
+    settings = tuned["settings"] if isinstance(tuned, dict) else task.settings
+
+    def ask(data: FoldData) -> Outcome:
+        others = {str(drop): without(data.test, task.cell.modalities, drop, task.drop_seed) for drop in task.drops}
+        return ask_again(task.cell, data, others, fit_rows=task.fit_rows, settings=settings, seed=task.seed,
+                         scores_from=task.scores_from, probes=probes)
+
+    write_outcome(task.path, task.what, cross_fit(ask, data))
+
+
+
+
+@lru_cache(maxsize=CACHED_FOLDS)
+def _fold(source: Source) -> FoldData:
+    views = {modality: ref for modality, ref, _ in source.views}
+    manifest = _manifest(source.store / source.corpus, source.manifest_digest, source.labels)
+    return load_with_metadata(source.store, manifest, views, _plan(source.plan, source.plan_digest), source.fold, source.metadata,
+                              shuffle_seed=source.shuffle_seed, select_on=source.select_on, valid_split=source.valid_split,
+                              inner=None if source.inner is None else {m: s for m, s, _ in source.inner}, spaces=source.spaces)
+
+
+@lru_cache(maxsize=1)
+def _manifest(folder: Path, digest: str, labels: str) -> Manifest:
+    manifest = Manifest.load(folder)
+    if manifest.digest != digest:
+        raise StoreMismatchError(f"{folder}: the corpus was replaced while it was read (digest {manifest.digest}, not {digest}); "
+                                 "run the same command again")
+    return replace(manifest, labels=LabelSet.from_dict(json.loads(labels)))
+
+
+@lru_cache(maxsize=1)
+def _plan(path: Path, digest: str) -> FoldPlan:
+    plan = FoldPlan.load(path)
+    if plan.digest != digest:
+        raise RuntimeError(f"{path} was replaced during the run (digest {plan.digest}, not {digest}), though its folder is "
+                           "locked")
+    return plan

@@ -1,0 +1,235 @@
+"""What every check is given: the rows, their roles, what made the vectors, and how a key of one role is found in another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.errors import StoreMismatchError
+from embeddings_store.folds.rules import Fold, FoldPlan
+from embeddings_store.vectors.arrays import EncoderRef
+from embeddings_store.vectors.hdf5 import read_marks, store_path
+
+Codes = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class VectorFile:
+    """A file of vectors without its vectors.
+
+    Attributes:
+        path: Where it lies.
+        ref: Which encoder.
+        view: What it is called in a run, usually the modality.
+        fold: The fold in its name, ``any`` for all.
+        folds: Numbers of the folds that it serves.
+        seen: What the encoder knows of each row (N,).
+        ok: Rows that have a vector (N,).
+        silent: Rows whose sound is nothing but noughts (N,).
+        inputs: Digest of what the encoder was given (N,), empty where nothing was; or none where the file has no digests.
+        attributes: What the file says of itself.
+    """
+
+    path: Path
+    ref: EncoderRef
+    view: str
+    fold: str
+    folds: frozenset[int]
+    seen: NDArray[np.str_]
+    ok: Mask
+    silent: Mask
+    inputs: NDArray[np.str_] | None
+    attributes: Mapping[str, object]
+
+    def serves(self, fold: Fold) -> bool:
+        """Say whether this file is the one for a fold."""
+        return fold.number in self.folds
+
+
+@dataclass(frozen=True)
+class Case:
+    """One evaluation, before anything is computed.
+
+    Attributes:
+        manifest: The rows.
+        plan: Their roles; it need not have passed :meth:`FoldPlan.check`, so that a plan that tears groups can be judged.
+        files: The files of vectors.
+        labels: The label set; none takes the corpus' own.
+        metadata: Metadata columns that are given to a classifier.
+        select_on: Which rows choose settings and cells: ``valid`` or ``test``; empty for the default.
+        shuffled: Whether the labels are permuted on purpose, and with which seed.
+        media: The folder of the corpus' media, where files may be read; or none.
+    """
+
+    manifest: Manifest
+    plan: FoldPlan
+    files: Sequence[VectorFile] = ()
+    labels: LabelSet | None = None
+    metadata: Sequence[str] = ()
+    select_on: str = ""
+    shuffled: int | None = None
+    media: Path | None = None
+
+    @cached_property
+    def codes(self) -> Codes:
+        """Class code of each row (N,), -1 for none; a corpus without labels counts as of one class."""
+        labels = self.labels or self.manifest.labels
+        if labels is None:
+            return np.zeros(len(self.manifest), dtype=np.int64)
+        return labels.encode(self.manifest.column("label"))
+
+    @cached_property
+    def groups(self) -> Codes:
+        """Code of each row's group (N,), -1 for none."""
+        return self.keys("group")
+
+    @property
+    def n_test(self) -> int:
+        """Labelled test rows, over all folds."""
+        return sum(int(self.rows(fold, "test").sum()) for fold in self.plan)
+
+    def keys(self, column: str) -> Codes:
+        """Return a column's values as codes (N,), -1 where it is empty."""
+        values = self.manifest.table[column]
+        return factorized(np.where(values.isna(), "", values.astype(str)))
+
+    def rows(self, fold: Fold, *roles: str) -> Mask:
+        """Labelled rows that have one of some roles in a fold (N,)."""
+        return np.asarray(np.logical_or.reduce([fold.mask(role) for role in roles]) & (self.codes >= 0))
+
+    def torn(self, fold: Fold, one: str, other: str) -> Mask:
+        """Rows in one of two roles whose group has rows in both (N,)."""
+        count = int(self.groups.max(initial=-1)) + 1
+        in_one, in_other = (fold.mask(role) & (self.groups >= 0) for role in (one, other))
+        both = np.isin(np.arange(count), self.groups[in_one]) & np.isin(np.arange(count), self.groups[in_other])
+        return np.asarray((in_one | in_other) & np.append(both, False)[self.groups])
+
+    def files_for(self, fold: Fold) -> Iterator[VectorFile]:
+        """Yield the files that serve a fold."""
+        return (file for file in self.files if file.serves(fold))
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """How many test rows share a key with rows that train or validate, over all folds.
+
+    Attributes:
+        rows: Test rows that do.
+        of: Test rows that have a key.
+        keys: Keys that are on both sides, in the order in which they are met.
+        examples: Positions of such test rows, each with one of a training or validation row of the same key.
+        right: How often the commonest label of the key's training and validation rows is the test row's own.
+        constant: How often the commonest label among these test rows is.
+    """
+
+    rows: int
+    of: int
+    keys: Codes
+    examples: tuple[tuple[int, int], ...]
+    right: int
+    constant: int
+
+    @property
+    def share(self) -> float:
+        """Part of the test rows that have a key."""
+        return self.rows / self.of if self.of else 0.0
+
+    @property
+    def look_up(self) -> float:
+        """Accuracy on the shared rows of looking the label up; ``nan`` for none."""
+        return self.right / self.rows if self.rows else float("nan")
+
+
+def overlap(case: Case, keys: Codes, roles: Sequence[str] = ("train", "valid")) -> Overlap:
+    """Count the test rows whose key also occurs among the rows that train or validate in the same fold.
+
+    Args:
+        case: The evaluation.
+        keys: Code of each row (N,), -1 for none.
+        roles: The roles that test rows are compared with.
+
+    >>> m = Manifest.from_columns("m", {"id": list("abcd"), "label": ["x", "y"] * 2, "text": list("tttt")})
+    >>> plan = FoldPlan("p", "none", m.ids, (Fold(1, "1", np.array([1, 1, 3, 3], dtype=np.uint8)),))
+    >>> found = overlap(Case(m, plan), np.array([0, 1, 1, 2]))
+    >>> found.rows, found.of, found.right
+    (1, 2, 0)
+    """
+    total, classes = int(keys.max(initial=-1)) + 1, int(case.codes.max(initial=0)) + 1
+    rows = of = right = 0
+    met: dict[int, None] = {}
+    examples: list[tuple[int, int]] = []
+    answers = np.zeros(classes, dtype=np.int64)
+    for fold in case.plan:
+        known, asked = case.rows(fold, *roles) & (keys >= 0), case.rows(fold, "test") & (keys >= 0)
+        table = np.bincount(keys[known] * classes + case.codes[known], minlength=total * classes).reshape(total, classes)
+        both = asked & (table.sum(axis=1) > 0)[keys] if total else asked & False
+        found = np.flatnonzero(both)
+        of, rows = of + int(asked.sum()), rows + len(found)
+        right += int((table.argmax(axis=1)[keys[found]] == case.codes[found]).sum())
+        answers += np.bincount(case.codes[found], minlength=classes)
+        met |= dict.fromkeys(pd.unique(keys[found]).tolist())
+        examples += [(int(row), int(np.argmax(known & (keys == keys[row])))) for row in found[:max(0, 3 - len(examples))]]
+    return Overlap(rows, of, np.array(list(met), dtype=np.int64), tuple(examples), right, int(answers.max(initial=0)))
+
+
+def factorized(values: NDArray[np.str_]) -> Codes:
+    """Return texts as codes in the order in which they are met, -1 for empty ones.
+
+    >>> factorized(np.array(["b", "", "a", "b"])).tolist()
+    [0, -1, 1, 0]
+    """
+    values = np.asarray(values, dtype=object)
+    return np.asarray(pd.factorize(pd.Series(values, dtype=object).where(values != "", None))[0], dtype=np.int64)
+
+
+def named_views(refs: Iterable[EncoderRef]) -> dict[str, EncoderRef]:
+    """Name encoders by their modality, with folder and seed where a modality has several.
+
+    >>> list(named_views([EncoderRef("bert", "00", "text"), EncoderRef("bert", "11", "text"), EncoderRef("ast", "22", "audio")]))
+    ['text bert@00 seed 0', 'text bert@11 seed 0', 'audio']
+    """
+    different = list(dict.fromkeys(refs))
+    several = [ref.modality for ref in different]
+    return {f"{r.modality} {r.folder} seed {r.seed}" if several.count(r.modality) > 1 else r.modality: r for r in different}
+
+
+def read_files(store: Path, manifest: Manifest, views: Mapping[str, EncoderRef], plan: FoldPlan) -> tuple[VectorFile, ...]:
+    """Read what the files of some views say of each row; no vector is read.
+
+    Args:
+        store: The store's folder.
+        manifest: The corpus.
+        views: View name to encoder.
+        plan: Its folds say which files are wanted: a fold's own, else the one that serves all.
+
+    Raises:
+        StoreError: A file is damaged.
+        StoreMismatchError: A file holds other rows than the corpus.
+    """
+    found = []
+    for view, ref in views.items():
+        served: dict[str, set[int]] = {}
+        for fold in plan:
+            own = str(fold.number)
+            served.setdefault(own if store_path(store, manifest.name, ref, own).is_file() else "any", set()).add(fold.number)
+        for name, numbers in served.items():
+            path = store_path(store, manifest.name, ref, name)
+            if not path.is_file():
+                continue
+            attributes, columns = read_marks(path)
+            if not np.array_equal(columns["ids"], manifest.ids):
+                raise StoreMismatchError(f"{path}: holds {len(columns['ids'])} other rows than the {len(manifest)} of corpus "
+                                         f"{manifest.name!r}; extract it again with --overwrite")
+            silent = np.char.startswith(columns["reason"], "silent")
+            found.append(VectorFile(path, ref, view, name, frozenset(numbers), columns["seen"], columns["status"] == "ok", silent,
+                                    columns.get("inputs"), attributes))
+    return tuple(found)

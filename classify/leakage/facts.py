@@ -1,0 +1,85 @@
+"""Two tables as data: what belongs to a corpus by its design, and which public encoders were trained on which corpus."""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from classify.leakage.case import Case
+
+BY_DESIGN, CONTAMINATION = (Path(__file__).with_name(name) for name in ("by_design.csv", "contamination.csv"))
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What a corpus is known for: the overlap that one check counts belongs to it."""
+
+    corpus: str
+    check: str
+    why: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contamination:
+    """An encoder that is known to have been trained on the labels of a corpus; its page was read, none is from memory.
+
+    Attributes:
+        hub_id: Its repository.
+        corpus: The corpus, as in :func:`is_corpus`.
+        trained: ``encoder``, or ``head`` where the encoder itself was kept as it was.
+        rows: Which rows of the corpus, as far as its page says.
+        source: The page that says so.
+    """
+
+    hub_id: str
+    corpus: str
+    trained: str
+    rows: str
+    source: str
+
+
+def by_design(case: Case, check: str) -> Design | None:
+    """Return why the overlap that a check counts belongs to the corpus, none where nothing is known.
+
+    No design excuses a plan that tests and trains on the same groups.
+    """
+    if any(case.torn(fold, "train", "test").any() for fold in case.plan):
+        return None
+    known = (d for name in corpus_names(case) for d in designs() if d.check == check and is_corpus(name, d.corpus))
+    return next(known, None)
+
+
+def corpus_names(case: Case) -> tuple[str, ...]:
+    """Return what the corpus is called: its name in the store, which a user may choose, and its label set's."""
+    return (case.manifest.name, *([case.manifest.labels.name] if case.manifest.labels else []))
+
+
+def is_corpus(name: str, key: str) -> bool:
+    """Say whether a corpus' name begins with the words of a key.
+
+    >>> is_corpus("CREMA-D_faces", "cremad"), is_corpus("iemocap-4", "iemocap"), is_corpus("meldings", "meld")
+    (True, True, False)
+    """
+    words = re.findall(r"[a-z]+", name.lower())
+    return any("".join(words[:count]) == key for count in range(1, len(words) + 1))
+
+
+@cache
+def designs() -> tuple[Design, ...]:
+    """Return the table of designs."""
+    return tuple(Design(**row) for row in _rows(BY_DESIGN))
+
+
+@cache
+def contaminations() -> tuple[Contamination, ...]:
+    """Return the table of encoders."""
+    return tuple(Contamination(**row) for row in _rows(CONTAMINATION))
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle))

@@ -1,0 +1,40 @@
+"""``degradation.csv``: how every way of fusing does as modalities drop out of test rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from classify.evaluation.metrics import METRICS, summary
+from classify.grid.outcome import Outcome
+
+DEGRADATION = "degradation.csv"
+
+
+ABOUT = ("claim", "corpus", "protocol", "split_digest", "label_set", "labels_shuffled", "fold", "fold_name", "cell", "family",
+         "method", "modalities", "classifier", "learnt_on", "expression", "fit_rows", "seed", "encoder_seed")
+
+
+def degradation_table(answers: Sequence[tuple[Mapping[str, object], Outcome]], seed: int) -> pd.DataFrame:
+    """Return one row per cell, fold and drop: how many rows lack something, and every metric in [0, 1].
+
+    Args:
+        answers: The row of the results that a cell and fold has, and what it said of every drop.
+        seed: The seed of the drops.
+    """
+    lines = []
+    for row, outcome in answers:
+        for name, stage in outcome.stages.items():
+            modality, _, rate = name.rpartition(" ")
+            lines.append({**{column: row.get(column, "") for column in ABOUT}, "dropped": modality, "rate": float(rate),
+                          "drop_seed": seed, "n_scored": len(stage["test"]),
+                          **summary(outcome.y["test"], stage["test"].labels)})
+    return pd.DataFrame(lines)
+
+
+def in_short(table: pd.DataFrame) -> pd.DataFrame:
+    """Return mean accuracy in per cent, one line per cell and one column per drop."""
+    drops = table["dropped"] + " " + table["rate"].map("{:g}".format)
+    means = table.groupby([table["cell"], drops], sort=False)[METRICS[0]].mean().unstack(sort=False)
+    return (100 * means).round(2)

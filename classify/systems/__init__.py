@@ -1,0 +1,1 @@
+"""Systems as expressions: written down, parsed, and evaluated on one fold."""

@@ -1,0 +1,71 @@
+"""One system of the grid as a value: its family, method, modalities and classifier, and its expression."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from classify.models.classifiers import Settings
+from classify.names import BASELINE, EARLY, LATE, OVER_SCORES, RULE, SYSTEM
+from classify.systems.expression import AUTO, CONCATENATION, FIT_OPTION, OWN_SCORES, PROJECT, Call, Expression, View, complete
+from classify.systems.parser import parse
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One system: what goes in, how it is fused, and what classifies it.
+
+    Attributes:
+        family: One of :data:`FAMILIES`.
+        method: Fusion strategy; empty where nothing is fused.
+        modalities: What goes in, in this order; for a baseline only which rows it is compared on.
+        classifier: Name in :data:`classify.models.classifiers.CLASSIFIERS`, ``head``, ``probe`` or ``rule``; of a system its outermost word.
+        layer: Position among a modality's candidate layers; only in the family ``layer``, else -1.
+        expression: What a system is; other families follow from the rest.
+    """
+
+    family: str
+    method: str
+    modalities: tuple[str, ...]
+    classifier: str
+    layer: int = -1
+    expression: str = ""
+
+    def tree(self, settings: Settings, scores_from: Mapping[str, str], fit_rows: str = "train") -> Expression:
+        """Return the cell as a complete expression.
+
+        Args:
+            settings: Those of the classifier that differ from the defaults; a system has its own.
+            scores_from: Modality to ``head`` or ``probe``.
+            fit_rows: A name of :data:`FIT_ROWS`.
+
+        >>> str(Cell("late", "sum", ("audio", "text"), "svm").tree({"c": 2.0}, {"audio": "head", "text": "probe"}))
+        'svm(sum(head(audio), probe(text)), c=2, fit_rows=train)'
+        >>> str(Cell("early", "product[pca:8]", ("audio", "text"), "nn").tree({}, {}))
+        'nn(product(audio, text, project=pca:8))'
+        """
+        if self.family == SYSTEM:
+            return complete(parse(self.expression), scores_from)
+        views: tuple[Expression, ...] = tuple(View(m) for m in self.modalities)
+        method, _, project = self.method.rstrip("]").partition("[")
+        options = tuple(sorted(settings.items()))
+        if self.family == LATE:
+            own = tuple(Call(OWN_SCORES, (view,)) for view in views)
+            # the paper's classifiers over scores learn from the training rows' own, unless told otherwise
+            learn_on = fit_rows if fit_rows in OVER_SCORES else "train"
+            node = (
+                Call(method, own)
+                if self.classifier == RULE
+                else Call(self.classifier, (Call(method, own),), tuple(sorted([*options, (FIT_OPTION, learn_on)])))
+            )
+            return complete(node, scores_from)
+        if self.family == EARLY:
+            views = (Call(method, views, ((PROJECT, project),) if project else ()),)
+        elif self.family == BASELINE:
+            views = (Call(CONCATENATION, views),)
+        return Call(self.classifier, views, options)
+
+
+def learn_on(fit_rows: str) -> str:
+    """Return what late fusion learns from where it does not say, as :mod:`classify.systems.evaluator` names it."""
+    return fit_rows if fit_rows in OVER_SCORES else AUTO

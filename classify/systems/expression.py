@@ -1,0 +1,200 @@
+"""Systems as trees: ``mean(svm(concat(audio, text)), svm(concat(video, text)))`` and what follows from its form.
+
+An expression is either *vectors* (a view, or views fused early) or *scores* (one value per class). Its words are those of
+:data:`classify.fusion.early.STRATEGIES`, :data:`classify.models.classifiers.CLASSIFIERS`, :data:`classify.fusion.rules.RULES` and three of the
+language's own: ``head``, ``probe`` and ``scores``. ``FUSION.md`` beside this file explains all of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from classify.fusion import early as fusion
+from classify.fusion.rules import FROM_SCORES, RULES
+from classify.models.classifiers import CLASSIFIERS, MARGIN
+from classify.names import CALIBRATED, HEAD, PROBE
+from embeddings_store.errors import UsageError
+
+VECTORS, SCORES = "vectors", "scores"
+OWN_SCORES = "scores"
+FIT_OPTION, PROJECT = "fit_rows", "project"
+AUTO = "auto"
+LEARNT_ON = ("oof", "valid", "train", "train+valid")
+CONCATENATION = "concatenation"
+EARLY_WORDS: Mapping[str, str] = {"concat": CONCATENATION} | {name: name for name in fusion.STRATEGIES}
+WORDS = (*(w for w in EARLY_WORDS if w != CONCATENATION), *CLASSIFIERS, HEAD, PROBE, OWN_SCORES, *RULES)
+PLAIN_NAME = re.compile(r"[^\W\d][\w.+-]*")
+
+Value = str | float
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A modality, or whatever else the store calls a view of its rows."""
+
+    name: str
+    at: int = field(default=0, compare=False)
+
+    def __str__(self) -> str:
+        return self.name if PLAIN_NAME.fullmatch(self.name) else f'"{self.name}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A strategy or classifier over its arguments.
+
+    Attributes:
+        word: Which, under its own name (``concatenation`` for ``concat``).
+        arguments: What goes in, one or more.
+        options: Name and value, sorted by name.
+        at: Where it stands in the text, for messages.
+    """
+
+    word: str
+    arguments: tuple[Expression, ...]
+    options: tuple[tuple[str, Value], ...] = ()
+    at: int = field(default=0, compare=False)
+
+    def __str__(self) -> str:
+        word = "concat" if self.word == CONCATENATION else self.word
+        options = (f"{name}={value if isinstance(value, str) else f'{value:g}'}" for name, value in self.options)
+        return f"{word}({', '.join([*map(str, self.arguments), *options])})"
+
+    def option(self, name: str) -> Value | None:
+        """Return an option's value, or none."""
+        return dict(self.options).get(name)
+
+
+Expression = View | Call
+
+
+def kind(node: Expression) -> str:
+    """Return ``vectors`` or ``scores``."""
+    return VECTORS if isinstance(node, View) or node.word in fusion.STRATEGIES else SCORES
+
+
+def walk(node: Expression) -> Iterator[Expression]:
+    """Yield a node and everything below it, in the order of the text."""
+    yield node
+    if isinstance(node, Call):
+        for argument in node.arguments:
+            yield from walk(argument)
+
+
+def views_of(node: Expression) -> tuple[str, ...]:
+    """Return the views in an expression, in the order in which they first occur.
+
+    >>> from classify.systems.parser import parse
+    >>> views_of(parse("mean(svm(concat(text, audio)), probe(text))"))
+    ('text', 'audio')
+    """
+    return tuple(dict.fromkeys(n.name for n in walk(node) if isinstance(n, View)))
+
+
+def words_of(node: Expression) -> tuple[str, ...]:
+    """Return the strategies and classifiers in an expression, each once."""
+    return tuple(dict.fromkeys(n.word for n in walk(node) if isinstance(n, Call)))
+
+
+def learns_from_scores(node: Call) -> bool:
+    """Say whether a call learns from class scores: a learnt rule, or a classifier with scores among its inputs."""
+    if node.word in RULES:
+        return RULES[node.word].learns == FROM_SCORES
+    return node.word in CLASSIFIERS and any(kind(leaf) == SCORES for leaf in leaves(node.arguments[0]))
+
+
+def leaves(node: Expression) -> tuple[Expression, ...]:
+    """Return what a tree of early fusion is made of: its views and scores, each once."""
+    if isinstance(node, Call) and node.word in fusion.STRATEGIES:
+        return tuple(dict.fromkeys(leaf for argument in node.arguments for leaf in leaves(argument)))
+    return (node,)
+
+
+def complete(node: Expression, scores_from: Mapping[str, str]) -> Expression:
+    """Write out what an expression leaves unsaid, so that equal systems have equal texts.
+
+    Args:
+        node: What :func:`parse` returned.
+        scores_from: View to ``head`` or ``probe``.
+
+    >>> from classify.systems.parser import parse
+    >>> str(complete(parse("mean(audio, svm(text))"), {"audio": "head", "text": "probe"}))
+    'mean(head(audio), calibrated(svm(text)))'
+    """
+    if isinstance(node, View):
+        return node
+    if node.word == OWN_SCORES:
+        inner = node.arguments[0]
+        return Call(scores_from[inner.name] if isinstance(inner, View) else PROBE, node.arguments, (), node.at)
+    arguments = tuple(complete(argument, scores_from) for argument in node.arguments)
+    if node.word in RULES:
+        arguments = tuple(
+            complete(Call(OWN_SCORES, (a,), (), a.at), scores_from) if isinstance(a, View) else a for a in arguments
+        )
+    if node.word != CALIBRATED and (node.word in RULES or node.word in fusion.STRATEGIES or learns_from_scores(node)):
+        arguments = tuple(_calibrated(a) for a in arguments)
+    return replace(node, arguments=arguments)
+
+
+def _calibrated(node: Expression) -> Expression:
+    """Margins of different classifiers cannot be compared, probabilities can."""
+    margins = isinstance(node, Call) and node.word in CLASSIFIERS and CLASSIFIERS[node.word].kind == MARGIN
+    return Call(CALIBRATED, (node,), (), node.at) if margins else node
+
+
+def prune(node: Expression, keep: frozenset[str]) -> Expression | None:
+    """Return the same system without the views that are not in ``keep``; none where nothing is left.
+
+    >>> from classify.systems.parser import parse
+    >>> str(prune(parse("mean(svm(concat(audio, text)), svm(video))"), frozenset({"text", "video"})))
+    'mean(svm(concat(text)), svm(video))'
+    """
+    if isinstance(node, View):
+        return node if node.name in keep else None
+    left = tuple(p for p in (prune(argument, keep) for argument in node.arguments) if p is not None)
+    if node.word in fusion.STRATEGIES:  # what differed only in the views that are gone
+        left = tuple(dict.fromkeys(left))
+    if not left:
+        return None
+    pruned = replace(node, arguments=left)
+    taught = learns_from_scores(node) == learns_from_scores(pruned)
+    return pruned if taught else replace(pruned, options=tuple(o for o in node.options if o[0] != FIT_OPTION))
+
+
+def learnt_on(node: Call, learn_on: str, taught: bool, honest: Container[str]) -> str:
+    """Return what a part that learns from class scores is fitted on, see :mod:`classify.systems.evaluator`.
+
+    Args:
+        node: The part.
+        learn_on: What it is fitted on where it does not say.
+        taught: Whether an encoder was fitted on training rows.
+        honest: Modalities whose heads have out-of-fold scores of training rows.
+
+    Raises:
+        UsageError: Out-of-fold scores are asked of a head that has none.
+    """
+    mode = str(node.option(FIT_OPTION) or learn_on)
+    if mode == AUTO:
+        return "valid" if _has_seen_labels(node, taught, honest) else "oof"
+    heads = [n for n in walk(node) if isinstance(n, Call) and n.word == HEAD and view_of_head(n) not in honest]
+    if mode == "oof" and heads:
+        raise UsageError(
+            f"{heads[0]} was trained on the training rows, so it cannot score them out of fold; learn from "
+            f"validation rows ({FIT_OPTION}=valid), train inner folds, or do as the paper does ({FIT_OPTION}=train)"
+        )
+    return mode
+
+
+def _has_seen_labels(node: Expression, taught: bool, honest: Container[str]) -> bool:
+    if isinstance(node, View):
+        return taught
+    if node.word == HEAD:
+        return view_of_head(node) not in honest
+    return any(_has_seen_labels(argument, taught, honest) for argument in node.arguments)
+
+
+def view_of_head(head: Call) -> str:
+    """Return the view whose head it is."""
+    return next(n.name for n in walk(head) if isinstance(n, View))

@@ -1,0 +1,1 @@
+"""Results, statistics and audits as a terminal shows them."""

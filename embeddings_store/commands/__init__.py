@@ -1,0 +1,1 @@
+"""The command ``embeddings-store``, and what all commands have in common."""

@@ -1,0 +1,361 @@
+"""The manifest: one row per utterance, in columns, checked once and then trusted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from embeddings_store.atomic import exclusive, make_folder, remove_leftovers, replacing, write_json
+from embeddings_store.corpus.columns import (
+    LEAK_TAGS,
+    STRINGS,
+    TIMES,
+    UNTAGGED,
+    check_names,
+    check_table,
+    check_tags,
+    column_bytes,
+    normalise,
+    strings,
+)
+from embeddings_store.corpus.columns import MEDIA as MEDIA
+from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.errors import (
+    LabelError,
+    ManifestError,
+    StoreError,
+    StoreMismatchError,
+    StoreNotFoundError,
+    UnsafePathError,
+)
+from embeddings_store.tables import first_line, read_table
+
+FORMAT = "emotion-corpus"
+VERSION = 1
+# An array of strings takes four bytes for each letter of its longest cell in every row; beyond this it is no array of strings.
+FIXED_WIDTH_BYTES = 1 << 28
+GENERATED = "generated: "  # how the note begins of a corpus that no person spoke, so that whoever shows results can say so
+INPUTS = ("id", *MEDIA, *TIMES)
+NO_MEDIA = "needs a column text, audio or video with something in it"
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One row of a manifest; an empty string means "not given", a missing time is ``nan``."""
+
+    id: str
+    label: str = ""
+    speaker: str = ""
+    group: str = ""
+    session: str = ""
+    split: str = ""
+    language: str = ""
+    text: str = ""
+    audio: str = ""
+    video: str = ""
+    start_s: float = float("nan")
+    end_s: float = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A corpus as a table: who says what, where its media lie, and which label it has.
+
+    Attributes:
+        name: The corpus' name, used as a folder name in the store.
+        table: Columns ``id, label, speaker, group, session, split, language, text, audio, video`` (strings, empty
+            where not given), ``start_s, end_s`` (seconds, ``nan`` where the whole file is meant) and any ``meta_*``.
+        labels: The label set, or none for a corpus without labels.
+        protocol: The fold plan that belongs to the corpus, see :func:`embeddings_store.folds.rules.make_plan`.
+        root: The folder that the media paths are relative to; not part of any digest.
+        notes: What the reader noticed: rows skipped, counts, known defects.
+        tags: Leak tag of metadata columns, ``safe``, ``context`` or ``leaky``; see :meth:`tag`. Not part of any digest.
+
+    True by construction: ids unique and non-empty, ``start_s < end_s``, labels in the set, no path leaves the root.
+
+    >>> m = Manifest.from_columns("mine", {"id": ["a", "b"], "label": ["sad", "happy"], "text": ["oh", "yes"]})
+    >>> len(m), m.labels.classes, m.row(1).text
+    (2, ('happy', 'sad'), 'yes')
+    """
+
+    name: str
+    table: pd.DataFrame
+    labels: LabelSet | None = None
+    protocol: str = ""
+    root: Path | None = None
+    notes: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    _known: dict[str, object] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Bring the columns into their fixed form and check every row."""
+        check_name(self.name)
+        object.__setattr__(self, "table", normalise(self.table))
+        check_table(self.table)
+        check_tags(self.tags, self.table.columns)
+        if self.labels is not None:
+            self.labels.encode(self.table["label"].unique())
+
+    @classmethod
+    def from_columns(cls, name: str, columns: dict[str, object], **fields: object) -> Manifest:
+        """Make a manifest from columns; the label set is what occurs unless ``labels`` is given."""
+        try:
+            table = pd.DataFrame(columns)
+        except UnicodeEncodeError as error:
+            raise ManifestError(f"{str(error.object)!r} is no Unicode text (half of a surrogate pair); read the source with its "
+                                "right encoding") from error
+        labels = fields.pop("labels", None)
+        if labels is None and "label" in table:
+            found = pd.unique(strings(table["label"], "label"))
+            labels = LabelSet.from_labels(name, found) if (found != "").any() else None
+        return cls(name, table, labels, **fields)  # type: ignore[arg-type]
+
+    @classmethod
+    def read(cls, path: Path, name: str = "", protocol: str = "", tags: Mapping[str, str] | None = None) -> Manifest:
+        """Read a CSV or Parquet manifest; media paths are relative to its folder, ``tags`` are its columns' leak tags.
+
+        Raises:
+            ManifestError: The file is missing, is not a table, or a row breaks a promise.
+        """
+        table = read_table(path)
+        name = name or safe_name(path.stem)
+        try:
+            check_names([str(c) for c in table.columns])
+            if not any(c in table and (strings(table[c], c) != "").any() for c in MEDIA):
+                raise ManifestError(NO_MEDIA)
+            manifest = cls.from_columns(name, {str(c): table[c] for c in table}, root=path.resolve().parent, tags=tags or {})
+        except (ManifestError, LabelError) as error:
+            raise type(error)(f"{path}: {error}") from error
+        # Not by replace(), which would check every row a second time.
+        object.__setattr__(manifest, "protocol", protocol or manifest.guess_protocol())
+        return manifest
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def row(self, position: int) -> Utterance:
+        """Return the view of one row."""
+        values = self.table.iloc[position]
+        return Utterance(**{c: str(values[c]) for c in STRINGS}, **{c: float(values[c]) for c in TIMES})  # type: ignore[arg-type]
+
+    @property
+    def ids(self) -> NDArray[np.str_]:
+        """Ids in row order, shape (N,); one array for all callers, so it cannot be written to."""
+        if "ids" not in self._known:
+            ids = np.asarray(self.table["id"].to_numpy(dtype=str))
+            ids.flags.writeable = False
+            self._known["ids"] = ids
+        return self._known["ids"]  # type: ignore[return-value]
+
+    def column(self, name: str) -> NDArray[np.str_]:
+        """Return a string column as an array, shape (N,).
+
+        Of fixed width, unless one long cell among many short ones would multiply its size: then an array of Python strings,
+        which compares, sorts and lists alike.
+        """
+        cells = self.table[name]
+        longest = int(cells.str.len().max()) if len(cells) else 0
+        wide = 4 * longest * len(cells) > FIXED_WIDTH_BYTES
+        return np.asarray(cells.to_numpy(dtype=object if wide else str))
+
+    def given(self, name: str) -> NDArray[np.bool_]:
+        """Say for each row whether it gives this string column, shape (N,)."""
+        return np.asarray((self.table[name] != "").to_numpy(dtype=bool))
+
+    def codes(self) -> NDArray[np.int64]:
+        """Return the class code of each row (N,), -1 where it has no label in the set."""
+        if self.labels is None:
+            return np.full(len(self), -1, dtype=np.int64)
+        return self.labels.encode(self.column("label"))
+
+    def has(self, column: str) -> bool:
+        """Say whether any row gives this column."""
+        return bool((self.table[column] != "").any())
+
+    def tag(self, column: str) -> str:
+        """Return the leak tag of a metadata column: ``safe``, ``context``, ``leaky``, or ``unknown`` where nobody gave one."""
+        return self.tags.get(column, UNTAGGED)
+
+    def tagged(self, *tags: str) -> tuple[str, ...]:
+        """Return the metadata columns that bear one of these tags; what may explain the label is ``("leaky", "unknown")``.
+
+        >>> m = Manifest.from_columns("m", {"id": ["a"], "meta_age": [30], "meta_cause": ["loss"]}, tags={"meta_age": "safe"})
+        >>> m.tagged("safe", "context"), m.tagged("leaky", "unknown")
+        (('meta_age',), ('meta_cause',))
+        """
+        return tuple(c for c in map(str, self.table.columns) if c.startswith("meta_") and self.tag(c) in tags)
+
+    def guess_protocol(self) -> str:
+        """Name the fold plan that the columns suggest: split, then session, speaker, group."""
+        if self.has("split"):
+            return "split"
+        for column in ("session", "speaker", "group"):
+            count = self.table[column].nunique()
+            if bool((self.table[column] != "").all()) and count >= 3:
+                return f"leave-one-{column}-out" if count <= 10 else f"{column}-kfold:5"
+        return ""
+
+    @property
+    def inputs_digest(self) -> str:
+        """Twelve hex digits over what encoders are given: ids, text, media paths, times; not labels."""
+        return self._digest(INPUTS)
+
+    def inputs_digest_of(self, modality: str) -> str:
+        """Return :attr:`inputs_digest`; for a ``meta_*`` column, which a text encoder reads, the digest over ids and column."""
+        own = modality.startswith("meta_") and modality in self.table
+        return self.columns_digest([modality]) if own else self.inputs_digest
+
+    def columns_digest(self, columns: Sequence[str]) -> str:
+        """Return twelve hex digits over the ids and these columns."""
+        return self._digest(("id", *columns))
+
+    @property
+    def digest(self) -> str:
+        """Twelve hex digits over every column and the label set."""
+        hasher = hashlib.sha256(self._digest(tuple(sorted(self.table.columns))).encode())
+        hasher.update((self.labels.digest if self.labels else "").encode())
+        return hasher.hexdigest()[:12]
+
+    def _digest(self, columns: tuple[str, ...]) -> str:
+        key = repr(columns)
+        if key not in self._known:
+            hasher = hashlib.sha256(f"{len(self)} rows".encode())
+            for name in columns:
+                for piece in column_bytes(name, self.table[name]):
+                    hasher.update(piece)
+            self._known[key] = hasher.hexdigest()[:12]
+        return str(self._known[key])
+
+    def save(self, folder: Path) -> None:
+        """Write ``manifest.parquet`` and ``corpus.json`` into ``folder``, each whole or not at all."""
+        make_folder(folder)
+        with replacing(folder / "manifest.parquet") as temporary:
+            self.table.to_parquet(temporary, index=False)
+        self._save_record(folder)
+
+    def _save_record(self, folder: Path) -> None:
+        write_json(folder / "corpus.json", {
+            "format": FORMAT, "version": VERSION, "name": self.name, "rows": len(self), "protocol": self.protocol,
+            "labels": self.labels.to_dict() if self.labels else None, "digest": self.digest,
+            "inputs_digest": self.inputs_digest, "notes": list(self.notes), "tags": dict(self.tags)})
+
+    def enter(self, store: Path) -> None:
+        """Put the corpus into a store, or check that the store already holds the very same one; it then takes the new tags.
+
+        Raises:
+            StoreMismatchError: The store holds another corpus under this name.
+        """
+        folder = store / self.name
+        with exclusive(folder / ".corpus.lock", f"corpus {self.name!r}", wait_s=60.0):
+            remove_leftovers(folder)
+            if not (folder / "corpus.json").is_file():
+                self.save(folder)
+                return
+            there = Manifest.load(folder)
+            if there.digest != self.digest:
+                raise StoreMismatchError(_difference(there, self, folder))
+            if there.tags != self.tags:
+                replace(there, tags=self.tags)._save_record(folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> Manifest:
+        """Read what :meth:`save` wrote and compare its digest.
+
+        Raises:
+            StoreNotFoundError: There is no corpus in ``folder``.
+            StoreError: The files are damaged or do not belong together.
+        """
+        record = folder / "corpus.json"
+        if not record.is_file():
+            raise StoreNotFoundError(f"{folder}: no corpus here (no corpus.json); run extract-features or "
+                                     "embeddings-store import first, or check --store and --corpus")
+        try:
+            data = json.loads(record.read_text(encoding="utf-8"))
+            _check_version(record, data)
+            table = read_table(folder / "manifest.parquet")
+            labels = LabelSet.from_dict(data["labels"]) if data["labels"] else None
+            tags = {column: tag for column, tag in data.get("tags", {}).items() if column in table and tag in LEAK_TAGS}
+            manifest = cls(data["name"], table, labels, data["protocol"], notes=tuple(data["notes"]), tags=tags)
+            recorded = str(data["digest"])
+        except StoreError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(f"{folder}: corpus.json or manifest.parquet is damaged ({first_line(error)}); restore them, or "
+                             "remove corpus.json and run the same command again: vectors that fit are kept") from error
+        if folder.name and manifest.name != folder.name:
+            raise StoreMismatchError(f"{folder}: holds corpus {manifest.name!r}; a corpus' folder has its name, rename it back")
+        if manifest.digest != recorded:
+            raise StoreError(f"{folder}: manifest.parquet (digest {manifest.digest}) is not the one that corpus.json "
+                             f"describes ({recorded}); restore both files from the same run")
+        return manifest
+
+
+def safe_name(name: str) -> str:
+    """Turn a hub id or file stem into one folder name.
+
+    >>> safe_name("facebook/wav2vec2-base")
+    'facebook--wav2vec2-base'
+    """
+    kept = "".join(c if c.isalnum() or c in "-_." else "_" for c in name.replace("/", "--"))
+    return kept.lstrip(".")
+
+
+def check_name(name: str) -> None:
+    """Check that a corpus' name can be a folder's.
+
+    Raises:
+        ManifestError: It cannot.
+    """
+    if not name or name != safe_name(name):
+        raise ManifestError(f"corpus name {name!r} cannot be a folder name; use letters, digits, '-', '_', '.'")
+
+
+def resolve_media(root: Path, relative: str) -> Path:
+    """Return the file that a manifest row names; links that leave the root are refused.
+
+    Raises:
+        UnsafePathError: The resolved path lies outside ``root``.
+    """
+    path = (root / relative).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise UnsafePathError(f"{relative!r} leads outside the manifest's folder; move the file into it")
+    return path
+
+
+def _difference(there: Manifest, new: Manifest, folder: Path) -> str:
+    """Say how a corpus differs from the one of the same name in the store, and what to do."""
+    head = f"{folder} already holds another version of corpus {new.name!r}"
+    apart = "; use another --store, or another --corpus-name"
+    if not np.array_equal(there.ids, new.ids):
+        only = np.setxor1d(there.ids, new.ids)
+        first = f", first difference {str(only[0])!r}" if len(only) else " in another order"
+        return f"{head}: {len(there)} rows there, {len(new)} now{first}{apart}"
+    shared = [c for c in there.table.columns if c in new.table.columns]
+    changed = [c for c in shared if not there.table[c].equals(new.table[c])]
+    inputs = [c for c in changed if c in INPUTS]
+    if inputs:
+        rows = np.flatnonzero(np.logical_or.reduce([_differs(there.table[c], new.table[c]) for c in inputs]))
+        return f"{head}: {', '.join(inputs)} differ in {len(rows)} rows, first {str(there.ids[rows[0]])!r}{apart}"
+    changed += sorted(set(there.table.columns) ^ set(new.table.columns))
+    what = f"columns {', '.join(changed)}" if changed else "the label set"
+    return (f"{head}: same inputs, but {what} differ; vectors depend on inputs alone, so to adopt the new ones remove "
+            f"{folder / 'corpus.json'} and run this again (or{apart.removeprefix(';')})")
+
+
+def _differs(one: pd.Series, other: pd.Series) -> NDArray[np.bool_]:
+    return np.asarray((one != other) & ~(one.isna() & other.isna()))
+
+
+def _check_version(record: Path, data: dict[str, object]) -> None:
+    if data["format"] != FORMAT:
+        raise StoreError(f"{record}: is no corpus of this store (format {data['format']!r} instead of {FORMAT!r})")
+    if int(str(data["version"])) > VERSION:
+        raise StoreError(f"{record}: has format version {data['version']}, this program reads up to {VERSION}; "
+                         "update the program")

@@ -1,0 +1,1 @@
+"""Vectors in and out of the store, and several corpora as one."""

@@ -1,0 +1,92 @@
+"""One fold as arrays, aligned over all views: rows per role with labels, vectors, scores and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.vectors.arrays import SCORED_ROLES, EncoderRef
+
+
+@dataclass(frozen=True, slots=True)
+class RoleData:
+    """The rows of one role in one fold, aligned over all views.
+
+    Attributes:
+        ids: (n,).
+        y: Class codes (n,), positions in the label set's classes.
+        groups: The group, else speaker, of each row (n,); for splits inside the training rows.
+        vectors: View name to (n, D); ``nan`` rows where the view is missing.
+        scores: View name to (n, C) head logits, only for encoders with a head.
+        present: View name to mask (n,): does this row have a vector?
+        fitted: Rows that some encoder was fitted on (n,): their vectors carry their labels.
+        selected: Rows by whose accuracy some encoder's epoch was chosen (n,); left out it means none.
+        apart: Validation rows that are kept for choosing between systems (n,), where these were halved; left out it means none.
+        inner_scores: View name to out-of-fold logits (n, C) of training rows, from encoders that have not seen them; ``nan``
+            where the view is missing, and no view at all unless it was asked for.
+    """
+
+    ids: NDArray[np.str_]
+    y: NDArray[np.int64]
+    groups: NDArray[np.str_]
+    vectors: Mapping[str, NDArray[np.float32]]
+    scores: Mapping[str, NDArray[np.float32]]
+    present: Mapping[str, NDArray[np.bool_]]
+    fitted: NDArray[np.bool_]
+    selected: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    inner_scores: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    apart: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+
+    def __post_init__(self) -> None:
+        """Give masks that were left out their length."""
+        for name in ("selected", "apart"):
+            mask = getattr(self, name)
+            if len(mask) != len(self.ids):
+                if len(mask):
+                    raise ValueError(f"{name!r} has {len(mask)} rows for {len(self.ids)} ids")
+                object.__setattr__(self, name, np.zeros(len(self.ids), dtype=bool))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class FoldData:
+    """One fold, through the one gate: see :func:`embeddings_store.load.load_fold`.
+
+    Attributes:
+        corpus: The corpus' name.
+        protocol: The fold plan's name.
+        plan_digest: Which rows have which role, as twelve hex digits.
+        fold: The fold's number.
+        labels: The label set; codes are positions in ``labels.classes``.
+        views: View name (usually the modality) to the encoder behind it.
+        train: Rows to fit on.
+        valid: Rows to choose on; may be empty.
+        test: Rows to score.
+        unverified: Views of which nobody knows what they were trained on; results must say so.
+        spaces: The same fold in the space of each inner encoder, where it was asked for: its vectors of all rows, and as
+            training rows those that it left out.
+    """
+
+    corpus: str
+    protocol: str
+    plan_digest: str
+    fold: int
+    labels: LabelSet
+    views: Mapping[str, EncoderRef]
+    train: RoleData
+    valid: RoleData
+    test: RoleData
+    unverified: tuple[str, ...] = ()
+    spaces: tuple[FoldData, ...] = ()
+
+    def role(self, name: str) -> RoleData:
+        """Return the rows of ``train``, ``valid`` or ``test``."""
+        if name not in SCORED_ROLES:
+            raise KeyError(name)
+        return getattr(self, name)  # type: ignore[no-any-return]

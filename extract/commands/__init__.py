@@ -1,0 +1,1 @@
+"""The commands of extraction: parse, one library call, where the results went."""

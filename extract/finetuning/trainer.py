@@ -1,0 +1,364 @@
+"""Fine-tune an encoder with one linear layer for one fold, killable at any moment, with Transformers' Trainer."""
+
+from __future__ import annotations
+
+import gc
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from transformers import (
+    EvalPrediction,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from transformers.utils import logging
+
+from embeddings_store.atomic import disk_is_full
+from embeddings_store.errors import StoreFullError, UsageError
+from extract.finetuning import distributed as team
+from extract.finetuning.checkpoints import Checkpoint, keep_only, mark_complete, resume_point
+from extract.finetuning.classifier import Classifier
+from extract.finetuning.dataset import EpochOrder, Rows, collate
+from extract.finetuning.model_files import Outcome
+from extract.finetuning.settings import OPTIMIZER, TrainingError, TrainingSettings
+
+if TYPE_CHECKING:
+    from extract.encoders.base import Encoder
+
+HISTORY = {
+    "step": "step",
+    "epoch": "epoch",
+    "loss": "loss",
+    "learning_rate": "learning_rate",
+    "eval_loss": "valid_loss",
+    "eval_accuracy": "valid_accuracy",
+}
+Log = Sequence[Mapping[str, float]]
+
+
+class _Conductor(TrainerCallback):
+    """Makes an epoch a function of seed and epoch alone, marks checkpoints once they are whole, and stops where it should."""
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        order: EpochOrder,
+        folder: Path,
+        advance: Callable[[int], None],
+        record: Mapping[str, object],
+    ) -> None:
+        self._settings, self._order, self._folder, self._advance, self._record = settings, order, folder, advance, record
+
+    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        epoch = round(state.epoch or 0)
+        _seed_everything(self._settings.seed, epoch, team.rank())
+        self._order.set_epoch(epoch)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self._advance(1)
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        loss = state.log_history[-1].get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss of step {state.global_step} is {loss}; lower --learning-rate (it is "
+                f"{self._settings.learning_rate:g}), warm up with --warmup-ratio 0.1, or use --precision float32"
+            )
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if stopped_early(state.log_history, self._settings.early_stopping):
+            control.should_training_stop = True
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        team.meet()  # Each process writes a file of its own into the checkpoint.
+        if state.is_world_process_zero:
+            best = best_step(state.log_history) or state.global_step
+            mark_complete(
+                self._folder / f"checkpoint-{state.global_step}",
+                {"rows": self._order.digest, "best": best, "record": dict(self._record)},
+            )
+            keep_only(self._folder, {best, state.global_step})
+
+
+class _OrderedTrainer(Trainer):
+    """The Trainer with an order of rows that a resumed run repeats exactly."""
+
+    order: EpochOrder
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder:
+        return self.order
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        """Do nothing: each epoch seeds its random numbers itself."""
+
+
+def finetune(
+    encoder: Encoder,
+    classes: int,
+    settings: TrainingSettings,
+    train: Rows,
+    choose: Rows | None,
+    folder: Path,
+    advance: Callable[[int], None],
+    start: Checkpoint | None = None,
+) -> Outcome:
+    """Train, or go on from a checkpoint.
+
+    Args:
+        encoder: A loaded encoder; its weights change in place.
+        classes: How many.
+        settings: How.
+        train: Rows to fit, those that cannot be read left out.
+        choose: Rows whose accuracy chooses the epoch; none keeps the last one.
+        folder: Where checkpoints go; the caller removes it when they are not needed any more.
+        advance: Called with the number of steps just done.
+        start: What :func:`extract.finetuning.checkpoints.resume_point` found in ``folder``; one that was made from other rows is left.
+
+    Raises:
+        TrainingError: The loss is no number any more, or a step does not fit into the device's memory.
+        StoreFullError: The disk is full; finished epochs are safe.
+        UsageError: A setting does not fit the encoder, the device or the number of processes.
+    """
+    weights = inverse_frequency(train.labels, classes) if settings.class_weights else None
+    classifier = Classifier(
+        encoder,
+        classes,
+        dropout=settings.dropout,
+        label_smoothing=settings.label_smoothing,
+        class_weights=weights,
+        seed=settings.seed,
+    )
+    classifier.freeze(settings.freeze)
+    if start and start.about.get("rows") != train.digest:
+        start = None
+    if team.rank() == 0:
+        keep_only(folder, {start.step, start.about["best"]} if start else set())
+    order = EpochOrder(train, settings.seed, balanced=settings.balanced_sampling)
+    verbosity = logging.get_verbosity()
+    try:
+        trainer = _trainer(classifier, settings, train, choose, folder)
+        trainer.order = order
+        record = _record(trainer.args, settings, train, choose, start)
+        trainer.add_callback(_Conductor(settings, order, folder, advance, record))
+        advance(start.step if start else 0)
+        with _explained(folder, settings):
+            trainer.train(resume_from_checkpoint=str(start.path) if start else None)
+    finally:
+        logging.set_verbosity(verbosity)
+    # Mixed precision wraps the model's forward; what is dumped must not know of it.
+    trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
+    log = trainer.state.log_history
+    del trainer
+    gc.collect()  # The optimiser's state is as large as two models, and Trainer and Accelerator hold each other.
+    torch.cuda.empty_cache()
+    outcome = _outcome(classifier, log, folder, record)
+    team.meet()  # The writer removes the checkpoints next.
+    return outcome
+
+
+def finished_log(start: Checkpoint | None, settings: TrainingSettings) -> Log | None:
+    """Return the log of a training that has nothing left to do after this checkpoint, else none."""
+    if start is None:
+        return None
+    state = TrainerState.load_from_json(str(start.path / "trainer_state.json"))
+    over = round(state.epoch or 0) >= settings.epochs or stopped_early(state.log_history, settings.early_stopping)
+    return state.log_history if over else None
+
+
+def restore(encoder: Encoder, classes: int, log: Log, folder: Path, start: Checkpoint) -> Outcome:
+    """Return the outcome of a training that was finished, though not saved, when it was killed."""
+    return _outcome(Classifier(encoder, classes), log, folder, start.about["record"])
+
+
+def stopped_early(log: Log, patience: int) -> bool:
+    """Say whether so many epochs have passed since the best one; never for 0.
+
+    >>> log = [{"eval_accuracy": a, "step": 5 * i} for i, a in enumerate((0.4, 0.5, 0.5, 0.4))]
+    >>> stopped_early(log, 2), stopped_early(log, 3), stopped_early(log, 0)
+    (True, False, False)
+    """
+    accuracies = [entry["eval_accuracy"] for entry in log if "eval_accuracy" in entry]
+    return bool(patience and accuracies) and len(accuracies) - 1 - int(np.argmax(accuracies)) >= patience
+
+
+def best_step(log: Log) -> int | None:
+    """Return the step after the first epoch of the best accuracy; none where nothing was validated.
+
+    >>> best_step([{"eval_accuracy": 0.4, "step": 5}, {"eval_accuracy": 0.5, "step": 10}, {"eval_accuracy": 0.5, "step": 15}])
+    10
+    """
+    scored = [entry for entry in log if "eval_accuracy" in entry]
+    return int(max(scored, key=lambda entry: entry["eval_accuracy"])["step"]) if scored else None
+
+
+def inverse_frequency(labels: NDArray[np.int64], classes: int) -> list[float]:
+    """Return N / (C * n_c), as scikit-learn's ``balanced``.
+
+    >>> inverse_frequency(np.array([0, 0, 0, 1]), 2)
+    [0.6666666666666666, 2.0]
+    """
+    counts = np.bincount(labels, minlength=classes)
+    return [float(len(labels) / (classes * max(1, c))) for c in counts]
+
+
+def uses_bf16(precision: str, device: torch.device) -> bool:
+    """Say whether training runs in bf16; ``auto`` means where a GPU computes in it.
+
+    Raises:
+        UsageError: It is asked for and the GPU cannot.
+    """
+    able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    if precision == "bf16" and device.type != "cpu" and not able:
+        raise UsageError(f"--precision bf16: the device {device} cannot compute in it; leave it out")
+    return precision == "bf16" or (precision == "auto" and able)
+
+
+def _trainer(
+    classifier: Classifier, settings: TrainingSettings, train: Rows, choose: Rows | None, folder: Path
+) -> _OrderedTrainer:
+    device, processes, steps = classifier.encoder.device, team.size(), settings.steps(len(train))
+    if settings.batch_size % processes:
+        raise UsageError(f"--batch-size {settings.batch_size} cannot be divided among {processes} processes; choose a multiple")
+    if processes == 1 and device.type == "cuda" and device.index:
+        raise UsageError(
+            f"--device {device}: training takes the first GPU that it sees; set CUDA_VISIBLE_DEVICES={device.index} "
+            "and leave --device out"
+        )
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=settings.epochs,
+        per_device_train_batch_size=settings.batch_size // processes,
+        per_device_eval_batch_size=settings.eval_batch_size,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        lr_scheduler_type=settings.scheduler,
+        warmup_steps=math.ceil(settings.warmup_ratio * steps),
+        gradient_accumulation_steps=settings.gradient_accumulation,
+        max_grad_norm=settings.max_grad_norm,
+        seed=settings.seed,
+        data_seed=settings.seed,
+        bf16=uses_bf16(settings.precision, device),
+        use_cpu=device.type == "cpu",
+        ddp_timeout=int(team.PATIENCE.total_seconds()),
+        eval_strategy="epoch" if choose is not None else "no",
+        # Old checkpoints are removed by the conductor: the Trainer does it before the new one is known to be whole.
+        save_strategy="epoch",
+        save_total_limit=None,
+        logging_strategy="steps",
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        report_to=[],
+        disable_tqdm=True,
+        log_level="error",
+        log_level_replica="error",
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        label_names=["labels"],
+    )
+    # Else several visible GPUs become torch's DataParallel, which cannot split our batches.
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    # Else the environment of accelerate launch decides, and the record of the run would say something else.
+    arguments.mixed_precision = "bf16" if arguments.bf16 else "no"
+    trainer = _OrderedTrainer(
+        model=classifier,
+        args=arguments,
+        data_collator=collate,
+        train_dataset=train,
+        eval_dataset=choose,
+        compute_metrics=_accuracy,
+    )
+    trainer.remove_callback(PrinterCallback)  # It prints every step to the standard output.
+    classifier.encoder.device = arguments.device
+    return trainer
+
+
+def _record(
+    arguments: TrainingArguments, settings: TrainingSettings, train: Rows, choose: Rows | None, start: Checkpoint | None
+) -> dict[str, object]:
+    """Say what the settings leave open: what was trained on, and on what."""
+    device = arguments.device
+    before = start.about["record"]["resumed_from"] if start else []
+    return {
+        "fit_rows": len(train),
+        "choose_rows": len(choose) if choose is not None else 0,
+        "steps": settings.steps(len(train)),
+        "optimizer": OPTIMIZER,
+        "precision": "bf16" if arguments.bf16 else "float32",
+        "processes": team.size(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "threads": torch.get_num_threads(),
+        "accelerate": metadata.version("accelerate"),
+        "resumed_from": [*before, start.step] if start else before,
+    }
+
+
+def _outcome(classifier: Classifier, log: Log, folder: Path, record: Mapping[str, object]) -> Outcome:
+    """Load the weights of the kept epoch, every key of them."""
+    history = pd.DataFrame(
+        [
+            {new: entry[old] for old, new in HISTORY.items() if old in entry}
+            for entry in log
+            if "loss" in entry or "eval_loss" in entry
+        ],
+        columns=list(HISTORY.values()),
+    )
+    step = best_step(log) or int(history["step"].iloc[-1])
+    classifier.load_state_dict(load_file(folder / f"checkpoint-{step}" / "model.safetensors"))
+    epoch = history.loc[history["step"] == step, "epoch"].iloc[-1]
+    return Outcome(classifier.to(classifier.encoder.device).eval(), history, round(epoch), record)
+
+
+@contextmanager
+def _explained(folder: Path, settings: TrainingSettings) -> Iterator[None]:
+    """Say what to do about a full disk or too small a device."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        half = max(1, settings.batch_size // 2)
+        raise TrainingError(
+            f"a batch of {settings.batch_size} does not fit into the device's memory; --batch-size {half} "
+            f"--gradient-accumulation {2 * settings.gradient_accumulation} needs half of it and takes the same "
+            "steps, and --freeze-layers needs less"
+        ) from error
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if not _no_space(error):
+            raise
+        resume_point(folder)  # Removes the checkpoint that did not fit.
+        raise StoreFullError(
+            f"{folder}: the disk is full; finished epochs are safe. Free some space and run the same command "
+            "again, it goes on from there"
+        ) from error
+
+
+def _no_space(error: BaseException) -> bool:
+    """Say whether an error means a full disk: PyTorch's writer and safetensors say it in words of their own."""
+    return disk_is_full(error) or any(
+        sign in str(error) for sign in ("os error 28", "os error 122", "PytorchStreamWriter", "inline_container.cc")
+    )
+
+
+def _accuracy(prediction: EvalPrediction) -> dict[str, float]:
+    return {"accuracy": float(np.mean(np.asarray(prediction.predictions).argmax(1) == prediction.label_ids))}
+
+
+def _seed_everything(seed: int, epoch: int, rank: int) -> None:
+    """Seed what dropout, layer drop and SpecAugment draw from."""
+    words = np.random.SeedSequence([seed, epoch, rank]).generate_state(3)
+    torch.manual_seed(int(words[0]))
+    np.random.seed(int(words[1]))
+    random.seed(int(words[2]))

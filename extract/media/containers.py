@@ -1,0 +1,113 @@
+"""Reads the sound track of video files and of MPEG-4 sound with FFmpeg's libraries (PyAV)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from embeddings_store.errors import MediaError, MissingDependencyError
+from extract.media.spans import Sound, Wanted
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+CONTAINER_SUFFIXES = frozenset(
+    (".3gp", ".aac", ".avi", ".flv", ".m4a", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wma", ".wmv")
+)
+
+# AAC, Opus and MP3 need what came before a frame to decode it, MP3 the most: its bit reservoir spans up to nine frames.
+_PREROLL_S = 0.5
+# How far a track's own clock may be from the count of its samples. Matroska rounds times to milliseconds; a jump of more is
+# sound that is missing.
+_CLOCK_SLACK_S = 0.1
+
+
+def read_container(path: Path, wanted: Wanted) -> Sound:
+    """Decode the wanted part of the first sound track, timed from the start of the file as players do.
+
+    Raises:
+        MediaError: If the file cannot be decoded, has no sound track, or is cut short.
+        MissingDependencyError: If PyAV is not installed.
+    """
+    try:
+        import av
+    except ImportError:
+        raise MissingDependencyError("reading the sound of video files needs PyAV; install the extra 'extract'") from None
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.audio:
+                raise MediaError(f"{path} has no sound track; leave its audio empty in the manifest")
+            return _read_track(path, container, wanted)
+    except (av.FFmpegError, ValueError, IndexError) as error:
+        if isinstance(error, MediaError):
+            raise
+        reason = getattr(error, "strerror", None) or str(error)
+        raise MediaError(f"{path} is torn, or is not media that FFmpeg reads ({reason}); fetch or convert it again") from None
+
+
+def _read_track(path: Path, container: InputContainer, wanted: Wanted) -> Sound:
+    track = container.streams.audio[0]
+    origin_s = (container.start_time or 0) / 1_000_000
+    promised_s = _promised_duration(container)
+    if promised_s is None:
+        pieces = list(_pieces(path, container, origin_s, 0.0, math.inf))
+        promised_s = pieces[-1][0] + pieces[-1][1].size / track.rate if pieces else 0.0
+        begin_s, end_s, cut = wanted.within(path, promised_s)
+    else:
+        begin_s, end_s, cut = wanted.within(path, promised_s)
+        pieces = list(_pieces(path, container, origin_s, begin_s, end_s))
+    if not pieces:
+        raise MediaError(f"{path} has a sound track without sound from {begin_s:g} s on; leave it out or fetch it again")
+    first_s, samples = pieces[0][0], np.concatenate([samples for _, samples in pieces])
+    found_s = first_s + samples.size / track.rate
+    if found_s < end_s - _CLOCK_SLACK_S:
+        raise MediaError(
+            f"{path} is cut short: its header promises {promised_s:.2f} s of sound, it ends at {found_s:.2f} s; fetch it again"
+        )
+    begin = max(0, round((begin_s - first_s) * track.rate))
+    end = max(0, round((end_s - first_s) * track.rate))
+    return Sound(samples[begin:end], track.rate, track.channels, promised_s, cut)
+
+
+def _pieces(
+    path: Path, container: InputContainer, origin_s: float, begin_s: float, end_s: float
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Yield the start in seconds and the mono samples of every frame from about ``begin_s`` to ``end_s``."""
+    from av import AudioResampler
+
+    track = container.streams.audio[0]
+    if begin_s > _PREROLL_S:
+        container.seek(int((begin_s - _PREROLL_S + origin_s) / track.time_base), stream=track)
+    as_floats = AudioResampler(format="fltp", layout=track.layout, rate=track.rate)
+    expected_s = None
+    for frame in container.decode(track):
+        if frame.pts is None:
+            raise MediaError(f"{path} has sound without times; convert it to WAV")
+        at_s = float(frame.pts * frame.time_base) - origin_s
+        if expected_s is not None and abs(at_s - expected_s) > _CLOCK_SLACK_S:
+            raise MediaError(f"{path}: the sound jumps from {expected_s:.2f} s to {at_s:.2f} s; convert it to WAV")
+        expected_s = (at_s if expected_s is None else expected_s) + frame.samples / track.rate
+        if at_s >= end_s:
+            return
+        for plain in as_floats.resample(frame):
+            yield at_s, plain.to_ndarray().mean(axis=0)
+
+
+def _promised_duration(container: InputContainer) -> float | None:
+    """Return the length of the sound track in seconds as the file gives it; None where it gives none.
+
+    The length of the whole file stands in only where there is no other track that it could be the length of.
+    """
+    track: Any = container.streams.audio[0]
+    if track.duration is not None:
+        return float(track.duration * track.time_base)
+    if "DURATION" in track.metadata:  # Matroska: "00:00:03.023000000"
+        hours, minutes, seconds = track.metadata["DURATION"].split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    if len(container.streams) == 1 and container.duration is not None:
+        return container.duration / 1_000_000
+    return None

@@ -1,0 +1,52 @@
+"""What the header of a sound file says: length, rate and channels, without decoding it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from embeddings_store.errors import MediaError, MissingDependencyError
+from extract.media.containers import CONTAINER_SUFFIXES
+from extract.media.file_check import check_media_file
+
+
+def probe_sound(path: Path) -> tuple[float, int, int]:
+    """Return seconds, Hz and channels of a sound file, or of the sound track of a video file.
+
+    Raises:
+        MediaError: It is not there, is no media, or has no sound.
+    """
+    check_media_file(path)
+    return _container(path) if path.suffix.lower() in CONTAINER_SUFFIXES else _sound_file(path)
+
+
+def _sound_file(path: Path) -> tuple[float, int, int]:
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:  # OSError: the package is there, the C library is not
+        raise MissingDependencyError(f"reading sound needs soundfile ({error}); install the extra 'extract'") from None
+    try:
+        about = soundfile.info(str(path))
+    except soundfile.LibsndfileError as error:
+        raise MediaError(f"{path} is torn, or is not sound that libsndfile reads; fetch or convert it again") from error
+    return about.frames / about.samplerate, about.samplerate, about.channels
+
+
+def _container(path: Path) -> tuple[float, int, int]:
+    try:
+        import av
+    except ImportError:
+        raise MissingDependencyError("reading the sound of video files needs PyAV; install the extra 'extract'") from None
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.audio:
+                raise MediaError(f"{path} has no sound track; leave its audio empty in the manifest")
+            track = container.streams.audio[0]
+            if track.duration is not None and track.time_base is not None:
+                length_s = float(track.duration * track.time_base)
+            else:
+                length_s = (container.duration or 0) / 1_000_000
+            return length_s, track.rate, track.channels
+    except (av.FFmpegError, ValueError, IndexError) as error:
+        if isinstance(error, MediaError):
+            raise
+        raise MediaError(f"{path} is torn, or is not media that FFmpeg reads; fetch or convert it again") from error

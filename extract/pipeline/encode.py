@@ -1,0 +1,148 @@
+"""From rows to vectors: read ahead, batch by length, encode, and hand finished rows over in small portions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings_store.corpus.manifest import Utterance
+from embeddings_store.errors import MediaError
+from extract.pipeline.inputs import Input, Reader
+
+if TYPE_CHECKING:
+    from extract.encoders import Encoder
+
+WINDOW_BATCHES = 8
+COMMIT_EVERY_S = 5.0  # A kill costs at most this much work; a part per batch would cost more in syncs than it saves.
+READ_AHEAD = 2
+
+
+@dataclass(slots=True)
+class Rows:
+    """Finished rows on their way to the store; columns of equal length.
+
+    Attributes:
+        positions: Rows of the manifest.
+        vectors: One (layers, D) float32 array per row; ``nan`` where the row failed.
+        status: ``ok`` or ``failed``.
+        reason: Why it failed, or a caution.
+        inputs: Digest of what the encoder was given, empty where it was given nothing.
+    """
+
+    positions: list[int] = field(default_factory=list)
+    vectors: list[NDArray[np.float32]] = field(default_factory=list)
+    status: list[str] = field(default_factory=list)
+    reason: list[str] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)
+
+    def add(self, position: int, vector: NDArray[np.float32], status: str, reason: str, digest: str) -> None:
+        """Append one row."""
+        self.positions.append(position)
+        self.vectors.append(vector)
+        self.status.append(status)
+        self.reason.append(reason)
+        self.inputs.append(digest)
+
+    def columns(self) -> dict[str, NDArray[np.generic]]:
+        """Return the columns as arrays: ``vectors`` (n, layers, D) and texts (n,)."""
+        return {"vectors": np.stack(self.vectors), "status": np.array(self.status), "reason": np.array(self.reason),
+                "inputs": np.array(self.inputs)}
+
+
+def encode_rows(encoder: Encoder, read: Reader, rows: Sequence[tuple[int, Utterance]],
+                commit: Callable[[Rows], None], advance: Callable[[int], None]) -> None:
+    """Encode rows and commit them in portions; what was encoded is committed even if Ctrl-C comes.
+
+    Args:
+        encoder: Makes (B, layers, D) of a batch; its result does not depend on the batch.
+        read: Reads one row, see :func:`extract.pipeline.inputs.reader_for`.
+        rows: Manifest positions and rows.
+        commit: Called with finished rows; when it returns they are safe.
+        advance: Called with the number of rows that were finished since the last call.
+    """
+    pending, committed_at = Rows(), time.monotonic()
+    try:
+        for window in _read_ahead(read, rows, encoder.batch_size * WINDOW_BATCHES):
+            _encode_window(encoder, window, pending, advance)
+            if time.monotonic() - committed_at >= COMMIT_EVERY_S:
+                done, pending, committed_at = pending, Rows(), time.monotonic()
+                commit(done)
+    except KeyboardInterrupt:
+        if pending.positions:
+            commit(pending)
+        raise
+    if pending.positions:
+        commit(pending)
+
+
+def _read_ahead(read: Reader, rows: Sequence[tuple[int, Utterance]], size: int) -> Iterator[list[tuple[int, Input | MediaError]]]:
+    """Yield windows of read rows while threads already read the next one."""
+    def start(pool: ThreadPoolExecutor, begin: int) -> list[tuple[int, Future[Input | MediaError]]]:
+        return [(position, pool.submit(_try, read, row)) for position, row in rows[begin:begin + size]]
+
+    with ThreadPoolExecutor(READ_AHEAD) as pool:
+        try:
+            ahead = start(pool, 0)
+            for begin in range(size, len(rows) + size, size):
+                current, ahead = ahead, start(pool, begin)
+                yield [(position, future.result()) for position, future in current]
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _try(read: Reader, row: Utterance) -> Input | MediaError:
+    try:
+        return read(row)
+    except MediaError as error:
+        return error
+
+
+def _encode_window(encoder: Encoder, window: list[tuple[int, Input | MediaError]], into: Rows,
+                   advance: Callable[[int], None]) -> None:
+    from extract.encoders import length_buckets
+
+    nothing = np.full((len(encoder.layers), encoder.dim), np.nan, dtype=np.float32)
+    good: list[tuple[int, Input]] = []
+    for position, loaded in window:
+        if isinstance(loaded, MediaError):
+            into.add(position, nothing, "failed", str(loaded), "")
+        else:
+            good.append((position, loaded))
+    advance(len(window) - len(good))
+    for bucket in length_buckets([loaded.length for _, loaded in good], encoder.batch_size):
+        chosen = [good[i] for i in bucket]
+        for (position, loaded), vector in zip(chosen, _encode_batch(encoder, [c.item for _, c in chosen]), strict=True):
+            if isinstance(vector, str):
+                into.add(position, nothing, "failed", vector, loaded.digest)
+            elif not np.isfinite(vector).all():
+                into.add(position, nothing, "failed", "the encoder made a vector that is not finite; listen to the clip, or use "
+                                                      "another encoder", loaded.digest)
+            else:
+                into.add(position, vector, "ok", loaded.caution, loaded.digest)
+        advance(len(chosen))
+
+
+def _encode_batch(encoder: Encoder, items: list[str | NDArray[np.float32]]) -> list[NDArray[np.float32] | str]:
+    """Return a (layers, D) array per item, or why there is none.
+
+    A batch that is too large for the memory, or holds a clip that the encoder refuses, is halved until the clip is alone.
+    """
+    import torch
+
+    try:
+        return list(encoder.encode(items))
+    except MediaError as error:
+        if len(items) == 1:
+            return [str(error)]
+    except torch.OutOfMemoryError:
+        torch.cuda.empty_cache()
+        if len(items) == 1:
+            return ["too large for the device's memory; lower --max-duration-s or --max-tokens, or use --device cpu"]
+    half = len(items) // 2
+    return _encode_batch(encoder, items[:half]) + _encode_batch(encoder, items[half:])
