@@ -24,6 +24,7 @@ test-slow: $(READY)
 
 ## check: style and types
 check: $(READY)
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 

@@ -1,10 +1,13 @@
-"""How long the whole leakage audit takes, without media: every check on a store of many utterances, written and read as files.
+"""How long the whole leakage audit takes, without media.
+
+Every check on a store of many utterances, written and read as files.
 
     python -m benchmarks.audit --rows 150000
 
-The corpus is generated: speakers, dialogues, sentences of which some are repeated, and three files of vectors with digests of
-their inputs. The command is timed as a user runs it, start of Python included; the checks one by one. Processor seconds stand
-beside those of the clock, which other work on the machine makes longer.
+The corpus is generated: speakers, dialogues, sentences of which some are repeated, and three files
+of vectors with digests of their inputs. The command is timed as a user runs it, start of Python
+included; the checks one by one. Processor seconds stand beside those of the clock, which other work
+on the machine makes longer.
 """
 
 from __future__ import annotations
@@ -36,7 +39,9 @@ REPEATED = 0.05
 
 def main() -> None:
     """Write the store, time the command and each check, and record."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--rows", type=int, default=150_000)
     options.add_argument("--width", type=int, default=WIDTH)
     given = options.parse_args()
@@ -47,7 +52,11 @@ def main() -> None:
         started = clocks()
         manifest = Manifest.load(store / "many")
         plan = make_plan(manifest)
-        case = Case(manifest, plan, read_files(store, manifest, named_views(e.ref for e in catalogue(store, "many")), plan))
+        case = Case(
+            manifest,
+            plan,
+            read_files(store, manifest, named_views(e.ref for e in catalogue(store, "many")), plan),
+        )
         found.append(("reading manifest, plan and files", *since(started)))
         for name, check in CHECKS.items():
             if check.run:
@@ -66,7 +75,11 @@ def main() -> None:
         }
         for name, seconds, cpu_s in found
     ]
-    print(record("audit", rows, f"python -m benchmarks.audit --rows {given.rows} --width {given.width}"))
+    print(
+        record(
+            "audit", rows, f"python -m benchmarks.audit --rows {given.rows} --width {given.width}"
+        )
+    )
     for name, seconds, cpu_s in found:
         print(f"{name:<34} {seconds:8.2f} s {cpu_s:8.2f} s of a processor")
 
@@ -87,11 +100,15 @@ def make_store(store: Path, rows: int, width: int) -> None:
     """Dialogues of twenty turns, a speaker for every hundred rows, and a sentence in twenty that was said before."""
     generator = np.random.default_rng(0)
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
-    vocabulary = np.array(["".join(generator.choice(letters, generator.integers(2, 9))) for _ in range(WORDS)])
+    vocabulary = np.array(
+        ["".join(generator.choice(letters, generator.integers(2, 9))) for _ in range(WORDS)]
+    )
     common = 1 / np.arange(1, WORDS + 1)
     lengths = generator.integers(3, 18, rows)
     words = generator.choice(vocabulary, int(lengths.sum()), p=common / common.sum())
-    texts = np.array([" ".join(part) for part in np.split(words, np.cumsum(lengths)[:-1])], dtype=object)
+    texts = np.array(
+        [" ".join(part) for part in np.split(words, np.cumsum(lengths)[:-1])], dtype=object
+    )
     again = generator.random(rows) < REPEATED
     texts[again] = texts[generator.integers(0, rows, int(again.sum()))]
     people = max(10, rows // SPEAKERS_PER_ROWS)
@@ -133,7 +150,9 @@ def command(store: Path) -> tuple[float, float]:
     """Run the command as a user does and return its seconds; a leak would be an answer too."""
     started = clocks()
     done = subprocess.run(
-        [sys.executable, "-m", "classify.commands.audit_leakage", "--store", str(store)], text=True, capture_output=True
+        [sys.executable, "-m", "classify.commands.audit_leakage", "--store", str(store)],
+        text=True,
+        capture_output=True,
     )
     if done.returncode not in (0, 3):
         raise SystemExit(done.stderr)

@@ -1,8 +1,9 @@
 """Utterances decoded per second from long dialogues, against the loop that one writes first, in one run.
 
-The plain loop opens the dialogue anew for every utterance and reads its frames one after the other from the start with PyAV
-until the last one that it needs. Ours opens each dialogue once and seeks; the second time everything comes from the cache. Films
-are generated: MPEG-4 part 2 in AVI at 29.97 fps and 720 x 480, as IEMOCAP has them.
+The plain loop opens the dialogue anew for every utterance and reads its frames one after the other
+from the start with PyAV until the last one that it needs. Ours opens each dialogue once and seeks;
+the second time everything comes from the cache. Films are generated: MPEG-4 part 2 in AVI at 29.97
+fps and 720 x 480, as IEMOCAP has them.
 """
 
 from __future__ import annotations
@@ -27,8 +28,12 @@ RATE = Fraction(30_000, 1_001)
 
 def main() -> None:
     """Measure the three ways over the same spans."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--minutes", type=float, default=1.0, help="length of the dialogue (default: %(default)s)")
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument(
+        "--minutes", type=float, default=1.0, help="length of the dialogue (default: %(default)s)"
+    )
     options.add_argument("--utterances", type=int, default=16, help="(default: %(default)s)")
     given = options.parse_args()
     settings = FrameSettings()
@@ -37,19 +42,27 @@ def main() -> None:
         edges = np.linspace(0.5, given.minutes * 60 - 0.5, given.utterances + 1)
         spans = [Span(float(a), float(b - 0.1)) for a, b in pairwise(edges)]
         cache = FrameCache(Path(folder) / "cache")
-        ways = {"plain loop from the start": lambda: [plain(film, span, settings) for span in spans],
-                "one open film, seeking": lambda: list(read_spans(film, spans, settings)),
-                "the same into the cache": lambda: list(cache.read_spans(film, spans, settings)),
-                "from the cache": lambda: list(cache.read_spans(film, spans, settings))}
+        ways = {
+            "plain loop from the start": lambda: [plain(film, span, settings) for span in spans],
+            "one open film, seeking": lambda: list(read_spans(film, spans, settings)),
+            "the same into the cache": lambda: list(cache.read_spans(film, spans, settings)),
+            "from the cache": lambda: list(cache.read_spans(film, spans, settings)),
+        }
         rows = []
         for way, decode in ways.items():
             started = time.perf_counter()
             decode()
             rows.append({"way": way, "wall_s": time.perf_counter() - started})
     for row in rows:
-        row |= {"minutes": given.minutes, "utterances": given.utterances, "utterances_per_s": given.utterances / row["wall_s"],
-                "ratio_to_plain": rows[0]["wall_s"] / row["wall_s"]}
-    command = f"python -m benchmarks.decoding --minutes {given.minutes:g} --utterances {given.utterances}"
+        row |= {
+            "minutes": given.minutes,
+            "utterances": given.utterances,
+            "utterances_per_s": given.utterances / row["wall_s"],
+            "ratio_to_plain": rows[0]["wall_s"] / row["wall_s"],
+        }
+    command = (
+        f"python -m benchmarks.decoding --minutes {given.minutes:g} --utterances {given.utterances}"
+    )
     print(record("decoding", rows, command))
     print(pd.DataFrame(rows).round(3).to_string(index=False))
 
@@ -61,7 +74,9 @@ def plain(film: Path, span: Span, settings: FrameSettings) -> list[np.ndarray]:
     with av.open(str(film)) as container:
         for frame in container.decode(video=0):
             while len(found) < len(wanted) and frame.time >= wanted[len(found)] - 0.5 / float(RATE):
-                found.append(frame.reformat(width=336, height=224, format="rgb24").to_ndarray()[:, 56:280])
+                found.append(
+                    frame.reformat(width=336, height=224, format="rgb24").to_ndarray()[:, 56:280]
+                )
             if len(found) == len(wanted):
                 break
     return found
@@ -73,7 +88,12 @@ def write_film(path: Path, length_s: float) -> Path:
     still = generator.integers(0, 255, (480, 720, 3), dtype=np.uint8)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=RATE)
-        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 720, 480, "yuv420p", 1_500_000
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = (
+            720,
+            480,
+            "yuv420p",
+            1_500_000,
+        )
         stream.codec_context.gop_size = 250
         stream.codec_context.codec_tag = "DIVX"
         for number in range(int(length_s * RATE)):

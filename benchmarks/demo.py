@@ -1,9 +1,13 @@
-"""What ``make demo`` runs: every command on the embedded default, then what was reached beside what was possible.
+"""What ``make demo`` runs.
 
-The choice of encoders (the paper's Tables 1 to 3) has a store of its own, so that the grid need not guess between trainings;
-the text encoder has a second candidate there. All tables and figures of the paper end up in ``results``, with the report.
+Every command on the embedded default, then what was reached beside what was possible.
 
-Nothing comes from outside: ``--corpus demo`` generates a release in IEMOCAP's layout and small encoders with random weights.
+The choice of encoders (the paper's Tables 1 to 3) has a store of its own, so that the grid need not
+guess between trainings; the text encoder has a second candidate there. All tables and figures of
+the paper end up in ``results``, with the report.
+
+Nothing comes from outside: ``--corpus demo`` generates a release in IEMOCAP's layout and small
+encoders with random weights.
 """
 
 from __future__ import annotations
@@ -23,36 +27,92 @@ from benchmarks.record import record
 from extract.corpora.demo import release_folder
 from extract.corpora.demo_release import FIDELITY, best_possible
 
-CHOICE = "session-holdout:Ses05/Ses04"  # the paper's: sessions 1 to 3 train, 4 validates, 5 is tested
+CHOICE = (
+    "session-holdout:Ses05/Ses04"  # the paper's: sessions 1 to 3 train, 4 validates, 5 is tested
+)
 
 
 def main() -> None:
     """Run the commands, echoing each as a user would type it."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--out", type=Path, default=Path("demo"), help="where everything goes (default: %(default)s)")
-    options.add_argument("--record", action="store_true", help="also write benchmarks/results/demo*.csv")
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument(
+        "--out",
+        type=Path,
+        default=Path("demo"),
+        help="where everything goes (default: %(default)s)",
+    )
+    options.add_argument(
+        "--record", action="store_true", help="also write benchmarks/results/demo*.csv"
+    )
     given = options.parse_args()
     out = given.out
     if given.record and out.exists():
-        raise SystemExit(f"--record measures a whole demo: {out} is there already, remove it or choose another --out")
+        raise SystemExit(
+            f"--record measures a whole demo: {out} is there already, remove it or choose another "
+            "--out"
+        )
     started = time.monotonic()
     store, selection, results = (str(out / name) for name in ("embeddings", "selection", "results"))
-    extract = ("extract.commands.extract_features", "extract-features", "--corpus", "demo", "--root", str(out))
-    choice = ("--folds", CHOICE, "--fold", "1", "--store", selection, "--frame-cache", str(out / "embeddings" / ".frames"))
+    extract = (
+        "extract.commands.extract_features",
+        "extract-features",
+        "--corpus",
+        "demo",
+        "--root",
+        str(out),
+    )
+    choice = (
+        "--folds",
+        CHOICE,
+        "--fold",
+        "1",
+        "--store",
+        selection,
+        "--frame-cache",
+        str(out / "embeddings" / ".frames"),
+    )
     run(*extract, "--modality", "all", "--fold", "all", "--store", store)
     run(*extract, "--modality", "all", *choice)
     run(*extract, "--modality", "text", "--pooling", "mean", *choice)
-    run("classify.commands.run_fusion_grid", "run-fusion-grid", "--store", store, "--corpus", "demo", "--out", results)
-    run("classify.commands.make_report", "make-report", results, "--store", store, "--selection", selection, "--media-root",
-        str(release_folder(out)))
-    Console(width=None if sys.stdout.isatty() else 120).print(reached(pd.read_csv(out / "results" / "grid.csv")))
+    run(
+        "classify.commands.run_fusion_grid",
+        "run-fusion-grid",
+        "--store",
+        store,
+        "--corpus",
+        "demo",
+        "--out",
+        results,
+    )
+    run(
+        "classify.commands.make_report",
+        "make-report",
+        results,
+        "--store",
+        store,
+        "--selection",
+        selection,
+        "--media-root",
+        str(release_folder(out)),
+    )
+    Console(width=None if sys.stdout.isatty() else 120).print(
+        reached(pd.read_csv(out / "results" / "grid.csv"))
+    )
     wall_s = time.monotonic() - started
     print(f"{wall_s:.0f} s in all; tables, figures and report.html in {out / 'results'}")
     if given.record:
         cells = summary(out / "results" / "grid.csv")
-        cells["best_possible_WA"] = [100 * best_possible(tuple(m.split("+"))) if m else None for m in cells["modalities"]]
+        cells["best_possible_WA"] = [
+            100 * best_possible(tuple(m.split("+"))) if m else None for m in cells["modalities"]
+        ]
         record("demo", cells.assign(wall_s=round(wall_s)), "python -m benchmarks.demo --record")
-        record("demo_table7", pd.read_csv(out / "results" / "table7_per_class.csv"), "python -m benchmarks.demo --record")
+        record(
+            "demo_table7",
+            pd.read_csv(out / "results" / "table7_per_class.csv"),
+            "python -m benchmarks.demo --record",
+        )
 
 
 def run(module: str, program: str, *arguments: str) -> None:
@@ -65,17 +125,34 @@ def run(module: str, program: str, *arguments: str) -> None:
 
 def reached(grid: pd.DataFrame) -> Table:
     """Compare WA with the best that any method can reach, which the generator knows because it drew the cues."""
-    table = Table(title="reached on test, and the best possible by design (WA, per cent)", title_justify="left")
+    table = Table(
+        title="reached on test, and the best possible by design (WA, per cent)",
+        title_justify="left",
+    )
     for name in ("modalities", "by", "reached", "best possible"):
         table.add_column(name, justify="right" if name in {"reached", "best possible"} else "left")
     for modality in FIDELITY:
-        cells = grid[(grid["family"] == "unimodal") & (grid["modalities"] == modality) & (grid["classifier"] == "svm")]
-        table.add_row(modality, "SVM", f"{100 * cells['WA'].mean():.1f}", f"{100 * best_possible((modality,)):.1f}")
+        cells = grid[
+            (grid["family"] == "unimodal")
+            & (grid["modalities"] == modality)
+            & (grid["classifier"] == "svm")
+        ]
+        table.add_row(
+            modality,
+            "SVM",
+            f"{100 * cells['WA'].mean():.1f}",
+            f"{100 * best_possible((modality,)):.1f}",
+        )
     chosen = grid[grid["flags"].fillna("").str.contains("chosen_on_valid")]
     first = chosen.iloc[0]
     modalities = tuple(first["modalities"].split("+"))
-    table.add_row(first["modalities"], f"{first['family']} {first['method']}, {first['classifier']}, chosen on valid",
-                  f"{100 * chosen['WA'].mean():.1f}", f"{100 * best_possible(modalities):.1f}", style="bold")
+    table.add_row(
+        first["modalities"],
+        f"{first['family']} {first['method']}, {first['classifier']}, chosen on valid",
+        f"{100 * chosen['WA'].mean():.1f}",
+        f"{100 * best_possible(modalities):.1f}",
+        style="bold",
+    )
     return table
 
 

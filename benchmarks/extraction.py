@@ -1,10 +1,12 @@
 """Clips per second of extract-features against a plain loop that runs Transformers on one clip at a time, in one run.
 
-The plain loop is what one writes first: read with soundfile, the checkpoint's own feature extractor, the model, the mean
-over all frames. For Whisper that pads every clip to 30 s, as the library does. Without options: wav2vec2-base with random
-weights on generated clips of 1 to 8 s. With real weights and clips:
+The plain loop is what one writes first: read with soundfile, the checkpoint's own feature
+extractor, the model, the mean over all frames. For Whisper that pads every clip to 30 s, as the
+library does. Without options: wav2vec2-base with random weights on generated clips of 1 to 8 s.
+With real weights and clips:
 
-    python -m benchmarks.extraction --encoder ../shared/models/whisper-tiny --clips ../shared/data/ravdess
+    python -m benchmarks.extraction --encoder ../shared/models/whisper-tiny --clips
+    ../shared/data/ravdess
 """
 
 from __future__ import annotations
@@ -29,10 +31,18 @@ RATE = 16_000
 
 def main() -> None:
     """Measure each batch size and the plain loop over the same clips."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--encoder", default="", help="a local folder (default: wav2vec2-base, random weights)")
-    options.add_argument("--clips", type=Path, help="a folder of sound files (default: generated ones)")
-    options.add_argument("--limit", type=int, default=12, help="how many clips, evenly drawn (default: %(default)s)")
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument(
+        "--encoder", default="", help="a local folder (default: wav2vec2-base, random weights)"
+    )
+    options.add_argument(
+        "--clips", type=Path, help="a folder of sound files (default: generated ones)"
+    )
+    options.add_argument(
+        "--limit", type=int, default=12, help="how many clips, evenly drawn (default: %(default)s)"
+    )
     options.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 2, 4, 8])
     options.add_argument("--device", default="auto")
     given = options.parse_args()
@@ -56,16 +66,30 @@ def compare(given: argparse.Namespace) -> None:
         for i, path in enumerate(files):
             soundfile.write(links / f"{i:05d}.wav", *soundfile.read(path))
         names = [f"{i:05d}" for i in range(len(files))]
-        pd.DataFrame({"id": names, "audio": [f"clips/{name}.wav" for name in names]}).to_csv(table, index=False)
+        pd.DataFrame({"id": names, "audio": [f"clips/{name}.wav" for name in names]}).to_csv(
+            table, index=False
+        )
         for size in given.batch_sizes:
-            wall_s = ours(table, given.encoder, Path(folder) / f"store-{size}", size, given.device).wall_s
+            wall_s = ours(
+                table, given.encoder, Path(folder) / f"store-{size}", size, given.device
+            ).wall_s
             rows.append({"way": "extract-features", "batch_size": size, "wall_s": wall_s})
     for row in rows:
-        row |= {"encoder": Path(given.encoder).name, "clips": len(files), "audio_s": seconds,
-                "clips_per_s": len(files) / row["wall_s"], "ratio_to_plain": plain_s / row["wall_s"],
-                "threads": torch.get_num_threads(), "device": given.device}
-    command = (f"python -m benchmarks.extraction --encoder {Path(given.encoder).name} --clips {given.clips.name} "
-               f"--limit {given.limit} --batch-sizes {' '.join(map(str, given.batch_sizes))} --device {given.device}")
+        row |= {
+            "encoder": Path(given.encoder).name,
+            "clips": len(files),
+            "audio_s": seconds,
+            "clips_per_s": len(files) / row["wall_s"],
+            "ratio_to_plain": plain_s / row["wall_s"],
+            "threads": torch.get_num_threads(),
+            "device": given.device,
+        }
+    command = (
+        f"python -m benchmarks.extraction --encoder {Path(given.encoder).name} --clips "
+        f"{given.clips.name} "
+        f"--limit {given.limit} --batch-sizes {' '.join(map(str, given.batch_sizes))} --device "
+        f"{given.device}"
+    )
     print(record(f"extraction_{Path(given.encoder).name}", rows, command))
     print(pd.DataFrame(rows).round(3).to_string(index=False))
     print(f"vectors of the plain loop: {plain.shape}")
@@ -86,7 +110,11 @@ def generated_clips(folder: Path, count: int) -> Path:
     folder.mkdir()
     generator = np.random.default_rng(0)
     for i in range(count):
-        soundfile.write(folder / f"{i:04d}.wav", 0.1 * generator.standard_normal(int(RATE * generator.uniform(1, 8))), RATE)
+        soundfile.write(
+            folder / f"{i:04d}.wav",
+            0.1 * generator.standard_normal(int(RATE * generator.uniform(1, 8))),
+            RATE,
+        )
     return folder
 
 
@@ -94,7 +122,13 @@ def plain_loop(files: list[Path], encoder: str, device: str) -> tuple[float, np.
     """Return the seconds of the plain loop, loading apart, and its vectors (n, D)."""
     from transformers import AutoFeatureExtractor, AutoModel
 
-    place = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else "cpu" if device == "auto" else device)
+    place = torch.device(
+        "cuda"
+        if device == "auto" and torch.cuda.is_available()
+        else "cpu"
+        if device == "auto"
+        else device
+    )
     extractor = AutoFeatureExtractor.from_pretrained(encoder)
     model = AutoModel.from_pretrained(encoder, dtype=torch.float32).eval().to(place)
     model = getattr(model, "encoder", model) if model.config.is_encoder_decoder else model
@@ -109,8 +143,13 @@ def plain_loop(files: list[Path], encoder: str, device: str) -> tuple[float, np.
 
 
 def ours(table: Path, encoder: str, store: Path, batch_size: int, device: str) -> Summary:
-    """Run the real job, its files and their checks included; loading the model is left out on both sides."""
-    prepared = prepare(FrozenJob("manifest", table, "audio", encoder, store, batch_size=batch_size, device=device))
+    """Run the real job, its files and their checks included.
+
+    Loading the model is left out on both sides.
+    """
+    prepared = prepare(
+        FrozenJob("manifest", table, "audio", encoder, store, batch_size=batch_size, device=device)
+    )
     load_encoder(encoder, device=device).encode([np.zeros(RATE, dtype=np.float32)])
     return run_frozen(prepared, print, lambda n: None)
 

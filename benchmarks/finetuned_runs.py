@@ -2,9 +2,9 @@
 
     python -m benchmarks.finetuned_runs --data ../shared --work build/real-runs
 
-Shares its store with ``benchmarks.real_runs``, whose frozen vectors it needs, and goes on where it was killed. The comparison
-is paired: over folds of actors with a t interval for RAVDESS, over dialogues of the one official test split with a bootstrap for
-MELD.
+Shares its store with ``benchmarks.real_runs``, whose frozen vectors it needs, and goes on where it
+was killed. The comparison is paired: over folds of actors with a t interval for RAVDESS, over
+dialogues of the one official test split with a bootstrap for MELD.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ RESAMPLES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """One corpus and encoder: its trainings as (learning rate, epochs), fixed before any was scored, and its grids' options."""
+    """One corpus and encoder.
+
+    Its trainings as (learning rate, epochs), fixed before any was scored, and its grids' options.
+    """
 
     corpus: str
     modality: str
@@ -50,7 +53,9 @@ STUDIES = (
 
 def main() -> None:
     """Train in every way, choose, compare, and record."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--data", type=Path, required=True)
     options.add_argument("--work", type=Path, required=True)
     given = options.parse_args()
@@ -58,7 +63,11 @@ def main() -> None:
     made = make_vectors(given.data, store)
     for study in STUDIES:
         if study.corpus in made:
-            tried = [one for training in study.trainings for one in tune(study, *training, given.data, store)]
+            tried = [
+                one
+                for training in study.trainings
+                for one in tune(study, *training, given.data, store)
+            ]
             used = used_per_fold(tried)
             rates += used + abandoned(study, tried, store)
             rows += compare(study, [t for t in used if t["used"]], store, given.work)
@@ -73,7 +82,8 @@ def arguments(study: Study, rate: str, epochs: int) -> str:
     """Return the options of one fine-tuning, with DATA for the folder of the material."""
     return (
         f"--corpus {study.corpus} --root DATA/data/{study.corpus} --modality {study.modality} "
-        f"--encoder DATA/models/{study.encoder} --fold all --epochs {epochs} --learning-rate {rate} --warmup-ratio 0.1"
+        f"--encoder DATA/models/{study.encoder} --fold all --epochs {epochs} --learning-rate "
+        f"{rate} --warmup-ratio 0.1"
     )
 
 
@@ -81,7 +91,8 @@ def tune(study: Study, rate: str, epochs: int, data: Path, store: Path) -> list[
     """Train every fold in one way and return for each the accuracy of its kept epoch on its validation rows."""
     options = arguments(study, rate, epochs)
     done = call(
-        "extract.commands.extract_features", [*(o.replace("DATA", str(data)) for o in options.split()), "--store", str(store)]
+        "extract.commands.extract_features",
+        [*(o.replace("DATA", str(data)) for o in options.split()), "--store", str(store)],
     )
     return [
         {
@@ -91,14 +102,17 @@ def tune(study: Study, rate: str, epochs: int, data: Path, store: Path) -> list[
             "epochs": epochs,
             "encoder": path.parent.parent.name,
             "made_by": f"extract-features {options}",
-            "valid_WA": 100 * float(pd.read_csv(path.with_suffix(".history.csv"))["valid_accuracy"].max()),
+            "valid_WA": 100
+            * float(pd.read_csv(path.with_suffix(".history.csv"))["valid_accuracy"].max()),
         }
         for path in map(Path, done.stdout.split())
     ]
 
 
 def used_per_fold(tried: list[dict[str, object]]) -> list[dict[str, object]]:
-    """Mark in each fold the training with the best accuracy on that fold's own validation rows; the first of equals.
+    """Mark in each fold the training with the best accuracy on that fold's own validation rows.
+
+    The first of equals.
 
     One training for all folds would be chosen on rows that other folds test on.
     """
@@ -131,18 +145,40 @@ def abandoned(study: Study, tried: list[dict[str, object]], store: Path) -> list
     return rows
 
 
-def compare(study: Study, chosen: list[dict[str, object]], store: Path, work: Path) -> list[dict[str, object]]:
+def compare(
+    study: Study, chosen: list[dict[str, object]], store: Path, work: Path
+) -> list[dict[str, object]]:
     """Score frozen and tuned vectors with the same grid and return one row per classifier of the tuned vectors."""
-    frozen = next(e.ref.folder for e in catalogue(store, study.corpus) if e.fold == "any" and ".L" not in e.ref.name)
+    frozen = next(
+        e.ref.folder
+        for e in catalogue(store, study.corpus)
+        if e.fold == "any" and ".L" not in e.ref.name
+    )
     layers = () if "--layer" in study.options else ("--encoder", f"{study.modality}={frozen}")
-    base = right(predictions(frozen_store(store, study.corpus, work), study, work / f"{study.corpus}_frozen", layers), "svm")
-    plain = tuple(o for i, o in enumerate(study.options) if "--layer" not in {o, study.options[i - 1]})
+    base = right(
+        predictions(
+            frozen_store(store, study.corpus, work), study, work / f"{study.corpus}_frozen", layers
+        ),
+        "svm",
+    )
+    plain = tuple(
+        o for i, o in enumerate(study.options) if "--layer" not in {o, study.options[i - 1]}
+    )
     tuned = []
     for encoder in sorted({str(t["encoder"]) for t in chosen}):
         out = work / f"{study.corpus}_{encoder.replace('@', '_')}"
-        found = predictions(store, replace(study, options=plain), out, ("--encoder", f"{study.modality}={encoder}"))
-        tuned.append(found[found["fold"].isin([t["fold"] for t in chosen if t["encoder"] == encoder])])
-    groups = dict(zip(*(Manifest.load(store / study.corpus).column(c).tolist() for c in ("id", "group")), strict=True))
+        found = predictions(
+            store, replace(study, options=plain), out, ("--encoder", f"{study.modality}={encoder}")
+        )
+        tuned.append(
+            found[found["fold"].isin([t["fold"] for t in chosen if t["encoder"] == encoder])]
+        )
+    groups = dict(
+        zip(
+            *(Manifest.load(store / study.corpus).column(c).tolist() for c in ("id", "group")),
+            strict=True,
+        )
+    )
     return [
         {
             "corpus": study.corpus,
@@ -159,7 +195,17 @@ def predictions(store: Path, study: Study, out: Path, encoder: tuple[str, ...]) 
     """Run the grid and return its unimodal predictions on test."""
     call(
         "classify.commands.run_fusion_grid",
-        ["--store", str(store), "--corpus", study.corpus, "--out", str(out), "--quiet", *study.options, *encoder],
+        [
+            "--store",
+            str(store),
+            "--corpus",
+            study.corpus,
+            "--out",
+            str(out),
+            "--quiet",
+            *study.options,
+            *encoder,
+        ],
     )
     table = pd.read_parquet(out / "predictions.parquet")
     keep = (table["role"] == "test") & (table["family"] == "unimodal")
@@ -169,22 +215,35 @@ def predictions(store: Path, study: Study, out: Path, encoder: tuple[str, ...]) 
 def right(predictions: pd.DataFrame, classifier: str) -> pd.DataFrame:
     """Return id, fold and whether the prediction is right."""
     rows = predictions[predictions["classifier"] == classifier]
-    return pd.DataFrame({"id": rows["id"], "fold": rows["fold"], "right": (rows["y_true"] == rows["y_pred"]).astype(float)})
+    return pd.DataFrame(
+        {
+            "id": rows["id"],
+            "fold": rows["fold"],
+            "right": (rows["y_true"] == rows["y_pred"]).astype(float),
+        }
+    )
 
 
 def paired(frozen: pd.DataFrame, tuned: pd.DataFrame, groups: dict[str, str]) -> dict[str, object]:
     """Return both accuracies and their difference with a 95 % interval, per cent.
 
-    Several folds: the mean difference per fold and a t interval over folds, which takes folds for independent although they share
-    training rows, so it is somewhat narrow. One fold: a percentile bootstrap that draws dialogues. One seed either way.
+    Several folds: the mean difference per fold and a t interval over folds, which takes folds for
+    independent although they share training rows, so it is somewhat narrow. One fold: a percentile
+    bootstrap that draws dialogues. One seed either way.
     """
-    both = frozen.merge(tuned, on=["id", "fold"], suffixes=("_frozen", "_tuned"), validate="one_to_one")
+    both = frozen.merge(
+        tuned, on=["id", "fold"], suffixes=("_frozen", "_tuned"), validate="one_to_one"
+    )
     if not len(both) == len(frozen) == len(tuned):
-        raise SystemExit(f"{len(frozen)} frozen and {len(tuned)} tuned rows have only {len(both)} in common")
+        raise SystemExit(
+            f"{len(frozen)} frozen and {len(tuned)} tuned rows have only {len(both)} in common"
+        )
     both["difference"] = 100 * (both["right_tuned"] - both["right_frozen"])
     by_fold = both.groupby("fold")[["right_frozen", "right_tuned", "difference"]].mean()
     if len(by_fold) > 1:
-        low, high = stats.t.interval(0.95, len(by_fold) - 1, by_fold["difference"].mean(), stats.sem(by_fold["difference"]))
+        low, high = stats.t.interval(
+            0.95, len(by_fold) - 1, by_fold["difference"].mean(), stats.sem(by_fold["difference"])
+        )
         how = f"t interval over {len(by_fold)} folds"
     else:
         sums = both.groupby(both["id"].map(groups))["difference"].agg(["sum", "count"]).to_numpy()

@@ -1,11 +1,14 @@
 """Rows per second of our fine-tuning against plain PyTorch loops over the same generated rows, in one run.
 
-The first plain loop pads every input to the maximum, as one writes it first: texts to 128 tokens, clips to 10 s, and for Whisper
-to the 30 s that the library asks for. The second pads to the longest of its batch, so that the difference to ours is what
-Trainer, logging every step and our adapters cost. All have the same rows in the same order, batch, head, optimiser and precision;
-inputs are prepared beforehand. Counted are the steps after the first; writing the checkpoint is a column of its own.
+The first plain loop pads every input to the maximum, as one writes it first: texts to 128 tokens,
+clips to 10 s, and for Whisper to the 30 s that the library asks for. The second pads to the longest
+of its batch, so that the difference to ours is what Trainer, logging every step and our adapters
+cost. All have the same rows in the same order, batch, head, optimiser and precision; inputs are
+prepared beforehand. Counted are the steps after the first; writing the checkpoint is a column of
+its own.
 
-    python -m benchmarks.finetuning --encoder ../shared/models/whisper-tiny --encoder ../shared/models/all-MiniLM-L6-v2
+    python -m benchmarks.finetuning --encoder ../shared/models/whisper-tiny --encoder
+    ../shared/models/all-MiniLM-L6-v2
 """
 
 from __future__ import annotations
@@ -31,29 +34,75 @@ from extract.finetuning.settings import TrainingSettings
 from extract.finetuning.trainer import finetune
 
 RATE, MAX_S, MAX_TOKENS, CLASSES, LEARNING_RATE = 16_000, 10.0, 128, 4, 3e-5
-# Of IEMOCAP's 5,531 utterances: median 3.58 s, shortest 0.585 s, and what is longer than 10 s is cut.
+# Of IEMOCAP's 5,531 utterances: median 3.58 s, shortest 0.585 s, and what is longer than 10 s is
+# cut.
 MEDIAN_S, SHORTEST_S, SPREAD = 3.58, 0.585, 0.65
-WORDS = ("i", "you", "know", "what", "that", "is", "not", "really", "happy", "with", "the", "way", "it", "went", "so")
+WORDS = (
+    "i",
+    "you",
+    "know",
+    "what",
+    "that",
+    "is",
+    "not",
+    "really",
+    "happy",
+    "with",
+    "the",
+    "way",
+    "it",
+    "went",
+    "so",
+)
 
 
 def main() -> None:
     """Measure each way for each encoder and record the table."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--encoder", action="append", required=True, help="a local folder; may be repeated")
-    options.add_argument("--rows", type=int, default=96, help="rows per epoch (default: %(default)s)")
-    options.add_argument("--batch-size", type=int, default=8, help="(default: %(default)s, the paper's for speech)")
-    options.add_argument("--repeats", type=int, default=3, help="the median of so many is recorded (default: %(default)s)")
-    options.add_argument("--seed", type=int, default=0, help="of the generated rows (default: %(default)s)")
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument(
+        "--encoder", action="append", required=True, help="a local folder; may be repeated"
+    )
+    options.add_argument(
+        "--rows", type=int, default=96, help="rows per epoch (default: %(default)s)"
+    )
+    options.add_argument(
+        "--batch-size", type=int, default=8, help="(default: %(default)s, the paper's for speech)"
+    )
+    options.add_argument(
+        "--repeats",
+        type=int,
+        default=3,
+        help="the median of so many is recorded (default: %(default)s)",
+    )
+    options.add_argument(
+        "--seed", type=int, default=0, help="of the generated rows (default: %(default)s)"
+    )
     options.add_argument("--device", default="auto")
-    options.add_argument("--no-record", action="store_true", help="print, and leave benchmarks/results as it is")
+    options.add_argument(
+        "--no-record", action="store_true", help="print, and leave benchmarks/results as it is"
+    )
     given = options.parse_args()
     rows = [row for folder in given.encoder for row in measure(folder, given)]
     for row in rows:
-        print("  ".join(f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}" for key, value in row.items()))
+        print(
+            "  ".join(
+                f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}"
+                for key, value in row.items()
+            )
+        )
     if not given.no_record:
         folders = " ".join(f"--encoder {Path(folder).name}" for folder in given.encoder)
-        print(record("finetuning", rows, f"python -m benchmarks.finetuning {folders} --rows {given.rows} --batch-size "
-                                         f"{given.batch_size} --repeats {given.repeats} --device {given.device}", given.seed))
+        print(
+            record(
+                "finetuning",
+                rows,
+                f"python -m benchmarks.finetuning {folders} --rows {given.rows} --batch-size "
+                f"{given.batch_size} --repeats {given.repeats} --device {given.device}",
+                given.seed,
+            )
+        )
 
 
 def measure(folder: str, given: argparse.Namespace) -> list[dict[str, Any]]:
@@ -62,18 +111,33 @@ def measure(folder: str, given: argparse.Namespace) -> list[dict[str, Any]]:
     inputs = generate(encoder.spec.modality, given.rows, given.seed)
     labels = np.random.default_rng(given.seed).integers(0, CLASSES, given.rows)
     ways: dict[str, Callable[[], tuple[float, float]]] = {
-        "plain loop, padded to the maximum": lambda: plain(folder, inputs, labels, given, to_maximum=True),
-        "plain loop, padded to the longest of the batch": lambda: plain(folder, inputs, labels, given, to_maximum=False),
-        "extract-features": lambda: ours(folder, inputs, labels, given)}
+        "plain loop, padded to the maximum": lambda: plain(
+            folder, inputs, labels, given, to_maximum=True
+        ),
+        "plain loop, padded to the longest of the batch": lambda: plain(
+            folder, inputs, labels, given, to_maximum=False
+        ),
+        "extract-features": lambda: ours(folder, inputs, labels, given),
+    }
     if encoder.spec.architecture == "whisper":
-        del ways["plain loop, padded to the longest of the batch"]  # The library's Whisper takes 30 s and nothing else.
+        del ways[
+            "plain loop, padded to the longest of the batch"
+        ]  # The library's Whisper takes 30 s and nothing else.
     made = []
     for way, run in ways.items():
         taken = [run() for _ in range(given.repeats)]
-        made.append({"encoder": Path(folder).name, "way": way, "rows": given.rows, "batch_size": given.batch_size,
-                     "rows_per_s": statistics.median(speed for speed, _ in taken),
-                     "checkpoint_s": statistics.median(saving for _, saving in taken),
-                     "threads": torch.get_num_threads(), "device": encoder.device.type})
+        made.append(
+            {
+                "encoder": Path(folder).name,
+                "way": way,
+                "rows": given.rows,
+                "batch_size": given.batch_size,
+                "rows_per_s": statistics.median(speed for speed, _ in taken),
+                "checkpoint_s": statistics.median(saving for _, saving in taken),
+                "threads": torch.get_num_threads(),
+                "device": encoder.device.type,
+            }
+        )
     return [{**row, "ratio_to_padded": row["rows_per_s"] / made[0]["rows_per_s"]} for row in made]
 
 
@@ -86,43 +150,83 @@ def generate(modality: str, rows: int, seed: int) -> list[Any]:
     return [(0.1 * rng.standard_normal(int(s * RATE))).astype(np.float32) for s in seconds]
 
 
-def ours(folder: str, inputs: Sequence[Any], labels: np.ndarray, given: argparse.Namespace) -> tuple[float, float]:
-    """Train one epoch as ``extract-features`` does; returns rows per second after the first step, and seconds of the rest."""
+def ours(
+    folder: str, inputs: Sequence[Any], labels: np.ndarray, given: argparse.Namespace
+) -> tuple[float, float]:
+    """Train one epoch as ``extract-features`` does.
+
+    Returns rows per second after the first step, and seconds of the rest.
+    """
     encoder = load_encoder(folder, device=given.device, max_duration_s=MAX_S, max_tokens=MAX_TOKENS)
-    settings = TrainingSettings(epochs=1, batch_size=given.batch_size, eval_batch_size=given.batch_size, freeze="none",
-                                learning_rate=LEARNING_RATE, precision="float32", scheduler="constant")
+    settings = TrainingSettings(
+        epochs=1,
+        batch_size=given.batch_size,
+        eval_batch_size=given.batch_size,
+        freeze="none",
+        learning_rate=LEARNING_RATE,
+        precision="float32",
+        scheduler="constant",
+    )
     rows = Rows(encoder, lambda i: inputs[i], np.arange(len(inputs)), labels, Memory(10**10))
     rows.read(lambda n: None)
     ends: list[float] = []
     with tempfile.TemporaryDirectory() as checkpoints:
-        finetune(encoder, CLASSES, settings, rows, None, Path(checkpoints), lambda n: ends.append(time.perf_counter()))
+        finetune(
+            encoder,
+            CLASSES,
+            settings,
+            rows,
+            None,
+            Path(checkpoints),
+            lambda n: ends.append(time.perf_counter()),
+        )
         over = time.perf_counter()
     ends = ends[1:]  # The first call tells that nothing was done before.
     return (len(inputs) - given.batch_size) / (ends[-1] - ends[0]), over - ends[-1]
 
 
-def plain(folder: str, inputs: Sequence[Any], labels: np.ndarray, given: argparse.Namespace, *,
-          to_maximum: bool) -> tuple[float, float]:
-    """Train one epoch with a loop of a few lines; returns rows per second after the first step, and 0.
+def plain(
+    folder: str,
+    inputs: Sequence[Any],
+    labels: np.ndarray,
+    given: argparse.Namespace,
+    *,
+    to_maximum: bool,
+) -> tuple[float, float]:
+    """Train one epoch with a loop of a few lines.
+
+    Returns rows per second after the first step, and 0.
 
     Raises:
         SystemExit: The plain loop of such an encoder is not written here.
     """
     encoder = load_encoder(folder, device=given.device, max_duration_s=MAX_S, max_tokens=MAX_TOKENS)
     device, kind = encoder.device, encoder.spec.architecture
-    vectors = {"bert": _text, "whisper": _whisper}.get(kind, _waveform if encoder.spec.modality == "audio" else None)
+    vectors = {"bert": _text, "whisper": _whisper}.get(
+        kind, _waveform if encoder.spec.modality == "audio" else None
+    )
     if vectors is None:
         raise SystemExit(f"{folder}: no plain loop for {kind}")
     with quiet():
         model, pooled = vectors(folder, inputs, to_maximum)
     model = model.to(device).train()
     head = nn.Linear(encoder.dim, CLASSES).to(device)
-    optimiser = torch.optim.AdamW([*model.parameters(), *head.parameters()], LEARNING_RATE, weight_decay=0.01, fused=True)
-    order = list(EpochOrder(Rows(encoder, inputs.__getitem__, np.arange(len(inputs)), labels, Memory(0)), 0, balanced=False))
+    optimiser = torch.optim.AdamW(
+        [*model.parameters(), *head.parameters()], LEARNING_RATE, weight_decay=0.01, fused=True
+    )
+    order = list(
+        EpochOrder(
+            Rows(encoder, inputs.__getitem__, np.arange(len(inputs)), labels, Memory(0)),
+            0,
+            balanced=False,
+        )
+    )
     ends = []
     for begin in range(0, len(order), given.batch_size):
-        chosen = order[begin:begin + given.batch_size]
-        loss = nn.functional.cross_entropy(head(pooled(model, chosen, device)), torch.tensor(labels[chosen]).to(device))
+        chosen = order[begin : begin + given.batch_size]
+        loss = nn.functional.cross_entropy(
+            head(pooled(model, chosen, device)), torch.tensor(labels[chosen]).to(device)
+        )
         loss.backward()
         torch.nn.utils.clip_grad_norm_([*model.parameters(), *head.parameters()], 1.0)
         optimiser.step()
@@ -138,35 +242,56 @@ Pooled = Callable[[nn.Module, list[int], torch.device], Tensor]
 
 def _text(folder: str, inputs: Sequence[str], to_maximum: bool) -> tuple[nn.Module, Pooled]:
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokens = [tokenizer(text, truncation=True, max_length=MAX_TOKENS)["input_ids"] for text in inputs]
+    tokens = [
+        tokenizer(text, truncation=True, max_length=MAX_TOKENS)["input_ids"] for text in inputs
+    ]
 
     def pooled(model: nn.Module, chosen: list[int], device: torch.device) -> Tensor:
         length = MAX_TOKENS if to_maximum else max(len(tokens[i]) for i in chosen)
-        ids = torch.tensor([tokens[i] + [tokenizer.pad_token_id] * (length - len(tokens[i])) for i in chosen], device=device)
-        mask = torch.tensor([[1] * len(tokens[i]) + [0] * (length - len(tokens[i])) for i in chosen], device=device)
+        ids = torch.tensor(
+            [tokens[i] + [tokenizer.pad_token_id] * (length - len(tokens[i])) for i in chosen],
+            device=device,
+        )
+        mask = torch.tensor(
+            [[1] * len(tokens[i]) + [0] * (length - len(tokens[i])) for i in chosen], device=device
+        )
         states = model(input_ids=ids, attention_mask=mask).last_hidden_state * mask.unsqueeze(2)
         return states.sum(1) / mask.sum(1, keepdim=True)
 
     return AutoModel.from_pretrained(folder, dtype=torch.float32, add_pooling_layer=False), pooled
 
 
-def _whisper(folder: str, inputs: Sequence[np.ndarray], to_maximum: bool) -> tuple[nn.Module, Pooled]:
+def _whisper(
+    folder: str, inputs: Sequence[np.ndarray], to_maximum: bool
+) -> tuple[nn.Module, Pooled]:
     """Pad to 30 s, because the library's encoder takes nothing else."""
     extractor = WhisperFeatureExtractor.from_pretrained(folder)
-    mels = [extractor(clip, sampling_rate=RATE, return_tensors="np")["input_features"][0] for clip in inputs]
-    return AutoModel.from_pretrained(folder, dtype=torch.float32).encoder, lambda model, chosen, device: model(
-        torch.from_numpy(np.stack([mels[i] for i in chosen])).to(device)).last_hidden_state.mean(1)
+    mels = [
+        extractor(clip, sampling_rate=RATE, return_tensors="np")["input_features"][0]
+        for clip in inputs
+    ]
+    return AutoModel.from_pretrained(
+        folder, dtype=torch.float32
+    ).encoder, lambda model, chosen, device: model(
+        torch.from_numpy(np.stack([mels[i] for i in chosen])).to(device)
+    ).last_hidden_state.mean(1)
 
 
-def _waveform(folder: str, inputs: Sequence[np.ndarray], to_maximum: bool) -> tuple[nn.Module, Pooled]:
+def _waveform(
+    folder: str, inputs: Sequence[np.ndarray], to_maximum: bool
+) -> tuple[nn.Module, Pooled]:
     def pooled(model: nn.Module, chosen: list[int], device: torch.device) -> Tensor:
         length = int(MAX_S * RATE) if to_maximum else max(len(inputs[i]) for i in chosen)
         samples = torch.zeros(len(chosen), length)
         mask = torch.zeros(len(chosen), length, dtype=torch.long)
         for row, i in enumerate(chosen):
-            samples[row, : len(inputs[i])] = torch.from_numpy((inputs[i] - inputs[i].mean()) / inputs[i].std())
+            samples[row, : len(inputs[i])] = torch.from_numpy(
+                (inputs[i] - inputs[i].mean()) / inputs[i].std()
+            )
             mask[row, : len(inputs[i])] = 1
-        return model(input_values=samples.to(device), attention_mask=mask.to(device)).last_hidden_state.mean(1)
+        return model(
+            input_values=samples.to(device), attention_mask=mask.to(device)
+        ).last_hidden_state.mean(1)
 
     return AutoModel.from_pretrained(folder, dtype=torch.float32), pooled
 

@@ -1,9 +1,10 @@
 """Every strategy of fusion on generated data of which the best possible accuracy is known exactly.
 
-Each modality shows one of a few symbols. A world is the joint probability of class and symbols, so the best that anybody can do
-is a sum over all combinations: ``sum over x of max over y of p(y, x)``. Likewise a rule that learns nothing has an exact
-*limit*: its accuracy when it is given the true ``p(y | x_m)`` of each modality instead of estimates. Where classes tie for a row
-they share it; where they tie inside an input, its vote goes to the first.
+Each modality shows one of a few symbols. A world is the joint probability of class and symbols, so
+the best that anybody can do is a sum over all combinations: ``sum over x of max over y of p(y,
+x)``. Likewise a rule that learns nothing has an exact *limit*: its accuracy when it is given the
+true ``p(y | x_m)`` of each modality instead of estimates. Where classes tie for a row they share
+it; where they tie inside an input, its vote goes to the first.
 
 ===============  ==========================================================================================================
 world            what theory says
@@ -71,27 +72,47 @@ class World:
     def limit(self, rule: str) -> float:
         """Return what a rule that learns nothing reaches with the true posteriors of each modality."""
         combinations = np.array(list(product(*(range(k) for k in self.joint.shape[1:]))))
-        log_p = np.stack([np.log(np.maximum(self.posterior(m)[combinations[:, m]], TINY)) for m in range(combinations.shape[1])])
+        log_p = np.stack(
+            [
+                np.log(np.maximum(self.posterior(m)[combinations[:, m]], TINY))
+                for m in range(combinations.shape[1])
+            ]
+        )
         inputs = Inputs(log_p, np.ones(log_p.shape[:2], dtype=bool))
         prior = self.joint.sum(axis=tuple(range(1, self.joint.ndim)))
-        values = RULES[rule].fit(Lesson(Inputs(log_p[:, :0], inputs.present[:, :0]), np.zeros(0, dtype=np.int64), prior))(inputs)
+        values = RULES[rule].fit(
+            Lesson(Inputs(log_p[:, :0], inputs.present[:, :0]), np.zeros(0, dtype=np.int64), prior)
+        )(inputs)
         best = values >= values.max(axis=1, keepdims=True) - 1e-9  # classes that tie share the row
         worth = self.joint.reshape(len(prior), -1).T
         return float((worth * best / best.sum(axis=1, keepdims=True)).sum())
 
     def draw(self, rows: int, rng: np.random.Generator, name: str) -> RoleData:
         """Draw rows: symbols as one column each, and a class code."""
-        drawn = np.unravel_index(rng.choice(self.joint.size, size=rows, p=self.joint.ravel()), self.joint.shape)
-        vectors = {m: np.eye(k, dtype=np.float32)[x]
-                   for m, x, k in zip(self.modalities, drawn[1:], self.joint.shape[1:], strict=True)}
+        drawn = np.unravel_index(
+            rng.choice(self.joint.size, size=rows, p=self.joint.ravel()), self.joint.shape
+        )
+        vectors = {
+            m: np.eye(k, dtype=np.float32)[x]
+            for m, x, k in zip(self.modalities, drawn[1:], self.joint.shape[1:], strict=True)
+        }
         ids = np.array([f"{name}{i}" for i in range(rows)])
-        return RoleData(ids, drawn[0].astype(np.int64), np.array([f"{name}-{i // GROUP}" for i in range(rows)]), vectors, {},
-                        {m: np.ones(rows, dtype=bool) for m in vectors}, np.zeros(rows, dtype=bool))
+        return RoleData(
+            ids,
+            drawn[0].astype(np.int64),
+            np.array([f"{name}-{i // GROUP}" for i in range(rows)]),
+            vectors,
+            {},
+            {m: np.ones(rows, dtype=bool) for m in vectors},
+            np.zeros(rows, dtype=bool),
+        )
 
 
 def worlds() -> list[World]:
     """Return the four worlds; their numbers are fixed, no seed changes them."""
-    fair = np.array([[0.6, 0.2, 0.1, 0.1], [0.15, 0.55, 0.2, 0.1], [0.1, 0.15, 0.25, 0.5]])  # p(x | y)
+    fair = np.array(
+        [[0.6, 0.2, 0.1, 0.1], [0.15, 0.55, 0.2, 0.1], [0.1, 0.15, 0.25, 0.5]]
+    )  # p(x | y)
     other = np.array([[0.5, 0.1, 0.3, 0.1], [0.1, 0.2, 0.1, 0.6], [0.2, 0.5, 0.2, 0.1]])
     third = np.array([[0.4, 0.4, 0.1, 0.1], [0.1, 0.3, 0.5, 0.1], [0.3, 0.1, 0.1, 0.5]])
     prior = np.array([0.6, 0.25, 0.15])
@@ -101,10 +122,12 @@ def worlds() -> list[World]:
     for a, b in product(range(2), repeat=2):
         agree[int(a != b)] += 0.25 * np.outer(coin[a], coin[b])
     even = np.full(3, 1 / 3)
-    return [World("independent", np.einsum("y,yi,yj,yk->yijk", prior, fair, other, third)),
-            World("redundant", np.einsum("y,yijk,yl->yijkl", even, copies, other)),
-            World("xor", agree),
-            World("noise", np.einsum("y,yi,yj,yk->yijk", even, fair, silent, silent))]
+    return [
+        World("independent", np.einsum("y,yi,yj,yk->yijk", prior, fair, other, third)),
+        World("redundant", np.einsum("y,yijk,yl->yijkl", even, copies, other)),
+        World("xor", agree),
+        World("noise", np.einsum("y,yi,yj,yk->yijk", even, fair, silent, silent)),
+    ]
 
 
 def cells(world: World) -> list[Cell]:
@@ -115,47 +138,92 @@ def cells(world: World) -> list[Cell]:
 
 
 def _early(world: World) -> Sequence[str]:
-    return ("concatenation", "sum", "product") if len(set(world.joint.shape[1:])) == 1 else ("concatenation",)
+    return (
+        ("concatenation", "sum", "product")
+        if len(set(world.joint.shape[1:])) == 1
+        else ("concatenation",)
+    )
 
 
 def measure(world: World, cell: Cell, seed: int, train: int = TRAIN, test: int = TEST) -> float:
     """Return the accuracy of a cell on fresh test rows."""
     rng = np.random.default_rng([seed, train])
-    parts = [world.draw(rows, rng, name) for name, rows in (("train", train), ("valid", 0), ("test", test))]
+    parts = [
+        world.draw(rows, rng, name)
+        for name, rows in (("train", train), ("valid", 0), ("test", test))
+    ]
     only = [_only(part, cell.modalities) for part in parts]
     classes = tuple(f"class {c}" for c in range(world.joint.shape[0]))
     views = {m: EncoderRef("world", "0" * 12, m) for m in cell.modalities}
-    outcome = compute(cell, FoldData(world.name, "drawn", "0" * 12, 1, LabelSet("world", classes), views, *only), seed=seed)
+    outcome = compute(
+        cell,
+        FoldData(world.name, "drawn", "0" * 12, 1, LabelSet("world", classes), views, *only),
+        seed=seed,
+    )
     return float((outcome.reported("test").labels == outcome.y["test"]).mean())
 
 
 def _only(rows: RoleData, modalities: Sequence[str]) -> RoleData:
-    return RoleData(rows.ids, rows.y, rows.groups, {m: rows.vectors[m] for m in modalities}, {},
-                    {m: rows.present[m] for m in modalities}, rows.fitted)
+    return RoleData(
+        rows.ids,
+        rows.y,
+        rows.groups,
+        {m: rows.vectors[m] for m in modalities},
+        {},
+        {m: rows.present[m] for m in modalities},
+        rows.fitted,
+    )
 
 
 def table(seeds: int) -> pd.DataFrame:
-    """Return one row per world and strategy: accuracy over seeds, the rule's limit and the optimum, in per cent."""
+    """Return one row per world and strategy.
+
+    Accuracy over seeds, the rule's limit and the optimum, in per cent.
+    """
     lines = []
     for world in worlds():
         for cell in cells(world):
             found = [100 * measure(world, cell, seed) for seed in range(seeds)]
             known = cell.classifier == RULE and RULES[cell.method].learns != "scores"
-            lines.append({"world": world.name, "family": cell.family, "strategy": cell.method or "probe",
-                          "modalities": "+".join(cell.modalities), "classifier": cell.classifier, "WA": np.mean(found),
-                          "WA_sd": np.std(found, ddof=1), "limit_WA": 100 * world.limit(cell.method) if known else np.nan,
-                          "optimum_WA": 100 * world.optimum, "seeds": seeds, "train_rows": TRAIN, "test_rows": TEST})
-            print(f"{world.name:12} {cell.family:9} {lines[-1]['strategy']:14} {'+'.join(cell.modalities):12} "
-                  f"{lines[-1]['WA']:5.1f} of {lines[-1]['optimum_WA']:5.1f}", flush=True)
+            lines.append(
+                {
+                    "world": world.name,
+                    "family": cell.family,
+                    "strategy": cell.method or "probe",
+                    "modalities": "+".join(cell.modalities),
+                    "classifier": cell.classifier,
+                    "WA": np.mean(found),
+                    "WA_sd": np.std(found, ddof=1),
+                    "limit_WA": 100 * world.limit(cell.method) if known else np.nan,
+                    "optimum_WA": 100 * world.optimum,
+                    "seeds": seeds,
+                    "train_rows": TRAIN,
+                    "test_rows": TEST,
+                }
+            )
+            print(
+                f"{world.name:12} {cell.family:9} {lines[-1]['strategy']:14} "
+                f"{'+'.join(cell.modalities):12} "
+                f"{lines[-1]['WA']:5.1f} of {lines[-1]['optimum_WA']:5.1f}",
+                flush=True,
+            )
     return pd.DataFrame(lines)
 
 
 def main() -> None:
     """Measure, print and record."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--seeds", type=int, default=SEEDS)
     given = options.parse_args()
-    print(record("fusion_optimum", table(given.seeds).round(2), f"python -m benchmarks.fusion_optimum --seeds {given.seeds}"))
+    print(
+        record(
+            "fusion_optimum",
+            table(given.seeds).round(2),
+            f"python -m benchmarks.fusion_optimum --seeds {given.seeds}",
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Seconds of run-fusion-grid against a plain scikit-learn and XGBoost script of the same cells and settings, in one run.
 
-The plain script loops over folds, fusions and classifiers in one process with the libraries' own threads. Vectors
-are generated, with as many rows, folds and classes as asked for; both read them from the same store.
+The plain script loops over folds, fusions and classifiers in one process with the libraries' own
+threads. Vectors are generated, with as many rows, folds and classes as asked for; both read them
+from the same store.
 """
 
 from __future__ import annotations
@@ -33,10 +34,14 @@ MODALITIES = ("audio", "text", "video")
 
 def main() -> None:
     """Write the store, run both, and compare their labels."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--rows", type=int, default=600)
     options.add_argument("--dim", type=int, default=128)
-    options.add_argument("--jobs", type=int, default=0, help="processes of the grid; 0 takes its default")
+    options.add_argument(
+        "--jobs", type=int, default=0, help="processes of the grid; 0 takes its default"
+    )
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         store, out = Path(folder) / "store", Path(folder) / "results"
@@ -50,10 +55,25 @@ def main() -> None:
         again_s = timed(command)
         ours = pd.read_parquet(out / "predictions.parquet")
     compared = compare(plain, ours[ours["role"] == "test"])
-    row = {"rows": given.rows, "dim": given.dim, "folds": 5, "cells": plain["cell"].nunique(), "plain_s": plain_s,
-           "grid_s": grid_s, "ratio_to_plain": plain_s / grid_s, "grid_again_s": again_s, "labels_compared": len(compared),
-           "labels_equal": float(compared.mean())}
-    print(record("grid", [row], f"python -m benchmarks.grid --rows {given.rows} --dim {given.dim} --jobs {given.jobs}"))
+    row = {
+        "rows": given.rows,
+        "dim": given.dim,
+        "folds": 5,
+        "cells": plain["cell"].nunique(),
+        "plain_s": plain_s,
+        "grid_s": grid_s,
+        "ratio_to_plain": plain_s / grid_s,
+        "grid_again_s": again_s,
+        "labels_compared": len(compared),
+        "labels_equal": float(compared.mean()),
+    }
+    print(
+        record(
+            "grid",
+            [row],
+            f"python -m benchmarks.grid --rows {given.rows} --dim {given.dim} --jobs {given.jobs}",
+        )
+    )
     print({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()})
 
 
@@ -62,18 +82,33 @@ def make_store(store: Path, rows: int, dim: int) -> None:
     generator = np.random.default_rng(0)
     y = generator.integers(0, 4, rows)
     ids = [f"u{i:06d}" for i in range(rows)]
-    manifest = Manifest.from_columns("bench", {
-        "id": ids, "label": [f"class-{c}" for c in y], "session": [f"Ses{1 + i % 5}" for i in range(rows)], "text": ["-"] * rows},
-        protocol="leave-one-session-out")
+    manifest = Manifest.from_columns(
+        "bench",
+        {
+            "id": ids,
+            "label": [f"class-{c}" for c in y],
+            "session": [f"Ses{1 + i % 5}" for i in range(rows)],
+            "text": ["-"] * rows,
+        },
+        protocol="leave-one-session-out",
+    )
     manifest.enter(store)
     ok = np.full(rows, "ok")
     for modality in MODALITIES:
         centres = generator.standard_normal((4, dim)) * 0.12
         vectors = (centres[y] + generator.standard_normal((rows, dim))).astype(np.float32)
         ref = EncoderRef(f"bench-{modality}", "0" * 12, modality)
-        write_embeddings(store_path(store, "bench", ref, "any"), Embeddings(
-            np.array(ids), vectors, np.full(rows, "no"), ok, np.full(rows, ""), ref), {
-            "corpus": "bench", "inputs_digest": manifest.inputs_digest, "settings": {}, "provenance": {}, "weights_digest": ""})
+        write_embeddings(
+            store_path(store, "bench", ref, "any"),
+            Embeddings(np.array(ids), vectors, np.full(rows, "no"), ok, np.full(rows, ""), ref),
+            {
+                "corpus": "bench",
+                "inputs_digest": manifest.inputs_digest,
+                "settings": {},
+                "provenance": {},
+                "weights_digest": "",
+            },
+        )
 
 
 def plain_script(store: Path) -> pd.DataFrame:
@@ -84,7 +119,10 @@ def plain_script(store: Path) -> pd.DataFrame:
     for fold in plan:
         data = load_fold(store, "bench", views, plan, fold.number)
         scalers = {m: StandardScaler().fit(data.train.vectors[m]) for m in MODALITIES}
-        train, test = ({m: scalers[m].transform(role.vectors[m]) for m in MODALITIES} for role in (data.train, data.test))
+        train, test = (
+            {m: scalers[m].transform(role.vectors[m]) for m in MODALITIES}
+            for role in (data.train, data.test)
+        )
         inputs = {m: (train[m], test[m]) for m in MODALITIES}
         blocks = [[role[m] for m in MODALITIES] for role in (train, test)]
         inputs["concatenation"] = tuple(np.hstack(b) for b in blocks)
@@ -95,8 +133,15 @@ def plain_script(store: Path) -> pd.DataFrame:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", ConvergenceWarning)
                     codes = model.fit(fit, data.train.y).predict(score)
-                found.append(pd.DataFrame({"id": data.test.ids, "cell": f"{name} {classifier}",
-                                           "label": np.array(data.labels.classes)[codes]}))
+                found.append(
+                    pd.DataFrame(
+                        {
+                            "id": data.test.ids,
+                            "cell": f"{name} {classifier}",
+                            "label": np.array(data.labels.classes)[codes],
+                        }
+                    )
+                )
     return pd.concat(found)
 
 
@@ -104,9 +149,20 @@ def classifiers() -> dict[str, object]:
     """Return the three classifiers with the grid's default settings."""
     return {
         "svm": SVC(C=1.0, cache_size=500, break_ties=True),
-        "xgboost": XGBClassifier(n_estimators=100, max_depth=6, learning_rate=0.3, max_bin=64, tree_method="hist"),
-        "nn": MLPClassifier((128,), max_iter=20, batch_size=64, learning_rate_init=1e-3, alpha=1.0, n_iter_no_change=20, tol=0.0,
-                            random_state=0)}
+        "xgboost": XGBClassifier(
+            n_estimators=100, max_depth=6, learning_rate=0.3, max_bin=64, tree_method="hist"
+        ),
+        "nn": MLPClassifier(
+            (128,),
+            max_iter=20,
+            batch_size=64,
+            learning_rate_init=1e-3,
+            alpha=1.0,
+            n_iter_no_change=20,
+            tol=0.0,
+            random_state=0,
+        ),
+    }
 
 
 def timed(command: list[str]) -> float:
@@ -119,12 +175,19 @@ def timed(command: list[str]) -> float:
 
 def compare(plain: pd.DataFrame, ours: pd.DataFrame) -> pd.Series:
     """Return for each row and cell that both have whether the labels are equal."""
-    ours = ours.astype(dict.fromkeys(("id", "family", "method", "modalities", "classifier", "y_pred"), str))
+    ours = ours.astype(
+        dict.fromkeys(("id", "family", "method", "modalities", "classifier", "y_pred"), str)
+    )
     name = ours["method"].where(ours["family"] == "early", ours["modalities"])
-    ours = pd.DataFrame({"id": ours["id"], "cell": name + " " + ours["classifier"], "ours": ours["y_pred"]})
+    ours = pd.DataFrame(
+        {"id": ours["id"], "cell": name + " " + ours["classifier"], "ours": ours["y_pred"]}
+    )
     both = plain.merge(ours, on=["id", "cell"], validate="one_to_one")
     if len(both) != len(plain):
-        raise SystemExit(f"only {len(both)} of {len(plain)} rows of the plain script are in the grid's predictions")
+        raise SystemExit(
+            f"only {len(both)} of {len(plain)} rows of the plain script are in the grid's "
+            "predictions"
+        )
     return both["label"].astype(str) == both["ours"]
 
 

@@ -3,9 +3,9 @@
     python -m benchmarks.interval_simulation             # a few minutes on one core
     python -m benchmarks.interval_simulation --quick     # seconds; prints, records nothing
 
-A scenario (:mod:`benchmarks.simulated_speakers`) has true figures, those of very many of its speakers. Neither of two systems
-is better, so every rejection is false; with ``points`` above 0 the first is, and rejecting is right. No training is simulated:
-what it adds is in none of the figures.
+A scenario (:mod:`benchmarks.simulated_speakers`) has true figures, those of very many of its
+speakers. Neither of two systems is better, so every rejection is false; with ``points`` above 0 the
+first is, and rejecting is right. No training is simulated: what it adds is in none of the figures.
 """
 
 from __future__ import annotations
@@ -31,9 +31,23 @@ from benchmarks.simulated_speakers import (
     draw_pair,
     true_figures,
 )
-from classify.evaluation.intervals import LEVEL, effective_clusters, ends, half_width, jackknife, of_class, overall
+from classify.evaluation.intervals import (
+    LEVEL,
+    effective_clusters,
+    ends,
+    half_width,
+    jackknife,
+    of_class,
+    overall,
+)
 from classify.evaluation.metrics import METRICS, of_counts
-from classify.evaluation.paired_tests import difference, difference_p, mcnemar, nadeau_bengio, sign_flip
+from classify.evaluation.paired_tests import (
+    difference,
+    difference_p,
+    mcnemar,
+    nadeau_bengio,
+    sign_flip,
+)
 
 Ends = tuple[Floats, Floats]
 
@@ -43,31 +57,54 @@ ALPHAS = (0.05, 0.005)
 TESTED = ("WA", "macro_F1")
 POINTS = (0.0, 3.0)
 CHUNK = 50
-SYSTEMS = {"same vectors, two classifiers": (0.05, 0.7), "two modalities": (0.25, 0.3)}  # deviation by speaker, rows in common
+SYSTEMS = {
+    "same vectors, two classifiers": (0.05, 0.7),
+    "two modalities": (0.25, 0.3),
+}  # deviation by speaker, rows in common
 
 
 def main() -> None:
     """Simulate, print and record."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--replications", type=int, default=2_000)
     options.add_argument("--resamples", type=int, default=400, help="of each bootstrap")
     options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--quick", action="store_true", help="200 replications, 99 resamples, nothing recorded")
+    options.add_argument(
+        "--quick", action="store_true", help="200 replications, 99 resamples, nothing recorded"
+    )
     given = options.parse_args()
     replications, resamples = (200, 99) if given.quick else (given.replications, given.resamples)
-    coverage = pd.DataFrame([row for s in SCENARIOS for row in interval_coverage(s, replications, resamples, given.seed)])
-    rates = pd.DataFrame([row for s in SCENARIOS for row in rejections(s, replications // 2, given.seed)])
+    coverage = pd.DataFrame(
+        [
+            row
+            for s in SCENARIOS
+            for row in interval_coverage(s, replications, resamples, given.seed)
+        ]
+    )
+    rates = pd.DataFrame(
+        [row for s in SCENARIOS for row in rejections(s, replications // 2, given.seed)]
+    )
     if not given.quick:
-        command = (f"python -m benchmarks.interval_simulation --replications {replications} --resamples {resamples} "
-                   f"--seed {given.seed}")
+        command = (
+            f"python -m benchmarks.interval_simulation --replications {replications} --resamples "
+            f"{resamples} "
+            f"--seed {given.seed}"
+        )
         record("interval_coverage", coverage, command, given.seed)
         record("interval_false_positives", rates, command, given.seed)
     for table in (coverage, rates):
         print(table.to_string(index=False, float_format="%.2f"))
 
 
-def interval_coverage(scenario: Scenario, replications: int, resamples: int, seed: int) -> list[dict[str, object]]:
-    """Return one row per metric and method: how often the interval holds the truth, in per cent, and its median width."""
+def interval_coverage(
+    scenario: Scenario, replications: int, resamples: int, seed: int
+) -> list[dict[str, object]]:
+    """Return one row per metric and method.
+
+    How often the interval holds the truth, in per cent, and its median width.
+    """
     rng = np.random.default_rng(seed)
     truth, mean_of_speakers = true_figures(scenario, rng)
     counts = clustered(scenario, draw_counts(scenario, replications, rng))
@@ -78,32 +115,52 @@ def interval_coverage(scenario: Scenario, replications: int, resamples: int, see
             if method == MEANS and metric == "WA":
                 targets["mean of speakers"] = mean_of_speakers
             for target, value in targets.items():
-                held.setdefault((metric, method, target), []).append(((low <= value) & (value <= high), high - low))
-    about = {"scenario": scenario.name, "clusters": counts.shape[1],
-             "effective_clusters": float(effective_clusters(counts.sum((-1, -2))).mean())}
+                held.setdefault((metric, method, target), []).append(
+                    ((low <= value) & (value <= high), high - low)
+                )
+    about = {
+        "scenario": scenario.name,
+        "clusters": counts.shape[1],
+        "effective_clusters": float(effective_clusters(counts.sum((-1, -2))).mean()),
+    }
     rows: list[dict[str, object]] = []
     for (metric, method, target), parts in held.items():
         inside, width = (np.concatenate(column) for column in zip(*parts, strict=True))
         given_one = ~np.isnan(width)
-        rows.append(about | {"metric": metric, "method": method, "used": "yes" if method == USED_INTERVAL else "no",
-                             "target": target, "coverage": 100 * inside[given_one].mean(),
-                             "width": 100 * float(np.median(width[given_one])), "replications": int(given_one.sum())})
+        rows.append(
+            about
+            | {
+                "metric": metric,
+                "method": method,
+                "used": "yes" if method == USED_INTERVAL else "no",
+                "target": target,
+                "coverage": 100 * inside[given_one].mean(),
+                "width": 100 * float(np.median(width[given_one])),
+                "replications": int(given_one.sum()),
+            }
+        )
     return rows
 
 
-def intervals(counts: Counts, resamples: int, rng: np.random.Generator) -> Mapping[tuple[str, str], Ends]:
+def intervals(
+    counts: Counts, resamples: int, rng: np.random.Generator
+) -> Mapping[tuple[str, str], Ends]:
     """Return (metric, method) to both ends (R,) of the usual 95 % intervals, for counts (R, G, C, C)."""
     clusters, sizes = counts.shape[1], counts.sum((-1, -2))
     t = half_width(np.ones(1), np.array([clusters]))
     found: dict[tuple[str, str], Ends] = {}
-    weights = rng.multinomial(clusters, np.full(clusters, 1 / clusters), (len(counts), resamples)).astype(float)
+    weights = rng.multinomial(
+        clusters, np.full(clusters, 1 / clusters), (len(counts), resamples)
+    ).astype(float)
     flat = counts.reshape(*counts.shape[:2], -1).astype(float)
     drawn = (weights @ flat).reshape(len(counts), resamples, *counts.shape[2:])
     resampled, drawn_slopes, slopes = of_counts(drawn), gradients(drawn), gradients(counts.sum(1))
     for metric in METRICS:
         value, se = jackknife(counts, overall(metric))
         found[metric, "jackknife, t(clusters - 1)"] = _around(value, t * se)
-        found[metric, "jackknife, t(effective - 1)"] = _around(value, half_width(se, effective_clusters(sizes)))
+        found[metric, "jackknife, t(effective - 1)"] = _around(
+            value, half_width(se, effective_clusters(sizes))
+        )
         found[metric, USED_INTERVAL] = ends(value, se, effective_clusters(sizes))
         robust = linear_se(slopes[metric][:, None], flat, np.ones((len(counts), 1, clusters)))[:, 0]
         found[metric, "cluster-robust, t(clusters - 1)"] = _around(value, t * robust)
@@ -118,15 +175,20 @@ def intervals(counts: Counts, resamples: int, rng: np.random.Generator) -> Mappi
         found[metric, "bootstrap-t"] = value - high * robust, value - low * robust
     for metric, code in class_figures(counts.shape[-1]).items():
         value, se = jackknife(counts, of_class("recall", code))
-        told = (value > 0) & (value < 1) & (se > 0)  # else every speaker has the class all right, or all wrong: no interval
-        low, high = ends(value[told], se[told], effective_clusters(counts[told][..., code, :].sum(-1)))
+        told = (
+            (value > 0) & (value < 1) & (se > 0)
+        )  # else every speaker has the class all right, or all wrong: no interval
+        low, high = ends(
+            value[told], se[told], effective_clusters(counts[told][..., code, :].sum(-1))
+        )
         found[metric, USED_INTERVAL] = (np.full(len(counts), np.nan), np.full(len(counts), np.nan))
         for all_ends, some in zip(found[metric, USED_INTERVAL], (low, high), strict=True):
             all_ends[told] = some
     hits = np.trace(counts, axis1=-2, axis2=-1).sum(1)
-    found["WA", "Wilson, ignoring speakers"] = proportion_confint(hits, sizes.sum(1), 1 - LEVEL, method="wilson")
+    found["WA", "Wilson, ignoring speakers"] = proportion_confint(
+        hits, sizes.sum(1), 1 - LEVEL, method="wilson"
+    )
     return found
-
 
 
 def gradients(counts: NDArray[np.number]) -> dict[str, Floats]:
@@ -143,11 +205,18 @@ def gradients(counts: NDArray[np.number]) -> dict[str, Floats]:
         both = (share * f1)[..., :, None] + (share * f1)[..., None, :]
         return np.asarray(2 * share[..., :, None] * same - both)
 
-    recalls = (same - recall[..., :, None]) / np.maximum(support, 1)[..., :, None] * occurring[..., :, None]
-    return {"WA": (same - figures["WA"][..., None, None]) / total,
-            "UAR": recalls / occurring.sum(-1)[..., None, None],
-            "macro_F1": of_f1(either / either.sum(-1)[..., None]),
-            "weighted_F1": of_f1(support / total[..., 0]) + (f1 - figures["weighted_F1"][..., None])[..., :, None] / total}
+    recalls = (
+        (same - recall[..., :, None])
+        / np.maximum(support, 1)[..., :, None]
+        * occurring[..., :, None]
+    )
+    return {
+        "WA": (same - figures["WA"][..., None, None]) / total,
+        "UAR": recalls / occurring.sum(-1)[..., None, None],
+        "macro_F1": of_f1(either / either.sum(-1)[..., None]),
+        "weighted_F1": of_f1(support / total[..., 0])
+        + (f1 - figures["weighted_F1"][..., None])[..., :, None] / total,
+    }
 
 
 def linear_se(slopes: Floats, flat: Floats, weights: Floats) -> Floats:
@@ -155,11 +224,16 @@ def linear_se(slopes: Floats, flat: Floats, weights: Floats) -> Floats:
     influence = slopes.reshape(*slopes.shape[:2], -1) @ flat.swapaxes(1, 2)
     clusters = flat.shape[1]
     mean = (weights * influence).sum(-1, keepdims=True) / clusters
-    return np.asarray(np.sqrt(clusters / (clusters - 1) * (weights * (influence - mean) ** 2).sum(-1)))
+    return np.asarray(
+        np.sqrt(clusters / (clusters - 1) * (weights * (influence - mean) ** 2).sum(-1))
+    )
 
 
 def rejections(scenario: Scenario, replications: int, seed: int) -> list[dict[str, object]]:
-    """Return one row per pair of systems, difference, metric, test and level: how often the test rejects, in per cent."""
+    """Return one row per pair of systems, difference, metric, test and level.
+
+    How often the test rejects, in per cent.
+    """
     rows: list[dict[str, object]] = []
     for systems, (own, shared) in SYSTEMS.items():
         for points in POINTS:
@@ -169,19 +243,40 @@ def rejections(scenario: Scenario, replications: int, seed: int) -> list[dict[st
             for metric in TESTED:
                 for test, p in p_values(scenario, first, second, only, metric).items():
                     known = ~np.isnan(p)
-                    rows += [{"scenario": scenario.name, "clusters": first.shape[1], "systems": systems, "points": points,
-                              "metric": metric, "test": test, "used": "yes" if test == USED_TEST else "no", "alpha": alpha,
-                              "rejected": 100 * float((p[known] < alpha).mean()) if known.any() else float("nan"),
-                              "replications": replications} for alpha in ALPHAS]
+                    rows += [
+                        {
+                            "scenario": scenario.name,
+                            "clusters": first.shape[1],
+                            "systems": systems,
+                            "points": points,
+                            "metric": metric,
+                            "test": test,
+                            "used": "yes" if test == USED_TEST else "no",
+                            "alpha": alpha,
+                            "rejected": 100 * float((p[known] < alpha).mean())
+                            if known.any()
+                            else float("nan"),
+                            "replications": replications,
+                        }
+                        for alpha in ALPHAS
+                    ]
     return rows
 
 
-def p_values(scenario: Scenario, first: Counts, second: Counts, only: Counts, metric: str) -> dict[str, Floats]:
+def p_values(
+    scenario: Scenario, first: Counts, second: Counts, only: Counts, metric: str
+) -> dict[str, Floats]:
     """Return each test's p values (R,) for two systems (R, G, C, C) and the rows that only one has right (R, 2)."""
     value, se = difference(first, second, overall(metric))
-    found = {USED_TEST: difference_p(value, se, effective_clusters(first.sum((-1, -2)))),
-             "sign-flip, by speaker": np.array([sign_flip(a, b, overall(metric), draws=1_000)
-                                                for a, b in zip(first, second, strict=True)])}
+    found = {
+        USED_TEST: difference_p(value, se, effective_clusters(first.sum((-1, -2)))),
+        "sign-flip, by speaker": np.array(
+            [
+                sign_flip(a, b, overall(metric), draws=1_000)
+                for a, b in zip(first, second, strict=True)
+            ]
+        ),
+    }
     by_speaker = of_counts(first)[metric] - of_counts(second)[metric]
     found["paired t on speaker means"] = stats.ttest_1samp(by_speaker, 0, axis=1).pvalue
     found["Wilcoxon on speaker means"] = stats.wilcoxon(by_speaker, axis=1, method="exact").pvalue
@@ -190,9 +285,14 @@ def p_values(scenario: Scenario, first: Counts, second: Counts, only: Counts, me
     if metric == "WA":
         found["McNemar, ignoring speakers"] = np.array([mcnemar(int(a), int(b)) for a, b in only])
     fold = np.arange(first.shape[1]) * scenario.folds // first.shape[1]
-    folds = [np.stack([counts[:, fold == k].sum(1) for k in range(scenario.folds)], 1) for counts in (first, second)]
+    folds = [
+        np.stack([counts[:, fold == k].sum(1) for k in range(scenario.folds)], 1)
+        for counts in (first, second)
+    ]
     by_fold = of_counts(folds[0])[metric] - of_counts(folds[1])[metric]
-    found["Nadeau-Bengio over folds"] = np.array([nadeau_bengio(row, 1 / (scenario.folds - 2)) for row in by_fold])
+    found["Nadeau-Bengio over folds"] = np.array(
+        [nadeau_bengio(row, 1 / (scenario.folds - 2)) for row in by_fold]
+    )
     found["paired t over folds"] = stats.ttest_1samp(by_fold, 0, axis=1).pvalue
     return found
 
@@ -205,7 +305,10 @@ def _quantiles(values: Floats, at: Floats) -> Ends:
     """Return both quantiles (R,) of values (R, B) at shares (2, 1) or (2, R)."""
     ordered = np.sort(values, axis=1)
     place = np.clip(np.round(at * (values.shape[1] - 1)).astype(int), 0, values.shape[1] - 1)
-    low, high = (np.take_along_axis(ordered, np.broadcast_to(p, len(values))[:, None], axis=1)[:, 0] for p in place)
+    low, high = (
+        np.take_along_axis(ordered, np.broadcast_to(p, len(values))[:, None], axis=1)[:, 0]
+        for p in place
+    )
     return low, high
 
 
@@ -214,13 +317,13 @@ def _bca(counts: Counts, metric: str, value: Floats, again: Floats) -> Ends:
     bias = stats.norm.ppf(np.clip(below, 1e-3, 1 - 1e-3))
     left_out = of_counts(counts.sum(1)[:, None] - counts)[metric]
     gap = left_out.mean(1, keepdims=True) - left_out
-    skew = (gap ** 3).sum(1) / (6 * np.maximum((gap ** 2).sum(1), 1e-12) ** 1.5)
+    skew = (gap**3).sum(1) / (6 * np.maximum((gap**2).sum(1), 1e-12) ** 1.5)
     z = stats.norm.ppf([[0.025], [0.975]])
     return _quantiles(again, stats.norm.cdf(bias + (bias + z) / (1 - skew * (bias + z))))
 
 
 def _chunks(counts: Counts) -> Iterator[Counts]:
-    yield from (counts[start:start + CHUNK] for start in range(0, len(counts), CHUNK))
+    yield from (counts[start : start + CHUNK] for start in range(0, len(counts), CHUNK))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""Run the two commands on real clips, transcripts and vectors, and keep what they report; skips what is not on this machine.
+"""Run the two commands on real clips, transcripts and vectors, and keep what they report.
+
+Skips what is not on this machine.
 
     python -m benchmarks.real_runs --data ../shared --work build/real-runs
 
-DATA holds ``data/ravdess`` (speech clips), ``data/meld`` (tables), ``data/mosi`` (vectors made elsewhere) and ``models/``
-(Whisper-tiny, all-MiniLM-L6-v2). A run that was killed goes on.
+DATA holds ``data/ravdess`` (speech clips), ``data/meld`` (tables), ``data/mosi`` (vectors made
+elsewhere) and ``models/`` (Whisper-tiny, all-MiniLM-L6-v2). A run that was killed goes on.
 """
 
 from __future__ import annotations
@@ -25,7 +27,17 @@ from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.exchange.interchange import export_vectors
 from embeddings_store.load import catalogue, choose_views
 
-CELL = ["family", "method", "modalities", "classifier", "layer", "scores_from", "fit_rows", "verified", "flags"]
+CELL = [
+    "family",
+    "method",
+    "modalities",
+    "classifier",
+    "layer",
+    "scores_from",
+    "fit_rows",
+    "verified",
+    "flags",
+]
 SCORES = ["WA", "UAR", "macro_F1", "weighted_F1", "valid_WA"]
 
 
@@ -40,8 +52,14 @@ class Run:
 
 RUNS = (
     Run("ravdess", "ravdess", ("--layer", "valid", "--svm-c", "5")),
-    Run("ravdess_train_valid", "ravdess", ("--layer", "valid", "--svm-c", "5", "--fit-rows", "train+valid")),
-    Run("ravdess_shuffled", "ravdess", ("--layer", "valid", "--svm-c", "5", "--shuffle-labels", "0")),
+    Run(
+        "ravdess_train_valid",
+        "ravdess",
+        ("--layer", "valid", "--svm-c", "5", "--fit-rows", "train+valid"),
+    ),
+    Run(
+        "ravdess_shuffled", "ravdess", ("--layer", "valid", "--svm-c", "5", "--shuffle-labels", "0")
+    ),
     Run("meld", "meld"),
     Run("meld_shuffled", "meld", ("--shuffle-labels", "0")),
     Run("mosi", "mosi"),
@@ -51,7 +69,9 @@ RUNS = (
 
 def main() -> None:
     """Make the vectors, run the grids, and record the tables."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--data", type=Path, required=True)
     options.add_argument("--work", type=Path, required=True, help="where store and results go")
     given = options.parse_args()
@@ -63,27 +83,44 @@ def main() -> None:
             frozen = frozen_store(store, run.corpus, given.work)
             call(
                 "classify.commands.run_fusion_grid",
-                ["--store", str(frozen), "--out", str(given.work / run.name), "--quiet", *shown[1:]],
+                [
+                    "--store",
+                    str(frozen),
+                    "--out",
+                    str(given.work / run.name),
+                    "--quiet",
+                    *shown[1:],
+                ],
             )
-            record(f"grid_{run.name}", summary(given.work / run.name / "grid.csv"), f"{made[run.corpus]} && {' '.join(shown)}")
+            record(
+                f"grid_{run.name}",
+                summary(given.work / run.name / "grid.csv"),
+                f"{made[run.corpus]} && {' '.join(shown)}",
+            )
     if "mosi" in made:
         record("mosi_leak", leak(store), "python -m benchmarks.real_runs --data DATA --work WORK")
 
 
 def make_vectors(data: Path, store: Path) -> dict[str, str]:
-    """Fill the store from what is there; return corpus to the command that made its vectors, with DATA for the folder."""
+    """Fill the store from what is there.
+
+    Return corpus to the command that made its vectors, with DATA for the folder.
+    """
     commands = {
         "ravdess": (
             "extract.commands.extract_features",
-            "--corpus ravdess --root DATA/data/ravdess --modality audio --encoder DATA/models/whisper-tiny --frozen --layer all",
+            "--corpus ravdess --root DATA/data/ravdess --modality audio --encoder "
+            "DATA/models/whisper-tiny --frozen --layer all",
         ),
         "meld": (
             "extract.commands.extract_features",
-            "--corpus meld --root DATA/data/meld --modality text --encoder DATA/models/all-MiniLM-L6-v2 --frozen",
+            "--corpus meld --root DATA/data/meld --modality text --encoder "
+            "DATA/models/all-MiniLM-L6-v2 --frozen",
         ),
         "mosi": (
             "embeddings_store.commands.embeddings_store",
-            "import DATA/data/mosi/features.npz --rows DATA/data/mosi/rows.csv --corpus mosi --seen split:train",
+            "import DATA/data/mosi/features.npz --rows DATA/data/mosi/rows.csv --corpus mosi "
+            "--seen split:train",
         ),
     }
     programs = {
@@ -93,7 +130,10 @@ def make_vectors(data: Path, store: Path) -> dict[str, str]:
     made = {}
     for corpus, (module, arguments) in commands.items():
         if (data / "data" / corpus).is_dir():
-            call(module, [*(a.replace("DATA", str(data)) for a in arguments.split()), "--store", str(store)])
+            call(
+                module,
+                [*(a.replace("DATA", str(data)) for a in arguments.split()), "--store", str(store)],
+            )
             made[corpus] = f"{programs[module]} {arguments}"
         else:
             print(f"{corpus}: not below {data}, skipped")
@@ -101,7 +141,10 @@ def make_vectors(data: Path, store: Path) -> dict[str, str]:
 
 
 def frozen_store(store: Path, corpus: str, work: Path) -> Path:
-    """Return a view of the store without fine-tuned files: a layer is chosen among all vectors of a modality."""
+    """Return a view of the store without fine-tuned files.
+
+    A layer is chosen among all vectors of a modality.
+    """
     view = work / "frozen-view"
     (view / corpus).mkdir(parents=True, exist_ok=True)
     for name in ("corpus.json", "manifest.parquet"):
@@ -120,14 +163,22 @@ def link(place: Path, target: Path) -> None:
 
 def call(module: str, arguments: list[str], expected: int = 0) -> subprocess.CompletedProcess[str]:
     """Run one of the project's commands and stop if it ends otherwise than expected."""
-    done = subprocess.run([sys.executable, "-m", module, *arguments], text=True, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments], text=True, capture_output=True
+    )
     if done.returncode != expected:
-        raise SystemExit(f"{module} {' '.join(arguments)}: exit {done.returncode}, expected {expected}\n{done.stderr}")
+        raise SystemExit(
+            f"{module} {' '.join(arguments)}: exit {done.returncode}, expected "
+            f"{expected}\n{done.stderr}"
+        )
     return done
 
 
 def summary(grid: Path) -> pd.DataFrame:
-    """Return one row per cell: mean and sample deviation over folds, per cent, and how many folds and rows."""
+    """Return one row per cell.
+
+    Mean and sample deviation over folds, per cent, and how many folds and rows.
+    """
     table = pd.read_csv(grid, keep_default_na=False, na_values=[""], dtype={"layer": str})
     about = ["corpus", "protocol", "valid_rule", "label_set", "labels_shuffled"]
     table[CELL] = table[CELL].astype(object).fillna("").astype(str)
@@ -135,7 +186,11 @@ def summary(grid: Path) -> pd.DataFrame:
     chosen = table.groupby(keys, sort=False, dropna=False)
     scores = {s: (s, "mean") for s in SCORES} | {f"{s}_sd": (s, "std") for s in SCORES}
     rows = chosen.agg(
-        folds=("fold", "nunique"), n_scored=("n_scored", "sum"), layers=("layer", " ".join), flags=("flags", "first"), **scores
+        folds=("fold", "nunique"),
+        n_scored=("n_scored", "sum"),
+        layers=("layer", " ".join),
+        flags=("flags", "first"),
+        **scores,
     )
     rows[[c for c in rows if c.removesuffix("_sd") in SCORES]] *= 100
     return rows.reset_index().drop(columns="candidate").round(3)
@@ -157,7 +212,9 @@ def leak(store: Path) -> pd.DataFrame:
         export_vectors(path, target)
         table = pd.read_parquet(target)
         vectors[name] = table[[c for c in table if c.startswith("v")]].to_numpy()
-    vectors["concatenation"] = pd.concat([pd.DataFrame(v) for v in vectors.values()], axis=1).to_numpy()
+    vectors["concatenation"] = pd.concat(
+        [pd.DataFrame(v) for v in vectors.values()], axis=1
+    ).to_numpy()
     train, test = (manifest.column("split") == name for name in ("train", "test"))
     rows = []
     for name, matrix in vectors.items():
@@ -180,13 +237,17 @@ def leak(store: Path) -> pd.DataFrame:
         )
         model = make_pipeline(StandardScaler(), SVC())
         honest = model.fit(matrix[train], y[train]).score(matrix[test], y[test])
-        folds = cross_val_predict(model, matrix, y, cv=GroupKFold(5), groups=manifest.column("group"))
+        folds = cross_val_predict(
+            model, matrix, y, cv=GroupKFold(5), groups=manifest.column("group")
+        )
         rows.append(
             {
                 "vectors": name,
                 "official_split_WA": 100 * honest,
                 "five_folds_by_video_WA": 100 * (folds == y).mean(),
-                "this_project": "refused, exit status 3" if "has seen (seen=fit" in refused.stderr else refused.stderr,
+                "this_project": "refused, exit status 3"
+                if "has seen (seen=fit" in refused.stderr
+                else refused.stderr,
             }
         )
     return pd.DataFrame(rows).round(2)

@@ -16,16 +16,25 @@ from embeddings_store.provenance import commit, package_versions
 RESULTS = Path(__file__).parent / "results"
 
 
-def record(name: str, rows: Sequence[Mapping[str, object]] | pd.DataFrame, command: str, seed: int = 0) -> Path:
-    """Write ``results/NAME.csv``: the rows, then command, commit, machine, seed, date and versions on each of them.
+def record(
+    name: str, rows: Sequence[Mapping[str, object]] | pd.DataFrame, command: str, seed: int = 0
+) -> Path:
+    """Write ``results/NAME.csv``.
+
+    The rows, then command, commit, machine, seed, date and versions on each of them.
 
     Returns:
         The file, written whole or not at all.
     """
     table = pd.DataFrame(rows)
-    about = {"command": command, "commit": commit(), "machine": machine(), "seed": seed,
-             "date": datetime.now(UTC).date().isoformat(),
-             "versions": " ".join(f"{name}=={version}" for name, version in package_versions().items())}
+    about = {
+        "command": command,
+        "commit": commit(),
+        "machine": machine(),
+        "seed": seed,
+        "date": datetime.now(UTC).date().isoformat(),
+        "versions": " ".join(f"{name}=={version}" for name, version in package_versions().items()),
+    }
     for column, value in about.items():
         table[column] = value
     RESULTS.mkdir(exist_ok=True)
@@ -40,6 +49,10 @@ def machine() -> str:
     model = platform.processor() or platform.machine()
     information = Path("/proc/cpuinfo")
     if information.is_file():
-        named = [line.partition(":")[2].strip() for line in information.read_text().splitlines() if line.startswith("model name")]
+        named = [
+            line.partition(":")[2].strip()
+            for line in information.read_text().splitlines()
+            if line.startswith("model name")
+        ]
         model = named[0] if named else model
     return f"{model}, {os.cpu_count()} cores"

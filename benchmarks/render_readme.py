@@ -20,13 +20,20 @@ from benchmarks.record import RESULTS
 README = Path(__file__).parent.parent / "README.md"
 PAGES = (README, Path(__file__).with_name("README.md"), README.with_name("classify") / "AUDIT.md")
 CLASSES = {"ravdess": 8, "meld": 7, "mosi": 2}
-USED = {"WA": "WA", "UAR": "UAR", "macro_F1": "macro F1", "recall of the rarest class": "recall of the rarest class"}
+USED = {
+    "WA": "WA",
+    "UAR": "UAR",
+    "macro_F1": "macro F1",
+    "recall of the rarest class": "recall of the rarest class",
+}
 BLOCK = re.compile(r"(<!-- table (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
 def main() -> None:
     """Rewrite or check."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--check", action="store_true")
     given = options.parse_args()
     for page in PAGES:
@@ -45,70 +52,151 @@ def rendered(text: str) -> str:
 def markdown(table: pd.DataFrame) -> str:
     """Return a table in Markdown, numbers to the right."""
     right = [all(isinstance(v, float | int) for v in table[c] if v != "") for c in table]
-    lines = ["| " + " | ".join(map(str, table.columns)) + " |", "|" + "|".join("--:" if r else "---" for r in right) + "|"]
-    lines += ["| " + " | ".join(f"{v:.1f}" if isinstance(v, float) else str(v) for v in row) + " |"
-              for row in table.itertuples(index=False)]
+    lines = [
+        "| " + " | ".join(map(str, table.columns)) + " |",
+        "|" + "|".join("--:" if r else "---" for r in right) + "|",
+    ]
+    lines += [
+        "| " + " | ".join(f"{v:.1f}" if isinstance(v, float) else str(v) for v in row) + " |"
+        for row in table.itertuples(index=False)
+    ]
     return "\n".join(lines)
 
 
 def result(name: str) -> pd.DataFrame:
     """Read one table of results."""
-    return pd.read_csv(RESULTS / f"{name}.csv", keep_default_na=False, na_values=[""], dtype={"layers": str})
+    return pd.read_csv(
+        RESULTS / f"{name}.csv", keep_default_na=False, na_values=[""], dtype={"layers": str}
+    )
 
 
 def demo() -> str:
-    """The demo's Tables 4 to 6 in one: accuracy by method and classifier, their average, and what is possible by design."""
+    """The demo's Tables 4 to 6 in one.
+
+    Accuracy by method and classifier, their average, and what is possible by design.
+    """
     table, rows = result("demo").fillna({"method": "", "modalities": ""}), []
     names = {"svm": "SVM", "nn": "NN", "xgboost": "XGBoost"}
     kinds = table[table["family"].isin(["unimodal", "early", "late"])]
-    for (family, method, modalities), cells in kinds.groupby(["family", "method", "modalities"], sort=False):
+    for (family, method, modalities), cells in kinds.groupby(
+        ["family", "method", "modalities"], sort=False
+    ):
         scores = cells.set_index("classifier")["WA"]
         named = [scores.get(n, "") for n in names]
         what = modalities.replace("+", " + ") if family == "unimodal" else f"{family}, {method}"
-        rows.append([what, *named, scores[scores.index.isin([*names, "rule"])].mean(), cells["best_possible_WA"].iloc[0]])
+        rows.append(
+            [
+                what,
+                *named,
+                scores[scores.index.isin([*names, "rule"])].mean(),
+                cells["best_possible_WA"].iloc[0],
+            ]
+        )
     chance = _first(table, table["classifier"] == "majority", "WA")
     rows.append(["always the commonest class of training", "", "", "", chance, ""])
-    return markdown(pd.DataFrame(rows, columns=["WA %", *names.values(), "average, or the rule", "best possible by design"]))
+    return markdown(
+        pd.DataFrame(
+            rows,
+            columns=["WA %", *names.values(), "average, or the rule", "best possible by design"],
+        )
+    )
 
 
 def demo_table7() -> str:
     """Precision, recall and F1 of the cell that was chosen on validation rows."""
     table = result("demo_table7")
-    rows = [[r["class"], r["precision"], r["recall"], r["F1"], int(r["support"])] for _, r in table.iterrows()]
-    return markdown(pd.DataFrame(rows, columns=["chosen cell, %", "precision", "recall", "F1", "support"]))
+    rows = [
+        [r["class"], r["precision"], r["recall"], r["F1"], int(r["support"])]
+        for _, r in table.iterrows()
+    ]
+    return markdown(
+        pd.DataFrame(rows, columns=["chosen cell, %", "precision", "recall", "F1", "support"])
+    )
 
 
 def frozen_against_finetuned() -> str:
     """Paired differences with their intervals."""
     table = result("frozen_against_finetuned")
-    rows = [[f"{r.encoder}, {r.corpus}", r.frozen_WA, f"{r.tuned}: {r.tuned_WA:.1f}",
-             f"{r.difference:+.1f} ({r.low:+.1f} to {r.high:+.1f})", r.interval] for r in table.itertuples()]
-    return markdown(pd.DataFrame(rows, columns=["test WA %", "frozen, SVM", "fine-tuned", "difference, 95 % interval", "paired"]))
+    rows = [
+        [
+            f"{r.encoder}, {r.corpus}",
+            r.frozen_WA,
+            f"{r.tuned}: {r.tuned_WA:.1f}",
+            f"{r.difference:+.1f} ({r.low:+.1f} to {r.high:+.1f})",
+            r.interval,
+        ]
+        for r in table.itertuples()
+    ]
+    return markdown(
+        pd.DataFrame(
+            rows,
+            columns=[
+                "test WA %",
+                "frozen, SVM",
+                "fine-tuned",
+                "difference, 95 % interval",
+                "paired",
+            ],
+        )
+    )
 
 
 def ravdess() -> str:
     """SVM by layer, the layer chosen on valid, and chance."""
-    both, rows = {"train": result("grid_ravdess"), "train+valid": result("grid_ravdess_train_valid")}, []
+    both, rows = (
+        {"train": result("grid_ravdess"), "train+valid": result("grid_ravdess_train_valid")},
+        [],
+    )
     for layer in range(5):
-        rows.append([f"layer {layer}", *(_svm(t, "layer", f"audio={layer}") for t in both.values())])
-    rows.append(["**layer chosen on valid, per fold**", *(_svm(t, "unimodal", "") for t in both.values())])
-    rows.append(["always the commonest class", *(_first(t, t["classifier"] == "majority", "WA") for t in both.values())])
-    return markdown(pd.DataFrame(rows, columns=["SVM on Whisper-tiny, eight classes, WA %", *(f"fitted on {n}" for n in both)]))
+        rows.append(
+            [f"layer {layer}", *(_svm(t, "layer", f"audio={layer}") for t in both.values())]
+        )
+    rows.append(
+        ["**layer chosen on valid, per fold**", *(_svm(t, "unimodal", "") for t in both.values())]
+    )
+    rows.append(
+        [
+            "always the commonest class",
+            *(_first(t, t["classifier"] == "majority", "WA") for t in both.values()),
+        ]
+    )
+    return markdown(
+        pd.DataFrame(
+            rows,
+            columns=["SVM on Whisper-tiny, eight classes, WA %", *(f"fitted on {n}" for n in both)],
+        )
+    )
 
 
 def meld() -> str:
     """Accuracy and weighted F1 of every classifier on the official split."""
     table = result("grid_meld")
     rows = [[row.classifier, row.WA, row.UAR, row.weighted_F1] for row in table.itertuples()]
-    return markdown(pd.DataFrame(rows, columns=["MiniLM, frozen, MELD's own split", "WA %", "UAR %", "weighted F1 %"]))
+    return markdown(
+        pd.DataFrame(
+            rows, columns=["MiniLM, frozen, MELD's own split", "WA %", "UAR %", "weighted F1 %"]
+        )
+    )
 
 
 def mosi() -> str:
     """The honest figures, and what a plain script reports that does not ask."""
     table = result("mosi_leak")
-    rows = [[r.vectors, r.official_split_WA, r.five_folds_by_video_WA, r.this_project] for r in table.itertuples()]
-    return markdown(pd.DataFrame(rows, columns=["MOSI, SVM, WA %", "official split", "plain script, five folds by video",
-                                                "`run-fusion-grid --folds group-kfold:5`"]))
+    rows = [
+        [r.vectors, r.official_split_WA, r.five_folds_by_video_WA, r.this_project]
+        for r in table.itertuples()
+    ]
+    return markdown(
+        pd.DataFrame(
+            rows,
+            columns=[
+                "MOSI, SVM, WA %",
+                "official split",
+                "plain script, five folds by video",
+                "`run-fusion-grid --folds group-kfold:5`",
+            ],
+        )
+    )
 
 
 def shuffled() -> str:
@@ -118,26 +206,57 @@ def shuffled() -> str:
         table = result(f"grid_{name}_shuffled")
         cells = table[table["family"] != "baseline"]
         rows.append([name, cells["UAR"].mean(), cells["UAR"].max(), 100 / CLASSES[name]])
-    return markdown(pd.DataFrame(rows, columns=["labels permuted, UAR %", "mean of all cells", "best of all cells", "chance"]))
+    return markdown(
+        pd.DataFrame(
+            rows,
+            columns=["labels permuted, UAR %", "mean of all cells", "best of all cells", "chance"],
+        )
+    )
 
 
 def window_story() -> str:
     """What a random split over windows reports, and what the audit and the grid say to it."""
     rows = []
     for row in result("window_story").itertuples():
-        named = {word: checks for word, checks in (("leak", row.leaks), ("caution", row.cautions)) if isinstance(checks, str)}
-        said = "; ".join(f"{word}: {checks.replace(' ', ', ')}" for word, checks in named.items()) or "no leak"
-        grid = f"{row.grid_WA:.1f}" if row.grid_exit_status == 0 else f"refused, exit status {row.grid_exit_status}"
+        named = {
+            word: checks
+            for word, checks in (("leak", row.leaks), ("caution", row.cautions))
+            if isinstance(checks, str)
+        }
+        said = (
+            "; ".join(f"{word}: {checks.replace(' ', ', ')}" for word, checks in named.items())
+            or "no leak"
+        )
+        grid = (
+            f"{row.grid_WA:.1f}"
+            if row.grid_exit_status == 0
+            else f"refused, exit status {row.grid_exit_status}"
+        )
         rows.append([row.way, row.plain_script_WA, said, grid])
-    return markdown(pd.DataFrame(rows, columns=["split, WA %", "plain script, SVM", "`audit-leakage`", "`run-fusion-grid`, SVM"]))
+    return markdown(
+        pd.DataFrame(
+            rows,
+            columns=[
+                "split, WA %",
+                "plain script, SVM",
+                "`audit-leakage`",
+                "`run-fusion-grid`, SVM",
+            ],
+        )
+    )
 
 
 def audit_speed() -> str:
     """Processor seconds of the whole audit, and of its slowest parts."""
     table = result("audit")
     parts = table.iloc[1:].sort_values("cpu_s", ascending=False).head(3)
-    rows = [[f"{row.check}, {row.rows:,} utterances", row.cpu_s] for row in [*table.head(1).itertuples(), *parts.itertuples()]]
-    return markdown(pd.DataFrame(rows, columns=["`audit-leakage` without media", "processor seconds"]))
+    rows = [
+        [f"{row.check}, {row.rows:,} utterances", row.cpu_s]
+        for row in [*table.head(1).itertuples(), *parts.itertuples()]
+    ]
+    return markdown(
+        pd.DataFrame(rows, columns=["`audit-leakage` without media", "processor seconds"])
+    )
 
 
 def speed() -> str:
@@ -147,37 +266,75 @@ def speed() -> str:
         table = pd.read_csv(path)
         for row in table[table["way"] == "extract-features"].itertuples():
             if row.batch_size in {1, 4}:
-                rows.append([f"extract-features, {row.encoder}, batch {row.batch_size}",
-                             "plain one-clip-at-a-time Transformers loop", f"{row.ratio_to_plain:.1f} x as fast"])
+                rows.append(
+                    [
+                        f"extract-features, {row.encoder}, batch {row.batch_size}",
+                        "plain one-clip-at-a-time Transformers loop",
+                        f"{row.ratio_to_plain:.1f} x as fast",
+                    ]
+                )
     for row in result("finetuning").itertuples():
         if row.way == "extract-features":
-            rows.append([f"fine-tuning, {row.encoder}, batch {row.batch_size}", "plain PyTorch loop, padded to the maximum",
-                         f"{row.ratio_to_padded:.1f} x as fast"])
+            rows.append(
+                [
+                    f"fine-tuning, {row.encoder}, batch {row.batch_size}",
+                    "plain PyTorch loop, padded to the maximum",
+                    f"{row.ratio_to_padded:.1f} x as fast",
+                ]
+            )
     for row in result("decoding").itertuples():
         if row.way in {"one open film, seeking", "from the cache"}:
-            rows.append([f"frames of {row.utterances} utterances, {row.way}", "plain loop from the start of the film",
-                         f"{row.ratio_to_plain:.0f} x as fast"])
+            rows.append(
+                [
+                    f"frames of {row.utterances} utterances, {row.way}",
+                    "plain loop from the start of the film",
+                    f"{row.ratio_to_plain:.0f} x as fast",
+                ]
+            )
     grid = result("grid").iloc[0]
-    rows.append([f"run-fusion-grid, {grid.cells} cells x {grid.folds} folds, {grid.rows} x {grid.dim}",
-                 "plain scikit-learn/XGBoost script", f"{grid.ratio_to_plain:.1f} x as fast"])
+    rows.append(
+        [
+            f"run-fusion-grid, {grid.cells} cells x {grid.folds} folds, {grid.rows} x {grid.dim}",
+            "plain scikit-learn/XGBoost script",
+            f"{grid.ratio_to_plain:.1f} x as fast",
+        ]
+    )
     store = result("store_io").iloc[0]
-    for verb, plain, ratio, seconds in (("read and check", "np.load", store.read_ratio, store.read_s),
-                                        ("write and sync", "np.save", store.write_ratio, store.write_s)):
-        rows.append([f"store, {verb} {store.rows} x {store.dim}", plain, f"{ratio:.1f} x the time ({seconds:.3f} s)"])
+    for verb, plain, ratio, seconds in (
+        ("read and check", "np.load", store.read_ratio, store.read_s),
+        ("write and sync", "np.save", store.write_ratio, store.write_s),
+    ):
+        rows.append(
+            [
+                f"store, {verb} {store.rows} x {store.dim}",
+                plain,
+                f"{ratio:.1f} x the time ({seconds:.3f} s)",
+            ]
+        )
     return markdown(pd.DataFrame(rows, columns=["what", "against", "measured"]))
 
 
 def coverage() -> str:
-    """How often 95 % intervals cover the truth: the usual ways for WA, the way that is used for other figures too."""
+    """How often 95 % intervals cover the truth.
+
+    The usual ways for WA, the way that is used for other figures too.
+    """
     table = result("interval_coverage")
     table, rows = table[table["target"] == "pooled"], []
-    usual = {"Wilson, ignoring speakers": "Wilson, over rows", "percentile bootstrap": "percentile bootstrap",
-             "BCa bootstrap": "BCa", "bootstrap-t": "bootstrap-t", "t on speaker means": "t on speaker means",
-             "cluster-robust, t(clusters - 1)": "cluster-robust"}
+    usual = {
+        "Wilson, ignoring speakers": "Wilson, over rows",
+        "percentile bootstrap": "percentile bootstrap",
+        "BCa bootstrap": "BCa",
+        "bootstrap-t": "bootstrap-t",
+        "t on speaker means": "t on speaker means",
+        "cluster-robust, t(clusters - 1)": "cluster-robust",
+    }
     for scenario, part in table.groupby("scenario", sort=False):
         of = part.set_index(["metric", "method"])["coverage"]
         used = part[part["used"] == "yes"].set_index("metric")["coverage"]
-        rows.append([scenario, *(of["WA", name] for name in usual), *(used[metric] for metric in USED)])
+        rows.append(
+            [scenario, *(of["WA", name] for name in usual), *(used[metric] for metric in USED)]
+        )
     names = ["95 % wanted", *usual.values(), *(f"**used**: {name}" for name in USED.values())]
     return markdown(pd.DataFrame(rows, columns=names))
 
@@ -186,19 +343,27 @@ def false_positives() -> str:
     """How often tests at 5 % reject for accuracy, where neither system is better and where one is by three points."""
     table, rows = result("interval_false_positives"), []
     table = table[(table["metric"] == "WA") & (table["alpha"] == 0.05)]
-    tests = {"jackknife t, by speaker": "**used**: t by speaker", "sign-flip, by speaker": "sign-flip",
-             "McNemar, ignoring speakers": "McNemar", "Nadeau-Bengio over folds": "Nadeau-Bengio"}
+    tests = {
+        "jackknife t, by speaker": "**used**: t by speaker",
+        "sign-flip, by speaker": "sign-flip",
+        "McNemar, ignoring speakers": "McNemar",
+        "Nadeau-Bengio over folds": "Nadeau-Bengio",
+    }
     for (scenario, systems), part in table.groupby(["scenario", "systems"], sort=False):
         of = part.set_index(["points", "test"])["rejected"]
         if (0.0, "McNemar, ignoring speakers") in of:
-            rows.append([scenario, systems, *(of[points, test] for points in (0.0, 3.0) for test in tests)])
+            rows.append(
+                [scenario, systems, *(of[points, test] for points in (0.0, 3.0) for test in tests)]
+            )
     names = [*tests.values(), *(f"{name}, 3 points" for name in tests.values())]
     return markdown(pd.DataFrame(rows, columns=["rejected, %", "systems", *names]))
 
 
 def _svm(table: pd.DataFrame, family: str, layer: str) -> float:
     of_layer = table["layers"].astype(str).str.split().str[0] == layer if layer else True
-    return _first(table, (table["family"] == family) & (table["classifier"] == "svm") & of_layer, "WA")
+    return _first(
+        table, (table["family"] == family) & (table["classifier"] == "svm") & of_layer, "WA"
+    )
 
 
 def _first(table: pd.DataFrame, rows: pd.Series, column: str) -> float:
@@ -206,9 +371,19 @@ def _first(table: pd.DataFrame, rows: pd.Series, column: str) -> float:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    "demo": demo, "demo_table7": demo_table7, "frozen_against_finetuned": frozen_against_finetuned, "ravdess": ravdess,
-    "meld": meld, "mosi": mosi, "shuffled": shuffled, "speed": speed, "coverage": coverage, "false_positives": false_positives,
-    "window_story": window_story, "audit_speed": audit_speed}
+    "demo": demo,
+    "demo_table7": demo_table7,
+    "frozen_against_finetuned": frozen_against_finetuned,
+    "ravdess": ravdess,
+    "meld": meld,
+    "mosi": mosi,
+    "shuffled": shuffled,
+    "speed": speed,
+    "coverage": coverage,
+    "false_positives": false_positives,
+    "window_story": window_story,
+    "audit_speed": audit_speed,
+}
 
 
 if __name__ == "__main__":

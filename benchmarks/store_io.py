@@ -16,7 +16,10 @@ from embeddings_store.vectors.hdf5 import read_embeddings, write_embeddings
 
 
 def best_of(action: Callable[[], object], repeats: int) -> float:
-    """Return the shortest of several runs, in seconds; the others measure what else the machine was doing."""
+    """Return the shortest of several runs, in seconds.
+
+    The others measure what else the machine was doing.
+    """
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
@@ -31,16 +34,41 @@ def measure(rows: int, dim: int, repeats: int) -> dict[str, object]:
     vectors = generator.standard_normal((rows, dim)).astype(np.float32)
     ids = np.array([f"Ses{1 + i % 5:02d}F_impro{i % 8:02d}_F{i:06d}" for i in range(rows)])
     ok = np.full(rows, "ok")
-    embeddings = Embeddings(ids, vectors, np.full(rows, "no"), ok, np.full(rows, ""), EncoderRef("bench", "0" * 12, "audio"))
+    embeddings = Embeddings(
+        ids,
+        vectors,
+        np.full(rows, "no"),
+        ok,
+        np.full(rows, ""),
+        EncoderRef("bench", "0" * 12, "audio"),
+    )
     with tempfile.TemporaryDirectory() as folder:
         ours, plain = Path(folder) / "ours.h5", Path(folder) / "plain.npy"
-        write_s, save_s = (best_of(action, repeats) for action in (
-            lambda: write_embeddings(ours, embeddings, {"corpus": "bench", "inputs_digest": "0" * 12}),
-            lambda: np.save(plain, vectors)))
-        read_s, load_s = (best_of(action, repeats) for action in (lambda: read_embeddings(ours), lambda: np.load(plain)))
+        write_s, save_s = (
+            best_of(action, repeats)
+            for action in (
+                lambda: write_embeddings(
+                    ours, embeddings, {"corpus": "bench", "inputs_digest": "0" * 12}
+                ),
+                lambda: np.save(plain, vectors),
+            )
+        )
+        read_s, load_s = (
+            best_of(action, repeats)
+            for action in (lambda: read_embeddings(ours), lambda: np.load(plain))
+        )
         size = ours.stat().st_size / plain.stat().st_size
-    return {"rows": rows, "dim": dim, "write_s": write_s, "np_save_s": save_s, "write_ratio": write_s / save_s, "read_s": read_s,
-            "np_load_s": load_s, "read_ratio": read_s / load_s, "size_ratio": size}
+    return {
+        "rows": rows,
+        "dim": dim,
+        "write_s": write_s,
+        "np_save_s": save_s,
+        "write_ratio": write_s / save_s,
+        "read_s": read_s,
+        "np_load_s": load_s,
+        "read_ratio": read_s / load_s,
+        "size_ratio": size,
+    }
 
 
 def main() -> None:

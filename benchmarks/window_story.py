@@ -1,11 +1,15 @@
-"""Windows of videos under a random split, and what each part of this project says to that; generated, so that the truth is known.
+"""Windows of videos under a random split, and what each part of this project says to that.
+
+Generated, so that the truth is known.
 
     python -m benchmarks.window_story
 
-Short videos are cut into windows of 1 s every 0.5 s, and every window bears its video's label. A vector is made of what the video
-looks and sounds like (strong, and its own), a cue of the label (weak), and noise that overlapping windows share by half. A random
-split over windows lets a model recognise the video instead of the emotion. Three tables of rows describe the very same vectors:
-with the video named as group and folds by video, with a random split, and with a random split where nobody wrote down the video.
+Short videos are cut into windows of 1 s every 0.5 s, and every window bears its video's label. A
+vector is made of what the video looks and sounds like (strong, and its own), a cue of the label
+(weak), and noise that overlapping windows share by half. A random split over windows lets a model
+recognise the video instead of the emotion. Three tables of rows describe the very same vectors:
+with the video named as group and folds by video, with a random split, and with a random split where
+nobody wrote down the video.
 """
 
 from __future__ import annotations
@@ -36,7 +40,9 @@ GRID = ("--classifiers", "svm", "--early", "concatenation", "--late", "none", "-
 
 def main() -> None:
     """Generate, score with a plain script, audit and run the grid, and record one line per way."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--seed", type=int, default=0)
     given = options.parse_args()
     rows, vectors = windows(given.seed)
@@ -44,7 +50,13 @@ def main() -> None:
         work = Path(folder)
         np.savez(work / "windows.npz", ids=rows["id"].to_numpy(dtype=str), **vectors)
         found = [
-            story("random over windows, video not written down", rows.drop(columns="video"), "split", vectors, work),
+            story(
+                "random over windows, video not written down",
+                rows.drop(columns="video"),
+                "split",
+                vectors,
+                work,
+            ),
             story("random over windows", rows, "split", vectors, work),
             story("folds by video", rows.drop(columns="split"), "group-kfold:5", vectors, work),
         ]
@@ -61,17 +73,24 @@ def windows(seed: int) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     rows, parts = [], {m: [] for m in cues}
     for video, label in enumerate(labels):
         count = int((generator.uniform(SHORTEST_S, LONGEST_S) - WINDOW_S) / STEP_S) + 1
-        rows += [{"id": f"v{video:03d}_w{i:03d}", "video": f"v{video:03d}", "label": CLASSES[label]} for i in range(count)]
+        rows += [
+            {"id": f"v{video:03d}_w{i:03d}", "video": f"v{video:03d}", "label": CLASSES[label]}
+            for i in range(count)
+        ]
         for modality, part in parts.items():
             own = SIGNATURE * generator.standard_normal(WIDTH) + CUE * cues[modality][label]
-            halves = generator.standard_normal((count + 1, WIDTH)) / np.sqrt(2)  # a window is two halves; neighbours share one
+            halves = generator.standard_normal((count + 1, WIDTH)) / np.sqrt(
+                2
+            )  # a window is two halves; neighbours share one
             part.append(own + NOISE * (halves[:-1] + halves[1:]))
     table = pd.DataFrame(rows)
     table["split"] = np.where(generator.random(len(table)) < 0.8, "train", "test")
     return table, {m: np.concatenate(part).astype(np.float32) for m, part in parts.items()}
 
 
-def story(way: str, rows: pd.DataFrame, folds: str, vectors: dict[str, np.ndarray], work: Path) -> dict[str, object]:
+def story(
+    way: str, rows: pd.DataFrame, folds: str, vectors: dict[str, np.ndarray], work: Path
+) -> dict[str, object]:
     """Score one way of splitting with a plain script, and ask the two commands."""
     name = way.replace(",", "").replace(" ", "-")
     rows.to_csv(work / f"{name}.csv", index=False)
@@ -88,13 +107,26 @@ def story(way: str, rows: pd.DataFrame, folds: str, vectors: dict[str, np.ndarra
         "reels",
         *store,
     )
-    told = json.loads(call("classify.commands.audit_leakage", *store, "--folds", folds, "--json").stdout)
+    told = json.loads(
+        call("classify.commands.audit_leakage", *store, "--folds", folds, "--json").stdout
+    )
     by_verdict: dict[str, list[str]] = {}
     for check, finding in told["checks"].items():
         by_verdict.setdefault(finding["verdict"], []).append(check)
     out = work / f"{name}-results"
-    four_fifths = () if folds == "split" else ("--valid", "none")  # train on as much as the plain script does
-    grid = call("classify.commands.run_fusion_grid", *store, "--folds", folds, *four_fifths, "--out", str(out), *GRID)
+    four_fifths = (
+        () if folds == "split" else ("--valid", "none")
+    )  # train on as much as the plain script does
+    grid = call(
+        "classify.commands.run_fusion_grid",
+        *store,
+        "--folds",
+        folds,
+        *four_fifths,
+        "--out",
+        str(out),
+        *GRID,
+    )
     return {
         "way": way,
         "windows": len(rows),
@@ -117,8 +149,14 @@ def plain(rows: pd.DataFrame, folds: str, vectors: dict[str, np.ndarray]) -> flo
         train = (rows["split"] == "train").to_numpy()
         return float(accuracy_score(y[~train], model.fit(X[train], y[train]).predict(X[~train])))
     names = np.unique(rows["video"].to_numpy(dtype=str))
-    block = {name: number for number, part in enumerate(np.array_split(names, 5)) for name in part}  # as group-kfold:5 cuts them
-    return float(accuracy_score(y, cross_val_predict(model, X, y, cv=PredefinedSplit(rows["video"].map(block)))))
+    block = {
+        name: number for number, part in enumerate(np.array_split(names, 5)) for name in part
+    }  # as group-kfold:5 cuts them
+    return float(
+        accuracy_score(
+            y, cross_val_predict(model, X, y, cv=PredefinedSplit(rows["video"].map(block)))
+        )
+    )
 
 
 def result(out: Path) -> float:
@@ -130,7 +168,9 @@ def result(out: Path) -> float:
 
 def call(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run one of the project's commands; 3 is an answer, anything but 0 and 3 stops."""
-    done = subprocess.run([sys.executable, "-m", module, *arguments], text=True, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments], text=True, capture_output=True
+    )
     if done.returncode not in (0, 3):
         raise SystemExit(f"{module} {' '.join(arguments)}: exit {done.returncode}\n{done.stderr}")
     return done

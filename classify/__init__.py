@@ -1,1 +1,4 @@
-"""From stored vectors and scores to decisions: fusion, classifiers, the grid and its tables; never imports torch."""
+"""From stored vectors and scores to decisions: fusion, classifiers, the grid and its tables.
+
+Never imports torch.
+"""

@@ -1,8 +1,9 @@
 """What is each group of metadata worth? The same fused system without metadata and with it, each as a run of the grid of its own.
 
-A group is a leak tag: its columns become one vector, and those of its columns that a text encoder read join as modalities. Every
-run has a folder below ``metadata-ablation/``, its own stamp and its own audit, so figures with leaky columns never stand among
-fair ones. The differences are paired by speaker, with Holm's correction over all of them.
+A group is a leak tag: its columns become one vector, and those of its columns that a text encoder
+read join as modalities. Every run has a folder below ``metadata-ablation/``, its own stamp and its
+own audit, so figures with leaky columns never stand among fair ones. The differences are paired by
+speaker, with Holm's correction over all of them.
 """
 
 from __future__ import annotations
@@ -54,16 +55,20 @@ class Group:
         return "+".join(self.tags) or NONE
 
 
-def ablate(config: GridConfig, tell: Callable[[str], None] = lambda message: None) -> tuple[pd.DataFrame, Path]:
+def ablate(
+    config: GridConfig, tell: Callable[[str], None] = lambda message: None
+) -> tuple[pd.DataFrame, Path]:
     """Run the grid once without metadata and once with each group, and write ``metadata_ablation.csv``.
 
     Args:
-        config: What to run; its modalities are those that metadata is added to, its classifiers those that judge.
+        config: What to run; its modalities are those that metadata is added to, its classifiers
+            those that judge.
         tell: Gets one line at a time about what happens.
 
     Returns:
-        The table, one row per group and classifier, shares and not per cent, and where it is. ``difference`` is to the run
-        without metadata, over the rows that both answered; ``p`` is paired by speaker, ``p_holm`` corrected over the table.
+        The table, one row per group and classifier, shares and not per cent, and where it is.
+        ``difference`` is to the run without metadata, over the rows that both answered; ``p`` is
+        paired by speaker, ``p_holm`` corrected over the table.
 
     Raises:
         UsageError: The corpus has no metadata that could be added.
@@ -77,19 +82,44 @@ def ablate(config: GridConfig, tell: Callable[[str], None] = lambda message: Non
     for group in groups_of(manifest, stored):
         tell(f"metadata {group.name}: {', '.join((*group.vector, *group.texts)) or 'without any'}")
         views = (*base, *group.texts, *((METADATA,) if group.vector else ()))
-        systems = tuple(System(f"fused-{name}", f"{name}(concat({', '.join(views)}))", "--metadata-ablation")
-                        for name in config.classifiers)
-        result = run_grid(replace(config, out=config.out / FOLDER / group.name, modalities=views, metadata=group.vector,
-                                  early=(), late=(), systems=systems, subsets=False, drop_rates=()), tell)
+        systems = tuple(
+            System(f"fused-{name}", f"{name}(concat({', '.join(views)}))", "--metadata-ablation")
+            for name in config.classifiers
+        )
+        result = run_grid(
+            replace(
+                config,
+                out=config.out / FOLDER / group.name,
+                modalities=views,
+                metadata=group.vector,
+                early=(),
+                late=(),
+                systems=systems,
+                subsets=False,
+                drop_rates=(),
+            ),
+            tell,
+        )
         answers = {s.name: _answers(result.prepared.config.out, s.name, base) for s in systems}
         without = without or answers
         for system, classifier in zip(systems, config.classifiers, strict=True):
             rows = result.table.rows[result.table.rows["method"] == system.name]
-            lines.append({
-                "claim": result.prepared.claim, "corpus": corpus, "protocol": result.prepared.plan.name, "group": group.name,
-                "columns": "+".join((*group.vector, *group.texts)), "classifier": classifier,
-                **{name: value for m in ("WA", "UAR") for name, value in ((m, rows[m].mean()), (f"{m}_sd", rows[m].std(ddof=1)))},
-                **_difference(answers[system.name], without[system.name], group)})
+            lines.append(
+                {
+                    "claim": result.prepared.claim,
+                    "corpus": corpus,
+                    "protocol": result.prepared.plan.name,
+                    "group": group.name,
+                    "columns": "+".join((*group.vector, *group.texts)),
+                    "classifier": classifier,
+                    **{
+                        name: value
+                        for m in ("WA", "UAR")
+                        for name, value in ((m, rows[m].mean()), (f"{m}_sd", rows[m].std(ddof=1)))
+                    },
+                    **_difference(answers[system.name], without[system.name], group),
+                }
+            )
     table = pd.DataFrame(lines)
     table["p_holm"] = holm(table["p"].astype(float).tolist())
     write_csv(config.out / FILE, table)
@@ -97,19 +127,26 @@ def ablate(config: GridConfig, tell: Callable[[str], None] = lambda message: Non
 
 
 def groups_of(manifest: Manifest, stored: Iterable[str]) -> list[Group]:
-    """Return what is to be compared: nothing, each leak tag, all that is fair together, and everything.
+    """Return what is to be compared.
+
+    Nothing, each leak tag, all that is fair together, and everything.
 
     Raises:
         UsageError: No column can be added.
     """
+
     def group(*tags: str) -> Group:
         vector, texts = columns_tagged(manifest, *tags)
         return Group(tags, vector, tuple(c for c in texts if c in set(stored)))
 
     single = [g for g in map(group, TAGS) if g.vector or g.texts]
     if not single:
-        raise UsageError(f"corpus {manifest.name!r} has no metadata to add: it has no column meta_* of numbers or a few kinds of "
-                         "words, and the store no vectors of one that is text (extract-features --modality text --text-column)")
+        raise UsageError(
+            f"corpus {manifest.name!r} has no metadata to add: it has no column meta_* of numbers "
+            "or a few kinds of "
+            "words, and the store no vectors of one that is text (extract-features --modality "
+            "text --text-column)"
+        )
     tags = [g.tags[0] for g in single]
     fair = tuple(t for t in tags if t in {"safe", "context"})
     together = [combined for combined in dict.fromkeys((fair, tuple(tags))) if len(combined) > 1]
@@ -119,8 +156,11 @@ def groups_of(manifest: Manifest, stored: Iterable[str]) -> list[Group]:
 def show_ablation(table: pd.DataFrame, console: Console) -> None:
     """Print the table, differences in points of per cent, with a banner where leaky columns were used."""
     first = table.iloc[0]
-    shown = Table(title=f"What metadata is worth ({first['corpus']}, {first['protocol']}, test rows, per cent)",
-                  title_justify="left")
+    shown = Table(
+        title=f"What metadata is worth ({first['corpus']}, {first['protocol']}, test rows, per "
+        "cent)",
+        title_justify="left",
+    )
     for name in ("group", "classifier"):
         shown.add_column(name, overflow="fold")
     for name in ("WA", "UAR", "difference in WA", "95 % interval", "p", "Holm"):
@@ -128,22 +168,41 @@ def show_ablation(table: pd.DataFrame, console: Console) -> None:
     shown.add_column("", overflow="fold")
     for _, line in table.iterrows():
         interval = f"{figure(line['low'], signed=True)} to {figure(line['high'], signed=True)}"
-        paired = [figure(line["difference"], signed=True), interval, p_value(line["p"]), p_value(line["p_holm"])]
-        shown.add_row(line["group"], line["classifier"], figure(line["WA"]), figure(line["UAR"]),
-                      *(paired if line["group"] != NONE else [""] * 4),
-                      "" if line["claim"] == RESULT else f"{line['claim'].upper()}, no result")
+        paired = [
+            figure(line["difference"], signed=True),
+            interval,
+            p_value(line["p"]),
+            p_value(line["p_holm"]),
+        ]
+        shown.add_row(
+            line["group"],
+            line["classifier"],
+            figure(line["WA"]),
+            figure(line["UAR"]),
+            *(paired if line["group"] != NONE else [""] * 4),
+            "" if line["claim"] == RESULT else f"{line['claim'].upper()}, no result",
+        )
     console.print(shown)
-    console.print("mean over folds; the difference is of all test rows, paired by speaker with Holm's correction over the table",
-                  style="dim")
+    console.print(
+        "mean over folds; the difference is of all test rows, paired by speaker with Holm's "
+        "correction over the table",
+        style="dim",
+    )
 
 
 def _answers(results: Path, system: str, base: Sequence[str]) -> pd.DataFrame:
     """Return the test rows of one system by id, fold, seed and the seeds of the encoders that every run has."""
-    table = pd.read_parquet(results / PREDICTIONS, filters=[("role", "==", "test"), ("method", "==", system)])
+    table = pd.read_parquet(
+        results / PREDICTIONS, filters=[("role", "==", "test"), ("method", "==", system)]
+    )
     table = table.astype(dict.fromkeys(("y_true", "y_pred", "encoder_seed", *CLUSTERS), str))
-    shared = {text: ",".join(part for part in text.split(",") if part.partition("=")[0] in base)
-              for text in table["encoder_seed"].unique()}
-    return table.assign(encoder_seed=table["encoder_seed"].map(shared)).set_index(["id", "fold", "seed", "encoder_seed"])
+    shared = {
+        text: ",".join(part for part in text.split(",") if part.partition("=")[0] in base)
+        for text in table["encoder_seed"].unique()
+    }
+    return table.assign(encoder_seed=table["encoder_seed"].map(shared)).set_index(
+        ["id", "fold", "seed", "encoder_seed"]
+    )
 
 
 def _difference(answers: pd.DataFrame, without: pd.DataFrame, group: Group) -> dict[str, object]:
@@ -152,21 +211,37 @@ def _difference(answers: pd.DataFrame, without: pd.DataFrame, group: Group) -> d
     both = answers.join(without["y_pred"].rename("y_pred_without"), how="inner")
     about: dict[str, object] = {"metric": METRIC, "n_rows": len(both), "cluster_by": by}
     if not group.tags or not by:
-        return about | {"difference": nan, "low": nan, "high": nan, "p": nan, "clusters": both[by].nunique() if by else 0}
+        return about | {
+            "difference": nan,
+            "low": nan,
+            "high": nan,
+            "p": nan,
+            "clusters": both[by].nunique() if by else 0,
+        }
     found = _compare(both, by)
     effect, why = found.difference, found.difference.why_none
-    return about | {"difference": effect.value, "low": nan if why else effect.low, "high": nan if why else effect.high,
-                    "p": nan if why else found.p, "clusters": effect.clusters}
+    return about | {
+        "difference": effect.value,
+        "low": nan if why else effect.low,
+        "high": nan if why else effect.high,
+        "p": nan if why else found.p,
+        "clusters": effect.clusters,
+    }
 
 
 def _compare(both: pd.DataFrame, by: str) -> Comparison:
     classes = pd.Index(sorted({*both["y_true"], *both["y_pred"], *both["y_pred_without"]}))
     clusters, names = pd.factorize(both[by])
-    true, *answered = (classes.get_indexer(pd.Index(both[c])) for c in ("y_true", "y_pred", "y_pred_without"))
+    true, *answered = (
+        classes.get_indexer(pd.Index(both[c])) for c in ("y_true", "y_pred", "y_pred_without")
+    )
     first, second = (cluster_counts(true, a, clusters, len(names), len(classes)) for a in answered)
     return compare(first, second, overall(METRIC))
 
 
 def _cluster(answers: pd.DataFrame) -> str:
-    """Return what tells independent rows apart: the first of speaker, group and session that every row has."""
+    """Return what tells independent rows apart.
+
+    The first of speaker, group and session that every row has.
+    """
     return next((c for c in CLUSTERS if bool((answers[c] != "").all())), "")

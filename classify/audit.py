@@ -34,8 +34,10 @@ class Asked:
     Attributes:
         store: The store's folder.
         corpus: Which corpus; empty takes that of the results, else the only one.
-        request: Protocol, folds, validation rule and label set; empty takes those of the results, else the corpus' own.
-        encoders: ``MODALITY=NAME[@FINGERPRINT]``; empty takes those of the results, else all in the store.
+        request: Protocol, folds, validation rule and label set; empty takes those of the results,
+            else the corpus' own.
+        encoders: ``MODALITY=NAME[@FINGERPRINT]``; empty takes those of the results, else all in the
+            store.
         media: The folder that the corpus' media paths are relative to, or none.
         results: A folder of results, or none.
     """
@@ -53,7 +55,8 @@ def gather(asked: Asked) -> tuple[Case, Sequence[str]]:
 
     Raises:
         UsageError: A name does not exist, or options contradict each other.
-        StoreError, FoldError, LabelError: The store, the results or the plan are not as they must be.
+        StoreError, FoldError, LabelError: The store, the results or the plan are not as they must
+        be.
     """
     if asked.results is not None:
         return _of_results(asked, asked.results)
@@ -68,7 +71,8 @@ def plan_of(manifest: Manifest, request: Request) -> tuple[FoldPlan, LabelSet | 
     """Make or read a fold plan, with the label set that counts, without refusing one that tears groups: it is to be judged.
 
     Raises:
-        UsageError, FoldError, LabelError, StoreError: There is no such plan, or it was made for other rows.
+        UsageError, FoldError, LabelError, StoreError: There is no such plan, or it was made for
+        other rows.
     """
     try:
         setup = set_up(manifest, request)
@@ -79,7 +83,9 @@ def plan_of(manifest: Manifest, request: Request) -> tuple[FoldPlan, LabelSet | 
     return setup.plan, setup.labels
 
 
-def with_shuffled(audit: Audit, case: Case, store: Path, seed: int, tell: Callable[[str], None]) -> Audit:
+def with_shuffled(
+    audit: Audit, case: Case, store: Path, seed: int, tell: Callable[[str], None]
+) -> Audit:
     """Run an SVM on everything with permuted labels, and add what that shows.
 
     Args:
@@ -93,10 +99,18 @@ def with_shuffled(audit: Audit, case: Case, store: Path, seed: int, tell: Callab
         plan = Path(folder) / "plan.parquet"
         case.plan.save(plan)
         own = case.labels is None or case.labels == case.manifest.labels
-        config = GridConfig(store, Path(folder) / "results", case.manifest.name, folds=str(plan), classifiers=("svm",),
-                            encoders={file.ref.modality: file.ref.folder for file in case.files}, metadata=tuple(case.metadata),
-                            label_set="" if own or case.labels is None else case.labels.name, shuffle_seed=seed,
-                            accept=tuple(audit.accepted))
+        config = GridConfig(
+            store,
+            Path(folder) / "results",
+            case.manifest.name,
+            folds=str(plan),
+            classifiers=("svm",),
+            encoders={file.ref.modality: file.ref.folder for file in case.files},
+            metadata=tuple(case.metadata),
+            label_set="" if own or case.labels is None else case.labels.name,
+            shuffle_seed=seed,
+            accept=tuple(audit.accepted),
+        )
         try:
             run_grid(config, tell)
             found = judge(config.out)
@@ -107,12 +121,22 @@ def with_shuffled(audit: Audit, case: Case, store: Path, seed: int, tell: Callab
 
 def _of_results(asked: Asked, folder: Path) -> tuple[Case, Sequence[str]]:
     if asked.request != Request():
-        raise UsageError("--results brings its own plan, protocol and label set; leave out --folds, --valid, --protocol, "
-                         "--protocol-files and --label-set")
+        raise UsageError(
+            "--results brings its own plan, protocol and label set; leave out --folds, --valid, "
+            "--protocol, "
+            "--protocol-files and --label-set"
+        )
     rows = ResultTable.read(folder / "grid.csv").rows
     first = rows.iloc[0]
-    encoders = asked.encoders or sorted({pair for pairs in rows["encoders"] if pairs for pair in pairs.split(",")
-                                         if not pair.startswith(f"{METADATA}={METADATA}@")})
+    encoders = asked.encoders or sorted(
+        {
+            pair
+            for pairs in rows["encoders"]
+            if pairs
+            for pair in pairs.split(",")
+            if not pair.startswith(f"{METADATA}={METADATA}@")
+        }
+    )
     corpus = asked.corpus or str(first["corpus"])
     entries = catalogue(asked.store, corpus)
     manifest = Manifest.load(asked.store / corpus)
@@ -121,16 +145,33 @@ def _of_results(asked: Asked, folder: Path) -> tuple[Case, Sequence[str]]:
     before = Audit.read(folder) if (folder / FILE).is_file() else Audit({}, {})
     seed = str(first["labels_shuffled"]).removeprefix("seed ")
     case = _case(asked, entries, manifest, FoldPlan.load(folder / "plan.parquet"), labels, encoders)
-    return replace(case, metadata=before.metadata, shuffled=int(seed) if seed.isdecimal() else None,
-                   select_on="test" if UPPER_BOUND in str(first["claim"]) else ""), before.accepted
+    return replace(
+        case,
+        metadata=before.metadata,
+        shuffled=int(seed) if seed.isdecimal() else None,
+        select_on="test" if UPPER_BOUND in str(first["claim"]) else "",
+    ), before.accepted
 
 
-def _case(asked: Asked, entries: Sequence[Entry], manifest: Manifest, plan: FoldPlan, labels: LabelSet | None,
-          encoders: Sequence[str]) -> Case:
-    if asked.media and not any((asked.media / path).is_file() for column in ("audio", "video")
-                               for path in manifest.column(column).tolist() if path):
-        raise UsageError(f"--media {asked.media}: holds no file that corpus {manifest.name!r} names; give the folder that its "
-                         "media paths are relative to")
+def _case(
+    asked: Asked,
+    entries: Sequence[Entry],
+    manifest: Manifest,
+    plan: FoldPlan,
+    labels: LabelSet | None,
+    encoders: Sequence[str],
+) -> Case:
+    if asked.media and not any(
+        (asked.media / path).is_file()
+        for column in ("audio", "video")
+        for path in manifest.column(column).tolist()
+        if path
+    ):
+        raise UsageError(
+            f"--media {asked.media}: holds no file that corpus {manifest.name!r} names; give the "
+            "folder that its "
+            "media paths are relative to"
+        )
     files = read_files(asked.store, manifest, _views(entries, encoders), plan)
     return Case(manifest, plan, files, labels, media=asked.media)
 
@@ -141,7 +182,9 @@ def _views(entries: Sequence[Entry], wanted: Sequence[str]) -> dict[str, Encoder
     chosen = [] if wanted else refs
     for pair in wanted:
         name, _, prefix = pair.partition("@")
-        found = [r for r in refs if f"{r.modality}={r.name}" == name and r.fingerprint.startswith(prefix)]
+        found = [
+            r for r in refs if f"{r.modality}={r.name}" == name and r.fingerprint.startswith(prefix)
+        ]
         if not found:
             known = ", ".join(f"{r.modality}={r.folder}" for r in refs)
             raise UsageError(f"--encoder {pair}: there are no such vectors; the store has {known}")

@@ -32,4 +32,6 @@ def run_grid(config: GridConfig, tell: Tell = lambda message: None) -> GridResul
             tell(f"removed {removed} unfinished files of a run that was killed")
         prepared.plan.save(config.out / "plan.parquet")
         tasks = run_waves(prepared, origin, tell)
-        return write_results(prepared, [t for t in tasks if not t.drops], [t for t in tasks if t.drops])
+        return write_results(
+            prepared, [t for t in tasks if not t.drops], [t for t in tasks if t.drops]
+        )

@@ -1,4 +1,6 @@
-"""Metadata as a modality: a corpus' raw ``meta_*`` columns become a vector, fitted on a fold's training rows alone.
+"""Metadata as a modality.
+
+A corpus' raw ``meta_*`` columns become a vector, fitted on a fold's training rows alone.
 
 Every column of a manifest carries a tag that says whether it may be used:
 
@@ -11,9 +13,10 @@ tag          what it means
 ``unknown``  nobody said; treated like ``leaky``
 ===========  ==============================================================================================
 
-Numbers are standardised, a missing one becomes the training median and a column says so. Words of at most
-:data:`MOST_CATEGORIES` kinds become one column per kind that the training rows hold (another kind is all zeros, nothing given is
-a kind of its own). Anything longer is text and belongs to a text encoder: ``extract-features --modality text --text-column``.
+Numbers are standardised, a missing one becomes the training median and a column says so. Words of
+at most :data:`MOST_CATEGORIES` kinds become one column per kind that the training rows hold
+(another kind is all zeros, nothing given is a kind of its own). Anything longer is text and belongs
+to a text encoder: ``extract-features --modality text --text-column``.
 """
 
 from __future__ import annotations
@@ -62,8 +65,15 @@ class Chosen:
     left_out: tuple[str, ...] = ()
 
     def ref(self, manifest: Manifest) -> EncoderRef:
-        """Return the reference under which results name this view; its fingerprint is over the columns and their cells."""
-        settings = {"columns": list(self.columns), "cells": manifest.columns_digest(self.columns), "most": MOST_CATEGORIES}
+        """Return the reference under which results name this view.
+
+        Its fingerprint is over the columns and their cells.
+        """
+        settings = {
+            "columns": list(self.columns),
+            "cells": manifest.columns_digest(self.columns),
+            "most": MOST_CATEGORIES,
+        }
         return EncoderRef(METADATA, fingerprint(settings), self.view)
 
 
@@ -84,7 +94,9 @@ def choose_columns(manifest: Manifest, asked: Sequence[str], view: str = METADAT
     """
     known = [str(c) for c in manifest.table.columns if str(c).startswith("meta_")]
     if not known:
-        raise UsageError(f"corpus {manifest.name!r} has no metadata: no column of its manifest begins with meta_")
+        raise UsageError(
+            f"corpus {manifest.name!r} has no metadata: no column of its manifest begins with meta_"
+        )
     wanted: set[str] = set()
     left_out: list[str] = []
     for name in asked:
@@ -93,33 +105,52 @@ def choose_columns(manifest: Manifest, asked: Sequence[str], view: str = METADAT
             words, texts = columns_tagged(manifest, name)
             if not words and not texts:
                 there = ", ".join(f"{c} ({manifest.tag(c)})" for c in known)
-                raise UsageError(f"corpus {manifest.name!r} has no {name} metadata; there is {there}")
+                raise UsageError(
+                    f"corpus {manifest.name!r} has no {name} metadata; there is {there}"
+                )
             left_out += texts
             wanted |= set(words)
         elif column in known:
             if kinds := _text_kinds(manifest.table[column]):
-                raise UsageError(f"{column} is text ({kinds} different values in {len(manifest)} rows): give it to a "
-                                 f"text encoder with extract-features --modality text --text-column {column}, and use the "
-                                 f"vectors as a modality of its own (--modalities ... {column})")
+                raise UsageError(
+                    f"{column} is text ({kinds} different values in {len(manifest)} rows): give "
+                    "it to a "
+                    f"text encoder with extract-features --modality text --text-column {column}, "
+                    "and use the "
+                    f"vectors as a modality of its own (--modalities ... {column})"
+                )
             wanted.add(column)
         else:
             unknown_name("metadata column or tag", name, [*TAGS, *known])
     chosen = tuple(c for c in known if c in wanted)
     if not chosen:
-        raise UsageError(f"nothing is left of the metadata {' '.join(asked)}: {', '.join(left_out)} are text; give them to a "
-                         "text encoder with extract-features --modality text --text-column NAME")
+        raise UsageError(
+            f"nothing is left of the metadata {' '.join(asked)}: {', '.join(left_out)} are text; "
+            "give them to a "
+            "text encoder with extract-features --modality text --text-column NAME"
+        )
     return Chosen(view, chosen, tuple(left_out))
 
 
 def columns_tagged(manifest: Manifest, *tags: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the columns with these tags: those that can become a vector, and those that are text."""
+    """Return the columns with these tags.
+
+    Those that can become a vector, and those that are text.
+    """
     tagged = manifest.tagged(*tags)
     texts = tuple(c for c in tagged if _text_kinds(manifest.table[c]))
     return tuple(c for c in tagged if c not in texts), texts
 
 
-def load_with_metadata(store: Path, manifest: Manifest, views: Mapping[str, EncoderRef], plan: FoldPlan, fold: int,
-                       metadata: Sequence[Chosen], **gate: Any) -> FoldData:
+def load_with_metadata(
+    store: Path,
+    manifest: Manifest,
+    views: Mapping[str, EncoderRef],
+    plan: FoldPlan,
+    fold: int,
+    metadata: Sequence[Chosen],
+    **gate: Any,
+) -> FoldData:
     """Load one fold through the gate, with metadata as further views.
 
     Args:
@@ -135,9 +166,17 @@ def load_with_metadata(store: Path, manifest: Manifest, views: Mapping[str, Enco
         FoldError: No training row has any of a view's columns.
     """
     used = [chosen for chosen in metadata if chosen.view in views]
-    encoders = {name: ref for name, ref in views.items() if name not in {chosen.view for chosen in used}}
-    also = np.logical_or.reduce([_given(columns(manifest, chosen)) for chosen in used]) if used else None
-    data = load_fold(store, manifest.name, encoders, plan, fold, manifest=manifest, also=also, **gate)
+    encoders = {
+        name: ref for name, ref in views.items() if name not in {chosen.view for chosen in used}
+    }
+    also = (
+        np.logical_or.reduce([_given(columns(manifest, chosen)) for chosen in used])
+        if used
+        else None
+    )
+    data = load_fold(
+        store, manifest.name, encoders, plan, fold, manifest=manifest, also=also, **gate
+    )
     for chosen in used:
         data = add_metadata(data, manifest, chosen)
     return replace(data, views={name: data.views[name] for name in views})
@@ -146,7 +185,9 @@ def load_with_metadata(store: Path, manifest: Manifest, views: Mapping[str, Enco
 def columns(manifest: Manifest, chosen: Chosen) -> pd.DataFrame:
     """Return the columns (N, columns), numbers as float64, by id."""
     table = manifest.table.set_index("id")[list(chosen.columns)]
-    return table.assign(**{c: values for c in chosen.columns if (values := numbers(table[c])) is not None})
+    return table.assign(
+        **{c: values for c in chosen.columns if (values := numbers(table[c])) is not None}
+    )
 
 
 def add_metadata(data: FoldData, manifest: Manifest, chosen: Chosen) -> FoldData:
@@ -159,8 +200,11 @@ def add_metadata(data: FoldData, manifest: Manifest, chosen: Chosen) -> FoldData
     fit = table.loc[data.train.ids]
     fit = fit[_given(fit)]
     if not len(fit):
-        raise FoldError(f"fold {data.fold}: none of its {len(data.train)} training rows has {', '.join(chosen.columns)}; leave "
-                        "the metadata out, or use other folds")
+        raise FoldError(
+            f"fold {data.fold}: none of its {len(data.train)} training rows has "
+            f"{', '.join(chosen.columns)}; leave "
+            "the metadata out, or use other folds"
+        )
     transformer = vectoriser(fit).fit(fit)
     width = transformer.transform(fit.iloc[:1]).shape[1]
 
@@ -170,24 +214,48 @@ def add_metadata(data: FoldData, manifest: Manifest, chosen: Chosen) -> FoldData
         vectors = np.full((len(rows), width), np.nan, dtype=np.float32)
         if present.any():
             vectors[present] = transformer.transform(raw[present])
-        return replace(rows, vectors={**rows.vectors, chosen.view: vectors}, present={**rows.present, chosen.view: present})
+        return replace(
+            rows,
+            vectors={**rows.vectors, chosen.view: vectors},
+            present={**rows.present, chosen.view: present},
+        )
 
-    return replace(data, views={**data.views, chosen.view: chosen.ref(manifest)}, train=with_view(data.train),
-                   valid=with_view(data.valid), test=with_view(data.test),
-                   spaces=tuple(add_metadata(space, manifest, chosen) for space in data.spaces))
+    return replace(
+        data,
+        views={**data.views, chosen.view: chosen.ref(manifest)},
+        train=with_view(data.train),
+        valid=with_view(data.valid),
+        test=with_view(data.test),
+        spaces=tuple(add_metadata(space, manifest, chosen) for space in data.spaces),
+    )
 
 
 def entry(manifest: Manifest, chosen: Chosen, folder: Path) -> Entry:
-    """Describe the view as the catalogue describes files; ``dim`` is the width over all rows, a fold's may be smaller."""
+    """Describe the view as the catalogue describes files.
+
+    ``dim`` is the width over all rows, a fold's may be smaller.
+    """
     table = columns(manifest, chosen)
     given, ref = _given(table), chosen.ref(manifest)
     width = vectoriser(table).fit_transform(table[given]).shape[1] if given.any() else 0
-    return Entry(folder / "manifest.parquet", manifest.name, ref, "any", len(manifest), int(given.sum()), width, False,
-                 {"columns": list(chosen.columns)}, ref.fingerprint)
+    return Entry(
+        folder / "manifest.parquet",
+        manifest.name,
+        ref,
+        "any",
+        len(manifest),
+        int(given.sum()),
+        width,
+        False,
+        {"columns": list(chosen.columns)},
+        ref.fingerprint,
+    )
 
 
 def vectoriser(table: pd.DataFrame) -> ColumnTransformer:
-    """Return the unfitted transformer of these columns: numbers imputed and standardised, words one column per kind.
+    """Return the unfitted transformer of these columns.
+
+    Numbers imputed and standardised, words one column per kind.
 
     >>> rows = pd.DataFrame({"meta_age": [20.0, 40.0], "meta_sex": ["f", "m"]})
     >>> vectoriser(rows).fit_transform(rows).tolist()
@@ -195,10 +263,18 @@ def vectoriser(table: pd.DataFrame) -> ColumnTransformer:
     """
     numeric = [c for c in table if pd.api.types.is_numeric_dtype(table[c].dtype)]
     words = [c for c in table if c not in numeric]
-    number = make_pipeline(SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), StandardScaler())
+    number = make_pipeline(
+        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
+        StandardScaler(),
+    )
     word = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    return ColumnTransformer([(name, step, columns) for name, step, columns in
-                              (("numbers", number, numeric), ("words", word, words)) if columns])
+    return ColumnTransformer(
+        [
+            (name, step, columns)
+            for name, step, columns in (("numbers", number, numeric), ("words", word, words))
+            if columns
+        ]
+    )
 
 
 def _text_kinds(column: pd.Series) -> int:

@@ -1,19 +1,42 @@
-"""The words that stand in options and results: families, roles of rows, claims, and what a score comes from."""
+"""The words that stand in options and results.
+
+Families, roles of rows, claims, and what a score comes from.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-BASELINE, UNIMODAL, LAYER, EARLY, LATE, SYSTEM = FAMILIES = ("baseline", "unimodal", "layer", "early", "late", "system")
+BASELINE, UNIMODAL, LAYER, EARLY, LATE, SYSTEM = FAMILIES = (
+    "baseline",
+    "unimodal",
+    "layer",
+    "early",
+    "late",
+    "system",
+)
 
 OOF = "oof"
 FIT_ROWS: Mapping[str, tuple[str, ...]] = {
-    "train": ("train",), "train+valid": ("train", "valid"), "valid": ("train",), OOF: ("train",)}
+    "train": ("train",),
+    "train+valid": ("train", "valid"),
+    "valid": ("train",),
+    OOF: ("train",),
+}
 OVER_SCORES = ("valid", OOF)  # choices that change what late fusion learns from and nothing else
 
-RESULT, UPPER_BOUND, LEAKY = "result", "upper bound", "leaky metadata"  # what the figures may be called
+RESULT, UPPER_BOUND, LEAKY = (
+    "result",
+    "upper bound",
+    "leaky metadata",
+)  # what the figures may be called
 
-VALID, LEARN, CHOICE, TEST = "valid", "valid (half to learn from)", "valid (half to choose on)", "test"
+VALID, LEARN, CHOICE, TEST = (
+    "valid",
+    "valid (half to learn from)",
+    "valid (half to choose on)",
+    "test",
+)
 TRAIN = "train"
 TUNE_ON = (TRAIN, VALID)
 LAYER_JUDGE = "svm"  # the classifier by whose accuracy on validation rows a layer is chosen

@@ -1,1 +1,4 @@
-"""The vocabulary and the files that extraction and classification share; needs neither torch nor scikit-learn."""
+"""The vocabulary and the files that extraction and classification share.
+
+Needs neither torch nor scikit-learn.
+"""

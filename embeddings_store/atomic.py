@@ -18,7 +18,17 @@ from typing import Any
 from embeddings_store.errors import ProjectError, StoreAccessError, StoreBusyError, StoreFullError
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
-NO_ACCESS = frozenset({errno.EACCES, errno.ENOENT, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR})
+NO_ACCESS = frozenset(
+    {
+        errno.EACCES,
+        errno.ENOENT,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOTDIR,
+        errno.EEXIST,
+        errno.EISDIR,
+    }
+)
 ABANDONED_S = 3600.0
 
 
@@ -26,16 +36,19 @@ ABANDONED_S = 3600.0
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it is synced and renamed onto ``path``.
 
-    A crash at any moment leaves the old file or the new one, never a part. A temporary file that a kill left
-    behind has the suffix ``.tmp`` and is never read.
+    A crash at any moment leaves the old file or the new one, never a part. A temporary file that a
+    kill left behind has the suffix ``.tmp`` and is never read.
 
     Raises:
         StoreFullError: The disk is full; the temporary file is removed.
         StoreAccessError: The folder is absent, or may not be written to.
     """
     if not path.parent.is_dir():
-        raise StoreAccessError(f"{path}: cannot be written (there is no folder {path.parent}); make it first, or choose another "
-                               "place")
+        raise StoreAccessError(
+            f"{path}: cannot be written (there is no folder {path.parent}); make it first, or "
+            "choose another "
+            "place"
+        )
     temporary = path.with_name(f".{path.name}.{_host()}-{os.getpid()}.tmp")
     try:
         with explained(path):
@@ -58,11 +71,16 @@ def explained(path: Path) -> Iterator[None]:
         raise
     except (OSError, RuntimeError) as error:
         if disk_is_full(error):
-            raise StoreFullError(f"{path}: the disk is full; what was finished before is safe. Free some space (or choose "
-                                 "another place) and run the same command again, it goes on from there") from error
+            raise StoreFullError(
+                f"{path}: the disk is full; what was finished before is safe. Free some space (or "
+                "choose "
+                "another place) and run the same command again, it goes on from there"
+            ) from error
         if isinstance(error, OSError) and error.errno in NO_ACCESS:
-            raise StoreAccessError(f"{path}: cannot be written ({os.strerror(error.errno)}); check that this is a "
-                                   "folder in which you may write, or choose another place") from error
+            raise StoreAccessError(
+                f"{path}: cannot be written ({os.strerror(error.errno)}); check that this is a "
+                "folder in which you may write, or choose another place"
+            ) from error
         raise
 
 
@@ -77,7 +95,9 @@ def make_folder(folder: Path) -> None:
 
 
 def disk_is_full(error: BaseException | None) -> bool:
-    """Say whether an error, or the one behind it, means "no space left"; HDF5 hides the number in its message.
+    """Say whether an error, or the one behind it, means "no space left".
+
+    HDF5 hides the number in its message.
 
     >>> disk_is_full(OSError(28, "No space left on device")), disk_is_full(RuntimeError("write failed: errno = 28, ..."))
     (True, True)
@@ -94,8 +114,8 @@ def disk_is_full(error: BaseException | None) -> bool:
 class PatientFile(io.FileIO):
     """A file for HDF5 to write into, which keeps its first error to itself until HDF5 is done.
 
-    HDF5 cannot bear a failed write: on a full disk it raises RuntimeError from close, prints tracebacks from
-    destructors, and may end the process with a bus error.
+    HDF5 cannot bear a failed write: on a full disk it raises RuntimeError from close, prints
+    tracebacks from destructors, and may end the process with a bus error.
 
     Attributes:
         error: The first error of a write, or none.
@@ -104,12 +124,15 @@ class PatientFile(io.FileIO):
     error: OSError | None = None
 
     def write(self, data: Any) -> int:
-        """Write all of ``data``, or remember why not; returns the number of bytes as if it had worked."""
+        """Write all of ``data``, or remember why not.
+
+        Returns the number of bytes as if it had worked.
+        """
         view = memoryview(data).cast("B")
         size = len(view)
         while len(view) and self.error is None:
             try:
-                view = view[super().write(view) or 0:]
+                view = view[super().write(view) or 0 :]
             except OSError as error:
                 self.error = error
         return size
@@ -123,14 +146,17 @@ class PatientFile(io.FileIO):
 def write_json(path: Path, data: object) -> None:
     """Write JSON with sorted keys, whole or not at all."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(
+            json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
 
 
 def remove_leftovers(folder: Path) -> int:
     """Delete the temporary files that killed writers left in ``folder``; returns how many.
 
-    Writers of other files in this folder may be at work (one per fold), on this machine or another, so a temporary
-    file goes only if its process is gone, or if nobody has written to it for an hour.
+    Writers of other files in this folder may be at work (one per fold), on this machine or another,
+    so a temporary file goes only if its process is gone, or if nobody has written to it for an
+    hour.
     """
     removed = 0
     for path in folder.glob(".*.tmp"):
@@ -164,8 +190,11 @@ def exclusive(lock: Path, what: str, wait_s: float = 0.0) -> Iterator[None]:
                 time.sleep(0.05)
                 continue
             handle.seek(0)
-            raise StoreBusyError(f"{what} is being written by another process ({handle.read().strip() or 'unknown'}); "
-                                 "wait for it, or choose another fold, seed or folder")
+            raise StoreBusyError(
+                f"{what} is being written by another process "
+                f"({handle.read().strip() or 'unknown'}); "
+                "wait for it, or choose another fold, seed or folder"
+            )
         with explained(lock):
             handle.truncate(0)
             handle.write(f"pid {os.getpid()} on {_host()}")

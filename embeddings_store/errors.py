@@ -1,4 +1,6 @@
-"""The one tree of errors: every message says what was seen, what was expected, where, and what to do.
+"""The one tree of errors.
+
+Every message says what was seen, what was expected, where, and what to do.
 
 Each class is also the builtin that people already catch, so ``except ValueError`` keeps working.
 
@@ -85,7 +87,10 @@ class MediaError(ProjectError, ValueError):
 
 
 class ModelLoadError(ProjectError, RuntimeError):
-    """A checkpoint does not load as it should: missing or mismatched weights, or not there at all."""
+    """A checkpoint does not load as it should.
+
+    Missing or mismatched weights, or not there at all.
+    """
 
 
 class MissingDependencyError(ProjectError, ImportError):

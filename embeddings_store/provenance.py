@@ -1,4 +1,7 @@
-"""What made a file: settings, weights, software and command, and the fingerprint over what changes a vector."""
+"""What made a file.
+
+Settings, weights, software and command, and the fingerprint over what changes a vector.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,18 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("torch", "transformers", "librosa", "numpy", "h5py", "scikit-learn", "xgboost-cpu", "xgboost", "pandas",
-            "opencv-python-headless")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "librosa",
+    "numpy",
+    "h5py",
+    "scikit-learn",
+    "xgboost-cpu",
+    "xgboost",
+    "pandas",
+    "opencv-python-headless",
+)
 
 
 def fingerprint(settings: Mapping[str, object]) -> str:
@@ -30,7 +43,9 @@ def fingerprint(settings: Mapping[str, object]) -> str:
 
 def canonical_json(data: object) -> str:
     """JSON with sorted keys and no spaces; refuses what is not plain data."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(
+        data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
 def changed_settings(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
@@ -39,21 +54,31 @@ def changed_settings(old: Mapping[str, object], new: Mapping[str, object]) -> li
     >>> changed_settings({"pooling": "mean", "max_duration_s": 10}, {"pooling": "mean", "max_duration_s": 8})
     ['max_duration_s: 10 -> 8']
     """
-    return [f"{key}: {old.get(key, 'unset')} -> {new.get(key, 'unset')}"
-            for key in sorted(old.keys() | new.keys()) if old.get(key, "unset") != new.get(key, "unset")]
+    return [
+        f"{key}: {old.get(key, 'unset')} -> {new.get(key, 'unset')}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key, "unset") != new.get(key, "unset")
+    ]
 
 
 def collect(command: str = "") -> dict[str, object]:
     """Record the software and the moment: no user, host or absolute path of the machine."""
-    return {"created": datetime.now(UTC).isoformat(timespec="seconds"), "command": command or shown_command(),
-            "python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}",
-            "commit": commit(), "packages": package_versions()}
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command or shown_command(),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "commit": commit(),
+        "packages": package_versions(),
+    }
 
 
 def shown_command() -> str:
     """Return the command line with names instead of absolute paths, which say where someone's home is."""
     command = shlex.join([Path(sys.argv[0]).name, *map(_nameless, sys.argv[1:])])
-    return command.encode("utf-8", "backslashreplace").decode()  # A file name need not be UTF-8; what we write is.
+    return command.encode(
+        "utf-8", "backslashreplace"
+    ).decode()  # A file name need not be UTF-8; what we write is.
 
 
 def _nameless(argument: str) -> str:
@@ -78,13 +103,30 @@ def package_versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """Return the project's git commit, with ``+`` for uncommitted changes; empty outside a checkout."""
+    """Return the project's git commit, with ``+`` for uncommitted changes.
+
+    Empty outside a checkout.
+    """
     here = Path(__file__).resolve().parent.parent
     if not (here / ".git").exists():
         return ""
     try:
-        head = subprocess.run(["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
-                              capture_output=True, text=True, timeout=10, check=True)
+        head = subprocess.run(
+            [
+                "git",
+                "-C",
+                str(here),
+                "describe",
+                "--always",
+                "--dirty=+",
+                "--abbrev=12",
+                "--exclude=*",
+            ],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError):
         return ""
     return head.stdout.strip()

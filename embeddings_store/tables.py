@@ -17,7 +17,8 @@ from embeddings_store.errors import ManifestError
 
 PARQUET = frozenset({".parquet", ".pq"})
 BLOCK_BYTES = 1 << 24  # A row must fit into a block; a transcript of 16 MB is no utterance.
-# Of what is read in pieces: Arrow reads 32 blocks ahead; where a row is longer than a small block, large ones are taken.
+# Of what is read in pieces: Arrow reads 32 blocks ahead; where a row is longer than a small block,
+# large ones are taken.
 SMALL_BLOCK_BYTES = 1 << 20
 BUFFER_BYTES = 1 << 18
 STEP_ROWS = 1 << 10
@@ -36,7 +37,9 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         return _pandas(_read_columns(path))
     except (ValueError, OSError, KeyError, pa.ArrowException) as error:
-        raise ManifestError(f"{path}: cannot be read as a Parquet table: {first_line(error)}") from error
+        raise ManifestError(
+            f"{path}: cannot be read as a Parquet table: {first_line(error)}"
+        ) from error
 
 
 def _read_columns(path: Path) -> pa.Table:
@@ -45,9 +48,17 @@ def _read_columns(path: Path) -> pa.Table:
         schema = file.schema_arrow
         _check_names(path, schema.names)
         columns = [file.read(columns=[name], use_threads=False).column(0) for name in schema.names]
-        columns = [column.cast(pa.large_string()) if pa.types.is_string(column.type) else column for column in columns]
-    return pa.table(columns, pa.schema([field.with_type(column.type) for field, column in zip(schema, columns, strict=True)],
-                                       schema.metadata))
+        columns = [
+            column.cast(pa.large_string()) if pa.types.is_string(column.type) else column
+            for column in columns
+        ]
+    return pa.table(
+        columns,
+        pa.schema(
+            [field.with_type(column.type) for field, column in zip(schema, columns, strict=True)],
+            schema.metadata,
+        ),
+    )
 
 
 def _pandas(table: pa.Table) -> pd.DataFrame:
@@ -56,10 +67,12 @@ def _pandas(table: pa.Table) -> pd.DataFrame:
 
 
 def read_csv(path: Path, types: Mapping[str, pa.DataType] | None = None) -> pd.DataFrame:
-    """Read CSV whose rows all have as many fields as its header; a cell is a string unless ``types`` says otherwise.
+    """Read CSV whose rows all have as many fields as its header.
 
-    Lenient readers take a longer first row for an index and move every column by one, and fill up shorter rows:
-    a label then stands in another column, and nobody is told.
+    A cell is a string unless ``types`` says otherwise.
+
+    Lenient readers take a longer first row for an index and move every column by one, and fill up
+    shorter rows: a label then stands in another column, and nobody is told.
 
     Args:
         path: The file, UTF-8 with or without a byte order mark.
@@ -71,9 +84,17 @@ def read_csv(path: Path, types: Mapping[str, pa.DataType] | None = None) -> pd.D
     return _pandas(pa.Table.from_batches(list(_csv_batches(path, types))))
 
 
-def _csv_batches(path: Path, types: Mapping[str, pa.DataType] | None = None, only: Sequence[str] = (),
-                 blocks: Sequence[int] = (BLOCK_BYTES,), done: int = 0) -> Iterator[pa.RecordBatch]:
-    """Yield a CSV file in blocks of bytes, after ``done`` rows; what is wrong with its form is told when met, or at the end."""
+def _csv_batches(
+    path: Path,
+    types: Mapping[str, pa.DataType] | None = None,
+    only: Sequence[str] = (),
+    blocks: Sequence[int] = (BLOCK_BYTES,),
+    done: int = 0,
+) -> Iterator[pa.RecordBatch]:
+    """Yield a CSV file in blocks of bytes, after ``done`` rows.
+
+    What is wrong with its form is told when met, or at the end.
+    """
     names = csv_header(path)
     odd: list[pyarrow.csv.InvalidRow] = []
 
@@ -84,10 +105,16 @@ def _csv_batches(path: Path, types: Mapping[str, pa.DataType] | None = None, onl
     wanted = dict.fromkeys(names, pa.large_string()) | dict(types or {})
     try:
         with pyarrow.csv.open_csv(
-                path, ReadOptions(use_threads=False, block_size=blocks[0]),
-                ParseOptions(newlines_in_values=True, invalid_row_handler=remember),
-                ConvertOptions(column_types=wanted, strings_can_be_null=False, null_values=["", "nan", "NaN", "NA"],
-                               include_columns=list(only) or None)) as reader:
+            path,
+            ReadOptions(use_threads=False, block_size=blocks[0]),
+            ParseOptions(newlines_in_values=True, invalid_row_handler=remember),
+            ConvertOptions(
+                column_types=wanted,
+                strings_can_be_null=False,
+                null_values=["", "nan", "NaN", "NA"],
+                include_columns=list(only) or None,
+            ),
+        ) as reader:
             yield _empty(reader.schema)
             place = 0
             for batch in reader:
@@ -101,10 +128,15 @@ def _csv_batches(path: Path, types: Mapping[str, pa.DataType] | None = None, onl
             return
         if not odd:
             _check_text(path)
-            raise ManifestError(f"{path}: cannot be read as a table: {first_line(error)}") from error
+            raise ManifestError(
+                f"{path}: cannot be read as a table: {first_line(error)}"
+            ) from error
     if odd:
-        raise ManifestError(f"{path}: row {odd[0].number} has {odd[0].actual_columns} fields, the header has "
-                            f"{odd[0].expected_columns} ({odd[0].text[:60]!r}); put cells that hold a comma into double quotes")
+        raise ManifestError(
+            f"{path}: row {odd[0].number} has {odd[0].actual_columns} fields, the header has "
+            f"{odd[0].expected_columns} ({odd[0].text[:60]!r}); put cells that hold a comma into "
+            "double quotes"
+        )
     with path.open("rb") as handle:
         marks = sum(piece.count(b'"') for piece in iter(lambda: handle.read(BLOCK_BYTES), b""))
     if marks % 2:
@@ -117,16 +149,27 @@ def _parquet_batches(path: Path, only: Sequence[str] = ()) -> Iterator[pa.Record
         with parquet.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES) as file:
             names = list(only) or file.schema_arrow.names
             _check_names(path, file.schema_arrow.names)
-            # Whole numbers among which one is missing are floating ones in pandas: 1 becomes "1.0" in every row, not only there.
-            torn = {field.name for field in file.schema_arrow if field.name in names and pa.types.is_integer(field.type)
-                    and any(batch.column(0).null_count for batch in file.iter_batches(STEP_ROWS, columns=[field.name]))}
+            # Whole numbers among which one is missing are floating ones in pandas: 1 becomes "1.0"
+            # in every row, not only there.
+            torn = {
+                field.name
+                for field in file.schema_arrow
+                if field.name in names
+                and pa.types.is_integer(field.type)
+                and any(
+                    batch.column(0).null_count
+                    for batch in file.iter_batches(STEP_ROWS, columns=[field.name])
+                )
+            }
             yield _floats(_empty(file.schema_arrow).select(names), torn)
             for batch in file.iter_batches(STEP_ROWS, columns=names, use_threads=False):
                 yield _floats(batch, torn)
     except (ValueError, OSError, KeyError, pa.ArrowException) as error:
         if isinstance(error, ManifestError):
             raise
-        raise ManifestError(f"{path}: cannot be read as a Parquet table: {first_line(error)}") from error
+        raise ManifestError(
+            f"{path}: cannot be read as a Parquet table: {first_line(error)}"
+        ) from error
 
 
 def _floats(batch: pa.RecordBatch, names: Collection[str]) -> pa.RecordBatch:
@@ -153,14 +196,19 @@ def iter_tables(path: Path, rows: int, only: Sequence[str] = ()) -> Iterator[pd.
     """
     if not path.is_file():
         raise ManifestError(f"{path}: no such file")
-    batches = _parquet_batches(path, only) if path.suffix.lower() in PARQUET else _csv_batches(
-        path, only=only, blocks=(SMALL_BLOCK_BYTES, BLOCK_BYTES))
+    batches = (
+        _parquet_batches(path, only)
+        if path.suffix.lower() in PARQUET
+        else _csv_batches(path, only=only, blocks=(SMALL_BLOCK_BYTES, BLOCK_BYTES))
+    )
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
         for start in range(0, max(1, batch.num_rows), rows):
             piece = batch.slice(start, rows)
-            if waiting and (sum(b.num_rows for b in waiting) + piece.num_rows > rows
-                            or sum(b.nbytes for b in waiting) + piece.nbytes > BLOCK_BYTES):
+            if waiting and (
+                sum(b.num_rows for b in waiting) + piece.num_rows > rows
+                or sum(b.nbytes for b in waiting) + piece.nbytes > BLOCK_BYTES
+            ):
                 yield pd.DataFrame(pa.Table.from_batches(waiting).to_pandas())
                 waiting = []
             waiting.append(piece)
@@ -168,7 +216,10 @@ def iter_tables(path: Path, rows: int, only: Sequence[str] = ()) -> Iterator[pd.
 
 
 def count_rows(path: Path) -> int:
-    """Return how many rows a table has at most: of Parquet exactly, of CSV as many as it has lines."""
+    """Return how many rows a table has at most.
+
+    Of Parquet exactly, of CSV as many as it has lines.
+    """
     if path.suffix.lower() in PARQUET:
         with suppress(ValueError, OSError, pa.ArrowException):
             return int(parquet.read_metadata(path).num_rows)
@@ -192,7 +243,9 @@ def csv_header(path: Path) -> list[str]:
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
     if not names:
-        raise ManifestError(f"{path}: is empty; a table starts with a row of column names, one of them 'id'")
+        raise ManifestError(
+            f"{path}: is empty; a table starts with a row of column names, one of them 'id'"
+        )
     _check_names(path, names)
     return names
 
@@ -200,7 +253,10 @@ def csv_header(path: Path) -> list[str]:
 def _check_names(path: Path, names: Sequence[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ManifestError(f"{path}: the column {twice[0]!r} is there {names.count(twice[0])} times; rename or remove one")
+        raise ManifestError(
+            f"{path}: the column {twice[0]!r} is there {names.count(twice[0])} times; rename or "
+            "remove one"
+        )
 
 
 def first_line(error: BaseException) -> str:
@@ -216,18 +272,27 @@ def _check_text(path: Path) -> None:
             try:
                 line.decode("utf-8")
             except UnicodeDecodeError as error:
-                raise ManifestError(f"{path}: is not UTF-8 ({error.reason} at byte {before + error.start}, line {number}); "
-                                    "save it as UTF-8") from error
+                raise ManifestError(
+                    f"{path}: is not UTF-8 ({error.reason} at byte {before + error.start}, line "
+                    f"{number}); "
+                    "save it as UTF-8"
+                ) from error
             before += len(line)
 
 
 def _check_quotes(path: Path) -> None:
-    """Raise if a quotation mark opens a cell that never ends; the rows after it would be one long cell."""
+    """Raise if a quotation mark opens a cell that never ends.
+
+    The rows after it would be one long cell.
+    """
     with path.open(encoding="utf-8-sig", newline="") as handle:
         rows = csv.reader(handle, strict=True)
         try:
             for _ in rows:
                 pass
         except csv.Error as error:
-            raise ManifestError(f"{path}: a quotation mark is not closed, or closed too early, at or before line {rows.line_num} "
-                                f"({error}); write a quotation mark within a cell twice, and put the cell into two") from error
+            raise ManifestError(
+                f"{path}: a quotation mark is not closed, or closed too early, at or before line "
+                f"{rows.line_num} "
+                f"({error}); write a quotation mark within a cell twice, and put the cell into two"
+            ) from error

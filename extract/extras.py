@@ -6,8 +6,19 @@ from collections.abc import Callable
 
 from embeddings_store.errors import MissingDependencyError
 
-EXTRA = {"PIL", "accelerate", "av", "decord", "huggingface_hub", "librosa", "safetensors", "soundfile", "tokenizers", "torch",
-         "transformers"}
+EXTRA = {
+    "PIL",
+    "accelerate",
+    "av",
+    "decord",
+    "huggingface_hub",
+    "librosa",
+    "safetensors",
+    "soundfile",
+    "tokenizers",
+    "torch",
+    "transformers",
+}
 
 
 def with_extra(run: Callable[[], int]) -> int:
@@ -21,5 +32,7 @@ def with_extra(run: Callable[[], int]) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EXTRA:
             raise
-        raise MissingDependencyError(f"this needs the package {error.name}, which is not installed; install the extra: "
-                                     "pip install 'emotion-fusion[extract]'") from error
+        raise MissingDependencyError(
+            f"this needs the package {error.name}, which is not installed; install the extra: "
+            "pip install 'emotion-fusion[extract]'"
+        ) from error

@@ -1,4 +1,7 @@
-"""What all tests share: where the optional material lies, and tests that need it are skipped with the reason."""
+"""What all tests share.
+
+Where the optional material lies, and tests that need it are skipped with the reason.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,13 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real clips and weights beside a developer's checkout; a user's machine has none."""
+    """The folder of real clips and weights beside a developer's checkout.
+
+    A user's machine has none.
+    """
     if not (SHARED / "README.md").is_file():
-        pytest.skip(f"needs the material in {SHARED.name}/ beside the checkout, which is not part of the project")
+        pytest.skip(
+            f"needs the material in {SHARED.name}/ beside the checkout, which is not part of the "
+            "project"
+        )
     return SHARED

@@ -1,9 +1,10 @@
 """Start a command again and again and kill it with SIGKILL at random moments, until it has been killed often enough.
 
-Run as a program: the heavy imports happen once, then each life of the command is a fork that runs its real ``main``. A life that
-ends by itself is checked for its exit status, its result is set aside, and the next one starts from nothing. At the end the
-command runs once more to its end. Prints JSON: kills, completed lives, how many lives found work of an earlier one, and how
-many lives said each of the signs.
+Run as a program: the heavy imports happen once, then each life of the command is a fork that runs
+its real ``main``. A life that ends by itself is checked for its exit status, its result is set
+aside, and the next one starts from nothing. At the end the command runs once more to its end.
+Prints JSON: kills, completed lives, how many lives found work of an earlier one, and how many lives
+said each of the signs.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ from pathlib import Path
 
 
 def life(main, argv: list[str], log: Path) -> int:
-    """Fork and run ``main(argv)`` in the child, its output going to ``log``; return the child's pid."""
+    """Fork and run ``main(argv)`` in the child, its output going to ``log``.
+
+    Return the child's pid.
+    """
     pid = os.fork()
     if pid:
         return pid
@@ -54,15 +58,29 @@ def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--kills", type=int, required=True)
     options.add_argument("--target", required=True, help="module:function")
-    options.add_argument("--result", type=Path, required=True, help="the folder that a complete life leaves")
+    options.add_argument(
+        "--result", type=Path, required=True, help="the folder that a complete life leaves"
+    )
     options.add_argument("--set", action="append", default=[], help="module.NAME=number")
-    options.add_argument("--import", dest="imports", action="append", default=[], help="a module that every life would import")
-    options.add_argument("--sign", action="append", default=[],
-                         help="text in the output of a life that went on from an earlier one")
+    options.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        help="a module that every life would import",
+    )
+    options.add_argument(
+        "--sign",
+        action="append",
+        default=[],
+        help="text in the output of a life that went on from an earlier one",
+    )
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("argv", nargs="*")
     given = options.parse_args()
-    sys.path.remove(str(Path(__file__).resolve().parent))  # where tests/classify would be found for the package classify
+    sys.path.remove(
+        str(Path(__file__).resolve().parent)
+    )  # where tests/classify would be found for the package classify
     for assignment in given.set:
         place, value = assignment.split("=")
         module, name = place.rsplit(".", 1)
@@ -71,7 +89,8 @@ def main() -> None:
         importlib.import_module(name)
     module, function = given.target.split(":")
     target = getattr(importlib.import_module(module), function)
-    gc.freeze()  # So that a life does not walk through what its parent imported, which it would have to copy.
+    # So that a life does not walk through what its parent imported, which it would have to copy.
+    gc.freeze()
     log, moment = given.result.parent / "life.log", random.Random(given.seed)
 
     started = time.monotonic()
@@ -89,7 +108,9 @@ def main() -> None:
         went_on += bool(told)
         said |= {sign: said[sign] + 1 for sign in told}
         if code is None:
-            os.killpg(pid, signal.SIGKILL) if os.getpgid(pid) == pid else os.kill(pid, signal.SIGKILL)
+            os.killpg(pid, signal.SIGKILL) if os.getpgid(pid) == pid else os.kill(
+                pid, signal.SIGKILL
+            )
             os.waitpid(pid, 0)
             kills += 1
         elif code == 0:
@@ -100,7 +121,17 @@ def main() -> None:
     code = wait(life(target, given.argv, log), 300)
     if code != 0:
         raise SystemExit(f"last life: exit {code}\n{log.read_text()}")
-    print(json.dumps({"kills": kills, "completed": completed, "went_on": went_on, "said": said, "full_s": full_s}))
+    print(
+        json.dumps(
+            {
+                "kills": kills,
+                "completed": completed,
+                "went_on": went_on,
+                "said": said,
+                "full_s": full_s,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -20,21 +20,29 @@ NAMED = set(re.findall(r"`([^`]+)`", README))
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.name)
 def test_every_table_and_every_column_is_explained(path: Path) -> None:
-    assert any(fnmatch(path.name, pattern) for pattern in NAMED if pattern.endswith(".csv")), f"{path.name} is not in README.md"
+    assert any(fnmatch(path.name, pattern) for pattern in NAMED if pattern.endswith(".csv")), (
+        f"{path.name} is not in README.md"
+    )
     columns = pd.read_csv(path, nrows=0).columns
     assert [c for c in columns if c not in NAMED] == []
 
 
 def test_nothing_is_explained_that_is_not_there() -> None:
     columns = {c for path in TABLES for c in pd.read_csv(path, nrows=0).columns}
-    explained = {name for line in README.splitlines() if line.startswith("| `") and ".csv" not in line
-                 for name in re.findall(r"`([^`]+)`", line.split(" | ")[0])}
+    explained = {
+        name
+        for line in README.splitlines()
+        if line.startswith("| `") and ".csv" not in line
+        for name in re.findall(r"`([^`]+)`", line.split(" | ")[0])
+    }
     assert explained - columns == set()
     for name in (n for n in NAMED if n.startswith("benchmarks.")):
         assert (ROOT / f"{name.split()[0].replace('.', '/')}.py").is_file()
 
 
-@pytest.mark.parametrize("path", [p for p in TABLES if p.parent.name == "results"], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [p for p in TABLES if p.parent.name == "results"], ids=lambda path: path.name
+)
 def test_every_measured_table_says_what_made_it(path: Path) -> None:
     table = pd.read_csv(path)
     assert table[["command", "commit", "machine", "date", "versions"]].notna().all().all()
@@ -42,7 +50,11 @@ def test_every_measured_table_says_what_made_it(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def published() -> pd.DataFrame:
-    tables = [pd.read_csv(p, dtype=str, keep_default_na=False) for p in TABLES if p.parent.name == "published"]
+    tables = [
+        pd.read_csv(p, dtype=str, keep_default_na=False)
+        for p in TABLES
+        if p.parent.name == "published"
+    ]
     return pd.concat(tables, ignore_index=True)
 
 
@@ -53,32 +65,49 @@ def test_published_figures_have_one_form_and_a_source(published: pd.DataFrame) -
     values = pd.to_numeric(published["value"])
     shares = published["unit"] == "per cent"
     assert values[shares].dropna().between(0, 100).all()
-    assert (published.loc[values.isna(), "note"] != "").all(), "a figure that is not printed says so"
-    assert not published.duplicated(["table", "system", "classifier", "class", "metric", "source"]).any()
+    assert (published.loc[values.isna(), "note"] != "").all(), (
+        "a figure that is not printed says so"
+    )
+    assert not published.duplicated(
+        ["table", "system", "classifier", "class", "metric", "source"]
+    ).any()
 
 
-def test_the_papers_seven_tables_are_there_and_agree_with_each_other(published: pd.DataFrame) -> None:
+def test_the_papers_seven_tables_are_there_and_agree_with_each_other(
+    published: pd.DataFrame,
+) -> None:
     paper = published[published["source"] == "arXiv 2402.07327"]
     assert {f"Table {n}" for n in range(1, 8)} < set(paper["table"])
     assert set(METRICS) & set(paper["metric"]) == {"WA"}
     value = pd.to_numeric(paper["value"])
-    for (_, _), rows in paper[paper["table"].isin(["Table 5", "Table 6"])].groupby(["table", "system"]):
+    for (_, _), rows in paper[paper["table"].isin(["Table 5", "Table 6"])].groupby(
+        ["table", "system"]
+    ):
         of = dict(zip(rows["classifier"], value[rows.index], strict=True))
         if of["average"] == of["average"]:
-            assert (of["svm"] + of["nn"] + of["xgboost"]) / 3 == pytest.approx(of["average"], abs=0.011)
+            assert (of["svm"] + of["nn"] + of["xgboost"]) / 3 == pytest.approx(
+                of["average"], abs=0.011
+            )
     abstract = paper[paper["table"] == "abstract"].iloc[0]
     assert "75.451" in abstract["note"] and "5,531" in abstract["note"]
-    recall = paper[(paper["table"] == "Table 7") & (paper["class"] == "all") & (paper["metric"] == "recall")]["value"]
+    recall = paper[
+        (paper["table"] == "Table 7") & (paper["class"] == "all") & (paper["metric"] == "recall")
+    ]["value"]
     assert recall.item() == abstract["value"]
 
 
 def test_avamergs_weighted_recall_is_its_accuracy(published: pd.DataFrame) -> None:
     reports = published[(published["corpus"] == "avamerg") & (published["table"] == "test report")]
-    for system in ("early fusion, audio + text + metadata", "early fusion, video + text + metadata"):
+    for system in (
+        "early fusion, audio + text + metadata",
+        "early fusion, video + text + metadata",
+    ):
         rows = reports[reports["system"] == system]
         recalls = rows[(rows["metric"] == "recall")]
         support, recall = recalls["n_scored"].astype(int), recalls["value"].astype(float)
         accuracy = float(rows[rows["metric"] == "WA"]["value"].item())
         assert support.sum() == 4_939
         assert (support * recall).sum() / support.sum() == pytest.approx(accuracy, abs=0.01)
-        assert recall.mean() == pytest.approx(float(rows[rows["metric"] == "UAR"]["value"].item()), abs=0.01)
+        assert recall.mean() == pytest.approx(
+            float(rows[rows["metric"] == "UAR"]["value"].item()), abs=0.01
+        )

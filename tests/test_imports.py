@@ -1,4 +1,7 @@
-"""The direction of imports: extract -> embeddings_store <- classify, and no torch outside extract."""
+"""The direction of imports.
+
+Extract -> embeddings_store <- classify, and no torch outside extract.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-TORCH = {"torch", "torchvision", "torchaudio", "transformers", "safetensors", "librosa", "av", "huggingface_hub", "tokenizers"}
+TORCH = {
+    "torch",
+    "torchvision",
+    "torchaudio",
+    "transformers",
+    "safetensors",
+    "librosa",
+    "av",
+    "huggingface_hub",
+    "tokenizers",
+}
 LEARNING = {"sklearn", "xgboost", "joblib", "matplotlib"}
 COMPOSITION_ROOTS: set[str] = set()
 
@@ -36,8 +49,16 @@ def _imports(node: ast.AST, *, at_import: bool) -> Iterator[tuple[str, bool]]:
         elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             yield from _imports(child, at_import=False)
         elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-            yield from ((name, False) for part in child.body for name, _ in _imports(ast.Module([part], []), at_import=False))
-            yield from (found for part in child.orelse for found in _imports(ast.Module([part], []), at_import=at_import))
+            yield from (
+                (name, False)
+                for part in child.body
+                for name, _ in _imports(ast.Module([part], []), at_import=False)
+            )
+            yield from (
+                found
+                for part in child.orelse
+                for found in _imports(ast.Module([part], []), at_import=at_import)
+            )
         else:
             yield from _imports(child, at_import=at_import)
 
@@ -46,7 +67,8 @@ def test_the_reader_of_imports_finds_them_all(tmp_path: Path) -> None:
     path = tmp_path / "x.py"
     path.write_text(
         "import a.b, c\nfrom d.e import f\nfrom . import g\nfrom typing import TYPE_CHECKING\n"
-        "if TYPE_CHECKING:\n    import h\nelse:\n    import i\ntry:\n    import j\nexcept ImportError:\n    pass\n"
+        "if TYPE_CHECKING:\n    import h\nelse:\n    import i\ntry:\n    import j\nexcept "
+        "ImportError:\n    pass\n"
         "class K:\n    import l\ndef m():\n    if True:\n        from n import o\n"
     )
     assert set(imports(path)) == {
@@ -74,7 +96,9 @@ def test_the_reader_of_imports_finds_them_all(tmp_path: Path) -> None:
         ("extract", {"classify", "benchmarks", "tests"}, set()),
     ],
 )
-def test_no_module_imports_what_its_package_must_not(package: str, anywhere: set[str], at_import: set[str]) -> None:
+def test_no_module_imports_what_its_package_must_not(
+    package: str, anywhere: set[str], at_import: set[str]
+) -> None:
     found = modules(package)
     assert found
     wrong = [
@@ -88,11 +112,18 @@ def test_no_module_imports_what_its_package_must_not(package: str, anywhere: set
 
 def test_only_drawn_fold_plans_need_scikit_learn_in_the_store() -> None:
     """Both stages have to draw the same plan, and neither may import the other."""
-    assert {path.stem for path in modules("embeddings_store") for name, _ in imports(path) if name == "sklearn"} == {"rules"}
+    assert {
+        path.stem
+        for path in modules("embeddings_store")
+        for name, _ in imports(path)
+        if name == "sklearn"
+    } == {"rules"}
 
 
 def test_only_composition_roots_of_classify_know_extract() -> None:
-    knowing = {path.stem for path in modules("classify") for name, _ in imports(path) if name == "extract"}
+    knowing = {
+        path.stem for path in modules("classify") for name, _ in imports(path) if name == "extract"
+    }
     assert knowing <= COMPOSITION_ROOTS
 
 
@@ -126,7 +157,9 @@ def test_the_blocker_blocks() -> None:
 def test_the_store_and_the_grid_work_without_torch(module: str, blocked: set[str]) -> None:
     if not (ROOT / module.replace(".", "/")).with_suffix(".py").is_file():
         pytest.skip(f"{module} is not written yet")
-    code = f"import embeddings_store, classify\nfrom {module} import main\nsys.exit(main(['--help']))"
+    code = (
+        f"import embeddings_store, classify\nfrom {module} import main\nsys.exit(main(['--help']))"
+    )
     if "classify" in blocked:
         code = code.replace("embeddings_store, classify", "embeddings_store")
     done = without(blocked, code)
@@ -141,40 +174,82 @@ def test_every_module_of_the_torch_free_packages_is_importable_without_torch() -
         for path in modules(package)
         if path.name not in {"__init__.py", "__main__.py"}
     ]
-    done = without({"extract", *TORCH}, f"import importlib\nfor name in {names!r}:\n    importlib.import_module(name)\n")
+    done = without(
+        {"extract", *TORCH},
+        f"import importlib\nfor name in {names!r}:\n    importlib.import_module(name)\n",
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
-MEDIA = {"PIL", "av", "decord", "librosa", "soundfile", "safetensors", "tokenizers", "accelerate", "huggingface_hub"}
+MEDIA = {
+    "PIL",
+    "av",
+    "decord",
+    "librosa",
+    "soundfile",
+    "safetensors",
+    "tokenizers",
+    "accelerate",
+    "huggingface_hub",
+}
 
 
 @pytest.mark.parametrize("command", ["check_corpus", "convert_corpus"])
 def test_the_commands_for_corpora_work_without_their_extras(command: str, tmp_path: Path) -> None:
-    (tmp_path / "rows.csv").write_text("id,audio,label,session\na,a.wav,x,1\nb,b.wav,y,2\n", encoding="utf-8")
+    (tmp_path / "rows.csv").write_text(
+        "id,audio,label,session\na,a.wav,x,1\nb,b.wav,y,2\n", encoding="utf-8"
+    )
     (tmp_path / "a.wav").write_bytes(b"RIFF")
     asked = ["--corpus", "manifest", "--root", str(tmp_path / "rows.csv")]
-    more = {"check_corpus": ["--media", "all"], "convert_corpus": ["--to", "audformat", "--out", str(tmp_path / "out")]}[command]
+    more = {
+        "check_corpus": ["--media", "all"],
+        "convert_corpus": ["--to", "audformat", "--out", str(tmp_path / "out")],
+    }[command]
     blocked = TORCH | MEDIA | {"audformat", "datasets", "matplotlib"}
-    helped = without(blocked, f"from extract.commands.{command} import main\nsys.exit(main(['--help']))")
+    helped = without(
+        blocked, f"from extract.commands.{command} import main\nsys.exit(main(['--help']))"
+    )
     assert (helped.returncode, helped.stderr) == (0, "")
-    done = without(blocked, f"from extract.commands.{command} import main\nsys.exit(main({asked + more!r}))")
+    done = without(
+        blocked, f"from extract.commands.{command} import main\nsys.exit(main({asked + more!r}))"
+    )
     assert done.returncode == 3 and "install the extra" in done.stderr.splitlines()[-1], done.stderr
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--list"]])
 def test_extraction_explains_itself_without_its_extra(arguments: list[str]) -> None:
-    done = without(TORCH | MEDIA, f"from extract.commands.extract_features import main\nsys.exit(main({arguments!r}))")
+    done = without(
+        TORCH | MEDIA,
+        f"from extract.commands.extract_features import main\nsys.exit(main({arguments!r}))",
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("corpus", ["manifest", "demo"])
 def test_extraction_without_its_extra_says_which_one_it_needs(corpus: str, tmp_path: Path) -> None:
-    (tmp_path / "rows.csv").write_text("id,text,label,session\na,hello,x,1\nb,bye,y,2\n", encoding="utf-8")
+    (tmp_path / "rows.csv").write_text(
+        "id,text,label,session\na,hello,x,1\nb,bye,y,2\n", encoding="utf-8"
+    )
     root = tmp_path / "rows.csv" if corpus == "manifest" else tmp_path
-    arguments = ["--corpus", corpus, "--root", str(root), "--modality", "text", "--frozen", "--encoder", str(tmp_path)]
-    (tmp_path / "config.json").write_text('{"model_type": "bert", "hidden_size": 8, "num_hidden_layers": 1}', encoding="utf-8")
-    done = without(TORCH | MEDIA, f"from extract.commands.extract_features import main\nsys.exit(main({arguments!r}))")
+    arguments = [
+        "--corpus",
+        corpus,
+        "--root",
+        str(root),
+        "--modality",
+        "text",
+        "--frozen",
+        "--encoder",
+        str(tmp_path),
+    ]
+    (tmp_path / "config.json").write_text(
+        '{"model_type": "bert", "hidden_size": 8, "num_hidden_layers": 1}', encoding="utf-8"
+    )
+    done = without(
+        TORCH | MEDIA,
+        f"from extract.commands.extract_features import main\nsys.exit(main({arguments!r}))",
+    )
     assert done.returncode == 3, done.stderr
     assert "extract" in done.stderr and "install the extra" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

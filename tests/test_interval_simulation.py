@@ -1,4 +1,7 @@
-"""The simulation's own parts: its errors are derivatives, its bootstraps are scipy's, and what it finds in a moment is plain."""
+"""The simulation's own parts.
+
+Its errors are derivatives, its bootstraps are scipy's, and what it finds in a moment is plain.
+"""
 
 from __future__ import annotations
 
@@ -40,13 +43,21 @@ def test_its_bootstraps_are_those_of_scipy() -> None:
     accuracies = np.trace(counts[0], axis1=-2, axis2=-1) / counts[0].sum((-1, -2))
     mine = intervals(counts, 20_000, rng)
     for name, method in (("percentile bootstrap", "percentile"), ("BCa bootstrap", "BCa")):
-        theirs = stats.bootstrap((accuracies,), np.mean, n_resamples=20_000, method=method, rng=rng).confidence_interval
+        theirs = stats.bootstrap(
+            (accuracies,), np.mean, n_resamples=20_000, method=method, rng=rng
+        ).confidence_interval
         low, high = mine["WA", name]
-        assert (float(low[0]), float(high[0])) == pytest.approx((theirs.low, theirs.high), abs=0.004)
+        assert (float(low[0]), float(high[0])) == pytest.approx(
+            (theirs.low, theirs.high), abs=0.004
+        )
 
 
 def test_intervals_over_speakers_cover_and_those_over_rows_do_not() -> None:
-    rows = [row for row in interval_coverage(IEMOCAP, 300, 99, 0) if row["metric"] == "WA" and row["target"] == "pooled"]
+    rows = [
+        row
+        for row in interval_coverage(IEMOCAP, 300, 99, 0)
+        if row["metric"] == "WA" and row["target"] == "pooled"
+    ]
     coverage = {str(row["method"]): float(str(row["coverage"])) for row in rows}
     assert 91 < coverage[USED_INTERVAL] < 99
     assert coverage["percentile bootstrap"] < coverage[USED_INTERVAL]
@@ -55,8 +66,12 @@ def test_intervals_over_speakers_cover_and_those_over_rows_do_not() -> None:
 
 
 def test_a_test_over_rows_finds_differences_that_are_not_there() -> None:
-    rows = [row for row in rejections(IEMOCAP, 100, 0) if row["metric"] == "WA" and row["alpha"] == 0.05]
-    found = {(row["systems"], row["points"], row["test"]): float(str(row["rejected"])) for row in rows}
+    rows = [
+        row for row in rejections(IEMOCAP, 100, 0) if row["metric"] == "WA" and row["alpha"] == 0.05
+    ]
+    found = {
+        (row["systems"], row["points"], row["test"]): float(str(row["rejected"])) for row in rows
+    }
     for systems in ("same vectors, two classifiers", "two modalities"):
         assert found[systems, 0.0, USED_TEST] < 13
         assert found[systems, 0.0, "McNemar, ignoring speakers"] > found[systems, 0.0, USED_TEST]

@@ -22,22 +22,35 @@ from extract.commands.make_corpus import build_parser as make_corpus_parser
 
 ROOT = Path(__file__).parent.parent
 PARSERS = {
-    "extract-features": extract_parser, "run-fusion-grid": grid_parser, "embeddings-store": store_parser,
-    "make-corpus": make_corpus_parser, "check-corpus": check_parser, "audit-leakage": audit_parser,
-    "compare-systems": compare_parser, "compare-results": compare_results_parser, "show-benchmarks": benchmarks_parser,
-    "make-report": report_parser}
+    "extract-features": extract_parser,
+    "run-fusion-grid": grid_parser,
+    "embeddings-store": store_parser,
+    "make-corpus": make_corpus_parser,
+    "check-corpus": check_parser,
+    "audit-leakage": audit_parser,
+    "compare-systems": compare_parser,
+    "compare-results": compare_results_parser,
+    "show-benchmarks": benchmarks_parser,
+    "make-report": report_parser,
+}
 
 
 def commands(name: str) -> list[str]:
     text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
-    lines = re.findall(r"^    (\S.*)$", text, flags=re.MULTILINE) + re.findall(r"^\$ (\S.*)$", text, flags=re.MULTILINE)
+    lines = re.findall(r"^    (\S.*)$", text, flags=re.MULTILINE) + re.findall(
+        r"^\$ (\S.*)$", text, flags=re.MULTILINE
+    )
     return [line.partition("  #")[0].strip() for line in lines if line.split()[0] in PARSERS]
 
 
 def test_every_table_is_what_the_results_say():
     texts = [page.read_text(encoding="utf-8") for page in render_readme.PAGES]
-    assert {name for text in texts for name in re.findall(r"<!-- table (\w+) -->", text)} == set(render_readme.TABLES)
-    assert [render_readme.rendered(text) for text in texts] == texts, "run python -m benchmarks.render_readme"
+    assert {name for text in texts for name in re.findall(r"<!-- table (\w+) -->", text)} == set(
+        render_readme.TABLES
+    )
+    assert [render_readme.rendered(text) for text in texts] == texts, (
+        "run python -m benchmarks.render_readme"
+    )
 
 
 @pytest.mark.parametrize("line", commands("README.md"))

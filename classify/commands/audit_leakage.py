@@ -1,4 +1,7 @@
-"""The command ``audit-leakage``: is anything of the test rows known beforehand, and does the corpus or the set-up do it?"""
+"""The command ``audit-leakage``.
+
+Is anything of the test rows known beforehand, and does the corpus or the set-up do it?
+"""
 
 from __future__ import annotations
 
@@ -25,36 +28,93 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser."""
-    top = parser(PROGRAM, DESCRIPTION, [
-        f"{PROGRAM} --store embeddings --corpus meld",
-        f"{PROGRAM} --corpus mosi --folds group-kfold:5 --json",
-        f"{PROGRAM} --corpus ravdess --media RAVDESS --shuffled",
-        f"{PROGRAM} --results results"])
-    top.add_argument("--store", type=Path, default=Path("embeddings"), help="the store (default: %(default)s)")
-    top.add_argument("--corpus", default="", help="corpus in the store (default: that of the results, else the only one)")
-    top.add_argument("--folds", default="", metavar="PLAN",
-                     help="a plan's name or a plan file (default: that of the results, else the corpus' own); one that tears "
-                     "groups is judged, not refused")
-    top.add_argument("--valid", default="", metavar="RULE", help="the rule for validation rows, as for run-fusion-grid")
-    top.add_argument("--protocol", default="", metavar="NAME",
-                     help="a protocol of the field by name, as for run-fusion-grid --list-protocols")
-    top.add_argument("--protocol-files", type=Path, metavar="DIR", help="the files that hold its folds, where it needs some")
-    top.add_argument("--label-set", default="", metavar="NAME",
-                     help="which raw labels count as which class (default: the protocol's, else the corpus' own)")
-    top.add_argument("--encoder", action="append", default=[], metavar="MODALITY=NAME[@FINGERPRINT]",
-                     help="judge this encoder only (default: those of the results, else all in the store); repeatable")
-    top.add_argument("--media", type=Path, metavar="ROOT",
-                     help="the folder of the corpus' files: also compare those byte by byte")
-    top.add_argument("--results", type=Path, metavar="DIR",
-                     help="judge what made these results, and write the verdict beside them as audit.json")
-    top.add_argument("--shuffled", nargs="?", type=int, const=0, metavar="SEED",
-                     help="also run an SVM on everything with permuted labels, which must fall to chance (SEED: 0)")
+    top = parser(
+        PROGRAM,
+        DESCRIPTION,
+        [
+            f"{PROGRAM} --store embeddings --corpus meld",
+            f"{PROGRAM} --corpus mosi --folds group-kfold:5 --json",
+            f"{PROGRAM} --corpus ravdess --media RAVDESS --shuffled",
+            f"{PROGRAM} --results results",
+        ],
+    )
+    top.add_argument(
+        "--store", type=Path, default=Path("embeddings"), help="the store (default: %(default)s)"
+    )
+    top.add_argument(
+        "--corpus",
+        default="",
+        help="corpus in the store (default: that of the results, else the only one)",
+    )
+    top.add_argument(
+        "--folds",
+        default="",
+        metavar="PLAN",
+        help="a plan's name or a plan file (default: that of the results, else the corpus' own); "
+        "one that tears "
+        "groups is judged, not refused",
+    )
+    top.add_argument(
+        "--valid",
+        default="",
+        metavar="RULE",
+        help="the rule for validation rows, as for run-fusion-grid",
+    )
+    top.add_argument(
+        "--protocol",
+        default="",
+        metavar="NAME",
+        help="a protocol of the field by name, as for run-fusion-grid --list-protocols",
+    )
+    top.add_argument(
+        "--protocol-files",
+        type=Path,
+        metavar="DIR",
+        help="the files that hold its folds, where it needs some",
+    )
+    top.add_argument(
+        "--label-set",
+        default="",
+        metavar="NAME",
+        help="which raw labels count as which class (default: the protocol's, else the corpus' "
+        "own)",
+    )
+    top.add_argument(
+        "--encoder",
+        action="append",
+        default=[],
+        metavar="MODALITY=NAME[@FINGERPRINT]",
+        help="judge this encoder only (default: those of the results, else all in the store); "
+        "repeatable",
+    )
+    top.add_argument(
+        "--media",
+        type=Path,
+        metavar="ROOT",
+        help="the folder of the corpus' files: also compare those byte by byte",
+    )
+    top.add_argument(
+        "--results",
+        type=Path,
+        metavar="DIR",
+        help="judge what made these results, and write the verdict beside them as audit.json",
+    )
+    top.add_argument(
+        "--shuffled",
+        nargs="?",
+        type=int,
+        const=0,
+        metavar="SEED",
+        help="also run an SVM on everything with permuted labels, which must fall to chance "
+        "(SEED: 0)",
+    )
     top.add_argument("--json", action="store_true", help="print JSON instead of text")
     return top
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    # imported here because it takes a second or two, in which Ctrl-C must not print a traceback either
+    # imported here because it takes a second or two, in which Ctrl-C must not print a traceback
+    # either
     from classify.audit import Asked, gather, with_shuffled
     from classify.leakage.checks import run_checks
     from classify.leakage.finding import LEAK
@@ -62,13 +122,32 @@ def _run(arguments: argparse.Namespace) -> int:
     from classify.terminal.grid import console_for_output
     from embeddings_store.folds.setup import Request
 
-    request = Request(arguments.protocol, arguments.folds, arguments.valid, arguments.label_set, arguments.protocol_files)
-    case, accepted = gather(Asked(arguments.store, arguments.corpus, request, arguments.encoder, arguments.media,
-                                  arguments.results))
+    request = Request(
+        arguments.protocol,
+        arguments.folds,
+        arguments.valid,
+        arguments.label_set,
+        arguments.protocol_files,
+    )
+    case, accepted = gather(
+        Asked(
+            arguments.store,
+            arguments.corpus,
+            request,
+            arguments.encoder,
+            arguments.media,
+            arguments.results,
+        )
+    )
     audit = run_checks(case, accepted)
     if arguments.shuffled is not None:
-        audit = with_shuffled(audit, case, arguments.store, arguments.shuffled,
-                              lambda message: print(f"{PROGRAM}: {message}", file=sys.stderr))
+        audit = with_shuffled(
+            audit,
+            case,
+            arguments.store,
+            arguments.shuffled,
+            lambda message: print(f"{PROGRAM}: {message}", file=sys.stderr),
+        )
     if arguments.results:
         audit = audit.keeping(arguments.results)
         audit.write(arguments.results)

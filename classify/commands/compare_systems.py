@@ -1,4 +1,7 @@
-"""The command ``compare-systems``: intervals and a declared family of paired comparisons over a folder of results."""
+"""The command ``compare-systems``.
+
+Intervals and a declared family of paired comparisons over a folder of results.
+"""
 
 from __future__ import annotations
 
@@ -23,19 +26,45 @@ def build_parser() -> argparse.ArgumentParser:
     from classify.evaluation.predictions import CLUSTERS
     from classify.results.statistics_tables import DECLARED_METRIC
 
-    top = parser(PROGRAM, DESCRIPTION, [
-        f"{PROGRAM} results",
-        f"{PROGRAM} results --family strategies --metric UAR",
-        f"{PROGRAM} results --pair 'early concatenation audio+text svm' 'unimodal text svm'",
-        f"{PROGRAM} results --cluster session --out results/by-session"])
+    top = parser(
+        PROGRAM,
+        DESCRIPTION,
+        [
+            f"{PROGRAM} results",
+            f"{PROGRAM} results --family strategies --metric UAR",
+            f"{PROGRAM} results --pair 'early concatenation audio+text svm' 'unimodal text svm'",
+            f"{PROGRAM} results --cluster session --out results/by-session",
+        ],
+    )
     top.add_argument("results", type=Path, help="folder that run-fusion-grid --out wrote")
-    top.add_argument("--family", nargs="+", default=[], metavar="NAME",
-                     help=f"of {', '.join(FAMILIES)} (default: all of them, as one family)")
-    top.add_argument("--pair", nargs=2, action="append", default=[], metavar=("CELL", "CELL"),
-                     help="compare two cells, named as in grid.csv; repeatable, all pairs are one family with those of --family")
-    top.add_argument("--metric", default=DECLARED_METRIC, choices=METRICS, help=f"{FORMULAS} (default: %(default)s)")
-    top.add_argument("--cluster", default="", choices=CLUSTERS,
-                     help="whose rows go together (default: speaker, or the next that every row has)")
+    top.add_argument(
+        "--family",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help=f"of {', '.join(FAMILIES)} (default: all of them, as one family)",
+    )
+    top.add_argument(
+        "--pair",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("CELL", "CELL"),
+        help="compare two cells, named as in grid.csv; repeatable, all pairs are one family with "
+        "those of --family",
+    )
+    top.add_argument(
+        "--metric",
+        default=DECLARED_METRIC,
+        choices=METRICS,
+        help=f"{FORMULAS} (default: %(default)s)",
+    )
+    top.add_argument(
+        "--cluster",
+        default="",
+        choices=CLUSTERS,
+        help="whose rows go together (default: speaker, or the next that every row has)",
+    )
     top.add_argument("--out", type=Path, help="write there instead of into the folder of results")
     top.add_argument("--list", action="store_true", help="list the cells by name and stop")
     return top
@@ -69,7 +98,10 @@ def _run(argv: Sequence[str] | None) -> int:
         console.print(ASSUMPTIONS, style="dim", markup=False, soft_wrap=True)
     for line in in_words(statistics, comparisons, headline_of(answers.grid)):
         console.print(line, style="bold", markup=False, soft_wrap=True)
-    print(f"figures: {len(statistics)}, comparisons: {len(comparisons)}; in {out}: {STATISTICS}, {COMPARISONS}")
+    print(
+        f"figures: {len(statistics)}, comparisons: {len(comparisons)}; in {out}: {STATISTICS}, "
+        f"{COMPARISONS}"
+    )
     return 0
 
 

@@ -36,33 +36,62 @@ DEFAULT_OUT = {"valid": GridConfig().out, "test": Path("results-upper-bound")}
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser; classifier settings come from the table in :mod:`classify.models.classifiers`."""
-    top = parser(PROGRAM, DESCRIPTION, [
+    """Return the parser.
+
+    Classifier settings come from the table in :mod:`classify.models.classifiers`.
+    """
+    top = parser(
         PROGRAM,
-        f"{PROGRAM} --store embeddings --corpus mosi --out results/mosi",
-        f"{PROGRAM} --corpus iemocap --protocol iemocap-paper",
-        f"{PROGRAM} --corpus iemocap --list-protocols",
-        f"{PROGRAM} --corpus ravdess --folds speaker-kfold:6 --layer valid --svm-c 5 --dry-run",
-        f"{PROGRAM} --modalities text audio --encoder audio=wav2vec2-base@3f2a --early concatenation --late none",
-        f"{PROGRAM} --modalities text audio --metadata safe context",
-        f'{PROGRAM} --system "two = mean(svm(concat(audio, text)), svm(concat(video, text)))" --subsets --drop-sweep',
-        f"{PROGRAM} --shuffle-labels --out results/shuffled",
-        f"{PROGRAM} --tune 30 --valid-split --calibrate temperature",
-        f"{PROGRAM} --seed 0,1,2 --encoder-seed all",
-        f"{PROGRAM} --valid none --select-on test"])
+        DESCRIPTION,
+        [
+            PROGRAM,
+            f"{PROGRAM} --store embeddings --corpus mosi --out results/mosi",
+            f"{PROGRAM} --corpus iemocap --protocol iemocap-paper",
+            f"{PROGRAM} --corpus iemocap --list-protocols",
+            f"{PROGRAM} --corpus ravdess --folds speaker-kfold:6 --layer valid --svm-c 5 --dry-run",
+            f"{PROGRAM} --modalities text audio --encoder audio=wav2vec2-base@3f2a --early "
+            "concatenation --late none",
+            f"{PROGRAM} --modalities text audio --metadata safe context",
+            f'{PROGRAM} --system "two = mean(svm(concat(audio, text)), svm(concat(video, text)))" '
+            "--subsets --drop-sweep",
+            f"{PROGRAM} --shuffle-labels --out results/shuffled",
+            f"{PROGRAM} --tune 30 --valid-split --calibrate temperature",
+            f"{PROGRAM} --seed 0,1,2 --encoder-seed all",
+            f"{PROGRAM} --valid none --select-on test",
+        ],
+    )
     _add_input(top.add_argument_group("what goes in"))
     _add_grid(top.add_argument_group("the grid"))
     _add_settings(top.add_argument_group("settings of the classifiers"))
     how = top.add_argument_group("how it runs")
-    how.add_argument("--out", type=Path, help=f"folder for the results (default: {DEFAULT_OUT['valid']}; with --select-on test "
-                     f"{DEFAULT_OUT['test']})")
-    how.add_argument("--jobs", type=int, default=DEFAULTS["jobs"], metavar="N",
-                     help="processes; the labels are the same for any number (default: one per processor)")
-    how.add_argument("--dry-run", action="store_true",
-                     help="show folds, encoders, what would run, what is finished and what it costs; write nothing")
-    how.add_argument("--quiet", action="store_true", help="print no tables, only where the results are")
-    how.add_argument("--report", action="store_true",
-                     help="draw the figures and write report.html at the end, as make-report does (needs the extra report)")
+    how.add_argument(
+        "--out",
+        type=Path,
+        help=f"folder for the results (default: {DEFAULT_OUT['valid']}; with --select-on test "
+        f"{DEFAULT_OUT['test']})",
+    )
+    how.add_argument(
+        "--jobs",
+        type=int,
+        default=DEFAULTS["jobs"],
+        metavar="N",
+        help="processes; the labels are the same for any number (default: one per processor)",
+    )
+    how.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="show folds, encoders, what would run, what is finished and what it costs; write "
+        "nothing",
+    )
+    how.add_argument(
+        "--quiet", action="store_true", help="print no tables, only where the results are"
+    )
+    how.add_argument(
+        "--report",
+        action="store_true",
+        help="draw the figures and write report.html at the end, as make-report does (needs the "
+        "extra report)",
+    )
     return top
 
 
@@ -74,118 +103,307 @@ def config_from(arguments: argparse.Namespace) -> GridConfig:
             value = getattr(arguments, f"{classifier}_{name}")
             if value is not None:
                 if classifier not in arguments.classifiers:
-                    raise UsageError(f"--{classifier}-{name} has no effect, because --classifiers leaves {classifier} out")
+                    raise UsageError(
+                        f"--{classifier}-{name} has no effect, because --classifiers leaves "
+                        f"{classifier} out"
+                    )
                 settings.setdefault(classifier, {})[name] = value
-    if arguments.metadata_ablation and (arguments.metadata or arguments.system or arguments.systems):
-        raise UsageError("--metadata-ablation adds every group of metadata by itself to systems of its own; leave out "
-                         "--metadata, --system and --systems")
+    if arguments.metadata_ablation and (
+        arguments.metadata or arguments.system or arguments.systems
+    ):
+        raise UsageError(
+            "--metadata-ablation adds every group of metadata by itself to systems of its own; "
+            "leave out "
+            "--metadata, --system and --systems"
+        )
     return GridConfig(
-        store=arguments.store, out=arguments.out or DEFAULT_OUT[arguments.select_on], corpus=arguments.corpus,
-        modalities=tuple(arguments.modalities), metadata=tuple(arguments.metadata),
-        encoders=_encoders(arguments.encoder), encoder_seeds=arguments.encoder_seed, layer=arguments.layer,
-        folds=arguments.folds, valid=arguments.valid, protocol=arguments.protocol, protocol_files=arguments.protocol_files,
-        label_set=arguments.label_set, fit_rows=arguments.fit_rows, inner_folds=arguments.inner_folds,
-        classifiers=tuple(arguments.classifiers), early=_methods(arguments.early), late=_methods(arguments.late),
-        project=arguments.project, systems=read_systems(arguments.system, arguments.systems), subsets=arguments.subsets,
-        drop_rates=_rates(arguments.drop_sweep), drop_seed=arguments.drop_seed, settings=settings, seeds=arguments.seed,
-        shuffle_seed=arguments.shuffle_labels, select_on=arguments.select_on,
-        calibrate=arguments.calibrate, tune=arguments.tune,
-        tune_minutes=arguments.tune_minutes, tune_on=arguments.tune_on,
-        valid_split=arguments.valid_split, accept=tuple(arguments.accept),
-        jobs=arguments.jobs)
+        store=arguments.store,
+        out=arguments.out or DEFAULT_OUT[arguments.select_on],
+        corpus=arguments.corpus,
+        modalities=tuple(arguments.modalities),
+        metadata=tuple(arguments.metadata),
+        encoders=_encoders(arguments.encoder),
+        encoder_seeds=arguments.encoder_seed,
+        layer=arguments.layer,
+        folds=arguments.folds,
+        valid=arguments.valid,
+        protocol=arguments.protocol,
+        protocol_files=arguments.protocol_files,
+        label_set=arguments.label_set,
+        fit_rows=arguments.fit_rows,
+        inner_folds=arguments.inner_folds,
+        classifiers=tuple(arguments.classifiers),
+        early=_methods(arguments.early),
+        late=_methods(arguments.late),
+        project=arguments.project,
+        systems=read_systems(arguments.system, arguments.systems),
+        subsets=arguments.subsets,
+        drop_rates=_rates(arguments.drop_sweep),
+        drop_seed=arguments.drop_seed,
+        settings=settings,
+        seeds=arguments.seed,
+        shuffle_seed=arguments.shuffle_labels,
+        select_on=arguments.select_on,
+        calibrate=arguments.calibrate,
+        tune=arguments.tune,
+        tune_minutes=arguments.tune_minutes,
+        tune_on=arguments.tune_on,
+        valid_split=arguments.valid_split,
+        accept=tuple(arguments.accept),
+        jobs=arguments.jobs,
+    )
 
 
 def _add_input(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--store", type=Path, default=DEFAULTS["store"], help="the store (default: %(default)s)")
-    group.add_argument("--corpus", default=DEFAULTS["corpus"], help="corpus in the store (default: the only one)")
-    group.add_argument("--modalities", nargs="+", default=[], metavar="NAME",
-                       help="which, in this order (default: all in the store)")
-    group.add_argument("--metadata", nargs="+", default=[], metavar="NAME",
-                       help=f"add the modality metadata, made of the manifest's columns with these leak tags "
-                       f"({', '.join(TAGS)}) or names; with leaky or unknown ones every output says so (default: none)")
-    group.add_argument("--metadata-ablation", action="store_true",
-                       help="instead of the grid: concatenate the modalities without metadata and with the columns of each leak "
-                       "tag, and write what each is worth to metadata_ablation.csv")
-    group.add_argument("--encoder", action="append", default=[], metavar="MODALITY=NAME[@FINGERPRINT]",
-                       help="which encoder, where the store has several; repeatable")
-    group.add_argument("--encoder-seed", type=_encoder_seeds, metavar="N[,N]|all",
-                       help="which seeds of the fine-tuning, where the store has several; of more than one, tables give mean "
-                       "and deviation over seeds beside the deviation over folds")
-    group.add_argument("--layer", default=DEFAULTS["layer"], metavar="last|N|valid",
-                       help="which layer, where the store has several; valid: per fold the one whose "
-                       f"{CLASSIFIERS[LAYER_JUDGE].title} is best on its validation rows")
+    group.add_argument(
+        "--store", type=Path, default=DEFAULTS["store"], help="the store (default: %(default)s)"
+    )
+    group.add_argument(
+        "--corpus", default=DEFAULTS["corpus"], help="corpus in the store (default: the only one)"
+    )
+    group.add_argument(
+        "--modalities",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="which, in this order (default: all in the store)",
+    )
+    group.add_argument(
+        "--metadata",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help=f"add the modality metadata, made of the manifest's columns with these leak tags "
+        f"({', '.join(TAGS)}) or names; with leaky or unknown ones every output says so (default: "
+        "none)",
+    )
+    group.add_argument(
+        "--metadata-ablation",
+        action="store_true",
+        help="instead of the grid: concatenate the modalities without metadata and with the "
+        "columns of each leak "
+        "tag, and write what each is worth to metadata_ablation.csv",
+    )
+    group.add_argument(
+        "--encoder",
+        action="append",
+        default=[],
+        metavar="MODALITY=NAME[@FINGERPRINT]",
+        help="which encoder, where the store has several; repeatable",
+    )
+    group.add_argument(
+        "--encoder-seed",
+        type=_encoder_seeds,
+        metavar="N[,N]|all",
+        help="which seeds of the fine-tuning, where the store has several; of more than one, "
+        "tables give mean "
+        "and deviation over seeds beside the deviation over folds",
+    )
+    group.add_argument(
+        "--layer",
+        default=DEFAULTS["layer"],
+        metavar="last|N|valid",
+        help="which layer, where the store has several; valid: per fold the one whose "
+        f"{CLASSIFIERS[LAYER_JUDGE].title} is best on its validation rows",
+    )
     add_protocol_options(group)
-    group.add_argument("--folds", default=DEFAULTS["folds"], metavar="PLAN",
-                       help=f"a plan's name or a plan file (.parquet); names: {', '.join(PLAN_NAMES)} (default: the corpus' "
-                       "own)")
-    group.add_argument("--valid", default=DEFAULTS["valid"], choices=VALID_RULES,
-                       help="next = the next block validates; none = it trains too, and nothing is chosen; fifth = a fifth of "
-                       "the training groups; partner = the other speaker of the session, flagged; next-shared = next where it "
-                       f"shares speakers with test, flagged (default: {VALID_RULES[0]})")
-    group.add_argument("--accept", nargs="+", default=[], metavar="CHECK",
-                       help="run although the leakage audit refuses, and say so under every table: of "
-                       f"{', '.join(ACCEPTABLE)} (audit-leakage shows the findings; default: none)")
-    group.add_argument("--shuffle-labels", nargs="?", type=int, const=0, default=None, metavar="SEED",
-                       help="permute the labels: everything must fall to chance (SEED: 0)")
+    group.add_argument(
+        "--folds",
+        default=DEFAULTS["folds"],
+        metavar="PLAN",
+        help=f"a plan's name or a plan file (.parquet); names: {', '.join(PLAN_NAMES)} (default: "
+        "the corpus' "
+        "own)",
+    )
+    group.add_argument(
+        "--valid",
+        default=DEFAULTS["valid"],
+        choices=VALID_RULES,
+        help="next = the next block validates; none = it trains too, and nothing is chosen; fifth "
+        "= a fifth of "
+        "the training groups; partner = the other speaker of the session, flagged; next-shared = "
+        "next where it "
+        f"shares speakers with test, flagged (default: {VALID_RULES[0]})",
+    )
+    group.add_argument(
+        "--accept",
+        nargs="+",
+        default=[],
+        metavar="CHECK",
+        help="run although the leakage audit refuses, and say so under every table: of "
+        f"{', '.join(ACCEPTABLE)} (audit-leakage shows the findings; default: none)",
+    )
+    group.add_argument(
+        "--shuffle-labels",
+        nargs="?",
+        type=int,
+        const=0,
+        default=None,
+        metavar="SEED",
+        help="permute the labels: everything must fall to chance (SEED: 0)",
+    )
 
 
 def _add_grid(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--classifiers", nargs="+", default=list(COMPETITORS), metavar="NAME",
-                       help=f"of {', '.join(COMPETITORS)} (default: all)")
-    for name, strategies, rest in (("early", fusion.STRATEGIES, "all that the widths allow"),
-                                   ("late", LATE_METHODS, "all that the rows allow")):
-        group.add_argument(f"--{name}", nargs="+", metavar="METHOD",
-                           help=f"{name} fusion: of {', '.join(strategies)}, or {NONE} (default: {rest})")
-    group.add_argument("--project", default=DEFAULTS["project"], metavar="pca[:D]|linear[:D]",
-                       help="bring unequal widths to one for early sum and product, with maps fitted on training rows; D: "
-                       "columns, or the smallest width (default: sum and product are left out)")
-    group.add_argument("--system", action="append", default=[], metavar='"NAME = EXPRESSION"',
-                       help="add a system of your own, for example \"two = mean(svm(concat(audio, text)), svm(video))\"; "
-                       "repeatable; classify/FUSION.md explains the language")
-    group.add_argument("--systems", action="append", type=Path, default=[], metavar="FILE",
-                       help="add every NAME = EXPRESSION of a file; repeatable")
-    group.add_argument("--subsets", action="store_true",
-                       help="fuse every set of two modalities or more, and write what each modality contributes (Shapley)")
-    group.add_argument("--drop-sweep", nargs="*", type=float, default=None, metavar="RATE",
-                       help="take modalities away from test rows at these rates, and each modality from all of them, and write "
-                       f"how every way of fusing degrades (default of rates: {' '.join(map(str, DROP_RATES))})")
-    group.add_argument("--drop-seed", type=int, default=DEFAULTS["drop_seed"], metavar="N",
-                       help="which rows lose which modality (default: %(default)s)")
-    group.add_argument("--fit-rows", default=DEFAULTS["fit_rows"], choices=list(FIT_ROWS),
-                       help="train+valid: choose on valid with a fit on train, then fit again on both and test that; oof: "
-                       "on scores and vectors of training rows by inner encoders that have not seen them (extract-features "
-                       "--inner-folds), over vectors in the space of each, and averaged; valid: classifiers over class scores on "
-                       "validation rows, answered out of fold (default: %(default)s)")
-    group.add_argument("--inner-folds", type=int, default=DEFAULTS["inner_folds"], metavar="N",
-                       help="which inner folds --fit-rows oof takes, where the store has several choices")
-    group.add_argument("--select-on", default=DEFAULTS["select_on"], choices=SELECT_ON,
-                       help="test: choose the cell on the test rows themselves, and score vectors whose epoch was chosen on "
-                       "them (extract-features --rule test); everything is stamped 'upper bound' (default: %(default)s)")
-    group.add_argument("--tune", nargs="?", type=int, const=TRIALS, default=DEFAULTS["tune"], metavar="TRIALS",
-                       help="choose the settings of every classifier per cell and fold, on training or validation rows, by so "
-                       f"many trials (without a number: {TRIALS}); settings that are given are kept")
-    group.add_argument("--tune-minutes", type=float, default=DEFAULTS["tune_minutes"], metavar="M",
-                       help="begin no trial after M minutes per cell and fold; how many there were then depends on the machine")
-    group.add_argument("--tune-on", default=DEFAULTS["tune_on"], choices=TUNE_ON,
-                       help="score trials on grouped splits of train, or on valid (default: train, but valid where encoders were "
-                       "fitted on training rows)")
-    group.add_argument("--calibrate", default=DEFAULTS["calibrate"], choices=CALIBRATIONS,
-                       help="add calibrated probabilities, fitted on validation rows; they change no answer and no choice "
-                       "(default: %(default)s)")
-    group.add_argument("--valid-split", nargs="?", type=int, const=0, metavar="SEED",
-                       help="halve the validation rows by group: one half teaches (layers, weights, settings, calibration), the "
-                       "other chooses the cell (SEED: 0)")
-    group.add_argument("--seed", type=_seeds, default=DEFAULTS["seeds"], metavar="N[,N]",
-                       help="for classifiers that draw random numbers; several are compared as those of --encoder-seed "
-                       "(default: 0)")
+    group.add_argument(
+        "--classifiers",
+        nargs="+",
+        default=list(COMPETITORS),
+        metavar="NAME",
+        help=f"of {', '.join(COMPETITORS)} (default: all)",
+    )
+    for name, strategies, rest in (
+        ("early", fusion.STRATEGIES, "all that the widths allow"),
+        ("late", LATE_METHODS, "all that the rows allow"),
+    ):
+        group.add_argument(
+            f"--{name}",
+            nargs="+",
+            metavar="METHOD",
+            help=f"{name} fusion: of {', '.join(strategies)}, or {NONE} (default: {rest})",
+        )
+    group.add_argument(
+        "--project",
+        default=DEFAULTS["project"],
+        metavar="pca[:D]|linear[:D]",
+        help="bring unequal widths to one for early sum and product, with maps fitted on training "
+        "rows; D: "
+        "columns, or the smallest width (default: sum and product are left out)",
+    )
+    group.add_argument(
+        "--system",
+        action="append",
+        default=[],
+        metavar='"NAME = EXPRESSION"',
+        help='add a system of your own, for example "two = mean(svm(concat(audio, text)), '
+        'svm(video))"; '
+        "repeatable; classify/FUSION.md explains the language",
+    )
+    group.add_argument(
+        "--systems",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="add every NAME = EXPRESSION of a file; repeatable",
+    )
+    group.add_argument(
+        "--subsets",
+        action="store_true",
+        help="fuse every set of two modalities or more, and write what each modality contributes "
+        "(Shapley)",
+    )
+    group.add_argument(
+        "--drop-sweep",
+        nargs="*",
+        type=float,
+        default=None,
+        metavar="RATE",
+        help="take modalities away from test rows at these rates, and each modality from all of "
+        "them, and write "
+        f"how every way of fusing degrades (default of rates: {' '.join(map(str, DROP_RATES))})",
+    )
+    group.add_argument(
+        "--drop-seed",
+        type=int,
+        default=DEFAULTS["drop_seed"],
+        metavar="N",
+        help="which rows lose which modality (default: %(default)s)",
+    )
+    group.add_argument(
+        "--fit-rows",
+        default=DEFAULTS["fit_rows"],
+        choices=list(FIT_ROWS),
+        help="train+valid: choose on valid with a fit on train, then fit again on both and test "
+        "that; oof: "
+        "on scores and vectors of training rows by inner encoders that have not seen them "
+        "(extract-features "
+        "--inner-folds), over vectors in the space of each, and averaged; valid: classifiers over "
+        "class scores on "
+        "validation rows, answered out of fold (default: %(default)s)",
+    )
+    group.add_argument(
+        "--inner-folds",
+        type=int,
+        default=DEFAULTS["inner_folds"],
+        metavar="N",
+        help="which inner folds --fit-rows oof takes, where the store has several choices",
+    )
+    group.add_argument(
+        "--select-on",
+        default=DEFAULTS["select_on"],
+        choices=SELECT_ON,
+        help="test: choose the cell on the test rows themselves, and score vectors whose epoch "
+        "was chosen on "
+        "them (extract-features --rule test); everything is stamped 'upper bound' (default: "
+        "%(default)s)",
+    )
+    group.add_argument(
+        "--tune",
+        nargs="?",
+        type=int,
+        const=TRIALS,
+        default=DEFAULTS["tune"],
+        metavar="TRIALS",
+        help="choose the settings of every classifier per cell and fold, on training or "
+        "validation rows, by so "
+        f"many trials (without a number: {TRIALS}); settings that are given are kept",
+    )
+    group.add_argument(
+        "--tune-minutes",
+        type=float,
+        default=DEFAULTS["tune_minutes"],
+        metavar="M",
+        help="begin no trial after M minutes per cell and fold; how many there were then depends "
+        "on the machine",
+    )
+    group.add_argument(
+        "--tune-on",
+        default=DEFAULTS["tune_on"],
+        choices=TUNE_ON,
+        help="score trials on grouped splits of train, or on valid (default: train, but valid "
+        "where encoders were "
+        "fitted on training rows)",
+    )
+    group.add_argument(
+        "--calibrate",
+        default=DEFAULTS["calibrate"],
+        choices=CALIBRATIONS,
+        help="add calibrated probabilities, fitted on validation rows; they change no answer and "
+        "no choice "
+        "(default: %(default)s)",
+    )
+    group.add_argument(
+        "--valid-split",
+        nargs="?",
+        type=int,
+        const=0,
+        metavar="SEED",
+        help="halve the validation rows by group: one half teaches (layers, weights, settings, "
+        "calibration), the "
+        "other chooses the cell (SEED: 0)",
+    )
+    group.add_argument(
+        "--seed",
+        type=_seeds,
+        default=DEFAULTS["seeds"],
+        metavar="N[,N]",
+        help="for classifiers that draw random numbers; several are compared as those of "
+        "--encoder-seed "
+        "(default: 0)",
+    )
 
 
 def _add_settings(group: argparse._ArgumentGroup) -> None:
     for classifier, spec in CLASSIFIERS.items():
         for name, setting in spec.settings.items():
             kind = type(setting.default)
-            group.add_argument(f"--{classifier}-{name}", type=kind, metavar="N" if kind is int else "X",
-                               help=f"{setting.reason} (default: {setting.default:g})")
+            group.add_argument(
+                f"--{classifier}-{name}",
+                type=kind,
+                metavar="N" if kind is int else "X",
+                help=f"{setting.reason} (default: {setting.default:g})",
+            )
 
 
 def _encoders(pairs: Sequence[str]) -> dict[str, str]:
@@ -193,7 +411,9 @@ def _encoders(pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         modality, equals, name = pair.partition("=")
         if not (modality and equals and name):
-            raise UsageError(f"--encoder {pair!r} must have the form MODALITY=NAME or MODALITY=NAME@FINGERPRINT")
+            raise UsageError(
+                f"--encoder {pair!r} must have the form MODALITY=NAME or MODALITY=NAME@FINGERPRINT"
+            )
         if modality in chosen:
             raise UsageError(f"--encoder names {modality} twice: {chosen[modality]} and {name}")
         chosen[modality] = name
@@ -204,7 +424,9 @@ def _seeds(text: str) -> tuple[int, ...]:
     try:
         return tuple(dict.fromkeys(int(part) for part in text.split(",")))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor several with commas") from error
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a number nor several with commas"
+        ) from error
 
 
 def _encoder_seeds(text: str) -> tuple[int, ...]:
@@ -224,4 +446,3 @@ def _methods(names: Sequence[str] | None) -> tuple[str, ...] | None:
     if NONE in names and len(names) > 1:
         raise UsageError(f"{NONE} stands alone, not with {' '.join(n for n in names if n != NONE)}")
     return () if names == [NONE] else tuple(names)
-

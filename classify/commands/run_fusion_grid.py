@@ -1,4 +1,7 @@
-"""The command ``run-fusion-grid``: every fusion and classifier over the stored vectors of one corpus, as tables."""
+"""The command ``run-fusion-grid``.
+
+Every fusion and classifier over the stored vectors of one corpus, as tables.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,14 @@ if TYPE_CHECKING:
     from classify.grid.config import GridConfig
 
 
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     return guarded(lambda: _run(argv), PROGRAM)
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    # imported here because it takes a second or two, in which Ctrl-C must not print a traceback either
+    # imported here because it takes a second or two, in which Ctrl-C must not print a traceback
+    # either
     from classify.commands.grid_options import build_parser, config_from
     from classify.experiment import run_grid
     from classify.grid.execution import survey
@@ -47,14 +50,18 @@ def _run(argv: Sequence[str] | None) -> int:
         return 0
     if arguments.metadata_ablation:
         return _ablate(config, console, quiet=arguments.quiet)
-    reporter = _reporter() if arguments.report else None  # what is not installed is said before the work, not after it
+    reporter = (
+        _reporter() if arguments.report else None
+    )  # what is not installed is said before the work, not after it
     result = run_grid(config, lambda message: print(f"{PROGRAM}: {message}", file=sys.stderr))
     if not arguments.quiet:
         show_results(result, console)
     claim = result.prepared.claim
     stamp = "" if claim == RESULT else f" ({claim.upper()}, no result)"
-    print(f"{len(result.table.rows)} rows (cells x folds){stamp} in {config.out}: "
-          f"{', '.join(path.name for path in result.files)}")
+    print(
+        f"{len(result.table.rows)} rows (cells x folds){stamp} in {config.out}: "
+        f"{', '.join(path.name for path in result.files)}"
+    )
     if reporter:
         print(reporter(config.out, config.store))
     return 0

@@ -1,4 +1,7 @@
-"""The command ``show-benchmarks``: published figures, and ours beside them with a word on whether they may be compared."""
+"""The command ``show-benchmarks``.
+
+Published figures, and ours beside them with a word on whether they may be compared.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,28 @@ PROGRAM = "show-benchmarks"
 DESCRIPTION = """\
 Print published figures with their protocol, label set, rule of selection and source. With --compare ours stand beside them,
 and a column says whether the two may be compared and why. Tables carry what their sources contradict as notes."""
-SHOWN = ("table", "system", "classifier", "class", "metric", "value", "protocol", "label_set", "source")
-COMPARED = ("table", "system", "classifier", "metric", "value", "ours", "our_cell", "comparable", "why")
+SHOWN = (
+    "table",
+    "system",
+    "classifier",
+    "class",
+    "metric",
+    "value",
+    "protocol",
+    "label_set",
+    "source",
+)
+COMPARED = (
+    "table",
+    "system",
+    "classifier",
+    "metric",
+    "value",
+    "ours",
+    "our_cell",
+    "comparable",
+    "why",
+)
 
 REASONS = 2
 NOTES = ("selection_rule", "encoders", "parameters", "note")
@@ -26,18 +49,44 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser."""
     from classify.terminal.table_formats import FORMATS
 
-    top = parser(PROGRAM, DESCRIPTION, [
+    top = parser(
         PROGRAM,
-        f"{PROGRAM} --corpus iemocap --metric WA --compare results",
-        f"{PROGRAM} --corpus avamerg --notes",
-        f"{PROGRAM} --corpus iemocap --table 'Table 5' --format latex"])
-    top.add_argument("--corpus", default="", help="only figures of this corpus (default: with --compare that of the results)")
-    top.add_argument("--table", default="", help="only this table of its source, for example 'Table 5' or records")
+        DESCRIPTION,
+        [
+            PROGRAM,
+            f"{PROGRAM} --corpus iemocap --metric WA --compare results",
+            f"{PROGRAM} --corpus avamerg --notes",
+            f"{PROGRAM} --corpus iemocap --table 'Table 5' --format latex",
+        ],
+    )
+    top.add_argument(
+        "--corpus",
+        default="",
+        help="only figures of this corpus (default: with --compare that of the results)",
+    )
+    top.add_argument(
+        "--table",
+        default="",
+        help="only this table of its source, for example 'Table 5' or records",
+    )
     top.add_argument("--metric", default="", help="only this metric, for example WA")
-    top.add_argument("--compare", type=Path, metavar="RESULTS", help="folder that run-fusion-grid --out wrote, or a grid.csv")
-    top.add_argument("--format", default="table", choices=list(FORMATS),
-                     help="csv and json give every column (default: %(default)s)")
-    top.add_argument("--notes", action="store_true", help="show every reason, notes, encoders, parameters and selection too")
+    top.add_argument(
+        "--compare",
+        type=Path,
+        metavar="RESULTS",
+        help="folder that run-fusion-grid --out wrote, or a grid.csv",
+    )
+    top.add_argument(
+        "--format",
+        default="table",
+        choices=list(FORMATS),
+        help="csv and json give every column (default: %(default)s)",
+    )
+    top.add_argument(
+        "--notes",
+        action="store_true",
+        help="show every reason, notes, encoders, parameters and selection too",
+    )
     return top
 
 
@@ -71,7 +120,9 @@ def _lines(rows: pd.DataFrame, form: str, *, notes: bool) -> list[dict[str, str]
 
     if form not in ("csv", "json"):
         if "why" in rows and not notes:
-            rows = rows.assign(why=[SEPARATOR.join(why.split(SEPARATOR)[:REASONS]) for why in rows["why"]])
+            rows = rows.assign(
+                why=[SEPARATOR.join(why.split(SEPARATOR)[:REASONS]) for why in rows["why"]]
+            )
         names = [*(COMPARED if "ours" in rows else SHOWN), *(NOTES if notes else ())]
         rows = rows[[name for name in names if (rows[name] != "").any()]]
     return [{str(name): str(cell) for name, cell in row.items()} for row in rows.to_dict("records")]

@@ -1,4 +1,6 @@
-"""Which comparisons are asked: a family is declared before its p values are read, and Holm corrects for its size.
+"""Which comparisons are asked.
+
+A family is declared before its p values are read, and Holm corrects for its size.
 
 ==============  ==========================================================================================================
 family          its questions
@@ -7,11 +9,12 @@ family          its questions
 ``strategies``  is each way of fusing better than plain concatenation of the vectors?
 ==============  ==========================================================================================================
 
-A way of fusing is a strategy over the largest set of modalities; of its classifiers the one that is best on validation rows
-stands for it, and the best single modality is found likewise: nothing is chosen on test rows. A system that a user wrote down
-stands for itself, whatever its modalities. Without validation rows nothing can be chosen, so every classifier stands for itself
-and every single modality with the same classifier is compared: a larger family, which Holm makes pay for it. Other sets of
-modalities are compared by naming them.
+A way of fusing is a strategy over the largest set of modalities; of its classifiers the one that is
+best on validation rows stands for it, and the best single modality is found likewise: nothing is
+chosen on test rows. A system that a user wrote down stands for itself, whatever its modalities.
+Without validation rows nothing can be chosen, so every classifier stands for itself and every
+single modality with the same classifier is compared: a larger family, which Holm makes pay for it.
+Other sets of modalities are compared by naming them.
 """
 
 from __future__ import annotations
@@ -40,7 +43,9 @@ class Pair:
     second: str
 
 
-def declared(answers: Answers, families: Sequence[str] = (), pairs: Sequence[Sequence[str]] = ()) -> list[Pair]:
+def declared(
+    answers: Answers, families: Sequence[str] = (), pairs: Sequence[Sequence[str]] = ()
+) -> list[Pair]:
     """Return the comparisons of all families together, in their order, each once.
 
     Args:
@@ -67,13 +72,22 @@ def declared(answers: Answers, families: Sequence[str] = (), pairs: Sequence[Seq
 
 
 def _cells(answers: Answers) -> pd.DataFrame:
-    """One row per cell: its parts, and its mean accuracy on validation rows where every fold has some."""
+    """One row per cell.
+
+    Its parts, and its mean accuracy on validation rows where every fold has some.
+    """
     grid = answers.grid[answers.grid["cell"].isin(answers.cells)]
-    parts = grid.groupby("cell", sort=False)[["family", "method", "modalities", "classifier"]].first()
+    parts = grid.groupby("cell", sort=False)[
+        ["family", "method", "modalities", "classifier"]
+    ].first()
     if VALID in grid and bool((grid["n_valid"] > 0).all()):
-        of = grid["n_choice" if "n_choice" in grid else "n_valid"]  # as the grid chooses: with --valid-split on a half
+        of = grid[
+            "n_choice" if "n_choice" in grid else "n_valid"
+        ]  # as the grid chooses: with --valid-split on a half
         share = (grid[VALID].fillna(0.0) * grid["n_valid_scored"] / of).groupby(grid["cell"]).mean()
-        return parts.assign(**{VALID: share.round(12)})  # else ties would hang on the order of summing
+        return parts.assign(
+            **{VALID: share.round(12)}
+        )  # else ties would hang on the order of summing
     return parts.assign(**{VALID: float("nan")})
 
 
@@ -83,13 +97,22 @@ def _fused(cells: pd.DataFrame) -> list[Pair]:
         return []
     if _chosen(cells):
         best = str(single[VALID].idxmax())
-        return [Pair("fused", "does fusion beat the best single modality?", system, best) for system in _systems(cells)]
-    return [Pair("fused", "does fusion beat each single modality?", name, str(other)) for name in _systems(cells)
-            for other in _rivals(single, str(cells.loc[name, "classifier"]))]
+        return [
+            Pair("fused", "does fusion beat the best single modality?", system, best)
+            for system in _systems(cells)
+        ]
+    return [
+        Pair("fused", "does fusion beat each single modality?", name, str(other))
+        for name in _systems(cells)
+        for other in _rivals(single, str(cells.loc[name, "classifier"]))
+    ]
 
 
 def _rivals(single: pd.DataFrame, classifier: str) -> list[str]:
-    """Single modalities with the same classifier; for a system that has none of its own, their heads or probes, else all."""
+    """Single modalities with the same classifier.
+
+    For a system that has none of its own, their heads or probes, else all.
+    """
     for wanted in ((classifier,), (HEAD, PROBE)):
         same = single.index[single["classifier"].isin(wanted)]
         if len(same):
@@ -106,22 +129,38 @@ def _strategies(cells: pd.DataFrame) -> list[Pair]:
         if not _chosen(cells):
             like = like[like["classifier"] == cell["classifier"]]
         if len(like) and name not in like.index:
-            pairs.append(Pair("strategies", question, name, str(like[VALID].idxmax() if _chosen(cells) else like.index[0])))
+            pairs.append(
+                Pair(
+                    "strategies",
+                    question,
+                    name,
+                    str(like[VALID].idxmax() if _chosen(cells) else like.index[0]),
+                )
+            )
     return pairs
 
 
 def _systems(cells: pd.DataFrame) -> list[str]:
-    """For every strategy the cell that is best on validation rows, ties to the first; without validation rows every cell."""
+    """For every strategy the cell that is best on validation rows, ties to the first.
+
+    Without validation rows every cell.
+    """
     fused = cells[~cells["family"].isin((BASELINE, UNIMODAL, LAYER))]
     sizes = fused["modalities"].str.count(r"\+")
     fused = fused[(sizes == sizes.max()) | (fused["family"] == SYSTEM)]
     if not _chosen(cells):
         return [str(name) for name in fused.index]
-    return [str(part[VALID].idxmax()) for _, part in fused.groupby(["family", "method", "modalities"], sort=False)]
+    return [
+        str(part[VALID].idxmax())
+        for _, part in fused.groupby(["family", "method", "modalities"], sort=False)
+    ]
 
 
 def _chosen(cells: pd.DataFrame) -> bool:
     return bool(cells[VALID].notna().all())
 
 
-FAMILIES: Mapping[str, Callable[[pd.DataFrame], list[Pair]]] = {"fused": _fused, "strategies": _strategies}
+FAMILIES: Mapping[str, Callable[[pd.DataFrame], list[Pair]]] = {
+    "fused": _fused,
+    "strategies": _strategies,
+}

@@ -1,7 +1,10 @@
-"""How sure a figure is: intervals that respect speakers, because rows of one speaker are right or wrong together.
+"""How sure a figure is.
 
-Everything starts from one confusion per cluster (a speaker; or a group, such as a dialogue or video; or a session), so WA, UAR,
-F1 and each class's recall are treated alike: the figure of all rows pooled, and how it moves when a cluster is left out.
+Intervals that respect speakers, because rows of one speaker are right or wrong together.
+
+Everything starts from one confusion per cluster (a speaker; or a group, such as a dialogue or
+video; or a session), so WA, UAR, F1 and each class's recall are treated alike: the figure of all
+rows pooled, and how it moves when a cluster is left out.
 
 With theta the pooled figure, theta_g the same without cluster g, G clusters and n_g rows in each::
 
@@ -9,13 +12,15 @@ With theta the pooled figure, theta_g the same without cluster g, G clusters and
     effective = (sum_g n_g)^2 / sum_g n_g^2                            G where all are of one size, fewer where they are not
     interval  = logistic(logit(theta) ± t(effective - 1) * se / (theta (1 - theta)))
 
-The logit keeps it inside 0 and 1 and right near both ends. It estimates the pooled figure for new speakers, each counting with
-its rows; not the mean of speakers, which differs where speakers with many rows are easier or harder than others. It takes the
-trained models as they are: what another training would change is not in it, and speakers who share a session, and so a model,
-are taken for independent (cluster by session if not).
+The logit keeps it inside 0 and 1 and right near both ends. It estimates the pooled figure for new
+speakers, each counting with its rows; not the mean of speakers, which differs where speakers with
+many rows are easier or harder than others. It takes the trained models as they are: what another
+training would change is not in it, and speakers who share a session, and so a model, are taken for
+independent (cluster by session if not).
 
-``benchmarks/interval_simulation.py`` measures how often this and the usual alternatives cover the truth. With fewer than
-:data:`FEWEST` effective clusters no interval is given: it would be as wide as the scale and hang on the normal distribution.
+``benchmarks/interval_simulation.py`` measures how often this and the usual alternatives cover the
+truth. With fewer than :data:`FEWEST` effective clusters no interval is given: it would be as wide
+as the scale and hang on the normal distribution.
 """
 
 from __future__ import annotations
@@ -75,15 +80,22 @@ def of_class(metric: str, code: int) -> Figure:
     return lambda counts: per_class_of_counts(counts)[metric][..., code]
 
 
-def cluster_counts(y_true: NDArray[np.int64], y_pred: NDArray[np.int64], cluster: NDArray[np.int64], n_clusters: int,
-                   n_classes: int) -> Counts:
+def cluster_counts(
+    y_true: NDArray[np.int64],
+    y_pred: NDArray[np.int64],
+    cluster: NDArray[np.int64],
+    n_clusters: int,
+    n_classes: int,
+) -> Counts:
     """Return one confusion per cluster, shape (G, C, C).
 
     >>> cluster_counts(np.array([0, 1, 1]), np.array([0, 0, 1]), np.array([0, 0, 1]), 2, 2).tolist()
     [[[1, 0], [1, 0]], [[0, 0], [0, 1]]]
     """
     flat = (cluster * n_classes + y_true) * n_classes + y_pred
-    return np.bincount(flat, minlength=n_clusters * n_classes ** 2).reshape(n_clusters, n_classes, n_classes)
+    return np.bincount(flat, minlength=n_clusters * n_classes**2).reshape(
+        n_clusters, n_classes, n_classes
+    )
 
 
 def effective_clusters(sizes: NDArray[np.number]) -> Floats:
@@ -93,7 +105,7 @@ def effective_clusters(sizes: NDArray[np.number]) -> Floats:
     (2.0, 1.04)
     """
     sizes = np.asarray(sizes, dtype=np.float64)
-    return np.asarray(sizes.sum(-1) ** 2 / (sizes ** 2).sum(-1))
+    return np.asarray(sizes.sum(-1) ** 2 / (sizes**2).sum(-1))
 
 
 def jackknife(counts: Counts, figure: Figure) -> tuple[Floats, Floats]:
@@ -113,13 +125,16 @@ def half_width(se: Floats, effective: Floats, level: float = LEVEL) -> Floats:
     return np.asarray(stats.t.ppf((1 + level) / 2, np.maximum(np.asarray(effective) - 1, 1)) * se)
 
 
-def estimate(counts: Counts, figure: Figure, sizes: NDArray[np.number] | None = None, level: float = LEVEL) -> Estimate:
+def estimate(
+    counts: Counts, figure: Figure, sizes: NDArray[np.number] | None = None, level: float = LEVEL
+) -> Estimate:
     """Return a figure with its interval.
 
     Args:
         counts: One confusion per cluster (G, C, C).
         figure: From :func:`overall` or :func:`of_class`.
-        sizes: Rows that matter per cluster (G,): those of a class for its figures; none takes all rows.
+        sizes: Rows that matter per cluster (G,): those of a class for its figures; none takes all
+            rows.
         level: Wanted coverage.
 
     >>> three = np.array([[[8, 2], [1, 9]], [[7, 3], [2, 8]], [[9, 1], [0, 10]]])
@@ -135,11 +150,17 @@ def estimate(counts: Counts, figure: Figure, sizes: NDArray[np.number] | None = 
         return Estimate(nan, nan, nan, nan, 0, 0.0, "no rows")
     value, se = jackknife(counts, figure)
     why = too_few(len(sizes), effective) or no_spread(float(value), float(se))
-    low, high = (nan, nan) if why else (float(end) for end in ends(value, se, np.asarray(effective), level))
-    return Estimate(float(value), low, high, float(se) if len(counts) > 1 else nan, len(counts), effective, why)
+    low, high = (
+        (nan, nan) if why else (float(end) for end in ends(value, se, np.asarray(effective), level))
+    )
+    return Estimate(
+        float(value), low, high, float(se) if len(counts) > 1 else nan, len(counts), effective, why
+    )
 
 
-def ends(value: Floats, se: Floats, effective: Floats, level: float = LEVEL) -> tuple[Floats, Floats]:
+def ends(
+    value: Floats, se: Floats, effective: Floats, level: float = LEVEL
+) -> tuple[Floats, Floats]:
     """Return both ends (...) of the interval around a share that is neither 0 nor 1."""
     half = half_width(se / (value * (1 - value)), effective, level)
     return expit(logit(value) - half), expit(logit(value) + half)
@@ -164,15 +185,21 @@ def too_few(clusters: int, effective: float) -> str:
     """
     if round(effective, 6) >= FEWEST:
         return ""
-    return (f"{clusters} cluster{'s' * (clusters != 1)}, worth {effective:.1f} of one size: too few for an interval "
-            f"({FEWEST:g} are needed)")
+    return (
+        f"{clusters} cluster{'s' * (clusters != 1)}, worth {effective:.1f} of one size: too few "
+        "for an interval "
+        f"({FEWEST:g} are needed)"
+    )
 
 
-def calibration_error(probabilities: Floats, right: NDArray[np.bool_], bins: int = ECE_BINS) -> float:
+def calibration_error(
+    probabilities: Floats, right: NDArray[np.bool_], bins: int = ECE_BINS
+) -> float:
     """Return the expected calibration error (:data:`ECE_FORMULA`), in [0, 1].
 
     Args:
-        probabilities: The largest class probability of each row (n,), n >= 1; a bin holds ``(low, high]``, the first 0 too.
+        probabilities: The largest class probability of each row (n,), n >= 1; a bin holds ``(low,
+            high]``, the first 0 too.
         right: Whether that class is the true one (n,).
         bins: How many bins of equal width.
 

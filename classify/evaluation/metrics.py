@@ -9,8 +9,9 @@ name            formula
 ``weighted_F1`` mean F1 over classes, weighted by how many rows of the truth each has
 ==============  ==============================================================================================
 
-Where a ratio has nothing below its line (precision of a class that is never predicted) it is 0. A class that a test fold
-neither holds nor was given as an answer counts for nothing, so a perfect prediction scores 1 in every metric.
+Where a ratio has nothing below its line (precision of a class that is never predicted) it is 0. A
+class that a test fold neither holds nor was given as an answer counts for nothing, so a perfect
+prediction scores 1 in every metric.
 """
 
 from __future__ import annotations
@@ -20,7 +21,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support, recall_score
+from sklearn.metrics import (
+    confusion_matrix,
+    f1_score,
+    precision_recall_fscore_support,
+    recall_score,
+)
 
 METRICS = ("WA", "UAR", "macro_F1", "weighted_F1")
 FORMULAS = "WA = accuracy; UAR = balanced accuracy (mean recall); macro_F1, weighted_F1 = mean F1, plain and by support"
@@ -30,7 +36,10 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class PerClass:
-    """Precision, recall, F1 and support of each class, in label order; every array has the shape (C,)."""
+    """Precision, recall, F1 and support of each class, in label order.
+
+    Every array has the shape (C,).
+    """
 
     precision: NDArray[np.float64]
     recall: NDArray[np.float64]
@@ -40,7 +49,11 @@ class PerClass:
     def weighted(self) -> tuple[float, float, float]:
         """Support-weighted means of precision, recall (= accuracy) and F1, the ``all`` row of the paper's Table 7."""
         weights = self.support / self.support.sum()
-        return float(self.precision @ weights), float(self.recall @ weights), float(self.f1 @ weights)
+        return (
+            float(self.precision @ weights),
+            float(self.recall @ weights),
+            float(self.f1 @ weights),
+        )
 
 
 def summary(y_true: Codes, y_pred: Codes) -> dict[str, float]:
@@ -55,17 +68,26 @@ def summary(y_true: Codes, y_pred: Codes) -> dict[str, float]:
     """
     occurring = np.unique(y_true)
     either = np.union1d(occurring, y_pred)
-    return {"WA": accuracy(y_true, y_pred),
-            "UAR": float(recall_score(y_true, y_pred, labels=occurring, average="macro", zero_division=0)),
-            "macro_F1": float(f1_score(y_true, y_pred, labels=either, average="macro", zero_division=0)),
-            "weighted_F1": float(f1_score(y_true, y_pred, labels=either, average="weighted", zero_division=0))}
+    return {
+        "WA": accuracy(y_true, y_pred),
+        "UAR": float(
+            recall_score(y_true, y_pred, labels=occurring, average="macro", zero_division=0)
+        ),
+        "macro_F1": float(
+            f1_score(y_true, y_pred, labels=either, average="macro", zero_division=0)
+        ),
+        "weighted_F1": float(
+            f1_score(y_true, y_pred, labels=either, average="weighted", zero_division=0)
+        ),
+    }
 
 
 def of_counts(counts: NDArray[np.integer]) -> dict[str, NDArray[np.float64]]:
     """Return the figures of :func:`summary` for many confusions at once.
 
     Args:
-        counts: Rows of true class i and predicted class j (..., C, C). A confusion without rows has the figure 0.
+        counts: Rows of true class i and predicted class j (..., C, C). A confusion without rows has
+            the figure 0.
 
     Returns:
         Metric to values (...).
@@ -76,10 +98,12 @@ def of_counts(counts: NDArray[np.integer]) -> dict[str, NDArray[np.float64]]:
     classes = per_class_of_counts(counts)
     support, either = classes["support"], classes["support"] + classes["predicted"] > 0
     rows, occurring = support.sum(-1), support > 0
-    return {"WA": _ratio(np.trace(counts, axis1=-2, axis2=-1), rows),
-            "UAR": _ratio((classes["recall"] * occurring).sum(-1), occurring.sum(-1)),
-            "macro_F1": _ratio(classes["F1"].sum(-1), either.sum(-1)),
-            "weighted_F1": _ratio((classes["F1"] * support).sum(-1), rows)}
+    return {
+        "WA": _ratio(np.trace(counts, axis1=-2, axis2=-1), rows),
+        "UAR": _ratio((classes["recall"] * occurring).sum(-1), occurring.sum(-1)),
+        "macro_F1": _ratio(classes["F1"].sum(-1), either.sum(-1)),
+        "weighted_F1": _ratio((classes["F1"] * support).sum(-1), rows),
+    }
 
 
 def per_class_of_counts(counts: NDArray[np.integer]) -> dict[str, NDArray[np.float64]]:
@@ -90,12 +114,19 @@ def per_class_of_counts(counts: NDArray[np.integer]) -> dict[str, NDArray[np.flo
     """
     hits = np.diagonal(counts, axis1=-2, axis2=-1)
     support, predicted = counts.sum(-1), counts.sum(-2)
-    return {"precision": _ratio(hits, predicted), "recall": _ratio(hits, support), "F1": _ratio(2 * hits, support + predicted),
-            "support": support.astype(float), "predicted": predicted.astype(float)}
+    return {
+        "precision": _ratio(hits, predicted),
+        "recall": _ratio(hits, support),
+        "F1": _ratio(2 * hits, support + predicted),
+        "support": support.astype(float),
+        "predicted": predicted.astype(float),
+    }
 
 
 def accuracy(y_true: Codes, y_pred: Codes | np.int64) -> float:
-    """Return the share of equal codes; ``nan`` for no rows, because nothing was measured. One code stands for all rows.
+    """Return the share of equal codes.
+
+    ``nan`` for no rows, because nothing was measured. One code stands for all rows.
 
     >>> accuracy(np.array([0, 1]), np.array([0, 0]))
     0.5
@@ -109,8 +140,9 @@ def per_class(y_true: Codes, y_pred: Codes, n_classes: int) -> PerClass:
     >>> per_class(np.array([0, 0, 1]), np.array([0, 1, 1]), 3).recall.tolist()
     [0.5, 1.0, 0.0]
     """
-    precision, recall, f1, support = precision_recall_fscore_support(y_true, y_pred, labels=np.arange(n_classes),
-                                                                     zero_division=0)
+    precision, recall, f1, support = precision_recall_fscore_support(
+        y_true, y_pred, labels=np.arange(n_classes), zero_division=0
+    )
     return PerClass(precision, recall, f1, np.asarray(support, dtype=np.int64))
 
 
@@ -120,9 +152,13 @@ def confusion(y_true: Codes, y_pred: Codes, classes: Sequence[str]) -> Codes:
     >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), ("sad", "happy")).tolist()
     [[1, 1], [0, 1]]
     """
-    return np.asarray(confusion_matrix(y_true, y_pred, labels=np.arange(len(classes))), dtype=np.int64)
+    return np.asarray(
+        confusion_matrix(y_true, y_pred, labels=np.arange(len(classes))), dtype=np.int64
+    )
 
 
 def _ratio(above: NDArray[np.generic], below: NDArray[np.generic]) -> NDArray[np.float64]:
     """Divide, and give 0 where there is nothing below the line."""
-    return np.asarray(np.divide(above, below, out=np.zeros(np.shape(below)), where=np.asarray(below) > 0))
+    return np.asarray(
+        np.divide(above, below, out=np.zeros(np.shape(below)), where=np.asarray(below) > 0)
+    )

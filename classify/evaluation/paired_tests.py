@@ -13,8 +13,9 @@ Nadeau-Bengio      training sets overlap to the same degree everywhere, and fold
                    sessions or speakers are not; with few folds it finds little.
 =================  ======================================================================================================
 
-The last two are printed for those who look for them; ``benchmarks/results/interval_false_positives.csv`` has the rates at which
-all four reject where nothing is to be found.
+The last two are printed for those who look for them;
+``benchmarks/results/interval_false_positives.csv`` has the rates at which all four reject where
+nothing is to be found.
 """
 
 from __future__ import annotations
@@ -81,10 +82,21 @@ def compare(first: Counts, second: Counts, figure: Figure, seed: int = 0) -> Com
     first, second, sizes = first[sizes > 0], second[sizes > 0], sizes[sizes > 0]
     value, se = difference(first, second, figure)
     found = _with_interval(float(value), float(se), sizes)
-    p = float("nan") if found.why_none else float(difference_p(value, se, effective_clusters(sizes)))
+    p = (
+        float("nan")
+        if found.why_none
+        else float(difference_p(value, se, effective_clusters(sizes)))
+    )
     per_cluster = figure(first) - figure(second)
-    return Comparison(float(figure(first.sum(0))), float(figure(second.sum(0))), found, p,
-                      sign_flip(first, second, figure, seed=seed), int((per_cluster > 0).sum()), int((per_cluster < 0).sum()))
+    return Comparison(
+        float(figure(first.sum(0))),
+        float(figure(second.sum(0))),
+        found,
+        p,
+        sign_flip(first, second, figure, seed=seed),
+        int((per_cluster > 0).sum()),
+        int((per_cluster < 0).sum()),
+    )
 
 
 def _with_interval(value: float, se: float, sizes: NDArray[np.number]) -> Estimate:
@@ -93,49 +105,64 @@ def _with_interval(value: float, se: float, sizes: NDArray[np.number]) -> Estima
     why = too_few(len(sizes), float(effective))
     half = float("nan") if why else float(half_width(np.asarray(se), effective))
     low, high = (half, half) if why else (max(value - half, -1.0), min(value + half, 1.0))
-    return Estimate(value, low, high, se if len(sizes) > 1 else float("nan"), len(sizes), float(effective), why)
+    return Estimate(
+        value, low, high, se if len(sizes) > 1 else float("nan"), len(sizes), float(effective), why
+    )
 
 
 def difference(first: Counts, second: Counts, figure: Figure) -> tuple[Floats, Floats]:
     """Return first minus second, pooled, and its delete-one standard error, each (...), of counts (..., G, C, C)."""
     (one, one_without), (other, other_without) = (
-        (figure(whole), figure(whole[..., None, :, :] - counts)) for whole, counts in
-        ((first.sum(-3), first), (second.sum(-3), second)))
+        (figure(whole), figure(whole[..., None, :, :] - counts))
+        for whole, counts in ((first.sum(-3), first), (second.sum(-3), second))
+    )
     return spread(one - other, one_without - other_without)
 
 
 def difference_p(value: Floats, se: Floats, effective: Floats) -> Floats:
     """Return the two-sided p of a difference, its standard error and the effective clusters, each (...).
 
-    Two systems that are equal for every speaker have the p 1; where the difference is another one but the same for every
-    speaker, nothing tells how it varies, and p is ``nan``.
+    Two systems that are equal for every speaker have the p 1; where the difference is another one
+    but the same for every speaker, nothing tells how it varies, and p is ``nan``.
     """
     varies = np.asarray(se) > TINY
-    t = np.where(varies, np.abs(value) / np.where(varies, se, 1.0), np.where(np.abs(value) > TINY, np.nan, 0.0))
+    t = np.where(
+        varies,
+        np.abs(value) / np.where(varies, se, 1.0),
+        np.where(np.abs(value) > TINY, np.nan, 0.0),
+    )
     return np.asarray(2 * stats.t.sf(t, np.maximum(np.asarray(effective) - 1, 1)))
 
 
-def sign_flip(first: Counts, second: Counts, figure: Figure, draws: int = DRAWS, seed: int = 0) -> float:
+def sign_flip(
+    first: Counts, second: Counts, figure: Figure, draws: int = DRAWS, seed: int = 0
+) -> float:
     """Return the two-sided p of exchanging both systems' answers cluster by cluster, of counts (G, C, C).
 
-    All exchanges are tried for up to :data:`EXACT_CLUSTERS` clusters, ``draws`` random ones else, the true one counted in.
+    All exchanges are tried for up to :data:`EXACT_CLUSTERS` clusters, ``draws`` random ones else,
+    the true one counted in.
     """
     clusters = len(first)
     if clusters < 2:
         return float("nan")
     exact = clusters <= EXACT_CLUSTERS
-    if exact:  # exchanging the others instead gives the same absolute difference: the first cluster can stay
+    # exchanging the others instead gives the same absolute difference: the first cluster can stay
+    if exact:
         swaps = (np.arange(2 ** (clusters - 1))[:, None] >> np.arange(clusters)) & 1
     else:
         swaps = np.random.default_rng(seed).integers(0, 2, (draws, clusters))
     shape = first.shape[1:]
-    change = (second - first).reshape(clusters, -1).astype(np.float64)  # whole numbers, and fast to multiply
+    change = (
+        (second - first).reshape(clusters, -1).astype(np.float64)
+    )  # whole numbers, and fast to multiply
     one, other = first.sum(0), second.sum(0)
     observed = abs(float(figure(one) - figure(other)))
     extreme = 0
     for start in range(0, len(swaps), CHUNK):
-        moved = (swaps[start:start + CHUNK] @ change).reshape(-1, *shape)
-        extreme += int((np.abs(figure(one + moved) - figure(other - moved)) >= observed - TINY).sum())
+        moved = (swaps[start : start + CHUNK] @ change).reshape(-1, *shape)
+        extreme += int(
+            (np.abs(figure(one + moved) - figure(other - moved)) >= observed - TINY).sum()
+        )
     return extreme / len(swaps) if exact else (extreme + 1) / (len(swaps) + 1)
 
 
@@ -151,7 +178,9 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def nadeau_bengio(differences: Floats, test_to_train: float) -> float:
-    """Return the p of the corrected resampled t: ``t = mean / sqrt((1 / K + n_test / n_train) * variance)``, K - 1 degrees.
+    """Return the p of the corrected resampled t.
+
+    ``t = mean / sqrt((1 / K + n_test / n_train) * variance)``, K - 1 degrees.
 
     Args:
         differences: One per fold (K,); fewer than two have the p ``nan``.
@@ -166,7 +195,9 @@ def nadeau_bengio(differences: Floats, test_to_train: float) -> float:
     if folds < 2:
         return float("nan")
     se = np.sqrt((1 / folds + test_to_train) * differences.var(ddof=1))
-    return float(difference_p(np.asarray(differences.mean()), np.asarray(se), np.asarray(float(folds))))
+    return float(
+        difference_p(np.asarray(differences.mean()), np.asarray(se), np.asarray(float(folds)))
+    )
 
 
 def holm(p: Sequence[float]) -> NDArray[np.float64]:

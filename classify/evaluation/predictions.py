@@ -1,6 +1,9 @@
-"""The test rows of a results folder as confusions: what every cell answered, by fold and by cluster.
+"""The test rows of a results folder as confusions.
 
-Works on any folder that ``run-fusion-grid`` wrote, whatever cells it has; columns are taken by name.
+What every cell answered, by fold and by cluster.
+
+Works on any folder that ``run-fusion-grid`` wrote, whatever cells it has; columns are taken by
+name.
 """
 
 from __future__ import annotations
@@ -34,7 +37,8 @@ class Rows:
     """The test rows of one cell.
 
     Attributes:
-        key: Which utterance in which fold (n,), ascending; equal keys of two cells are the same row.
+        key: Which utterance in which fold (n,), ascending; equal keys of two cells are the same
+            row.
         fold: Number of the fold (n,).
         y_true: True class codes (n,).
         y_pred: Predicted class codes (n,).
@@ -51,8 +55,14 @@ class Rows:
 
     def take(self, rows: NDArray[np.generic]) -> Rows:
         """Return some of the rows, by mask or positions."""
-        return Rows(self.key[rows], self.fold[rows], self.y_true[rows], self.y_pred[rows], self.cluster[rows],
-                    None if self.largest is None else self.largest[rows])
+        return Rows(
+            self.key[rows],
+            self.fold[rows],
+            self.y_true[rows],
+            self.y_pred[rows],
+            self.cluster[rows],
+            None if self.largest is None else self.largest[rows],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +73,11 @@ class Answers:
         grid: The rows of ``grid.csv``, one per cell and fold.
         classes: The label order.
         cells: Cell to its test rows.
-        cluster_by: Which column of the manifest tells clusters apart; empty where none is filled for every row.
+        cluster_by: Which column of the manifest tells clusters apart; empty where none is filled
+            for every row.
         clusters: The clusters' names; their codes are positions here.
-        sessions: In how many sessions several speakers sit together, each speaker in one; 0 where it is not so.
+        sessions: In how many sessions several speakers sit together, each speaker in one; 0 where
+            it is not so.
     """
 
     grid: pd.DataFrame
@@ -78,8 +90,14 @@ class Answers:
     @property
     def cluster_note(self) -> str:
         """Why there can be no interval at all; empty where there can."""
-        return "" if self.cluster_by else ("the manifest fills neither speaker, group nor session for every row, so nothing "
-                                           "tells which rows go together")
+        return (
+            ""
+            if self.cluster_by
+            else (
+                "the manifest fills neither speaker, group nor session for every row, so nothing "
+                "tells which rows go together"
+            )
+        )
 
     def cell(self, name: str) -> Rows:
         """Return the rows of a cell.
@@ -93,7 +111,9 @@ class Answers:
 
     def counts(self, rows: Rows) -> Counts:
         """Return one confusion per cluster (G, C, C)."""
-        return cluster_counts(rows.y_true, rows.y_pred, rows.cluster, len(self.clusters), len(self.classes))
+        return cluster_counts(
+            rows.y_true, rows.y_pred, rows.cluster, len(self.clusters), len(self.classes)
+        )
 
     def fold_counts(self, rows: Rows) -> Counts:
         """Return one confusion per fold that has rows (K, C, C)."""
@@ -115,14 +135,23 @@ def read_answers(results: Path, cluster_by: str = "") -> Answers:
     """
     for name in (GRID, PREDICTIONS):
         if not (results / name).is_file():
-            raise StoreNotFoundError(f"{results}: no {name} here; give the folder that run-fusion-grid --out wrote")
+            raise StoreNotFoundError(
+                f"{results}: no {name} here; give the folder that run-fusion-grid --out wrote"
+            )
     try:
-        grid = pd.read_csv(results / GRID, keep_default_na=False, na_values={"valid_WA": [""], "WA": [""]},
-                           dtype={"cell": str, "flags": str})
+        grid = pd.read_csv(
+            results / GRID,
+            keep_default_na=False,
+            na_values={"valid_WA": [""], "WA": [""]},
+            dtype={"cell": str, "flags": str},
+        )
         table = _test_rows(results / PREDICTIONS)
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise StoreError(f"{results}: cannot be read as results ({first_line(error)}); run the grid again, finished cells "
-                         "are kept") from error
+        raise StoreError(
+            f"{results}: cannot be read as results ({first_line(error)}); run the grid again, "
+            "finished cells "
+            "are kept"
+        ) from error
     column, codes, names = _clusters(table, cluster_by, results)
     classes = tuple(c.removeprefix("score:") for c in table.column_names if c.startswith("score:"))
     order = {name: code for code, name in enumerate(classes)}
@@ -130,7 +159,9 @@ def read_answers(results: Path, cluster_by: str = "") -> Answers:
     fold = table["fold"].to_numpy().astype(np.int64)
     ids = table["id"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
     key = ids * (int(fold.max(initial=0)) + 1) + fold
-    for name in SEEDS:  # several seeds are pooled; clusters keep the answers to one utterance together
+    for (
+        name
+    ) in SEEDS:  # several seeds are pooled; clusters keep the answers to one utterance together
         if name in table.column_names:
             of_seed, seeds = _factor(table[name].cast(pa.string()))
             key = key * len(seeds) + of_seed
@@ -139,12 +170,22 @@ def read_answers(results: Path, cluster_by: str = "") -> Answers:
     cell_codes, cell_names = _factor(table["cell"])
     cells = {}
     by_cell = np.lexsort((key, cell_codes))
-    for code, rows in enumerate(np.split(by_cell, np.searchsorted(cell_codes[by_cell], np.arange(1, len(cell_names))))):
-        cells[cell_names[code]] = Rows(key[rows], fold[rows], y_true[rows], y_pred[rows], codes[rows],
-                                       largest[rows] if probability[rows].all() else None)
+    for code, rows in enumerate(
+        np.split(by_cell, np.searchsorted(cell_codes[by_cell], np.arange(1, len(cell_names))))
+    ):
+        cells[cell_names[code]] = Rows(
+            key[rows],
+            fold[rows],
+            y_true[rows],
+            y_pred[rows],
+            codes[rows],
+            largest[rows] if probability[rows].all() else None,
+        )
     names_in_order = [name for name in dict.fromkeys(grid["cell"]) if name in cells]
     sessions = _sessions(table, codes) if column == "speaker" else 0
-    return Answers(grid, classes, {name: cells[name] for name in names_in_order}, column, names, sessions)
+    return Answers(
+        grid, classes, {name: cells[name] for name in names_in_order}, column, names, sessions
+    )
 
 
 def _test_rows(path: Path) -> pa.Table:
@@ -164,22 +205,30 @@ def _clusters(table: pa.Table, wanted: str, results: Path) -> tuple[str, Codes, 
     if wanted and wanted not in CLUSTERS:
         unknown_name("column of clusters", wanted, CLUSTERS)
     if not set(CLUSTERS) & set(table.column_names):
-        raise StoreError(f"{results / PREDICTIONS}: names no speakers, because an earlier version wrote it; run the same "
-                         "run-fusion-grid command again, finished cells are kept")
+        raise StoreError(
+            f"{results / PREDICTIONS}: names no speakers, because an earlier version wrote it; "
+            "run the same "
+            "run-fusion-grid command again, finished cells are kept"
+        )
     for column in [wanted] if wanted else CLUSTERS:
         codes, names = _factor(table[column])
         if "" not in names:
             return column, codes, names
         if wanted:
             lacking = int((codes == names.index("")).sum())
-            raise UsageError(f"{lacking} of {len(codes)} test rows have no {wanted} in the manifest; fill its column, or "
-                             "choose another one")
+            raise UsageError(
+                f"{lacking} of {len(codes)} test rows have no {wanted} in the manifest; fill its "
+                "column, or "
+                "choose another one"
+            )
     return "", np.zeros(table.num_rows, dtype=np.int64), ["all rows"]
 
 
 def _sessions(table: pa.Table, speakers: Codes) -> int:
     """Return how many sessions the speakers sit in, 0 where sessions are not shared, or speakers are in several."""
-    sessions, names = _factor(table["session"]) if "session" in table.column_names else (speakers, [""])
+    sessions, names = (
+        _factor(table["session"]) if "session" in table.column_names else (speakers, [""])
+    )
     pairs = len(np.unique(np.stack([speakers, sessions]), axis=1).T)
     return len(names) if pairs == len(np.unique(speakers)) > len(names) > 1 else 0
 

@@ -1,1 +1,4 @@
-"""Figures of a finished run: the paper's twelve and more, as PNG and SVG in one style; needs the extra ``report``."""
+"""Figures of a finished run: the paper's twelve and more, as PNG and SVG in one style.
+
+Needs the extra ``report``.
+"""

@@ -1,4 +1,7 @@
-"""Systems and runs beside each other: every system, how sure each is, what each modality adds, one run against another."""
+"""Systems and runs beside each other.
+
+Every system, how sure each is, what each modality adds, one run against another.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +41,17 @@ def systems(run: Run) -> Drawing | str:
     families = list(dict.fromkeys(rows["family"]))
     left_out = ""
     if len(cells) > MAX_SYSTEMS:
-        means = rows.groupby("cell", sort=False)["valid_WA"].mean().sort_values(ascending=False, kind="stable")
+        means = (
+            rows.groupby("cell", sort=False)["valid_WA"]
+            .mean()
+            .sort_values(ascending=False, kind="stable")
+        )
         keep = {*means.index[:MAX_SYSTEMS], run.headline}
-        which = "that did worse on validation rows" if means.notna().any() else "that come later in the table"
+        which = (
+            "that did worse on validation rows"
+            if means.notna().any()
+            else "that come later in the table"
+        )
         left_out = f" {len(cells) - len(keep)} systems {which} are left out; grid.csv lists all."
         cells = [c for c in cells if c in keep]
     cells = sorted(cells, key=lambda c: families.index(run.of(c)["family"].iloc[0]))
@@ -52,70 +63,147 @@ def systems(run: Run) -> Drawing | str:
         family, folds = str(of_cell["family"].iloc[0]), run.by_fold(cell).to_numpy(dtype=float)
         place = families.index(family)
         colour, counts = LINES[place % len(LINES)][0], cell == run.headline
-        axes.plot(folds, np.full(len(folds), height), marker="|", markersize=11, linestyle="none", color=MUTED,
-                  markeredgewidth=0.9)
-        mean, = axes.plot([np.nanmean(folds)], [height], marker="*" if counts else MARKERS[place % len(MARKERS)],
-                          markersize=12 if counts else 6.5, color=colour, markeredgecolor=ON_LIGHT, markeredgewidth=0.6,
-                          linestyle="none")
+        axes.plot(
+            folds,
+            np.full(len(folds), height),
+            marker="|",
+            markersize=11,
+            linestyle="none",
+            color=MUTED,
+            markeredgewidth=0.9,
+        )
+        (mean,) = axes.plot(
+            [np.nanmean(folds)],
+            [height],
+            marker="*" if counts else MARKERS[place % len(MARKERS)],
+            markersize=12 if counts else 6.5,
+            color=colour,
+            markeredgecolor=ON_LIGHT,
+            markeredgewidth=0.6,
+            linestyle="none",
+        )
         mean.set_gid(f"system-{height}")
-        tips[f"system-{height}"] = (f"{cell}: WA {np.nanmean(folds):.2f} % (folds {np.nanmin(folds):.1f} to "
-                                   f"{np.nanmax(folds):.1f})")
+        tips[f"system-{height}"] = (
+            f"{cell}: WA {np.nanmean(folds):.2f} % (folds {np.nanmin(folds):.1f} to "
+            f"{np.nanmax(folds):.1f})"
+        )
         if before and family != before:
             axes.axhline(height - 0.5, color=RULE, linewidth=0.8)
         before = family
     for cell in dict.fromkeys(run.rows.loc[run.rows["family"] == BASELINE, "cell"]):
         if "majority" in cell:
             axes.axvline(run.mean(cell), color=INK, linewidth=1.0, linestyle=(0, (4, 2)))
-            axes.annotate("always the commonest class", (run.mean(cell), 0), xytext=(4, 0), textcoords="offset points",
-                          fontsize=8, va="center", color=INK)
+            axes.annotate(
+                "always the commonest class",
+                (run.mean(cell), 0),
+                xytext=(4, 0),
+                textcoords="offset points",
+                fontsize=8,
+                va="center",
+                color=INK,
+            )
     axes.set_yticks(range(len(cells)), [_short(run, c) for c in cells])
     for tick, cell in zip(axes.get_yticklabels(), cells, strict=True):
         tick.set_fontweight("bold" if cell == run.headline else "normal")
     axes.set(ylim=(len(cells) - 0.5, -0.5), xlabel="WA on test rows, %")
     axes.grid(axis="x")
-    return Drawing("systems", "Every system",
-                   "WA on test rows: a stroke per fold, a mark for their mean; the star is the reported system, "
-                   f"{run.how_chosen}.{left_out}",
-                   figure, tips)
+    return Drawing(
+        "systems",
+        "Every system",
+        "WA on test rows: a stroke per fold, a mark for their mean; the star is the reported "
+        "system, "
+        f"{run.how_chosen}.{left_out}",
+        figure,
+        tips,
+    )
 
 
 def reliability(run: Run) -> Drawing | str:
     """Draw how often answers of a given confidence are right, for systems that give probabilities."""
     wanted = [run.headline] if run.headline else []
-    wanted += [c for m in run.modalities for c in dict.fromkeys(run.rows["cell"])
-               if c in (f"{UNIMODAL} {m} {HEAD}", f"{UNIMODAL} {m} {PROBE}")]
+    wanted += [
+        c
+        for m in run.modalities
+        for c in dict.fromkeys(run.rows["cell"])
+        if c in (f"{UNIMODAL} {m} {HEAD}", f"{UNIMODAL} {m} {PROBE}")
+    ]
     curves = []
     for cell in wanted:
         answers = run.answers(cell)
         chances = probabilities(answers, run.classes)
         if chances is not None:
-            curves.append((cell, chances.max(axis=1), (answers["y_true"] == answers["y_pred"]).to_numpy()))
+            curves.append(
+                (cell, chances.max(axis=1), (answers["y_true"] == answers["y_pred"]).to_numpy())
+            )
     if not curves:
         return "no reported system gives probabilities (an SVM gives margins), so there is no reliability to draw"
     figure = new_figure(5.6, 3.6)
     axes = figure.subplots()
     axes.plot([0, 100], [0, 100], color=MUTED, linewidth=1.0, linestyle=(0, (4, 2)))
-    axes.text(99, 91, "as sure as right", ha="right", va="top", fontsize=8, color=MUTED, rotation=45, rotation_mode="anchor",
-              transform_rotates_text=True)
+    axes.text(
+        99,
+        91,
+        "as sure as right",
+        ha="right",
+        va="top",
+        fontsize=8,
+        color=MUTED,
+        rotation=45,
+        rotation_mode="anchor",
+        transform_rotates_text=True,
+    )
     tips = {}
-    for place, (cell, sure, right) in enumerate(curves[:len(LINES)]):
+    for place, (cell, sure, right) in enumerate(curves[: len(LINES)]):
         bins = reliability_bins(sure, right)
         error = calibration_error(sure, right)
-        line, = axes.plot(100 * bins["sure"], 100 * bins["right"], marker=MARKERS[place], color=LINES[place][0], markersize=5.5,
-                          markeredgecolor=ON_LIGHT, markeredgewidth=0.4, label=f"{_short(run, cell)}: {100 * error:.1f}")
+        (line,) = axes.plot(
+            100 * bins["sure"],
+            100 * bins["right"],
+            marker=MARKERS[place],
+            color=LINES[place][0],
+            markersize=5.5,
+            markeredgecolor=ON_LIGHT,
+            markeredgewidth=0.4,
+            label=f"{_short(run, cell)}: {100 * error:.1f}",
+        )
         line.set_gid(f"curve-{place}")
         rows = ", ".join(f"{n:.0f}" for n in bins["rows"])
-        tips[f"curve-{place}"] = f"{cell}: calibration error {100 * error:.1f} points; rows behind the points: {rows}"
-    axes.set(xlim=(0, 100), ylim=(0, 100), xlabel="largest probability, %", ylabel="answers that are right, %")
+        tips[f"curve-{place}"] = (
+            f"{cell}: calibration error {100 * error:.1f} points; rows behind the points: {rows}"
+        )
+    axes.set(
+        xlim=(0, 100),
+        ylim=(0, 100),
+        xlabel="largest probability, %",
+        ylabel="answers that are right, %",
+    )
     axes.grid()
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), title="calibration error, points", title_fontsize=8.5,
-                alignment="left")
-    margins = "" if run.headline in [c for c, _, _ in curves] else (
-        f" The reported system, {run.headline}, gives margins and no probabilities, so it has no curve.")
-    return Drawing("reliability", "Is it as sure as it is right?",
-                   f"Test rows in {BINS} bins of the largest class probability. Below the broken line a system is surer than it "
-                   "is right. The calibration error is the mean distance from that line, weighted by rows: 0 is perfect. A "
-                   "point may rest on few rows; point at a curve to read how many." + margins, figure, tips)
+    axes.legend(
+        loc="center left",
+        bbox_to_anchor=(1.01, 0.5),
+        title="calibration error, points",
+        title_fontsize=8.5,
+        alignment="left",
+    )
+    margins = (
+        ""
+        if run.headline in [c for c, _, _ in curves]
+        else (
+            f" The reported system, {run.headline}, gives margins and no probabilities, so it has "
+            "no curve."
+        )
+    )
+    return Drawing(
+        "reliability",
+        "Is it as sure as it is right?",
+        f"Test rows in {BINS} bins of the largest class probability. Below the broken line a "
+        "system is surer than it "
+        "is right. The calibration error is the mean distance from that line, weighted by rows: 0 "
+        "is perfect. A "
+        "point may rest on few rows; point at a curve to read how many." + margins,
+        figure,
+        tips,
+    )
 
 
 def contributions(run: Run) -> Drawing | str:
@@ -127,7 +215,11 @@ def contributions(run: Run) -> Drawing | str:
     if absent or not len(table):
         return f"{CONTRIBUTIONS} has no {absent[0] if absent else 'rows'}"
     named = [c for c in ("family", "method", "classifier") if c in table]
-    table = table.assign(system=table[named].fillna("").agg(lambda line: ", ".join(filter(None, map(str, line))), axis=1))
+    table = table.assign(
+        system=table[named]
+        .fillna("")
+        .agg(lambda line: ", ".join(filter(None, map(str, line))), axis=1)
+    )
     systems = list(dict.fromkeys(table["system"]))[:MAX_SYSTEMS]
     modalities = [m for m in run.modalities if m in set(table["modality"])]
     figure = new_figure(7.0, 1.1 + 0.26 * len(systems))
@@ -137,8 +229,17 @@ def contributions(run: Run) -> Drawing | str:
         of_modality = table[table["modality"] == modality].set_index("system")["shapley"]
         shares = of_modality.reindex(systems).fillna(0.0).to_numpy(dtype=float)
         left = np.where(shares >= 0, ends[1], ends[-1])
-        bars = axes.barh(np.arange(len(systems)), shares, left=left, height=0.68, color=COLOURS[(2, 1, 3, 0)[place % 4]],
-                         hatch=HATCHES[place % len(HATCHES)], edgecolor=ON_LIGHT, linewidth=0.5, label=bare(modality, 24))
+        bars = axes.barh(
+            np.arange(len(systems)),
+            shares,
+            left=left,
+            height=0.68,
+            color=COLOURS[(2, 1, 3, 0)[place % 4]],
+            hatch=HATCHES[place % len(HATCHES)],
+            edgecolor=ON_LIGHT,
+            linewidth=0.5,
+            label=bare(modality, 24),
+        )
         for row, (bar, share) in enumerate(zip(bars, shares, strict=True)):
             bar.set_gid(f"share-{place}-{row}")
             tips[f"share-{place}-{row}"] = f"{systems[row]}: {modality} {share:+.1f} points"
@@ -149,11 +250,19 @@ def contributions(run: Run) -> Drawing | str:
     axes.axvline(0, color=MUTED, linewidth=0.8)
     axes.set(xlabel="points of WA above always answering the commonest class")
     axes.grid(axis="x")
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=max(1, len(modalities)), handlelength=1.6)
-    return Drawing("contributions", "What each modality adds",
-                   "Shapley values: a modality's gain, averaged over all orders in which modalities could be added; together "
-                   "they are the system's lead over always answering the commonest class. Test rows, mean over folds.",
-                   figure, tips)
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=max(1, len(modalities)), handlelength=1.6
+    )
+    return Drawing(
+        "contributions",
+        "What each modality adds",
+        "Shapley values: a modality's gain, averaged over all orders in which modalities could be "
+        "added; together "
+        "they are the system's lead over always answering the commonest class. Test rows, mean "
+        "over folds.",
+        figure,
+        tips,
+    )
 
 
 def against(run: Run, other: Run) -> Drawing:
@@ -166,28 +275,52 @@ def against(run: Run, other: Run) -> Drawing:
     kinds = [_kind(run), _kind(other)]
     names = kinds if kinds[0] != kinds[1] else [_named(run), _named(other)]
     rows = run.rows[run.rows["family"] != BASELINE]
-    cells = [c for c in dict.fromkeys(rows["cell"]) if (other.rows["cell"] == c).any()][:MAX_SYSTEMS]
+    cells = [c for c in dict.fromkeys(rows["cell"]) if (other.rows["cell"] == c).any()][
+        :MAX_SYSTEMS
+    ]
     if not cells:
-        raise UsageError(f"{run.folder} and {other.folder} have no system in common; run both grids with the same --modalities, "
-                         "--early, --late and --classifiers")
+        raise UsageError(
+            f"{run.folder} and {other.folder} have no system in common; run both grids with the "
+            "same --modalities, "
+            "--early, --late and --classifiers"
+        )
     figure = new_figure(7.0, 1.3 + 0.24 * len(cells))
     axes = figure.subplots()
     ys = np.arange(len(cells))
     pairs = np.array([[run.mean(c), other.mean(c)] for c in cells])
     axes.hlines(ys, pairs.min(axis=1), pairs.max(axis=1), color=MUTED, linewidth=1.0)
     tips: dict[str, str | Sequence[str]] = {}
-    for place, (name, colour, marker) in enumerate(zip(names, (ACCENT, SECOND), ("o", "^"), strict=True)):
-        points = axes.scatter(pairs[:, place], ys, s=40, c=colour, marker=marker, edgecolors=ON_LIGHT, linewidths=0.5, zorder=3,
-                              label=name)
+    for place, (name, colour, marker) in enumerate(
+        zip(names, (ACCENT, SECOND), ("o", "^"), strict=True)
+    ):
+        points = axes.scatter(
+            pairs[:, place],
+            ys,
+            s=40,
+            c=colour,
+            marker=marker,
+            edgecolors=ON_LIGHT,
+            linewidths=0.5,
+            zorder=3,
+            label=name,
+        )
         points.set_gid(f"run-{place}")
-        tips[f"run-{place}"] = [f"{cell}, {name}: WA {value:.2f} %" for cell, value in zip(cells, pairs[:, place], strict=True)]
+        tips[f"run-{place}"] = [
+            f"{cell}, {name}: WA {value:.2f} %"
+            for cell, value in zip(cells, pairs[:, place], strict=True)
+        ]
     axes.set_yticks(ys, [_short(run, c) for c in cells])
     axes.set(xlabel="WA on test rows, mean over folds, %", ylim=(len(cells) - 0.5, -0.5))
     axes.grid(axis="x")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
-    return Drawing("against", f"{names[0]} against {names[1]}",
-                   f"The same rows, folds and labels, and two runs: {names[0]} ({_named(run)}) and {names[1]} "
-                   f"({_named(other)}).", figure, tips)
+    return Drawing(
+        "against",
+        f"{names[0]} against {names[1]}",
+        f"The same rows, folds and labels, and two runs: {names[0]} ({_named(run)}) and {names[1]} "
+        f"({_named(other)}).",
+        figure,
+        tips,
+    )
 
 
 def reliability_bins(sure: np.ndarray, right: np.ndarray) -> pd.DataFrame:
@@ -196,22 +329,42 @@ def reliability_bins(sure: np.ndarray, right: np.ndarray) -> pd.DataFrame:
     >>> reliability_bins(np.array([0.95, 0.91, 0.42]), np.array([True, False, True])).round(2).values.tolist()
     [[0.42, 1.0, 1.0], [0.93, 0.5, 2.0]]
     """
-    table = pd.DataFrame({"bin": np.minimum((np.asarray(sure) * BINS).astype(int), BINS - 1), "sure": sure, "right": right})
-    return table.groupby("bin").agg(sure=("sure", "mean"), right=("right", "mean"), rows=("right", "size")).reset_index(drop=True)
+    table = pd.DataFrame(
+        {
+            "bin": np.minimum((np.asarray(sure) * BINS).astype(int), BINS - 1),
+            "sure": sure,
+            "right": right,
+        }
+    )
+    return (
+        table.groupby("bin")
+        .agg(sure=("sure", "mean"), right=("right", "mean"), rows=("right", "size"))
+        .reset_index(drop=True)
+    )
 
 
 def calibration_error(sure: np.ndarray, right: np.ndarray) -> float:
-    """Return the expected calibration error in [0, 1]: the mean distance of confidence and accuracy over the bins' rows."""
+    """Return the expected calibration error in [0, 1].
+
+    The mean distance of confidence and accuracy over the bins' rows.
+    """
     bins = reliability_bins(sure, right)
     return float(((bins["sure"] - bins["right"]).abs() * bins["rows"]).sum() / bins["rows"].sum())
 
 
 def _short(run: Run, cell: str) -> str:
-    """Name a cell without what all systems of its kind share: ``early, sum, svm``, or ``text, svm``."""
+    """Name a cell without what all systems of its kind share.
+
+    ``early, sum, svm``, or ``text, svm``.
+    """
     row = run.of(cell).iloc[0]
     whole = row["modalities"] == "+".join(sorted(run.modalities, key=row["modalities"].find))
-    parts = (row["family"] if row["family"] != UNIMODAL else "", row.get("method", ""),
-             row["modalities"] if row["family"] == UNIMODAL or not whole else "", row["classifier"])
+    parts = (
+        row["family"] if row["family"] != UNIMODAL else "",
+        row.get("method", ""),
+        row["modalities"] if row["family"] == UNIMODAL or not whole else "",
+        row["classifier"],
+    )
     return bare(", ".join(str(part) for part in parts if part), 60)
 
 
@@ -222,7 +375,12 @@ def _named(run: Run) -> str:
 
 def _kind(run: Run) -> str:
     """Say whether a run's encoders were fine-tuned, as far as the store tells."""
-    folds = {entry.fold for m in run.modalities for fold in run.folds if (entry := run.entry(m, fold)) is not None}
+    folds = {
+        entry.fold
+        for m in run.modalities
+        for fold in run.folds
+        if (entry := run.entry(m, fold)) is not None
+    }
     if not folds:
         return _named(run)
     return "frozen" if folds == {"any"} else "some fine-tuned" if "any" in folds else "fine-tuned"

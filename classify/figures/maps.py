@@ -1,7 +1,8 @@
 """Figures 8 to 11: where the utterances lie, by each modality's vectors and by all of them side by side.
 
-All rows of a map come from one fold's encoder: the spaces of different folds have nothing to do with each other. Vectors are
-standardised, and the axes fitted, on the fold's training rows; what is shown are its test rows unless asked otherwise.
+All rows of a map come from one fold's encoder: the spaces of different folds have nothing to do
+with each other. Vectors are standardised, and the axes fitted, on the fold's training rows; what is
+shown are its test rows unless asked otherwise.
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ def embedding_map(run: Run, modalities: Sequence[str], config: MapConfig) -> Dra
         return "no store was named (--store), so there are no vectors to draw"
     fold = config.fold or run.folds[0]
     if fold not in run.folds:
-        raise UsageError(f"--fold {fold}: the results have the folds {', '.join(map(str, run.folds))}")
+        raise UsageError(
+            f"--fold {fold}: the results have the folds {', '.join(map(str, run.folds))}"
+        )
     truth = run.answers(str(run.rows["cell"].iloc[0]), ("train", config.role), (fold,))
     train, shown = (truth[truth["role"] == role] for role in ("train", config.role))
     fitted, blocks = [], []
@@ -82,8 +85,18 @@ def embedding_map(run: Run, modalities: Sequence[str], config: MapConfig) -> Dra
     shown, points = shown.iloc[few], points[few]
     with threadpool_limits(limits=1):
         where, axis_names, how = _project(basis, points, config.method)
-    return _draw(run, modalities, config, fold, shown["y_true"].tolist(), shown["id"].tolist(), where, axis_names, how,
-                 int(whole.sum()))
+    return _draw(
+        run,
+        modalities,
+        config,
+        fold,
+        shown["y_true"].tolist(),
+        shown["id"].tolist(),
+        where,
+        axis_names,
+        how,
+        int(whole.sum()),
+    )
 
 
 def _project(basis: Matrix, points: Matrix, method: str) -> tuple[Matrix, tuple[str, str], str]:
@@ -91,23 +104,48 @@ def _project(basis: Matrix, points: Matrix, method: str) -> tuple[Matrix, tuple[
     components = min(TSNE_COMPONENTS if method == "tsne" else 2, *basis.shape)
     pca = PCA(components, svd_solver="full").fit(basis)
     placed = pca.transform(points)
-    # The sign of a component is arbitrary; the largest loading points up, so that every machine draws the same picture.
-    placed *= np.sign(pca.components_[np.arange(components), np.abs(pca.components_).argmax(axis=1)])
+    # The sign of a component is arbitrary; the largest loading points up, so that every machine
+    # draws the same picture.
+    placed *= np.sign(
+        pca.components_[np.arange(components), np.abs(pca.components_).argmax(axis=1)]
+    )
     if method == "tsne" and len(points) > 3:
         perplexity = min(30.0, (len(points) - 1) / 3)
-        near = TSNE(2, perplexity=perplexity, init="pca" if components > 1 else "random", random_state=0).fit_transform(placed)
-        return near.astype(float), ("", ""), (
-            f"t-SNE (perplexity {perplexity:.0f}, seed 0) of the shown rows' first {components} principal components; distances "
-            "between groups mean little")
+        near = TSNE(
+            2, perplexity=perplexity, init="pca" if components > 1 else "random", random_state=0
+        ).fit_transform(placed)
+        return (
+            near.astype(float),
+            ("", ""),
+            (
+                f"t-SNE (perplexity {perplexity:.0f}, seed 0) of the shown rows' first "
+                f"{components} principal components; distances "
+                "between groups mean little"
+            ),
+        )
     if components == 1:
         placed = np.hstack([placed, np.zeros_like(placed)])
     shares = [*(100 * pca.explained_variance_ratio_).tolist(), 0.0]
     names = (f"component 1 ({shares[0]:.0f} % of variance)", f"component 2 ({shares[1]:.0f} %)")
-    return placed[:, :2], names, "standardised, with the axes of largest variance of the fold's training rows"
+    return (
+        placed[:, :2],
+        names,
+        "standardised, with the axes of largest variance of the fold's training rows",
+    )
 
 
-def _draw(run: Run, modalities: Sequence[str], config: MapConfig, fold: int, truth: Sequence[str], ids: Sequence[str],
-          where: Matrix, axis_names: tuple[str, str], how: str, available: int) -> Drawing:
+def _draw(
+    run: Run,
+    modalities: Sequence[str],
+    config: MapConfig,
+    fold: int,
+    truth: Sequence[str],
+    ids: Sequence[str],
+    where: Matrix,
+    axis_names: tuple[str, str],
+    how: str,
+    available: int,
+) -> Drawing:
     figure = new_figure(5.6, 3.9)
     axes = figure.subplots()
     tips: dict[str, str | Sequence[str]] = {}
@@ -117,23 +155,49 @@ def _draw(run: Run, modalities: Sequence[str], config: MapConfig, fold: int, tru
         if not len(mine):
             continue
         look = found[name]
-        points = axes.scatter(where[mine, 0], where[mine, 1], s=26, c=look.colour, marker=look.marker, edgecolors=ON_LIGHT,
-                              linewidths=0.5, alpha=0.85, label=f"{bare(name, 24)} ({len(mine)})")
+        points = axes.scatter(
+            where[mine, 0],
+            where[mine, 1],
+            s=26,
+            c=look.colour,
+            marker=look.marker,
+            edgecolors=ON_LIGHT,
+            linewidths=0.5,
+            alpha=0.85,
+            label=f"{bare(name, 24)} ({len(mine)})",
+        )
         points.set_gid(f"class-{code}")
         tips[f"class-{code}"] = [f"{ids[i]}: {name}" for i in mine.tolist()]
     axes.set(xlabel=axis_names[0], ylabel=axis_names[1])
     if not axis_names[0]:
         axes.set(xticks=[], yticks=[])
     columns = 1 + (len(tips) - 1) // 16
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), ncols=columns, title=f"{config.role} rows", title_fontsize=8.5,
-                alignment="left", labelcolor=INK, handletextpad=0.3, edgecolor=MUTED)
+    axes.legend(
+        loc="center left",
+        bbox_to_anchor=(1.01, 0.5),
+        ncols=columns,
+        title=f"{config.role} rows",
+        title_fontsize=8.5,
+        alignment="left",
+        labelcolor=INK,
+        handletextpad=0.3,
+        edgecolor=MUTED,
+    )
     single = len(modalities) == 1
     stem = f"{config.method}_{modalities[0] if single else 'all'}"
-    number = ALL if not single else FIRST + ORDER.index(modalities[0]) if modalities[0] in ORDER else 0
+    number = (
+        ALL if not single else FIRST + ORDER.index(modalities[0]) if modalities[0] in ORDER else 0
+    )
     held_out = run.rows.loc[run.rows["fold"] == fold, "fold_name"].iloc[0]
     what = f"{modalities[0]} vectors" if single else f"{', '.join(modalities)} vectors side by side"
     part = f"{len(truth)} of its {available}" if len(truth) < available else f"its {available}"
     return Drawing(
-        f"figure{number:02d}_{stem}" if number else stem, f"{DISPLAYED[config.method]} of {what}",
-        f"Fold {fold} (holds out {held_out}): {part} {config.role} rows by the {what} of this fold's "
-        f"encoder{'' if single else 's'}, {how}. Other folds' encoders span other spaces and are not mixed in.", figure, tips)
+        f"figure{number:02d}_{stem}" if number else stem,
+        f"{DISPLAYED[config.method]} of {what}",
+        f"Fold {fold} (holds out {held_out}): {part} {config.role} rows by the {what} of this "
+        "fold's "
+        f"encoder{'' if single else 's'}, {how}. Other folds' encoders span other spaces and are "
+        "not mixed in.",
+        figure,
+        tips,
+    )

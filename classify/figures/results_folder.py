@@ -1,4 +1,7 @@
-"""A finished run as figures and the report read it: by column names, and whatever optional files are there."""
+"""A finished run as figures and the report read it.
+
+By column names, and whatever optional files are there.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +25,34 @@ from embeddings_store.tables import first_line
 from embeddings_store.vectors.arrays import Embeddings
 from embeddings_store.vectors.hdf5 import read_embeddings
 
-NEEDED = ("corpus", "protocol", "plan_digest", "fold", "fold_name", "cell", "family", "modalities", "classifier", "encoders",
-          "flags", "n_test", "WA", "UAR")
-NUMBERS = ("fold", "n_train", "n_valid", "n_test", "n_scored", "n_missing", *METRICS, "train_WA", "valid_WA", "constant_WA")
+NEEDED = (
+    "corpus",
+    "protocol",
+    "plan_digest",
+    "fold",
+    "fold_name",
+    "cell",
+    "family",
+    "modalities",
+    "classifier",
+    "encoders",
+    "flags",
+    "n_test",
+    "WA",
+    "UAR",
+)
+NUMBERS = (
+    "fold",
+    "n_train",
+    "n_valid",
+    "n_test",
+    "n_scored",
+    "n_missing",
+    *METRICS,
+    "train_WA",
+    "valid_WA",
+    "constant_WA",
+)
 SEEDS = ("seed", "encoder_seed")
 ORDER = ("text", "audio", "video")  # the paper's
 
@@ -63,8 +91,11 @@ class Run:
             UnknownNameError: The store holds another corpus.
         """
         rows = _grid(folder / "grid.csv")
-        classes = tuple(name.removeprefix("score:") for name in _predictions(folder).schema_arrow.names
-                        if name.startswith("score:"))
+        classes = tuple(
+            name.removeprefix("score:")
+            for name in _predictions(folder).schema_arrow.names
+            if name.startswith("score:")
+        )
         corpus = str(rows["corpus"].iloc[0])
         if store is None:
             return cls(folder, rows, classes, None, None, ())
@@ -90,14 +121,22 @@ class Run:
 
     @property
     def headline(self) -> str:
-        """The cell whose test figures are shown first, or an empty string; of a choice on test rows they are an upper bound."""
+        """The cell whose test figures are shown first, or an empty string.
+
+        Of a choice on test rows they are an upper bound.
+        """
         return self.flagged(CHOSEN) or self.flagged(FIXED) or self.flagged(ON_TEST)
 
     @property
     def how_chosen(self) -> str:
         """Say how the headline came to be it."""
-        return ("chosen on validation rows" if self.flagged(CHOSEN) else "fixed beforehand" if self.flagged(FIXED) else
-                "chosen on the test rows themselves (an upper bound)")
+        return (
+            "chosen on validation rows"
+            if self.flagged(CHOSEN)
+            else "fixed beforehand"
+            if self.flagged(FIXED)
+            else "chosen on the test rows themselves (an upper bound)"
+        )
 
     @property
     def shuffled(self) -> bool:
@@ -106,7 +145,9 @@ class Run:
 
     def flagged(self, flag: str) -> str:
         """Return the cell that carries a flag, or an empty string."""
-        names = self.rows.loc[self.rows["flags"].str.split().map(lambda flags: flag in flags), "cell"]
+        names = self.rows.loc[
+            self.rows["flags"].str.split().map(lambda flags: flag in flags), "cell"
+        ]
         return str(names.iloc[0]) if len(names) else ""
 
     def of(self, cell: str) -> pd.DataFrame:
@@ -122,15 +163,25 @@ class Run:
         return float(self.by_fold(cell, metric).mean())
 
     def best_single(self) -> str:
-        """Return the best cell of one modality: by validation rows, or by test rows where nothing validates; else nothing."""
-        single = self.rows[(self.rows["family"] == UNIMODAL) & ~self.rows["modalities"].str.contains("+", regex=False)]
+        """Return the best cell of one modality.
+
+        By validation rows, or by test rows where nothing validates; else nothing.
+        """
+        single = self.rows[
+            (self.rows["family"] == UNIMODAL)
+            & ~self.rows["modalities"].str.contains("+", regex=False)
+        ]
         if not len(single):
             return ""
         judge = "valid_WA" if "valid_WA" in single and single["valid_WA"].notna().all() else "WA"
         return str(single.groupby("cell", sort=False)[judge].mean().idxmax())
 
-    def answers(self, cell: str, roles: Sequence[str] = ("test",), folds: Sequence[int] = ()) -> pd.DataFrame:
-        """Return what a cell said of each row: id, fold, role, kind, y_true, y_pred and a ``score:`` column per class.
+    def answers(
+        self, cell: str, roles: Sequence[str] = ("test",), folds: Sequence[int] = ()
+    ) -> pd.DataFrame:
+        """Return what a cell said of each row.
+
+        Id, fold, role, kind, y_true, y_pred and a ``score:`` column per class.
 
         Where there are several seeds, the answers are those of the first.
         """
@@ -141,7 +192,15 @@ class Run:
         for name in self._seeds():
             first = self.rows[name].iloc[0]
             wanted.append((name, "==", int(first) if name == "seed" else first))
-        columns = ["id", "fold", "role", "kind", "y_true", "y_pred", *(f"score:{name}" for name in self.classes)]
+        columns = [
+            "id",
+            "fold",
+            "role",
+            "kind",
+            "y_true",
+            "y_pred",
+            *(f"score:{name}" for name in self.classes),
+        ]
         table = pq.read_table(path, columns=columns, filters=wanted).to_pandas()
         return table.astype(dict.fromkeys(("id", "role", "kind", "y_true", "y_pred"), "str"))
 
@@ -159,22 +218,35 @@ class Run:
         if not path.is_file():
             return None
         try:
-            return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"class": str, "truth": str, "row": str})
+            return pd.read_csv(
+                path,
+                keep_default_na=False,
+                na_values=[""],
+                dtype={"class": str, "truth": str, "row": str},
+            )
         except (OSError, ValueError) as error:
-            raise StoreError(f"{path}: is not a table ({first_line(error)}); delete it and run the grid again") from error
+            raise StoreError(
+                f"{path}: is not a table ({first_line(error)}); delete it and run the grid again"
+            ) from error
 
     def entry(self, modality: str, fold: int) -> Entry | None:
         """Return the store's file that served a modality in a fold, or none where there is no store or no such file."""
         folder, seed = self._folders(fold).get(modality), self._encoder_seed(modality)
-        found = [e for e in self.entries if e.ref.modality == modality and e.ref.folder == folder
-                 and e.fold in (str(fold), "any") and str(e.ref.seed) == (seed or str(e.ref.seed))]
+        found = [
+            e
+            for e in self.entries
+            if e.ref.modality == modality
+            and e.ref.folder == folder
+            and e.fold in (str(fold), "any")
+            and str(e.ref.seed) == (seed or str(e.ref.seed))
+        ]
         return min(found, key=lambda e: (e.fold == "any", e.ref.seed), default=None)
 
     def history(self, modality: str, fold: int) -> pd.DataFrame | None:
         """Return the course of the training that served a modality in a fold, or none for a frozen encoder.
 
-        Columns: step, epoch, loss, learning_rate, valid_loss, valid_accuracy; a line is of a training step or of an
-        epoch's end, and what does not belong to it is ``nan``.
+        Columns: step, epoch, loss, learning_rate, valid_loss, valid_accuracy; a line is of a
+        training step or of an epoch's end, and what does not belong to it is ``nan``.
         """
         entry = self.entry(modality, fold)
         path = entry.path.with_suffix(".history.csv") if entry else None
@@ -183,7 +255,9 @@ class Run:
         table = pd.read_csv(path)
         absent = [c for c in ("step", "loss") if c not in table]
         if absent:
-            raise StoreError(f"{path}: has no column {absent[0]!r}; it is no history of a training, remove it")
+            raise StoreError(
+                f"{path}: has no column {absent[0]!r}; it is no history of a training, remove it"
+            )
         return table
 
     def vectors(self, modality: str, fold: int) -> Embeddings:
@@ -195,13 +269,21 @@ class Run:
         """
         entry = self.entry(modality, fold)
         if entry is None:
-            raise StoreNotFoundError(f"{self.store}: holds no {modality} vectors of fold {fold} by the encoder that the results "
-                                     f"name ({self._folders(fold).get(modality, 'none')})")
+            raise StoreNotFoundError(
+                f"{self.store}: holds no {modality} vectors of fold {fold} by the encoder that "
+                "the results "
+                f"name ({self._folders(fold).get(modality, 'none')})"
+            )
         file = read_embeddings(entry.path)
-        if file.fold != "any" and file.attributes.get("plan_digest") != self.rows["plan_digest"].iloc[0]:
-            raise StoreMismatchError(f"{entry.path}: was trained under another plan (digest "
-                                     f"{file.attributes.get('plan_digest')}) than the results in {self.folder} "
-                                     f"({self.rows['plan_digest'].iloc[0]}); name the store that they were made from")
+        if (
+            file.fold != "any"
+            and file.attributes.get("plan_digest") != self.rows["plan_digest"].iloc[0]
+        ):
+            raise StoreMismatchError(
+                f"{entry.path}: was trained under another plan (digest "
+                f"{file.attributes.get('plan_digest')}) than the results in {self.folder} "
+                f"({self.rows['plan_digest'].iloc[0]}); name the store that they were made from"
+            )
         return file
 
     def _encoder_seed(self, modality: str) -> str:
@@ -210,14 +292,20 @@ class Run:
         return dict(pair.partition("=")[::2] for pair in told.split(",")).get(modality, "")
 
     def _folders(self, fold: int) -> dict[str, str]:
-        pairs = [pair for cell in self.rows.loc[self.rows["fold"] == fold, "encoders"].unique()
-                 for pair in re.split(r",(?=[^,=]+=)", cell) if pair]
+        pairs = [
+            pair
+            for cell in self.rows.loc[self.rows["fold"] == fold, "encoders"].unique()
+            for pair in re.split(r",(?=[^,=]+=)", cell)
+            if pair
+        ]
         return {pair.partition("=")[0]: pair.partition("=")[2] for pair in pairs}
 
 
 def _grid(path: Path) -> pd.DataFrame:
     if not path.is_file():
-        raise StoreNotFoundError(f"{path}: no such file; name the folder that run-fusion-grid wrote with --out")
+        raise StoreNotFoundError(
+            f"{path}: no such file; name the folder that run-fusion-grid wrote with --out"
+        )
     try:
         rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
         absent = [name for name in NEEDED if name not in rows]
@@ -227,22 +315,32 @@ def _grid(path: Path) -> pd.DataFrame:
         for name in (name for name in NUMBERS if name in rows):
             rows[name] = rows[name].replace("", "nan").astype(float)
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path}: is not a table of results ({first_line(error)}); run the grid again") from error
+        raise StoreError(
+            f"{path}: is not a table of results ({first_line(error)}); run the grid again"
+        ) from error
     return rows
 
 
 def _predictions(folder: Path) -> pq.ParquetFile:
     path = folder / "predictions.parquet"
     if not path.is_file():
-        raise StoreNotFoundError(f"{path}: no such file; run the grid again, finished cells are kept")
+        raise StoreNotFoundError(
+            f"{path}: no such file; run the grid again, finished cells are kept"
+        )
     try:
         return pq.ParquetFile(path)
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path}: cannot be read ({first_line(error)}); run the grid again, finished cells are kept") from error
+        raise StoreError(
+            f"{path}: cannot be read ({first_line(error)}); run the grid again, finished cells "
+            "are kept"
+        ) from error
 
 
 def probabilities(answers: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.float64] | None:
-    """Return the scores (n, C) where they are probabilities, else none: margins are not made into something they are not."""
+    """Return the scores (n, C) where they are probabilities, else none.
+
+    Margins are not made into something they are not.
+    """
     if not len(answers) or set(answers["kind"]) != {"probability"}:
         return None
     return np.asarray(answers[[f"score:{name}" for name in classes]], dtype=np.float64)
@@ -257,5 +355,8 @@ def same_run(one: Run, other: Run) -> None:
     for name in ("corpus", "plan_digest", "labels_digest"):
         here, there = one.rows[name].iloc[0], other.rows[name].iloc[0]
         if here != there:
-            raise UsageError(f"{other.folder} cannot stand beside {one.folder}: their {name} differ ({there} and {here}), so "
-                             "their figures are of other rows")
+            raise UsageError(
+                f"{other.folder} cannot stand beside {one.folder}: their {name} differ ({there} "
+                f"and {here}), so "
+                "their figures are of other rows"
+            )

@@ -1,8 +1,9 @@
 """One look for every figure, and files that are the same byte for byte each time.
 
-Classes are told apart three times over: by a colour that the colour-blind can tell from the others (Okabe and Ito's palette
-with a darker blue and a lighter green, which keeps the paper's red anger, yellow happiness, blue neutral and green sadness),
-by a marker and by a hatch, which survive a black-and-white print.
+Classes are told apart three times over: by a colour that the colour-blind can tell from the others
+(Okabe and Ito's palette with a darker blue and a lighter green, which keeps the paper's red anger,
+yellow happiness, blue neutral and green sadness), by a marker and by a hatch, which survive a
+black-and-white print.
 """
 
 from __future__ import annotations
@@ -20,30 +21,96 @@ from matplotlib.figure import Figure
 
 from embeddings_store.atomic import make_folder, replacing
 
-INK, MUTED, RULE, PAPER = "#1c2330", "#5b6472", "#d5dae1", "#ffffff"  # a report replaces these by its theme's
+INK, MUTED, RULE, PAPER = (
+    "#1c2330",
+    "#5b6472",
+    "#d5dae1",
+    "#ffffff",
+)  # a report replaces these by its theme's
 ON_LIGHT, ON_DARK = "#11161f", "#fefefe"  # text on a coloured area, the same in every theme
 VERMILLION, YELLOW, BLUE, GREEN, PURPLE, SKY, ORANGE, GREY = (
-    "#d55e00", "#f0e442", "#0060a8", "#2bb584", "#cc79a7", "#56b4e9", "#e69f00", "#8a8f98")
+    "#d55e00",
+    "#f0e442",
+    "#0060a8",
+    "#2bb584",
+    "#cc79a7",
+    "#56b4e9",
+    "#e69f00",
+    "#8a8f98",
+)
 ACCENT, SECOND = BLUE, VERMILLION
 COLOURS = (VERMILLION, YELLOW, BLUE, GREEN, PURPLE, SKY, ORANGE, GREY)
 MARKERS = ("^", "o", "s", "D", "v", "P", "X", "*")
 HATCHES = ("///", "", "...", "\\\\\\", "xxx", "---", "ooo", "|||")
-KNOWN = {"anger": 0, "angry": 0, "ang": 0, "happiness": 1, "happy": 1, "joy": 1, "hap": 1, "neutral": 2, "neu": 2,
-         "calm": 2, "sadness": 3, "sad": 3, "fear": 4, "fearful": 4, "surprise": 5, "surprised": 5, "disgust": 6,
-         "disgusted": 6, "frustration": 7, "frustrated": 7}
+KNOWN = {
+    "anger": 0,
+    "angry": 0,
+    "ang": 0,
+    "happiness": 1,
+    "happy": 1,
+    "joy": 1,
+    "hap": 1,
+    "neutral": 2,
+    "neu": 2,
+    "calm": 2,
+    "sadness": 3,
+    "sad": 3,
+    "fear": 4,
+    "fearful": 4,
+    "surprise": 5,
+    "surprised": 5,
+    "disgust": 6,
+    "disgusted": 6,
+    "frustration": 7,
+    "frustrated": 7,
+}
 LINES: tuple[tuple[str, tuple[float, ...]], ...] = (
-    (BLUE, ()), (VERMILLION, (5, 1.5)), (GREEN, (1, 1)), (PURPLE, (6, 1.5, 1, 1.5)), (ORANGE, (3, 1)), (SKY, (8, 2)))
+    (BLUE, ()),
+    (VERMILLION, (5, 1.5)),
+    (GREEN, (1, 1)),
+    (PURPLE, (6, 1.5, 1, 1.5)),
+    (ORANGE, (3, 1)),
+    (SKY, (8, 2)),
+)
 DPI = 200
 STYLE: Mapping[Any, object] = {
-    "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica", "sans-serif"], "font.size": 9,
-    "text.color": INK, "text.parse_math": False, "axes.edgecolor": MUTED, "axes.labelcolor": INK, "axes.titlesize": 10,
-    "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.titlepad": 10, "axes.spines.top": False,
-    "axes.spines.right": False, "axes.linewidth": 0.8, "axes.axisbelow": True, "axes.grid": False, "grid.color": RULE,
-    "grid.linewidth": 0.6, "xtick.color": MUTED, "ytick.color": MUTED, "xtick.labelcolor": INK, "ytick.labelcolor": INK,
-    "xtick.labelsize": 8.5, "ytick.labelsize": 8.5, "legend.frameon": False, "legend.fontsize": 8.5,
-    "legend.handlelength": 2.4, "lines.linewidth": 1.5, "hatch.linewidth": 0.6, "hatch.color": ON_LIGHT,
-    "figure.facecolor": PAPER, "axes.facecolor": PAPER, "savefig.facecolor": PAPER, "svg.fonttype": "none",
-    "svg.hashsalt": "emotion-fusion", "figure.constrained_layout.use": True}
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica", "sans-serif"],
+    "font.size": 9,
+    "text.color": INK,
+    "text.parse_math": False,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "axes.grid": False,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "legend.handlelength": 2.4,
+    "lines.linewidth": 1.5,
+    "hatch.linewidth": 0.6,
+    "hatch.color": ON_LIGHT,
+    "figure.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "emotion-fusion",
+    "figure.constrained_layout.use": True,
+}
 
 Tips = Mapping[str, "str | Sequence[str]"]
 
@@ -57,7 +124,8 @@ class Drawing:
         title: What it shows, in a few words.
         caption: What to see, of which rows, and how it was made: whole sentences.
         figure: The picture.
-        tips: Values to show under the pointer: the ``gid`` of a part to its text, or to a text per point.
+        tips: Values to show under the pointer: the ``gid`` of a part to its text, or to a text per
+            point.
     """
 
     name: str
@@ -83,7 +151,9 @@ class Look:
 
 
 def looks(classes: Sequence[str]) -> dict[str, Look]:
-    """Give each class a look: emotions that the paper knows keep theirs in every figure, others take what is free.
+    """Give each class a look.
+
+    Emotions that the paper knows keep theirs in every figure, others take what is free.
 
     >>> looks(["anger", "boredom", "sadness"])["anger"].colour == VERMILLION
     True
@@ -95,10 +165,15 @@ def looks(classes: Sequence[str]) -> dict[str, Look]:
         place = KNOWN.get(name.lower())
         if place is not None and place not in taken.values():
             taken[name] = place
-    free = (place for place in range(len(COLOURS) * len(MARKERS)) if place not in set(taken.values()))
+    free = (
+        place for place in range(len(COLOURS) * len(MARKERS)) if place not in set(taken.values())
+    )
     places = {name: taken[name] if name in taken else next(free) for name in classes}
     n = len(COLOURS)
-    return {name: Look(COLOURS[p % n], MARKERS[(p + p // n) % n], HATCHES[(p + p // n) % n]) for name, p in places.items()}
+    return {
+        name: Look(COLOURS[p % n], MARKERS[(p + p // n) % n], HATCHES[(p + p // n) % n])
+        for name, p in places.items()
+    }
 
 
 @contextmanager
@@ -107,7 +182,9 @@ def style() -> Iterator[None]:
     with mpl.rc_context(), warnings.catch_warnings():
         mpl.rcdefaults()
         mpl.rcParams.update(STYLE)
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing from", category=UserWarning)  # labels in any script
+        warnings.filterwarnings(
+            "ignore", message=r"Glyph .* missing from", category=UserWarning
+        )  # labels in any script
         yield
 
 
@@ -125,15 +202,20 @@ def bare(text: object, limit: int = 40) -> str:
     'xxxxxxx…'
     """
     shown = str(text)
-    return shown if len(shown) <= limit else f"{shown[:limit - 1]}…"
+    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
 
 
 def save(drawing: Drawing, folder: Path) -> list[Path]:
-    """Write ``NAME.png`` and ``NAME.svg``, each whole or not at all; equal runs give equal bytes."""
+    """Write ``NAME.png`` and ``NAME.svg``, each whole or not at all.
+
+    Equal runs give equal bytes.
+    """
     make_folder(folder)
     files = []
-    about: dict[str, dict[str, str | None]] = {"png": {"Software": None, "Title": drawing.title},
-                                               "svg": {"Date": None, "Creator": None, "Title": drawing.title}}
+    about: dict[str, dict[str, str | None]] = {
+        "png": {"Software": None, "Title": drawing.title},
+        "svg": {"Date": None, "Creator": None, "Title": drawing.title},
+    }
     with style():
         drawing.figure.draw_without_rendering()
         drawing.figure.set_layout_engine("none")  # laid out once, not again for each file

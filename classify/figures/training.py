@@ -19,11 +19,16 @@ Histories = Mapping[int, pd.DataFrame]
 
 
 def loss(run: Run, modality: str) -> Drawing | str:
-    """Draw training and validation loss by step; a sentence says why not where nothing was trained."""
+    """Draw training and validation loss by step.
+
+    A sentence says why not where nothing was trained.
+    """
     histories = _histories(run, modality)
     if not histories:
         return _nothing_trained(modality)
-    valid = {fold: h.dropna(subset=["valid_loss"]) for fold, h in histories.items() if "valid_loss" in h}
+    valid = {
+        fold: h.dropna(subset=["valid_loss"]) for fold, h in histories.items() if "valid_loss" in h
+    }
     valid = {fold: h for fold, h in valid.items() if len(h)}
     figure = new_figure(6.2 if valid else 4.6, 3.3)
     axes = figure.subplots(1, 2 if valid else 1, sharey=True, squeeze=False)[0]
@@ -31,23 +36,43 @@ def loss(run: Run, modality: str) -> Drawing | str:
     tips = _lines(run, axes[0], trained, "loss", labels=not valid)
     axes[0].set(title="training (running mean)", xlabel="training step", ylabel="cross-entropy")
     if valid:
-        tips |= _lines(run, axes[1], valid, "valid_loss", labels=True, marked=_kept(run, modality, valid))
+        tips |= _lines(
+            run, axes[1], valid, "valid_loss", labels=True, marked=_kept(run, modality, valid)
+        )
         axes[1].set(title="validation, after each epoch", xlabel="training step")
     window = max(_window(len(h.dropna(subset=["loss"]))) for h in histories.values())
     return Drawing(
-        _name(FIRST_LOSS, "loss", modality), f"Loss by training step, {modality}",
-        f"Fine-tuning of {_encoder(run, modality)}, {_folds(histories)}. Training loss is a running mean over up to {window} "
-        "steps" + ("; a ring marks the epoch whose weights were kept." if valid else "; no validation rows were looked at."),
-        figure, tips)
+        _name(FIRST_LOSS, "loss", modality),
+        f"Loss by training step, {modality}",
+        f"Fine-tuning of {_encoder(run, modality)}, {_folds(histories)}. Training loss is a "
+        f"running mean over up to {window} "
+        "steps"
+        + (
+            "; a ring marks the epoch whose weights were kept."
+            if valid
+            else "; no validation rows were looked at."
+        ),
+        figure,
+        tips,
+    )
 
 
 def accuracy(run: Run, modality: str) -> Drawing | str:
-    """Draw validation accuracy by step; a sentence says why not where nothing was trained or nothing validated."""
+    """Draw validation accuracy by step.
+
+    A sentence says why not where nothing was trained or nothing validated.
+    """
     histories = _histories(run, modality)
     if not histories:
         return _nothing_trained(modality)
-    valid = {fold: h.dropna(subset=["valid_accuracy"]) for fold, h in histories.items() if "valid_accuracy" in h}
-    valid = {fold: h.assign(per_cent=100 * h["valid_accuracy"]) for fold, h in valid.items() if len(h)}
+    valid = {
+        fold: h.dropna(subset=["valid_accuracy"])
+        for fold, h in histories.items()
+        if "valid_accuracy" in h
+    }
+    valid = {
+        fold: h.assign(per_cent=100 * h["valid_accuracy"]) for fold, h in valid.items() if len(h)
+    }
     if not valid:
         return f"the trainings of {modality} looked at no validation rows, so there is no accuracy by step"
     figure = new_figure(5.6, 3.1)
@@ -55,22 +80,35 @@ def accuracy(run: Run, modality: str) -> Drawing | str:
     tips = _lines(run, axes, valid, "per_cent", labels=True, marked=_kept(run, modality, valid))
     axes.set(xlabel="training step", ylabel="validation WA, %")
     return Drawing(
-        _name(FIRST_ACCURACY, "accuracy", modality), f"Accuracy by training step, {modality}",
-        f"Accuracy (WA) of {_encoder(run, modality)} on the validation rows after each epoch, {_folds(valid)}; a ring marks the "
-        "epoch whose weights were kept.", figure, tips)
+        _name(FIRST_ACCURACY, "accuracy", modality),
+        f"Accuracy by training step, {modality}",
+        f"Accuracy (WA) of {_encoder(run, modality)} on the validation rows after each epoch, "
+        f"{_folds(valid)}; a ring marks the "
+        "epoch whose weights were kept.",
+        figure,
+        tips,
+    )
 
 
 def spread(values: Sequence[float], gap: float) -> list[float]:
-    """Move values apart until neighbours differ by ``gap`` or more, each as little as may be; the order stays.
+    """Move values apart until neighbours differ by ``gap`` or more, each as little as may be.
+
+    The order stays.
 
     >>> spread([1.0, 1.0, 5.0], 2.0)
     [0.0, 2.0, 5.0]
     """
     order = np.argsort(np.asarray(values), kind="stable")
-    blocks: list[tuple[list[int], float]] = []  # members and centre; a block's members stand a gap apart
+    blocks: list[
+        tuple[list[int], float]
+    ] = []  # members and centre; a block's members stand a gap apart
     for index in order.tolist():
         members, centre = [index], float(values[index])
-        while blocks and centre - gap * (len(members) - 1) / 2 < blocks[-1][1] + gap * (len(blocks[-1][0]) - 1) / 2 + gap:
+        while (
+            blocks
+            and centre - gap * (len(members) - 1) / 2
+            < blocks[-1][1] + gap * (len(blocks[-1][0]) - 1) / 2 + gap
+        ):
             before, _ = blocks.pop()
             members = before + members
             centre = float(np.mean([values[i] for i in members]))
@@ -81,23 +119,45 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
     return [float(v) for v in moved]
 
 
-def _lines(run: Run, axes: Axes, tables: Histories, column: str, *, labels: bool,
-           marked: Mapping[int, int] | None = None) -> dict[str, str]:
+def _lines(
+    run: Run,
+    axes: Axes,
+    tables: Histories,
+    column: str,
+    *,
+    labels: bool,
+    marked: Mapping[int, int] | None = None,
+) -> dict[str, str]:
     """Draw a line per fold, or where there are too many to tell apart all in grey and their mean."""
     tips: dict[str, str] = {}
     crowd = len(tables) > len(LINES)
     for place, (fold, table) in enumerate(tables.items()):
         colour, dashes = (RULE, ()) if crowd else LINES[place]
         marker = "" if column == "loss" or crowd else MARKERS[place]
-        line, = axes.plot(table["step"], table[column], color=colour, linewidth=0.8 if crowd else 1.4, marker=marker,
-                          markersize=4.5, dashes=dashes or (None, None))
+        (line,) = axes.plot(
+            table["step"],
+            table[column],
+            color=colour,
+            linewidth=0.8 if crowd else 1.4,
+            marker=marker,
+            markersize=4.5,
+            dashes=dashes or (None, None),
+        )
         gid = f"{column}-fold-{fold}"
         line.set_gid(gid)
         tips[gid] = f"fold {fold} ({_held_out(run, fold)}): {table[column].iloc[-1]:.3g} at the end"
         kept = (marked or {}).get(fold)
         if kept is not None and not crowd and kept < len(table):
-            axes.plot(table["step"].iloc[[kept]], table[column].iloc[[kept]], marker="o", markersize=11,
-                      markerfacecolor="none", markeredgecolor=INK, markeredgewidth=1.0, linestyle="none")
+            axes.plot(
+                table["step"].iloc[[kept]],
+                table[column].iloc[[kept]],
+                marker="o",
+                markersize=11,
+                markerfacecolor="none",
+                markeredgecolor=INK,
+                markeredgewidth=1.0,
+                linestyle="none",
+            )
     axes.grid(axis="y")
     axes.margins(x=0.02)
     if crowd:
@@ -112,8 +172,15 @@ def _mean_line(axes: Axes, tables: Histories, column: str) -> None:
     within = steps[steps <= min(t["step"].max() for t in tables.values())]
     mean = np.mean([np.interp(within, t["step"], t[column]) for t in tables.values()], axis=0)
     axes.plot(within, mean, color=BLUE, linewidth=2.2)
-    axes.annotate(f"mean of {len(tables)} folds", (within[-1], mean[-1]), xytext=(-4, 6), textcoords="offset points", ha="right",
-                  color=BLUE, fontweight="bold")
+    axes.annotate(
+        f"mean of {len(tables)} folds",
+        (within[-1], mean[-1]),
+        xytext=(-4, 6),
+        textcoords="offset points",
+        ha="right",
+        color=BLUE,
+        fontweight="bold",
+    )
 
 
 def _end_labels(run: Run, axes: Axes, tables: Histories, column: str) -> None:
@@ -123,10 +190,26 @@ def _end_labels(run: Run, axes: Axes, tables: Histories, column: str) -> None:
     ends = [float(t[column].iloc[-1]) for t in tables.values()]
     heights = spread(ends, (high - low) * 11 / height)
     right = max(float(t["step"].max()) for t in tables.values())
-    for (fold, table), end, y, (colour, _) in zip(tables.items(), ends, heights, LINES, strict=False):
-        axes.annotate(_held_out(run, fold), (float(table["step"].iloc[-1]), end), xytext=(1.05 * right, y), textcoords="data",
-                      va="center", fontsize=8.5, color=INK, annotation_clip=False,
-                      arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 1, "shrinkB": 3})
+    for (fold, table), end, y, (colour, _) in zip(
+        tables.items(), ends, heights, LINES, strict=False
+    ):
+        axes.annotate(
+            _held_out(run, fold),
+            (float(table["step"].iloc[-1]), end),
+            xytext=(1.05 * right, y),
+            textcoords="data",
+            va="center",
+            fontsize=8.5,
+            color=INK,
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.7,
+                "shrinkA": 1,
+                "shrinkB": 3,
+            },
+        )
 
 
 def _histories(run: Run, modality: str) -> dict[int, pd.DataFrame]:
@@ -146,7 +229,9 @@ def _kept(run: Run, modality: str, tables: Histories) -> dict[int, int]:
 
 
 def _smooth(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    return table.assign(**{column: table[column].rolling(_window(len(table)), min_periods=1, center=True).mean()})
+    return table.assign(
+        **{column: table[column].rolling(_window(len(table)), min_periods=1, center=True).mean()}
+    )
 
 
 def _window(steps: int) -> int:
@@ -154,7 +239,11 @@ def _window(steps: int) -> int:
 
 
 def _name(first: int, what: str, modality: str) -> str:
-    return f"figure{first + ORDER.index(modality):02d}_{what}_{modality}" if modality in ORDER else f"{what}_{modality}"
+    return (
+        f"figure{first + ORDER.index(modality):02d}_{what}_{modality}"
+        if modality in ORDER
+        else f"{what}_{modality}"
+    )
 
 
 def _encoder(run: Run, modality: str) -> str:
@@ -167,9 +256,16 @@ def _held_out(run: Run, fold: int) -> str:
 
 
 def _folds(tables: Histories) -> str:
-    return f"{len(tables)} folds, each named after what it holds out" if len(tables) > 1 else "one fold"
+    return (
+        f"{len(tables)} folds, each named after what it holds out"
+        if len(tables) > 1
+        else "one fold"
+    )
 
 
 def _nothing_trained(modality: str) -> str:
-    return (f"{modality}: the store holds no course of a training (NAME.history.csv beside the vectors); frozen and imported "
-            "encoders have none")
+    return (
+        f"{modality}: the store holds no course of a training (NAME.history.csv beside the "
+        "vectors); frozen and imported "
+        "encoders have none"
+    )

@@ -1,8 +1,8 @@
 """Early fusion: several modalities' vectors become one row, with statistics of the fold's training rows alone.
 
-Each modality is standardised on its own (mean 0, deviation 1 over the training rows that have it), because a sum or product
-of raw vectors is ruled by whichever encoder has the larger numbers. A row that lacks a modality gets that
-strategy's neutral element in its place:
+Each modality is standardised on its own (mean 0, deviation 1 over the training rows that have it),
+because a sum or product of raw vectors is ruled by whichever encoder has the larger numbers. A row
+that lacks a modality gets that strategy's neutral element in its place:
 
 =================  ===========================  ============  ====================================================
 strategy           fused row                    widths        a missing modality
@@ -12,10 +12,11 @@ strategy           fused row                    widths        a missing modality
 ``product``        ``z1 * z2 * ...``            equal         1
 =================  ===========================  ============  ====================================================
 
-The "missing" column (0 or 1) stands for every modality that some training row lacks. To add a strategy, add an entry
-to :data:`STRATEGIES`.
+The "missing" column (0 or 1) stands for every modality that some training row lacks. To add a
+strategy, add an entry to :data:`STRATEGIES`.
 
-Unequal widths can be *projected* to one width D, per modality and after standardising, with maps fitted on training rows:
+Unequal widths can be *projected* to one width D, per modality and after standardising, with maps
+fitted on training rows:
 
 ==============  ======================================================================================================
 ``pca[:D]``     the first D principal components of each modality; their axes have nothing to do with each other
@@ -23,8 +24,8 @@ Unequal widths can be *projected* to one width D, per modality and after standar
                 them side by side over the rows that have all: axis j means the same in every modality
 ==============  ======================================================================================================
 
-Without ``:D`` the width is the smallest of the modalities'. Projected columns are standardised again. To add a projection, add
-an entry to :data:`PROJECTIONS`.
+Without ``:D`` the width is the smallest of the modalities'. Projected columns are standardised
+again. To add a projection, add an entry to :data:`PROJECTIONS`.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ class FusedFeatures:
 
     Attributes:
         X: Fused rows, float32 (n, D'), finite.
-        blocks: Which columns come from where: modality, or ``modality.missing``; one block of all for sum and product.
+        blocks: Which columns come from where: modality, or ``modality.missing``; one block of all
+            for sum and product.
     """
 
     X: Block
@@ -93,24 +95,49 @@ class FusedFeatures:
         """Check that the widths add up and that every number is finite."""
         width = sum(block.stop - block.start for block in self.blocks.values())
         if self.X.ndim != 2 or self.X.shape[1] != width:
-            raise ValueError(f"fused rows have the shape {self.X.shape}, their blocks {dict(self.blocks)} are {width} wide")
+            raise ValueError(
+                f"fused rows have the shape {self.X.shape}, their blocks {dict(self.blocks)} are "
+                f"{width} wide"
+            )
         if not np.isfinite(self.X).all():
             bad = int((~np.isfinite(self.X)).any(axis=1).sum())
-            raise StoreError(f"{bad} of {len(self.X)} fused rows are not finite: their vectors are too far from the "
-                             "training rows for float32; look at them with embeddings-store inspect")
+            raise StoreError(
+                f"{bad} of {len(self.X)} fused rows are not finite: their vectors are too far "
+                "from the "
+                "training rows for float32; look at them with embeddings-store inspect"
+            )
 
 
-STRATEGIES: Mapping[str, Strategy] = {s.name: s for s in (
-    Strategy("concatenation", np.hstack, 0.0, equal_widths=False, indicators=True),
-    Strategy("sum", lambda blocks: np.sum(blocks, axis=0, dtype=np.float32), 0.0, equal_widths=True, indicators=False),
-    Strategy("product", lambda blocks: np.prod(blocks, axis=0, dtype=np.float32), 1.0, equal_widths=True, indicators=False),
-)}
+STRATEGIES: Mapping[str, Strategy] = {
+    s.name: s
+    for s in (
+        Strategy("concatenation", np.hstack, 0.0, equal_widths=False, indicators=True),
+        Strategy(
+            "sum",
+            lambda blocks: np.sum(blocks, axis=0, dtype=np.float32),
+            0.0,
+            equal_widths=True,
+            indicators=False,
+        ),
+        Strategy(
+            "product",
+            lambda blocks: np.prod(blocks, axis=0, dtype=np.float32),
+            1.0,
+            equal_widths=True,
+            indicators=False,
+        ),
+    )
+}
 
 
-def _principal(blocks: Mapping[str, Block], together: NDArray[np.bool_], width: int) -> dict[str, Map]:
+def _principal(
+    blocks: Mapping[str, Block], together: NDArray[np.bool_], width: int
+) -> dict[str, Map]:
     del together  # each modality has its own components, from all the rows that have it
-    return {name: PCA(width, random_state=PCA_SEED).fit(block[~np.isnan(block[:, 0])]).transform
-            for name, block in blocks.items()}
+    return {
+        name: PCA(width, random_state=PCA_SEED).fit(block[~np.isnan(block[:, 0])]).transform
+        for name, block in blocks.items()
+    }
 
 
 def _common(blocks: Mapping[str, Block], together: NDArray[np.bool_], width: int) -> dict[str, Map]:
@@ -119,9 +146,11 @@ def _common(blocks: Mapping[str, Block], together: NDArray[np.bool_], width: int
     return {name: Ridge().fit(block[together], target).predict for name, block in blocks.items()}
 
 
-# Standardised blocks (nan where missing), the rows that have all of them, and a width, to one fitted map per block.
-PROJECTIONS: Mapping[str, Callable[[Mapping[str, Block], NDArray[np.bool_], int], dict[str, Map]]] = {
-    "pca": _principal, "linear": _common}
+# Standardised blocks (nan where missing), the rows that have all of them, and a width, to one
+# fitted map per block.
+PROJECTIONS: Mapping[
+    str, Callable[[Mapping[str, Block], NDArray[np.bool_], int], dict[str, Map]]
+] = {"pca": _principal, "linear": _common}
 
 
 def read_projection(text: str) -> tuple[str, int]:
@@ -138,7 +167,9 @@ def read_projection(text: str) -> tuple[str, int]:
     if name not in PROJECTIONS:
         unknown_name("projection", name, list(PROJECTIONS))
     if colon and not (width.isdecimal() and int(width) > 0):
-        raise UsageError(f"the width in {text!r} must be a whole number of 1 or more, not {width!r}")
+        raise UsageError(
+            f"the width in {text!r} must be a whole number of 1 or more, not {width!r}"
+        )
     return name, int(width or 0)
 
 
@@ -155,7 +186,9 @@ class EarlyFusion:
     """
 
     def __init__(self, method: str, modalities: Sequence[str], project: str = "") -> None:
-        self.strategy = STRATEGIES.get(method) or unknown_name("early fusion", method, list(STRATEGIES))
+        self.strategy = STRATEGIES.get(method) or unknown_name(
+            "early fusion", method, list(STRATEGIES)
+        )
         self.modalities = tuple(modalities)
         self.project, self.width = read_projection(project) if project else ("", 0)
         self.scalers: dict[str, StandardScaler] = {}
@@ -174,8 +207,11 @@ class EarlyFusion:
         for modality in self.modalities:
             present = rows.present[modality]
             if not present.any():
-                raise FoldError(f"none of the {len(present)} training rows has {modality} vectors; extract them, use fewer "
-                                "folds, or leave the modality out with --modalities")
+                raise FoldError(
+                    f"none of the {len(present)} training rows has {modality} vectors; extract "
+                    "them, use fewer "
+                    "folds, or leave the modality out with --modalities"
+                )
             self.scalers[modality] = StandardScaler().fit(rows.vectors[modality][present])
         if self.project:
             self._fit_projection(rows, self.project, self.width)
@@ -184,20 +220,33 @@ class EarlyFusion:
         return self
 
     def _fit_projection(self, rows: Blocks, name: str, width: int) -> None:
-        blocks: dict[str, Block] = {m: np.full(rows.vectors[m].shape, np.nan, dtype=np.float32) for m in self.modalities}
+        blocks: dict[str, Block] = {
+            m: np.full(rows.vectors[m].shape, np.nan, dtype=np.float32) for m in self.modalities
+        }
         for m, block in blocks.items():
             block[rows.present[m]] = self.scalers[m].transform(rows.vectors[m][rows.present[m]])
         together = np.logical_and.reduce([rows.present[m] for m in self.modalities])
         widths = {m: block.shape[1] for m, block in blocks.items()}
-        fewest = min(int(rows.present[m].sum()) for m in self.modalities) if name == "pca" else int(together.sum())
+        fewest = (
+            min(int(rows.present[m].sum()) for m in self.modalities)
+            if name == "pca"
+            else int(together.sum())
+        )
         most = min(fewest, min(widths.values()) if name == "pca" else sum(widths.values()))
         if width > most or not most:
             shown = ", ".join(f"{m} {w}" for m, w in widths.items())
-            raise FoldError(f"a projection to {width or 'any number of'} columns ({name}) needs as many columns and training "
-                            f"rows, and there are {fewest} rows of the widths {shown}; project to {most} or fewer")
+            raise FoldError(
+                f"a projection to {width or 'any number of'} columns ({name}) needs as many "
+                "columns and training "
+                f"rows, and there are {fewest} rows of the widths {shown}; project to {most} or "
+                "fewer"
+            )
         width = width or min(most, *widths.values())
         for m, mapped in PROJECTIONS[name](blocks, together, width).items():
-            self.maps[m] = mapped, StandardScaler().fit(_columns(mapped(blocks[m][rows.present[m]])))
+            self.maps[m] = (
+                mapped,
+                StandardScaler().fit(_columns(mapped(blocks[m][rows.present[m]]))),
+            )
 
     def transform(self, rows: Blocks) -> FusedFeatures:
         """Fuse rows with the statistics that :meth:`fit` took."""
@@ -210,7 +259,10 @@ class EarlyFusion:
             names.append(f"{modality}.missing")
             widths.append(1)
         ends = np.cumsum(widths).tolist()
-        slices = {name: slice(end - width, end) for name, width, end in zip(names, widths, ends, strict=True)}
+        slices = {
+            name: slice(end - width, end)
+            for name, width, end in zip(names, widths, ends, strict=True)
+        }
         return FusedFeatures(np.ascontiguousarray(self.strategy.combine(blocks)), slices)
 
     def _block(self, rows: Blocks, modality: str) -> Block:
@@ -231,7 +283,9 @@ def _columns(rows: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     return rows.reshape(len(rows), -1)
 
 
-def check_widths(method: str, widths: Mapping[str, int], advice: str = "--project pca or linear") -> None:
+def check_widths(
+    method: str, widths: Mapping[str, int], advice: str = "--project pca or linear"
+) -> None:
     """Refuse a strategy that needs equal widths where they differ, with advice on how to project them.
 
     Raises:
@@ -245,5 +299,8 @@ concatenation (--early concatenation), a projection (--project pca or linear), o
     """
     if STRATEGIES[method].equal_widths and len(set(widths.values())) > 1:
         shown = ", ".join(f"{m} {width}" for m, width in widths.items())
-        raise UsageError(f"early {method} needs vectors of one width, and these differ: {shown}; use concatenation "
-                         f"(--early concatenation), a projection ({advice}), or encoders of one width")
+        raise UsageError(
+            f"early {method} needs vectors of one width, and these differ: {shown}; use "
+            "concatenation "
+            f"(--early concatenation), a projection ({advice}), or encoders of one width"
+        )

@@ -1,4 +1,6 @@
-"""Late fusion by rule: the class scores of several systems become one answer, without a classifier over vectors.
+"""Late fusion by rule.
+
+The class scores of several systems become one answer, without a classifier over vectors.
 
 With ``p_m(c)`` the probability that input m of M gives class c, over the inputs that a row has:
 
@@ -18,12 +20,13 @@ rule                 score of class c                                           
 ``calibrated``       multinomial logistic regression over one input's margins             its coefficients
 ===================  ===================================================================  ======================================
 
-Every row of scores is then scaled to sum to 1. A row that lacks an input is answered by the others, as the sums and products
-say; weights are scaled to what is there. ``stack`` and ``stack-xgboost`` see ``1 / C`` in its place, and a column (0 or 1)
-for every input that some row they learn from lacks.
+Every row of scores is then scaled to sum to 1. A row that lacks an input is answered by the others,
+as the sums and products say; weights are scaled to what is there. ``stack`` and ``stack-xgboost``
+see ``1 / C`` in its place, and a column (0 or 1) for every input that some row they learn from
+lacks.
 
-``weighted`` and ``gate`` minimise ``-sum_i log p(y_i) + |theta|^2 / 2`` from ``theta = 0``, where both are the mean
-(``w = exp(theta)``), with L-BFGS. To add a rule, add an entry to :data:`RULES`.
+``weighted`` and ``gate`` minimise ``-sum_i log p(y_i) + |theta|^2 / 2`` from ``theta = 0``, where
+both are the mean (``w = exp(theta)``), with L-BFGS. To add a rule, add an entry to :data:`RULES`.
 """
 
 from __future__ import annotations
@@ -46,7 +49,9 @@ from embeddings_store.errors import FoldError
 
 FROM_SHARES, FROM_SCORES = "shares", "scores"
 NEVER = -1e300  # the logarithm of nothing, finite so that it can be added and stored
-SURPRISE = -36.0  # a true class that an input holds for less likely than 2e-16 teaches no more than that
+SURPRISE = (
+    -36.0
+)  # a true class that an input holds for less likely than 2e-16 teaches no more than that
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
@@ -56,7 +61,8 @@ class Inputs:
     """What the inputs of a rule say of n rows.
 
     Attributes:
-        log_p: Log probabilities (M, n, C), uniform where an input is missing; margins for ``calibrated``.
+        log_p: Log probabilities (M, n, C), uniform where an input is missing; margins for
+            ``calibrated``.
         present: Which input a row has (M, n).
     """
 
@@ -74,7 +80,8 @@ class Lesson:
     """What a rule may learn from.
 
     Attributes:
-        inputs: Scores of rows that the inputs were not fitted on; no rows for a rule that learns nothing.
+        inputs: Scores of rows that the inputs were not fitted on; no rows for a rule that learns
+            nothing.
         y: Their class codes (n,).
         prior: Shares of the classes in the training rows (C,), by Laplace's rule, so none is 0.
         seed: For whatever is random.
@@ -115,8 +122,8 @@ class Rule:
     Attributes:
         name: The name on the command line, in expressions and in results.
         fit: A lesson to the fitted rule.
-        learns: From what: nothing, the classes' ``shares`` in the training rows, or ``scores``, which must then be of rows
-            that their systems were not fitted on.
+        learns: From what: nothing, the classes' ``shares`` in the training rows, or ``scores``,
+            which must then be of rows that their systems were not fitted on.
         hidden: Whether it stands in expressions only, because it takes one input.
     """
 
@@ -127,7 +134,10 @@ class Rule:
 
 
 def confidence(inputs: Inputs) -> Floats:
-    """Return ``1 - entropy / log C`` of every input (M, n): 1 for certainty, 0 for uniform or missing."""
+    """Return ``1 - entropy / log C`` of every input (M, n).
+
+    1 for certainty, 0 for uniform or missing.
+    """
     p = np.exp(inputs.log_p)
     entropy = -xlogy(p, p).sum(axis=2)
     return np.asarray(np.clip(1 - entropy / np.log(p.shape[2]), 0, 1) * inputs.present)
@@ -152,7 +162,9 @@ def _maximum(inputs: Inputs) -> LogProbabilities:
 
 def _vote(inputs: Inputs) -> LogProbabilities:
     votes = np.eye(inputs.log_p.shape[2])[inputs.log_p.argmax(axis=2)] * inputs.present[:, :, None]
-    return _log(votes.sum(axis=0) + inputs.p.sum(axis=0) / (inputs.present.sum(axis=0) + 1)[:, None])
+    return _log(
+        votes.sum(axis=0) + inputs.p.sum(axis=0) / (inputs.present.sum(axis=0) + 1)[:, None]
+    )
 
 
 def _bayes(lesson: Lesson) -> FittedRule:
@@ -168,7 +180,12 @@ def _weighted(lesson: Lesson) -> FittedRule:
 
 
 def _gate(lesson: Lesson) -> FittedRule:
-    return _mixture(lesson, lambda inputs: np.concatenate([confidence(inputs)[:, :, None], np.exp(inputs.log_p)], axis=2))
+    return _mixture(
+        lesson,
+        lambda inputs: np.concatenate(
+            [confidence(inputs)[:, :, None], np.exp(inputs.log_p)], axis=2
+        ),
+    )
 
 
 def _mixture(lesson: Lesson, features: Callable[[Inputs], Floats]) -> FittedRule:
@@ -189,17 +206,27 @@ def _mixture(lesson: Lesson, features: Callable[[Inputs], Floats]) -> FittedRule
         joint = log_g + right
         total = logsumexp(joint, axis=0)
         slope = (np.exp(log_g) - np.exp(joint - total)) * inputs.present
-        return (float(-total.sum() + (flat @ flat) / 2), (np.einsum("mn,mnf->mf", slope, ones) + theta).ravel())
+        return (
+            float(-total.sum() + (flat @ flat) / 2),
+            (np.einsum("mn,mnf->mf", slope, ones) + theta).ravel(),
+        )
 
-    found = minimize(loss, np.zeros(len(right) * ones.shape[2]), jac=True, method="L-BFGS-B",
-                     options={"maxiter": PROBE_ITERATIONS, "ftol": 1e-12, "gtol": 1e-6})
+    found = minimize(
+        loss,
+        np.zeros(len(right) * ones.shape[2]),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": PROBE_ITERATIONS, "ftol": 1e-12, "gtol": 1e-6},
+    )
     theta = found.x.reshape(len(right), -1)
 
     def combine(new: Inputs) -> LogProbabilities:
         log_g = shares(theta, new, features(new))
         return np.asarray(logsumexp(log_g[:, :, None] + new.log_p, axis=0))
 
-    mean_share = np.exp(shares(theta, inputs, z)).mean(axis=1) if len(rows) else softmax(theta[:, 0])
+    mean_share = (
+        np.exp(shares(theta, inputs, z)).mean(axis=1) if len(rows) else softmax(theta[:, 0])
+    )
     return FittedRule(combine, tuple(mean_share.tolist()))
 
 
@@ -218,7 +245,9 @@ def _calibrated(lesson: Lesson) -> FittedRule:
 
 def _stack_xgboost(lesson: Lesson) -> FittedRule:
     lacked = np.flatnonzero(~lesson.inputs.present.all(axis=1))
-    model = fit_classifier("xgboost", _columns(lesson.inputs, lacked), lesson.y, len(lesson.prior), seed=lesson.seed)
+    model = fit_classifier(
+        "xgboost", _columns(lesson.inputs, lacked), lesson.y, len(lesson.prior), seed=lesson.seed
+    )
     return FittedRule(lambda new: _log(model.predict(_columns(new, lacked)).values))
 
 
@@ -227,11 +256,19 @@ def _columns(inputs: Inputs, lacked: NDArray[np.int64]) -> Floats:
     return np.hstack([*np.exp(inputs.log_p), (~inputs.present[lacked]).T.astype(np.float64)])
 
 
-def _logistic(X: Floats, y: NDArray[np.int64], n_classes: int, columns: Callable[[Inputs], Floats]) -> Combine:
-    """Fit scikit-learn's logistic regression; a class without rows is improbable by Laplace's rule."""
+def _logistic(
+    X: Floats, y: NDArray[np.int64], n_classes: int, columns: Callable[[Inputs], Floats]
+) -> Combine:
+    """Fit scikit-learn's logistic regression.
+
+    A class without rows is improbable by Laplace's rule.
+    """
     known = np.unique(y)
     if len(known) < 2:
-        raise FoldError(f"a rule has {len(y)} rows of one class to learn from; choose other rows with fit_rows, or fewer folds")
+        raise FoldError(
+            f"a rule has {len(y)} rows of one class to learn from; choose other rows with "
+            "fit_rows, or fewer folds"
+        )
     model: Any = LogisticRegression(max_iter=PROBE_ITERATIONS).fit(X, y)
 
     def combine(inputs: Inputs) -> LogProbabilities:
@@ -252,18 +289,21 @@ def _plain(combine: Combine) -> Callable[[Lesson], FittedRule]:
     return lambda lesson: FittedRule(combine)
 
 
-RULES: Mapping[str, Rule] = {rule.name: rule for rule in (
-    Rule("mean", _plain(_mean)),
-    Rule("weighted", _weighted, learns=FROM_SCORES),
-    Rule("confidence", _plain(_confident)),
-    Rule("logproduct", _plain(_log_product)),
-    Rule("bayes", _bayes, learns=FROM_SHARES),
-    Rule("maximum", _plain(_maximum)),
-    Rule("vote", _plain(_vote)),
-    Rule("stack", _stack, learns=FROM_SCORES),
-    Rule("stack-xgboost", _stack_xgboost, learns=FROM_SCORES),
-    Rule("gate", _gate, learns=FROM_SCORES),
-    Rule(CALIBRATED, _calibrated, learns=FROM_SCORES, hidden=True),
-)}
+RULES: Mapping[str, Rule] = {
+    rule.name: rule
+    for rule in (
+        Rule("mean", _plain(_mean)),
+        Rule("weighted", _weighted, learns=FROM_SCORES),
+        Rule("confidence", _plain(_confident)),
+        Rule("logproduct", _plain(_log_product)),
+        Rule("bayes", _bayes, learns=FROM_SHARES),
+        Rule("maximum", _plain(_maximum)),
+        Rule("vote", _plain(_vote)),
+        Rule("stack", _stack, learns=FROM_SCORES),
+        Rule("stack-xgboost", _stack_xgboost, learns=FROM_SCORES),
+        Rule("gate", _gate, learns=FROM_SCORES),
+        Rule(CALIBRATED, _calibrated, learns=FROM_SCORES, hidden=True),
+    )
+}
 LATE_RULES = tuple(name for name, rule in RULES.items() if not rule.hidden)
 LATE_METHODS = (*STRATEGIES, *LATE_RULES)

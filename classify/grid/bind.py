@@ -36,7 +36,11 @@ from embeddings_store.vectors.arrays import EncoderRef
 PROBE_COST_S = 4.0  # like ClassifierSpec.cost_s: a fit and five inner ones
 
 
-MEASURED_ROWS, MEASURED_COLUMNS, MEASURED_CLASSES = 4_400, 2_304, 4  # what the costs in the table were measured on
+MEASURED_ROWS, MEASURED_COLUMNS, MEASURED_CLASSES = (
+    4_400,
+    2_304,
+    4,
+)  # what the costs in the table were measured on
 
 
 NO_REFITS = ("train", "valid", "train+valid")
@@ -45,42 +49,102 @@ NO_REFITS = ("train", "valid", "train+valid")
 TASK_S = 0.05  # loading and writing, at least
 
 
-def make_task(prepared: Prepared, cell: Cell, fold: int, refs: Mapping[str, EncoderRef], origin: Mapping[str, str],
-              seed: int, replica: int) -> Task:
+def make_task(
+    prepared: Prepared,
+    cell: Cell,
+    fold: int,
+    refs: Mapping[str, EncoderRef],
+    origin: Mapping[str, str],
+    seed: int,
+    replica: int,
+) -> Task:
     """Bind a cell to a fold, to the encoders (modality to reference) that stand for its modalities there, and to a seed."""
     config = prepared.config
     views = tuple((m, refs[m], prepared.entry(refs[m], fold).digest) for m in cell.modalities)
     spaces = crosses(cell, prepared.inner[replica], prepared.scores_from)
-    fit_rows = (config.fit_rows if spaces or cell.family in (LATE, SYSTEM) or config.fit_rows not in OVER_SCORES else "train")
-    inner = tuple((m, s, tuple(e.digest for part in range(1, s.parts + 1) for e in prepared.entries
-                               if e.ref == s.ref and e.fold == s.fold(fold, part)))
-                  for m, s in prepared.inner[replica].items() if m in cell.modalities) if fit_rows == OOF else None
-    source = Source(config.store, prepared.corpus, config.out / "plan.parquet", prepared.plan.digest,
-                    prepared.manifest_digest, json.dumps(prepared.labels.to_dict()), fold, views, config.shuffle_seed,
-                    config.select_on, config.valid_split,
-                    tuple(chosen for chosen in prepared.metadata if chosen.view in cell.modalities), inner, spaces)
+    fit_rows = (
+        config.fit_rows
+        if spaces or cell.family in (LATE, SYSTEM) or config.fit_rows not in OVER_SCORES
+        else "train"
+    )
+    inner = (
+        tuple(
+            (
+                m,
+                s,
+                tuple(
+                    e.digest
+                    for part in range(1, s.parts + 1)
+                    for e in prepared.entries
+                    if e.ref == s.ref and e.fold == s.fold(fold, part)
+                ),
+            )
+            for m, s in prepared.inner[replica].items()
+            if m in cell.modalities
+        )
+        if fit_rows == OOF
+        else None
+    )
+    source = Source(
+        config.store,
+        prepared.corpus,
+        config.out / "plan.parquet",
+        prepared.plan.digest,
+        prepared.manifest_digest,
+        json.dumps(prepared.labels.to_dict()),
+        fold,
+        views,
+        config.shuffle_seed,
+        config.select_on,
+        config.valid_split,
+        tuple(chosen for chosen in prepared.metadata if chosen.view in cell.modalities),
+        inner,
+        spaces,
+    )
     folder = config.out / "cells"
     written = cell.family == SYSTEM  # its expression holds its settings
     settings = {} if written else config.settings.get(cell.classifier, {})
     named = cell.classifier in CLASSIFIERS and not written
     scored = cell.family in (LATE, SYSTEM) or cell.classifier in (HEAD, PROBE)
-    inputs = SYSTEM if written else "scores" if scored else "rows" if cell.classifier in BASELINES else "vectors"
+    inputs = (
+        SYSTEM
+        if written
+        else "scores"
+        if scored
+        else "rows"
+        if cell.classifier in BASELINES
+        else "vectors"
+    )
     scores = {m: prepared.scores_from[m] for m in cell.modalities} if scored else {}
     what: dict[str, object] = {
-        "input": inputs, "method": cell.method, "classifier": cell.classifier,
-        "settings": resolve(cell.classifier, settings) if named else {}, "scores_from": scores,
+        "input": inputs,
+        "method": cell.method,
+        "classifier": cell.classifier,
+        "settings": resolve(cell.classifier, settings) if named else {},
+        "scores_from": scores,
         "probe": PROBE_SETTINGS if PROBE in scores.values() else {},
-        "views": [[m, ref.folder, ref.seed, digest] for m, ref, digest in views], "corpus": prepared.corpus,
-        "manifest": prepared.manifest_digest, "labels": prepared.labels.digest, "plan": prepared.plan.digest, "fold": fold,
+        "views": [[m, ref.folder, ref.seed, digest] for m, ref, digest in views],
+        "corpus": prepared.corpus,
+        "manifest": prepared.manifest_digest,
+        "labels": prepared.labels.digest,
+        "plan": prepared.plan.digest,
+        "fold": fold,
         "fit_rows": fit_rows,
-        "seed": seed if named and CLASSIFIERS[cell.classifier].draws else 0, "shuffle_seed": config.shuffle_seed,
-        "versions": versions()}
+        "seed": seed if named and CLASSIFIERS[cell.classifier].draws else 0,
+        "shuffle_seed": config.shuffle_seed,
+        "versions": versions(),
+    }
     if config.valid_split is not None and cell.family in (LATE, SYSTEM):
         what["valid_split"] = config.valid_split
     tuned = None
     if config.tune and cell.classifier in COMPETITORS and cell.family in (UNIMODAL, EARLY, LATE):
-        tuned = Search(cell.classifier, settings, config.tune, config.tune_minutes, prepared.tune_on, seed)
-        what["tune"] = {**tuned.what, "valid_split": config.valid_split if tuned.on == VALID else None}
+        tuned = Search(
+            cell.classifier, settings, config.tune, config.tune_minutes, prepared.tune_on, seed
+        )
+        what["tune"] = {
+            **tuned.what,
+            "valid_split": config.valid_split if tuned.on == VALID else None,
+        }
     if inner:
         what["inner"] = [[m, s.ref.folder, *digests] for m, s, digests in inner]
     tree = cell.tree(settings, prepared.scores_from, fit_rows)
@@ -88,30 +152,64 @@ def make_task(prepared: Prepared, cell: Cell, fold: int, refs: Mapping[str, Enco
         what |= _of_rules(tree, seed)
     probes = {}
     # a probe of all training rows is none of those that an inner encoder left out
-    there = {c.modalities[0] for c in prepared.cells if c.classifier == PROBE and c.family == UNIMODAL and not spaces}
-    for modality in (m for m in cell.modalities if scored and cell.family != UNIMODAL and m in there
-                     and Call(PROBE, (View(m),)) in walk(tree)):
-        probe = make_task(prepared, Cell("unimodal", "", (modality,), PROBE), fold, refs, origin, seed, replica)
+    there = {
+        c.modalities[0]
+        for c in prepared.cells
+        if c.classifier == PROBE and c.family == UNIMODAL and not spaces
+    }
+    for modality in (
+        m
+        for m in cell.modalities
+        if scored
+        and cell.family != UNIMODAL
+        and m in there
+        and Call(PROBE, (View(m),)) in walk(tree)
+    ):
+        probe = make_task(
+            prepared, Cell("unimodal", "", (modality,), PROBE), fold, refs, origin, seed, replica
+        )
         probes[modality] = (probe.path, probe.key)
-    return Task(cell, source, what, folder, fit_rows, settings, seed, replica, probes, origin,
-                _cost_s(prepared, cell, tree, fold, refs) * (1 + config.tune * SPLITS if tuned else 1),
-                prepared.scores_from, tuned)
+    return Task(
+        cell,
+        source,
+        what,
+        folder,
+        fit_rows,
+        settings,
+        seed,
+        replica,
+        probes,
+        origin,
+        _cost_s(prepared, cell, tree, fold, refs) * (1 + config.tune * SPLITS if tuned else 1),
+        prepared.scores_from,
+        tuned,
+    )
 
 
 def _of_rules(tree: Expression, seed: int) -> dict[str, object]:
     """Return what the numbers of a rule or a system depend on beside what other cells' do."""
     words = ["xgboost" if word == "stack-xgboost" else word for word in words_of(tree)]
     used = [word for word in words if word in CLASSIFIERS]
-    settings = {f"{word}.{name}": value for word in used for name, value in resolve(word, {}).items()}
-    return {"expression": str(tree), "settings": settings,
-            "seed": seed if any(CLASSIFIERS[word].draws for word in used) else 0}
+    settings = {
+        f"{word}.{name}": value for word in used for name, value in resolve(word, {}).items()
+    }
+    return {
+        "expression": str(tree),
+        "settings": settings,
+        "seed": seed if any(CLASSIFIERS[word].draws for word in used) else 0,
+    }
 
 
 def drop_task(task: Task, rates: Sequence[float], seed: int) -> Task:
     """Return the task that asks a cell again as its test rows lose modalities."""
     drops = drops_of(task.cell, rates)
-    return replace(task, what={**task.what, "drops": [str(drop) for drop in drops], "drop_seed": seed}, drops=drops,
-                   drop_seed=seed, whole=(task.path, task.key))
+    return replace(
+        task,
+        what={**task.what, "drops": [str(drop) for drop in drops], "drop_seed": seed},
+        drops=drops,
+        drop_seed=seed,
+        whole=(task.path, task.key),
+    )
 
 
 def versions() -> dict[str, str]:
@@ -119,7 +217,9 @@ def versions() -> dict[str, str]:
     return {library.__name__: library.__version__ for library in (numpy, scipy, sklearn, xgboost)}
 
 
-def _cost_s(prepared: Prepared, cell: Cell, tree: Expression, fold: int, refs: Mapping[str, EncoderRef]) -> float:
+def _cost_s(
+    prepared: Prepared, cell: Cell, tree: Expression, fold: int, refs: Mapping[str, EncoderRef]
+) -> float:
     """Add up what each classifier and probe of an expression takes, as often as it is fitted for scores out of fold."""
     classes = len(prepared.labels.classes)
     rows = next(f.counts["train"] for f in prepared.folds if f.number == fold)
@@ -135,9 +235,24 @@ def _cost_s(prepared: Prepared, cell: Cell, tree: Expression, fold: int, refs: M
         if node.word == PROBE and cell.classifier != PROBE:  # its own cell has scored the rows
             return below + TASK_S
         inputs = leaves(node.arguments[0])
-        widths = [prepared.entry(refs[n.name], fold).dim if isinstance(n, View) else classes for n in inputs]
-        columns = max(100, sum(widths) if CONCATENATION in words_of(node) or len(widths) == 1 else widths[0])
+        widths = [
+            prepared.entry(refs[n.name], fold).dim if isinstance(n, View) else classes
+            for n in inputs
+        ]
+        columns = max(
+            100, sum(widths) if CONCATENATION in words_of(node) or len(widths) == 1 else widths[0]
+        )
         measured = PROBE_COST_S if node.word == PROBE else CLASSIFIERS[node.word].cost_s
-        return below + fits * measured * rows / MEASURED_ROWS * columns / MEASURED_COLUMNS * classes / MEASURED_CLASSES
+        return (
+            below
+            + fits
+            * measured
+            * rows
+            / MEASURED_ROWS
+            * columns
+            / MEASURED_COLUMNS
+            * classes
+            / MEASURED_CLASSES
+        )
 
     return TASK_S + cost(tree, 1)

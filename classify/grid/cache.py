@@ -1,7 +1,8 @@
 """One file per finished cell and fold, named by a digest of all that changes its numbers, so that no work is done twice.
 
-A file is an ``.npz`` without pickles: ids, true codes, and values per role and stage, and one JSON text that
-repeats what the digest was made of. It is renamed into place when whole; what cannot be read back is computed again.
+A file is an ``.npz`` without pickles: ids, true codes, and values per role and stage, and one JSON
+text that repeats what the digest was made of. It is renamed into place when whole; what cannot be
+read back is computed again.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from embeddings_store.errors import StoreError
 from embeddings_store.provenance import fingerprint
 from embeddings_store.vectors.arrays import SCORED_ROLES
 
-ALGORITHM = 3  # add one whenever a change to classify/ changes a number: every cell is then computed again
+ALGORITHM = (
+    3  # add one whenever a change to classify/ changes a number: every cell is then computed again
+)
 FORMAT = "emotion-grid-cell"
 
 
@@ -38,16 +41,31 @@ def write_outcome(path: Path, what: Mapping[str, object], outcome: Outcome) -> N
     """
     arrays: dict[str, NDArray[np.generic]] = {}
     for role in SCORED_ROLES:
-        arrays[f"{role}.ids"] = np.char.encode(outcome.ids[role], "utf-8") if len(outcome.ids[role]) else np.zeros(0, "S1")
+        arrays[f"{role}.ids"] = (
+            np.char.encode(outcome.ids[role], "utf-8")
+            if len(outcome.ids[role])
+            else np.zeros(0, "S1")
+        )
         arrays[f"{role}.y"] = outcome.y[role]
         for stage, answers in outcome.stages.items():
             arrays[f"{stage}.{role}"] = answers[role].values
     kind = next(iter(outcome.stages.values()))["test"].kind
-    record = {"format": FORMAT, "key": key_of(what), "what": what, "stages": list(outcome.stages), "kind": kind,
-              "facts": outcome.facts}
+    record = {
+        "format": FORMAT,
+        "key": key_of(what),
+        "what": what,
+        "stages": list(outcome.stages),
+        "kind": kind,
+        "facts": outcome.facts,
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, temporary.open("wb") as handle:
-        np.savez(handle, allow_pickle=False, record=np.frombuffer(json.dumps(record).encode(), dtype=np.uint8), **arrays)
+        np.savez(
+            handle,
+            allow_pickle=False,
+            record=np.frombuffer(json.dumps(record).encode(), dtype=np.uint8),
+            **arrays,
+        )
 
 
 def read_outcome(path: Path, key: str) -> Outcome:
@@ -63,14 +81,24 @@ def read_outcome(path: Path, key: str) -> Outcome:
                 raise StoreError(f"{path}: holds the cell {record.get('key')}, not {key}")
             ids = {role: np.char.decode(file[f"{role}.ids"], "utf-8") for role in SCORED_ROLES}
             y = {role: file[f"{role}.y"] for role in SCORED_ROLES}
-            stages = {stage: {role: Predictions(file[f"{stage}.{role}"], record["kind"]) for role in SCORED_ROLES}
-                      for stage in record["stages"]}
+            stages = {
+                stage: {
+                    role: Predictions(file[f"{stage}.{role}"], record["kind"])
+                    for role in SCORED_ROLES
+                }
+                for stage in record["stages"]
+            }
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, StoreError):
             raise
         raise StoreError(f"{path}: is cut short or damaged ({error})") from error
     for stage in stages.values():
         for role, answer in stage.items():
-            if not len(ids[role]) == len(y[role]) == len(answer) or not np.isfinite(answer.values).all():
-                raise StoreError(f"{path}: its {role} rows do not agree with each other or are not finite")
+            if (
+                not len(ids[role]) == len(y[role]) == len(answer)
+                or not np.isfinite(answer.values).all()
+            ):
+                raise StoreError(
+                    f"{path}: its {role} rows do not agree with each other or are not finite"
+                )
     return Outcome(ids, y, stages, record["facts"])

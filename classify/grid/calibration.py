@@ -1,11 +1,14 @@
-"""How sure a cell is: margins on training and test rows, and probabilities that are calibrated on named rows.
+"""How sure a cell is.
 
-**Margin.** The value of the true class less the largest other one: positive where the answer is right. ``margin_gap`` is how much
-larger it is on training rows than on test rows, in standard deviations of the test rows' margins, so that it can be
-compared between classifiers. Over-confident training rows show here: what learns from their scores learns to trust them.
+Margins on training and test rows, and probabilities that are calibrated on named rows.
 
-**Calibration.** scikit-learn's calibrators, fitted on validation rows (with ``--valid-split`` on the half that is not
-kept for choosing), of which the answers were not fitted:
+**Margin.** The value of the true class less the largest other one: positive where the answer is
+right. ``margin_gap`` is how much larger it is on training rows than on test rows, in standard
+deviations of the test rows' margins, so that it can be compared between classifiers. Over-confident
+training rows show here: what learns from their scores learns to trust them.
+
+**Calibration.** scikit-learn's calibrators, fitted on validation rows (with ``--valid-split`` on
+the half that is not kept for choosing), of which the answers were not fitted:
 
 ===============  =======================================================================================================
 ``temperature``  ``softmax(v / T)``, one number; changes no answer
@@ -13,9 +16,10 @@ kept for choosing), of which the answers were not fitted:
 ``isotonic``     a non-decreasing step function per class, then scaled; needs hundreds of rows, may change answers
 ===============  =======================================================================================================
 
-with ``v`` the margins, or the logarithms of probabilities (no smaller than :data:`SMALLEST`). Calibrated probabilities stand
-beside the cell's own scores and change neither its answers nor what is chosen. A class that no calibration row has cannot be
-calibrated, so then nothing is, and the table says so.
+with ``v`` the margins, or the logarithms of probabilities (no smaller than :data:`SMALLEST`).
+Calibrated probabilities stand beside the cell's own scores and change neither its answers nor what
+is chosen. A class that no calibration row has cannot be calibrated, so then nothing is, and the
+table says so.
 """
 
 from __future__ import annotations
@@ -68,7 +72,9 @@ class Calibrated:
 
 
 def true_margins(answers: Predictions, y: Codes) -> Floats:
-    """Return the value of the true class less the largest other one (n,); logarithms are taken back to probabilities.
+    """Return the value of the true class less the largest other one (n,).
+
+    Logarithms are taken back to probabilities.
 
     >>> true_margins(Predictions(np.array([[0.75, 0.25], [0.75, 0.25]]), PROBABILITY), np.array([0, 1])).tolist()
     [0.5, -0.5]
@@ -82,27 +88,41 @@ def true_margins(answers: Predictions, y: Codes) -> Floats:
 
 def margin_columns(outcome: Outcome) -> dict[str, float]:
     """Return mean margins on training and test rows, and their difference in deviations of the test rows' margins."""
-    train, test = (true_margins(outcome.reported(role), outcome.y[role]) for role in ("train", "test"))
+    train, test = (
+        true_margins(outcome.reported(role), outcome.y[role]) for role in ("train", "test")
+    )
     deviation = float(test.std())
     gap = (train.mean() - test.mean()) / deviation if len(train) and deviation > 0 else np.nan
-    return {"train_margin": float(train.mean()) if len(train) else np.nan, "test_margin": float(test.mean()),
-            "margin_gap": float(gap)}
+    return {
+        "train_margin": float(train.mean()) if len(train) else np.nan,
+        "test_margin": float(test.mean()),
+        "margin_gap": float(gap),
+    }
 
 
 def margin_note(rows: pd.DataFrame) -> str:
-    """Name the cell whose training rows are most over-confident; empty where none is by more than :data:`LARGE_GAP`."""
+    """Name the cell whose training rows are most over-confident.
+
+    Empty where none is by more than :data:`LARGE_GAP`.
+    """
     gaps = rows.groupby("cell", sort=False)[["margin_gap", "train_margin", "test_margin"]].mean()
     large = gaps[gaps["margin_gap"] > LARGE_GAP]
     if not len(large):
         return ""
     most = large["margin_gap"].idxmax()
     line = large.loc[most]
-    return (f"training rows are over-confident: {most} has a mean margin of {line['train_margin']:.2f} on them and "
-            f"{line['test_margin']:.2f} on test rows, a gap of {line['margin_gap']:.1f} deviations ({len(large)} of {len(gaps)} "
-            f"cells above {LARGE_GAP:g}); see margin_gap in grid.csv")
+    return (
+        f"training rows are over-confident: {most} has a mean margin of "
+        f"{line['train_margin']:.2f} on them and "
+        f"{line['test_margin']:.2f} on test rows, a gap of {line['margin_gap']:.1f} deviations "
+        f"({len(large)} of {len(gaps)} "
+        f"cells above {LARGE_GAP:g}); see margin_gap in grid.csv"
+    )
 
 
-def calibrate(method: str, outcome: Outcome, chosen: NDArray[np.bool_], rows: str, n_classes: int) -> Calibrated:
+def calibrate(
+    method: str, outcome: Outcome, chosen: NDArray[np.bool_], rows: str, n_classes: int
+) -> Calibrated:
     """Fit a calibrator on some validation rows and apply it to all roles.
 
     Args:
@@ -117,20 +137,36 @@ def calibrate(method: str, outcome: Outcome, chosen: NDArray[np.bool_], rows: st
     y = outcome.y["valid"][chosen]
     absent = n_classes - len(np.unique(y))
     if absent:
-        return Calibrated(NONE, f"{absent} of {n_classes} classes have no row among the {len(y)} of {rows}", {})
+        return Calibrated(
+            NONE, f"{absent} of {n_classes} classes have no row among the {len(y)} of {rows}", {}
+        )
     given: Any = FrozenEstimator(_Given(n_classes).fit())
     everything = np.arange(len(y))
-    model = CalibratedClassifierCV(given, method=method, cv=[(everything, everything)], ensemble=False)
-    with threadpool_limits(limits=1):  # sums of a few hundred rows: threads would only wait for each other
+    model = CalibratedClassifierCV(
+        given, method=method, cv=[(everything, everything)], ensemble=False
+    )
+    with threadpool_limits(
+        limits=1
+    ):  # sums of a few hundred rows: threads would only wait for each other
         model.fit(_values(outcome.reported("valid"))[chosen], y)
     empty = np.zeros((0, n_classes))
-    return Calibrated(method, f"{rows}, {len(y)} rows", {
-        role: np.asarray(model.predict_proba(_values(outcome.reported(role)))) if len(outcome.y[role]) else empty
-        for role in SCORED_ROLES})
+    return Calibrated(
+        method,
+        f"{rows}, {len(y)} rows",
+        {
+            role: np.asarray(model.predict_proba(_values(outcome.reported(role))))
+            if len(outcome.y[role])
+            else empty
+            for role in SCORED_ROLES
+        },
+    )
 
 
 def calibration_columns(outcome: Outcome, calibrated: Calibrated) -> dict[str, object]:
-    """Return the calibration error of test rows before and after; ``nan`` where there are no probabilities."""
+    """Return the calibration error of test rows before and after.
+
+    ``nan`` where there are no probabilities.
+    """
     test, y = outcome.reported("test"), outcome.y["test"]
     own = np.nan
     if test.kind != MARGIN:
@@ -141,7 +177,12 @@ def calibration_columns(outcome: Outcome, calibrated: Calibrated) -> dict[str, o
         p = calibrated.probabilities["test"]
         labels = p.argmax(axis=1)
         after, right = calibration_error(p.max(axis=1), labels == y), accuracy(y, labels)
-    return {"calibration": calibrated.about, "ECE": own, "ECE_calibrated": after, "calibrated_WA": right}
+    return {
+        "calibration": calibrated.about,
+        "ECE": own,
+        "ECE_calibrated": after,
+        "calibrated_WA": right,
+    }
 
 
 class _Given(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -165,5 +206,10 @@ class _Given(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _values(answers: Predictions) -> Floats:
-    return np.log(np.maximum(answers.values, SMALLEST)) if answers.kind == PROBABILITY else np.maximum(
-        answers.values, np.log(SMALLEST) if answers.kind == LOG_PROBABILITY else -np.inf)
+    return (
+        np.log(np.maximum(answers.values, SMALLEST))
+        if answers.kind == PROBABILITY
+        else np.maximum(
+            answers.values, np.log(SMALLEST) if answers.kind == LOG_PROBABILITY else -np.inf
+        )
+    )

@@ -1,4 +1,7 @@
-"""Which cells a run of the grid has: every family over the modalities that are there, every system that was written down."""
+"""Which cells a run of the grid has.
+
+Every family over the modalities that are there, every system that was written down.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,13 @@ from classify.fusion.scores import STRATEGIES
 from classify.models.classifiers import BASELINES
 from classify.names import BASELINE, EARLY, HEAD, LATE, LAYER, LAYER_JUDGE, PROBE, RULE, UNIMODAL
 from classify.systems.cell import Cell, learn_on
-from classify.systems.definitions import Circumstances, check_heads, check_lessons, sets_of, system_cells
+from classify.systems.definitions import (
+    Circumstances,
+    check_heads,
+    check_lessons,
+    sets_of,
+    system_cells,
+)
 from embeddings_store.errors import FoldError, UsageError
 from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.catalogue import Entry
@@ -21,9 +30,15 @@ if TYPE_CHECKING:
     from classify.grid.prepared import FoldFacts
 
 
-
-def list_cells(config: GridConfig, views: Mapping[str, Sequence[EncoderRef]], entries: Sequence[Entry],
-               folds: Sequence[FoldFacts], scores_from: Mapping[str, str], n_classes: int, notes: list[str]) -> list[Cell]:
+def list_cells(
+    config: GridConfig,
+    views: Mapping[str, Sequence[EncoderRef]],
+    entries: Sequence[Entry],
+    folds: Sequence[FoldFacts],
+    scores_from: Mapping[str, str],
+    n_classes: int,
+    notes: list[str],
+) -> list[Cell]:
     """List every cell; strategies that were not asked for by name and cannot work are noted instead.
 
     Args:
@@ -44,32 +59,56 @@ def list_cells(config: GridConfig, views: Mapping[str, Sequence[EncoderRef]], en
     for modality, refs in views.items():
         if len(refs) > 1:
             judged = dict.fromkeys((LAYER_JUDGE, *config.classifiers))
-            cells += [Cell(LAYER, "", (modality,), name, layer) for layer in range(len(refs)) for name in judged]
+            cells += [
+                Cell(LAYER, "", (modality,), name, layer)
+                for layer in range(len(refs))
+                for name in judged
+            ]
     for modality in modalities:
         own = [scores_from[modality]] if scores_from[modality] == HEAD or probes_work else []
         cells += [Cell(UNIMODAL, "", (modality,), name) for name in (*config.classifiers, *own)]
     widths = {m: next(e.dim for e in entries if e.ref == refs[0]) for m, refs in views.items()}
     there = _circumstances(folds)
     cells += _fused(config, widths, scores_from, there, notes, probes=probes_work)
-    systems = system_cells(config.systems, widths, config.settings, n_classes, subsets=config.subsets)
+    systems = system_cells(
+        config.systems, widths, config.settings, n_classes, subsets=config.subsets
+    )
     for cell in systems:
         check_heads(cell, cell.tree({}, scores_from), scores_from)
         check_lessons(cell, cell.tree({}, scores_from), learn_on(config.fit_rows), there)
     return cells + systems
 
 
-def _fused(config: GridConfig, widths: Mapping[str, int], scores_from: Mapping[str, str], there: Circumstances,
-           notes: list[str], *, probes: bool) -> list[Cell]:
+def _fused(
+    config: GridConfig,
+    widths: Mapping[str, int],
+    scores_from: Mapping[str, str],
+    there: Circumstances,
+    notes: list[str],
+    *,
+    probes: bool,
+) -> list[Cell]:
     modalities = tuple(widths)
     if len(modalities) < 2:
         if config.early or config.late:
-            raise UsageError(f"fusion takes two modalities or more, and there is only {modalities[0]}; extract another one, "
-                             "or leave out --early and --late")
+            raise UsageError(
+                f"fusion takes two modalities or more, and there is only {modalities[0]}; extract "
+                "another one, "
+                "or leave out --early and --late"
+            )
         notes.append(f"one modality ({modalities[0]}), so there is nothing to fuse")
         return []
-    sets = [chosen for chosen in sets_of(modalities) if len(chosen) > 1] if config.subsets else [modalities]
-    cells = [Cell(EARLY, method, chosen, name) for chosen in reversed(sets)
-             for method in _possible_early(config, {m: widths[m] for m in chosen}, notes) for name in config.classifiers]
+    sets = (
+        [chosen for chosen in sets_of(modalities) if len(chosen) > 1]
+        if config.subsets
+        else [modalities]
+    )
+    cells = [
+        Cell(EARLY, method, chosen, name)
+        for chosen in reversed(sets)
+        for method in _possible_early(config, {m: widths[m] for m in chosen}, notes)
+        for name in config.classifiers
+    ]
     late = tuple(LATE_METHODS) if config.late is None else config.late
     if late and PROBE in scores_from.values() and not probes:
         late = ()
@@ -92,21 +131,36 @@ def _fused(config: GridConfig, widths: Mapping[str, int], scores_from: Mapping[s
 
 
 def _circumstances(folds: Sequence[FoldFacts]) -> Circumstances:
-    return Circumstances(any(fold.train_seen for fold in folds), frozenset.intersection(*(fold.honest for fold in folds)),
-                         min(fold.counts["valid"] for fold in folds), min(fold.valid_groups for fold in folds),
-                         min(fold.train_groups for fold in folds))
+    return Circumstances(
+        any(fold.train_seen for fold in folds),
+        frozenset.intersection(*(fold.honest for fold in folds)),
+        min(fold.counts["valid"] for fold in folds),
+        min(fold.valid_groups for fold in folds),
+        min(fold.train_groups for fold in folds),
+    )
 
 
-def _probes_work(config: GridConfig, modalities: Sequence[str], folds: Sequence[FoldFacts], scores_from: Mapping[str, str],
-                 notes: list[str]) -> bool:
+def _probes_work(
+    config: GridConfig,
+    modalities: Sequence[str],
+    folds: Sequence[FoldFacts],
+    scores_from: Mapping[str, str],
+    notes: list[str],
+) -> bool:
     poor = [fold for fold in folds if fold.train_groups < 2]
     if not poor or PROBE not in scores_from.values():
         return True
-    why = (f"the training rows of fold {poor[0].number} ({poor[0].name}) are all of one group, so probes cannot score them "
-           "out of fold")
+    why = (
+        f"the training rows of fold {poor[0].number} ({poor[0].name}) are all of one group, so "
+        "probes cannot score them "
+        "out of fold"
+    )
     if config.late and len(modalities) > 1:
-        raise FoldError(f"late fusion without a head is impossible: {why}; use another fold plan, fill the manifest's "
-                        "column 'group', or leave out --late")
+        raise FoldError(
+            f"late fusion without a head is impossible: {why}; use another fold plan, fill the "
+            "manifest's "
+            "column 'group', or leave out --late"
+        )
     notes.append(f"no probes and no late fusion: {why}")
     return False
 
@@ -115,7 +169,11 @@ def _possible_early(config: GridConfig, widths: Mapping[str, int], notes: list[s
     """Return the methods that the widths allow, with a projection where they differ and one was asked for."""
     possible = []
     for method in fusion.STRATEGIES if config.early is None else config.early:
-        if config.project and fusion.STRATEGIES[method].equal_widths and len(set(widths.values())) > 1:
+        if (
+            config.project
+            and fusion.STRATEGIES[method].equal_widths
+            and len(set(widths.values())) > 1
+        ):
             possible.append(f"{method}[{config.project}]")
             continue
         try:

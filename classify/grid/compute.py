@@ -12,12 +12,14 @@ family        input                                method                       
 ``system``    whatever its expression names        its name                                 its outermost word
 ============  ===================================  =======================================  =====================
 
-Every cell is an expression (:mod:`classify.systems.expression`) and is computed by the one evaluator (:mod:`classify.systems.evaluator`);
-``head`` and ``probe`` answer with the largest class score themselves. A cell is fitted in one or two *stages*: on ``train``,
-and with ``fit_rows="train+valid"`` again on both. Validation rows are always answered by the first stage, so what is
-chosen on them was not fitted on them; training and test rows by the last. A probe's training rows are out of fold.
-With ``fit_rows="valid"`` or ``"oof"`` classifiers over class scores learn from those of validation rows, or of training rows out
-of fold; whatever learns from vectors learns from training rows, with ``"oof"`` in several spaces (:mod:`classify.grid.cross_fitting`).
+Every cell is an expression (:mod:`classify.systems.expression`) and is computed by the one
+evaluator (:mod:`classify.systems.evaluator`); ``head`` and ``probe`` answer with the largest class
+score themselves. A cell is fitted in one or two *stages*: on ``train``, and with
+``fit_rows="train+valid"`` again on both. Validation rows are always answered by the first stage, so
+what is chosen on them was not fitted on them; training and test rows by the last. A probe's
+training rows are out of fold. With ``fit_rows="valid"`` or ``"oof"`` classifiers over class scores
+learn from those of validation rows, or of training rows out of fold; whatever learns from vectors
+learns from training rows, with ``"oof"`` in several spaces (:mod:`classify.grid.cross_fitting`).
 """
 
 from __future__ import annotations
@@ -67,14 +69,21 @@ def compute(
         settings: Those of the classifier that differ from the defaults.
         seed: For whatever is random in the classifier.
         scores_from: Modality to ``head`` or ``probe``; where it is silent, a head if there is one.
-        probes: Modality to the outcome of its ``probe`` cell on the same fold, so that it need not be fitted again.
+        probes: Modality to the outcome of its ``probe`` cell on the same fold, so that it need not
+            be fitted again.
 
     Raises:
         UsageError: Widths do not fit the strategy.
         FoldError: Training rows that nothing can be learnt from.
     """
     fold = _fold_of(cell, data, fit_rows, settings or {}, seed, scores_from or {}, probes or {})
-    evaluator, node, rows, at, stages = fold.evaluator, fold.node, fold.evaluator.rows, fold.at, fold.stages
+    evaluator, node, rows, at, stages = (
+        fold.evaluator,
+        fold.node,
+        fold.evaluator.rows,
+        fold.at,
+        fold.stages,
+    )
     with threadpool_limits(limits=1):  # the same sums in the same order for any number of jobs
         answers = {name: _stage(evaluator, node, fitted, at) for name, fitted in stages.items()}
     last = next(reversed(stages.values()))
@@ -90,7 +99,10 @@ def compute(
         "weights": _weights(evaluator, node, last),
     }
     return Outcome(
-        {role: data.role(role).ids for role in SCORED_ROLES}, {role: data.role(role).y for role in SCORED_ROLES}, answers, facts
+        {role: data.role(role).ids for role in SCORED_ROLES},
+        {role: data.role(role).y for role in SCORED_ROLES},
+        answers,
+        facts,
     )
 
 
@@ -120,20 +132,32 @@ def ask_again(
     Returns:
         A stage per version, with test rows alone.
     """
-    fold = _fold_of(cell, data, fit_rows, settings or {}, seed, scores_from or {}, probes or {}, others)
-    last, nobody = next(reversed(fold.stages.values())), Predictions(np.zeros((0, len(data.labels.classes))), LOG_PROBABILITY)
+    fold = _fold_of(
+        cell, data, fit_rows, settings or {}, seed, scores_from or {}, probes or {}, others
+    )
+    last, nobody = (
+        next(reversed(fold.stages.values())),
+        Predictions(np.zeros((0, len(data.labels.classes))), LOG_PROBABILITY),
+    )
     with threadpool_limits(limits=1):
         answers = {
             name: {
                 "train": nobody,
                 "valid": nobody,
-                "test": fold.evaluator.predictions(fold.node, fold.evaluator.say(fold.node, last, fold.at[name])),
+                "test": fold.evaluator.predictions(
+                    fold.node, fold.evaluator.say(fold.node, last, fold.at[name])
+                ),
             }
             for name in others
         }
-    none: dict[str, NDArray[np.str_]] = {role: data.role(role).ids[:0] for role in ("train", "valid")}
+    none: dict[str, NDArray[np.str_]] = {
+        role: data.role(role).ids[:0] for role in ("train", "valid")
+    }
     return Outcome(
-        {**none, "test": data.test.ids}, {**{role: data.role(role).y[:0] for role in none}, "test": data.test.y}, answers, {}
+        {**none, "test": data.test.ids},
+        {**{role: data.role(role).y[:0] for role in none}, "test": data.test.y},
+        answers,
+        {},
     )
 
 
@@ -156,7 +180,10 @@ def join(parts: Sequence[RoleData]) -> RoleData:
 
 @dataclass(frozen=True, slots=True)
 class _Fold:
-    """An evaluator over all rows of a fold: what it computes, where each role is, and what each stage is fitted on."""
+    """An evaluator over all rows of a fold.
+
+    What it computes, where each role is, and what each stage is fitted on.
+    """
 
     evaluator: Evaluator
     node: Expression
@@ -181,10 +208,16 @@ def _fold_of(
     names = ["train", fit_rows] if fit_rows == "train+valid" and len(data.valid) else ["train"]
     parts = {**{role: data.role(role) for role in SCORED_ROLES}, **(others or {})}
     ends = np.cumsum([len(part) for part in parts.values()]).tolist()
-    at = {name: np.arange(end - len(part), end) for (name, part), end in zip(parts.items(), ends, strict=True)}
-    # an encoder that was trained on the training rows has seen neither valid nor test rows: their scores are as they are
+    at = {
+        name: np.arange(end - len(part), end)
+        for (name, part), end in zip(parts.items(), ends, strict=True)
+    }
+    # an encoder that was trained on the training rows has seen neither valid nor test rows: their
+    # scores are as they are
     honest = {
-        m: np.concatenate([inner, *(part.scores[m] for name, part in parts.items() if name != "train")])
+        m: np.concatenate(
+            [inner, *(part.scores[m] for name, part in parts.items() if name != "train")]
+        )
         for m, inner in data.train.inner_scores.items()
     }
     evaluator = Evaluator(
@@ -197,7 +230,9 @@ def _fold_of(
         baseline_seed=seed + data.fold,
     )
     held = at["valid"][~data.valid.apart]
-    stages = {name: Rows(np.concatenate([at[role] for role in FIT_ROWS[name]]), held) for name in names}
+    stages = {
+        name: Rows(np.concatenate([at[role] for role in FIT_ROWS[name]]), held) for name in names
+    }
     for modality, outcome in probes.items():
         for name, fitted in stages.items():
             said = _of_probe(modality, outcome, name, data, list((others or {}).values()))
@@ -205,9 +240,15 @@ def _fold_of(
     return _Fold(evaluator, node, at, stages)
 
 
-def _stage(evaluator: Evaluator, node: Expression, rows: Rows, at: Mapping[str, NDArray[np.int64]]) -> Stage:
+def _stage(
+    evaluator: Evaluator, node: Expression, rows: Rows, at: Mapping[str, NDArray[np.int64]]
+) -> Stage:
     of_fit = evaluator.of_fit(node, rows)
-    stage = {role: of_fit.at(np.isin(rows.fit, places)) for role, places in at.items() if np.isin(places, rows.fit).all()}
+    stage = {
+        role: of_fit.at(np.isin(rows.fit, places))
+        for role, places in at.items()
+        if np.isin(places, rows.fit).all()
+    }
     if "valid" not in stage:
         stage["valid"] = _of_valid(evaluator, node, rows, at["valid"])
     stage["test"] = evaluator.say(node, rows, at["test"])
@@ -215,7 +256,10 @@ def _stage(evaluator: Evaluator, node: Expression, rows: Rows, at: Mapping[str, 
 
 
 def _of_valid(evaluator: Evaluator, node: Expression, rows: Rows, valid: NDArray[np.int64]) -> Said:
-    """Return what a system says of validation rows: out of fold of those that it learns from, of those kept apart as of any."""
+    """Return what a system says of validation rows.
+
+    Out of fold of those that it learns from, of those kept apart as of any.
+    """
     kept = np.setdiff1d(valid, rows.held)
     if not evaluator.learns_from_held(node, rows):  # then the halves are nothing to it
         return evaluator.say(node, rows, valid)
@@ -223,20 +267,30 @@ def _of_valid(evaluator: Evaluator, node: Expression, rows: Rows, valid: NDArray
     if not len(kept):
         return of_held
     of_kept = evaluator.say(node, rows, kept)
-    both = Said(np.concatenate([of_held.values, of_kept.values]), np.concatenate([of_held.present, of_kept.present]))
+    both = Said(
+        np.concatenate([of_held.values, of_kept.values]),
+        np.concatenate([of_held.present, of_kept.present]),
+    )
     return both.at(np.argsort(np.concatenate([rows.held, kept])))
 
 
-def _of_probe(modality: str, outcome: Outcome, stage: str, data: FoldData, others: Sequence[RoleData]) -> Said:
-    """Return what a finished probe said of all rows; of test rows that lost the modality it says nothing."""
+def _of_probe(
+    modality: str, outcome: Outcome, stage: str, data: FoldData, others: Sequence[RoleData]
+) -> Said:
+    """Return what a finished probe said of all rows.
+
+    Of test rows that lost the modality it says nothing.
+    """
     parts = []
     for role in SCORED_ROLES:
         rows = data.role(role)
         present = rows.present[modality]
         if not np.array_equal(outcome.ids[role], rows.ids[present]):
             raise StoreMismatchError(
-                f"fold {data.fold}: the {modality} probe answered {len(outcome.ids[role])} other {role} "
-                f"rows than the {int(present.sum())} that have {modality} vectors; delete the folder "
+                f"fold {data.fold}: the {modality} probe answered {len(outcome.ids[role])} other "
+                f"{role} "
+                f"rows than the {int(present.sum())} that have {modality} vectors; delete the "
+                "folder "
                 "'cells' and run again"
             )
         parts.append(Said(spread(outcome.stages[stage][role].values, present), present))
@@ -244,16 +298,26 @@ def _of_probe(modality: str, outcome: Outcome, stage: str, data: FoldData, other
     for rows in others:
         present = rows.present[modality]
         parts.append(Said(spread(of_test[present], present), present))
-    return Said(np.concatenate([p.values for p in parts]), np.concatenate([p.present for p in parts]))
+    return Said(
+        np.concatenate([p.values for p in parts]), np.concatenate([p.present for p in parts])
+    )
 
 
 def _learnt_on(evaluator: Evaluator, node: Expression, rows: Rows) -> str:
-    """Name what those parts are fitted on that learn from class scores; empty where there are none."""
-    modes = [evaluator.mode(n, rows) for n in walk(node) if isinstance(n, Call) and learns_from_scores(n)]
+    """Name what those parts are fitted on that learn from class scores.
+
+    Empty where there are none.
+    """
+    modes = [
+        evaluator.mode(n, rows) for n in walk(node) if isinstance(n, Call) and learns_from_scores(n)
+    ]
     return ", ".join(dict.fromkeys(modes))
 
 
 def _weights(evaluator: Evaluator, node: Expression, rows: Rows) -> dict[str, float]:
     """Return what each input of the outermost rule counts, where it knows such a thing."""
     weights = evaluator.weights(node, rows)
-    return {str(child): round(weight, 6) for child, weight in zip(getattr(node, "arguments", ()), weights, strict=False)}
+    return {
+        str(child): round(weight, 6)
+        for child, weight in zip(getattr(node, "arguments", ()), weights, strict=False)
+    }

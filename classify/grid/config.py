@@ -16,7 +16,7 @@ from classify.systems.definitions import System
 from embeddings_store.errors import UsageError, unknown_name
 from embeddings_store.load import SELECT_ON
 
-SEEDS_BELOW = 2 ** 31
+SEEDS_BELOW = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,38 +27,50 @@ class GridConfig:
         store: The store's folder.
         out: Where results go.
         corpus: Which corpus; empty takes the only one.
-        modalities: Which modalities, in the order of their blocks; empty takes all, sorted, but metadata columns that a text
-            encoder read only where their leak tag is safe or context.
-        metadata: Tags and columns that become the modality ``metadata``, see :func:`classify.metadata.choose_columns`.
+        modalities: Which modalities, in the order of their blocks; empty takes all, sorted, but
+            metadata columns that a text encoder read only where their leak tag is safe or context.
+        metadata: Tags and columns that become the modality ``metadata``, see
+            :func:`classify.metadata.choose_columns`.
         encoders: Modality to ``NAME[@FINGERPRINT]``, where the store has several.
-        encoder_seeds: Seeds of the fine-tuning, to compare several; empty means all; none takes the only one.
-        layer: ``""`` the only one, ``last``, a number, or ``valid`` to choose per fold on validation rows.
+        encoder_seeds: Seeds of the fine-tuning, to compare several; empty means all; none takes the
+            only one.
+        layer: ``""`` the only one, ``last``, a number, or ``valid`` to choose per fold on
+            validation rows.
         folds: A plan's name or a plan file (``.parquet``); empty takes the corpus' own.
-        valid: A rule of :mod:`embeddings_store.folds.rules`; empty takes the protocol's, else the default there.
+        valid: A rule of :mod:`embeddings_store.folds.rules`; empty takes the protocol's, else the
+            default there.
         protocol: Name in :mod:`embeddings_store.folds.protocols`; empty for none.
         protocol_files: Folder of the files that hold the protocol's folds, where it needs some.
-        label_set: Name in :mod:`embeddings_store.corpus.label_sets`; empty takes the protocol's, else the corpus' own.
+        label_set: Name in :mod:`embeddings_store.corpus.label_sets`; empty takes the protocol's,
+            else the corpus' own.
         fit_rows: A name of :data:`classify.names.FIT_ROWS`.
-        inner_folds: How many inner folds ``oof`` takes training rows from, where the store has several choices; 0 the only one.
+        inner_folds: How many inner folds ``oof`` takes training rows from, where the store has
+            several choices; 0 the only one.
         classifiers: Names of :data:`classify.models.classifiers.COMPETITORS`.
         early: Early strategies; none means all that the widths allow.
         late: Late strategies and rules; none means all that the rows allow.
-        project: How early sums and products bring unequal widths to one, see :mod:`classify.fusion.early`; empty leaves them out.
+        project: How early sums and products bring unequal widths to one, see
+            :mod:`classify.fusion.early`; empty leaves them out.
         systems: Systems that a user wrote down.
         subsets: Whether every set of modalities is fused, not only all of them.
-        drop_rates: Shares of test rows' modalities to take away, to see how each way of fusing degrades; empty leaves it out.
+        drop_rates: Shares of test rows' modalities to take away, to see how each way of fusing
+            degrades; empty leaves it out.
         drop_seed: Which of them.
         settings: Classifier to the settings that differ from its defaults.
         seeds: For classifiers that draw random numbers; everything is done once with each.
         shuffle_seed: Permute the labels with this seed; results must then be at chance.
-        select_on: ``valid``, or ``test`` to choose the cell on test rows and to score vectors whose epoch was chosen on
-            them; every output is then stamped as an upper bound.
+        select_on: ``valid``, or ``test`` to choose the cell on test rows and to score vectors whose
+            epoch was chosen on them; every output is then stamped as an upper bound.
         calibrate: A name of :data:`classify.grid.calibration.METHODS`.
-        tune: Trials by which each classifier's settings are chosen, see :mod:`classify.grid.tuning`; 0 takes them as they are.
+        tune: Trials by which each classifier's settings are chosen, see
+            :mod:`classify.grid.tuning`; 0 takes them as they are.
         tune_minutes: No trial begins after so many minutes per cell and fold; 0 for no limit.
-        tune_on: ``train`` or ``valid``; empty takes ``valid`` where encoders were fitted on training rows and there are any.
-        valid_split: Keep a half of the validation rows, by group in the order of this seed, for choosing the cell.
-        accept: Checks of :mod:`classify.leakage.checks` whose leak is taken knowingly; every output then says so.
+        tune_on: ``train`` or ``valid``; empty takes ``valid`` where encoders were fitted on
+            training rows and there are any.
+        valid_split: Keep a half of the validation rows, by group in the order of this seed, for
+            choosing the cell.
+        accept: Checks of :mod:`classify.leakage.checks` whose leak is taken knowingly; every output
+            then says so.
         jobs: Processes; 0 takes every processor.
     """
 
@@ -99,12 +111,14 @@ class GridConfig:
 
     def __post_init__(self) -> None:
         """Check every name and number that needs no store."""
-        for what, names, known in (("classifier", self.classifiers, COMPETITORS),
-                                   ("early fusion", self.early or (), fusion.STRATEGIES),
-                                   ("late fusion", self.late or (), LATE_METHODS),
-                                   ("choice of rows to fit on", (self.fit_rows,), FIT_ROWS),
-                                   ("role to choose on", (self.select_on,), SELECT_ON),
-                                   ("calibration", (self.calibrate,), CALIBRATIONS)):
+        for what, names, known in (
+            ("classifier", self.classifiers, COMPETITORS),
+            ("early fusion", self.early or (), fusion.STRATEGIES),
+            ("late fusion", self.late or (), LATE_METHODS),
+            ("choice of rows to fit on", (self.fit_rows,), FIT_ROWS),
+            ("role to choose on", (self.select_on,), SELECT_ON),
+            ("calibration", (self.calibrate,), CALIBRATIONS),
+        ):
             for name in names:
                 if name not in known:
                     unknown_name(what, name, list(known))
@@ -117,18 +131,40 @@ class GridConfig:
         if self.project:
             fusion.read_projection(self.project)
         if not all(0 < rate < 1 for rate in self.drop_rates) or self.drop_seed < 0:
-            raise UsageError(f"modalities are dropped at rates between 0 and 1, with a seed of 0 or more, not at "
-                             f"{', '.join(f'{rate:g}' for rate in self.drop_rates)} with the seed {self.drop_seed}")
-        if (self.jobs < 0 or min(self.seeds, default=-1) < 0 or max(self.seeds) >= SEEDS_BELOW
-                or len(set(self.seeds)) < len(self.seeds)):
-            raise UsageError(f"jobs and seeds are 0 or more, seeds are below {SEEDS_BELOW}, and none is there twice; not "
-                             f"{self.jobs} and {', '.join(map(str, self.seeds)) or 'no seed'}")
+            raise UsageError(
+                "modalities are dropped at rates between 0 and 1, with a seed of 0 or more, not "
+                "at "
+                f"{', '.join(f'{rate:g}' for rate in self.drop_rates)} with the seed "
+                f"{self.drop_seed}"
+            )
+        if (
+            self.jobs < 0
+            or min(self.seeds, default=-1) < 0
+            or max(self.seeds) >= SEEDS_BELOW
+            or len(set(self.seeds)) < len(self.seeds)
+        ):
+            raise UsageError(
+                f"jobs and seeds are 0 or more, seeds are below {SEEDS_BELOW}, and none is there "
+                "twice; not "
+                f"{self.jobs} and {', '.join(map(str, self.seeds)) or 'no seed'}"
+            )
         if self.valid_split is not None and self.valid_split < 0:
             raise UsageError(f"--valid-split takes a seed of 0 or more, not {self.valid_split}")
         if self.tune_on and self.tune_on not in TUNE_ON:
             unknown_name("rows to tune on", self.tune_on, TUNE_ON)
-        if self.tune < 0 or not 0 <= self.tune_minutes < inf or (not self.tune and (self.tune_minutes or self.tune_on)):
-            raise UsageError(f"--tune takes a number of trials of 1 or more, and --tune-minutes and --tune-on have no effect "
-                             f"without it; got {self.tune} trials, {self.tune_minutes:g} minutes, {self.tune_on or 'no rows'}")
+        if (
+            self.tune < 0
+            or not 0 <= self.tune_minutes < inf
+            or (not self.tune and (self.tune_minutes or self.tune_on))
+        ):
+            raise UsageError(
+                "--tune takes a number of trials of 1 or more, and --tune-minutes and --tune-on "
+                "have no effect "
+                f"without it; got {self.tune} trials, {self.tune_minutes:g} minutes, "
+                f"{self.tune_on or 'no rows'}"
+            )
         if self.inner_folds and self.fit_rows != OOF:
-            raise UsageError(f"--inner-folds {self.inner_folds} has no effect without --fit-rows {OOF}; leave it out")
+            raise UsageError(
+                f"--inner-folds {self.inner_folds} has no effect without --fit-rows {OOF}; leave "
+                "it out"
+            )

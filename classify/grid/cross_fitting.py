@@ -1,14 +1,17 @@
-"""``--fit-rows oof``: training rows are scored, and their vectors made, by inner encoders that have not seen them.
+"""``--fit-rows oof``.
 
-Late fusion learns from the class scores of all of them together. Vectors of several inner encoders are several spaces
-(:mod:`embeddings_store.vectors.inner_folds`), so a cell over vectors is *cross-fitted*: in the space of each of N inner encoders it is fitted
-on the training rows that this one left out, and answers validation and test rows; the N answers are averaged, margins as
-margins and probabilities as probabilities. A training row is answered where it was fitted on, in the space of the encoder that
-left it out. Vectors that no encoder was fitted on, frozen ones and metadata, take part with the same rows; a row that has only
-such vectors was left out by all.
+Training rows are scored, and their vectors made, by inner encoders that have not seen them.
 
-The price: each classifier learns from 1/N of the training rows. The gain: from vectors like those of test rows, which
-``margin_gap`` shows.
+Late fusion learns from the class scores of all of them together. Vectors of several inner encoders
+are several spaces (:mod:`embeddings_store.vectors.inner_folds`), so a cell over vectors is
+*cross-fitted*: in the space of each of N inner encoders it is fitted on the training rows that this
+one left out, and answers validation and test rows; the N answers are averaged, margins as margins
+and probabilities as probabilities. A training row is answered where it was fitted on, in the space
+of the encoder that left it out. Vectors that no encoder was fitted on, frozen ones and metadata,
+take part with the same rows; a row that has only such vectors was left out by all.
+
+The price: each classifier learns from 1/N of the training rows. The gain: from vectors like those
+of test rows, which ``margin_gap`` shows.
 """
 
 from __future__ import annotations
@@ -33,7 +36,10 @@ from embeddings_store.vectors.inner_folds import InnerSet, find_inner
 
 
 def inner_sets(
-    entries: Sequence[Entry], views: Mapping[str, Sequence[EncoderRef]], folds: Sequence[int], parts: int = 0
+    entries: Sequence[Entry],
+    views: Mapping[str, Sequence[EncoderRef]],
+    folds: Sequence[int],
+    parts: int = 0,
 ) -> dict[str, InnerSet]:
     """Return the inner encoders of every modality that was fine-tuned per fold.
 
@@ -47,22 +53,31 @@ def inner_sets(
         StoreNotFoundError: They are not there, or not all.
         UsageError: There are several, or several layers.
     """
-    tuned = [m for m, refs in views.items() if any(e.ref in refs and e.fold != "any" for e in entries)]
+    tuned = [
+        m for m, refs in views.items() if any(e.ref in refs and e.fold != "any" for e in entries)
+    ]
     for layered in (m for m in tuned if len(views[m]) > 1):
         raise UsageError(
-            f"--fit-rows oof does not go with a choice of layers of {layered}, because a layer is chosen by a "
-            "classifier over vectors, and out of fold these are of several inner encoders, which are looked for "
+            f"--fit-rows oof does not go with a choice of layers of {layered}, because a layer is "
+            "chosen by a "
+            "classifier over vectors, and out of fold these are of several inner encoders, which "
+            "are looked for "
             "in one layer only; take one with --layer N or --layer last"
         )
     return {m: find_inner(entries, views[m][0], folds, parts) for m in tuned}
 
 
 def crosses(cell: Cell, taught: Collection[str], scores_from: Mapping[str, str]) -> bool:
-    """Say whether a cell is cross-fitted where training rows are out of fold: it learns from vectors of fine-tuned encoders."""
+    """Say whether a cell is cross-fitted where training rows are out of fold.
+
+    It learns from vectors of fine-tuned encoders.
+    """
     return cell.family != BASELINE and over_taught_vectors(cell.tree({}, scores_from), taught)
 
 
-def refuse_mixed(cells: Iterable[Cell], taught: Collection[str], scores_from: Mapping[str, str]) -> None:
+def refuse_mixed(
+    cells: Iterable[Cell], taught: Collection[str], scores_from: Mapping[str, str]
+) -> None:
     """Refuse systems that would learn from class scores of classifiers in several spaces.
 
     Raises:
@@ -71,13 +86,21 @@ def refuse_mixed(cells: Iterable[Cell], taught: Collection[str], scores_from: Ma
     for cell in cells:
         if cell.family != SYSTEM or not crosses(cell, taught, scores_from):
             continue
-        learnt = [n for n in walk(cell.tree({}, scores_from)) if isinstance(n, Call) and learns_from_scores(n)]
+        learnt = [
+            n
+            for n in walk(cell.tree({}, scores_from))
+            if isinstance(n, Call) and learns_from_scores(n)
+        ]
         if learnt:
             raise UsageError(
-                f"--fit-rows oof does not go with the system {cell.method} over {' and '.join(sorted(taught))}: "
-                f"{learnt[0].word} learns from class scores, and classifiers over vectors that are out of fold "
-                "stand in several spaces, one for each inner encoder, whose answers are only averaged; fuse "
-                "probabilities (nn, xgboost, head) by a rule that learns nothing, or leave one of the two out"
+                f"--fit-rows oof does not go with the system {cell.method} over "
+                f"{' and '.join(sorted(taught))}: "
+                f"{learnt[0].word} learns from class scores, and classifiers over vectors that "
+                "are out of fold "
+                "stand in several spaces, one for each inner encoder, whose answers are only "
+                "averaged; fuse "
+                "probabilities (nn, xgboost, head) by a rule that learns nothing, or leave one of "
+                "the two out"
             )
 
 
@@ -89,7 +112,9 @@ def with_whole_spaces(
     asked: Collection[str],
     notes: list[str],
 ) -> list[Cell]:
-    """Leave out the cells that cannot be cross-fitted on some fold, and note why; the others' price is noted, too.
+    """Leave out the cells that cannot be cross-fitted on some fold, and note why.
+
+    The others' price is noted, too.
 
     Args:
         cells: All cells.
@@ -113,12 +138,17 @@ def with_whole_spaces(
         except (FoldError, StoreMismatchError) as error:
             if any(cell.family in asked for cell in here):
                 raise
-            notes.append(f"left out with --fit-rows oof: {len(here)} cells over vectors of {'+'.join(modalities)} ({error})")
+            notes.append(
+                f"left out with --fit-rows oof: {len(here)} cells over vectors of "
+                f"{'+'.join(modalities)} ({error})"
+            )
             gone += here
     if len(crossed) > len(gone):
         notes.append(
-            "classifiers over vectors of fine-tuned encoders learn in the space of each inner encoder from the training "
-            "rows that it left out, a part of them each, and their answers are averaged; margin_gap shows what that is "
+            "classifiers over vectors of fine-tuned encoders learn in the space of each inner "
+            "encoder from the training "
+            "rows that it left out, a part of them each, and their answers are averaged; "
+            "margin_gap shows what that is "
             "worth"
         )
     return [cell for cell in cells if cell not in gone]
@@ -136,10 +166,16 @@ def cross_fit(fit: Callable[..., Outcome], data: FoldData, **how: object) -> Out
         return fit(data, **how)
     outcomes = [fit(space, **how) for space in data.spaces]
     first = outcomes[0]
-    masks = {role: np.isin(data.role(role).ids, np.concatenate([o.ids[role] for o in outcomes])) for role in SCORED_ROLES}
+    masks = {
+        role: np.isin(data.role(role).ids, np.concatenate([o.ids[role] for o in outcomes]))
+        for role in SCORED_ROLES
+    }
     ids = {role: data.role(role).ids[mask] for role, mask in masks.items()}
     stages = {
-        stage: {role: _mean(ids[role], [(o.ids[role], o.stages[stage][role]) for o in outcomes]) for role in SCORED_ROLES}
+        stage: {
+            role: _mean(ids[role], [(o.ids[role], o.stages[stage][role]) for o in outcomes])
+            for role in SCORED_ROLES
+        }
         for stage in first.stages
     }
     return replace(
@@ -151,7 +187,9 @@ def cross_fit(fit: Callable[..., Outcome], data: FoldData, **how: object) -> Out
     )
 
 
-def _mean(ids: NDArray[np.str_], answers: Sequence[tuple[NDArray[np.str_], Predictions]]) -> Predictions:
+def _mean(
+    ids: NDArray[np.str_], answers: Sequence[tuple[NDArray[np.str_], Predictions]]
+) -> Predictions:
     kind, classes = answers[0][1].kind, answers[0][1].values.shape[1]
     total, times = np.zeros((len(ids), classes)), np.zeros((len(ids), 1))
     for of, said in answers:
@@ -165,15 +203,23 @@ def _mean(ids: NDArray[np.str_], answers: Sequence[tuple[NDArray[np.str_], Predi
 
 
 def _facts(each: Sequence[Mapping[str, object]], n_fit: int) -> dict[str, object]:
-    """Put the facts of all spaces together: rows that any of them was fitted on, the worst of counts, mean weights."""
-    most = {name: max(int(str(facts[name])) for facts in each) for name in ("n_fit_seen", "n_test_selected", "n_valid_selected")}
+    """Put the facts of all spaces together.
+
+    Rows that any of them was fitted on, the worst of counts, mean weights.
+    """
+    most = {
+        name: max(int(str(facts[name])) for facts in each)
+        for name in ("n_fit_seen", "n_test_selected", "n_valid_selected")
+    }
     weights = [dict(facts["weights"]) for facts in each]  # type: ignore[call-overload]
     return {
         **each[0],
         **most,
         "n_fit": n_fit,
         "learnt_on": f"oof vectors of {len(each)} inner encoders",
-        "weights": {part: round(float(np.mean([w[part] for w in weights])), 6) for part in weights[0]},
+        "weights": {
+            part: round(float(np.mean([w[part] for w in weights])), 6) for part in weights[0]
+        },
     }
 
 
@@ -188,4 +234,6 @@ def over_taught_vectors(node: Expression, taught: Collection[str]) -> bool:
     """
     if isinstance(node, View):
         return node.name in taught
-    return node.word != HEAD and any(over_taught_vectors(argument, taught) for argument in node.arguments)
+    return node.word != HEAD and any(
+        over_taught_vectors(argument, taught) for argument in node.arguments
+    )

@@ -1,8 +1,9 @@
 """The grid: every cell on every fold, in parallel, resumed where it stopped, and the choices that validation rows allow.
 
-Work goes in three waves, because later ones need the earlier: candidate layers and baselines; vectors and probes;
-late fusion over the probes' scores. Each finished task is a file (:mod:`classify.grid.cache`), so a killed run goes on where
-it was, and a changed setting computes what it changes and nothing else.
+Work goes in three waves, because later ones need the earlier: candidate layers and baselines;
+vectors and probes; late fusion over the probes' scores. Each finished task is a file
+(:mod:`classify.grid.cache`), so a killed run goes on where it was, and a changed setting computes
+what it changes and nothing else.
 """
 
 from __future__ import annotations
@@ -55,8 +56,6 @@ class Survey:
     cost_s: float
 
 
-
-
 def survey(config: GridConfig) -> Survey:
     """Say what :func:`run_grid` would do, without writing anything."""
     prepared = prepare(config)
@@ -70,9 +69,17 @@ def survey(config: GridConfig) -> Survey:
     else:
         tasks += _bind(prepared, rest, _first_views(prepared), {})
     tasks += _drop_tasks(prepared, tasks)
-    different = {task.key: task for task in tasks}.values()  # what draws no random numbers is the same for every seed
+    different = {
+        task.key: task for task in tasks
+    }.values()  # what draws no random numbers is the same for every seed
     to_run = [task for task in different if not task.path.is_file()]
-    return Survey(prepared, len(different) - len(to_run), len(to_run), later, sum(task.cost_s for task in to_run))
+    return Survey(
+        prepared,
+        len(different) - len(to_run),
+        len(to_run),
+        later,
+        sum(task.cost_s for task in to_run),
+    )
 
 
 def run_waves(prepared: Prepared, origin: Mapping[str, str], tell: Tell) -> list[Task]:
@@ -82,25 +89,41 @@ def run_waves(prepared: Prepared, origin: Mapping[str, str], tell: Tell) -> list
     console = Console(stderr=True)
     tasks: list[Task] = []
     views = _first_views(prepared)
-    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                  console=console, disable=not console.is_terminal, transient=True) as progress:
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    ) as progress:
         bar = progress.add_task("cells x folds", total=total)
         for wave in families:
             bound = _bind(prepared, [c for c in prepared.cells if c.family in wave], views, origin)
-            _run(bound, prepared.config.jobs or available_cpus(), tell, partial(progress.advance, bar))
+            _run(
+                bound,
+                prepared.config.jobs or available_cpus(),
+                tell,
+                partial(progress.advance, bar),
+            )
             tasks += bound
             if LAYER in wave:
                 views = _choose_layers(prepared, bound)
         dropped = _drop_tasks(prepared, tasks)
         progress.update(bar, total=total + len(dropped))
-        _run(dropped, prepared.config.jobs or available_cpus(), tell, partial(progress.advance, bar))
+        _run(
+            dropped, prepared.config.jobs or available_cpus(), tell, partial(progress.advance, bar)
+        )
     return tasks + dropped
 
 
 def _drop_tasks(prepared: Prepared, tasks: Sequence[Task]) -> list[Task]:
     config = prepared.config
     worth = worth_dropping(prepared.cells) if config.drop_rates else []
-    return [drop_task(task, config.drop_rates, config.drop_seed) for task in tasks if task.cell in worth]
+    return [
+        drop_task(task, config.drop_rates, config.drop_seed) for task in tasks if task.cell in worth
+    ]
 
 
 def _run(tasks: Sequence[Task], jobs: int, tell: Tell, advance: Callable[[int], None]) -> None:
@@ -124,15 +147,24 @@ def _is_whole(task: Task, tell: Tell) -> bool:
 
 
 def _per_cell(prepared: Prepared) -> int:
-    """How often each cell is computed: folds x seeds of the fine-tuning x seeds of the classifier."""
+    """How often each cell is computed.
+
+    Folds x seeds of the fine-tuning x seeds of the classifier.
+    """
     return len(prepared.folds) * len(prepared.replicas) * len(prepared.config.seeds)
 
 
-def _bind(prepared: Prepared, cells: Sequence[Cell], views: Mapping[Place, Views], origin: Mapping[str, str]) -> list[Task]:
+def _bind(
+    prepared: Prepared,
+    cells: Sequence[Cell],
+    views: Mapping[Place, Views],
+    origin: Mapping[str, str],
+) -> list[Task]:
     """Bind every cell to every fold and seed; a layer cell to its own candidate."""
     tasks = []
-    for cell, fold, (replica, candidates), seed in product(cells, prepared.folds, enumerate(prepared.replicas),
-                                                           prepared.config.seeds):
+    for cell, fold, (replica, candidates), seed in product(
+        cells, prepared.folds, enumerate(prepared.replicas), prepared.config.seeds
+    ):
         refs = views[replica, fold.number]
         if cell.family == LAYER:
             refs = {m: candidates[m][cell.layer] for m in cell.modalities}
@@ -145,13 +177,22 @@ def _layered(prepared: Prepared) -> bool:
 
 
 def _first_views(prepared: Prepared) -> dict[Place, Views]:
-    """Before layers are chosen the first candidate stands for each modality; baselines only take rows from it."""
-    return {(replica, fold.number): {m: refs[0] for m, refs in views.items()}
-            for replica, views in enumerate(prepared.replicas) for fold in prepared.folds}
+    """Before layers are chosen the first candidate stands for each modality.
+
+    Baselines only take rows from it.
+    """
+    return {
+        (replica, fold.number): {m: refs[0] for m, refs in views.items()}
+        for replica, views in enumerate(prepared.replicas)
+        for fold in prepared.folds
+    }
 
 
 def _choose_layers(prepared: Prepared, tasks: Sequence[Task]) -> dict[Place, Views]:
-    """Choose per fold and modality the layer whose SVM is best on the fold's validation rows; ties go to the lowest."""
+    """Choose per fold and modality the layer whose SVM is best on the fold's validation rows.
+
+    Ties go to the lowest.
+    """
     best: dict[tuple[int, int, str], tuple[float, int]] = {}
     for task in tasks:
         if task.cell.family != LAYER or task.cell.classifier != LAYER_JUDGE:
@@ -163,6 +204,11 @@ def _choose_layers(prepared: Prepared, tasks: Sequence[Task]) -> dict[Place, Vie
         slot = (task.replica, task.source.fold, task.cell.modalities[0])
         if slot not in best or found > best[slot][0]:
             best[slot] = (found, task.cell.layer)
-    return {(replica, fold.number): {m: refs[best[replica, fold.number, m][1] if len(refs) > 1 else 0]
-                                     for m, refs in views.items()}
-            for replica, views in enumerate(prepared.replicas) for fold in prepared.folds}
+    return {
+        (replica, fold.number): {
+            m: refs[best[replica, fold.number, m][1] if len(refs) > 1 else 0]
+            for m, refs in views.items()
+        }
+        for replica, views in enumerate(prepared.replicas)
+        for fold in prepared.folds
+    }

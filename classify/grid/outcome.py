@@ -18,7 +18,8 @@ class Outcome:
     """What one cell says of one fold.
 
     Attributes:
-        ids: Role to utterance ids (n,), the rows that the cell can answer: they have one of its modalities.
+        ids: Role to utterance ids (n,), the rows that the cell can answer: they have one of its
+            modalities.
         y: Role to true class codes (n,).
         stages: Stage to role to predictions, in the order of fitting.
         facts: Counts and circumstances, plain JSON types.
@@ -30,6 +31,9 @@ class Outcome:
     facts: Mapping[str, object]
 
     def reported(self, role: str) -> Predictions:
-        """Return the predictions that count: the first stage's for ``valid``, else the last stage's."""
+        """Return the predictions that count.
+
+        The first stage's for ``valid``, else the last stage's.
+        """
         stages = list(self.stages.values())
         return (stages[0] if role == "valid" else stages[-1])[role]

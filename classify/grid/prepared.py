@@ -1,4 +1,7 @@
-"""What checking a run found: the corpus, the folds, the encoders and the cells that will be computed."""
+"""What checking a run found.
+
+The corpus, the folds, the encoders and the cells that will be computed.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,8 @@ class FoldFacts:
         train_groups: The smallest number of groups that any modality's training rows have.
         valid_groups: How many groups those validation rows are of that may be learnt from.
         honest: Modalities with out-of-fold scores of training rows, from inner encoders.
-        apart: Ids of validation rows that are kept for choosing the cell; empty where they were not halved.
+        apart: Ids of validation rows that are kept for choosing the cell; empty where they were not
+            halved.
         answered: A digest over which rows of each role each modality can answer.
     """
 
@@ -55,7 +59,8 @@ class Prepared:
         corpus: The corpus' name.
         manifest_digest: Over every column of the manifest and its own label set.
         setup: The protocol: fold plan, label set, and what roles share.
-        replicas: For each seed of the fine-tuning, modality to candidates; more than one only for ``layer="valid"``.
+        replicas: For each seed of the fine-tuning, modality to candidates; more than one only for
+            ``layer="valid"``.
         entries: The store's files.
         folds: What the gate found.
         scores_from: Modality to ``head`` or ``probe``.
@@ -64,7 +69,8 @@ class Prepared:
         metadata: The views that are metadata.
         leaky: Metadata columns in use that may explain the label.
         audit: What the leakage audit found; it has no leak but those that ``config.accept`` names.
-        inner: For each seed of the fine-tuning, modality to the encoders of its inner folds; nothing unless ``oof`` needs them.
+        inner: For each seed of the fine-tuning, modality to the encoders of its inner folds;
+            nothing unless ``oof`` needs them.
     """
 
     config: GridConfig
@@ -84,20 +90,29 @@ class Prepared:
 
     @property
     def claim(self) -> str:
-        """What the figures are: :data:`RESULT`, or why they are none: test rows chose, or metadata explains the label."""
+        """What the figures are.
+
+        :data:`RESULT`, or why they are none: test rows chose, or metadata explains the label.
+        """
         why = [UPPER_BOUND] * (self.config.select_on == "test") + [LEAKY] * bool(self.leaky)
         return "; ".join(why) or RESULT
 
     @property
     def tune_on(self) -> str:
-        """Which rows choose the settings of classifiers: training rows only if their vectors do not carry their labels."""
+        """Which rows choose the settings of classifiers.
+
+        Training rows only if their vectors do not carry their labels.
+        """
         taught = any(f.train_seen for f in self.folds) and self.config.fit_rows != OOF
         default = VALID if taught and all(f.counts["valid"] for f in self.folds) else TRAIN
         return self.config.tune_on or default
 
     @property
     def views(self) -> Mapping[str, Sequence[EncoderRef]]:
-        """Modality to candidates, of the first seed; other seeds have the same modalities and layers."""
+        """Modality to candidates, of the first seed.
+
+        Other seeds have the same modalities and layers.
+        """
         return self.replicas[0]
 
     @property

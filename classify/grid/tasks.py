@@ -1,4 +1,7 @@
-"""One cell of one fold as a job for any process: what it depends on, its file, and how it is computed."""
+"""One cell of one fold as a job for any process.
+
+What it depends on, its file, and how it is computed.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,8 @@ class Source:
         select_on: ``valid`` or ``test``, for the gate; it lets rows through and changes no number.
         valid_split: Seed by which validation rows are halved, or none.
         metadata: Which of the views are metadata, and of which columns.
-        inner: Modality, inner encoders and content digests of their files, where training rows are answered out of fold.
+        inner: Modality, inner encoders and content digests of their files, where training rows are
+            answered out of fold.
         spaces: Whether the vectors of inner encoders are needed, not only their scores.
     """
 
@@ -79,10 +83,12 @@ class Task:
         fit_rows: A name of :data:`classify.names.FIT_ROWS`.
         settings: Those of the classifier that differ from its defaults.
         seed: For the classifier.
-        replica: Position among the seeds of the fine-tuning, see :class:`classify.grid.prepared.Prepared`.
+        replica: Position among the seeds of the fine-tuning, see
+            :class:`classify.grid.prepared.Prepared`.
         probes: Modality to the file and key of its probe's outcome.
         origin: Commit and command, for the record.
-        cost_s: Roughly how long it takes, in seconds; only the order and number of processes follow from it.
+        cost_s: Roughly how long it takes, in seconds; only the order and number of processes follow
+            from it.
         scores_from: Modality to ``head`` or ``probe``.
         search: How its settings are chosen first, or none.
         drops: What test rows lose; nothing for a cell of the grid.
@@ -118,14 +124,6 @@ class Task:
         return self.folder / f"{self.cell.classifier}.fold-{self.source.fold}.{self.key}.npz"
 
 
-
-
-
-
-
-
-
-
 def run_task(task: Task) -> str:
     """Compute one cell, write its file, and return its key; runs in a worker process."""
     started = time.perf_counter()
@@ -134,48 +132,81 @@ def run_task(task: Task) -> str:
     if task.whole:
         _ask_again(task, data, probes, *task.whole)
         return task.key
-    fit = partial(cross_fit, partial(compute, task.cell, fit_rows=task.fit_rows, seed=task.seed, scores_from=task.scores_from))
+    fit = partial(
+        cross_fit,
+        partial(
+            compute, task.cell, fit_rows=task.fit_rows, seed=task.seed, scores_from=task.scores_from
+        ),
+    )
     log = task.path.with_suffix(".trials.json")
     tuned = search(task.search, fit, data, log) if task.search else None
     outcome = fit(data, settings=tuned.settings if tuned else task.settings, probes=probes)
-    facts = {**outcome.facts, **({"tuned": tuned.facts} if tuned else {}), **task.origin,
-             "date": datetime.now(UTC).isoformat(timespec="seconds"),
-             "fit_s": round(time.perf_counter() - started, 3)}
+    facts = {
+        **outcome.facts,
+        **({"tuned": tuned.facts} if tuned else {}),
+        **task.origin,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "fit_s": round(time.perf_counter() - started, 3),
+    }
     write_outcome(task.path, task.what, replace(outcome, facts=facts))
     log.unlink(missing_ok=True)
     return task.key
 
 
-def _ask_again(task: Task, data: FoldData, probes: Mapping[str, Outcome], path: Path, key: str) -> None:
+def _ask_again(
+    task: Task, data: FoldData, probes: Mapping[str, Outcome], path: Path, key: str
+) -> None:
     """Answer test rows that lost modalities, with the settings that the cell itself was given or found."""
     tuned = read_outcome(path, key).facts.get("tuned")
     settings = tuned["settings"] if isinstance(tuned, dict) else task.settings
 
     def ask(data: FoldData) -> Outcome:
-        others = {str(drop): without(data.test, task.cell.modalities, drop, task.drop_seed) for drop in task.drops}
-        return ask_again(task.cell, data, others, fit_rows=task.fit_rows, settings=settings, seed=task.seed,
-                         scores_from=task.scores_from, probes=probes)
+        others = {
+            str(drop): without(data.test, task.cell.modalities, drop, task.drop_seed)
+            for drop in task.drops
+        }
+        return ask_again(
+            task.cell,
+            data,
+            others,
+            fit_rows=task.fit_rows,
+            settings=settings,
+            seed=task.seed,
+            scores_from=task.scores_from,
+            probes=probes,
+        )
 
     write_outcome(task.path, task.what, cross_fit(ask, data))
-
-
 
 
 @lru_cache(maxsize=CACHED_FOLDS)
 def _fold(source: Source) -> FoldData:
     views = {modality: ref for modality, ref, _ in source.views}
     manifest = _manifest(source.store / source.corpus, source.manifest_digest, source.labels)
-    return load_with_metadata(source.store, manifest, views, _plan(source.plan, source.plan_digest), source.fold, source.metadata,
-                              shuffle_seed=source.shuffle_seed, select_on=source.select_on, valid_split=source.valid_split,
-                              inner=None if source.inner is None else {m: s for m, s, _ in source.inner}, spaces=source.spaces)
+    return load_with_metadata(
+        source.store,
+        manifest,
+        views,
+        _plan(source.plan, source.plan_digest),
+        source.fold,
+        source.metadata,
+        shuffle_seed=source.shuffle_seed,
+        select_on=source.select_on,
+        valid_split=source.valid_split,
+        inner=None if source.inner is None else {m: s for m, s, _ in source.inner},
+        spaces=source.spaces,
+    )
 
 
 @lru_cache(maxsize=1)
 def _manifest(folder: Path, digest: str, labels: str) -> Manifest:
     manifest = Manifest.load(folder)
     if manifest.digest != digest:
-        raise StoreMismatchError(f"{folder}: the corpus was replaced while it was read (digest {manifest.digest}, not {digest}); "
-                                 "run the same command again")
+        raise StoreMismatchError(
+            f"{folder}: the corpus was replaced while it was read (digest {manifest.digest}, not "
+            f"{digest}); "
+            "run the same command again"
+        )
     return replace(manifest, labels=LabelSet.from_dict(json.loads(labels)))
 
 
@@ -183,6 +214,9 @@ def _manifest(folder: Path, digest: str, labels: str) -> Manifest:
 def _plan(path: Path, digest: str) -> FoldPlan:
     plan = FoldPlan.load(path)
     if plan.digest != digest:
-        raise RuntimeError(f"{path} was replaced during the run (digest {plan.digest}, not {digest}), though its folder is "
-                           "locked")
+        raise RuntimeError(
+            f"{path} was replaced during the run (digest {plan.digest}, not {digest}), though its "
+            "folder is "
+            "locked"
+        )
     return plan

@@ -1,16 +1,18 @@
 """``--tune``: choose a classifier's settings on training or validation rows, inside one cell and fold, within a budget.
 
-Optuna proposes (its tree-structured Parzen estimator), because it knows whole numbers and logarithmic ranges, makes the same
-proposals for the same seed and answers, and lets go between two trials. scikit-learn's successive halving is still marked
-experimental, knows no time limit, and saves work by fitting on few rows, which a corpus of a thousand does not have to spare.
-The first trial is always the defaults. The spaces stand beside the settings in :mod:`classify.models.classifiers`. A trial is scored by
-its accuracy on one of
+Optuna proposes (its tree-structured Parzen estimator), because it knows whole numbers and
+logarithmic ranges, makes the same proposals for the same seed and answers, and lets go between two
+trials. scikit-learn's successive halving is still marked experimental, knows no time limit, and
+saves work by fitting on few rows, which a corpus of a thousand does not have to spare. The first
+trial is always the defaults. The spaces stand beside the settings in
+:mod:`classify.models.classifiers`. A trial is scored by its accuracy on one of
 
 ``train``  grouped splits of the training rows (:data:`SPLITS`): a row is answered by a model that has not seen its group
 ``valid``  validation rows, answered by models that have not seen them; with ``--valid-split`` the half to learn from
 
-The cell is then fitted as ever with the settings of the best trial; ties go to the earlier one. Test rows are cut off before the
-search begins. Every finished trial is written down beside the cell, so a killed search goes on where it was.
+The cell is then fitted as ever with the settings of the best trial; ties go to the earlier one.
+Test rows are cut off before the search begins. Every finished trial is written down beside the
+cell, so a killed search goes on where it was.
 """
 
 from __future__ import annotations
@@ -80,7 +82,11 @@ class Search:
     def spans(self) -> dict[str, Any]:
         """Setting to the range that is searched."""
         settings = CLASSIFIERS[self.classifier].settings
-        return {name: s.search for name, s in settings.items() if s.search is not None and name not in self.fixed}
+        return {
+            name: s.search
+            for name, s in settings.items()
+            if s.search is not None and name not in self.fixed
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,26 +144,42 @@ def search(task: Search, fit: Fit, data: FoldData, log: Path) -> Tuned:
             break
         proposal = study.ask(_distributions(task))
         settings = {**task.fixed, **proposal.params}
-        trial = done[number] if number < len(done) and dict(done[number].settings) == settings else None
+        trial = (
+            done[number] if number < len(done) and dict(done[number].settings) == settings else None
+        )
         if trial is None:
             started = time.perf_counter()
             score = float(np.mean([part(fit, settings) for part in parts]))
             trial, done = Trial(settings, score, time.perf_counter() - started), []
-            write_json(log, {"what": task.what, "trials": [[dict(t.settings), t.score, t.took_s] for t in (*trials, trial)]})
+            write_json(
+                log,
+                {
+                    "what": task.what,
+                    "trials": [[dict(t.settings), t.score, t.took_s] for t in (*trials, trial)],
+                },
+            )
         trials.append(trial)
         study.tell(proposal, trial.score)
     best = max(trials, key=lambda t: t.score)  # of equals the first
     chosen = resolve(task.classifier, best.settings)
-    return Tuned({name: chosen[name] for name in best.settings}, f"{on}, {len(trials)} trials", trials)
+    return Tuned(
+        {name: chosen[name] for name in best.settings}, f"{on}, {len(trials)} trials", trials
+    )
 
 
 def trial_rows(row: Mapping[str, object], outcome: Outcome) -> list[dict[str, object]]:
-    """Return one line of ``tuning.csv`` per trial of a cell and fold; ``chosen`` marks the one that was taken."""
+    """Return one line of ``tuning.csv`` per trial of a cell and fold.
+
+    ``chosen`` marks the one that was taken.
+    """
     tuned = outcome.facts.get("tuned")
     if not isinstance(tuned, dict):
         return []
     best = max(range(len(tuned["trials"])), key=lambda i: tuned["trials"][i][1])
-    head = {name: row[name] for name in ("claim", "corpus", "cell", "classifier", "fold", "seed", "encoder_seed")}
+    head = {
+        name: row[name]
+        for name in ("claim", "corpus", "cell", "classifier", "fold", "seed", "encoder_seed")
+    }
     return [
         head
         | {
@@ -180,7 +202,8 @@ def require_optuna() -> None:
     """
     if find_spec("optuna") is None:
         raise MissingDependencyError(
-            "--tune needs the package optuna, which is not installed; install the extra: pip install 'emotion-fusion[tune]'"
+            "--tune needs the package optuna, which is not installed; install the extra: pip "
+            "install 'emotion-fusion[tune]'"
         )
 
 
@@ -188,12 +211,17 @@ def _parts(task: Search, data: FoldData) -> tuple[list[Callable[[Fit, Settings],
     """Return what scores a trial, each part fitted and answered by itself, and the rows in words."""
     if data.spaces and task.on == TRAIN:
         each = [_parts(task, space) for space in data.spaces]
-        return [part for parts, _ in each for part in parts], f"{each[0][1]} in each of {len(each)} inner encoders"
+        return [
+            part for parts, _ in each for part in parts
+        ], f"{each[0][1]} in each of {len(each)} inner encoders"
     blind = _without_test(data)
     if task.on == VALID:
         learn = ~data.valid.apart
         if not learn.any():
-            raise FoldError(f"fold {data.fold} has no validation rows to choose settings on; choose --tune-on train")
+            raise FoldError(
+                f"fold {data.fold} has no validation rows to choose settings on; choose --tune-on "
+                "train"
+            )
 
         def on_valid(fit: Fit, settings: Settings) -> float:
             outcome = fit(blind, settings=settings)
@@ -204,11 +232,15 @@ def _parts(task: Search, data: FoldData) -> tuple[list[Callable[[Fit, Settings],
     count = len(np.unique(groups))
     if count < 2:
         raise FoldError(
-            f"the training rows of fold {data.fold} are all of one group, so no part of them can score what was "
+            f"the training rows of fold {data.fold} are all of one group, so no part of them can "
+            "score what was "
             "fitted on the rest; choose --tune-on valid, or fill the manifest's column 'group'"
         )
     splits = [
-        (_take(data.train, _mask(fit, len(data.train))), _answered(_take(data.train, _mask(rest, len(data.train)))))
+        (
+            _take(data.train, _mask(fit, len(data.train))),
+            _answered(_take(data.train, _mask(rest, len(data.train)))),
+        )
         for fit, rest in GroupKFold(min(SPLITS, count)).split(groups, groups=groups)
     ]
 
@@ -231,7 +263,10 @@ def _without_test(data: FoldData) -> FoldData:
 
 
 def _answered(rows: RoleData) -> RoleData:
-    """Training rows that stand where test rows stand: their out-of-fold scores, where there are any, are their scores."""
+    """Training rows that stand where test rows stand.
+
+    Their out-of-fold scores, where there are any, are their scores.
+    """
     return replace(rows, scores={**rows.scores, **rows.inner_scores}, inner_scores={})
 
 
@@ -270,7 +305,10 @@ def _study(seed: int) -> Any:
 def _distributions(task: Search) -> dict[str, Any]:
     from optuna.distributions import FloatDistribution, IntDistribution
 
-    whole = {name: isinstance(CLASSIFIERS[task.classifier].settings[name].default, int) for name in task.spans}
+    whole = {
+        name: isinstance(CLASSIFIERS[task.classifier].settings[name].default, int)
+        for name in task.spans
+    }
     return {
         name: IntDistribution(int(span.low), int(span.high), log=span.log)
         if whole[name]
@@ -284,6 +322,10 @@ def _read(log: Path, task: Search) -> list[Trial]:
     try:
         found = json.loads(log.read_text(encoding="utf-8"))
         same = found["what"] == json.loads(json.dumps(task.what))
-        return [Trial(dict(s), float(score), float(took)) for s, score, took in found["trials"]] if same else []
+        return (
+            [Trial(dict(s), float(score), float(took)) for s, score, took in found["trials"]]
+            if same
+            else []
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return []

@@ -19,7 +19,10 @@ def choosing_rows(split: bool) -> str:
 
 
 def for_choice(ids: NDArray[np.str_], apart: frozenset[str]) -> NDArray[np.bool_]:
-    """Return which validation rows (n,) choose the cell: those kept apart, or all where nothing was halved."""
+    """Return which validation rows (n,) choose the cell.
+
+    Those kept apart, or all where nothing was halved.
+    """
     return np.isin(ids, list(apart)) if apart else np.ones(len(ids), dtype=bool)
 
 

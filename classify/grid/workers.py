@@ -1,9 +1,10 @@
 """Run many small jobs in worker processes that neither outlive their parent nor shout when it is interrupted.
 
-Joblib's workers notice a killed parent only after five idle minutes, and a Ctrl-C while they start makes them print their
-tracebacks (measured: 1 of 22). So every worker ignores SIGINT from its first instruction (the parent stops it) and watches
-its parent from a thread: if that is gone, the worker ends at once, in the middle of whatever it does. Files are renamed
-into place when whole, so nothing is lost but that one job.
+Joblib's workers notice a killed parent only after five idle minutes, and a Ctrl-C while they start
+makes them print their tracebacks (measured: 1 of 22). So every worker ignores SIGINT from its first
+instruction (the parent stops it) and watches its parent from a thread: if that is gone, the worker
+ends at once, in the middle of whatever it does. Files are renamed into place when whole, so nothing
+is lost but that one job.
 """
 
 from __future__ import annotations
@@ -34,13 +35,17 @@ def available_cpus() -> int:
     return int(cpu_count())
 
 
-def run_all(function: Callable[[Job], Answer], jobs: Sequence[Job], n_processes: int) -> Iterator[Answer]:
+def run_all(
+    function: Callable[[Job], Answer], jobs: Sequence[Job], n_processes: int
+) -> Iterator[Answer]:
     """Yield the answer of every job as it comes, in any order.
 
     Args:
-        function: A module's function; its argument and answer are sent between processes, so keep them small.
+        function: A module's function; its argument and answer are sent between processes, so keep
+            them small.
         jobs: What to call it with.
-        n_processes: At most so many at a time; with one, or one job, everything happens in this process.
+        n_processes: At most so many at a time; with one, or one job, everything happens in this
+            process.
 
     Raises:
         ProjectError: A worker was killed, as systems do when memory runs out.
@@ -50,18 +55,32 @@ def run_all(function: Callable[[Job], Answer], jobs: Sequence[Job], n_processes:
     if processes <= 1:
         yield from map(function, jobs)
         return
-    parallel = Parallel(processes, backend="loky", return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs",
-                        max_nbytes=None, initializer=_prepare_worker, initargs=(os.getpid(),))
+    parallel = Parallel(
+        processes,
+        backend="loky",
+        return_as="generator_unordered",
+        batch_size=1,
+        pre_dispatch="2*n_jobs",
+        max_nbytes=None,
+        initializer=_prepare_worker,
+        initargs=(os.getpid(),),
+    )
     with warnings.catch_warnings():
-        # joblib replaces a worker that grew by 300 MB, which a fold's vectors and kernel do; no job is lost by it
-        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor", UserWarning)
+        # joblib replaces a worker that grew by 300 MB, which a fold's vectors and kernel do; no job
+        # is lost by it
+        warnings.filterwarnings(
+            "ignore", "A worker stopped while some jobs were given to the executor", UserWarning
+        )
         with _interrupts_later():
             answers: Iterable[Answer] = parallel(delayed(function)(job) for job in jobs)
         try:
             yield from answers
         except BrokenProcessPool as error:
-            raise ProjectError(f"one of {processes} worker processes was killed, probably because memory ran out; finished "
-                               "cells are safe, run the same command again with fewer --jobs") from error
+            raise ProjectError(
+                f"one of {processes} worker processes was killed, probably because memory ran "
+                "out; finished "
+                "cells are safe, run the same command again with fewer --jobs"
+            ) from error
 
 
 def _prepare_worker(parent: int) -> None:
@@ -77,8 +96,12 @@ def _watch(parent: int) -> None:
 
 @contextlib.contextmanager
 def _interrupts_later() -> Iterator[None]:
-    """Hold SIGINT back; processes that start meanwhile never get it, and this one gets it at the end."""
-    resource_tracker.ensure_running()  # joblib starts it anyway, and starting it lets SIGINT through again
+    """Hold SIGINT back.
+
+    Processes that start meanwhile never get it, and this one gets it at the end.
+    """
+    # joblib starts it anyway, and starting it lets SIGINT through again
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

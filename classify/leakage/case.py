@@ -1,4 +1,7 @@
-"""What every check is given: the rows, their roles, what made the vectors, and how a key of one role is found in another."""
+"""What every check is given.
+
+The rows, their roles, what made the vectors, and how a key of one role is found in another.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,8 @@ class VectorFile:
         seen: What the encoder knows of each row (N,).
         ok: Rows that have a vector (N,).
         silent: Rows whose sound is nothing but noughts (N,).
-        inputs: Digest of what the encoder was given (N,), empty where nothing was; or none where the file has no digests.
+        inputs: Digest of what the encoder was given (N,), empty where nothing was; or none where
+            the file has no digests.
         attributes: What the file says of itself.
     """
 
@@ -61,11 +65,13 @@ class Case:
 
     Attributes:
         manifest: The rows.
-        plan: Their roles; it need not have passed :meth:`FoldPlan.check`, so that a plan that tears groups can be judged.
+        plan: Their roles; it need not have passed :meth:`FoldPlan.check`, so that a plan that tears
+            groups can be judged.
         files: The files of vectors.
         labels: The label set; none takes the corpus' own.
         metadata: Metadata columns that are given to a classifier.
-        select_on: Which rows choose settings and cells: ``valid`` or ``test``; empty for the default.
+        select_on: Which rows choose settings and cells: ``valid`` or ``test``; empty for the
+            default.
         shuffled: Whether the labels are permuted on purpose, and with which seed.
         media: The folder of the corpus' media, where files may be read; or none.
     """
@@ -81,7 +87,10 @@ class Case:
 
     @cached_property
     def codes(self) -> Codes:
-        """Class code of each row (N,), -1 for none; a corpus without labels counts as of one class."""
+        """Class code of each row (N,), -1 for none.
+
+        A corpus without labels counts as of one class.
+        """
         labels = self.labels or self.manifest.labels
         if labels is None:
             return np.zeros(len(self.manifest), dtype=np.int64)
@@ -104,13 +113,17 @@ class Case:
 
     def rows(self, fold: Fold, *roles: str) -> Mask:
         """Labelled rows that have one of some roles in a fold (N,)."""
-        return np.asarray(np.logical_or.reduce([fold.mask(role) for role in roles]) & (self.codes >= 0))
+        return np.asarray(
+            np.logical_or.reduce([fold.mask(role) for role in roles]) & (self.codes >= 0)
+        )
 
     def torn(self, fold: Fold, one: str, other: str) -> Mask:
         """Rows in one of two roles whose group has rows in both (N,)."""
         count = int(self.groups.max(initial=-1)) + 1
         in_one, in_other = (fold.mask(role) & (self.groups >= 0) for role in (one, other))
-        both = np.isin(np.arange(count), self.groups[in_one]) & np.isin(np.arange(count), self.groups[in_other])
+        both = np.isin(np.arange(count), self.groups[in_one]) & np.isin(
+            np.arange(count), self.groups[in_other]
+        )
         return np.asarray((in_one | in_other) & np.append(both, False)[self.groups])
 
     def files_for(self, fold: Fold) -> Iterator[VectorFile]:
@@ -126,8 +139,10 @@ class Overlap:
         rows: Test rows that do.
         of: Test rows that have a key.
         keys: Keys that are on both sides, in the order in which they are met.
-        examples: Positions of such test rows, each with one of a training or validation row of the same key.
-        right: How often the commonest label of the key's training and validation rows is the test row's own.
+        examples: Positions of such test rows, each with one of a training or validation row of the
+            same key.
+        right: How often the commonest label of the key's training and validation rows is the test
+            row's own.
         constant: How often the commonest label among these test rows is.
     """
 
@@ -170,15 +185,27 @@ def overlap(case: Case, keys: Codes, roles: Sequence[str] = ("train", "valid")) 
     answers = np.zeros(classes, dtype=np.int64)
     for fold in case.plan:
         known, asked = case.rows(fold, *roles) & (keys >= 0), case.rows(fold, "test") & (keys >= 0)
-        table = np.bincount(keys[known] * classes + case.codes[known], minlength=total * classes).reshape(total, classes)
+        table = np.bincount(
+            keys[known] * classes + case.codes[known], minlength=total * classes
+        ).reshape(total, classes)
         both = asked & (table.sum(axis=1) > 0)[keys] if total else asked & False
         found = np.flatnonzero(both)
         of, rows = of + int(asked.sum()), rows + len(found)
         right += int((table.argmax(axis=1)[keys[found]] == case.codes[found]).sum())
         answers += np.bincount(case.codes[found], minlength=classes)
         met |= dict.fromkeys(pd.unique(keys[found]).tolist())
-        examples += [(int(row), int(np.argmax(known & (keys == keys[row])))) for row in found[:max(0, 3 - len(examples))]]
-    return Overlap(rows, of, np.array(list(met), dtype=np.int64), tuple(examples), right, int(answers.max(initial=0)))
+        examples += [
+            (int(row), int(np.argmax(known & (keys == keys[row]))))
+            for row in found[: max(0, 3 - len(examples))]
+        ]
+    return Overlap(
+        rows,
+        of,
+        np.array(list(met), dtype=np.int64),
+        tuple(examples),
+        right,
+        int(answers.max(initial=0)),
+    )
 
 
 def factorized(values: NDArray[np.str_]) -> Codes:
@@ -188,7 +215,9 @@ def factorized(values: NDArray[np.str_]) -> Codes:
     [0, -1, 1, 0]
     """
     values = np.asarray(values, dtype=object)
-    return np.asarray(pd.factorize(pd.Series(values, dtype=object).where(values != "", None))[0], dtype=np.int64)
+    return np.asarray(
+        pd.factorize(pd.Series(values, dtype=object).where(values != "", None))[0], dtype=np.int64
+    )
 
 
 def named_views(refs: Iterable[EncoderRef]) -> dict[str, EncoderRef]:
@@ -199,10 +228,15 @@ def named_views(refs: Iterable[EncoderRef]) -> dict[str, EncoderRef]:
     """
     different = list(dict.fromkeys(refs))
     several = [ref.modality for ref in different]
-    return {f"{r.modality} {r.folder} seed {r.seed}" if several.count(r.modality) > 1 else r.modality: r for r in different}
+    return {
+        f"{r.modality} {r.folder} seed {r.seed}" if several.count(r.modality) > 1 else r.modality: r
+        for r in different
+    }
 
 
-def read_files(store: Path, manifest: Manifest, views: Mapping[str, EncoderRef], plan: FoldPlan) -> tuple[VectorFile, ...]:
+def read_files(
+    store: Path, manifest: Manifest, views: Mapping[str, EncoderRef], plan: FoldPlan
+) -> tuple[VectorFile, ...]:
     """Read what the files of some views say of each row; no vector is read.
 
     Args:
@@ -220,16 +254,33 @@ def read_files(store: Path, manifest: Manifest, views: Mapping[str, EncoderRef],
         served: dict[str, set[int]] = {}
         for fold in plan:
             own = str(fold.number)
-            served.setdefault(own if store_path(store, manifest.name, ref, own).is_file() else "any", set()).add(fold.number)
+            served.setdefault(
+                own if store_path(store, manifest.name, ref, own).is_file() else "any", set()
+            ).add(fold.number)
         for name, numbers in served.items():
             path = store_path(store, manifest.name, ref, name)
             if not path.is_file():
                 continue
             attributes, columns = read_marks(path)
             if not np.array_equal(columns["ids"], manifest.ids):
-                raise StoreMismatchError(f"{path}: holds {len(columns['ids'])} other rows than the {len(manifest)} of corpus "
-                                         f"{manifest.name!r}; extract it again with --overwrite")
+                raise StoreMismatchError(
+                    f"{path}: holds {len(columns['ids'])} other rows than the {len(manifest)} of "
+                    "corpus "
+                    f"{manifest.name!r}; extract it again with --overwrite"
+                )
             silent = np.char.startswith(columns["reason"], "silent")
-            found.append(VectorFile(path, ref, view, name, frozenset(numbers), columns["seen"], columns["status"] == "ok", silent,
-                                    columns.get("inputs"), attributes))
+            found.append(
+                VectorFile(
+                    path,
+                    ref,
+                    view,
+                    name,
+                    frozenset(numbers),
+                    columns["seen"],
+                    columns["status"] == "ok",
+                    silent,
+                    columns.get("inputs"),
+                    attributes,
+                )
+            )
     return tuple(found)

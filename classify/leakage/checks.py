@@ -1,8 +1,11 @@
-"""The leakage audit: a table of checks, each a small function from the set-up of an evaluation to a finding.
+"""The leakage audit.
 
-To add a check, write ``def check(case: Case) -> Finding`` in a module of this folder and one row in :data:`CHECKS`; the grid,
-the command, its table, ``audit.json`` and the line under every table take it from there. A check that a corpus can excuse by its
-design reads ``by_design.csv``; encoders that were trained on a corpus are rows of ``contamination.csv``.
+A table of checks, each a small function from the set-up of an evaluation to a finding.
+
+To add a check, write ``def check(case: Case) -> Finding`` in a module of this folder and one row in
+:data:`CHECKS`; the grid, the command, its table, ``audit.json`` and the line under every table take
+it from there. A check that a corpus can excuse by its design reads ``by_design.csv``; encoders that
+were trained on a corpus are rows of ``contamination.csv``.
 """
 
 from __future__ import annotations
@@ -29,9 +32,10 @@ class Check:
     Attributes:
         question: What it asks, for people.
         run: What answers; none where only ``audit-leakage`` itself can, because models are fitted.
-        acceptable: Whether ``--accept`` may let a run go on, stamped: where an evaluation can be wanted all the same.
-        blocks: Whether the grid refuses what this check calls a leak; not where the user asked for it by an option that is
-            printed with every result.
+        acceptable: Whether ``--accept`` may let a run go on, stamped: where an evaluation can be
+            wanted all the same.
+        blocks: Whether the grid refuses what this check calls a leak; not where the user asked for
+            it by an option that is printed with every result.
     """
 
     question: str
@@ -44,10 +48,14 @@ CHECKS: Mapping[str, Check] = {
     "speakers": Check("is anybody heard in training and in test?", rows.speakers, acceptable=True),
     "groups": Check("are dialogues or videos torn apart?", rows.groups),
     "videos": Check("are rows of two roles cut from one recording?", rows.videos, acceptable=True),
-    "transcripts": Check("do test rows say what training rows say?", rows.transcripts, acceptable=True),
+    "transcripts": Check(
+        "do test rows say what training rows say?", rows.transcripts, acceptable=True
+    ),
     "media": Check("is the very same input on both sides?", rows.media, acceptable=True),
     "seen": Check("was an encoder trained on test rows?", encoders.seen),
-    "contamination": Check("is an encoder known to be trained on this corpus?", encoders.contamination, acceptable=True),
+    "contamination": Check(
+        "is an encoder known to be trained on this corpus?", encoders.contamination, acceptable=True
+    ),
     "choices": Check("was anything chosen on test rows?", encoders.choices, blocks=False),
     "permuted": Check("were encoders trained on permuted labels?", encoders.permuted),
     "metadata": Check("does a metadata column explain the label?", encoders.metadata, blocks=False),
@@ -76,7 +84,10 @@ class Audit:
 
     @property
     def verdict(self) -> str:
-        """The worst verdict of all: ``leak``, ``caution`` or ``clean``; what was not checked does not count for it."""
+        """The worst verdict of all: ``leak``, ``caution`` or ``clean``.
+
+        What was not checked does not count for it.
+        """
         return next((v for v in (LEAK, CAUTION) if self.having(v)), CLEAN)
 
     @property
@@ -88,12 +99,15 @@ class Audit:
     @property
     def refused(self) -> list[str]:
         """Checks whose leak a run may not have, unless it was accepted."""
-        return [name for name in self.having(LEAK) if CHECKS[name].blocks and name not in self.accepted]
+        return [
+            name for name in self.having(LEAK) if CHECKS[name].blocks and name not in self.accepted
+        ]
 
     def keeping(self, folder: Path) -> Audit:
         """Return this audit with what an earlier and deeper one of the very same evaluation found, where there is one.
 
-        Only ``audit-leakage`` reads media and fits models; the grid, which does neither, must not forget what it found.
+        Only ``audit-leakage`` reads media and fits models; the grid, which does neither, must not
+        forget what it found.
         """
         try:
             there = Audit.read(folder)
@@ -101,7 +115,9 @@ class Audit:
             return self
         if dict(there.about) != dict(self.about):
             return self
-        deeper = {name: found for name, found in there.findings.items() if self._is_shallower(name, found)}
+        deeper = {
+            name: found for name, found in there.findings.items() if self._is_shallower(name, found)
+        }
         return replace(self, findings={**self.findings, **deeper})
 
     def line(self) -> str:
@@ -111,24 +127,42 @@ class Audit:
         'audit: clean (1 of 2 checks); not checked: media'
         """
         checked = len(self.findings) - len(self.having(NOT_CHECKED))
-        parts = [f"audit: {'no leak' if self.verdict == CAUTION else self.verdict} ({checked} of {len(self.findings)} checks)"]
+        parts = [
+            f"audit: {'no leak' if self.verdict == CAUTION else self.verdict} ({checked} of "
+            f"{len(self.findings)} checks)"
+        ]
         if self.having(LEAK):
-            parts.append("LEAK: " + "; ".join(self._with_number(name) for name in self.having(LEAK)))
+            parts.append(
+                "LEAK: " + "; ".join(self._with_number(name) for name in self.having(LEAK))
+            )
         if self.having(CAUTION):
-            parts.append("cautions: " + ", ".join(self._with_share(name) for name in self.having(CAUTION)))
+            parts.append(
+                "cautions: " + ", ".join(self._with_share(name) for name in self.having(CAUTION))
+            )
         if self.having(NOT_CHECKED):
             parts.append(f"not checked: {', '.join(self.having(NOT_CHECKED))}")
         return "; ".join(parts)
 
     def _is_shallower(self, name: str, other: Finding) -> bool:
-        """Say whether another finding rests on more than the one of this audit: on a run of models, or on files read."""
+        """Say whether another finding rests on more than the one of this audit.
+
+        On a run of models, or on files read.
+        """
         own = self.findings[name]
         if name == "shuffled":
             return own.verdict == NOT_CHECKED
-        return own.verdict != LEAK and bool(other.details.get("files_read")) and not own.details.get("files_read")
+        return (
+            own.verdict != LEAK
+            and bool(other.details.get("files_read"))
+            and not own.details.get("files_read")
+        )
 
     def _with_number(self, name: str) -> str:
-        taken = " (accepted by --accept)" if name in self.accepted and self.findings[name].verdict == LEAK else ""
+        taken = (
+            " (accepted by --accept)"
+            if name in self.accepted and self.findings[name].verdict == LEAK
+            else ""
+        )
         return f"{name}{taken}: {self.findings[name].number}"
 
     def _with_share(self, name: str) -> str:
@@ -137,9 +171,18 @@ class Audit:
 
     def to_dict(self) -> dict[str, object]:
         """Return plain JSON types."""
-        return {"format": FORMAT, "version": VERSION, "verdict": self.verdict, "about": dict(self.about),
-                "accepted": list(self.accepted), "date": datetime.now(UTC).isoformat(timespec="seconds"),
-                "checks": {name: {"question": CHECKS[name].question, **found.to_dict()} for name, found in self.findings.items()}}
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "verdict": self.verdict,
+            "about": dict(self.about),
+            "accepted": list(self.accepted),
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "checks": {
+                name: {"question": CHECKS[name].question, **found.to_dict()}
+                for name, found in self.findings.items()
+            },
+        }
 
     def write(self, folder: Path) -> Path:
         """Write ``audit.json`` into a folder of results, whole or not at all."""
@@ -157,14 +200,31 @@ class Audit:
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             if data["format"] != FORMAT or int(data["version"]) > VERSION:
-                raise StoreError(f"{path}: is {data['format']} version {data['version']}, expected {FORMAT} up to {VERSION}")
-            findings = {name: Finding(f["verdict"], f["number"], f["means"], f["advice"], tuple(f["examples"]), f["share"],
-                                      dict(f["details"])) for name, f in data["checks"].items() if name in CHECKS}
+                raise StoreError(
+                    f"{path}: is {data['format']} version {data['version']}, expected {FORMAT} up "
+                    f"to {VERSION}"
+                )
+            findings = {
+                name: Finding(
+                    f["verdict"],
+                    f["number"],
+                    f["means"],
+                    f["advice"],
+                    tuple(f["examples"]),
+                    f["share"],
+                    dict(f["details"]),
+                )
+                for name, f in data["checks"].items()
+                if name in CHECKS
+            }
             return cls(data["about"], findings, tuple(data["accepted"]))
         except StoreError:
             raise
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreError(f"{path}: is no audit that can be read ({error}); delete it and run audit-leakage again") from error
+            raise StoreError(
+                f"{path}: is no audit that can be read ({error}); delete it and run audit-leakage "
+                "again"
+            ) from error
 
 
 def run_checks(case: Case, accepted: Sequence[str] = ()) -> Audit:
@@ -177,7 +237,10 @@ def run_checks(case: Case, accepted: Sequence[str] = ()) -> Audit:
         if name not in CHECKS:
             unknown_name("check", name, list(CHECKS))
         if name not in ACCEPTABLE:
-            raise UsageError(f"--accept {name}: nobody can want this leak; what can be accepted: {', '.join(ACCEPTABLE)}")
+            raise UsageError(
+                f"--accept {name}: nobody can want this leak; what can be accepted: "
+                f"{', '.join(ACCEPTABLE)}"
+            )
     never = Finding(NOT_CHECKED, "run audit-leakage --shuffled")
     findings = {name: check.run(case) if check.run else never for name, check in CHECKS.items()}
     return Audit(about(case), findings, tuple(accepted))
@@ -186,10 +249,16 @@ def run_checks(case: Case, accepted: Sequence[str] = ()) -> Audit:
 def about(case: Case) -> dict[str, object]:
     """Say which evaluation this is, in plain JSON types."""
     labels = case.labels or case.manifest.labels
-    return {"corpus": case.manifest.name, "manifest_digest": case.manifest.digest, "plan": case.plan.name,
-            "plan_digest": case.plan.digest, "label_set": labels.name if labels else "",
-            "metadata": list(case.metadata), "encoders": sorted({f"{f.view}={f.ref.folder}" for f in case.files}),
-            "files": sorted(str(f.attributes.get("digest", "")) for f in case.files)}
+    return {
+        "corpus": case.manifest.name,
+        "manifest_digest": case.manifest.digest,
+        "plan": case.plan.name,
+        "plan_digest": case.plan.digest,
+        "label_set": labels.name if labels else "",
+        "metadata": list(case.metadata),
+        "encoders": sorted({f"{f.view}={f.ref.folder}" for f in case.files}),
+        "files": sorted(str(f.attributes.get("digest", "")) for f in case.files),
+    }
 
 
 def refuse(audit: Audit) -> None:
@@ -203,8 +272,22 @@ def refuse(audit: Audit) -> None:
     name, *others = audit.refused
     finding = audit.findings[name]
     more = f". The audit finds {len(others)} more: {', '.join(others)}" if others else ""
-    raise LeakError(f"refused: {name}: {finding.number}. {finding.means[:1].upper()}{finding.means[1:]}. What to do: "
-                    f"{finding.advice}{more}; audit-leakage shows everything")
+    raise LeakError(
+        f"refused: {name}: {finding.number}. {finding.means[:1].upper()}{finding.means[1:]}. What "
+        "to do: "
+        f"{finding.advice}{more}; audit-leakage shows everything"
+    )
 
 
-__all__ = ["ACCEPTABLE", "CHECKS", "VERDICTS", "Audit", "Case", "Check", "Finding", "about", "refuse", "run_checks"]
+__all__ = [
+    "ACCEPTABLE",
+    "CHECKS",
+    "VERDICTS",
+    "Audit",
+    "Case",
+    "Check",
+    "Finding",
+    "about",
+    "refuse",
+    "run_checks",
+]

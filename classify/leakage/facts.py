@@ -1,4 +1,7 @@
-"""Two tables as data: what belongs to a corpus by its design, and which public encoders were trained on which corpus."""
+"""Two tables as data.
+
+What belongs to a corpus by its design, and which public encoders were trained on which corpus.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from pathlib import Path
 
 from classify.leakage.case import Case
 
-BY_DESIGN, CONTAMINATION = (Path(__file__).with_name(name) for name in ("by_design.csv", "contamination.csv"))
+BY_DESIGN, CONTAMINATION = (
+    Path(__file__).with_name(name) for name in ("by_design.csv", "contamination.csv")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,9 @@ class Design:
 
 @dataclass(frozen=True, slots=True)
 class Contamination:
-    """An encoder that is known to have been trained on the labels of a corpus; its page was read, none is from memory.
+    """An encoder that is known to have been trained on the labels of a corpus.
+
+    Its page was read, none is from memory.
 
     Attributes:
         hub_id: Its repository.
@@ -49,12 +56,20 @@ def by_design(case: Case, check: str) -> Design | None:
     """
     if any(case.torn(fold, "train", "test").any() for fold in case.plan):
         return None
-    known = (d for name in corpus_names(case) for d in designs() if d.check == check and is_corpus(name, d.corpus))
+    known = (
+        d
+        for name in corpus_names(case)
+        for d in designs()
+        if d.check == check and is_corpus(name, d.corpus)
+    )
     return next(known, None)
 
 
 def corpus_names(case: Case) -> tuple[str, ...]:
-    """Return what the corpus is called: its name in the store, which a user may choose, and its label set's."""
+    """Return what the corpus is called.
+
+    Its name in the store, which a user may choose, and its label set's.
+    """
     return (case.manifest.name, *([case.manifest.labels.name] if case.manifest.labels else []))
 
 

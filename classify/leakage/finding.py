@@ -17,13 +17,15 @@ class Finding:
     """What one check found.
 
     Attributes:
-        verdict: ``leak`` (the set-up does something wrong), ``caution`` (it belongs to the corpus, and a reader must know),
-            ``clean``, or ``not checked`` (the check had nothing to look at; never taken for clean).
+        verdict: ``leak`` (the set-up does something wrong), ``caution`` (it belongs to the corpus,
+            and a reader must know), ``clean``, or ``not checked`` (the check had nothing to look
+            at; never taken for clean).
         number: What was counted, in one line.
         means: What that does to an accuracy; needed for leaks and cautions.
         advice: What to do; needed for leaks.
         examples: A few rows, groups or files.
-        share: The part of the test rows that is concerned, in [0, 1]; none where rows are not what is counted.
+        share: The part of the test rows that is concerned, in [0, 1]; none where rows are not what
+            is counted.
         details: Further figures by name, for programs.
     """
 
@@ -39,13 +41,27 @@ class Finding:
         """Check that a verdict is one of :data:`VERDICTS` and says what it has to."""
         if self.verdict not in VERDICTS:
             unknown_name("verdict", self.verdict, VERDICTS)
-        if not self.number or (self.verdict in (LEAK, CAUTION) and not self.means) or (self.verdict == LEAK and not self.advice):
-            raise UsageError(f"a finding with the verdict {self.verdict!r} lacks its number, its meaning or its advice")
+        if (
+            not self.number
+            or (self.verdict in (LEAK, CAUTION) and not self.means)
+            or (self.verdict == LEAK and not self.advice)
+        ):
+            raise UsageError(
+                f"a finding with the verdict {self.verdict!r} lacks its number, its meaning or "
+                "its advice"
+            )
 
     def to_dict(self) -> dict[str, object]:
         """Return plain JSON types."""
-        return {"verdict": self.verdict, "number": self.number, "share": self.share, "means": self.means, "advice": self.advice,
-                "examples": list(self.examples), "details": dict(self.details)}
+        return {
+            "verdict": self.verdict,
+            "number": self.number,
+            "share": self.share,
+            "means": self.means,
+            "advice": self.advice,
+            "examples": list(self.examples),
+            "details": dict(self.details),
+        }
 
 
 def some(values: Sequence[str]) -> tuple[str, ...]:

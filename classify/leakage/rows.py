@@ -1,4 +1,7 @@
-"""Do rows of different roles share what they must not: a speaker, a dialogue, a video, a transcript, the very same input?"""
+"""Do rows of different roles share what they must not.
+
+A speaker, a dialogue, a video, a transcript, the very same input?
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,9 @@ from embeddings_store.provenance import file_digest
 
 LONG_WORDS = 6  # shorter transcripts are everyday phrases, which people say twice
 FEW = 0.01  # up to this part of the test rows, long transcripts that occur twice are chance
-HELPS = 0.05  # a look-up that is right so much more often than a constant answer has something to tell
+HELPS = (
+    0.05  # a look-up that is right so much more often than a constant answer has something to tell
+)
 RECORDINGS = ("audio", "video", "meta_video", "meta_video_id")
 
 
@@ -37,13 +42,26 @@ def speakers(case: Case) -> Finding:
     number = f"{per_cent(worse.share)} of {worse.of:,} test rows are by {len(worse.keys):,} speakers who also {verb}{rest}"
     who = some([names[keys == key][0] for key in worse.keys[:3]])
     if not found.rows:
-        return Finding(CAUTION, number, "what is chosen on validation rows fits these people", examples=who, share=worse.share)
+        return Finding(
+            CAUTION,
+            number,
+            "what is chosen on validation rows fits these people",
+            examples=who,
+            share=worse.share,
+        )
     means = "a model can know these people's voices and faces, so the figure says little about strangers"
     design = by_design(case, "speakers")
     if design:
         return Finding(CAUTION, number, f"{design.why}; {means}", examples=who, share=found.share)
-    return Finding(LEAK, number, means, "fold by speaker (--folds speaker-kfold:5, or leave-one-speaker-out); if a figure for "
-                   "known speakers is what is wanted, --accept speakers says so under every table", who, found.share)
+    return Finding(
+        LEAK,
+        number,
+        means,
+        "fold by speaker (--folds speaker-kfold:5, or leave-one-speaker-out); if a figure for "
+        "known speakers is what is wanted, --accept speakers says so under every table",
+        who,
+        found.share,
+    )
 
 
 def groups(case: Case) -> Finding:
@@ -51,47 +69,103 @@ def groups(case: Case) -> Finding:
     if not (case.groups >= 0).any():
         return Finding(NOT_CHECKED, "the manifest names no groups (dialogues, videos)")
     total, declared = case.groups.max() + 1, getattr(case.plan, "shares", ())
-    for one, other, means in (("train", "test", "turns of one dialogue and windows of one video are all but the same row, so the "
-                               "model is tested on what it was trained on"),
-                              ("valid", "test", "what is chosen on validation rows fits the test rows"),
-                              ("train", "valid", "what is chosen on validation rows was learnt by heart")):
+    for one, other, means in (
+        (
+            "train",
+            "test",
+            "turns of one dialogue and windows of one video are all but the same row, so the "
+            "model is tested on what it was trained on",
+        ),
+        ("valid", "test", "what is chosen on validation rows fits the test rows"),
+        ("train", "valid", "what is chosen on validation rows was learnt by heart"),
+    ):
         apart = [case.torn(fold, one, other) for fold in case.plan]
         torn = np.unique(np.concatenate([case.groups[rows] for rows in apart]))
         if not len(torn):
             continue
-        rows = sum(int((mask & case.rows(fold, other)).sum()) for mask, fold in zip(apart, case.plan, strict=True))
+        rows = sum(
+            int((mask & case.rows(fold, other)).sum())
+            for mask, fold in zip(apart, case.plan, strict=True)
+        )
         of = sum(int(case.rows(fold, other).sum()) for fold in case.plan)
-        number = (f"{len(torn):,} of {total:,} groups have rows in {one} and {other}; {per_cent(rows / max(of, 1))} of {of:,} "
-                  f"{other} rows are of such a group")
-        first = some([str(case.manifest.column("group")[case.groups == key][0]) for key in torn[:3]])
+        number = (
+            f"{len(torn):,} of {total:,} groups have rows in {one} and {other}; "
+            f"{per_cent(rows / max(of, 1))} of {of:,} "
+            f"{other} rows are of such a group"
+        )
+        first = some(
+            [str(case.manifest.column("group")[case.groups == key][0]) for key in torn[:3]]
+        )
         if f"{one}+{other}" in declared:
-            return Finding(CAUTION, number, f"the plan's name says so ({case.plan.valid}); {means}", examples=first)
-        return Finding(LEAK, number, means, "fold by group (--folds group-kfold:5), or repair the column 'split'", first,
-                       rows / max(of, 1) if other == "test" else None)
+            return Finding(
+                CAUTION,
+                number,
+                f"the plan's name says so ({case.plan.valid}); {means}",
+                examples=first,
+            )
+        return Finding(
+            LEAK,
+            number,
+            means,
+            "fold by group (--folds group-kfold:5), or repair the column 'split'",
+            first,
+            rows / max(of, 1) if other == "test" else None,
+        )
     return Finding(CLEAN, f"{total:,} groups, none torn apart", share=0.0)
 
 
 def videos(case: Case) -> Finding:
     """Nothing is cut from a recording that another role is cut from too."""
-    columns = [c for c in RECORDINGS if c in case.manifest.table and (case.manifest.table[c].astype(str) != "").any()]
+    columns = [
+        c
+        for c in RECORDINGS
+        if c in case.manifest.table and (case.manifest.table[c].astype(str) != "").any()
+    ]
     if not columns:
         return _by_ids(case)
-    shared = [(overlap(case, case.keys(c), (role,)), role, c) for role in ("train", "valid") for c in columns]
-    worst, role, column = max(shared, key=lambda found: (found[0].rows > 0 and found[1] == "train", found[0].rows))
+    shared = [
+        (overlap(case, case.keys(c), (role,)), role, c)
+        for role in ("train", "valid")
+        for c in columns
+    ]
+    worst, role, column = max(
+        shared, key=lambda found: (found[0].rows > 0 and found[1] == "train", found[0].rows)
+    )
     if not worst.rows:
         several = [c for c in columns if len(np.unique(case.keys(c))) < len(case.manifest)]
-        return Finding(CLEAN, f"no recording on both sides ({', '.join(columns)}; "
-                       + ("some hold several rows)" if several else "each row has its own)"), share=0.0)
+        return Finding(
+            CLEAN,
+            f"no recording on both sides ({', '.join(columns)}; "
+            + ("some hold several rows)" if several else "each row has its own)"),
+            share=0.0,
+        )
     names, ids, of = case.manifest.table[column], case.manifest.ids, case.n_test
-    number = (f"{per_cent(worst.rows / of)} of {of:,} test rows are cut from {len(worst.keys):,} recordings that rows which "
-              f"{'train' if role == 'train' else 'validate'} are cut from too")
+    number = (
+        f"{per_cent(worst.rows / of)} of {of:,} test rows are cut from {len(worst.keys):,} "
+        "recordings that rows which "
+        f"{'train' if role == 'train' else 'validate'} are cut from too"
+    )
     examples = some([f"{ids[a]} and {ids[b]}: {names.iloc[a]}" for a, b in worst.examples])
     if role == "valid" and "valid+test" in getattr(case.plan, "shares", ()):
-        return Finding(CAUTION, number, f"the plan's name says so ({case.plan.valid}); what is chosen on validation rows fits "
-                       "the test rows", examples=examples, share=worst.rows / of)
-    return Finding(LEAK, number, "rows of one recording have its voice, face, room and topic, and overlapping windows the very "
-                   "same samples; a random split over windows reports about 100 % and is worthless", "give the manifest a column "
-                   "'group' that names the recording, and fold by it (--folds group-kfold:5)", examples, worst.rows / of)
+        return Finding(
+            CAUTION,
+            number,
+            f"the plan's name says so ({case.plan.valid}); what is chosen on validation rows fits "
+            "the test rows",
+            examples=examples,
+            share=worst.rows / of,
+        )
+    return Finding(
+        LEAK,
+        number,
+        "rows of one recording have its voice, face, room and topic, and overlapping windows the "
+        "very "
+        "same samples; a random split over windows reports about 100 % and is worthless",
+        "give the manifest a column "
+        "'group' that names the recording, and fold by it (--folds group-kfold:5)",
+        examples,
+        worst.rows / of,
+    )
 
 
 def transcripts(case: Case) -> Finding:
@@ -106,36 +180,78 @@ def transcripts(case: Case) -> Finding:
     words = np.char.count(texts, " ") + 1
     long = (same >= 0) & (words >= LONG_WORDS)
     exact, alike, telling = (overlap(case, keys) for keys in (same, near, np.where(long, near, -1)))
-    details = {"identical": exact.share, "nearly_identical": alike.share, "identical_4_words_or_more": overlap(
-        case, np.where(words >= 4, same, -1)).rows / max(exact.of, 1), "long_share": telling.rows / max(alike.of, 1),
+    details = {
+        "identical": exact.share,
+        "nearly_identical": alike.share,
+        "identical_4_words_or_more": overlap(case, np.where(words >= 4, same, -1)).rows
+        / max(exact.of, 1),
+        "long_share": telling.rows / max(alike.of, 1),
         "look_up_accuracy_identical": exact.look_up if exact.rows else 0.0,
-        "look_up_accuracy": alike.look_up if alike.rows else 0.0, "constant_accuracy": alike.constant / max(alike.rows, 1)}
+        "look_up_accuracy": alike.look_up if alike.rows else 0.0,
+        "constant_accuracy": alike.constant / max(alike.rows, 1),
+    }
     if not alike.rows:
-        return Finding(CLEAN, f"none of {alike.of:,} test rows says what a training or validation row says", share=0.0,
-                       details=details)
-    nearly = f", {per_cent(alike.share)} with near-identical ones" if alike.rows > exact.rows else ""
-    number = (f"{per_cent(exact.share)} of {exact.of:,} test rows repeat a transcript of training or validation rows{nearly}; "
-              f"looking it up is right on {per_cent(alike.look_up)} of these (always the commonest label: "
-              f"{per_cent(alike.constant / alike.rows)})")
+        return Finding(
+            CLEAN,
+            f"none of {alike.of:,} test rows says what a training or validation row says",
+            share=0.0,
+            details=details,
+        )
+    nearly = (
+        f", {per_cent(alike.share)} with near-identical ones" if alike.rows > exact.rows else ""
+    )
+    number = (
+        f"{per_cent(exact.share)} of {exact.of:,} test rows repeat a transcript of training or "
+        f"validation rows{nearly}; "
+        f"looking it up is right on {per_cent(alike.look_up)} of these (always the commonest "
+        "label: "
+        f"{per_cent(alike.constant / alike.rows)})"
+    )
     ids, raw = case.manifest.ids, case.manifest.column("text")
     shown = telling if telling.rows else alike
     examples = some([f"{ids[a]} and {ids[b]}: {_short(raw[a])}" for a, b in shown.examples])
-    means = "a text model can answer these rows by heart; report text results on unseen transcripts too"
+    means = (
+        "a text model can answer these rows by heart; report text results on unseen transcripts too"
+    )
     nothing = "so they tell nothing of it"
     helps = telling.right - telling.constant > HELPS * telling.rows
     design = by_design(case, "transcripts")
     if design:
-        known = f"{design.why}; {means}" if helps or not telling.rows else f"{design.why}, {nothing}"
-        return Finding(CAUTION, number, known, examples=examples, share=alike.share, details=details)
+        known = (
+            f"{design.why}; {means}" if helps or not telling.rows else f"{design.why}, {nothing}"
+        )
+        return Finding(
+            CAUTION, number, known, examples=examples, share=alike.share, details=details
+        )
     if telling.rows <= FEW * alike.of:
-        return Finding(CAUTION, number, f"nearly all have fewer than {LONG_WORDS} words: phrases that people say twice; {means}",
-                       examples=examples, share=alike.share, details=details)
+        return Finding(
+            CAUTION,
+            number,
+            f"nearly all have fewer than {LONG_WORDS} words: phrases that people say twice; "
+            f"{means}",
+            examples=examples,
+            share=alike.share,
+            details=details,
+        )
     if not helps:
-        return Finding(CAUTION, number, f"the same sentences are spoken with every label, {nothing}", examples=examples,
-                       share=alike.share, details=details)
-    return Finding(LEAK, number, means, "fold so that equal sentences share a role, or drop the copies; if actors replay "
-                   "scripts, that is the corpus' design: --accept transcripts says so under every table", examples, alike.share,
-                   details)
+        return Finding(
+            CAUTION,
+            number,
+            f"the same sentences are spoken with every label, {nothing}",
+            examples=examples,
+            share=alike.share,
+            details=details,
+        )
+    return Finding(
+        LEAK,
+        number,
+        means,
+        "fold so that equal sentences share a role, or drop the copies; if actors replay "
+        "scripts, that is the corpus' design: --accept transcripts says so under every table",
+        examples,
+        alike.share,
+        details,
+    )
 
 
 def media(case: Case) -> Finding:
@@ -144,28 +260,61 @@ def media(case: Case) -> Finding:
     for column in ("audio", "video"):
         copies, absent = _file_copies(case, column)
         if copies is not None:
-            found.append((overlap(case, copies), f"{column} files" + (f", {absent:,} of them not there" if absent else "")))
+            found.append(
+                (
+                    overlap(case, copies),
+                    f"{column} files" + (f", {absent:,} of them not there" if absent else ""),
+                )
+            )
     if not found:
-        return Finding(NOT_CHECKED, "no vectors of sound or pictures carry digests of what went in; give the files with --media")
+        return Finding(
+            NOT_CHECKED,
+            "no vectors of sound or pictures carry digests of what went in; give the files with "
+            "--media",
+        )
     details = {"files_read": float(any(" files" in what for _, what in found))}
     worst, what = max(found, key=lambda one: one[0].rows)
     compared = ", ".join(name for _, name in found)
     if not worst.rows:
-        return Finding(CLEAN, f"no two rows of different roles are byte-identical ({compared})", share=0.0, details=details)
-    number = (f"{worst.rows:,} of {worst.of:,} test rows ({per_cent(worst.share)}) are byte-identical to rows that train or "
-              f"validate ({what})")
+        return Finding(
+            CLEAN,
+            f"no two rows of different roles are byte-identical ({compared})",
+            share=0.0,
+            details=details,
+        )
+    number = (
+        f"{worst.rows:,} of {worst.of:,} test rows ({per_cent(worst.share)}) are byte-identical "
+        "to rows that train or "
+        f"validate ({what})"
+    )
     ids = case.manifest.ids
     examples = some([f"{ids[a]} = {ids[b]}" for a, b in worst.examples])
     means = "their vectors are those of a training row, whose label the classifier was told"
     design = by_design(case, "media")
     if design and worst.share <= FEW:
-        return Finding(CAUTION, number, f"{design.why}; {means}", examples=examples, share=worst.share, details=details)
-    return Finding(LEAK, number, means, "drop the copies from the manifest, or give both one group", examples,
-                   worst.share, details)
+        return Finding(
+            CAUTION,
+            number,
+            f"{design.why}; {means}",
+            examples=examples,
+            share=worst.share,
+            details=details,
+        )
+    return Finding(
+        LEAK,
+        number,
+        means,
+        "drop the copies from the manifest, or give both one group",
+        examples,
+        worst.share,
+        details,
+    )
 
 
 def _by_ids(case: Case) -> Finding:
-    """Ids that differ in a last number alone may be windows of one recording; where nothing else says so, nobody can know.
+    """Ids that differ in a last number alone may be windows of one recording.
+
+    Where nothing else says so, nobody can know.
 
     Ids such as ``happy_012`` have few beginnings, those of windows have many.
     """
@@ -175,9 +324,16 @@ def _by_ids(case: Case) -> Finding:
     if not found.rows or len(found.keys) <= 2 * (case.codes.max() + 1):
         return Finding(NOT_CHECKED, "the manifest names no recordings")
     shown = some([f"{case.manifest.ids[a]} and {case.manifest.ids[b]}" for a, b in found.examples])
-    return Finding(CAUTION, f"the manifest names no recordings; by their ids, {per_cent(found.rows / case.n_test)} of the test "
-                   "rows may be of one that also trains or validates", "if these ids are windows of recordings the figure is "
-                   "worthless; fill the column 'group' to know", examples=shown, share=found.rows / case.n_test)
+    return Finding(
+        CAUTION,
+        f"the manifest names no recordings; by their ids, {per_cent(found.rows / case.n_test)} of "
+        "the test "
+        "rows may be of one that also trains or validates",
+        "if these ids are windows of recordings the figure is "
+        "worthless; fill the column 'group' to know",
+        examples=shown,
+        share=found.rows / case.n_test,
+    )
 
 
 def _inputs(case: Case) -> Iterator[tuple[str, Codes]]:
@@ -210,11 +366,19 @@ def _file_copies(case: Case, column: str) -> tuple[Codes | None, int]:
         return None, len(named)
     console = Console(stderr=True)
     alike = [path for same in sizes.values() if len(same) > 1 for path in same]
-    shown = track(alike, f"{column} files of equal size", console=console, disable=not console.is_terminal, transient=True)
+    shown = track(
+        alike,
+        f"{column} files of equal size",
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
     content = {path: file_digest(resolve_media(case.media, path)) for path in shown}
     times = Counter(content.values())
     copied = {path: digest for path, digest in content.items() if times[digest] > 1}
-    return factorized(np.array([copied.get(path, "") for path in paths.tolist()], dtype=object)), len(named) - there
+    return factorized(
+        np.array([copied.get(path, "") for path in paths.tolist()], dtype=object)
+    ), len(named) - there
 
 
 def _short(text: str, width: int = 60) -> str:

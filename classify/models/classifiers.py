@@ -1,9 +1,13 @@
-"""The classifiers as a table: what each is called, its settings with their reasons, and how it is built.
+"""The classifiers as a table.
 
-To add one, write an entry in :data:`CLASSIFIERS`; the grid, the command's options and the tables take it from there.
+What each is called, its settings with their reasons, and how it is built.
 
-A fitted model gives one value per class of the whole label set, even if its training rows lack a class: such a class has
-the probability 0, or a margin of one below the row's smallest. Its answer is always the class with the largest value.
+To add one, write an entry in :data:`CLASSIFIERS`; the grid, the command's options and the tables
+take it from there.
+
+A fitted model gives one value per class of the whole label set, even if its training rows lack a
+class: such a class has the probability 0, or a margin of one below the row's smallest. Its answer
+is always the class with the largest value.
 """
 
 from __future__ import annotations
@@ -55,7 +59,10 @@ class Predictions:
 
 
 class Estimator(Protocol):
-    """What the table's ``build`` functions return: fit on codes 0 .. k-1, then give one value per code."""
+    """What the table's ``build`` functions return.
+
+    Fit on codes 0 .. k-1, then give one value per code.
+    """
 
     def fit(self, X: Matrix, y: Codes) -> Any:
         """Fit on rows (n, D) and their codes (n,)."""
@@ -66,7 +73,10 @@ class Estimator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where ``--tune`` looks for a setting, ends included; ``log`` proposes powers rather than steps."""
+    """Where ``--tune`` looks for a setting, ends included.
+
+    ``log`` proposes powers rather than steps.
+    """
 
     low: float
     high: float
@@ -75,7 +85,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A number that changes results: its default, why or whence, what it has to lie between, where ``--tune`` looks for it."""
+    """A number that changes results.
+
+    Its default, why or whence, what it has to lie between, where ``--tune`` looks for it.
+    """
 
     default: float
     reason: str
@@ -92,9 +105,11 @@ class ClassifierSpec:
         name: The name on the command line and in every result.
         title: The name in printed tables.
         kind: What its values are: ``margin`` or ``probability``.
-        settings: Setting name to default and reason; the command offers ``--<classifier>-<setting>``.
+        settings: Setting name to default and reason; the command offers
+            ``--<classifier>-<setting>``.
         build: Makes an unfitted estimator from settings and seed.
-        cost_s: Seconds that it took on 4,400 rows x 2304 columns x 4 classes, one thread; long tasks start first.
+        cost_s: Seconds that it took on 4,400 rows x 2304 columns x 4 classes, one thread; long
+            tasks start first.
         baseline: Chance, not a competitor: always run, never chosen.
         draws: Whether it draws random numbers; else its answers are the same for every seed.
     """
@@ -129,8 +144,15 @@ class FittedClassifier:
         return Predictions(values, self.spec.kind)
 
 
-def fit_classifier(name: str, X: Matrix, y: Codes, n_classes: int, *, settings: Settings | None = None,
-                   seed: int = 0) -> FittedClassifier:
+def fit_classifier(
+    name: str,
+    X: Matrix,
+    y: Codes,
+    n_classes: int,
+    *,
+    settings: Settings | None = None,
+    seed: int = 0,
+) -> FittedClassifier:
     """Fit one classifier of the table.
 
     Args:
@@ -152,8 +174,11 @@ def fit_classifier(name: str, X: Matrix, y: Codes, n_classes: int, *, settings: 
     spec = CLASSIFIERS.get(name) or unknown_name("classifier", name, list(CLASSIFIERS))
     known, codes = np.unique(y, return_inverse=True)
     if len(known) < 2 and not spec.baseline:
-        raise FoldError(f"{spec.title} has {len(y)} training rows of one class; it takes two or more. Use fewer folds, or "
-                        "extract vectors for the rows that have none")
+        raise FoldError(
+            f"{spec.title} has {len(y)} training rows of one class; it takes two or more. Use "
+            "fewer folds, or "
+            "extract vectors for the rows that have none"
+        )
     estimator = spec.build(resolve(name, settings or {}), seed)
     estimator.fit(X, codes.astype(np.int64))
     return FittedClassifier(spec, estimator, known, n_classes)
@@ -172,22 +197,31 @@ def resolve(name: str, settings: Settings) -> dict[str, float]:
         entry = spec.settings[key]
         whole = isinstance(entry.default, int)
         if not entry.above < value < entry.below or (whole and value != int(value)):
-            raise UsageError(f"{name}: {key} must be {'a whole number' if whole else 'a number'} above {entry.above:g} and below "
-                             f"{entry.below:g}, not {value}")
-    return {key: type(entry.default)(settings.get(key, entry.default)) for key, entry in spec.settings.items()}
+            raise UsageError(
+                f"{name}: {key} must be {'a whole number' if whole else 'a number'} above "
+                f"{entry.above:g} and below "
+                f"{entry.below:g}, not {value}"
+            )
+    return {
+        key: type(entry.default)(settings.get(key, entry.default))
+        for key, entry in spec.settings.items()
+    }
 
 
 class RbfSvm:
-    """The support vector machine of ``SVC(C=c, gamma="scale", break_ties=True)``: same kernel, same solver, same labels.
+    """The support vector machine of ``SVC(C=c, gamma="scale", break_ties=True)``.
 
-    The kernel ``exp(-gamma |a - b|^2)`` with ``gamma = 1 / (D var(X))`` is computed as one matrix product and handed to
-    libsvm, which otherwise computes it pair by pair: at 4,400 x 2304 the fit takes 1.5 s instead of 22 s and scoring
-    1,100 rows 0.5 s instead of 8 s, the margins agree to 1e-13. Above :data:`KERNEL_ROWS` rows the matrix would not fit, and
-    libsvm computes the kernel itself.
+    Same kernel, same solver, same labels.
 
-    Of three classes or more the margins have scikit-learn's ``ovr`` shape: the votes of all pairs of classes, ties broken
-    by their sums. Without ``break_ties`` libsvm gives a tie to the class that comes first in the label order; of
-    RAVDESS's 720 labels 8 to 15 hung on that order.
+    The kernel ``exp(-gamma |a - b|^2)`` with ``gamma = 1 / (D var(X))`` is computed as one matrix
+    product and handed to libsvm, which otherwise computes it pair by pair: at 4,400 x 2304 the fit
+    takes 1.5 s instead of 22 s and scoring 1,100 rows 0.5 s instead of 8 s, the margins agree to
+    1e-13. Above :data:`KERNEL_ROWS` rows the matrix would not fit, and libsvm computes the kernel
+    itself.
+
+    Of three classes or more the margins have scikit-learn's ``ovr`` shape: the votes of all pairs
+    of classes, ties broken by their sums. Without ``break_ties`` libsvm gives a tie to the class
+    that comes first in the label order; of RAVDESS's 720 labels 8 to 15 hung on that order.
     """
 
     def __init__(self, c: float) -> None:
@@ -200,14 +234,21 @@ class RbfSvm:
         if self.precomputed:
             variance = float(rows.var())
             self.rows, self.gamma = rows, 1.0 / (rows.shape[1] * variance) if variance else 1.0
-            self.svc = SVC(C=self.c, kernel="precomputed").fit(rbf_kernel(rows, gamma=self.gamma), y)
+            self.svc = SVC(C=self.c, kernel="precomputed").fit(
+                rbf_kernel(rows, gamma=self.gamma), y
+            )
         else:
             self.svc = SVC(C=self.c, kernel="rbf", gamma="scale", cache_size=1_000).fit(rows, y)
         return self
 
     def values(self, X: Matrix) -> Matrix:
         """Return margins (n, k); of two classes they are ``-m`` and ``m``."""
-        return np.concatenate([self._margins(X[i:i + KERNEL_CHUNK_ROWS]) for i in range(0, len(X), KERNEL_CHUNK_ROWS)])
+        return np.concatenate(
+            [
+                self._margins(X[i : i + KERNEL_CHUNK_ROWS])
+                for i in range(0, len(X), KERNEL_CHUNK_ROWS)
+            ]
+        )
 
     def _margins(self, X: Matrix) -> Matrix:
         rows = np.asarray(X, dtype=np.float64)
@@ -236,15 +277,29 @@ class Probabilistic:
 class TwoLayerNetwork(Probabilistic):
     """A hidden layer and an output layer, trained with Adam for a fixed number of epochs.
 
-    There is no early stopping: scikit-learn would hold out random rows for it and tear utterances of one speaker
-    apart. For the same reason its warning that the loss still moves after the last epoch says nothing here.
+    There is no early stopping: scikit-learn would hold out random rows for it and tear utterances
+    of one speaker apart. For the same reason its warning that the loss still moves after the last
+    epoch says nothing here.
     """
 
-    def __init__(self, units: int, epochs: int, batch: int, rate: float, decay: float, seed: int) -> None:
+    def __init__(
+        self, units: int, epochs: int, batch: int, rate: float, decay: float, seed: int
+    ) -> None:
         self.batch = batch
-        super().__init__(MLPClassifier((units,), activation="relu", solver="adam", alpha=decay, learning_rate_init=rate,
-                                       max_iter=epochs, n_iter_no_change=epochs, tol=0.0, early_stopping=False,
-                                       random_state=seed))
+        super().__init__(
+            MLPClassifier(
+                (units,),
+                activation="relu",
+                solver="adam",
+                alpha=decay,
+                learning_rate_init=rate,
+                max_iter=epochs,
+                n_iter_no_change=epochs,
+                tol=0.0,
+                early_stopping=False,
+                random_state=seed,
+            )
+        )
 
     def fit(self, X: Matrix, y: Codes) -> TwoLayerNetwork:
         """Fit on rows (n, D) and codes (n,)."""
@@ -261,14 +316,28 @@ def _svm(settings: Settings, seed: int) -> Estimator:
 
 
 def _xgboost(settings: Settings, seed: int) -> Estimator:
-    return Probabilistic(XGBClassifier(
-        tree_method="hist", n_estimators=int(settings["trees"]), max_depth=int(settings["depth"]),
-        learning_rate=settings["rate"], max_bin=int(settings["bins"]), n_jobs=1, random_state=seed))
+    return Probabilistic(
+        XGBClassifier(
+            tree_method="hist",
+            n_estimators=int(settings["trees"]),
+            max_depth=int(settings["depth"]),
+            learning_rate=settings["rate"],
+            max_bin=int(settings["bins"]),
+            n_jobs=1,
+            random_state=seed,
+        )
+    )
 
 
 def _network(settings: Settings, seed: int) -> Estimator:
-    return TwoLayerNetwork(int(settings["units"]), int(settings["epochs"]), int(settings["batch"]), settings["rate"],
-                           settings["decay"], seed)
+    return TwoLayerNetwork(
+        int(settings["units"]),
+        int(settings["epochs"]),
+        int(settings["batch"]),
+        settings["rate"],
+        settings["decay"],
+        seed,
+    )
 
 
 def _majority(settings: Settings, seed: int) -> Estimator:
@@ -281,29 +350,97 @@ def _stratified(settings: Settings, seed: int) -> Estimator:
     return Probabilistic(DummyClassifier(strategy="stratified", random_state=seed))
 
 
-CLASSIFIERS: Mapping[str, ClassifierSpec] = {spec.name: spec for spec in (
-    ClassifierSpec("svm", "SVM", MARGIN, {
-        "c": Setting(1.0, "scikit-learn's default; the paper prints neither kernel nor C", search=Span(0.03, 100)),
-    }, _svm, cost_s=2, draws=False),
-    ClassifierSpec("nn", "NN", PROBABILITY, {
-        "units": Setting(128, "width of the hidden layer; the paper prints none; 64 is as good on validation rows of MELD and "
-                              "RAVDESS", search=Span(32, 512)),
-        "epochs": Setting(20, "fixed beforehand; on validation rows of MELD 10 and 20 are alike, 30 is 1 point lower",
-                          search=Span(5, 60)),
-        "batch": Setting(64, "rows per step"),
-        "rate": Setting(1e-3, "Adam's own default (Kingma and Ba 2015)", below=1, search=Span(1e-4, 1e-2)),
-        "decay": Setting(1.0, "L2 penalty; scikit-learn's 1e-4 overfits: 50 instead of 56 per cent on validation rows of MELD, "
-                              "66 both on RAVDESS", search=Span(1e-3, 10)),
-    }, _network, cost_s=3),
-    ClassifierSpec("xgboost", "XGBoost", PROBABILITY, {
-        "trees": Setting(100, "XGBoost's default; the paper prints none", below=100_000, search=Span(50, 400)),
-        "depth": Setting(6, "XGBoost's default", below=64, search=Span(2, 8, log=False)),
-        "rate": Setting(0.3, "XGBoost's default", below=10, search=Span(0.03, 0.5)),
-        "bins": Setting(64, "histogram bins; XGBoost's 256 takes twice as long on 2304 columns, and on "
-                             "the validation rows of RAVDESS and MELD gave 57.8 and 55.2 where 64 gave 57.2 and 55.6", above=1),
-    }, _xgboost, cost_s=50),
-    ClassifierSpec("majority", "majority", PROBABILITY, {}, _majority, cost_s=0, baseline=True, draws=False),
-    ClassifierSpec("stratified-random", "stratified random", PROBABILITY, {}, _stratified, cost_s=0, baseline=True),
-)}
+CLASSIFIERS: Mapping[str, ClassifierSpec] = {
+    spec.name: spec
+    for spec in (
+        ClassifierSpec(
+            "svm",
+            "SVM",
+            MARGIN,
+            {
+                "c": Setting(
+                    1.0,
+                    "scikit-learn's default; the paper prints neither kernel nor C",
+                    search=Span(0.03, 100),
+                ),
+            },
+            _svm,
+            cost_s=2,
+            draws=False,
+        ),
+        ClassifierSpec(
+            "nn",
+            "NN",
+            PROBABILITY,
+            {
+                "units": Setting(
+                    128,
+                    "width of the hidden layer; the paper prints none; 64 is as good on "
+                    "validation rows of MELD and "
+                    "RAVDESS",
+                    search=Span(32, 512),
+                ),
+                "epochs": Setting(
+                    20,
+                    "fixed beforehand; on validation rows of MELD 10 and 20 are alike, 30 is 1 "
+                    "point lower",
+                    search=Span(5, 60),
+                ),
+                "batch": Setting(64, "rows per step"),
+                "rate": Setting(
+                    1e-3,
+                    "Adam's own default (Kingma and Ba 2015)",
+                    below=1,
+                    search=Span(1e-4, 1e-2),
+                ),
+                "decay": Setting(
+                    1.0,
+                    "L2 penalty; scikit-learn's 1e-4 overfits: 50 instead of 56 per cent on "
+                    "validation rows of MELD, "
+                    "66 both on RAVDESS",
+                    search=Span(1e-3, 10),
+                ),
+            },
+            _network,
+            cost_s=3,
+        ),
+        ClassifierSpec(
+            "xgboost",
+            "XGBoost",
+            PROBABILITY,
+            {
+                "trees": Setting(
+                    100,
+                    "XGBoost's default; the paper prints none",
+                    below=100_000,
+                    search=Span(50, 400),
+                ),
+                "depth": Setting(6, "XGBoost's default", below=64, search=Span(2, 8, log=False)),
+                "rate": Setting(0.3, "XGBoost's default", below=10, search=Span(0.03, 0.5)),
+                "bins": Setting(
+                    64,
+                    "histogram bins; XGBoost's 256 takes twice as long on 2304 columns, and on "
+                    "the validation rows of RAVDESS and MELD gave 57.8 and 55.2 where 64 gave "
+                    "57.2 and 55.6",
+                    above=1,
+                ),
+            },
+            _xgboost,
+            cost_s=50,
+        ),
+        ClassifierSpec(
+            "majority", "majority", PROBABILITY, {}, _majority, cost_s=0, baseline=True, draws=False
+        ),
+        ClassifierSpec(
+            "stratified-random",
+            "stratified random",
+            PROBABILITY,
+            {},
+            _stratified,
+            cost_s=0,
+            baseline=True,
+        ),
+    )
+}
 COMPETITORS = tuple(name for name, spec in CLASSIFIERS.items() if not spec.baseline)
 BASELINES = tuple(name for name, spec in CLASSIFIERS.items() if spec.baseline)

@@ -1,4 +1,7 @@
-"""Class scores for an encoder that has no head of its own: a logistic regression fitted inside the fold."""
+"""Class scores for an encoder that has no head of its own.
+
+A logistic regression fitted inside the fold.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +29,14 @@ Codes = NDArray[np.int64]
 PROBE_SPLITS = 5  # each inner probe learns from four fifths of the rows
 
 
-# Inverse L2 strength. WA on the validation rows of RAVDESS and MELD, frozen encoders: 65.6 and 56.1 at 0.001, 70.0 and 55.7 at
-# 0.01, 70.7 and 55.3 at 0.1, 69.6 and 54.6 at 1.
+# Inverse L2 strength. WA on the validation rows of RAVDESS and MELD, frozen encoders: 65.6 and 56.1
+# at 0.001, 70.0 and 55.7 at 0.01, 70.7 and 55.3 at 0.1, 69.6 and 54.6 at 1.
 PROBE_C = 0.01
 
 
-PROBE_ITERATIONS = 2_000  # lbfgs took below 100 on every store so far; scikit-learn warns if this is not enough
+PROBE_ITERATIONS = (
+    2_000  # lbfgs took below 100 on every store so far; scikit-learn warns if this is not enough
+)
 
 
 PROBE_SETTINGS = {"splits": PROBE_SPLITS, "c": PROBE_C, "iterations": PROBE_ITERATIONS}
@@ -47,7 +52,9 @@ def head_scores(logits: NDArray[np.floating[Any]]) -> LogProbabilities:
 
 
 def spread(scores: LogProbabilities, present: NDArray[np.bool_]) -> LogProbabilities:
-    """Put the scores of present rows in their places (n, C); rows without the modality become uniform.
+    """Put the scores of present rows in their places (n, C).
+
+    Rows without the modality become uniform.
 
     >>> np.exp(spread(np.log([[0.9, 0.1]]), np.array([False, True]))).round(6).tolist()
     [[0.5, 0.5], [0.9, 0.1]]
@@ -76,7 +83,8 @@ class Probe:
     def scores(self, vectors: Vectors) -> LogProbabilities:
         """Return log probabilities (n, C) of vectors (n, D).
 
-        A class that no fit row holds gets the probability ``1 / (n_rows + C)`` of Laplace's rule; the others share the rest.
+        A class that no fit row holds gets the probability ``1 / (n_rows + C)`` of Laplace's rule;
+        the others share the rest.
         """
         full = np.full((len(vectors), self.n_classes), -np.log(self.n_rows + self.n_classes))
         if not len(vectors):
@@ -102,10 +110,15 @@ def fit_probe(vectors: Vectors, y: Codes, n_classes: int) -> Probe:
         FoldError: The rows are of one class only.
     """
     if len(np.unique(y)) < 2:
-        raise FoldError(f"a probe has {len(y)} rows of one class to learn from; use fewer folds, or leave out late fusion "
-                        "(--late none)")
+        raise FoldError(
+            f"a probe has {len(y)} rows of one class to learn from; use fewer folds, or leave out "
+            "late fusion "
+            "(--late none)"
+        )
     scaler = StandardScaler().fit(vectors)
-    model = LogisticRegression(C=PROBE_C, max_iter=PROBE_ITERATIONS).fit(scaler.transform(vectors), y)
+    model = LogisticRegression(C=PROBE_C, max_iter=PROBE_ITERATIONS).fit(
+        scaler.transform(vectors), y
+    )
     return Probe(scaler, model, len(y), n_classes)
 
 

@@ -1,1 +1,4 @@
-"""The report of a finished run: figures, tables and one page that opens anywhere; needs the extra ``report``."""
+"""The report of a finished run: figures, tables and one page that opens anywhere.
+
+Needs the extra ``report``.
+"""

@@ -1,4 +1,7 @@
-"""What a report is made from; light to import, so that the command can explain itself without its extra."""
+"""What a report is made from.
+
+Light to import, so that the command can explain itself without its extra.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,8 @@ class ReportConfig:
     Attributes:
         results: The folder that the grid wrote.
         store: The store that it was made from; none takes ``usual_store`` if that holds the corpus.
-        media_root: What the manifest's paths are relative to; without it there are no links to clips.
+        media_root: What the manifest's paths are relative to; without it there are no links to
+            clips.
         selection: A store of the trainings by which encoders were chosen, for Tables 1 to 3.
         against: Another results folder to stand beside this one.
         fold: Whose encoders the maps show; 0 takes the first.
@@ -52,5 +56,7 @@ def with_extra() -> Iterator[None]:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EXTRA:
             raise
-        raise MissingDependencyError(f"a report needs the package {error.name}, which is not installed; install the extra: "
-                                     "pip install 'emotion-fusion[report]'") from error
+        raise MissingDependencyError(
+            f"a report needs the package {error.name}, which is not installed; install the extra: "
+            "pip install 'emotion-fusion[report]'"
+        ) from error

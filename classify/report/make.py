@@ -43,17 +43,23 @@ class Made:
         lines = [f"{_numbered('Table', path.stem)}: {path}" for path in self.tables]
         for figure in self.figures:
             if isinstance(figure, Drawing):
-                lines.append(f"{_numbered('Figure', figure.name)}: {self.folder / figure.name}.png, .svg  ({figure.title})")
+                lines.append(
+                    f"{_numbered('Figure', figure.name)}: {self.folder / figure.name}.png, .svg  "
+                    f"({figure.title})"
+                )
             else:
                 lines.append(f"not drawn: {figure.what}: {figure.reason}")
         return lines
 
 
 def make_report(config: ReportConfig) -> Made:
-    """Draw every figure and write the page; each file is whole or not there, and equal runs give equal files.
+    """Draw every figure and write the page.
+
+    Each file is whole or not there, and equal runs give equal files.
 
     Raises:
-        ProjectError: The results or the store are not as they must be, or another process writes the folder.
+        ProjectError: The results or the store are not as they must be, or another process writes
+            the folder.
     """
     run = Run.read(config.results, _store(config))
     other = Run.read(config.against, run.store) if config.against else None
@@ -65,11 +71,19 @@ def make_report(config: ReportConfig) -> Made:
         write(figures, folder)
         page = config.results / PAGE
         write_page(page, run, figures, config)
-    return Made(page, [path for name in TABLES if (path := config.results / name).is_file()], figures, folder)
+    return Made(
+        page,
+        [path for name in TABLES if (path := config.results / name).is_file()],
+        figures,
+        folder,
+    )
 
 
 def _store(config: ReportConfig) -> Path | None:
-    """The store that was named, or the usual one where it holds the corpus; its absence is said in the listing."""
+    """The store that was named, or the usual one where it holds the corpus.
+
+    Its absence is said in the listing.
+    """
     if config.store is not None:
         return config.store
     try:

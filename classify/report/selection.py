@@ -1,8 +1,9 @@
 """Tables 1 to 3: the trainings by which an encoder was chosen, a line each with loss, accuracy and runtime on the test rows.
 
-The paper trains on sessions 1 to 3, validates on 4 and tests on 5 (the plan ``session-holdout:Ses05/Ses04``). Any store of
-trainings with class scores will do; it is read through the gate, so no row is scored that an encoder has seen. The encoder
-that counts is the one with the best accuracy on validation rows; test figures stand beside it and choose nothing.
+The paper trains on sessions 1 to 3, validates on 4 and tests on 5 (the plan
+``session-holdout:Ses05/Ses04``). Any store of trainings with class scores will do; it is read
+through the gate, so no row is scored that an encoder has seen. The encoder that counts is the one
+with the best accuracy on validation rows; test figures stand beside it and choose nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +27,11 @@ from embeddings_store.vectors.catalogue import Entry
 from embeddings_store.vectors.fold_data import RoleData
 from embeddings_store.vectors.hdf5 import read_header
 
-TABLES: Mapping[str, str] = {"text": "table1_text.csv", "audio": "table2_audio.csv", "video": "table3_video.csv"}
+TABLES: Mapping[str, str] = {
+    "text": "table1_text.csv",
+    "audio": "table2_audio.csv",
+    "video": "table3_video.csv",
+}
 
 
 def write_selection(store: Path, corpus: str, out: Path) -> list[Path]:
@@ -45,8 +50,12 @@ def write_selection(store: Path, corpus: str, out: Path) -> list[Path]:
     manifest = Manifest.load(store / corpus)
     entries = [e for e in catalogue(store, corpus) if e.has_scores and e.fold.isdecimal()]
     if not entries:
-        raise StoreNotFoundError(f"{store / corpus}: holds no trained encoder with class scores to choose from; train some with "
-                                 "extract-features --folds session-holdout:Ses05/Ses04 --fold 1, or leave out --selection")
+        raise StoreNotFoundError(
+            f"{store / corpus}: holds no trained encoder with class scores to choose from; train "
+            "some with "
+            "extract-features --folds session-holdout:Ses05/Ses04 --fold 1, or leave out "
+            "--selection"
+        )
     written = []
     for modality in dict.fromkeys(e.ref.modality for e in entries):
         of_modality = [e for e in entries if e.ref.modality == modality]
@@ -57,8 +66,14 @@ def write_selection(store: Path, corpus: str, out: Path) -> list[Path]:
 
 
 def _table(store: Path, manifest: Manifest, entries: Sequence[Entry]) -> pd.DataFrame:
-    lines = pd.DataFrame([_line(store, manifest, entry, _label(entry, entries)) for entry in entries])
-    chosen = lines.groupby("encoder", sort=False)["valid_WA"].mean().idxmax() if lines["valid_WA"].notna().all() else ""
+    lines = pd.DataFrame(
+        [_line(store, manifest, entry, _label(entry, entries)) for entry in entries]
+    )
+    chosen = (
+        lines.groupby("encoder", sort=False)["valid_WA"].mean().idxmax()
+        if lines["valid_WA"].notna().all()
+        else ""
+    )
     lines["remark"] = np.where(lines["encoder"] == chosen, "chosen on valid", "")
     return lines
 
@@ -70,14 +85,29 @@ def _line(store: Path, manifest: Manifest, entry: Entry, label: str) -> dict[str
     if plan.digest != told.get("plan_digest"):
         plan = make_plan(manifest, name, str(told.get("plan_valid")))
     if plan.digest != told.get("plan_digest"):
-        raise StoreMismatchError(f"{entry.path}: was trained under a plan {name!r} (digest {told.get('plan_digest')}) that this "
-                                 f"corpus does not give ({plan.digest}); train it again under a plan that has a name")
-    data = load_fold(store, manifest.name, {entry.ref.modality: entry.ref}, plan, fold, manifest=manifest)
+        raise StoreMismatchError(
+            f"{entry.path}: was trained under a plan {name!r} (digest {told.get('plan_digest')}) "
+            "that this "
+            f"corpus does not give ({plan.digest}); train it again under a plan that has a name"
+        )
+    data = load_fold(
+        store, manifest.name, {entry.ref.modality: entry.ref}, plan, fold, manifest=manifest
+    )
     test_s = _seconds(told, len(data.test))
-    return {"corpus": manifest.name, "protocol": name, "label_set": data.labels.name, "fold": fold, "encoder": label,
-            "epochs": entry.settings.get("train_epochs"), "seed": entry.ref.seed,
-            **_figures(data.valid, entry.ref.modality, "valid"), **_figures(data.test, entry.ref.modality, "test"),
-            "runtime_s": test_s, "n_valid": len(data.valid), "n_test": len(data.test)}
+    return {
+        "corpus": manifest.name,
+        "protocol": name,
+        "label_set": data.labels.name,
+        "fold": fold,
+        "encoder": label,
+        "epochs": entry.settings.get("train_epochs"),
+        "seed": entry.ref.seed,
+        **_figures(data.valid, entry.ref.modality, "valid"),
+        **_figures(data.test, entry.ref.modality, "test"),
+        "runtime_s": test_s,
+        "n_valid": len(data.valid),
+        "n_test": len(data.test),
+    }
 
 
 def _figures(rows: RoleData, modality: str, role: str) -> dict[str, object]:
@@ -87,11 +117,17 @@ def _figures(rows: RoleData, modality: str, role: str) -> dict[str, object]:
     scores = rows.scores[modality].astype(float)
     loss = -log_softmax(scores, axis=1)[np.arange(len(rows)), rows.y].mean()
     answers: NDArray[np.int64] = scores.argmax(axis=1)
-    return {f"{role}_loss": round(float(loss), 4), f"{role}_WA": per_cent(accuracy(rows.y, answers))}
+    return {
+        f"{role}_loss": round(float(loss), 4),
+        f"{role}_WA": per_cent(accuracy(rows.y, answers)),
+    }
 
 
 def _seconds(told: Mapping[str, object], rows: int) -> float:
-    """How long reading and encoding the test rows takes, at the speed of all rows; ``nan`` where no time was recorded."""
+    """How long reading and encoding the test rows takes, at the speed of all rows.
+
+    ``nan`` where no time was recorded.
+    """
     provenance = told.get("provenance")
     encoding = provenance.get("encoding") if isinstance(provenance, dict) else None
     if not isinstance(encoding, dict) or not encoding.get("rows"):
@@ -102,6 +138,9 @@ def _seconds(told: Mapping[str, object], rows: int) -> float:
 def _label(entry: Entry, entries: Sequence[Entry]) -> str:
     """The encoder's name, and where another candidate has the same what sets it apart."""
     same = [e for e in entries if e.ref.name == entry.ref.name]
-    differs = [f"{key.removeprefix('train_')} {value}" for key, value in sorted(entry.settings.items())
-               if any(e.settings.get(key) != value for e in same)]
+    differs = [
+        f"{key.removeprefix('train_')} {value}"
+        for key, value in sorted(entry.settings.items())
+        if any(e.settings.get(key) != value for e in same)
+    ]
     return f"{entry.ref.name} ({', '.join(differs)})" if differs else entry.ref.name

@@ -1,4 +1,7 @@
-"""A figure's SVG as a part of the page: colours follow the theme, values show under the pointer, no id clashes."""
+"""A figure's SVG as a part of the page.
+
+Colours follow the theme, values show under the pointer, no id clashes.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,15 @@ from xml.etree import ElementTree
 from classify.figures.style import BLUE, INK, MUTED, ON_LIGHT, PAPER, RULE, Drawing
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
-THEMED = {INK: "var(--ink)", MUTED: "var(--muted)", RULE: "var(--rule)", PAPER: "var(--paper)", BLUE: "var(--blue)"}
-EDGE = f"stroke: {ON_LIGHT}"  # an outline; a hatch keeps its colour, it lies on the mark and not on the page
+THEMED = {
+    INK: "var(--ink)",
+    MUTED: "var(--muted)",
+    RULE: "var(--rule)",
+    PAPER: "var(--paper)",
+    BLUE: "var(--blue)",
+}
+# an outline; a hatch keeps its colour, it lies on the mark and not on the page
+EDGE = f"stroke: {ON_LIGHT}"
 FONT = re.compile(r"(font: (?:\w+ )?(?:\d+ )?[\d.]+px) [^;]+")
 LEAST = 0.9  # CSS pixels per point below which a figure scrolls instead of shrinking further
 
@@ -23,7 +33,9 @@ def inline(source: str, drawing: Drawing) -> str:
         drawing: Its figure, for texts under the pointer and the description.
     """
     root = ElementTree.fromstring(source)  # noqa: S314 - written by ourselves a moment ago
-    used = set(re.findall(r"url\(#([^)]+)\)", source)) | set(re.findall(r'xlink:href="#([^"]+)"', source))
+    used = set(re.findall(r"url\(#([^)]+)\)", source)) | set(
+        re.findall(r'xlink:href="#([^"]+)"', source)
+    )
     hatches = {part for pattern in root.iter(f"{{{SVG}}}pattern") for part in pattern.iter()}
     for element in root.iter():
         _tell(element, drawing)

@@ -1,8 +1,10 @@
-"""May two results be compared: yes, no, or with caution, and why, from what the results say of themselves.
+"""May two results be compared.
 
-A result is a mapping with the columns of ``grid.csv``, of one cell over its folds or of a published figure; what it does not
-say counts as unknown, and unknown is a reason for caution, never a silent yes. To ask something more, add a row to
-:data:`QUESTIONS`.
+Yes, no, or with caution, and why, from what the results say of themselves.
+
+A result is a mapping with the columns of ``grid.csv``, of one cell over its folds or of a published
+figure; what it does not say counts as unknown, and unknown is a reason for caution, never a silent
+yes. To ask something more, add a row to :data:`QUESTIONS`.
 """
 
 from __future__ import annotations
@@ -36,8 +38,9 @@ def comparable(a: Result, b: Result) -> Comparison:
     """Say whether two results may be compared.
 
     Args:
-        a: ``claim, corpus, protocol, plan, split_digest, test_digest, valid_rule, selection_rule, shared, label_set,
-            labels_digest, labels_shuffled, n_scored, metric, verified, flags``, as far as they are known.
+        a: ``claim, corpus, protocol, plan, split_digest, test_digest, valid_rule, selection_rule,
+            shared, label_set, labels_digest, labels_shuffled, n_scored, metric, verified, flags``,
+            as far as they are known.
         b: Likewise.
 
     >>> paper = {"corpus": "iemocap", "protocol": "iemocap-paper", "label_set": "iemocap-4", "metric": "WA"}
@@ -46,9 +49,15 @@ def comparable(a: Result, b: Result) -> Comparison:
     >>> comparable(paper, paper).reasons[0]
     'the folds: both say protocol iemocap-paper, but one or both give no digest of their rows'
     """
-    answers = sorted((answer for question in QUESTIONS for answer in question(a, b)),
-                     key=lambda answer: -VERDICTS.index(answer[0]))
-    return Comparison(answers[0][0], tuple(reason for _, reason in answers), tuple(r for verdict, r in answers if verdict != YES))
+    answers = sorted(
+        (answer for question in QUESTIONS for answer in question(a, b)),
+        key=lambda answer: -VERDICTS.index(answer[0]),
+    )
+    return Comparison(
+        answers[0][0],
+        tuple(reason for _, reason in answers),
+        tuple(r for verdict, r in answers if verdict != YES),
+    )
 
 
 def _corpus(a: Result, b: Result) -> Iterator[Answer]:
@@ -63,8 +72,14 @@ def _labels(a: Result, b: Result) -> Iterator[Answer]:
     one, other = _text(a, "labels_digest"), _text(b, "labels_digest")
     if one and other:
         names = f"{_text(a, 'label_set') or one} and {_text(b, 'label_set') or other}"
-        yield (YES, "the label set is the same") if one == other else (
-            NO, f"the label sets differ: {names} do not count the same rows as the same classes")
+        yield (
+            (YES, "the label set is the same")
+            if one == other
+            else (
+                NO,
+                f"the label sets differ: {names} do not count the same rows as the same classes",
+            )
+        )
     else:
         yield _same("the label set", a, b, "label_set", NO)
     shuffled = [_text(result, "labels_shuffled") or "no" for result in (a, b)]
@@ -77,18 +92,42 @@ def _folds(a: Result, b: Result) -> Iterator[Answer]:
     if _equal(a, b, "split_digest"):
         yield YES, "the folds are the same, row by row"
     elif _equal(a, b, "test_digest"):
-        yield CAUTION, ("the folds: the same rows are tested, fold by fold, but others train or validate "
-                        f"(validation rule {_text(a, 'valid_rule') or 'unknown'} against {_text(b, 'valid_rule') or 'unknown'})")
+        yield (
+            CAUTION,
+            (
+                "the folds: the same rows are tested, fold by fold, but others train or validate "
+                f"(validation rule {_text(a, 'valid_rule') or 'unknown'} against "
+                f"{_text(b, 'valid_rule') or 'unknown'})"
+            ),
+        )
     elif all(_text(result, "split_digest") for result in (a, b)):
-        yield NO, f"the folds differ: other rows are tested ({names[0] or 'no name'} against {names[1] or 'no name'})"
+        yield (
+            NO,
+            f"the folds differ: other rows are tested ({names[0] or 'no name'} against "
+            f"{names[1] or 'no name'})",
+        )
     elif not all(names):
         yield CAUTION, "the folds: one or both do not say their protocol"
     elif names[0] == names[1]:
-        yield CAUTION, f"the folds: both say protocol {names[0]}, but one or both give no digest of their rows"
-    elif any(one in PROTOCOLS and PROTOCOLS[one].plan == other for one, other in (names, names[::-1])):
-        yield CAUTION, f"the folds: {names[0]} and {names[1]} hold out the same rows, but one names its plan alone"
+        yield (
+            CAUTION,
+            f"the folds: both say protocol {names[0]}, but one or both give no digest of their "
+            "rows",
+        )
+    elif any(
+        one in PROTOCOLS and PROTOCOLS[one].plan == other for one, other in (names, names[::-1])
+    ):
+        yield (
+            CAUTION,
+            f"the folds: {names[0]} and {names[1]} hold out the same rows, but one names its plan "
+            "alone",
+        )
     elif names[0] in PROTOCOLS and names[1] in PROTOCOLS[names[0]].tests_as:
-        yield CAUTION, f"the folds: {names[0]} and {names[1]} test the same rows by definition, but train or validate on others"
+        yield (
+            CAUTION,
+            f"the folds: {names[0]} and {names[1]} test the same rows by definition, but train or "
+            "validate on others",
+        )
     else:
         yield NO, f"the protocols differ: {names[0]} against {names[1]}"
 
@@ -101,48 +140,89 @@ def _rows(a: Result, b: Result) -> Iterator[Answer]:
         yield YES, f"both score {float(one):,.0f} rows"
     else:
         same = _equal(a, b, "test_digest") or _equal(a, b, "label_set")
-        yield (CAUTION if same else NO), f"the rows scored differ: {float(one):,.0f} against {float(other):,.0f}"
+        yield (
+            (CAUTION if same else NO),
+            f"the rows scored differ: {float(one):,.0f} against {float(other):,.0f}",
+        )
 
 
 def _selection(a: Result, b: Result) -> Iterator[Answer]:
     rules = [_text(result, "selection_rule") for result in (a, b)]
     for rule in dict.fromkeys(rules):
         if "test" in rule.split("+"):
-            yield NO, "the best epoch was chosen on the test rows of one or both, which is an upper bound and no result"
+            yield (
+                NO,
+                "the best epoch was chosen on the test rows of one or both, which is an upper "
+                "bound and no result",
+            )
     for claim in dict.fromkeys((_text(a, "claim"), _text(b, "claim"))):
         if claim not in ("", "result"):
             yield NO, f"one or both say that they are no result ({claim})"
     yield _same("what chose the epoch", a, b, "selection_rule", CAUTION)
-    if any("best_on_test" in _text(result, "flags").split() and "chosen_on_valid" not in _text(result, "flags").split()
-           for result in (a, b)):
-        yield NO, "one or both are the best cell on the test rows themselves, which is an upper bound and no result"
+    if any(
+        "best_on_test" in _text(result, "flags").split()
+        and "chosen_on_valid" not in _text(result, "flags").split()
+        for result in (a, b)
+    ):
+        yield (
+            NO,
+            "one or both are the best cell on the test rows themselves, which is an upper bound "
+            "and no result",
+        )
 
 
 def _honesty(a: Result, b: Result) -> Iterator[Answer]:
     for result in (a, b):
         if _text(result, "verified").startswith("unverified"):
-            yield CAUTION, f"nobody can say what an encoder was trained on ({_text(result, 'verified')})"
+            yield (
+                CAUTION,
+                f"nobody can say what an encoder was trained on ({_text(result, 'verified')})",
+            )
     if "shared" not in a or "shared" not in b:
         return
     one, other = _text(a, "shared"), _text(b, "shared")
     if one == other:
-        yield YES, f"roles share in both alike: {one}" if one else "neither shares speakers or groups between roles"
+        yield (
+            YES,
+            f"roles share in both alike: {one}"
+            if one
+            else "neither shares speakers or groups between roles",
+        )
     elif ("valid+test" in one) != ("valid+test" in other):
         text = one if "valid+test" in one else other
-        yield CAUTION, f"the validation rows of one share speakers or groups with test, so what they chose fits it ({text})"
+        yield (
+            CAUTION,
+            "the validation rows of one share speakers or groups with test, so what they chose "
+            f"fits it ({text})",
+        )
     else:
-        yield CAUTION, f"roles share speakers or groups in other ways: {one or 'none'} against {other or 'none'}"
+        yield (
+            CAUTION,
+            f"roles share speakers or groups in other ways: {one or 'none'} against "
+            f"{other or 'none'}",
+        )
 
 
-QUESTIONS: tuple[Callable[[Result, Result], Iterator[Answer]], ...] = (_corpus, _metric, _labels, _folds, _rows, _selection,
-                                                                       _honesty)
+QUESTIONS: tuple[Callable[[Result, Result], Iterator[Answer]], ...] = (
+    _corpus,
+    _metric,
+    _labels,
+    _folds,
+    _rows,
+    _selection,
+    _honesty,
+)
 
 
 def _same(what: str, a: Result, b: Result, key: str, otherwise: str) -> Answer:
     one, other = _text(a, key), _text(b, key)
     if not one or not other:
         return CAUTION, f"{what}: one or both do not say"
-    return (YES, f"{what} is the same: {one}") if one == other else (otherwise, f"{what} differs: {one} against {other}")
+    return (
+        (YES, f"{what} is the same: {one}")
+        if one == other
+        else (otherwise, f"{what} differs: {one} against {other}")
+    )
 
 
 def _equal(a: Result, b: Result, key: str) -> bool:
@@ -150,6 +230,9 @@ def _equal(a: Result, b: Result, key: str) -> bool:
 
 
 def _text(result: Result, key: str) -> str:
-    """What a result says, an empty string where it does not: an absent key, an empty cell, ``nan``."""
+    """What a result says, an empty string where it does not.
+
+    An absent key, an empty cell, ``nan``.
+    """
     value = result.get(key)
     return "" if value is None or value != value else str(value).strip()

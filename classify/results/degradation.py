@@ -12,12 +12,34 @@ from classify.grid.outcome import Outcome
 DEGRADATION = "degradation.csv"
 
 
-ABOUT = ("claim", "corpus", "protocol", "split_digest", "label_set", "labels_shuffled", "fold", "fold_name", "cell", "family",
-         "method", "modalities", "classifier", "learnt_on", "expression", "fit_rows", "seed", "encoder_seed")
+ABOUT = (
+    "claim",
+    "corpus",
+    "protocol",
+    "split_digest",
+    "label_set",
+    "labels_shuffled",
+    "fold",
+    "fold_name",
+    "cell",
+    "family",
+    "method",
+    "modalities",
+    "classifier",
+    "learnt_on",
+    "expression",
+    "fit_rows",
+    "seed",
+    "encoder_seed",
+)
 
 
-def degradation_table(answers: Sequence[tuple[Mapping[str, object], Outcome]], seed: int) -> pd.DataFrame:
-    """Return one row per cell, fold and drop: how many rows lack something, and every metric in [0, 1].
+def degradation_table(
+    answers: Sequence[tuple[Mapping[str, object], Outcome]], seed: int
+) -> pd.DataFrame:
+    """Return one row per cell, fold and drop.
+
+    How many rows lack something, and every metric in [0, 1].
 
     Args:
         answers: The row of the results that a cell and fold has, and what it said of every drop.
@@ -27,9 +49,16 @@ def degradation_table(answers: Sequence[tuple[Mapping[str, object], Outcome]], s
     for row, outcome in answers:
         for name, stage in outcome.stages.items():
             modality, _, rate = name.rpartition(" ")
-            lines.append({**{column: row.get(column, "") for column in ABOUT}, "dropped": modality, "rate": float(rate),
-                          "drop_seed": seed, "n_scored": len(stage["test"]),
-                          **summary(outcome.y["test"], stage["test"].labels)})
+            lines.append(
+                {
+                    **{column: row.get(column, "") for column in ABOUT},
+                    "dropped": modality,
+                    "rate": float(rate),
+                    "drop_seed": seed,
+                    "n_scored": len(stage["test"]),
+                    **summary(outcome.y["test"], stage["test"].labels),
+                }
+            )
     return pd.DataFrame(lines)
 
 

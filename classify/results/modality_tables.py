@@ -1,4 +1,7 @@
-"""The files of a run that say what each modality does: ``contributions.csv`` and ``degradation.csv``, where it was asked."""
+"""The files of a run that say what each modality does.
+
+``contributions.csv`` and ``degradation.csv``, where it was asked.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ from classify.results.files import write_csv
 from classify.results.shapley import CONTRIBUTIONS, contributions
 
 
-def write_modalities(rows: pd.DataFrame, tasks: Sequence[Task], dropped: Sequence[Task], out: Path) -> list[Path]:
+def write_modalities(
+    rows: pd.DataFrame, tasks: Sequence[Task], dropped: Sequence[Task], out: Path
+) -> list[Path]:
     """Write both files where a run tells, remove what an earlier run left, and return what was written.
 
     Args:
@@ -24,12 +29,19 @@ def write_modalities(rows: pd.DataFrame, tasks: Sequence[Task], dropped: Sequenc
         out: Where to.
     """
     # what draws no random numbers is one file for every seed, and a row for each
-    of_cell = {((task.path, task.key), task.seed, task.replica): row
-               for task, row in zip(tasks, rows.to_dict("records"), strict=True)}
-    answers = [(of_cell[task.whole, task.seed, task.replica], read_outcome(task.path, task.key))
-               for task in dropped if task.whole]
-    found = {CONTRIBUTIONS: contributions(rows),
-             DEGRADATION: degradation_table(answers, dropped[0].drop_seed if dropped else 0)}
+    of_cell = {
+        ((task.path, task.key), task.seed, task.replica): row
+        for task, row in zip(tasks, rows.to_dict("records"), strict=True)
+    }
+    answers = [
+        (of_cell[task.whole, task.seed, task.replica], read_outcome(task.path, task.key))
+        for task in dropped
+        if task.whole
+    ]
+    found = {
+        CONTRIBUTIONS: contributions(rows),
+        DEGRADATION: degradation_table(answers, dropped[0].drop_seed if dropped else 0),
+    }
     for name, frame in found.items():
         if len(frame):
             write_csv(out / name, frame)

@@ -1,16 +1,21 @@
-"""The grid in the shape of the paper's Tables 4 to 7, as CSV: one file per table, per-cent, mean and deviation over folds.
+"""The grid in the shape of the paper's Tables 4 to 7, as CSV.
 
-In ``table4_unimodal``, ``table5_early``, ``table6_late`` (and ``table_layers`` and ``table_systems`` where there are such) there
-is one line per row of the paper's table and metric: a column per classifier, each with its deviation ``_sd``, and ``average``
-over these classifiers, which judges the fusion apart from the classifier. ``own`` is the largest class score itself (of a head,
-a probe, a rule or a system); where no classifier stands in a line it is the ``average`` too. Baselines stand below, in
-``average``. ``_sd`` is the sample deviation (n - 1) over folds and empty for a single fold. Where there are several seeds, of the
-classifier or of the fine-tuning, every figure is the mean over them, ``_sd`` is the deviation over folds of means over seeds, and
+One file per table, per-cent, mean and deviation over folds.
+
+In ``table4_unimodal``, ``table5_early``, ``table6_late`` (and ``table_layers`` and
+``table_systems`` where there are such) there is one line per row of the paper's table and metric: a
+column per classifier, each with its deviation ``_sd``, and ``average`` over these classifiers,
+which judges the fusion apart from the classifier. ``own`` is the largest class score itself (of a
+head, a probe, a rule or a system); where no classifier stands in a line it is the ``average`` too.
+Baselines stand below, in ``average``. ``_sd`` is the sample deviation (n - 1) over folds and empty
+for a single fold. Where there are several seeds, of the classifier or of the fine-tuning, every
+figure is the mean over them, ``_sd`` is the deviation over folds of means over seeds, and
 ``_seed_sd`` the deviation over seeds of means over folds.
 
-``table7_per_class`` and ``confusion`` are of the headline cell: a class is averaged over the folds whose test rows hold it,
-``all`` is weighted by support inside each fold and then averaged over folds, as the paper's line is. Counts of the confusion
-are summed over folds and seeds; ``support`` is that of one seed.
+``table7_per_class`` and ``confusion`` are of the headline cell: a class is averaged over the folds
+whose test rows hold it, ``all`` is weighted by support inside each fold and then averaged over
+folds, as the paper's line is. Counts of the confusion are summed over folds and seeds; ``support``
+is that of one seed.
 """
 
 from __future__ import annotations
@@ -27,12 +32,29 @@ from classify.models.classifiers import CLASSIFIERS, COMPETITORS
 from classify.names import BASELINE, EARLY, HEAD, LATE, LAYER, PROBE, RESULT, RULE, SYSTEM, UNIMODAL
 from classify.results.files import write_csv
 
-PAPER_TABLES = {UNIMODAL: "table4_unimodal.csv", EARLY: "table5_early.csv", LATE: "table6_late.csv",
-                LAYER: "table_layers.csv", SYSTEM: "table_systems.csv"}
+PAPER_TABLES = {
+    UNIMODAL: "table4_unimodal.csv",
+    EARLY: "table5_early.csv",
+    LATE: "table6_late.csv",
+    LAYER: "table_layers.csv",
+    SYSTEM: "table_systems.csv",
+}
 PER_CLASS, CONFUSION = "table7_per_class.csv", "confusion.csv"
 ROW = {UNIMODAL: "modalities", EARLY: "method", LATE: "method", LAYER: "layer", SYSTEM: "method"}
-ABOUT = ("claim", "corpus", "protocol", "plan", "split_digest", "valid_rule", "shared", "label_set", "labels_shuffled",
-         "fit_rows", "seed", "encoder_seed")
+ABOUT = (
+    "claim",
+    "corpus",
+    "protocol",
+    "plan",
+    "split_digest",
+    "valid_rule",
+    "shared",
+    "label_set",
+    "labels_shuffled",
+    "fit_rows",
+    "seed",
+    "encoder_seed",
+)
 SEEDS = ["seed", "encoder_seed"]
 VALID = "valid_WA"
 
@@ -68,7 +90,13 @@ def paper_table(rows: pd.DataFrame, family: str) -> pd.DataFrame:
         for label, of_row in part.groupby(labels, sort=False):
             lines.append(_line(str(label), metric, of_row, family))
         for name, of_baseline in rows[rows["family"] == BASELINE].groupby("classifier", sort=False):
-            lines.append({"row": CLASSIFIERS[str(name)].title, "metric": metric, **_mean_sd("average", of_baseline, metric)})
+            lines.append(
+                {
+                    "row": CLASSIFIERS[str(name)].title,
+                    "metric": metric,
+                    **_mean_sd("average", of_baseline, metric),
+                }
+            )
     about = about_of(part)
     table = pd.DataFrame(lines)
     for position, name in enumerate(ABOUT):
@@ -81,16 +109,25 @@ def about_of(rows: pd.DataFrame) -> dict[str, str]:
     """Return what is the same for all rows, and all seeds with commas (fit rows and those of fine-tunings with semicolons)."""
     first = rows.iloc[0]
     marks = {"seed": ",", "encoder_seed": "; ", "fit_rows": "; "}
-    several = {name: mark.join(map(str, rows[name].drop_duplicates())) for name, mark in marks.items()}
+    several = {
+        name: mark.join(map(str, rows[name].drop_duplicates())) for name, mark in marks.items()
+    }
     return {name: str(first[name]) for name in ABOUT} | several
 
 
-def per_class_tables(answers: Sequence[tuple[Codes, Codes]], folds: Sequence[int], rows: pd.DataFrame, headline: str,
-                     classes: Sequence[str], out: Path) -> list[Path]:
+def per_class_tables(
+    answers: Sequence[tuple[Codes, Codes]],
+    folds: Sequence[int],
+    rows: pd.DataFrame,
+    headline: str,
+    classes: Sequence[str],
+    out: Path,
+) -> list[Path]:
     """Write precision, recall, F1, support and the confusion of the headline cell.
 
     Args:
-        answers: Per fold and seed true and predicted codes of the test rows; empty where there is no headline.
+        answers: Per fold and seed true and predicted codes of the test rows; empty where there is
+            no headline.
         folds: Which fold each of them is of.
         rows: The rows of a :class:`classify.results.table.ResultTable`.
         headline: The cell's name.
@@ -116,14 +153,18 @@ def per_class_tables(answers: Sequence[tuple[Codes, Codes]], folds: Sequence[int
     return [out / PER_CLASS, out / CONFUSION]
 
 
-def per_class_table(answers: Sequence[tuple[Codes, Codes]], classes: Sequence[str],
-                    of_fold: Sequence[int] | None = None) -> pd.DataFrame:
+def per_class_table(
+    answers: Sequence[tuple[Codes, Codes]],
+    classes: Sequence[str],
+    of_fold: Sequence[int] | None = None,
+) -> pd.DataFrame:
     """Return class, precision, recall, F1 (per cent) and support; the last line is ``all``.
 
     Args:
         answers: Per fold, or per fold and seed, true and predicted codes.
         classes: The label order.
-        of_fold: Which fold each answer is of; answers of one fold are averaged first. None: each is a fold of its own.
+        of_fold: Which fold each answer is of; answers of one fold are averaged first. None: each is
+            a fold of its own.
 
     >>> table = per_class_table([(np.array([0, 0, 1]), np.array([0, 1, 1]))], ("sad", "happy"))
     >>> table[["class", "precision", "recall", "F1", "support"]].values.tolist()
@@ -137,12 +178,19 @@ def per_class_table(answers: Sequence[tuple[Codes, Codes]], classes: Sequence[st
     lines: list[dict[str, object]] = []
     for code, name in enumerate(classes):
         held = [seeds for seeds in folds if seeds[0].support[code]]
-        figures = [np.mean([[s.precision[code], s.recall[code], s.f1[code]] for s in seeds], axis=0) for seeds in held]
+        figures = [
+            np.mean([[s.precision[code], s.recall[code], s.f1[code]] for s in seeds], axis=0)
+            for seeds in held
+        ]
         lines.append(_per_class_line(name, figures or [np.full(3, np.nan)], int(support[code])))
-    lines.append(_per_class_line("all", [np.mean([s.weighted() for s in seeds], axis=0) for seeds in folds], int(support.sum())))
+    lines.append(
+        _per_class_line(
+            "all",
+            [np.mean([s.weighted() for s in seeds], axis=0) for seeds in folds],
+            int(support.sum()),
+        )
+    )
     return pd.DataFrame(lines)
-
-
 
 
 def per_cent(share: float) -> float:
@@ -151,8 +199,12 @@ def per_cent(share: float) -> float:
 
 
 def _line(label: str, metric: str, rows: pd.DataFrame, family: str) -> dict[str, object]:
-    line: dict[str, object] = {"row": label, "metric": metric, "encoders": "; ".join(dict.fromkeys(rows["encoders"])),
-                               "verified": "; ".join(dict.fromkeys(rows["verified"]))}
+    line: dict[str, object] = {
+        "row": label,
+        "metric": metric,
+        "encoders": "; ".join(dict.fromkeys(rows["encoders"])),
+        "verified": "; ".join(dict.fromkeys(rows["verified"])),
+    }
     sources = [s for s in dict.fromkeys(rows["scores_from"]) if s]
     if family in (LATE, UNIMODAL):
         line["scores_from"] = "; ".join(sources)
@@ -176,10 +228,14 @@ def _mean_sd(name: str, rows: pd.DataFrame, metric: str) -> dict[str, float]:
     return found | ({f"{name}_seed_sd": per_cent(by_seed.std(ddof=1))} if len(by_seed) > 1 else {})
 
 
-def _per_class_line(name: str, figures: Sequence[NDArray[np.float64]], support: int) -> dict[str, object]:
+def _per_class_line(
+    name: str, figures: Sequence[NDArray[np.float64]], support: int
+) -> dict[str, object]:
     means = np.mean(figures, axis=0)
     deviations = np.std(figures, axis=0, ddof=1) if len(figures) > 1 else np.full(3, np.nan)
     line: dict[str, object] = {"class": name}
-    for title, mean, deviation in zip(("precision", "recall", "F1"), means, deviations, strict=True):
+    for title, mean, deviation in zip(
+        ("precision", "recall", "F1"), means, deviations, strict=True
+    ):
         line |= {title: per_cent(mean), f"{title}_sd": per_cent(deviation)}
     return line | {"support": support}

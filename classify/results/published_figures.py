@@ -1,8 +1,8 @@
 """Published figures, and ours beside them: which may be compared, and why.
 
-``published`` beside this file is a link to ``benchmarks/published``, where the tables are kept: so they have one home, a reader of the
-repository finds them there, and an installed tool has them as data of this package. ``benchmarks/README.md`` explains their
-columns.
+``published`` beside this file is a link to ``benchmarks/published``, where the tables are kept: so
+they have one home, a reader of the repository finds them there, and an installed tool has them as
+data of this package. ``benchmarks/README.md`` explains their columns.
 """
 
 from __future__ import annotations
@@ -66,7 +66,10 @@ def published(corpus: str = "", metric: str = "") -> pd.DataFrame:
             with entry.open(encoding="utf-8") as handle:
                 table = pd.read_csv(handle, dtype=str, keep_default_na=False)
             if tuple(table.columns) != COLUMNS:
-                raise StoreError(f"{entry.name}: has the columns {', '.join(table.columns)}, not {', '.join(COLUMNS)}")
+                raise StoreError(
+                    f"{entry.name}: has the columns {', '.join(table.columns)}, not "
+                    f"{', '.join(COLUMNS)}"
+                )
             table.insert(0, "file", entry.name)
             tables.append(table)
     rows = pd.concat(tables, ignore_index=True)
@@ -86,23 +89,40 @@ def read_grid(results: Path) -> pd.DataFrame:
     """
     path = results / "grid.csv" if results.is_dir() else results
     if not path.is_file():
-        raise StoreNotFoundError(f"{path}: no such file; give the folder that run-fusion-grid --out wrote")
+        raise StoreNotFoundError(
+            f"{path}: no such file; give the folder that run-fusion-grid --out wrote"
+        )
     try:
         grid = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-        return grid.assign(**{name: pd.to_numeric(grid[name]) for name in (*METRICS, "n_scored", "valid_WA") if name in grid})
+        return grid.assign(
+            **{
+                name: pd.to_numeric(grid[name])
+                for name in (*METRICS, "n_scored", "valid_WA")
+                if name in grid
+            }
+        )
     except (OSError, ValueError, KeyError) as error:
-        raise StoreError(f"{path}: cannot be read as results ({error}); run the grid again, finished cells are kept") from error
+        raise StoreError(
+            f"{path}: cannot be read as results ({error}); run the grid again, finished cells are "
+            "kept"
+        ) from error
 
 
 def beside(rows: pd.DataFrame, grid: pd.DataFrame) -> pd.DataFrame:
-    """Put ours beside published rows: ``ours`` (per cent, mean over folds), ``our_cell``, ``comparable`` and ``why``.
+    """Put ours beside published rows.
 
-    A published system answers to the cell of the same fusion, classifier and modalities, a single encoder with its head to our
-    head or probe; one of another kind, such as a record, to the cell of its modalities that is best on validation rows.
+    ``ours`` (per cent, mean over folds), ``our_cell``, ``comparable`` and ``why``.
+
+    A published system answers to the cell of the same fusion, classifier and modalities, a single
+    encoder with its head to our head or probe; one of another kind, such as a record, to the cell
+    of its modalities that is best on validation rows.
     """
     found = [_ours(row, grid) for row in rows.to_dict("records")]
     return rows.assign(
-        **{name: [line[position] for line in found] for position, name in enumerate(("ours", "our_cell", "comparable", "why"))}
+        **{
+            name: [line[position] for line in found]
+            for position, name in enumerate(("ours", "our_cell", "comparable", "why"))
+        }
     )
 
 
@@ -119,7 +139,11 @@ def _ours(row: dict[str, str], grid: pd.DataFrame) -> tuple[str, str, str, str]:
     one_run = ["cell", *(name for name in SEEDS if name in cells)]
     rows_scored = cells.groupby(one_run, sort=False)["n_scored"].sum().iloc[0]
     verdict = comparable({**first.to_dict(), "metric": metric, "n_scored": rows_scored}, row)
-    name = f"average of {', '.join(cells['classifier'].unique())}" if row["classifier"] == AVERAGE else str(first["cell"])
+    name = (
+        f"average of {', '.join(cells['classifier'].unique())}"
+        if row["classifier"] == AVERAGE
+        else str(first["cell"])
+    )
     mean = f"{100 * cells.groupby('cell')[metric].mean().mean():.2f}"
     return mean, name, verdict.verdict, SEPARATOR.join(verdict.against or verdict.reasons)
 
@@ -130,7 +154,11 @@ def _cells(row: dict[str, str], grid: pd.DataFrame) -> pd.DataFrame:
     family, _, method = row["fusion"].partition(" ")
     if method in STRATEGIES:
         fused = same[(same["family"] == family) & (same["method"] == method)]
-        return fused[fused["classifier"].isin(COMPETITORS if row["classifier"] == AVERAGE else (row["classifier"],))]
+        return fused[
+            fused["classifier"].isin(
+                COMPETITORS if row["classifier"] == AVERAGE else (row["classifier"],)
+            )
+        ]
     if row["classifier"] in BASELINES:
         return same[same["classifier"] == row["classifier"]]
     own = same[(same["family"] == UNIMODAL) & same["classifier"].isin((HEAD, PROBE))]
@@ -138,9 +166,16 @@ def _cells(row: dict[str, str], grid: pd.DataFrame) -> pd.DataFrame:
 
 
 def _chosen(cells: pd.DataFrame) -> str:
-    """Return the cell that is best on validation rows; single layers are no candidates, as in the grid."""
+    """Return the cell that is best on validation rows.
+
+    Single layers are no candidates, as in the grid.
+    """
     cells = cells[cells["family"] != LAYER]
-    valid = cells.groupby("cell", sort=False)["valid_WA"].mean().dropna() if "valid_WA" in cells else pd.Series(dtype=float)
+    valid = (
+        cells.groupby("cell", sort=False)["valid_WA"].mean().dropna()
+        if "valid_WA" in cells
+        else pd.Series(dtype=float)
+    )
     return str(valid.round(12).idxmax()) if len(valid) else ""
 
 

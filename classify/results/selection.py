@@ -1,4 +1,7 @@
-"""Which cell counts: chosen on validation rows, fixed beforehand, or the best on test, which is only an upper bound."""
+"""Which cell counts.
+
+Chosen on validation rows, fixed beforehand, or the best on test, which is only an upper bound.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,17 @@ def with_flags(rows: pd.DataFrame, select_on: str) -> pd.DataFrame:
     if select_on == "test":
         marks[_best(candidates, "WA", "n_scored", "n_test")] = [ON_TEST]
     elif (rows["n_valid"] > 0).all():
-        marks.setdefault(_best(candidates, "valid_WA", "n_valid_scored", "n_choice"), []).append(CHOSEN)
+        marks.setdefault(_best(candidates, "valid_WA", "n_valid_scored", "n_choice"), []).append(
+            CHOSEN
+        )
     else:
         fused = candidates[candidates["family"] == EARLY]
         sizes = fused["modalities"].str.count(r"\+")
-        fixed = fused[(fused["method"] == "concatenation") & (sizes == sizes.max())] if len(fused) else (
-            candidates[candidates["family"] == UNIMODAL])
+        fixed = (
+            fused[(fused["method"] == "concatenation") & (sizes == sizes.max())]
+            if len(fused)
+            else (candidates[candidates["family"] == UNIMODAL])
+        )
         fixed = fixed[fixed["classifier"] == "svm"]
         if fixed["cell"].nunique() == 1:
             marks.setdefault(str(fixed["cell"].iloc[0]), []).append(FIXED)

@@ -1,10 +1,14 @@
-"""``statistics.csv`` and ``comparisons.csv``: every figure with its interval, and a declared family of comparisons.
+"""``statistics.csv`` and ``comparisons.csv``.
 
-``statistics.csv`` has one row per cell, metric and class (empty: all classes). ``pooled`` is the figure of all test rows,
-``low`` and ``high`` its interval (:mod:`classify.evaluation.intervals`), ``mean`` and ``sd`` mean and sample deviation over folds;
-``sessions`` says in how many sessions speakers sit together, 0 where each has its own or there are none. Several seeds are
-pooled: ``n_rows`` counts every answer, and speakers keep the answers to one utterance together.
-Shares, not per cent. ``comparisons.csv`` has one row per comparison of the declared family (:mod:`classify.evaluation.comparisons`).
+Every figure with its interval, and a declared family of comparisons.
+
+``statistics.csv`` has one row per cell, metric and class (empty: all classes). ``pooled`` is the
+figure of all test rows, ``low`` and ``high`` its interval (:mod:`classify.evaluation.intervals`),
+``mean`` and ``sd`` mean and sample deviation over folds; ``sessions`` says in how many sessions
+speakers sit together, 0 where each has its own or there are none. Several seeds are pooled:
+``n_rows`` counts every answer, and speakers keep the answers to one utterance together. Shares, not
+per cent. ``comparisons.csv`` has one row per comparison of the declared family
+(:mod:`classify.evaluation.comparisons`).
 """
 
 from __future__ import annotations
@@ -16,7 +20,16 @@ import numpy as np
 import pandas as pd
 
 from classify.evaluation.comparisons import Pair
-from classify.evaluation.intervals import INTERVAL, LEVEL, Estimate, Figure, calibration_error, estimate, of_class, overall
+from classify.evaluation.intervals import (
+    INTERVAL,
+    LEVEL,
+    Estimate,
+    Figure,
+    calibration_error,
+    estimate,
+    of_class,
+    overall,
+)
 from classify.evaluation.metrics import METRICS, of_counts, per_class_of_counts
 from classify.evaluation.paired_tests import compare, holm, mcnemar, nadeau_bengio
 from classify.evaluation.predictions import SEEDS, Answers, Rows
@@ -48,7 +61,9 @@ ECE = "ECE"
 NO_ECE_INTERVAL = "binning biases it upwards, so no interval"
 
 
-def write_statistics(answers: Answers, pairs: Sequence[Pair], metric: str, out: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+def write_statistics(
+    answers: Answers, pairs: Sequence[Pair], metric: str, out: Path
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write both files into a results folder, each whole or not at all, and return them."""
     statistics, comparisons = statistics_table(answers), comparisons_table(answers, pairs, metric)
     write_csv(out / STATISTICS, statistics)
@@ -72,12 +87,17 @@ def statistics_table(answers: Answers) -> pd.DataFrame:
     for name, rows in answers.cells.items():
         of_cell = answers.grid[answers.grid["cell"] == name]
         head = about | {"cell": name, **{c: of_cell[c].iloc[0] for c in NAMED if c in of_cell}}
-        lines += [head | line | {"n_missing": int(of_cell["n_missing"].sum())} for line in _cell_lines(answers, rows)]
+        lines += [
+            head | line | {"n_missing": int(of_cell["n_missing"].sum())}
+            for line in _cell_lines(answers, rows)
+        ]
     return pd.DataFrame(lines)
 
 
 def comparisons_table(answers: Answers, pairs: Sequence[Pair], metric: str) -> pd.DataFrame:
-    """Return one row per pair, Holm's correction over all of them; an empty table has the columns too.
+    """Return one row per pair, Holm's correction over all of them.
+
+    An empty table has the columns too.
 
     Args:
         answers: What the cells answered.
@@ -88,7 +108,9 @@ def comparisons_table(answers: Answers, pairs: Sequence[Pair], metric: str) -> p
     table = pd.DataFrame(lines, columns=list(COLUMNS))
     table["p_holm"] = holm(table["p"].astype(float).tolist())
     table["family_size"] = int(table["p"].notna().sum())
-    table["survives"] = np.where(table["p_holm"].isna(), "", np.where(table["p_holm"] < ALPHA, "yes", "no"))
+    table["survives"] = np.where(
+        table["p_holm"].isna(), "", np.where(table["p_holm"] < ALPHA, "yes", "no")
+    )
     return table
 
 
@@ -129,7 +151,9 @@ COLUMNS = (
 def _cell_lines(answers: Answers, rows: Rows) -> list[dict[str, object]]:
     counts, folds = answers.counts(rows), answers.fold_counts(rows)
     by_fold, by_fold_class = of_counts(folds), per_class_of_counts(folds)
-    lines = [_line(answers, metric, "", counts, overall(metric), by_fold[metric]) for metric in METRICS]
+    lines = [
+        _line(answers, metric, "", counts, overall(metric), by_fold[metric]) for metric in METRICS
+    ]
     for code, name in enumerate(answers.classes):
         held = by_fold_class["support"][:, code] > 0
         lines += [
@@ -147,10 +171,15 @@ def _cell_lines(answers: Answers, rows: Rows) -> list[dict[str, object]]:
     if rows.largest is not None:
         right = rows.y_true == rows.y_pred
         each = np.array(
-            [calibration_error(rows.largest[rows.fold == fold], right[rows.fold == fold]) for fold in np.unique(rows.fold)]
+            [
+                calibration_error(rows.largest[rows.fold == fold], right[rows.fold == fold])
+                for fold in np.unique(rows.fold)
+            ]
         )
         nan = float("nan")
-        found = Estimate(calibration_error(rows.largest, right), nan, nan, nan, 0, nan, NO_ECE_INTERVAL)
+        found = Estimate(
+            calibration_error(rows.largest, right), nan, nan, nan, 0, nan, NO_ECE_INTERVAL
+        )
         lines.append(_figures(answers, ECE, "", found, each, len(right)))
     return lines
 
@@ -169,7 +198,9 @@ def _line(
     return _figures(answers, metric, name, found, folds, int(sizes.sum()))
 
 
-def _figures(answers: Answers, metric: str, name: str, found: Estimate, folds: np.ndarray, n_rows: int) -> dict[str, object]:
+def _figures(
+    answers: Answers, metric: str, name: str, found: Estimate, folds: np.ndarray, n_rows: int
+) -> dict[str, object]:
     why = answers.cluster_note or found.why_none
     low, high = (float("nan"), float("nan")) if why else (found.low, found.high)
     return {
@@ -203,7 +234,9 @@ def _pair_line(answers: Answers, pair: Pair, metric: str) -> dict[str, object]:
     right, other = first.y_pred == first.y_true, second.y_pred == second.y_true
     only_first, only_second = int((right & ~other).sum()), int((other & ~right).sum())
     seeds = [c for c in SEEDS if c in answers.grid]
-    once = not seeds or len(answers.grid[seeds].drop_duplicates()) == 1  # several seeds answer each row again
+    once = (
+        not seeds or len(answers.grid[seeds].drop_duplicates()) == 1
+    )  # several seeds answer each row again
     grid = answers.grid[answers.grid["cell"] == pair.first]
     effect, why = found.difference, answers.cluster_note or found.difference.why_none
     nan = float("nan")

@@ -19,26 +19,85 @@ TEXT, COUNT, NUMBER = "text", "count", "number"
 
 
 SCHEMA: Mapping[str, str] = {
-    "claim": TEXT, "corpus": TEXT, "protocol": TEXT, "plan": TEXT, "plan_digest": TEXT, "split_digest": TEXT,
-    "test_digest": TEXT, "valid_rule": TEXT, "shared": TEXT, "selection_rule": TEXT, "label_set": TEXT, "labels_digest": TEXT,
-    "fold": COUNT, "fold_name": TEXT, "cell": TEXT, "family": TEXT, "method": TEXT, "modalities": TEXT, "classifier": TEXT,
-    "scores_from": TEXT, "layer": TEXT, "encoders": TEXT, "metadata": TEXT, "verified": TEXT, "fit_rows": TEXT, "learnt_on": TEXT,
-    "weights": TEXT, "expression": TEXT, "settings": TEXT,
-    "seed": COUNT, "encoder_seed": TEXT, "labels_shuffled": TEXT,
-    "n_train": COUNT, "n_valid": COUNT, "n_test": COUNT, "n_fit": COUNT, "n_fit_seen": COUNT,
-    "n_test_selected": COUNT, "n_choice": COUNT, "n_scored": COUNT, "n_valid_scored": COUNT, "n_missing": COUNT,
+    "claim": TEXT,
+    "corpus": TEXT,
+    "protocol": TEXT,
+    "plan": TEXT,
+    "plan_digest": TEXT,
+    "split_digest": TEXT,
+    "test_digest": TEXT,
+    "valid_rule": TEXT,
+    "shared": TEXT,
+    "selection_rule": TEXT,
+    "label_set": TEXT,
+    "labels_digest": TEXT,
+    "fold": COUNT,
+    "fold_name": TEXT,
+    "cell": TEXT,
+    "family": TEXT,
+    "method": TEXT,
+    "modalities": TEXT,
+    "classifier": TEXT,
+    "scores_from": TEXT,
+    "layer": TEXT,
+    "encoders": TEXT,
+    "metadata": TEXT,
+    "verified": TEXT,
+    "fit_rows": TEXT,
+    "learnt_on": TEXT,
+    "weights": TEXT,
+    "expression": TEXT,
+    "settings": TEXT,
+    "seed": COUNT,
+    "encoder_seed": TEXT,
+    "labels_shuffled": TEXT,
+    "n_train": COUNT,
+    "n_valid": COUNT,
+    "n_test": COUNT,
+    "n_fit": COUNT,
+    "n_fit_seen": COUNT,
+    "n_test_selected": COUNT,
+    "n_choice": COUNT,
+    "n_scored": COUNT,
+    "n_valid_scored": COUNT,
+    "n_missing": COUNT,
     **dict.fromkeys(METRICS, NUMBER),
-    "train_WA": NUMBER, "valid_WA": NUMBER, "constant": TEXT, "constant_WA": NUMBER,
-    "train_margin": NUMBER, "test_margin": NUMBER, "margin_gap": NUMBER,
-    "calibration": TEXT, "ECE": NUMBER, "ECE_calibrated": NUMBER, "calibrated_WA": NUMBER,
-    "chosen_on": TEXT, "shared_rows": TEXT, "flags": TEXT, "versions": TEXT,
-    "fit_s": NUMBER, "date": TEXT, "commit": TEXT, "command": TEXT}
+    "train_WA": NUMBER,
+    "valid_WA": NUMBER,
+    "constant": TEXT,
+    "constant_WA": NUMBER,
+    "train_margin": NUMBER,
+    "test_margin": NUMBER,
+    "margin_gap": NUMBER,
+    "calibration": TEXT,
+    "ECE": NUMBER,
+    "ECE_calibrated": NUMBER,
+    "calibrated_WA": NUMBER,
+    "chosen_on": TEXT,
+    "shared_rows": TEXT,
+    "flags": TEXT,
+    "versions": TEXT,
+    "fit_s": NUMBER,
+    "date": TEXT,
+    "commit": TEXT,
+    "command": TEXT,
+}
 
 
-VOLATILE = ("fit_s", "date", "commit", "command")  # the columns in which two runs of the same grid may differ
+VOLATILE = (
+    "fit_s",
+    "date",
+    "commit",
+    "command",
+)  # the columns in which two runs of the same grid may differ
 
 
-CHOSEN, FIXED, ON_TEST, BEST_ON_TEST = "chosen_on_valid", "fixed_beforehand", "chosen_on_test", "best_on_test"
+CHOSEN, FIXED, ON_TEST, BEST_ON_TEST = (
+    "chosen_on_valid",
+    "fixed_beforehand",
+    "chosen_on_test",
+    "best_on_test",
+)
 
 
 CANDIDATES = (UNIMODAL, EARLY, LATE, SYSTEM)
@@ -52,13 +111,15 @@ class ResultTable:
     """One row per cell, fold and seed, in the columns of :data:`SCHEMA`.
 
     Attributes:
-        rows: The table. Metrics are in [0, 1], ``nan`` where nothing was measured; ``train_WA`` of a probe is out of fold;
-            ``constant`` is the commonest class of the rows scored and ``constant_WA`` what always answering it gives,
-            which nobody could know beforehand. ``protocol`` is the plan's name where none was asked for; ``split_digest`` is
-            over the labelled rows and their roles, so it is the same in every store; ``shared`` says which roles share
-            speakers or groups; ``selection_rule`` what chose the epochs of trained encoders. ``valid_WA`` and
-            ``n_valid_scored`` are of those validation rows that choose the cell, of which there are ``n_choice``. For margins,
-            calibration and the ``ECE`` of test rows see :mod:`classify.grid.calibration`, for ``chosen_on`` and ``shared_rows``
+        rows: The table. Metrics are in [0, 1], ``nan`` where nothing was measured; ``train_WA`` of
+            a probe is out of fold; ``constant`` is the commonest class of the rows scored and
+            ``constant_WA`` what always answering it gives, which nobody could know beforehand.
+            ``protocol`` is the plan's name where none was asked for; ``split_digest`` is over the
+            labelled rows and their roles, so it is the same in every store; ``shared`` says which
+            roles share speakers or groups; ``selection_rule`` what chose the epochs of trained
+            encoders. ``valid_WA`` and ``n_valid_scored`` are of those validation rows that choose
+            the cell, of which there are ``n_choice``. For margins, calibration and the ``ECE`` of
+            test rows see :mod:`classify.grid.calibration`, for ``chosen_on`` and ``shared_rows``
             :mod:`classify.results.choices`.
     """
 
@@ -66,14 +127,27 @@ class ResultTable:
 
     def __post_init__(self) -> None:
         """Bring the columns into their order and types."""
-        absent, strange = [c for c in SCHEMA if c not in self.rows], [str(c) for c in self.rows if c not in SCHEMA]
+        absent, strange = (
+            [c for c in SCHEMA if c not in self.rows],
+            [str(c) for c in self.rows if c not in SCHEMA],
+        )
         if absent or strange:
-            raise StoreError(f"a table of results lacks the columns {absent} and has {strange} too many; it was written by "
-                             "another version of this program, delete it and run the grid again")
-        object.__setattr__(self, "rows", self.rows[list(SCHEMA)].astype({c: DTYPES[kind] for c, kind in SCHEMA.items()}))
+            raise StoreError(
+                f"a table of results lacks the columns {absent} and has {strange} too many; it "
+                "was written by "
+                "another version of this program, delete it and run the grid again"
+            )
+        object.__setattr__(
+            self,
+            "rows",
+            self.rows[list(SCHEMA)].astype({c: DTYPES[kind] for c, kind in SCHEMA.items()}),
+        )
 
     def write(self, path: Path) -> None:
-        """Write CSV, whole or not at all; :meth:`read` gives back the same table to the last bit."""
+        """Write CSV, whole or not at all.
+
+        :meth:`read` gives back the same table to the last bit.
+        """
         with replacing(path) as temporary:
             self.rows.to_csv(temporary, index=False, lineterminator="\n")
 
@@ -86,20 +160,28 @@ class ResultTable:
         """
         try:
             raw = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-            numbers = {c: [float(cell) if cell else np.nan for cell in raw[c]]
-                       for c, kind in SCHEMA.items() if kind == NUMBER and c in raw}
+            numbers = {
+                c: [float(cell) if cell else np.nan for cell in raw[c]]
+                for c, kind in SCHEMA.items()
+                if kind == NUMBER and c in raw
+            }
             return cls(raw.assign(**numbers))
         except (OSError, ValueError) as error:
             raise StoreError(f"{path}: is not a table of results ({error})") from error
 
     def flagged(self, flag: str) -> str:
         """Return the name of the cell that carries a flag, or an empty string."""
-        names = self.rows.loc[self.rows["flags"].str.split().map(lambda flags: flag in flags), "cell"]
+        names = self.rows.loc[
+            self.rows["flags"].str.split().map(lambda flags: flag in flags), "cell"
+        ]
         return str(names.iloc[0]) if len(names) else ""
 
     @property
     def headline(self) -> str:
-        """The cell that counts: chosen on valid, else fixed beforehand, else (an upper bound) chosen on test, else none."""
+        """The cell that counts.
+
+        Chosen on valid, else fixed beforehand, else (an upper bound) chosen on test, else none.
+        """
         return self.flagged(CHOSEN) or self.flagged(FIXED) or self.flagged(ON_TEST)
 
 
@@ -113,5 +195,14 @@ def cell_name(cell: Cell, layer: str = "") -> str:
     """
     if cell.family == BASELINE:
         return f"{BASELINE} {cell.classifier}"
-    return " ".join(filter(None, (cell.family, cell.method, layer if cell.family == LAYER else "+".join(cell.modalities),
-                                  cell.classifier)))
+    return " ".join(
+        filter(
+            None,
+            (
+                cell.family,
+                cell.method,
+                layer if cell.family == LAYER else "+".join(cell.modalities),
+                cell.classifier,
+            ),
+        )
+    )

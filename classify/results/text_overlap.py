@@ -1,8 +1,9 @@
 """``subsets.csv``: every cell on the test rows that training could not have given away, beside a look-up of transcripts.
 
-Scripted corpora repeat their lines in every session, so a test row's very transcript may stand in training with its label. One
-row per cell and subset: ``n`` test rows over all folds, and ``WA`` and ``UAR`` as means over the folds that have such rows
-(shares, not per cent). To add a subset, add a row to :data:`SUBSETS`.
+Scripted corpora repeat their lines in every session, so a test row's very transcript may stand in
+training with its label. One row per cell and subset: ``n`` test rows over all folds, and ``WA`` and
+``UAR`` as means over the folds that have such rows (shares, not per cent). To add a subset, add a
+row to :data:`SUBSETS`.
 
 ================  ==========================================================================================================
 subset            test rows
@@ -13,8 +14,9 @@ subset            test rows
 ``improvised``    those of improvised dialogues, where the corpus says which these are
 ================  ==========================================================================================================
 
-The look-up answers a test row with the commonest class of the training rows of the same transcript, and any other row with the
-commonest class of training; ties go to the first class of the label order.
+The look-up answers a test row with the commonest class of the training rows of the same transcript,
+and any other row with the commonest class of training; ties go to the first class of the label
+order.
 """
 
 from __future__ import annotations
@@ -74,17 +76,29 @@ def _unseen(manifest: Manifest, seen: Mask, said: Mask) -> Mask | None:
 
 
 def _improvised(manifest: Manifest, seen: Mask, said: Mask) -> Mask | None:
-    return np.asarray(manifest.column("meta_kind") == "improvised") if "meta_kind" in manifest.table else None
+    return (
+        np.asarray(manifest.column("meta_kind") == "improvised")
+        if "meta_kind" in manifest.table
+        else None
+    )
 
 
-# Each gets the corpus, which rows (N,) have a transcript that the fold's training has, and which have one at all; it returns
-# its rows (N,), or none where the corpus cannot say.
-SUBSETS: Mapping[str, Callable[[Manifest, Mask, Mask], Mask | None]] = {ALL: _all, SEEN: _seen, UNSEEN: _unseen,
-                                                                       IMPROVISED: _improvised}
+# Each gets the corpus, which rows (N,) have a transcript that the fold's training has, and which
+# have one at all; it returns its rows (N,), or none where the corpus cannot say.
+SUBSETS: Mapping[str, Callable[[Manifest, Mask, Mask], Mask | None]] = {
+    ALL: _all,
+    SEEN: _seen,
+    UNSEEN: _unseen,
+    IMPROVISED: _improvised,
+}
 
 
-def write_subsets(out: Path, manifest: Manifest, fit_roles: Sequence[str], about: Mapping[str, object]) -> list[Path]:
-    """Write ``subsets.csv`` into a results folder; nothing, where the corpus has neither transcripts nor kinds of dialogue.
+def write_subsets(
+    out: Path, manifest: Manifest, fit_roles: Sequence[str], about: Mapping[str, object]
+) -> list[Path]:
+    """Write ``subsets.csv`` into a results folder.
+
+    Nothing, where the corpus has neither transcripts nor kinds of dialogue.
 
     Args:
         out: The folder, with ``predictions.parquet``.
@@ -104,7 +118,10 @@ def write_subsets(out: Path, manifest: Manifest, fit_roles: Sequence[str], about
 
 
 def subsets_table(predictions: Path, manifest: Manifest, fit_roles: Sequence[str]) -> pd.DataFrame:
-    """Return one row per cell and subset, the look-up last: ``cell, subset, n, folds, WA, WA_sd, UAR, UAR_sd``."""
+    """Return one row per cell and subset, the look-up last.
+
+    ``cell, subset, n, folds, WA, WA_sd, UAR, UAR_sd``.
+    """
     places = {name: place for place, name in enumerate(manifest.ids.tolist())}
     classes = _classes(predictions)
     codes = {name: code for code, name in enumerate(classes)}
@@ -112,14 +129,21 @@ def subsets_table(predictions: Path, manifest: Manifest, fit_roles: Sequence[str
     texts, _ = pd.factorize(normalised(manifest.column("text")))
     said = normalised(manifest.column("text")) != ""
     masks = {fold: _masks(manifest, rows, texts, said) for fold, rows in compared.items()}
-    figures = [line for part in _parts(predictions) for line in _figures(part, places, codes, masks)]
+    figures = [
+        line for part in _parts(predictions) for line in _figures(part, places, codes, masks)
+    ]
     for fold, rows in compared.items():
         found = look_up(rows, texts, said, len(classes))
         figures += _of_subsets(LOOK_UP, fold, rows.tested, rows.tested_y, found, masks[fold])
     lines = pd.DataFrame(figures, columns=["cell", "subset", "fold", "n", "WA", "UAR"])
     table = lines.groupby(["cell", "subset"], sort=False).agg(
-        n=("n", "sum"), folds=("WA", "count"), WA=("WA", "mean"), WA_sd=("WA", "std"), UAR=("UAR", "mean"),
-        UAR_sd=("UAR", "std"))
+        n=("n", "sum"),
+        folds=("WA", "count"),
+        WA=("WA", "mean"),
+        WA_sd=("WA", "std"),
+        UAR=("UAR", "mean"),
+        UAR_sd=("UAR", "std"),
+    )
     return table.reset_index()
 
 
@@ -144,11 +168,18 @@ def _masks(manifest: Manifest, rows: FoldRows, texts: Codes, said: Mask) -> dict
 
 
 def _classes(predictions: Path) -> list[str]:
-    return [c.removeprefix("score:") for c in pq.read_schema(predictions).names if c.startswith("score:")]
+    return [
+        c.removeprefix("score:")
+        for c in pq.read_schema(predictions).names
+        if c.startswith("score:")
+    ]
 
 
 def _parts(predictions: Path) -> Iterator[pd.DataFrame]:
-    """Yield the rows of one cell and fold after the other; several seeds of one cell and fold stay together."""
+    """Yield the rows of one cell and fold after the other.
+
+    Several seeds of one cell and fold stay together.
+    """
     wanted = ["id", "fold", "role", "cell", "family", "y_true", "y_pred"]
     held: list[pd.DataFrame] = []
     with pq.ParquetFile(predictions) as file:
@@ -168,39 +199,62 @@ def _parts(predictions: Path) -> Iterator[pd.DataFrame]:
 def _plain(schema: pa.Schema, names: list[str]) -> pa.Schema:
     """The schema with words instead of dictionaries."""
     fields = [schema.field(name) for name in names]
-    return pa.schema([pa.field(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in fields])
+    return pa.schema(
+        [
+            pa.field(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type)
+            for f in fields
+        ]
+    )
 
 
-def _compared(predictions: Path, places: Mapping[str, int], codes: Mapping[str, int],
-              fit_roles: Sequence[str]) -> dict[int, FoldRows]:
+def _compared(
+    predictions: Path, places: Mapping[str, int], codes: Mapping[str, int], fit_roles: Sequence[str]
+) -> dict[int, FoldRows]:
     """Return the rows that baselines are compared on, by fold."""
     found: dict[int, FoldRows] = {}
     for part in _parts(predictions):
         if part["family"].iloc[0] != BASELINE or part["fold"].iloc[0] in found:
             continue
         part = part.drop_duplicates("id")
-        place, y = part["id"].map(places).to_numpy(dtype=np.int64), part["y_true"].map(codes).to_numpy(dtype=np.int64)
-        fitted, tested = part["role"].isin(list(fit_roles)).to_numpy(), (part["role"] == "test").to_numpy()
-        found[int(part["fold"].iloc[0])] = FoldRows(place[fitted], y[fitted], place[tested], y[tested])
+        place, y = (
+            part["id"].map(places).to_numpy(dtype=np.int64),
+            part["y_true"].map(codes).to_numpy(dtype=np.int64),
+        )
+        fitted, tested = (
+            part["role"].isin(list(fit_roles)).to_numpy(),
+            (part["role"] == "test").to_numpy(),
+        )
+        found[int(part["fold"].iloc[0])] = FoldRows(
+            place[fitted], y[fitted], place[tested], y[tested]
+        )
     return found
 
 
-def _figures(part: pd.DataFrame, places: Mapping[str, int], codes: Mapping[str, int],
-             masks: Mapping[int, Mapping[str, Mask]]) -> list[tuple[object, ...]]:
+def _figures(
+    part: pd.DataFrame,
+    places: Mapping[str, int],
+    codes: Mapping[str, int],
+    masks: Mapping[int, Mapping[str, Mask]],
+) -> list[tuple[object, ...]]:
     part = part[part["role"] == "test"]
     if part.empty:
         return []
-    place, y_true, y_pred = (part[name].map(table).to_numpy(dtype=np.int64) for name, table in (
-        ("id", places), ("y_true", codes), ("y_pred", codes)))
+    place, y_true, y_pred = (
+        part[name].map(table).to_numpy(dtype=np.int64)
+        for name, table in (("id", places), ("y_true", codes), ("y_pred", codes))
+    )
     fold = int(part["fold"].iloc[0])
     return _of_subsets(str(part["cell"].iloc[0]), fold, place, y_true, y_pred, masks[fold])
 
 
-def _of_subsets(cell: str, fold: int, place: Codes, y_true: Codes, y_pred: Codes,
-                masks: Mapping[str, Mask]) -> list[tuple[object, ...]]:
+def _of_subsets(
+    cell: str, fold: int, place: Codes, y_true: Codes, y_pred: Codes, masks: Mapping[str, Mask]
+) -> list[tuple[object, ...]]:
     lines: list[tuple[object, ...]] = []
     for name, mask in masks.items():
         rows = mask[place]
-        figures = summary(y_true[rows], y_pred[rows]) if rows.any() else {"WA": np.nan, "UAR": np.nan}
+        figures = (
+            summary(y_true[rows], y_pred[rows]) if rows.any() else {"WA": np.nan, "UAR": np.nan}
+        )
         lines.append((cell, name, fold, len(np.unique(place[rows])), figures["WA"], figures["UAR"]))
     return lines

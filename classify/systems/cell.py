@@ -1,4 +1,7 @@
-"""One system of the grid as a value: its family, method, modalities and classifier, and its expression."""
+"""One system of the grid as a value.
+
+Its family, method, modalities and classifier, and its expression.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,17 @@ from dataclasses import dataclass
 
 from classify.models.classifiers import Settings
 from classify.names import BASELINE, EARLY, LATE, OVER_SCORES, RULE, SYSTEM
-from classify.systems.expression import AUTO, CONCATENATION, FIT_OPTION, OWN_SCORES, PROJECT, Call, Expression, View, complete
+from classify.systems.expression import (
+    AUTO,
+    CONCATENATION,
+    FIT_OPTION,
+    OWN_SCORES,
+    PROJECT,
+    Call,
+    Expression,
+    View,
+    complete,
+)
 from classify.systems.parser import parse
 
 
@@ -19,7 +32,8 @@ class Cell:
         family: One of :data:`FAMILIES`.
         method: Fusion strategy; empty where nothing is fused.
         modalities: What goes in, in this order; for a baseline only which rows it is compared on.
-        classifier: Name in :data:`classify.models.classifiers.CLASSIFIERS`, ``head``, ``probe`` or ``rule``; of a system its outermost word.
+        classifier: Name in :data:`classify.models.classifiers.CLASSIFIERS`, ``head``, ``probe`` or
+            ``rule``; of a system its outermost word.
         layer: Position among a modality's candidate layers; only in the family ``layer``, else -1.
         expression: What a system is; other families follow from the rest.
     """
@@ -31,7 +45,9 @@ class Cell:
     layer: int = -1
     expression: str = ""
 
-    def tree(self, settings: Settings, scores_from: Mapping[str, str], fit_rows: str = "train") -> Expression:
+    def tree(
+        self, settings: Settings, scores_from: Mapping[str, str], fit_rows: str = "train"
+    ) -> Expression:
         """Return the cell as a complete expression.
 
         Args:
@@ -51,12 +67,17 @@ class Cell:
         options = tuple(sorted(settings.items()))
         if self.family == LATE:
             own = tuple(Call(OWN_SCORES, (view,)) for view in views)
-            # the paper's classifiers over scores learn from the training rows' own, unless told otherwise
+            # the paper's classifiers over scores learn from the training rows' own, unless told
+            # otherwise
             learn_on = fit_rows if fit_rows in OVER_SCORES else "train"
             node = (
                 Call(method, own)
                 if self.classifier == RULE
-                else Call(self.classifier, (Call(method, own),), tuple(sorted([*options, (FIT_OPTION, learn_on)])))
+                else Call(
+                    self.classifier,
+                    (Call(method, own),),
+                    tuple(sorted([*options, (FIT_OPTION, learn_on)])),
+                )
             )
             return complete(node, scores_from)
         if self.family == EARLY:

@@ -1,7 +1,8 @@
 """Systems that a user writes down, and which cells of the grid they and the rules of late fusion become.
 
-``--system "NAME = EXPRESSION"`` gives one, ``--systems FILE`` many: one ``NAME = EXPRESSION`` after the other, over as many
-lines as there are open brackets, ``#`` to the end of a line a comment. Without a name the expression is the name.
+``--system "NAME = EXPRESSION"`` gives one, ``--systems FILE`` many: one ``NAME = EXPRESSION`` after
+the other, over as many lines as there are open brackets, ``#`` to the end of a line a comment.
+Without a name the expression is the name.
 """
 
 from __future__ import annotations
@@ -72,7 +73,9 @@ class Circumstances:
 
 
 def read_systems(texts: Sequence[str] = (), files: Sequence[Path] = ()) -> tuple[System, ...]:
-    """Read systems from the command line and from files; what they say is checked when the store is known.
+    """Read systems from the command line and from files.
+
+    What they say is checked when the store is known.
 
     Raises:
         UsageError: A file cannot be read, or two systems have one name.
@@ -89,8 +92,11 @@ def read_systems(texts: Sequence[str] = (), files: Sequence[Path] = ()) -> tuple
     for number, system in enumerate(systems):
         for other in systems[:number]:
             if other.name == system.name:
-                raise UsageError(f"two systems are called {system.name!r}: {other.where} and {system.where}; give one of them "
-                                 "another name")
+                raise UsageError(
+                    f"two systems are called {system.name!r}: {other.where} and {system.where}; "
+                    "give one of them "
+                    "another name"
+                )
     return tuple(systems)
 
 
@@ -116,8 +122,14 @@ def _system(text: str, where: str) -> System:
     return System(" ".join(text.split()), text.strip(), where)
 
 
-def system_cells(systems: Sequence[System], widths: Mapping[str, int], settings: Mapping[str, Settings], n_classes: int, *,
-                 subsets: bool) -> list[Cell]:
+def system_cells(
+    systems: Sequence[System],
+    widths: Mapping[str, int],
+    settings: Mapping[str, Settings],
+    n_classes: int,
+    *,
+    subsets: bool,
+) -> list[Cell]:
     """Return the cells of all systems, each followed by those of its subsets of modalities where these are wanted.
 
     Args:
@@ -151,7 +163,11 @@ def sets_of(modalities: Sequence[str]) -> list[tuple[str, ...]]:
     >>> sets_of(["audio", "text"])
     [('audio',), ('text',), ('audio', 'text')]
     """
-    return [chosen for size in range(1, len(modalities) + 1) for chosen in combinations(modalities, size)]
+    return [
+        chosen
+        for size in range(1, len(modalities) + 1)
+        for chosen in combinations(modalities, size)
+    ]
 
 
 def check_heads(cell: Cell, node: Expression, scores_from: Mapping[str, str]) -> None:
@@ -161,9 +177,16 @@ def check_heads(cell: Cell, node: Expression, scores_from: Mapping[str, str]) ->
         UsageError: Its encoder has none, in some fold at least.
     """
     for part in walk(node):
-        if isinstance(part, Call) and part.word == HEAD and scores_from[view := view_of_head(part)] != HEAD:
-            raise UsageError(f"{cell.method}: {part} is not there, because the {view} vectors come without class scores; write "
-                             f"probe({view}), or scores({view}) for what there is")
+        if (
+            isinstance(part, Call)
+            and part.word == HEAD
+            and scores_from[view := view_of_head(part)] != HEAD
+        ):
+            raise UsageError(
+                f"{cell.method}: {part} is not there, because the {view} vectors come without "
+                "class scores; write "
+                f"probe({view}), or scores({view}) for what there is"
+            )
 
 
 def check_lessons(cell: Cell, node: Expression, learn_on: str, there: Circumstances) -> None:
@@ -177,18 +200,33 @@ def check_lessons(cell: Cell, node: Expression, learn_on: str, there: Circumstan
         if not isinstance(part, Call) or not learns_from_scores(part):
             continue
         mode = learnt_on(part, learn_on, there.taught, there.honest)
-        what = f"{cell.method} ({part.word})" if cell.family == SYSTEM and cell.method != part.word else part.word
+        what = (
+            f"{cell.method} ({part.word})"
+            if cell.family == SYSTEM and cell.method != part.word
+            else part.word
+        )
         if "valid" in mode and there.valid_rows == 0:
-            raise FoldError(f"{what} learns from class scores of validation rows, because training rows were used to train "
-                            "encoders, and a fold has no validation rows; use a plan that has, or write the system down "
-                            "with fit_rows=oof, whose scores are over-confident through the vectors")
+            raise FoldError(
+                f"{what} learns from class scores of validation rows, because training rows were "
+                "used to train "
+                "encoders, and a fold has no validation rows; use a plan that has, or write the "
+                "system down "
+                "with fit_rows=oof, whose scores are over-confident through the vectors"
+            )
         if "valid" in mode and there.valid_groups < 2:
-            raise FoldError(f"{what} learns from class scores of validation rows, and those of a fold are all of one group, so "
-                            "none could be answered by what was learnt from the others; use another plan, or fill the "
-                            "manifest's column 'group'")
+            raise FoldError(
+                f"{what} learns from class scores of validation rows, and those of a fold are all "
+                "of one group, so "
+                "none could be answered by what was learnt from the others; use another plan, or "
+                "fill the "
+                "manifest's column 'group'"
+            )
         if mode == "oof" and there.train_groups < 2:
-            raise FoldError(f"{what} learns from out-of-fold scores of training rows, and those of a fold are all of one group; "
-                            "use another plan, or fill the manifest's column 'group'")
+            raise FoldError(
+                f"{what} learns from out-of-fold scores of training rows, and those of a fold are "
+                "all of one group; "
+                "use another plan, or fill the manifest's column 'group'"
+            )
 
 
 def _with_settings(node: Expression, settings: Mapping[str, Settings]) -> Expression:
@@ -197,7 +235,11 @@ def _with_settings(node: Expression, settings: Mapping[str, Settings]) -> Expres
     own = dict(node.options)
     if node.word in CLASSIFIERS:
         own = {**settings.get(node.word, {}), **own}
-    return replace(node, arguments=tuple(_with_settings(a, settings) for a in node.arguments), options=tuple(sorted(own.items())))
+    return replace(
+        node,
+        arguments=tuple(_with_settings(a, settings) for a in node.arguments),
+        options=tuple(sorted(own.items())),
+    )
 
 
 def _check_widths(node: Expression, widths: Mapping[str, int], n_classes: int) -> int:
@@ -209,7 +251,9 @@ def _check_widths(node: Expression, widths: Mapping[str, int], n_classes: int) -
         return n_classes
     projected = str(node.option(PROJECT) or "")
     if not projected:
-        fusion.check_widths(node.word, inner, advice=f"{node.word}(..., {PROJECT}=pca:{min(inner.values())})")
+        fusion.check_widths(
+            node.word, inner, advice=f"{node.word}(..., {PROJECT}=pca:{min(inner.values())})"
+        )
     width = (fusion.read_projection(projected)[1] if projected else 0) or min(inner.values())
     if fusion.STRATEGIES[node.word].equal_widths:
         return width

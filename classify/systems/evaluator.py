@@ -1,7 +1,8 @@
 """Evaluate an expression on one fold: what every part is fitted on, and what it says of which rows.
 
-A part is fitted on :class:`Rows`: *fit* rows, from which classifiers, scalers and projections learn, and *held* rows (the
-validation rows), from which only those parts learn that take class scores. What such a part learns from is named:
+A part is fitted on :class:`Rows`: *fit* rows, from which classifiers, scalers and projections
+learn, and *held* rows (the validation rows), from which only those parts learn that take class
+scores. What such a part learns from is named:
 
 ===============  =====================================================================================================
 ``oof``          fit rows, each scored by a system that was fitted again without its group (:data:`SPLITS` splits)
@@ -10,10 +11,11 @@ validation rows), from which only those parts learn that take class scores. What
 ``train+valid``  both of the above
 ===============  =====================================================================================================
 
-``auto`` is ``oof`` where nothing that goes in has seen the labels of training rows: no fine-tuned vectors, and no head, unless
-inner encoders scored these rows out of fold. Else it is ``valid``. No held row is answered with what was learnt from its own
-label: where a part learns from them, they are answered out of fold over their groups, so that choosing on them stays fair. Fit
-rows are answered as they are, for the training figures, except by probes. Test rows are only ever answered.
+``auto`` is ``oof`` where nothing that goes in has seen the labels of training rows: no fine-tuned
+vectors, and no head, unless inner encoders scored these rows out of fold. Else it is ``valid``. No
+held row is answered with what was learnt from its own label: where a part learns from them, they
+are answered out of fold over their groups, so that choosing on them stays fair. Fit rows are
+answered as they are, for the training figures, except by probes. Test rows are only ever answered.
 """
 
 from __future__ import annotations
@@ -60,7 +62,9 @@ Index = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Source = Callable[[Expression], Said]
 _Key = tuple[Expression, bytes, bytes]
-KEPT_MODELS = 12  # an SVM keeps its training rows, 0.08 GB at 4,400 x 2304; those of inner splits are used once or twice
+# an SVM keeps its training rows, 0.08 GB at 4,400 x 2304; those of inner splits are used once or
+# twice
+KEPT_MODELS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,8 @@ class Rows:
 
     Attributes:
         fit: For everything.
-        held: For what learns from class scores; in a second stage, which is fitted on both, part of ``fit``.
+        held: For what learns from class scores; in a second stage, which is fitted on both, part of
+            ``fit``.
     """
 
     fit: Index
@@ -82,20 +87,34 @@ class Rows:
 
 
 class Evaluator:
-    """One fold's rows and everything that was fitted on some of them; each part is fitted once on the same rows.
+    """One fold's rows and everything that was fitted on some of them.
+
+    Each part is fitted once on the same rows.
 
     Args:
         rows: All rows, those of every role below each other.
         n_classes: Size of the label set.
-        learn_on: What parts that learn from class scores are fitted on where they do not say, see above.
-        taught: Whether an encoder was fitted on training rows, whose vectors then carry their labels; rules ``auto``.
-        honest: Modality to logits (N, C) of encoders that have not been fitted on the row, where inner folds were trained.
+        learn_on: What parts that learn from class scores are fitted on where they do not say, see
+            above.
+        taught: Whether an encoder was fitted on training rows, whose vectors then carry their
+            labels; rules ``auto``.
+        honest: Modality to logits (N, C) of encoders that have not been fitted on the row, where
+            inner folds were trained.
         seed: For whatever is random.
         baseline_seed: For baselines, whose draws must differ from fold to fold.
     """
 
-    def __init__(self, rows: RoleData, n_classes: int, *, learn_on: str = AUTO, taught: bool = False,
-                 honest: Mapping[str, NDArray[np.floating[Any]]] | None = None, seed: int = 0, baseline_seed: int = 0) -> None:
+    def __init__(
+        self,
+        rows: RoleData,
+        n_classes: int,
+        *,
+        learn_on: str = AUTO,
+        taught: bool = False,
+        honest: Mapping[str, NDArray[np.floating[Any]]] | None = None,
+        seed: int = 0,
+        baseline_seed: int = 0,
+    ) -> None:
         self.rows, self.n_classes, self.learn_on, self.taught = rows, n_classes, learn_on, taught
         self.honest, self.seed, self.baseline_seed = honest or {}, seed, baseline_seed
         self.groups = inner_groups(rows)
@@ -111,7 +130,9 @@ class Evaluator:
         """Return what a part says of the fit rows themselves; a probe says it out of fold."""
         if isinstance(node, Call) and node.word == PROBE:
             return self.out_of_fold(node, rows)
-        honest = isinstance(node, Call) and learns_from_scores(node) and self.mode(node, rows) == "oof"
+        honest = (
+            isinstance(node, Call) and learns_from_scores(node) and self.mode(node, rows) == "oof"
+        )
         source = self.out_of_fold if honest else self.of_fit
         return self._apply(node, rows, rows.fit, lambda child: source(child, rows))
 
@@ -154,9 +175,14 @@ class Evaluator:
         """
         mode = learnt_on(node, self.learn_on, self.taught, self.honest)
         if mode == "valid" and not len(rows.held):
-            raise FoldError(f"{node.word} learns from the scores of validation rows, because encoders have seen the labels of "
-                            "training rows, and there are no validation rows; choose --folds and --valid so that there are, "
-                            "or write the system down with fit_rows=oof, whose scores are over-confident through the vectors")
+            raise FoldError(
+                f"{node.word} learns from the scores of validation rows, because encoders have "
+                "seen the labels of "
+                "training rows, and there are no validation rows; choose --folds and --valid so "
+                "that there are, "
+                "or write the system down with fit_rows=oof, whose scores are over-confident "
+                "through the vectors"
+            )
         return mode
 
     def rule(self, node: Call, rows: Rows) -> FittedRule:
@@ -170,23 +196,33 @@ class Evaluator:
             some = np.flatnonzero(_any(said))
             y = self.rows.y[at][some]
             counts = np.bincount(self.rows.y[rows.fit], minlength=self.n_classes) + 1.0
-            self._rules[key] = RULES[node.word].fit(Lesson(_inputs(said, some), y, counts / counts.sum(), self.seed))
+            self._rules[key] = RULES[node.word].fit(
+                Lesson(_inputs(said, some), y, counts / counts.sum(), self.seed)
+            )
         return self._rules[key]
 
     def learns_from_held(self, node: Expression, rows: Rows) -> bool:
         """Say whether any part learns from held rows."""
-        return any(isinstance(n, Call) and learns_from_scores(n) and self.mode(n, rows) in {"valid", "train+valid"}
-                   for n in walk(node))
+        return any(
+            isinstance(n, Call)
+            and learns_from_scores(n)
+            and self.mode(n, rows) in {"valid", "train+valid"}
+            for n in walk(node)
+        )
 
     def weights(self, node: Expression, rows: Rows) -> tuple[float, ...]:
         """Return what each input of a rule counts, or nothing where it knows no such thing."""
-        return self.rule(node, rows).weights if isinstance(node, Call) and node.word in RULES else ()
+        return (
+            self.rule(node, rows).weights if isinstance(node, Call) and node.word in RULES else ()
+        )
 
     def present(self, node: Expression) -> Mask:
         """Return which of all rows a part can answer (n,): those that have one of its views."""
         if isinstance(node, View):
             return self.rows.present[node.name]
-        return np.asarray(np.logical_or.reduce([self.present(argument) for argument in node.arguments]))
+        return np.asarray(
+            np.logical_or.reduce([self.present(argument) for argument in node.arguments])
+        )
 
     def _apply(self, node: Expression, rows: Rows, at: Index, source: Source) -> Said:
         if isinstance(node, View):
@@ -202,14 +238,22 @@ class Evaluator:
             values[here] = head_scores(self.rows.scores[view_of_head(node)][at[here]])
         elif node.word in RULES:
             rule = self.rule(node, rows)
-            values[here] = rule(_inputs([self._logs(child, source(child)) for child in node.arguments], chosen))
+            values[here] = rule(
+                _inputs([self._logs(child, source(child)) for child in node.arguments], chosen)
+            )
         else:
-            leaf = {part: self._logs(part, source(part)).at(chosen) for part in leaves(node.arguments[0])}
+            leaf = {
+                part: self._logs(part, source(part)).at(chosen)
+                for part in leaves(node.arguments[0])
+            }
             values[here] = self._model(node, rows).values(leaf)
         return Said(values, here)
 
     def _view(self, view: View, rows: Rows, at: Index) -> Said:
-        """Return a view's vectors; one that is made of raw columns would be fitted on ``rows.fit`` here."""
+        """Return a view's vectors.
+
+        One that is made of raw columns would be fitted on ``rows.fit`` here.
+        """
         return Said(self.rows.vectors[view.name][at], self.rows.present[view.name][at])
 
     def _model(self, node: Call, rows: Rows) -> _Model:
@@ -225,31 +269,59 @@ class Evaluator:
         if learns_from_scores(node):
             at, leaf = self._lesson(node, rows, leaves(tree))
         else:
-            at, leaf = rows.fit, {view: self._view(view, rows, rows.fit) for view in leaves(tree) if isinstance(view, View)}
+            at, leaf = (
+                rows.fit,
+                {
+                    view: self._view(view, rows, rows.fit)
+                    for view in leaves(tree)
+                    if isinstance(view, View)
+                },
+            )
         some = np.flatnonzero(_any(leaf.values()))
         leaf, y = {child: said.at(some) for child, said in leaf.items()}, self.rows.y[at][some]
         if node.word in BASELINES:
-            model = fit_classifier(node.word, np.zeros((len(y), 1)), y, self.n_classes, seed=self.baseline_seed)
+            model = fit_classifier(
+                node.word, np.zeros((len(y), 1)), y, self.n_classes, seed=self.baseline_seed
+            )
             return _Model(lambda new: np.zeros((len(next(iter(new.values())).present), 1)), model)
         if node.word == PROBE and isinstance(tree, View):  # it standardises by itself
-            return _Model(lambda new: new[tree].values, fit_probe(leaf[tree].values, y, self.n_classes))
+            return _Model(
+                lambda new: new[tree].values, fit_probe(leaf[tree].values, y, self.n_classes)
+            )
         features = FeatureTree(tree, leaf)
         X = features(leaf)
         if node.word == PROBE:
             return _Model(features, fit_probe(X, y, self.n_classes))
         settings = {name: float(value) for name, value in node.options if name != FIT_OPTION}
-        return _Model(features, fit_classifier(node.word, X, y, self.n_classes, settings=settings, seed=self.seed))
+        return _Model(
+            features,
+            fit_classifier(node.word, X, y, self.n_classes, settings=settings, seed=self.seed),
+        )
 
-    def _lesson(self, node: Call, rows: Rows, parts: Sequence[Expression]) -> tuple[Index, dict[Expression, Said]]:
+    def _lesson(
+        self, node: Call, rows: Rows, parts: Sequence[Expression]
+    ) -> tuple[Index, dict[Expression, Said]]:
         """Return the rows that a part learns from class scores on, and what its inputs say of them."""
         mode, pieces = self.mode(node, rows), []
         if mode != "valid":
             source = self.out_of_fold if mode == "oof" else self.of_fit
-            pieces.append((rows.fit, {part: self._logs(part, source(part, rows)) for part in parts}))
+            pieces.append(
+                (rows.fit, {part: self._logs(part, source(part, rows)) for part in parts})
+            )
         if mode == "valid" or (mode == "train+valid" and not np.isin(rows.held, rows.fit).any()):
-            pieces.append((rows.held, {part: self._logs(part, self.held_out(part, rows.first)) for part in parts}))
-        joined = {part: Said(np.concatenate([said[part].values for _, said in pieces]),
-                             np.concatenate([said[part].present for _, said in pieces])) for part in parts}
+            pieces.append(
+                (
+                    rows.held,
+                    {part: self._logs(part, self.held_out(part, rows.first)) for part in parts},
+                )
+            )
+        joined = {
+            part: Said(
+                np.concatenate([said[part].values for _, said in pieces]),
+                np.concatenate([said[part].present for _, said in pieces]),
+            )
+            for part in parts
+        }
         return np.concatenate([at for at, _ in pieces]), joined
 
     def _around(self, node: Call, index: Index, rows_of: Callable[[Index], Rows]) -> Said:
@@ -259,9 +331,13 @@ class Evaluator:
         answers = np.empty((len(here), self.n_classes))
         count = len(np.unique(self.groups[here]))
         if count < 2:
-            raise FoldError(f"{node} answers rows by parts that have not seen their group, and all {len(here)} rows are of "
-                            f"{'one group' if count else 'no group'}; use another fold plan, or fill the manifest's column "
-                            "'group'")
+            raise FoldError(
+                f"{node} answers rows by parts that have not seen their group, and all "
+                f"{len(here)} rows are of "
+                f"{'one group' if count else 'no group'}; use another fold plan, or fill the "
+                "manifest's column "
+                "'group'"
+            )
         for part, rest in GroupKFold(min(SPLITS, count)).split(here, groups=self.groups[here]):
             answers[rest] = self.say(node, rows_of(here[part]), here[rest]).values
         values = np.full((len(index), self.n_classes), _nothing(node, self.n_classes))
@@ -269,7 +345,11 @@ class Evaluator:
         return Said(values, present)
 
     def _key(self, node: Expression, rows: Rows) -> _Key:
-        return node, rows.fit.tobytes(), rows.held.tobytes() if self.learns_from_held(node, rows) else b""
+        return (
+            node,
+            rows.fit.tobytes(),
+            rows.held.tobytes() if self.learns_from_held(node, rows) else b"",
+        )
 
     def _logs(self, node: Expression, said: Said) -> Said:
         if _kind(node) != PROBABILITY:
@@ -285,16 +365,24 @@ class _Model:
 
     def values(self, leaf: Mapping[Expression, Said]) -> NDArray[np.float64]:
         X = self.features(leaf)
-        return self.model.scores(X) if isinstance(self.model, Probe) else self.model.predict(X).values
+        return (
+            self.model.scores(X) if isinstance(self.model, Probe) else self.model.predict(X).values
+        )
 
 
 def _kind(node: Expression) -> str:
-    return CLASSIFIERS[node.word].kind if isinstance(node, Call) and node.word in CLASSIFIERS else LOG_PROBABILITY
+    return (
+        CLASSIFIERS[node.word].kind
+        if isinstance(node, Call) and node.word in CLASSIFIERS
+        else LOG_PROBABILITY
+    )
 
 
 def _nothing(node: Expression, n_classes: int) -> float:
     """What stands where a part has no answer: every class alike."""
-    return {PROBABILITY: 1 / n_classes, MARGIN: 0.0, LOG_PROBABILITY: -float(np.log(n_classes))}[_kind(node)]
+    return {PROBABILITY: 1 / n_classes, MARGIN: 0.0, LOG_PROBABILITY: -float(np.log(n_classes))}[
+        _kind(node)
+    ]
 
 
 def _learns_nothing(node: Call) -> bool:
@@ -302,7 +390,10 @@ def _learns_nothing(node: Call) -> bool:
 
 
 def _inputs(said: Sequence[Said], rows: Index) -> Inputs:
-    return Inputs(np.stack([part.values[rows] for part in said]), np.stack([part.present[rows] for part in said]))
+    return Inputs(
+        np.stack([part.values[rows] for part in said]),
+        np.stack([part.present[rows] for part in said]),
+    )
 
 
 def _any(said: Iterable[Said]) -> Mask:

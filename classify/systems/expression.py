@@ -1,8 +1,12 @@
-"""Systems as trees: ``mean(svm(concat(audio, text)), svm(concat(video, text)))`` and what follows from its form.
+"""Systems as trees.
 
-An expression is either *vectors* (a view, or views fused early) or *scores* (one value per class). Its words are those of
-:data:`classify.fusion.early.STRATEGIES`, :data:`classify.models.classifiers.CLASSIFIERS`, :data:`classify.fusion.rules.RULES` and three of the
-language's own: ``head``, ``probe`` and ``scores``. ``FUSION.md`` beside this file explains all of them.
+``mean(svm(concat(audio, text)), svm(concat(video, text)))`` and what follows from its form.
+
+An expression is either *vectors* (a view, or views fused early) or *scores* (one value per class).
+Its words are those of :data:`classify.fusion.early.STRATEGIES`,
+:data:`classify.models.classifiers.CLASSIFIERS`, :data:`classify.fusion.rules.RULES` and three of
+the language's own: ``head``, ``probe`` and ``scores``. ``FUSION.md`` beside this file explains all
+of them.
 """
 
 from __future__ import annotations
@@ -23,8 +27,17 @@ FIT_OPTION, PROJECT = "fit_rows", "project"
 AUTO = "auto"
 LEARNT_ON = ("oof", "valid", "train", "train+valid")
 CONCATENATION = "concatenation"
-EARLY_WORDS: Mapping[str, str] = {"concat": CONCATENATION} | {name: name for name in fusion.STRATEGIES}
-WORDS = (*(w for w in EARLY_WORDS if w != CONCATENATION), *CLASSIFIERS, HEAD, PROBE, OWN_SCORES, *RULES)
+EARLY_WORDS: Mapping[str, str] = {"concat": CONCATENATION} | {
+    name: name for name in fusion.STRATEGIES
+}
+WORDS = (
+    *(w for w in EARLY_WORDS if w != CONCATENATION),
+    *CLASSIFIERS,
+    HEAD,
+    PROBE,
+    OWN_SCORES,
+    *RULES,
+)
 PLAIN_NAME = re.compile(r"[^\W\d][\w.+-]*")
 
 Value = str | float
@@ -59,7 +72,10 @@ class Call:
 
     def __str__(self) -> str:
         word = "concat" if self.word == CONCATENATION else self.word
-        options = (f"{name}={value if isinstance(value, str) else f'{value:g}'}" for name, value in self.options)
+        options = (
+            f"{name}={value if isinstance(value, str) else f'{value:g}'}"
+            for name, value in self.options
+        )
         return f"{word}({', '.join([*map(str, self.arguments), *options])})"
 
     def option(self, name: str) -> Value | None:
@@ -99,16 +115,23 @@ def words_of(node: Expression) -> tuple[str, ...]:
 
 
 def learns_from_scores(node: Call) -> bool:
-    """Say whether a call learns from class scores: a learnt rule, or a classifier with scores among its inputs."""
+    """Say whether a call learns from class scores.
+
+    A learnt rule, or a classifier with scores among its inputs.
+    """
     if node.word in RULES:
         return RULES[node.word].learns == FROM_SCORES
-    return node.word in CLASSIFIERS and any(kind(leaf) == SCORES for leaf in leaves(node.arguments[0]))
+    return node.word in CLASSIFIERS and any(
+        kind(leaf) == SCORES for leaf in leaves(node.arguments[0])
+    )
 
 
 def leaves(node: Expression) -> tuple[Expression, ...]:
     """Return what a tree of early fusion is made of: its views and scores, each once."""
     if isinstance(node, Call) and node.word in fusion.STRATEGIES:
-        return tuple(dict.fromkeys(leaf for argument in node.arguments for leaf in leaves(argument)))
+        return tuple(
+            dict.fromkeys(leaf for argument in node.arguments for leaf in leaves(argument))
+        )
     return (node,)
 
 
@@ -127,25 +150,39 @@ def complete(node: Expression, scores_from: Mapping[str, str]) -> Expression:
         return node
     if node.word == OWN_SCORES:
         inner = node.arguments[0]
-        return Call(scores_from[inner.name] if isinstance(inner, View) else PROBE, node.arguments, (), node.at)
+        return Call(
+            scores_from[inner.name] if isinstance(inner, View) else PROBE,
+            node.arguments,
+            (),
+            node.at,
+        )
     arguments = tuple(complete(argument, scores_from) for argument in node.arguments)
     if node.word in RULES:
         arguments = tuple(
-            complete(Call(OWN_SCORES, (a,), (), a.at), scores_from) if isinstance(a, View) else a for a in arguments
+            complete(Call(OWN_SCORES, (a,), (), a.at), scores_from) if isinstance(a, View) else a
+            for a in arguments
         )
-    if node.word != CALIBRATED and (node.word in RULES or node.word in fusion.STRATEGIES or learns_from_scores(node)):
+    if node.word != CALIBRATED and (
+        node.word in RULES or node.word in fusion.STRATEGIES or learns_from_scores(node)
+    ):
         arguments = tuple(_calibrated(a) for a in arguments)
     return replace(node, arguments=arguments)
 
 
 def _calibrated(node: Expression) -> Expression:
     """Margins of different classifiers cannot be compared, probabilities can."""
-    margins = isinstance(node, Call) and node.word in CLASSIFIERS and CLASSIFIERS[node.word].kind == MARGIN
+    margins = (
+        isinstance(node, Call)
+        and node.word in CLASSIFIERS
+        and CLASSIFIERS[node.word].kind == MARGIN
+    )
     return Call(CALIBRATED, (node,), (), node.at) if margins else node
 
 
 def prune(node: Expression, keep: frozenset[str]) -> Expression | None:
-    """Return the same system without the views that are not in ``keep``; none where nothing is left.
+    """Return the same system without the views that are not in ``keep``.
+
+    None where nothing is left.
 
     >>> from classify.systems.parser import parse
     >>> str(prune(parse("mean(svm(concat(audio, text)), svm(video))"), frozenset({"text", "video"})))
@@ -160,7 +197,11 @@ def prune(node: Expression, keep: frozenset[str]) -> Expression | None:
         return None
     pruned = replace(node, arguments=left)
     taught = learns_from_scores(node) == learns_from_scores(pruned)
-    return pruned if taught else replace(pruned, options=tuple(o for o in node.options if o[0] != FIT_OPTION))
+    return (
+        pruned
+        if taught
+        else replace(pruned, options=tuple(o for o in node.options if o[0] != FIT_OPTION))
+    )
 
 
 def learnt_on(node: Call, learn_on: str, taught: bool, honest: Container[str]) -> str:
@@ -178,11 +219,17 @@ def learnt_on(node: Call, learn_on: str, taught: bool, honest: Container[str]) -
     mode = str(node.option(FIT_OPTION) or learn_on)
     if mode == AUTO:
         return "valid" if _has_seen_labels(node, taught, honest) else "oof"
-    heads = [n for n in walk(node) if isinstance(n, Call) and n.word == HEAD and view_of_head(n) not in honest]
+    heads = [
+        n
+        for n in walk(node)
+        if isinstance(n, Call) and n.word == HEAD and view_of_head(n) not in honest
+    ]
     if mode == "oof" and heads:
         raise UsageError(
-            f"{heads[0]} was trained on the training rows, so it cannot score them out of fold; learn from "
-            f"validation rows ({FIT_OPTION}=valid), train inner folds, or do as the paper does ({FIT_OPTION}=train)"
+            f"{heads[0]} was trained on the training rows, so it cannot score them out of fold; "
+            "learn from "
+            f"validation rows ({FIT_OPTION}=valid), train inner folds, or do as the paper does "
+            f"({FIT_OPTION}=train)"
         )
     return mode
 

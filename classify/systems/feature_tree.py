@@ -1,4 +1,7 @@
-"""A tree of early fusion as one fitted transformer: views and class scores in, the rows that a classifier sees out."""
+"""A tree of early fusion as one fitted transformer.
+
+Views and class scores in, the rows that a classifier sees out.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,8 @@ class Said:
     """What a part of an expression says of n rows.
 
     Attributes:
-        values: Vectors (n, D), ``nan`` where there is none; or one value per class (n, C), all alike where there is none.
+        values: Vectors (n, D), ``nan`` where there is none; or one value per class (n, C), all
+            alike where there is none.
         present: Which rows it has an answer for (n,).
     """
 
@@ -40,8 +44,9 @@ class _Blocks:
 class FeatureTree:
     """A fitted tree; class scores come in as log probabilities.
 
-    A fusion of class scores alone is what the paper calls late: probabilities are fused and then standardised
-    (:class:`classify.fusion.scores.LateFusion`). Anything else is early: each block is standardised and then fused.
+    A fusion of class scores alone is what the paper calls late: probabilities are fused and then
+    standardised (:class:`classify.fusion.scores.LateFusion`). Anything else is early: each block is
+    standardised and then fused.
 
     Args:
         node: A view, scores, or an early strategy over such things.
@@ -50,28 +55,44 @@ class FeatureTree:
 
     def __init__(self, node: Expression, leaf: Mapping[Expression, Said]) -> None:
         call = node if isinstance(node, Call) and _fuses(node) else Call(CONCATENATION, (node,))
-        self.inner = {child: FeatureTree(child, leaf) if _fuses(child) else None for child in call.arguments}
+        self.inner = {
+            child: FeatureTree(child, leaf) if _fuses(child) else None for child in call.arguments
+        }
         self.scores = all(kind(child) == SCORES for child in call.arguments)
         said = self._inner(leaf)
         if self.scores:
             self.late = LateFusion(call.word).fit([part.values for part in said.values()])
         else:
-            self.early = EarlyFusion(call.word, [str(child) for child in said], str(call.option(PROJECT) or ""))
+            self.early = EarlyFusion(
+                call.word, [str(child) for child in said], str(call.option(PROJECT) or "")
+            )
             self.early.fit(_blocks(said))
 
     def __call__(self, leaf: Mapping[Expression, Said]) -> NDArray[Any]:
         """Return the fused rows (n, D')."""
         said = self._inner(leaf)
-        return self.late.transform([p.values for p in said.values()]) if self.scores else self.early.transform(_blocks(said)).X
+        return (
+            self.late.transform([p.values for p in said.values()])
+            if self.scores
+            else self.early.transform(_blocks(said)).X
+        )
 
     def _inner(self, leaf: Mapping[Expression, Said]) -> dict[Expression, Said]:
-        return {child: leaf[child] if tree is None else Said(tree(leaf), _any(leaf[n].present for n in tree.leaves))
-                for child, tree in self.inner.items()}
+        return {
+            child: leaf[child]
+            if tree is None
+            else Said(tree(leaf), _any(leaf[n].present for n in tree.leaves))
+            for child, tree in self.inner.items()
+        }
 
     @property
     def leaves(self) -> tuple[Expression, ...]:
         """What the tree is made of."""
-        return tuple(leaf for child, tree in self.inner.items() for leaf in ((child,) if tree is None else tree.leaves))
+        return tuple(
+            leaf
+            for child, tree in self.inner.items()
+            for leaf in ((child,) if tree is None else tree.leaves)
+        )
 
 
 def _fuses(node: Expression) -> bool:
@@ -79,8 +100,10 @@ def _fuses(node: Expression) -> bool:
 
 
 def _blocks(said: Mapping[Expression, Said]) -> _Blocks:
-    vectors = {str(node): np.exp(part.values).astype(np.float32) if kind(node) == SCORES else part.values
-               for node, part in said.items()}
+    vectors = {
+        str(node): np.exp(part.values).astype(np.float32) if kind(node) == SCORES else part.values
+        for node, part in said.items()
+    }
     return _Blocks(vectors, {str(node): part.present for node, part in said.items()})
 
 

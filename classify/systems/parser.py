@@ -5,7 +5,8 @@
     view       = a name of the store, bare or in double quotes
     value      = number | name [ ":" number ]
 
-Options come last. What each word takes is checked here; what only the store knows is checked by :mod:`classify.systems.definitions`.
+Options come last. What each word takes is checked here; what only the store knows is checked by
+:mod:`classify.systems.definitions`.
 """
 
 from __future__ import annotations
@@ -95,7 +96,9 @@ class _Parser:
     def expression(self) -> Expression:
         token = self.take()
         if token.kind not in {"name", "quoted"}:
-            _wrong(self.text, token.at, f"a view or a strategy is expected here, not {_said(token)}")
+            _wrong(
+                self.text, token.at, f"a view or a strategy is expected here, not {_said(token)}"
+            )
         if token.kind == "quoted" or not self.mark("("):
             return View(token.text, token.at)
         arguments: list[Expression] = []
@@ -117,9 +120,15 @@ class _Parser:
                 _wrong(
                     self.text,
                     self.next.at,
-                    f"',' or ')' is expected here, not {_said(self.next)}; the bracket of {token.text!r} is open",
+                    f"',' or ')' is expected here, not {_said(self.next)}; the bracket of "
+                    f"{token.text!r} is open",
                 )
-        return Call(EARLY_WORDS.get(token.text, token.text), tuple(arguments), tuple(sorted(options.items())), token.at)
+        return Call(
+            EARLY_WORDS.get(token.text, token.text),
+            tuple(arguments),
+            tuple(sorted(options.items())),
+            token.at,
+        )
 
     def value(self) -> Value:
         token = self.take()
@@ -131,12 +140,20 @@ class _Parser:
             return token.text
         number = self.take()
         if number.kind != "number":
-            _wrong(self.text, number.at, f"a number is expected after '{token.text}:', not {_said(number)}")
+            _wrong(
+                self.text,
+                number.at,
+                f"a number is expected after '{token.text}:', not {_said(number)}",
+            )
         return f"{token.text}:{number.text}"
 
     def end(self) -> None:
         if self.next.kind != "end":
-            _wrong(self.text, self.next.at, f"the expression is complete here, and {_said(self.next)} follows")
+            _wrong(
+                self.text,
+                self.next.at,
+                f"the expression is complete here, and {_said(self.next)} follows",
+            )
 
 
 class _Checker:
@@ -166,7 +183,8 @@ class _Checker:
             _wrong(
                 self.text,
                 node.at,
-                f"a system ends in class scores, and {node.word} gives a vector; put a classifier around "
+                f"a system ends in class scores, and {node.word} gives a vector; put a classifier "
+                "around "
                 f"it, for example svm({node})",
             )
         self._inputs(node)
@@ -185,7 +203,11 @@ class _Checker:
             _wrong(self.text, first.at, f"{node.word} takes the name of a view, not {first}")
         scored = [leaf for leaf in leaves(first) if kind(leaf) == SCORES]
         if node.word in (PROBE, OWN_SCORES) and scored:
-            _wrong(self.text, scored[0].at, f"{node.word} takes vectors, and {scored[0]} is scores already")
+            _wrong(
+                self.text,
+                scored[0].at,
+                f"{node.word} takes vectors, and {scored[0]} is scores already",
+            )
         if node.word in RULES:
             for argument in node.arguments:
                 if kind(argument) == VECTORS and not isinstance(argument, View):
@@ -201,19 +223,32 @@ class _Checker:
         if node.word in fusion.STRATEGIES and fusion.STRATEGIES[node.word].equal_widths:
             kinds = {kind(argument) for argument in node.arguments}
             if len(kinds) > 1:
-                _wrong(self.text, node.at, f"{node.word} takes vectors or class scores, not both; only concat joins the two")
+                _wrong(
+                    self.text,
+                    node.at,
+                    f"{node.word} takes vectors or class scores, not both; only concat joins the "
+                    "two",
+                )
 
     def _options(self, node: Call) -> None:
         if node.word in fusion.STRATEGIES:
             known: tuple[str, ...] = (PROJECT,)
         elif node.word in CLASSIFIERS:
-            known = (*CLASSIFIERS[node.word].settings, *((FIT_OPTION,) if node.arguments and learns_from_scores(node) else ()))
+            known = (
+                *CLASSIFIERS[node.word].settings,
+                *((FIT_OPTION,) if node.arguments and learns_from_scores(node) else ()),
+            )
         else:
             known = (FIT_OPTION,) if learns_from_scores(node) else ()
         for name, value in node.options:
             if name not in known:
                 if name == FIT_OPTION and (node.word in CLASSIFIERS or node.word in RULES):
-                    _wrong(self.text, node.at, f"{node.word} learns nothing from class scores here, so {FIT_OPTION} says nothing")
+                    _wrong(
+                        self.text,
+                        node.at,
+                        f"{node.word} learns nothing from class scores here, so {FIT_OPTION} says "
+                        "nothing",
+                    )
                 self._unknown(f"option of {node.word}", name, known, node.at)
             try:
                 if name == FIT_OPTION and value not in LEARNT_ON:
@@ -229,7 +264,10 @@ class _Checker:
 
     def _unknown(self, what: str, name: str, known: tuple[str, ...], at: int) -> NoReturn:
         hint = did_you_mean(name, known) or ";"
-        raise UnknownNameError(f"unknown {what} {name!r}{hint} Known: {', '.join(known) or 'none'}{_caret(self.text, at)}")
+        raise UnknownNameError(
+            f"unknown {what} {name!r}{hint} Known: "
+            f"{', '.join(known) or 'none'}{_caret(self.text, at)}"
+        )
 
 
 def _number(name: str, value: Value) -> float:
@@ -244,7 +282,12 @@ def _tokens(text: str) -> list[_Token]:
         match = TOKEN.match(text, place)
         if not match or not match.lastgroup:
             at = place + len(text[place:]) - len(text[place:].lstrip())
-            _wrong(text, at, f"{text[at]!r} is no part of an expression; names that are not plain words stand in double quotes")
+            _wrong(
+                text,
+                at,
+                f"{text[at]!r} is no part of an expression; names that are not plain words stand "
+                "in double quotes",
+            )
         tokens.append(_Token(match.lastgroup, match[match.lastgroup], match.start(match.lastgroup)))
         place = match.end()
     return [*tokens, _Token("end", "", len(text.rstrip())), _Token("end", "", len(text.rstrip()))]

@@ -1,4 +1,7 @@
-"""An audit on a terminal: one line per check, and below it what leaks and cautions mean and what to do."""
+"""An audit on a terminal.
+
+One line per check, and below it what leaks and cautions mean and what to do.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,23 @@ STYLES = {LEAK: "bold red", CAUTION: "yellow", CLEAN: "green", NOT_CHECKED: "dim
 
 def show_audit(audit: Audit, console: Console) -> None:
     """Print the table, the explanations, and the verdict in one line."""
-    table = Table(title=f"leakage audit of {audit.about['corpus']}, plan {audit.about['plan']} (digest "
-                        f"{audit.about['plan_digest']})", title_justify="left", box=None, padding=(0, 1))
-    for name, options in (("check", {"no_wrap": True}), ("verdict", {"no_wrap": True}), ("found", {"overflow": "fold"})):
+    table = Table(
+        title=f"leakage audit of {audit.about['corpus']}, plan {audit.about['plan']} (digest "
+        f"{audit.about['plan_digest']})",
+        title_justify="left",
+        box=None,
+        padding=(0, 1),
+    )
+    for name, options in (
+        ("check", {"no_wrap": True}),
+        ("verdict", {"no_wrap": True}),
+        ("found", {"overflow": "fold"}),
+    ):
         table.add_column(name, **options)
     for name, finding in audit.findings.items():
-        table.add_row(Text(name), Text(finding.verdict, style=STYLES[finding.verdict]), Text(finding.number))
+        table.add_row(
+            Text(name), Text(finding.verdict, style=STYLES[finding.verdict]), Text(finding.number)
+        )
     console.print(table)
     for verdict in (LEAK, CAUTION):
         for name in audit.having(verdict):
@@ -37,7 +51,12 @@ def show_audit(audit: Audit, console: Console) -> None:
 
 def _verdict(audit: Audit) -> str:
     plural = {LEAK: "leaks", CAUTION: "cautions"}
-    counted = [f"{n} {plural.get(v, v) if n > 1 else v}" for v in (LEAK, CAUTION, CLEAN, NOT_CHECKED)
-               if (n := len(audit.having(v)))]
-    head = "LEAK: a figure from this set-up is worthless" if audit.verdict == LEAK else "no leak found"
+    counted = [
+        f"{n} {plural.get(v, v) if n > 1 else v}"
+        for v in (LEAK, CAUTION, CLEAN, NOT_CHECKED)
+        if (n := len(audit.having(v)))
+    ]
+    head = (
+        "LEAK: a figure from this set-up is worthless" if audit.verdict == LEAK else "no leak found"
+    )
     return f"{head} ({', '.join(counted)})"

@@ -1,4 +1,7 @@
-"""The statistics in words: the result with its interval, how many speakers that rests on, and what survives Holm's correction."""
+"""The statistics in words.
+
+The result with its interval, how many speakers that rests on, and what survives Holm's correction.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,18 @@ from classify.results.statistics_tables import ALPHA, COMPARISONS
 from classify.results.table import CHOSEN, FIXED, ON_TEST
 
 SHOWN = 6  # survivors in words; all of them stand in the file
-OTHER_TESTS = {"p_sign_flip": "sign-flip", "p_mcnemar": "McNemar (ignores speakers)", "p_nadeau_bengio": "Nadeau-Bengio (folds)"}
-ASSUMPTIONS = ("p and Holm are of the t by speaker and count. Sign-flip exchanges the answers of speakers. McNemar takes rows "
-               "for independent, which they are not, and rejects too often; Nadeau-Bengio takes folds for random resamples and "
-               "rejects too rarely: benchmarks/README.md has the rates")
+OTHER_TESTS = {
+    "p_sign_flip": "sign-flip",
+    "p_mcnemar": "McNemar (ignores speakers)",
+    "p_nadeau_bengio": "Nadeau-Bengio (folds)",
+}
+ASSUMPTIONS = (
+    "p and Holm are of the t by speaker and count. Sign-flip exchanges the answers of speakers. "
+    "McNemar takes rows "
+    "for independent, which they are not, and rejects too often; Nadeau-Bengio takes folds for "
+    "random resamples and "
+    "rejects too rarely: benchmarks/README.md has the rates"
+)
 
 
 def in_words(statistics: pd.DataFrame, comparisons: pd.DataFrame, headline: str) -> list[str]:
@@ -33,7 +44,9 @@ def in_words(statistics: pd.DataFrame, comparisons: pd.DataFrame, headline: str)
 def headline_of(grid: pd.DataFrame) -> str:
     """Return the cell that counts by the flags of ``grid.csv``; empty where there is none."""
     for flag in (CHOSEN, FIXED, ON_TEST):
-        names = grid.loc[grid["flags"].str.split().map(lambda flags, flag=flag: flag in flags), "cell"]
+        names = grid.loc[
+            grid["flags"].str.split().map(lambda flags, flag=flag: flag in flags), "cell"
+        ]
         if len(names):
             return str(names.iloc[0])
     return ""
@@ -42,16 +55,34 @@ def headline_of(grid: pd.DataFrame) -> str:
 def comparison_table(comparisons: pd.DataFrame) -> Table:
     """Return every comparison as a line of a table, differences in points of per cent."""
     first = comparisons.iloc[0]
-    table = Table(title=f"Comparisons ({first['metric']}, test rows, by {first['cluster_by'] or 'row'})", title_justify="left")
+    table = Table(
+        title=f"Comparisons ({first['metric']}, test rows, by {first['cluster_by'] or 'row'})",
+        title_justify="left",
+    )
     for name in ("first", "second"):
         table.add_column(name, overflow="fold")
-    for name in ("difference", f"{100 * first['level']:.0f} % interval", "p", "Holm", *OTHER_TESTS.values(), "better", "rows"):
+    for name in (
+        "difference",
+        f"{100 * first['level']:.0f} % interval",
+        "p",
+        "Holm",
+        *OTHER_TESTS.values(),
+        "better",
+        "rows",
+    ):
         table.add_column(name, justify="right", no_wrap=name == "difference")
     for _, line in comparisons.iterrows():
-        table.add_row(line["first"], line["second"], figure(line["difference"], signed=True),
-                      f"{figure(line['low'], signed=True)} to {figure(line['high'], signed=True)}", p_value(line["p"]),
-                      p_value(line["p_holm"]), *(p_value(line[name]) for name in OTHER_TESTS),
-                      f"{line['better']} of {line['clusters']}", str(line["n_rows"]))
+        table.add_row(
+            line["first"],
+            line["second"],
+            figure(line["difference"], signed=True),
+            f"{figure(line['low'], signed=True)} to {figure(line['high'], signed=True)}",
+            p_value(line["p"]),
+            p_value(line["p_holm"]),
+            *(p_value(line[name]) for name in OTHER_TESTS),
+            f"{line['better']} of {line['clusters']}",
+            str(line["n_rows"]),
+        )
     return table
 
 
@@ -72,27 +103,44 @@ def p_value(p: float) -> str:
 
 
 def _result(statistics: pd.DataFrame, headline: str) -> list[str]:
-    lines = statistics[(statistics["cell"] == headline) & (statistics["class"] == "")].set_index("metric")
+    lines = statistics[(statistics["cell"] == headline) & (statistics["class"] == "")].set_index(
+        "metric"
+    )
     if not len(lines):
         return []
     first = lines.loc[METRICS[0]]
-    claim = "" if first.get("claim", RESULT) == RESULT else f" ({str(first['claim']).upper()}, no result)"
+    claim = (
+        ""
+        if first.get("claim", RESULT) == RESULT
+        else f" ({str(first['claim']).upper()}, no result)"
+    )
     if first["note"]:
         shown = ", ".join(f"{metric} {figure(lines.loc[metric, 'pooled'])}" for metric in METRICS)
         return [f"interval{claim}: none, {first['note']}; all test rows pooled: {shown}"]
-    intervals = ", ".join(f"{metric} {figure(line['pooled'])} ({figure(line['low'])} to {figure(line['high'])})"
-                          for metric, line in lines.loc[list(METRICS)].iterrows())
-    told = [f"interval{claim}, {100 * first['level']:.0f} %, all test rows pooled: {intervals}; it rests on {_clusters(first)} "
-            "and leaves out what another training would change"]
+    intervals = ", ".join(
+        f"{metric} {figure(line['pooled'])} ({figure(line['low'])} to {figure(line['high'])})"
+        for metric, line in lines.loc[list(METRICS)].iterrows()
+    )
+    told = [
+        f"interval{claim}, {100 * first['level']:.0f} %, all test rows pooled: {intervals}; it "
+        f"rests on {_clusters(first)} "
+        "and leaves out what another training would change"
+    ]
     if first["sessions"]:
-        told.append(f"note: these speakers sit in {first['sessions']} sessions; if those of a session are alike, the interval is "
-                    "wider: compare-systems --cluster session")
+        told.append(
+            f"note: these speakers sit in {first['sessions']} sessions; if those of a session are "
+            "alike, the interval is "
+            "wider: compare-systems --cluster session"
+        )
     return told
 
 
 def _family(comparisons: pd.DataFrame) -> list[str]:
     if not len(comparisons):
-        return ["comparisons: none; fusion takes two modalities, or name two cells with compare-systems --pair"]
+        return [
+            "comparisons: none; fusion takes two modalities, or name two cells with "
+            "compare-systems --pair"
+        ]
     size, metric = int(comparisons["family_size"].iloc[0]), comparisons["metric"].iloc[0]
     survivors = comparisons[comparisons["survives"] == "yes"]
     names = " and ".join(dict.fromkeys(comparisons["family"]))
@@ -100,19 +148,31 @@ def _family(comparisons: pd.DataFrame) -> list[str]:
     head = f"comparisons: {len(comparisons)} declared ({names}; {metric})"
     if not size:
         return [f"{head}; none could be tested: {comparisons['note'].iloc[0]}"]
-    lines = [f"{head}; after Holm's correction at {ALPHA:g} {better} better, {len(survivors) - better} worse, "
-             f"{len(comparisons) - len(survivors)} undecided"]
+    lines = [
+        f"{head}; after Holm's correction at {ALPHA:g} {better} better, {len(survivors) - better} "
+        "worse, "
+        f"{len(comparisons) - len(survivors)} undecided"
+    ]
     lines += [f"  {sentence(line)}" for _, line in survivors.head(SHOWN).iterrows()]
-    return lines + ([f"  and {len(survivors) - SHOWN} more in {COMPARISONS}"] if len(survivors) > SHOWN else [])
+    return lines + (
+        [f"  and {len(survivors) - SHOWN} more in {COMPARISONS}"] if len(survivors) > SHOWN else []
+    )
 
 
 def sentence(line: pd.Series) -> str:
     """Return one comparison as a sentence."""
-    return (f"{line['first']} against {line['second']}: {figure(line['difference'], signed=True)} "
-            f"({figure(line['low'], signed=True)} to {figure(line['high'], signed=True)}), p {p_value(line['p'])}, "
-            f"Holm {p_value(line['p_holm'])}; better for {line['better']} of {line['clusters']}")
+    return (
+        f"{line['first']} against {line['second']}: {figure(line['difference'], signed=True)} "
+        f"({figure(line['low'], signed=True)} to {figure(line['high'], signed=True)}), p "
+        f"{p_value(line['p'])}, "
+        f"Holm {p_value(line['p_holm'])}; better for {line['better']} of {line['clusters']}"
+    )
 
 
 def _clusters(line: pd.Series) -> str:
-    worth = f", worth {line['effective_clusters']:.1f} of one size" if line["clusters"] - line["effective_clusters"] >= 1 else ""
+    worth = (
+        f", worth {line['effective_clusters']:.1f} of one size"
+        if line["clusters"] - line["effective_clusters"] >= 1
+        else ""
+    )
     return f"{line['clusters']} {line['cluster_by']}s{worth}"

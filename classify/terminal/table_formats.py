@@ -1,4 +1,7 @@
-"""A table of words and numbers as text: for a terminal, a spreadsheet, a program, a README or a paper."""
+"""A table of words and numbers as text.
+
+For a terminal, a spreadsheet, a program, a README or a paper.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,20 @@ from rich.table import Table
 
 Line = Mapping[str, str]
 FILE_WIDTH = 200
-LATEX = str.maketrans({"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-                       "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"})
+LATEX = str.maketrans(
+    {
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "\\": r"\textbackslash{}",
+    }
+)
 
 
 def render(lines: Sequence[Line], form: str) -> str:
@@ -36,7 +51,9 @@ def _terminal(lines: Sequence[Line]) -> str:
     for line in lines:
         table.add_row(*(escape(cell) for cell in line.values()))
     out = io.StringIO()
-    Console(file=out, width=terminal.width if terminal.is_terminal else FILE_WIDTH, highlight=False).print(table)
+    Console(
+        file=out, width=terminal.width if terminal.is_terminal else FILE_WIDTH, highlight=False
+    ).print(table)
     return out.getvalue().rstrip("\n")
 
 
@@ -56,7 +73,10 @@ def _markdown(lines: Sequence[Line]) -> str:
     numbers = _numbers(lines)
     names = list(lines[0])
     rows = [names, *(list(line.values()) for line in lines)]
-    text = ["| " + " | ".join(cell.replace("|", r"\|").replace("\n", " ") for cell in row) + " |" for row in rows]
+    text = [
+        "| " + " | ".join(cell.replace("|", r"\|").replace("\n", " ") for cell in row) + " |"
+        for row in rows
+    ]
     text.insert(1, "|" + "|".join("--:" if name in numbers else "---" for name in names) + "|")
     return "\n".join(text)
 
@@ -66,14 +86,26 @@ def _latex(lines: Sequence[Line]) -> str:
     names = list(lines[0])
     body = [" & ".join(cell.translate(LATEX) for cell in line.values()) + r" \\" for line in lines]
     columns = "".join("r" if name in numbers else "l" for name in names)
-    return "\n".join([rf"\begin{{tabular}}{{{columns}}}", r"\hline", " & ".join(name.translate(LATEX) for name in names) + r" \\",
-                      r"\hline", *body, r"\hline", r"\end{tabular}"])
+    return "\n".join(
+        [
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\hline",
+            " & ".join(name.translate(LATEX) for name in names) + r" \\",
+            r"\hline",
+            *body,
+            r"\hline",
+            r"\end{tabular}",
+        ]
+    )
 
 
 def _numbers(lines: Sequence[Line]) -> set[str]:
     """Return the columns that hold numbers, or nothing, in every line."""
-    return {name for name in lines[0] if all(_is_number(line[name]) for line in lines)
-            and any(line[name] for line in lines)}
+    return {
+        name
+        for name in lines[0]
+        if all(_is_number(line[name]) for line in lines) and any(line[name] for line in lines)
+    }
 
 
 def _is_number(text: str) -> bool:
@@ -81,4 +113,9 @@ def _is_number(text: str) -> bool:
 
 
 FORMATS: Mapping[str, Callable[[Sequence[Line]], str]] = {
-    "table": _terminal, "csv": _csv, "json": _json, "markdown": _markdown, "latex": _latex}
+    "table": _terminal,
+    "csv": _csv,
+    "json": _json,
+    "markdown": _markdown,
+    "latex": _latex,
+}

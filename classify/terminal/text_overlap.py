@@ -15,7 +15,10 @@ from classify.results.text_overlap import LOOK_UP, SUBSETS_FILE
 
 
 def show_subsets(results: Path, headline: str, console: Console) -> None:
-    """Print accuracy on the subsets, of the cell that counts, the look-up and the baselines; nothing where there are none."""
+    """Print accuracy on the subsets, of the cell that counts, the look-up and the baselines.
+
+    Nothing where there are none.
+    """
     path = results / SUBSETS_FILE
     if not path.is_file():
         return
@@ -32,9 +35,15 @@ def show_subsets(results: Path, headline: str, console: Console) -> None:
     rows = frame[frame["cell"] == LOOK_UP].set_index("subset")["n"]
     table.add_row("rows", *(str(rows[name]) for name in subsets))
     console.print(table)
-    console.print(Text("text-unseen: the normalised transcript does not occur in the fold's training rows; the look-up answers "
-                       "with the commonest class of the same transcript in training; means over folds", style="dim"),
-                  soft_wrap=True)
+    console.print(
+        Text(
+            "text-unseen: the normalised transcript does not occur in the fold's training rows; "
+            "the look-up answers "
+            "with the commonest class of the same transcript in training; means over folds",
+            style="dim",
+        ),
+        soft_wrap=True,
+    )
     console.print()
 
 

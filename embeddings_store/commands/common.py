@@ -11,21 +11,39 @@ from embeddings_store.atomic import disk_is_full
 from embeddings_store.errors import ProjectError
 
 INTERRUPTED = 130
-EXIT_CODES = ("exit status: 0 done; 2 usage; 3 data or store problem; 4 finished, but some clips failed (listed); "
-              "130 interrupted (run the same command again to go on)")
+EXIT_CODES = (
+    "exit status: 0 done; 2 usage; 3 data or store problem; 4 finished, but some clips failed "
+    "(listed); "
+    "130 interrupted (run the same command again to go on)"
+)
 
 
 def parser(program: str, description: str, examples: Sequence[str]) -> argparse.ArgumentParser:
     """Make a parser whose help ends with examples and the exit codes."""
-    return argparse.ArgumentParser(prog=program, description=description, epilog=_epilog(examples),
-                                   formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    return argparse.ArgumentParser(
+        prog=program,
+        description=description,
+        epilog=_epilog(examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
 
 
-def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, description: str,
-                examples: Sequence[str]) -> argparse.ArgumentParser:
+def add_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    description: str,
+    examples: Sequence[str],
+) -> argparse.ArgumentParser:
     """Add a sub-command in the same form."""
-    return commands.add_parser(name, help=description, description=description, epilog=_epilog(examples),
-                               formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    return commands.add_parser(
+        name,
+        help=description,
+        description=description,
+        epilog=_epilog(examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
 
 
 def guarded(run: Callable[[], int], program: str) -> int:
@@ -39,17 +57,26 @@ def guarded(run: Callable[[], int], program: str) -> int:
         print("; ".join([f"{program}: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        # The reader of a pipe (head, less) has gone; what is still buffered must not raise again when Python ends.
+        # The reader of a pipe (head, less) has gone; what is still buffered must not raise again
+        # when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print(f"\n{program}: interrupted; what was finished is safe, the same command goes on from there", file=sys.stderr)
+        print(
+            f"\n{program}: interrupted; what was finished is safe, the same command goes on from "
+            "there",
+            file=sys.stderr,
+        )
         return INTERRUPTED
     except OSError as error:
         if not disk_is_full(error):
             raise
-        print(f"{program}: the disk is full ({error}); what was finished before is safe. Free some space and run the same "
-              "command again", file=sys.stderr)
+        print(
+            f"{program}: the disk is full ({error}); what was finished before is safe. Free some "
+            "space and run the same "
+            "command again",
+            file=sys.stderr,
+        )
         return ProjectError.exit_code
 
 

@@ -32,12 +32,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser with its sub-commands."""
-    top = parser(PROGRAM, "Look into a store of vectors, check it, and move vectors in and out.", [
-        f"{PROGRAM} inspect --store embeddings",
-        f"{PROGRAM} verify embeddings/ravdess",
-        f"{PROGRAM} check rows.parquet",
-        f"{PROGRAM} import mosi.npz --rows rows.csv --seen split:train --store embeddings",
-        f"{PROGRAM} export embeddings/mosi/imported-text@0123456789ab/seed-0/fold-any.h5 text.csv"])
+    top = parser(
+        PROGRAM,
+        "Look into a store of vectors, check it, and move vectors in and out.",
+        [
+            f"{PROGRAM} inspect --store embeddings",
+            f"{PROGRAM} verify embeddings/ravdess",
+            f"{PROGRAM} check rows.parquet",
+            f"{PROGRAM} import mosi.npz --rows rows.csv --seen split:train --store embeddings",
+            f"{PROGRAM} export embeddings/mosi/imported-text@0123456789ab/seed-0/fold-any.h5 "
+            "text.csv",
+        ],
+    )
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     _add_inspect(commands)
     _add_verify(commands)
@@ -49,75 +55,175 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    inspect = add_command(commands, "inspect", "Show what a store, a corpus or a file holds and what made it.", [
-        f"{PROGRAM} inspect", f"{PROGRAM} inspect embeddings/ravdess", f"{PROGRAM} inspect FILE.h5 --json"])
-    inspect.add_argument("path", nargs="?", type=Path, help="a store, a corpus folder in it, or one .h5 file")
-    inspect.add_argument("--store", type=Path, default=Path("embeddings"), help="the store (default: %(default)s)")
+    inspect = add_command(
+        commands,
+        "inspect",
+        "Show what a store, a corpus or a file holds and what made it.",
+        [
+            f"{PROGRAM} inspect",
+            f"{PROGRAM} inspect embeddings/ravdess",
+            f"{PROGRAM} inspect FILE.h5 --json",
+        ],
+    )
+    inspect.add_argument(
+        "path", nargs="?", type=Path, help="a store, a corpus folder in it, or one .h5 file"
+    )
+    inspect.add_argument(
+        "--store", type=Path, default=Path("embeddings"), help="the store (default: %(default)s)"
+    )
     inspect.add_argument("--json", action="store_true", help="print JSON instead of text")
     inspect.set_defaults(run=_inspect)
 
 
 def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    check = add_command(commands, "verify", "Read files completely, recompute their digests, and name every problem.", [
-        f"{PROGRAM} verify", f"{PROGRAM} verify embeddings/ravdess FILE.h5"])
+    check = add_command(
+        commands,
+        "verify",
+        "Read files completely, recompute their digests, and name every problem.",
+        [f"{PROGRAM} verify", f"{PROGRAM} verify embeddings/ravdess FILE.h5"],
+    )
     check.add_argument("paths", nargs="*", type=Path, help="stores, corpus folders or .h5 files")
-    check.add_argument("--store", type=Path, default=Path("embeddings"), help="the store, if no path is given "
-                                                                              "(default: %(default)s)")
+    check.add_argument(
+        "--store",
+        type=Path,
+        default=Path("embeddings"),
+        help="the store, if no path is given (default: %(default)s)",
+    )
     check.set_defaults(run=_verify)
 
 
 def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    check = add_command(commands, "check", "Check and count a manifest of any length, a piece at a time, and name every kind of "
-                                           "problem with its first rows. Exit status 3 where there is one.", [
-        f"{PROGRAM} check rows.csv", f"{PROGRAM} check rows.parquet --json"])
-    check.add_argument("table", type=Path, help="CSV or Parquet with id, label, speaker, text, audio, ...")
+    check = add_command(
+        commands,
+        "check",
+        "Check and count a manifest of any length, a piece at a time, and name every kind of "
+        "problem with its first rows. Exit status 3 where there is one.",
+        [f"{PROGRAM} check rows.csv", f"{PROGRAM} check rows.parquet --json"],
+    )
+    check.add_argument(
+        "table", type=Path, help="CSV or Parquet with id, label, speaker, text, audio, ..."
+    )
     check.add_argument("--json", action="store_true", help="print JSON instead of text")
     check.set_defaults(run=_check)
 
 
 def _add_import(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    bring = add_command(commands, "import", "Bring vectors that were made elsewhere into the store.", [
-        f"{PROGRAM} import mosi.npz --rows rows.csv --seen split:train",
-        f"{PROGRAM} import opensmile.csv --modality audio --rows labels.csv --seen none --corpus mine",
-        f"{PROGRAM} import bert.npy --ids ids.txt --modality text --rows labels.csv --seen unknown"])
-    bring.add_argument("source", type=Path, help=".npz (ids and one 2-d array per modality), .csv, .parquet, or .npy")
-    bring.add_argument("--seen", required=True, metavar="SPEC", help="what the encoders know of the rows; there is no default, "
-                       "because a wrong guess is a leak. " + SPEC_HELP)
-    bring.add_argument("--rows", type=Path, help="CSV or Parquet with id and any of label, speaker, group, session, split, "
-                                                 "language, text; other columns are kept as meta_*")
-    bring.add_argument("--ids", type=Path, help="ids in row order for a source without them: .npy, or text, one per line")
-    bring.add_argument("--modality", default="", help="what the vectors are, where the source does not say")
-    bring.add_argument("--group", default="", metavar="COLUMN", help="column whose rows must stay in one role, such as the video "
-                                                                     "or dialogue (default: 'group', else 'video')")
-    bring.add_argument("--folds", default="", metavar="PLAN", help="the fold plan that belongs to the corpus (default: from the "
-                                                                   "columns)")
-    for tag, meaning in (("safe", "say nothing about the label"), ("context", "anybody knows beforehand"),
-                         ("leaky", "were noted by somebody who knew the label, as all unnamed ones are taken to be")):
-        bring.add_argument(f"--{tag}", default="", metavar="COLUMNS", help=f"meta_* columns, with commas, that {meaning}")
-    bring.add_argument("--corpus", default="", help="name in the store (default: the source's name)")
-    bring.add_argument("--encoder", default="", help="name of the encoder (default: imported-MODALITY)")
-    bring.add_argument("--store", type=Path, default=Path("embeddings"), help="the store (default: %(default)s)")
+    bring = add_command(
+        commands,
+        "import",
+        "Bring vectors that were made elsewhere into the store.",
+        [
+            f"{PROGRAM} import mosi.npz --rows rows.csv --seen split:train",
+            f"{PROGRAM} import opensmile.csv --modality audio --rows labels.csv --seen none "
+            "--corpus mine",
+            f"{PROGRAM} import bert.npy --ids ids.txt --modality text --rows labels.csv --seen "
+            "unknown",
+        ],
+    )
+    bring.add_argument(
+        "source",
+        type=Path,
+        help=".npz (ids and one 2-d array per modality), .csv, .parquet, or .npy",
+    )
+    bring.add_argument(
+        "--seen",
+        required=True,
+        metavar="SPEC",
+        help="what the encoders know of the rows; there is no default, "
+        "because a wrong guess is a leak. " + SPEC_HELP,
+    )
+    bring.add_argument(
+        "--rows",
+        type=Path,
+        help="CSV or Parquet with id and any of label, speaker, group, session, split, "
+        "language, text; other columns are kept as meta_*",
+    )
+    bring.add_argument(
+        "--ids",
+        type=Path,
+        help="ids in row order for a source without them: .npy, or text, one per line",
+    )
+    bring.add_argument(
+        "--modality", default="", help="what the vectors are, where the source does not say"
+    )
+    bring.add_argument(
+        "--group",
+        default="",
+        metavar="COLUMN",
+        help="column whose rows must stay in one role, such as the video "
+        "or dialogue (default: 'group', else 'video')",
+    )
+    bring.add_argument(
+        "--folds",
+        default="",
+        metavar="PLAN",
+        help="the fold plan that belongs to the corpus (default: from the columns)",
+    )
+    for tag, meaning in (
+        ("safe", "say nothing about the label"),
+        ("context", "anybody knows beforehand"),
+        ("leaky", "were noted by somebody who knew the label, as all unnamed ones are taken to be"),
+    ):
+        bring.add_argument(
+            f"--{tag}",
+            default="",
+            metavar="COLUMNS",
+            help=f"meta_* columns, with commas, that {meaning}",
+        )
+    bring.add_argument(
+        "--corpus", default="", help="name in the store (default: the source's name)"
+    )
+    bring.add_argument(
+        "--encoder", default="", help="name of the encoder (default: imported-MODALITY)"
+    )
+    bring.add_argument(
+        "--store", type=Path, default=Path("embeddings"), help="the store (default: %(default)s)"
+    )
     bring.set_defaults(run=_import)
 
 
 def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    out = add_command(commands, "export", "Write one store file as .npz, .csv or .parquet.", [
-        f"{PROGRAM} export FILE.h5 vectors.parquet"])
+    out = add_command(
+        commands,
+        "export",
+        "Write one store file as .npz, .csv or .parquet.",
+        [f"{PROGRAM} export FILE.h5 vectors.parquet"],
+    )
     out.add_argument("source", type=Path, help="a file of the store")
     out.add_argument("target", type=Path, help="where to; the suffix says what")
     out.set_defaults(run=_export)
 
 
 def _add_join(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    together = add_command(commands, "join", "Make one corpus of several, to train on some and test on another: rows, harmonised "
-                                             "labels, and the vectors that one frozen encoder made of each.", [
-        f"{PROGRAM} join ravdess emodb", f"{PROGRAM} join iemocap meld --name speech --label-set common-4",
-        "run-fusion-grid --corpus joined-ravdess-emodb --protocol cross-corpus:emodb"])
-    together.add_argument("corpora", nargs="+", metavar="CORPUS", help="corpora of the store; the last is tested by default")
-    together.add_argument("--name", default="", help="the joined corpus' name (default: joined-A-B)")
-    together.add_argument("--label-set", default="common-4", metavar="NAME", help="classes that they have in common (default: "
-                                                                                 "%(default)s)")
-    together.add_argument("--store", type=Path, default=Path("embeddings"), help="the store (default: %(default)s)")
+    together = add_command(
+        commands,
+        "join",
+        "Make one corpus of several, to train on some and test on another: rows, harmonised "
+        "labels, and the vectors that one frozen encoder made of each.",
+        [
+            f"{PROGRAM} join ravdess emodb",
+            f"{PROGRAM} join iemocap meld --name speech --label-set common-4",
+            "run-fusion-grid --corpus joined-ravdess-emodb --protocol cross-corpus:emodb",
+        ],
+    )
+    together.add_argument(
+        "corpora",
+        nargs="+",
+        metavar="CORPUS",
+        help="corpora of the store; the last is tested by default",
+    )
+    together.add_argument(
+        "--name", default="", help="the joined corpus' name (default: joined-A-B)"
+    )
+    together.add_argument(
+        "--label-set",
+        default="common-4",
+        metavar="NAME",
+        help="classes that they have in common (default: %(default)s)",
+    )
+    together.add_argument(
+        "--store", type=Path, default=Path("embeddings"), help="the store (default: %(default)s)"
+    )
     together.set_defaults(run=_join)
 
 
@@ -125,24 +231,40 @@ def _inspect(arguments: argparse.Namespace) -> int:
     path = arguments.path or arguments.store
     if path.is_file():
         shown = _file_facts(path)
-        print(json.dumps(shown, indent=2, ensure_ascii=False) if arguments.json else _indented(shown))
+        print(
+            json.dumps(shown, indent=2, ensure_ascii=False) if arguments.json else _indented(shown)
+        )
         return 0
     listed = []
     for corpus_folder in _corpus_folders(path):
         manifest = Manifest.load(corpus_folder)
         facts: dict[str, object] = {
-            "corpus": manifest.name, "rows": len(manifest), "protocol": manifest.protocol,
-            "classes": _class_counts(manifest), "metadata": {c: manifest.tag(c) for c in manifest.tagged(*LEAK_TAGS, UNTAGGED)},
-            "notes": list(manifest.notes), "files": []}
+            "corpus": manifest.name,
+            "rows": len(manifest),
+            "protocol": manifest.protocol,
+            "classes": _class_counts(manifest),
+            "metadata": {c: manifest.tag(c) for c in manifest.tagged(*LEAK_TAGS, UNTAGGED)},
+            "notes": list(manifest.notes),
+            "files": [],
+        }
         damaged: list[str] = []
         try:
-            facts["files"] = [_entry_facts(e) for e in catalogue(corpus_folder.parent, corpus_folder.name, damaged)]
+            facts["files"] = [
+                _entry_facts(e)
+                for e in catalogue(corpus_folder.parent, corpus_folder.name, damaged)
+            ]
         except StoreNotFoundError:
             damaged = ["no finished vectors yet"]
         facts["notes"] = [*manifest.notes, *damaged]
-        facts["unfinished"] = sorted(p.name for p in (corpus_folder / ".running").glob("*") if p.is_dir())
+        facts["unfinished"] = sorted(
+            p.name for p in (corpus_folder / ".running").glob("*") if p.is_dir()
+        )
         listed.append(facts)
-    print(json.dumps(listed, indent=2, ensure_ascii=False) if arguments.json else "\n".join(map(_corpus_text, listed)))
+    print(
+        json.dumps(listed, indent=2, ensure_ascii=False)
+        if arguments.json
+        else "\n".join(map(_corpus_text, listed))
+    )
     return 0
 
 
@@ -159,7 +281,10 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _problems_below(path: Path) -> Iterator[list[str]]:
-    """Yield the problems of each corpus record and each file of vectors; an empty list for each that is whole."""
+    """Yield the problems of each corpus record and each file of vectors.
+
+    An empty list for each that is whole.
+    """
     for folder in _corpus_folders(path):
         manifest = None
         try:
@@ -170,47 +295,82 @@ def _problems_below(path: Path) -> Iterator[list[str]]:
         for file in sorted(folder.glob("*@*/seed-*/fold-*.h5")):
             problems = verify(file)
             header = read_header(file) if manifest and not problems else {}
-            if manifest and header and header.get("inputs_digest") != manifest.inputs_digest_of(str(header["modality"])):
-                problems = [f"{file}: was made from other inputs than the corpus beside it; extract it again with --overwrite, "
-                            "or keep the two corpora in stores of their own"]
+            if (
+                manifest
+                and header
+                and header.get("inputs_digest")
+                != manifest.inputs_digest_of(str(header["modality"]))
+            ):
+                problems = [
+                    f"{file}: was made from other inputs than the corpus beside it; extract it "
+                    "again with --overwrite, "
+                    "or keep the two corpora in stores of their own"
+                ]
             yield problems
 
 
 def _check(arguments: argparse.Namespace) -> int:
     scan = scan_manifest(arguments.table)
-    print(json.dumps(scan.to_dict(), indent=2, ensure_ascii=False) if arguments.json else "\n".join(_scan_lines(scan)))
+    print(
+        json.dumps(scan.to_dict(), indent=2, ensure_ascii=False)
+        if arguments.json
+        else "\n".join(_scan_lines(scan))
+    )
     return 3 if scan.problems else 0
 
 
 def _scan_lines(scan: Scan) -> Iterator[str]:
     """Yield what a manifest holds, what is to be looked at, and what is wrong."""
-    yield f"{scan.name}: {scan.rows:,} rows; " + ", ".join(f"{column} {count:,}" for column, count in scan.given.items() if count)
+    yield f"{scan.name}: {scan.rows:,} rows; " + ", ".join(
+        f"{column} {count:,}" for column, count in scan.given.items() if count
+    )
     for column, words in scan.words.items():
         if words.counts:
-            shown = ", ".join(f"{word[:LETTERS]} {count:,}" for word, count in words.common(SHOWN).items())
+            shown = ", ".join(
+                f"{word[:LETTERS]} {count:,}" for word, count in words.common(SHOWN).items()
+            )
             more = ", ..." if len(words.counts) > SHOWN or not words.complete else ""
             yield f"  {column}: {'' if words.complete else 'more than '}{len(words.counts):,} different: {shown}{more}"
     if scan.spans.rows:
         spans = scan.spans
-        yield (f"  times: {spans.rows:,} rows of {spans.shortest_s:g} to {spans.longest_s:g} s, "
-               f"{spans.total_s / 3600:,.1f} hours in all")
-    yield from (f"  remark: labels that differ in case or spaces only: {' / '.join(map(repr, group))}"
-                for group in alike(scan.words["label"].counts))
+        yield (
+            f"  times: {spans.rows:,} rows of {spans.shortest_s:g} to {spans.longest_s:g} s, "
+            f"{spans.total_s / 3600:,.1f} hours in all"
+        )
+    yield from (
+        f"  remark: labels that differ in case or spaces only: {' / '.join(map(repr, group))}"
+        for group in alike(scan.words["label"].counts)
+    )
     for kind, found in (("remark", scan.remarks), ("problem", scan.problems)):
         for remark in found:
             rows = ", ".join(map(str, remark.rows[:SHOWN])) + ", ..." * (remark.count > SHOWN)
-            yield f"  {kind}: {remark.name}: {remark.count:,} x" + f", rows {rows}" * bool(remark.rows)
+            yield f"  {kind}: {remark.name}: {remark.count:,} x" + f", rows {rows}" * bool(
+                remark.rows
+            )
             if isinstance(remark, Problem):
                 yield f"    {remark.sentence}"
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    job = ImportJob(arguments.source, arguments.store, arguments.seen, arguments.rows, arguments.corpus, arguments.encoder,
-                    arguments.modality, arguments.ids, arguments.group, arguments.folds,
-                    parse_tags(safe=arguments.safe, context=arguments.context, leaky=arguments.leaky))
+    job = ImportJob(
+        arguments.source,
+        arguments.store,
+        arguments.seen,
+        arguments.rows,
+        arguments.corpus,
+        arguments.encoder,
+        arguments.modality,
+        arguments.ids,
+        arguments.group,
+        arguments.folds,
+        parse_tags(safe=arguments.safe, context=arguments.context, leaky=arguments.leaky),
+    )
     for path in import_vectors(job):
         facts = _file_facts(path)
-        print(f"{path}: {facts['rows']} rows, {facts['dim']}-d, {facts['status']}, seen {facts['seen']}")
+        print(
+            f"{path}: {facts['rows']} rows, {facts['dim']}-d, {facts['status']}, seen "
+            f"{facts['seen']}"
+        )
     return 0
 
 
@@ -222,7 +382,10 @@ def _export(arguments: argparse.Namespace) -> int:
 
 def _join(arguments: argparse.Namespace) -> int:
     joined = join_corpora(arguments.store, arguments.corpora, arguments.name, arguments.label_set)
-    for note in (*joined.manifest.notes, *(f"left out, because not every corpus has it: {name}" for name in joined.left_out)):
+    for note in (
+        *joined.manifest.notes,
+        *(f"left out, because not every corpus has it: {name}" for name in joined.left_out),
+    ):
         print(note, file=sys.stderr)
     for path in joined.files:
         print(path)
@@ -241,14 +404,29 @@ def _file_facts(path: Path) -> dict[str, object]:
     file, facts = read_embeddings(path), read_header(path)
     facts["status"] = dict(Counter(file.status.tolist()))
     facts["seen"] = dict(Counter(file.seen.tolist()))
-    marked = [(i, s, r) for i, s, r in zip(file.ids.tolist(), file.status.tolist(), file.reason.tolist(), strict=True) if r]
+    marked = [
+        (i, s, r)
+        for i, s, r in zip(
+            file.ids.tolist(), file.status.tolist(), file.reason.tolist(), strict=True
+        )
+        if r
+    ]
     facts["rows with a reason"] = [f"{i}: {s}: {r}" for i, s, r in marked]
     return facts
 
 
 def _entry_facts(entry: Entry) -> dict[str, object]:
-    return {"modality": entry.ref.modality, "encoder": entry.ref.folder, "layer": entry.ref.layer, "seed": entry.ref.seed,
-            "fold": entry.fold, "dim": entry.dim, "rows": entry.rows, "ok": entry.ok, "scores": entry.has_scores}
+    return {
+        "modality": entry.ref.modality,
+        "encoder": entry.ref.folder,
+        "layer": entry.ref.layer,
+        "seed": entry.ref.seed,
+        "fold": entry.fold,
+        "dim": entry.dim,
+        "rows": entry.rows,
+        "ok": entry.ok,
+        "scores": entry.has_scores,
+    }
 
 
 def _class_counts(manifest: Manifest) -> dict[str, int]:
@@ -259,24 +437,47 @@ def _class_counts(manifest: Manifest) -> dict[str, int]:
 
 
 def _corpus_text(facts: dict[str, object]) -> str:
-    classes, files, notes, unfinished = facts["classes"], facts["files"], facts["notes"], facts["unfinished"]
-    if not (isinstance(classes, dict) and isinstance(files, list) and isinstance(notes, list) and isinstance(unfinished, list)):
+    classes, files, notes, unfinished = (
+        facts["classes"],
+        facts["files"],
+        facts["notes"],
+        facts["unfinished"],
+    )
+    if not (
+        isinstance(classes, dict)
+        and isinstance(files, list)
+        and isinstance(notes, list)
+        and isinstance(unfinished, list)
+    ):
         raise TypeError(f"unexpected facts {facts}")
-    lines = [f"{facts['corpus']}: {facts['rows']} rows, protocol {facts['protocol'] or 'none'}; "
-             + (", ".join(f"{name} {count}" for name, count in classes.items()) or "no labels")]
+    lines = [
+        f"{facts['corpus']}: {facts['rows']} rows, protocol {facts['protocol'] or 'none'}; "
+        + (", ".join(f"{name} {count}" for name, count in classes.items()) or "no labels")
+    ]
     metadata = facts["metadata"]
     if isinstance(metadata, dict) and metadata:
-        lines.append(f"  metadata: {', '.join(f'{column} {tag}' for column, tag in metadata.items())}")
+        lines.append(
+            f"  metadata: {', '.join(f'{column} {tag}' for column, tag in metadata.items())}"
+        )
     lines += [f"  note: {note}" for note in notes]
-    lines += [f"  {f['modality']:<8} {f['encoder']:<44} layer {f['layer']:>2}  seed {f['seed']}  fold {f['fold']:<5} "
-              f"{f['dim']:>5}-d  {f['ok']}/{f['rows']} rows ok{'  with scores' if f['scores'] else ''}" for f in files]
-    lines += [f"  unfinished: {name} (run the same extract-features command again to go on)" for name in unfinished]
+    lines += [
+        f"  {f['modality']:<8} {f['encoder']:<44} layer {f['layer']:>2}  seed {f['seed']}  fold "
+        f"{f['fold']:<5} "
+        f"{f['dim']:>5}-d  {f['ok']}/{f['rows']} rows ok{'  with scores' if f['scores'] else ''}"
+        for f in files
+    ]
+    lines += [
+        f"  unfinished: {name} (run the same extract-features command again to go on)"
+        for name in unfinished
+    ]
     return "\n".join(lines)
 
 
 def _indented(facts: dict[str, object]) -> str:
-    return "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value}"
-                     for key, value in facts.items())
+    return "\n".join(
+        f"{key}: {json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value}"
+        for key, value in facts.items()
+    )
 
 
 if __name__ == "__main__":

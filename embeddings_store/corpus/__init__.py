@@ -1,1 +1,4 @@
-"""A corpus as the store knows it: its rows, its labels and its transcripts, checked once and then trusted."""
+"""A corpus as the store knows it.
+
+Its rows, its labels and its transcripts, checked once and then trusted.
+"""

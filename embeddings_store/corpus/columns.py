@@ -1,4 +1,7 @@
-"""A manifest's columns: their fixed form, the checks that every row passes, and the bytes that a digest is made of."""
+"""A manifest's columns.
+
+Their fixed form, the checks that every row passes, and the bytes that a digest is made of.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,9 @@ from embeddings_store.errors import ManifestError, UnsafePathError, UsageError, 
 MEDIA = ("text", "audio", "video")
 STRINGS = ("id", "label", "speaker", "group", "session", "split", "language", *MEDIA)
 TIMES = ("start_s", "end_s")
-# What a metadata column may tell a model: nothing about the label (who speaks, when), what any listener knows beforehand (the
-# topic, the dialogue so far), or what somebody noted who knew the label (ratings, causes, acted intensity).
+# What a metadata column may tell a model: nothing about the label (who speaks, when), what any
+# listener knows beforehand (the topic, the dialogue so far), or what somebody noted who knew the
+# label (ratings, causes, acted intensity).
 LEAK_TAGS = ("safe", "context", "leaky")
 UNTAGGED = "unknown"
 CHUNK_ROWS = 1 << 20
@@ -32,7 +36,8 @@ class Broken:
         total: Rows of the table.
         row: The first of them, counted from 1.
         cells: What stands in that row.
-        twin: The row before it that has the same id, counted from 1; 0 where the promise is another one.
+        twin: The row before it that has the same id, counted from 1; 0 where the promise is another
+            one.
     """
 
     count: int
@@ -66,7 +71,9 @@ class Promise:
         if len(rows):
             first = table.iloc[rows[0]].to_dict()
             twin = int(np.flatnonzero(table["id"] == first["id"])[0]) + 1 if self is UNIQUE else 0
-            raise self.error(self.told(Broken(len(rows), len(table), int(rows[0]) + 1, first, twin)))
+            raise self.error(
+                self.told(Broken(len(rows), len(table), int(rows[0]) + 1, first, twin))
+            )
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -78,32 +85,50 @@ def check_names(names: Sequence[str]) -> None:
     extra = [name for name in names if name not in STRINGS + TIMES and not name.startswith("meta_")]
     if extra:
         hint = did_you_mean(extra[0], STRINGS + TIMES)
-        raise ManifestError(f"unknown column {extra[0]!r}{hint} (columns are {', '.join(STRINGS + TIMES)} and meta_*); rename "
-                            "it, or prefix it with meta_ to keep it as metadata")
+        raise ManifestError(
+            f"unknown column {extra[0]!r}{hint} (columns are {', '.join(STRINGS + TIMES)} and "
+            "meta_*); rename "
+            "it, or prefix it with meta_ to keep it as metadata"
+        )
     _check_id_column(names)
 
 
 def _check_id_column(names: Sequence[str]) -> None:
     if "id" not in names:
-        raise ManifestError(f"a manifest needs a column 'id'; got {', '.join(names) or 'no columns'}")
+        raise ManifestError(
+            f"a manifest needs a column 'id'; got {', '.join(names) or 'no columns'}"
+        )
 
 
 def normalise(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with every fixed column: strings, seconds as float64, metadata as strings or numbers; nothing else."""
+    """Return a table with every fixed column.
+
+    Strings, seconds as float64, metadata as strings or numbers; nothing else.
+    """
     _check_id_column([str(name) for name in table.columns])
     columns: dict[str, pd.Series] = {}
     for name in STRINGS:
-        columns[name] = strings(table[name], name) if name in table else pd.Series("", index=table.index, dtype="str")
+        columns[name] = (
+            strings(table[name], name)
+            if name in table
+            else pd.Series("", index=table.index, dtype="str")
+        )
     for name in TIMES:
         columns[name], bad = _seconds(table, name)
         if bad.any():
             NUMBERS[name].require(table)
-    columns |= {str(name): _metadata(table[name], str(name)) for name in table.columns if str(name).startswith("meta_")}
+    columns |= {
+        str(name): _metadata(table[name], str(name))
+        for name in table.columns
+        if str(name).startswith("meta_")
+    }
     return pd.DataFrame(columns).reset_index(drop=True)
 
 
 def check_table(table: pd.DataFrame) -> None:
-    """Check what is true of every manifest: ids unique and not empty, ``start_s < end_s``, no path leaves the root, no NUL.
+    """Check what is true of every manifest.
+
+    Ids unique and not empty, ``start_s < end_s``, no path leaves the root, no NUL.
 
     Raises:
         ManifestError: How many rows break which promise, and the first of them.
@@ -121,11 +146,16 @@ def check_tags(tags: Mapping[str, str], names: Iterable[str]) -> None:
     columns = [str(c) for c in names if str(c).startswith("meta_")]
     for column, tag in tags.items():
         if column not in columns:
-            raise ManifestError(f"a leak tag is given for {column!r}, which is no metadata column{did_you_mean(column, columns)} "
-                                f"(there are {', '.join(columns) or 'none'})")
+            raise ManifestError(
+                f"a leak tag is given for {column!r}, which is no metadata "
+                f"column{did_you_mean(column, columns)} "
+                f"(there are {', '.join(columns) or 'none'})"
+            )
         if tag not in LEAK_TAGS:
-            raise ManifestError(f"column {column!r} has the leak tag {tag!r}{did_you_mean(tag, LEAK_TAGS)} "
-                                f"(tags are {', '.join(LEAK_TAGS)})")
+            raise ManifestError(
+                f"column {column!r} has the leak tag {tag!r}{did_you_mean(tag, LEAK_TAGS)} "
+                f"(tags are {', '.join(LEAK_TAGS)})"
+            )
 
 
 def parse_tags(**named: str) -> dict[str, str]:
@@ -141,7 +171,10 @@ def parse_tags(**named: str) -> dict[str, str]:
     for tag, names in named.items():
         for column in filter(None, (name.strip() for name in names.split(","))):
             if tags.setdefault(column, tag) != tag:
-                raise UsageError(f"column {column!r} is named both {tags[column]} and {tag}; leave it in one list")
+                raise UsageError(
+                    f"column {column!r} is named both {tags[column]} and {tag}; leave it in one "
+                    "list"
+                )
     return tags
 
 
@@ -152,8 +185,11 @@ def strings(column: pd.Series, name: str) -> pd.Series:
     try:
         return column.astype("str").fillna("").astype("str")
     except UnicodeEncodeError as error:
-        raise ManifestError(f"column {name!r} holds {str(error.object)!r}, which is no Unicode text (half of a surrogate pair); "
-                            "read the source with its right encoding") from error
+        raise ManifestError(
+            f"column {name!r} holds {str(error.object)!r}, which is no Unicode text (half of a "
+            "surrogate pair); "
+            "read the source with its right encoding"
+        ) from error
 
 
 def _metadata(column: pd.Series, name: str) -> pd.Series:
@@ -168,7 +204,8 @@ def _metadata(column: pd.Series, name: str) -> pd.Series:
 def numbers(column: pd.Series) -> pd.Series | None:
     """Return a metadata column as float64, ``nan`` where nothing finite is given, or none where it holds words.
 
-    A CSV file does not say which of its columns are numbers: those are in which every cell that is not empty is one.
+    A CSV file does not say which of its columns are numbers: those are in which every cell that is
+    not empty is one.
 
     >>> numbers(pd.Series(["3", "", "4.5"])).tolist(), numbers(pd.Series(["3", "old"])) is None
     ([3.0, nan, 4.5], True)
@@ -177,14 +214,21 @@ def numbers(column: pd.Series) -> pd.Series | None:
         return column.astype(np.float64).replace([np.inf, -np.inf], np.nan)
     given = column.replace("", np.nan)
     parsed = pd.to_numeric(given, errors="coerce").astype(np.float64)
-    return parsed if given.notna().any() and bool(np.isfinite(parsed[given.notna()]).all()) else None
+    return (
+        parsed if given.notna().any() and bool(np.isfinite(parsed[given.notna()]).all()) else None
+    )
 
 
 def _seconds(table: pd.DataFrame, name: str) -> tuple[pd.Series, pd.Series]:
-    """Return a column of times as float64, and which of its cells hold something that is no number: words, dates, yes and no."""
+    """Return a column of times as float64, and which of its cells hold something that is no number.
+
+    Words, dates, yes and no.
+    """
     column = table[name] if name in table else pd.Series(np.nan, index=table.index)
     if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
-        return pd.Series(column.to_numpy(dtype=np.float64, na_value=np.nan), column.index), pd.Series(False, column.index)
+        return pd.Series(
+            column.to_numpy(dtype=np.float64, na_value=np.nan), column.index
+        ), pd.Series(False, column.index)
     cells = strings(column, name)
     values = pd.to_numeric(cells, errors="coerce").astype(np.float64)
     return values, values.isna() & (cells != "")
@@ -197,54 +241,96 @@ def _odd_times(table: pd.DataFrame) -> pd.Series:
 
 def _text_promise(column: str) -> Promise:
     return Promise(
-        f"NUL character in {column!r}", column, lambda table: table[column].str.contains("\x00", regex=False),
-        lambda seen: f"column {column!r} holds a NUL character in {seen.count} rows, first row {seen.row} "
-                     f"({seen.cells[column]!r}); the source is damaged or not text")
+        f"NUL character in {column!r}",
+        column,
+        lambda table: table[column].str.contains("\x00", regex=False),
+        lambda seen: (
+            f"column {column!r} holds a NUL character in {seen.count} rows, first row {seen.row} "
+            f"({seen.cells[column]!r}); the source is damaged or not text"
+        ),
+    )
 
 
 def _number_promise(column: str) -> Promise:
     return Promise(
-        f"no number in {column!r}", column, lambda table: _seconds(table, column)[1],
-        lambda seen: f"column {column!r} must hold seconds as numbers; {seen.count} of {seen.total} rows do not, "
-                     f"first row {seen.row} ({str(seen.cells[column])!r})")
+        f"no number in {column!r}",
+        column,
+        lambda table: _seconds(table, column)[1],
+        lambda seen: (
+            f"column {column!r} must hold seconds as numbers; {seen.count} of {seen.total} rows "
+            "do not, "
+            f"first row {seen.row} ({str(seen.cells[column])!r})"
+        ),
+    )
 
 
 def _path_promise(column: str) -> Promise:
     return Promise(
-        f"unsafe path in {column!r}", column, lambda table: table[column].str.contains(UNSAFE, regex=True),
-        lambda seen: f"column {column!r} holds {seen.cells[column]!r}; media paths are relative to the manifest, with '/', "
-                     "and may not leave its folder", UnsafePathError)
+        f"unsafe path in {column!r}",
+        column,
+        lambda table: table[column].str.contains(UNSAFE, regex=True),
+        lambda seen: (
+            f"column {column!r} holds {seen.cells[column]!r}; media paths are relative to the "
+            "manifest, with '/', "
+            "and may not leave its folder"
+        ),
+        UnsafePathError,
+    )
 
 
 UNIQUE = Promise(
-    "duplicate id", "id", lambda table: table["id"].duplicated(),
-    lambda seen: f"{seen.count} duplicate ids, first {seen.cells['id']!r} in rows {seen.twin} and {seen.row}; "
-                 "an id names one utterance (put the split or dialogue into it where numbers repeat)")
+    "duplicate id",
+    "id",
+    lambda table: table["id"].duplicated(),
+    lambda seen: (
+        f"{seen.count} duplicate ids, first {seen.cells['id']!r} in rows {seen.twin} and "
+        f"{seen.row}; "
+        "an id names one utterance (put the split or dialogue into it where numbers repeat)"
+    ),
+)
 # Of a table as it was read; then those of a table in its fixed form.
 NUMBERS = {column: _number_promise(column) for column in TIMES}
 PROMISES = (
     *map(_text_promise, STRINGS),
-    Promise("empty id", "id", lambda table: table["id"] == "",
-            lambda seen: f"{seen.count} of {seen.total} rows have an empty id, first row {seen.row}"),
+    Promise(
+        "empty id",
+        "id",
+        lambda table: table["id"] == "",
+        lambda seen: f"{seen.count} of {seen.total} rows have an empty id, first row {seen.row}",
+    ),
     UNIQUE,
-    Promise("odd times", "id", _odd_times,
-            lambda seen: f"{seen.count} rows need 0 <= start_s < end_s, first {seen.cells['id']!r} with "
-                         f"start_s={seen.cells['start_s']}, end_s={seen.cells['end_s']}"),
+    Promise(
+        "odd times",
+        "id",
+        _odd_times,
+        lambda seen: (
+            f"{seen.count} rows need 0 <= start_s < end_s, first {seen.cells['id']!r} with "
+            f"start_s={seen.cells['start_s']}, end_s={seen.cells['end_s']}"
+        ),
+    ),
     *map(_path_promise, ("audio", "video")),
 )
 
 
 def column_bytes(name: str, column: pd.Series) -> Iterator[bytes]:
-    """Yield a column as bytes that no other column has: name and kind, then numbers, or lengths and cells."""
+    """Yield a column as bytes that no other column has.
+
+    Name and kind, then numbers, or lengths and cells.
+    """
     if column.dtype == np.int64:
         yield f"\x00{len(name)} {name} <i8\x00".encode() + column.to_numpy(dtype="<i8").tobytes()
     elif column.dtype == np.float64:
         numbers = column.to_numpy(dtype="<f8")
-        yield f"\x00{len(name)} {name} <f8\x00".encode() + np.where(np.isnan(numbers), np.nan, numbers + 0.0).tobytes()
+        yield (
+            f"\x00{len(name)} {name} <f8\x00".encode()
+            + np.where(np.isnan(numbers), np.nan, numbers + 0.0).tobytes()
+        )
     else:
         yield f"\x00{len(name)} {name} utf-8\x00".encode()
         for start in range(0, len(column), CHUNK_ROWS):
-            yield from _string_bytes(pa.array(column.iloc[start:start + CHUNK_ROWS], type=pa.large_string()))
+            yield from _string_bytes(
+                pa.array(column.iloc[start : start + CHUNK_ROWS], type=pa.large_string())
+            )
 
 
 def _string_bytes(cells: pa.LargeStringArray) -> Iterator[bytes]:
@@ -255,4 +341,4 @@ def _string_bytes(cells: pa.LargeStringArray) -> Iterator[bytes]:
     ends = np.frombuffer(offsets, dtype="<i8", count=len(cells) + 1, offset=8 * cells.offset)
     yield np.diff(ends).astype("<i8").tobytes()
     if data is not None:
-        yield memoryview(data)[ends[0]:ends[-1]].tobytes()
+        yield memoryview(data)[ends[0] : ends[-1]].tobytes()

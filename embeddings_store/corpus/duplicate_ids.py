@@ -64,17 +64,24 @@ def _told_apart(suspects: NDArray[np.uint64], read: Callable[[], Iterator[pd.Ser
     marks, rows, before = array("Q"), array("Q"), 0
     for ids in read():
         found = _hashes(ids)
-        places = np.flatnonzero((suspects[np.searchsorted(suspects, found).clip(max=len(suspects) - 1)] == found) & (ids != ""))
+        places = np.flatnonzero(
+            (suspects[np.searchsorted(suspects, found).clip(max=len(suspects) - 1)] == found)
+            & (ids != "")
+        )
         for cell in ids.iloc[places]:
             marks.frombytes(hashlib.blake2b(cell.encode(), digest_size=16).digest())
         rows.frombytes((before + places).astype(np.uint64).tobytes())
         before += len(ids)
     low, high = np.frombuffer(marks, dtype=np.uint64).reshape(-1, 2).T
     order = np.lexsort((low, high))
-    again = np.flatnonzero((low[order[1:]] == low[order[:-1]]) & (high[order[1:]] == high[order[:-1]])) + 1
+    again = (
+        np.flatnonzero((low[order[1:]] == low[order[:-1]]) & (high[order[1:]] == high[order[:-1]]))
+        + 1
+    )
     if not len(again):
         return Twins()
-    # Sorting keeps the order of the rows among the same: the first of a run is the first in the table.
+    # Sorting keeps the order of the rows among the same: the first of a run is the first in the
+    # table.
     first = order[again[np.argmin(order[again])] - 1]
     repeats = np.sort(order[again])
     where = np.frombuffer(rows, dtype=np.uint64)

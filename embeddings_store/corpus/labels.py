@@ -40,11 +40,21 @@ class LabelSet:
         """Fill the identity mapping and check that the set is consistent."""
         if not self.mapping:
             object.__setattr__(self, "mapping", {c: c for c in self.classes})
-        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes) or "" in self.classes:
-            raise LabelError(f"label set {self.name!r} needs two or more different, non-empty classes, not {self.classes}")
+        if (
+            len(self.classes) < 2
+            or len(set(self.classes)) != len(self.classes)
+            or "" in self.classes
+        ):
+            raise LabelError(
+                f"label set {self.name!r} needs two or more different, non-empty classes, not "
+                f"{self.classes}"
+            )
         strangers = sorted(set(self.mapping.values()) - set(self.classes))
         if strangers:
-            raise LabelError(f"label set {self.name!r} maps onto {strangers}, which are not among its classes {self.classes}")
+            raise LabelError(
+                f"label set {self.name!r} maps onto {strangers}, which are not among its classes "
+                f"{self.classes}"
+            )
         both = sorted(set(self.mapping) & self.dropped)
         if both:
             raise LabelError(f"label set {self.name!r} both maps and drops {both}")
@@ -71,26 +81,42 @@ class LabelSet:
         unknown = sorted({str(label) for label in found} - set(table))
         if unknown:
             hint = did_you_mean(unknown[0], self.mapping) or ";"
-            raise LabelError(f"label {unknown[0]!r} ({len(unknown)} unknown in all) is not in label set {self.name!r}{hint} "
-                             f"Known: {', '.join(self.mapping)}")
+            raise LabelError(
+                f"label {unknown[0]!r} ({len(unknown)} unknown in all) is not in label set "
+                f"{self.name!r}{hint} "
+                f"Known: {', '.join(self.mapping)}"
+            )
         code_of = np.array([table[str(label)] for label in found], dtype=np.int64)
         return np.asarray(code_of[place])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
-        return {"name": self.name, "classes": list(self.classes), "mapping": dict(sorted(self.mapping.items())),
-                "dropped": sorted(self.dropped)}
+        return {
+            "name": self.name,
+            "classes": list(self.classes),
+            "mapping": dict(sorted(self.mapping.items())),
+            "dropped": sorted(self.dropped),
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> LabelSet:
         """Rebuild a set written by :meth:`to_dict`."""
         try:
-            return cls(data["name"], tuple(data["classes"]), dict(data["mapping"]), frozenset(data["dropped"]))
+            return cls(
+                data["name"],
+                tuple(data["classes"]),
+                dict(data["mapping"]),
+                frozenset(data["dropped"]),
+            )
         except (KeyError, TypeError) as error:
-            raise LabelError(f"a label set needs name, classes, mapping and dropped; got {sorted(data)}") from error
+            raise LabelError(
+                f"a label set needs name, classes, mapping and dropped; got {sorted(data)}"
+            ) from error
 
     @property
     def digest(self) -> str:
         """Twelve hex digits that change with any class, their order, or the mapping."""
         content = {k: v for k, v in self.to_dict().items() if k != "name"}
-        return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
+        return hashlib.sha256(
+            json.dumps(content, sort_keys=True, ensure_ascii=False).encode()
+        ).hexdigest()[:12]

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,9 +40,11 @@ from embeddings_store.tables import first_line, read_table
 
 FORMAT = "emotion-corpus"
 VERSION = 1
-# An array of strings takes four bytes for each letter of its longest cell in every row; beyond this it is no array of strings.
+# An array of strings takes four bytes for each letter of its longest cell in every row; beyond this
+# it is no array of strings.
 FIXED_WIDTH_BYTES = 1 << 28
-GENERATED = "generated: "  # how the note begins of a corpus that no person spoke, so that whoever shows results can say so
+# how the note begins of a corpus that no person spoke, so that whoever shows results can say so
+GENERATED = "generated: "
 INPUTS = ("id", *MEDIA, *TIMES)
 NO_MEDIA = "needs a column text, audio or video with something in it"
 
@@ -70,15 +73,19 @@ class Manifest:
 
     Attributes:
         name: The corpus' name, used as a folder name in the store.
-        table: Columns ``id, label, speaker, group, session, split, language, text, audio, video`` (strings, empty
-            where not given), ``start_s, end_s`` (seconds, ``nan`` where the whole file is meant) and any ``meta_*``.
+        table: Columns ``id, label, speaker, group, session, split, language, text, audio, video``
+            (strings, empty where not given), ``start_s, end_s`` (seconds, ``nan`` where the whole
+            file is meant) and any ``meta_*``.
         labels: The label set, or none for a corpus without labels.
-        protocol: The fold plan that belongs to the corpus, see :func:`embeddings_store.folds.rules.make_plan`.
+        protocol: The fold plan that belongs to the corpus, see
+            :func:`embeddings_store.folds.rules.make_plan`.
         root: The folder that the media paths are relative to; not part of any digest.
         notes: What the reader noticed: rows skipped, counts, known defects.
-        tags: Leak tag of metadata columns, ``safe``, ``context`` or ``leaky``; see :meth:`tag`. Not part of any digest.
+        tags: Leak tag of metadata columns, ``safe``, ``context`` or ``leaky``; see :meth:`tag`. Not
+            part of any digest.
 
-    True by construction: ids unique and non-empty, ``start_s < end_s``, labels in the set, no path leaves the root.
+    True by construction: ids unique and non-empty, ``start_s < end_s``, labels in the set, no path
+    leaves the root.
 
     >>> m = Manifest.from_columns("mine", {"id": ["a", "b"], "label": ["sad", "happy"], "text": ["oh", "yes"]})
     >>> len(m), m.labels.classes, m.row(1).text
@@ -109,8 +116,11 @@ class Manifest:
         try:
             table = pd.DataFrame(columns)
         except UnicodeEncodeError as error:
-            raise ManifestError(f"{str(error.object)!r} is no Unicode text (half of a surrogate pair); read the source with its "
-                                "right encoding") from error
+            raise ManifestError(
+                f"{str(error.object)!r} is no Unicode text (half of a surrogate pair); read the "
+                "source with its "
+                "right encoding"
+            ) from error
         labels = fields.pop("labels", None)
         if labels is None and "label" in table:
             found = pd.unique(strings(table["label"], "label"))
@@ -118,8 +128,12 @@ class Manifest:
         return cls(name, table, labels, **fields)  # type: ignore[arg-type]
 
     @classmethod
-    def read(cls, path: Path, name: str = "", protocol: str = "", tags: Mapping[str, str] | None = None) -> Manifest:
-        """Read a CSV or Parquet manifest; media paths are relative to its folder, ``tags`` are its columns' leak tags.
+    def read(
+        cls, path: Path, name: str = "", protocol: str = "", tags: Mapping[str, str] | None = None
+    ) -> Manifest:
+        """Read a CSV or Parquet manifest.
+
+        Media paths are relative to its folder, ``tags`` are its columns' leak tags.
 
         Raises:
             ManifestError: The file is missing, is not a table, or a row breaks a promise.
@@ -130,7 +144,9 @@ class Manifest:
             check_names([str(c) for c in table.columns])
             if not any(c in table and (strings(table[c], c) != "").any() for c in MEDIA):
                 raise ManifestError(NO_MEDIA)
-            manifest = cls.from_columns(name, {str(c): table[c] for c in table}, root=path.resolve().parent, tags=tags or {})
+            manifest = cls.from_columns(
+                name, {str(c): table[c] for c in table}, root=path.resolve().parent, tags=tags or {}
+            )
         except (ManifestError, LabelError) as error:
             raise type(error)(f"{path}: {error}") from error
         # Not by replace(), which would check every row a second time.
@@ -143,7 +159,9 @@ class Manifest:
     def row(self, position: int) -> Utterance:
         """Return the view of one row."""
         values = self.table.iloc[position]
-        return Utterance(**{c: str(values[c]) for c in STRINGS}, **{c: float(values[c]) for c in TIMES})  # type: ignore[arg-type]
+        fields: dict[str, Any] = {column: str(values[column]) for column in STRINGS}
+        fields |= {column: float(values[column]) for column in TIMES}
+        return Utterance(**fields)
 
     @property
     def ids(self) -> NDArray[np.str_]:
@@ -157,8 +175,8 @@ class Manifest:
     def column(self, name: str) -> NDArray[np.str_]:
         """Return a string column as an array, shape (N,).
 
-        Of fixed width, unless one long cell among many short ones would multiply its size: then an array of Python strings,
-        which compares, sorts and lists alike.
+        Of fixed width, unless one long cell among many short ones would multiply its size: then an
+        array of Python strings, which compares, sorts and lists alike.
         """
         cells = self.table[name]
         longest = int(cells.str.len().max()) if len(cells) else 0
@@ -180,17 +198,24 @@ class Manifest:
         return bool((self.table[column] != "").any())
 
     def tag(self, column: str) -> str:
-        """Return the leak tag of a metadata column: ``safe``, ``context``, ``leaky``, or ``unknown`` where nobody gave one."""
+        """Return the leak tag of a metadata column.
+
+        ``safe``, ``context``, ``leaky``, or ``unknown`` where nobody gave one.
+        """
         return self.tags.get(column, UNTAGGED)
 
     def tagged(self, *tags: str) -> tuple[str, ...]:
-        """Return the metadata columns that bear one of these tags; what may explain the label is ``("leaky", "unknown")``.
+        """Return the metadata columns that bear one of these tags.
+
+        What may explain the label is ``("leaky", "unknown")``.
 
         >>> m = Manifest.from_columns("m", {"id": ["a"], "meta_age": [30], "meta_cause": ["loss"]}, tags={"meta_age": "safe"})
         >>> m.tagged("safe", "context"), m.tagged("leaky", "unknown")
         (('meta_age',), ('meta_cause',))
         """
-        return tuple(c for c in map(str, self.table.columns) if c.startswith("meta_") and self.tag(c) in tags)
+        return tuple(
+            c for c in map(str, self.table.columns) if c.startswith("meta_") and self.tag(c) in tags
+        )
 
     def guess_protocol(self) -> str:
         """Name the fold plan that the columns suggest: split, then session, speaker, group."""
@@ -204,11 +229,17 @@ class Manifest:
 
     @property
     def inputs_digest(self) -> str:
-        """Twelve hex digits over what encoders are given: ids, text, media paths, times; not labels."""
+        """Twelve hex digits over what encoders are given: ids, text, media paths, times.
+
+        Not labels.
+        """
         return self._digest(INPUTS)
 
     def inputs_digest_of(self, modality: str) -> str:
-        """Return :attr:`inputs_digest`; for a ``meta_*`` column, which a text encoder reads, the digest over ids and column."""
+        """Return :attr:`inputs_digest`.
+
+        For a ``meta_*`` column, which a text encoder reads, the digest over ids and column.
+        """
         own = modality.startswith("meta_") and modality in self.table
         return self.columns_digest([modality]) if own else self.inputs_digest
 
@@ -241,13 +272,26 @@ class Manifest:
         self._save_record(folder)
 
     def _save_record(self, folder: Path) -> None:
-        write_json(folder / "corpus.json", {
-            "format": FORMAT, "version": VERSION, "name": self.name, "rows": len(self), "protocol": self.protocol,
-            "labels": self.labels.to_dict() if self.labels else None, "digest": self.digest,
-            "inputs_digest": self.inputs_digest, "notes": list(self.notes), "tags": dict(self.tags)})
+        write_json(
+            folder / "corpus.json",
+            {
+                "format": FORMAT,
+                "version": VERSION,
+                "name": self.name,
+                "rows": len(self),
+                "protocol": self.protocol,
+                "labels": self.labels.to_dict() if self.labels else None,
+                "digest": self.digest,
+                "inputs_digest": self.inputs_digest,
+                "notes": list(self.notes),
+                "tags": dict(self.tags),
+            },
+        )
 
     def enter(self, store: Path) -> None:
-        """Put the corpus into a store, or check that the store already holds the very same one; it then takes the new tags.
+        """Put the corpus into a store, or check that the store already holds the very same one.
+
+        It then takes the new tags.
 
         Raises:
             StoreMismatchError: The store holds another corpus under this name.
@@ -274,26 +318,43 @@ class Manifest:
         """
         record = folder / "corpus.json"
         if not record.is_file():
-            raise StoreNotFoundError(f"{folder}: no corpus here (no corpus.json); run extract-features or "
-                                     "embeddings-store import first, or check --store and --corpus")
+            raise StoreNotFoundError(
+                f"{folder}: no corpus here (no corpus.json); run extract-features or "
+                "embeddings-store import first, or check --store and --corpus"
+            )
         try:
             data = json.loads(record.read_text(encoding="utf-8"))
             _check_version(record, data)
             table = read_table(folder / "manifest.parquet")
             labels = LabelSet.from_dict(data["labels"]) if data["labels"] else None
-            tags = {column: tag for column, tag in data.get("tags", {}).items() if column in table and tag in LEAK_TAGS}
-            manifest = cls(data["name"], table, labels, data["protocol"], notes=tuple(data["notes"]), tags=tags)
+            tags = {
+                column: tag
+                for column, tag in data.get("tags", {}).items()
+                if column in table and tag in LEAK_TAGS
+            }
+            manifest = cls(
+                data["name"], table, labels, data["protocol"], notes=tuple(data["notes"]), tags=tags
+            )
             recorded = str(data["digest"])
         except StoreError:
             raise
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreError(f"{folder}: corpus.json or manifest.parquet is damaged ({first_line(error)}); restore them, or "
-                             "remove corpus.json and run the same command again: vectors that fit are kept") from error
+            raise StoreError(
+                f"{folder}: corpus.json or manifest.parquet is damaged ({first_line(error)}); "
+                "restore them, or "
+                "remove corpus.json and run the same command again: vectors that fit are kept"
+            ) from error
         if folder.name and manifest.name != folder.name:
-            raise StoreMismatchError(f"{folder}: holds corpus {manifest.name!r}; a corpus' folder has its name, rename it back")
+            raise StoreMismatchError(
+                f"{folder}: holds corpus {manifest.name!r}; a corpus' folder has its name, rename "
+                "it back"
+            )
         if manifest.digest != recorded:
-            raise StoreError(f"{folder}: manifest.parquet (digest {manifest.digest}) is not the one that corpus.json "
-                             f"describes ({recorded}); restore both files from the same run")
+            raise StoreError(
+                f"{folder}: manifest.parquet (digest {manifest.digest}) is not the one that "
+                "corpus.json "
+                f"describes ({recorded}); restore both files from the same run"
+            )
         return manifest
 
 
@@ -314,7 +375,9 @@ def check_name(name: str) -> None:
         ManifestError: It cannot.
     """
     if not name or name != safe_name(name):
-        raise ManifestError(f"corpus name {name!r} cannot be a folder name; use letters, digits, '-', '_', '.'")
+        raise ManifestError(
+            f"corpus name {name!r} cannot be a folder name; use letters, digits, '-', '_', '.'"
+        )
 
 
 def resolve_media(root: Path, relative: str) -> Path:
@@ -325,7 +388,9 @@ def resolve_media(root: Path, relative: str) -> Path:
     """
     path = (root / relative).resolve()
     if not path.is_relative_to(root.resolve()):
-        raise UnsafePathError(f"{relative!r} leads outside the manifest's folder; move the file into it")
+        raise UnsafePathError(
+            f"{relative!r} leads outside the manifest's folder; move the file into it"
+        )
     return path
 
 
@@ -341,12 +406,17 @@ def _difference(there: Manifest, new: Manifest, folder: Path) -> str:
     changed = [c for c in shared if not there.table[c].equals(new.table[c])]
     inputs = [c for c in changed if c in INPUTS]
     if inputs:
-        rows = np.flatnonzero(np.logical_or.reduce([_differs(there.table[c], new.table[c]) for c in inputs]))
+        rows = np.flatnonzero(
+            np.logical_or.reduce([_differs(there.table[c], new.table[c]) for c in inputs])
+        )
         return f"{head}: {', '.join(inputs)} differ in {len(rows)} rows, first {str(there.ids[rows[0]])!r}{apart}"
     changed += sorted(set(there.table.columns) ^ set(new.table.columns))
     what = f"columns {', '.join(changed)}" if changed else "the label set"
-    return (f"{head}: same inputs, but {what} differ; vectors depend on inputs alone, so to adopt the new ones remove "
-            f"{folder / 'corpus.json'} and run this again (or{apart.removeprefix(';')})")
+    return (
+        f"{head}: same inputs, but {what} differ; vectors depend on inputs alone, so to adopt the "
+        "new ones remove "
+        f"{folder / 'corpus.json'} and run this again (or{apart.removeprefix(';')})"
+    )
 
 
 def _differs(one: pd.Series, other: pd.Series) -> NDArray[np.bool_]:
@@ -355,7 +425,12 @@ def _differs(one: pd.Series, other: pd.Series) -> NDArray[np.bool_]:
 
 def _check_version(record: Path, data: dict[str, object]) -> None:
     if data["format"] != FORMAT:
-        raise StoreError(f"{record}: is no corpus of this store (format {data['format']!r} instead of {FORMAT!r})")
+        raise StoreError(
+            f"{record}: is no corpus of this store (format {data['format']!r} instead of "
+            f"{FORMAT!r})"
+        )
     if int(str(data["version"])) > VERSION:
-        raise StoreError(f"{record}: has format version {data['version']}, this program reads up to {VERSION}; "
-                         "update the program")
+        raise StoreError(
+            f"{record}: has format version {data['version']}, this program reads up to {VERSION}; "
+            "update the program"
+        )

@@ -33,18 +33,27 @@ BATCH_ROWS = 1 << 14
 # Letters of an id that stand for it.
 LETTERS = 200
 COUNTED = ("label", "speaker", "group", "session", "split", "language")
-# Letters that the different words of one column may have in all, each word with what it costs to keep it.
+# Letters that the different words of one column may have in all, each word with what it costs to
+# keep it.
 WORDS_ROOM, WORD_COST = 1 << 23, 64
-# Letters that stand where a text was read in another encoding than it was written in: the replacement sign, the control
-# characters that cp1252 has its quotation marks at, and UTF-8 taken for cp1252.
+# Letters that stand where a text was read in another encoding than it was written in: the
+# replacement sign, the control characters that cp1252 has its quotation marks at, and UTF-8 taken
+# for cp1252.
 MOJIBAKE = r"[\x80-\x9f\ufffd]|\u00e2\u20ac|\u00c3[\u00a0-\u00bf\u2018-\u201d]"
 LONG_S, LONGEST_S = 60.0, 3e10
-# What is no broken promise and should be looked at, by name: which rows of a table it is about, and the column it is seen in.
+# What is no broken promise and should be looked at, by name: which rows of a table it is about, and
+# the column it is seen in.
 REMARKS: Mapping[str, tuple[str, Callable[[pd.DataFrame], pd.Series]]] = {
     "no label": ("label", lambda table: table["label"] == ""),
     "no words": ("text", lambda table: table["text"].str.strip() == ""),
-    "text in a wrong encoding": ("text", lambda table: table["text"].str.contains(MOJIBAKE, regex=True)),
-    f"longer than {LONG_S:.0f} s": ("end_s", lambda table: table["end_s"] - table["start_s"] > LONG_S),
+    "text in a wrong encoding": (
+        "text",
+        lambda table: table["text"].str.contains(MOJIBAKE, regex=True),
+    ),
+    f"longer than {LONG_S:.0f} s": (
+        "end_s",
+        lambda table: table["end_s"] - table["start_s"] > LONG_S,
+    ),
 }
 
 
@@ -67,7 +76,10 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Problem(Remark):
-    """Rows that break a promise of every manifest; the sentence and the error are those of :meth:`Manifest.read`."""
+    """Rows that break a promise of every manifest.
+
+    The sentence and the error are those of :meth:`Manifest.read`.
+    """
 
     sentence: str
     error: type[ProjectError] = ManifestError
@@ -78,7 +90,8 @@ class Words:
     """The different words of a column and how often each occurs.
 
     Attributes:
-        counts: Word to rows, in the order of the table; of the first ones only where there are too many to keep.
+        counts: Word to rows, in the order of the table; of the first ones only where there are too
+            many to keep.
         complete: Whether these are all.
     """
 
@@ -91,12 +104,19 @@ class Words:
 
     def to_dict(self, number: int = KEPT) -> dict[str, Any]:
         """Return plain JSON types."""
-        return {"distinct": len(self.counts), "complete": self.complete, "common": self.common(number)}
+        return {
+            "distinct": len(self.counts),
+            "complete": self.complete,
+            "common": self.common(number),
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """How long the rows are that give both their times, to the microsecond; all 0 where none does."""
+    """How long the rows are that give both their times, to the microsecond.
+
+    All 0 where none does.
+    """
 
     rows: int = 0
     total_s: float = 0.0
@@ -115,7 +135,8 @@ class Scan:
         given: Column of strings to the number of rows that give it.
         words: Column to its different words, of :data:`COUNTED`.
         spans: How long the rows are.
-        problems: Promises that rows break; the first is what :meth:`Manifest.read` raises. None where it would read the file.
+        problems: Promises that rows break; the first is what :meth:`Manifest.read` raises. None
+            where it would read the file.
         remarks: What else is to be looked at, in the order of :data:`REMARKS`.
     """
 
@@ -130,19 +151,27 @@ class Scan:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types, of each column of words the most common ones."""
-        return {"name": self.name, "rows": self.rows, "columns": list(self.columns), "given": dict(self.given),
-                "words": {column: words.to_dict() for column, words in self.words.items()}, "spans": asdict(self.spans),
-                "labels_alike": alike(self.words["label"].counts),
-                "problems": [{**asdict(problem), "error": problem.error.__name__} for problem in self.problems],
-                "remarks": [asdict(remark) for remark in self.remarks]}
+        return {
+            "name": self.name,
+            "rows": self.rows,
+            "columns": list(self.columns),
+            "given": dict(self.given),
+            "words": {column: words.to_dict() for column, words in self.words.items()},
+            "spans": asdict(self.spans),
+            "labels_alike": alike(self.words["label"].counts),
+            "problems": [
+                {**asdict(problem), "error": problem.error.__name__} for problem in self.problems
+            ],
+            "remarks": [asdict(remark) for remark in self.remarks],
+        }
 
 
 def scan_manifest(path: Path, name: str = "", batch_rows: int = BATCH_ROWS) -> Scan:
     """Read a CSV or Parquet manifest in pieces, check every row as :class:`Manifest` does, and count.
 
-    Memory does not grow with the cells, and by 9 bytes for each row: a hash of its id. Where ids have the same hash the file is
-    read again, and those are told apart, or called the same, by 128 bits of BLAKE2b; each row that has its hash with another
-    then costs 60 bytes more.
+    Memory does not grow with the cells, and by 9 bytes for each row: a hash of its id. Where ids
+    have the same hash the file is read again, and those are told apart, or called the same, by 128
+    bits of BLAKE2b; each row that has its hash with another then costs 60 bytes more.
 
     Args:
         path: The table.
@@ -162,13 +191,26 @@ def scan_manifest(path: Path, name: str = "", batch_rows: int = BATCH_ROWS) -> S
         name = name or safe_name(path.stem)
         check_name(name)
     except ManifestError as error:
-        raise error if str(error).startswith(f"{path}: ") else type(error)(f"{path}: {error}") from error
-    twins = counter.ids.twins(lambda: (strings(table["id"], "id") for table in iter_tables(path, batch_rows, ["id"])))
-    return Scan(name, counter.rows, counter.columns, dict(counter.given),
-                {column: Words(words.counts, words.complete) for column, words in counter.words.items()}, counter.spans(),
-                tuple(_problems(name, counter, twins)),
-                tuple(Remark(word, seen.count, tuple(seen.rows), tuple(seen.ids))
-                      for word in REMARKS if (seen := counter.seen[word]).count))
+        raise (
+            error if str(error).startswith(f"{path}: ") else type(error)(f"{path}: {error}")
+        ) from error
+    twins = counter.ids.twins(
+        lambda: (strings(table["id"], "id") for table in iter_tables(path, batch_rows, ["id"]))
+    )
+    return Scan(
+        name,
+        counter.rows,
+        counter.columns,
+        dict(counter.given),
+        {column: Words(words.counts, words.complete) for column, words in counter.words.items()},
+        counter.spans(),
+        tuple(_problems(name, counter, twins)),
+        tuple(
+            Remark(word, seen.count, tuple(seen.rows), tuple(seen.ids))
+            for word in REMARKS
+            if (seen := counter.seen[word]).count
+        ),
+    )
 
 
 def alike(words: Iterable[str]) -> list[list[str]]:
@@ -197,7 +239,7 @@ class _Seen:
         places = np.flatnonzero(broken)
         if len(places) and not self.count:
             self.first = {str(column): cell for column, cell in table.iloc[places[0]].items()}
-        kept = places[:KEPT - len(self.rows)]
+        kept = places[: KEPT - len(self.rows)]
         self.rows += (before + kept + 1).tolist()
         self.ids += [str(cell)[:LETTERS] for cell in table["id"].iloc[kept]]
         self.count += len(places)
@@ -213,7 +255,9 @@ class _Words:
 
     def add(self, column: pd.Series) -> None:
         codes, words = pd.factorize(column)
-        for word, count in zip(words, np.bincount(codes, minlength=len(words)).tolist(), strict=True):
+        for word, count in zip(
+            words, np.bincount(codes, minlength=len(words)).tolist(), strict=True
+        ):
             if word in self.counts:
                 self.counts[word] += count
             elif word and (cost := WORD_COST + len(word)) <= self.room:
@@ -260,7 +304,9 @@ class _Counter:
         """Note the cells of times that are no numbers, and leave them out."""
         for name, promise in NUMBERS.items():
             if name in raw and (broken := promise.broken(raw)).any():
-                self.seen[promise.name].add(broken, raw.assign(id=strings(raw["id"], "id")), self.rows)
+                self.seen[promise.name].add(
+                    broken, raw.assign(id=strings(raw["id"], "id")), self.rows
+                )
                 raw = raw.assign(**{name: strings(raw[name], name).mask(broken, "")})
         return raw
 
@@ -269,8 +315,12 @@ class _Counter:
         sound = np.isfinite(start) & np.isfinite(end) & (start >= 0) & (start < end)
         if sound.any():
             # Whole microseconds sum to the same in any order; no recording takes a thousand years.
-            spans_us = np.rint(np.minimum(end[sound] - start[sound], LONGEST_S) * 1e6).astype(np.int64)
-            self.shortest_us = min(int(spans_us.min()), self.shortest_us if self.timed else int(spans_us.min()))
+            spans_us = np.rint(np.minimum(end[sound] - start[sound], LONGEST_S) * 1e6).astype(
+                np.int64
+            )
+            self.shortest_us = min(
+                int(spans_us.min()), self.shortest_us if self.timed else int(spans_us.min())
+            )
             self.longest_us = max(int(spans_us.max()), self.longest_us)
             self.total_us += sum(spans_us.tolist())
             self.timed += len(spans_us)
@@ -291,12 +341,30 @@ def _problems(name: str, counter: _Counter, twins: Twins) -> Iterator[Problem]:
     for promise in (*NUMBERS.values(), *PROMISES):
         if promise is UNIQUE:
             if twins.count:
-                yield _problem(promise, twins, Broken(twins.count, counter.rows, twins.rows[0] + 1, {"id": twins.ids[0]},
-                                                      twins.before + 1), [row + 1 for row in twins.rows])
+                yield _problem(
+                    promise,
+                    twins,
+                    Broken(
+                        twins.count,
+                        counter.rows,
+                        twins.rows[0] + 1,
+                        {"id": twins.ids[0]},
+                        twins.before + 1,
+                    ),
+                    [row + 1 for row in twins.rows],
+                )
         elif (seen := counter.seen[promise.name]).count:
-            yield _problem(promise, seen, Broken(seen.count, counter.rows, seen.rows[0], seen.first), seen.rows)
+            yield _problem(
+                promise, seen, Broken(seen.count, counter.rows, seen.rows[0], seen.first), seen.rows
+            )
 
 
 def _problem(promise: Promise, seen: _Seen | Twins, broken: Broken, rows: Sequence[int]) -> Problem:
-    return Problem(promise.name, seen.count, tuple(rows), tuple(cell[:LETTERS] for cell in seen.ids), promise.told(broken),
-                   promise.error)
+    return Problem(
+        promise.name,
+        seen.count,
+        tuple(rows),
+        tuple(cell[:LETTERS] for cell in seen.ids),
+        promise.told(broken),
+        promise.error,
+    )

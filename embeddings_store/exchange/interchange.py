@@ -1,4 +1,7 @@
-"""Vectors from elsewhere into the store, and out of it again: npz, CSV, Parquet, and .npy with ids."""
+"""Vectors from elsewhere into the store, and out of it again.
+
+Npz, CSV, Parquet, and .npy with ids.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,12 @@ from embeddings_store.folds.rules import make_plan
 from embeddings_store.provenance import collect, file_digest, fingerprint
 from embeddings_store.tables import read_table
 from embeddings_store.vectors.arrays import Embeddings, EncoderRef
-from embeddings_store.vectors.hdf5 import content_digest, read_embeddings, store_path, write_embeddings
+from embeddings_store.vectors.hdf5 import (
+    content_digest,
+    read_embeddings,
+    store_path,
+    write_embeddings,
+)
 from embeddings_store.vectors.seen import parse_seen
 
 
@@ -27,17 +35,21 @@ class ImportJob:
     """What to bring in.
 
     Attributes:
-        source: The file with the vectors, see :func:`embeddings_store.exchange.sources.read_source`.
+        source: The file with the vectors, see
+            :func:`embeddings_store.exchange.sources.read_source`.
         store: The store's folder.
-        seen: What the encoders know of the rows, see :func:`embeddings_store.vectors.seen.parse_seen`; there is no default.
-        rows: Table with ``id`` and any of label, speaker, group, session, split, text; other columns become metadata.
+        seen: What the encoders know of the rows, see
+            :func:`embeddings_store.vectors.seen.parse_seen`; there is no default.
+        rows: Table with ``id`` and any of label, speaker, group, session, split, text; other
+            columns become metadata.
         corpus: Name in the store; empty takes the source's stem.
         encoder: Name of the encoder; empty makes ``imported-<modality>``.
         modality: What the vectors are, where the source does not say.
         ids: ``.npy`` or text file with one id per line, for a source without ids.
         group: Column of ``rows`` that must not be torn apart by folds.
         protocol: The fold plan that belongs to the corpus.
-        tags: Leak tags of metadata columns, see :meth:`embeddings_store.corpus.manifest.Manifest.tag`.
+        tags: Leak tags of metadata columns, see
+            :meth:`embeddings_store.corpus.manifest.Manifest.tag`.
     """
 
     source: Path
@@ -65,17 +77,27 @@ def import_vectors(job: ImportJob) -> list[Path]:
     manifest = _manifest(job, source)
     seen = parse_seen(job.seen, manifest)
     position = _positions(job, manifest, source.ids)
-    settings = {"imported": True, "source": job.source.name, "source_digest": file_digest(job.source)}
-    ready = [_embeddings(job, modality, values, manifest, position, seen, settings) for modality, values in source.arrays.items()]
+    settings = {
+        "imported": True,
+        "source": job.source.name,
+        "source_digest": file_digest(job.source),
+    }
+    ready = [
+        _embeddings(job, modality, values, manifest, position, seen, settings)
+        for modality, values in source.arrays.items()
+    ]
     manifest.enter(job.store)
     return [_place(job, manifest, embeddings, settings) for embeddings in ready]
 
 
 def export_vectors(source: Path, target: Path) -> int:
-    """Write one store file as npz, CSV or Parquet by the target's suffix; returns the number of rows.
+    """Write one store file as npz, CSV or Parquet by the target's suffix.
 
-    Tables get ``id, status, reason, seen``, ``v0 ... vD-1`` and ``score:CLASS``; npz gets the arrays under these names.
-    Importing it again brings back the same ids and vectors; ``seen`` must be said anew.
+    Returns the number of rows.
+
+    Tables get ``id, status, reason, seen``, ``v0 ... vD-1`` and ``score:CLASS``; npz gets the
+    arrays under these names. Importing it again brings back the same ids and vectors; ``seen`` must
+    be said anew.
 
     Raises:
         UsageError: The suffix is none of these.
@@ -84,7 +106,10 @@ def export_vectors(source: Path, target: Path) -> int:
     file = read_embeddings(source)
     kind = target.suffix.lower()
     if kind not in {".npz", ".csv", ".parquet"}:
-        raise UsageError(f"{target}: export writes .npz, .csv or .parquet, not {kind or 'a name without suffix'!r}")
+        raise UsageError(
+            f"{target}: export writes .npz, .csv or .parquet, not "
+            f"{kind or 'a name without suffix'!r}"
+        )
     with replacing(target) as temporary:
         if kind == ".npz":
             with temporary.open("wb") as handle:
@@ -97,16 +122,23 @@ def export_vectors(source: Path, target: Path) -> int:
 
 
 def _export_arrays(file: Embeddings) -> dict[str, NDArray[np.generic]]:
-    arrays: dict[str, NDArray[np.generic]] = {"ids": file.ids, "vectors": file.vectors, "seen": file.seen,
-                                              "status": file.status, "reason": file.reason,
-                                              "modality": np.array(file.encoder.modality)}
+    arrays: dict[str, NDArray[np.generic]] = {
+        "ids": file.ids,
+        "vectors": file.vectors,
+        "seen": file.seen,
+        "status": file.status,
+        "reason": file.reason,
+        "modality": np.array(file.encoder.modality),
+    }
     if file.scores is not None:
         arrays |= {"scores": file.scores, "classes": np.array(file.classes)}
     return arrays
 
 
 def _export_table(file: Embeddings) -> pd.DataFrame:
-    table = pd.DataFrame({"id": file.ids, "status": file.status, "reason": file.reason, "seen": file.seen})
+    table = pd.DataFrame(
+        {"id": file.ids, "status": file.status, "reason": file.reason, "seen": file.seen}
+    )
     vectors = pd.DataFrame(file.vectors, columns=[f"v{i}" for i in range(file.vectors.shape[1])])
     parts = [table, vectors]
     if file.scores is not None:
@@ -118,18 +150,28 @@ def _manifest(job: ImportJob, source: Source) -> Manifest:
     origin = job.rows or job.source
     table = read_table(job.rows) if job.rows else source.rows
     if "id" not in table:
-        raise ManifestError(f"{origin}: needs a column 'id'; got {', '.join(map(str, table.columns[:8]))}")
+        raise ManifestError(
+            f"{origin}: needs a column 'id'; got {', '.join(map(str, table.columns[:8]))}"
+        )
     columns: dict[str, object] = {str(c): table[c] for c in table if c in ROW_COLUMNS}
-    columns |= {c if str(c).startswith("meta_") else f"meta_{c}": table[c] for c in table if c not in ROW_COLUMNS}
+    columns |= {
+        c if str(c).startswith("meta_") else f"meta_{c}": table[c]
+        for c in table
+        if c not in ROW_COLUMNS
+    }
     notes: tuple[str, ...] = ()
     group = job.group or ("video" if "group" not in table and "video" in table else "")
     if group:
         if group not in table:
-            raise UsageError(f"--group {group!r}: {origin} has the columns {', '.join(map(str, table.columns))}")
+            raise UsageError(
+                f"--group {group!r}: {origin} has the columns {', '.join(map(str, table.columns))}"
+            )
         columns["group"] = table[group]
         notes = (f"groups are the {table[group].nunique()} values of column {group!r}",)
     try:
-        manifest = Manifest.from_columns(safe_name(job.corpus or job.source.stem), columns, notes=notes, tags=job.tags)
+        manifest = Manifest.from_columns(
+            safe_name(job.corpus or job.source.stem), columns, notes=notes, tags=job.tags
+        )
     except (ManifestError, LabelError) as error:
         raise type(error)(f"{origin}: {error}") from error
     manifest = replace(manifest, protocol=job.protocol or manifest.guess_protocol())
@@ -142,34 +184,58 @@ def _positions(job: ImportJob, manifest: Manifest, ids: NDArray[np.str_]) -> NDA
     """Return the row of ``ids`` for each manifest row (N,), -1 where there is none."""
     strangers = np.setdiff1d(ids, manifest.ids)
     if len(strangers):
-        raise ManifestError(f"{job.source}: {len(strangers)} of {len(ids)} ids are not in {job.rows}, first "
-                            f"{str(strangers[0])!r}; give the rows that belong to these vectors")
+        raise ManifestError(
+            f"{job.source}: {len(strangers)} of {len(ids)} ids are not in {job.rows}, first "
+            f"{str(strangers[0])!r}; give the rows that belong to these vectors"
+        )
     return np.asarray(pd.Index(ids).get_indexer(pd.Index(manifest.ids)), dtype=np.int64)
 
 
-def _embeddings(job: ImportJob, modality: str, values: NDArray[np.float32], manifest: Manifest, position: NDArray[np.int64],
-                seen: NDArray[np.str_], settings: Mapping[str, object]) -> Embeddings:
+def _embeddings(
+    job: ImportJob,
+    modality: str,
+    values: NDArray[np.float32],
+    manifest: Manifest,
+    position: NDArray[np.int64],
+    seen: NDArray[np.str_],
+    settings: Mapping[str, object],
+) -> Embeddings:
     vectors = np.full((len(manifest), values.shape[1]), np.nan, dtype=np.float32)
     vectors[position >= 0] = values[position[position >= 0]]
     empty = np.isnan(vectors).all(axis=1)
     status = np.where(empty, "missing", "ok")
-    reason = np.where(position < 0, "no vector in the source", np.where(empty, "the source holds only nan", ""))
+    reason = np.where(
+        position < 0, "no vector in the source", np.where(empty, "the source holds only nan", "")
+    )
     name = safe_name(job.encoder or f"imported-{modality}")
     ref = EncoderRef(name, fingerprint({**settings, "array": modality}), modality)
     return Embeddings(manifest.ids, vectors, seen, status, reason, ref)
 
 
-def _place(job: ImportJob, manifest: Manifest, embeddings: Embeddings, settings: Mapping[str, object]) -> Path:
+def _place(
+    job: ImportJob, manifest: Manifest, embeddings: Embeddings, settings: Mapping[str, object]
+) -> Path:
     path = store_path(job.store, manifest.name, embeddings.encoder, "any")
     with exclusive(path.with_suffix(".lock"), str(path), wait_s=10.0):
         if path.is_file():
             there = read_embeddings(path)
             if content_digest(there) != content_digest(embeddings):
-                raise StoreError(f"{path}: is there already with another 'seen' record or other vectors; remove it first if the "
-                                 "new import is the right one")
+                raise StoreError(
+                    f"{path}: is there already with another 'seen' record or other vectors; "
+                    "remove it first if the "
+                    "new import is the right one"
+                )
             return path
-        write_embeddings(path, embeddings, {
-            "corpus": manifest.name, "inputs_digest": manifest.inputs_digest_of(embeddings.encoder.modality),
-            "seen_spec": job.seen, "weights_digest": "", "settings": {**settings, "array": embeddings.encoder.modality},
-            "provenance": collect()})
+        write_embeddings(
+            path,
+            embeddings,
+            {
+                "corpus": manifest.name,
+                "inputs_digest": manifest.inputs_digest_of(embeddings.encoder.modality),
+                "seen_spec": job.seen,
+                "weights_digest": "",
+                "settings": {**settings, "array": embeddings.encoder.modality},
+                "provenance": collect(),
+            },
+        )
     return path

@@ -1,4 +1,7 @@
-"""Files with vectors that were made elsewhere: npz, .npy with ids, CSV and Parquet, read without running anything in them."""
+"""Files with vectors that were made elsewhere.
+
+Npz, .npy with ids, CSV and Parquet, read without running anything in them.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,13 @@ from embeddings_store.errors import ManifestError, UsageError
 from embeddings_store.tables import PARQUET, csv_header, first_line, read_csv, read_table
 
 ROW_COLUMNS = ("id", "label", "speaker", "group", "session", "split", "language", "text")
-EXPORTED = ("seen", "status", "reason", "scores", "classes")  # What `export` adds to the vectors, and `import` asks for anew.
+EXPORTED = (
+    "seen",
+    "status",
+    "reason",
+    "scores",
+    "classes",
+)  # What `export` adds to the vectors, and `import` asks for anew.
 KINDS = {".npz": b"PK", ".npy": b"\x93NUMPY"}
 
 
@@ -40,9 +49,10 @@ def read_source(path: Path, modality: str = "", ids: Path | None = None) -> Sour
     """Read vectors with their ids.
 
     Args:
-        path: ``.npz`` (``ids``, one array (n, D) per modality, and perhaps labels, groups, splits), ``.npy`` (n, D), ``.csv``
-            or ``.parquet`` (``id`` and one column per dimension).
-        modality: What the vectors are, where the file does not say; of several arrays, the one to take.
+        path: ``.npz`` (``ids``, one array (n, D) per modality, and perhaps labels, groups, splits),
+            ``.npy`` (n, D), ``.csv`` or ``.parquet`` (``id`` and one column per dimension).
+        modality: What the vectors are, where the file does not say; of several arrays, the one to
+            take.
         ids: ``.npy`` or text with one id per line, for a file without ids.
 
     Raises:
@@ -63,11 +73,16 @@ def read_source(path: Path, modality: str = "", ids: Path | None = None) -> Sour
         raise UsageError(f"{path}: import reads .npz, .npy, .csv and .parquet, not {kind!r}")
     for name, values in source.arrays.items():
         if len(values) != len(source.ids):
-            raise ManifestError(f"{path}: {name} has {len(values)} rows for {len(source.ids)} ids; both must have the same order")
+            raise ManifestError(
+                f"{path}: {name} has {len(values)} rows for {len(source.ids)} ids; both must have "
+                "the same order"
+            )
         _check_rows(path, name, values, source.ids)
     twice = len(source.ids) - len(set(source.ids.tolist()))
     if twice:
-        raise ManifestError(f"{path}: ids are not unique ({twice} too many); an id names one utterance")
+        raise ManifestError(
+            f"{path}: ids are not unique ({twice} too many); an id names one utterance"
+        )
     return source
 
 
@@ -79,10 +94,16 @@ def _from_npz(path: Path, modality: str, ids: Path | None) -> Source:
         told = str(arrays.pop("modality", np.array("")))
         arrays = {name: values for name, values in arrays.items() if name not in EXPORTED}
         arrays[modality or told or "vectors"] = arrays.pop("vectors")
-    matrices = {name: _matrix(values, f"{path}: {name}") for name, values in arrays.items() if values.ndim > 1}
+    matrices = {
+        name: _matrix(values, f"{path}: {name}")
+        for name, values in arrays.items()
+        if values.ndim > 1
+    }
     if not matrices:
-        raise ManifestError(f"{path}: no array with two dimensions (rows, width); it holds "
-                            f"{', '.join(f'{n} {v.shape}' for n, v in arrays.items()) or 'nothing'}")
+        raise ManifestError(
+            f"{path}: no array with two dimensions (rows, width); it holds "
+            f"{', '.join(f'{n} {v.shape}' for n, v in arrays.items()) or 'nothing'}"
+        )
     if modality and len(matrices) == 1:
         matrices = {modality: next(iter(matrices.values()))}
     elif modality and modality not in matrices:
@@ -93,7 +114,9 @@ def _from_npz(path: Path, modality: str, ids: Path | None) -> Source:
     for name, values in arrays.items():
         if values.shape == (len(listed),):
             singular = name.removesuffix("s") if name.removesuffix("s") in ROW_COLUMNS else name
-            rows[singular if singular in ROW_COLUMNS else f"meta_{name}"] = _text(values, f"{path}: {name}")
+            rows[singular if singular in ROW_COLUMNS else f"meta_{name}"] = _text(
+                values, f"{path}: {name}"
+            )
     return Source(listed, matrices, pd.DataFrame(rows))
 
 
@@ -104,51 +127,83 @@ def _from_table(path: Path, modality: str) -> Source:
         names = csv_header(path)
         table = read_csv(path, dict.fromkeys(_wide(names), pa.float32()) if "id" in names else None)
     if "id" not in table:
-        raise ManifestError(f"{path}: needs a column 'id'; got {', '.join(map(str, table.columns[:8]))}")
+        raise ManifestError(
+            f"{path}: needs a column 'id'; got {', '.join(map(str, table.columns[:8]))}"
+        )
     wide = _wide(list(map(str, table.columns)))
     for name in wide:
         if not pd.api.types.is_numeric_dtype(table[name].dtype):
-            raise ManifestError(f"{path}: column {name!r} does not hold numbers; every column beside id, label and their like is "
-                                "a dimension, so prefix others with meta_")
-    values = table[wide].to_numpy(dtype=np.float32, na_value=np.nan) if wide else np.empty((len(table), 0))
+            raise ManifestError(
+                f"{path}: column {name!r} does not hold numbers; every column beside id, label "
+                "and their like is "
+                "a dimension, so prefix others with meta_"
+            )
+    values = (
+        table[wide].to_numpy(dtype=np.float32, na_value=np.nan)
+        if wide
+        else np.empty((len(table), 0))
+    )
     kept = [c for c in table.columns if c in ROW_COLUMNS or str(c).startswith("meta_")]
     ids = np.asarray(strings(table["id"], "id").to_numpy(dtype=str))
-    return Source(ids, {_named(path, modality): _matrix(values, f"{path}: {len(wide)} columns")}, table[kept])
+    return Source(
+        ids, {_named(path, modality): _matrix(values, f"{path}: {len(wide)} columns")}, table[kept]
+    )
 
 
 def _wide(names: list[str]) -> list[str]:
     """Names of the columns that are dimensions."""
     known = {*STRINGS, *TIMES, *EXPORTED}
-    return [name for name in names if name not in known and not name.startswith(("meta_", "score:"))]
+    return [
+        name for name in names if name not in known and not name.startswith(("meta_", "score:"))
+    ]
 
 
 def _load(path: Path) -> dict[str, NDArray[np.generic]]:
-    """Read a .npz or .npy file; objects are refused, because to load them is to run what is in them."""
+    """Read a .npz or .npy file.
+
+    Objects are refused, because to load them is to run what is in them.
+    """
     kind = path.suffix.lower()
     try:
         with path.open("rb") as handle:
             if not handle.read(8).startswith(KINDS[kind]):
-                raise ManifestError(f"{path}: is no {kind} file (it does not begin like one); was it cut short or renamed?")
+                raise ManifestError(
+                    f"{path}: is no {kind} file (it does not begin like one); was it cut short or "
+                    "renamed?"
+                )
             handle.seek(0)
             loaded = np.load(handle, allow_pickle=False)
-            return {path.stem: loaded} if kind == ".npy" else {name: loaded[name] for name in loaded.files}
+            return (
+                {path.stem: loaded}
+                if kind == ".npy"
+                else {name: loaded[name] for name in loaded.files}
+            )
     except ManifestError:
         raise
     except (ValueError, OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
         hint = "it holds Python objects, which are never loaded: save ids and labels as strings, vectors as float32"
-        what = hint if "allow_pickle" in str(error) else f"cannot be read ({first_line(error)}); copy it again"
+        what = (
+            hint
+            if "allow_pickle" in str(error)
+            else f"cannot be read ({first_line(error)}); copy it again"
+        )
         raise ManifestError(f"{path}: {what}") from error
 
 
 def _named(path: Path, modality: str) -> str:
     if not modality:
-        raise UsageError(f"{path}: does not say what its vectors are; add --modality text (or audio, video, ...)")
+        raise UsageError(
+            f"{path}: does not say what its vectors are; add --modality text (or audio, video, ...)"
+        )
     return modality
 
 
 def _read_ids(path: Path, ids: Path | None) -> NDArray[np.str_]:
     if ids is None:
-        raise UsageError(f"{path}: holds no ids; add --ids FILE (.npy, or text with one id per line, in row order)")
+        raise UsageError(
+            f"{path}: holds no ids; add --ids FILE (.npy, or text with one id per line, in row "
+            "order)"
+        )
     if not ids.is_file():
         raise ManifestError(f"{ids}: no such file")
     if ids.suffix.lower() == ".npy":
@@ -156,14 +211,21 @@ def _read_ids(path: Path, ids: Path | None) -> NDArray[np.str_]:
     try:
         return np.array(ids.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n"))
     except UnicodeDecodeError as error:
-        raise ManifestError(f"{ids}: is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
+        raise ManifestError(
+            f"{ids}: is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
+        ) from error
 
 
 def _text(values: NDArray[np.generic], where: str) -> NDArray[np.str_]:
     if values.ndim != 1:
-        raise ManifestError(f"{where} must have one dimension (rows,), not the shape {values.shape}")
+        raise ManifestError(
+            f"{where} must have one dimension (rows,), not the shape {values.shape}"
+        )
     try:
-        return np.array([str(v, "utf-8") if isinstance(v, bytes) else str(v) for v in values.tolist()], dtype=str)
+        return np.array(
+            [str(v, "utf-8") if isinstance(v, bytes) else str(v) for v in values.tolist()],
+            dtype=str,
+        )
     except UnicodeDecodeError as error:
         raise ManifestError(f"{where} is not UTF-8 ({error.reason} in {error.object!r})") from error
 
@@ -171,14 +233,25 @@ def _text(values: NDArray[np.generic], where: str) -> NDArray[np.str_]:
 def _matrix(array: NDArray[np.generic], where: str) -> NDArray[np.float32]:
     if array.ndim != 2 or array.dtype.kind not in "fiub" or array.shape[1] < 1:
         frames = "; average the frames, so that each row is one vector" if array.ndim == 3 else ""
-        raise ManifestError(f"{where} must hold numbers in the shape (rows, width), not {array.dtype} {array.shape}{frames}")
-    with np.errstate(over="ignore"):  # What does not fit becomes infinite, and _check_rows names the row.
+        raise ManifestError(
+            f"{where} must hold numbers in the shape (rows, width), not {array.dtype} "
+            f"{array.shape}{frames}"
+        )
+    with np.errstate(
+        over="ignore"
+    ):  # What does not fit becomes infinite, and _check_rows names the row.
         return array.astype(np.float32)
 
 
 def _check_rows(path: Path, name: str, values: NDArray[np.float32], ids: NDArray[np.str_]) -> None:
-    """Refuse rows with some numbers that are not finite; a row of nothing but ``nan`` says that there is no vector."""
+    """Refuse rows with some numbers that are not finite.
+
+    A row of nothing but ``nan`` says that there is no vector.
+    """
     torn = np.flatnonzero(~np.isfinite(values).all(axis=1) & ~np.isnan(values).all(axis=1))
     if len(torn):
-        raise ManifestError(f"{path}: {len(torn)} of {len(ids)} rows of {name!r} hold nan or infinite beside other numbers, "
-                            f"first {str(ids[torn[0]])!r}; make the row whole, or all nan if there is no vector")
+        raise ManifestError(
+            f"{path}: {len(torn)} of {len(ids)} rows of {name!r} hold nan or infinite beside "
+            "other numbers, "
+            f"first {str(ids[torn[0]])!r}; make the row whole, or all nan if there is no vector"
+        )

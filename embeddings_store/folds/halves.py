@@ -1,4 +1,7 @@
-"""Validation rows in two halves, by group: one to learn from, one that is kept for choosing between systems."""
+"""Validation rows in two halves, by group.
+
+One to learn from, one that is kept for choosing between systems.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,12 @@ from numpy.typing import NDArray
 from embeddings_store.errors import FoldError
 
 
-def apart(ids: NDArray[np.str_], groups: NDArray[np.str_], rows: NDArray[np.bool_], seed: int, where: str) -> NDArray[np.bool_]:
-    """Mark about half of some rows (N,), whole groups only; a row without a group is a group of its own.
+def apart(
+    ids: NDArray[np.str_], groups: NDArray[np.str_], rows: NDArray[np.bool_], seed: int, where: str
+) -> NDArray[np.bool_]:
+    """Mark about half of some rows (N,), whole groups only.
+
+    A row without a group is a group of its own.
 
     Args:
         ids: Ids of all rows (N,).
@@ -28,8 +35,11 @@ def apart(ids: NDArray[np.str_], groups: NDArray[np.str_], rows: NDArray[np.bool
     names = np.where(groups == "", np.char.add("row ", ids), groups)[rows]
     found, place, counts = np.unique(names, return_inverse=True, return_counts=True)
     if len(found) < 2:
-        raise FoldError(f"{where}: its {len(names)} validation rows are all of one group, so they cannot be halved; leave out "
-                        "--valid-split, fill the manifest's column 'group', or use another plan")
+        raise FoldError(
+            f"{where}: its {len(names)} validation rows are all of one group, so they cannot be "
+            "halved; leave out "
+            "--valid-split, fill the manifest's column 'group', or use another plan"
+        )
     order = np.random.default_rng(seed).permutation(len(found))
     before = np.cumsum(counts[order]) - counts[order]
     taken = order[(before + counts[order] / 2 <= len(names) / 2) | (before == 0)]

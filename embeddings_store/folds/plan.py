@@ -1,4 +1,6 @@
-"""Fold plans as data: which row trains, validates and tests in which fold, checked, saved, and digested.
+"""Fold plans as data.
+
+Which row trains, validates and tests in which fold, checked, saved, and digested.
 
 How a plan is made from a name is in :mod:`embeddings_store.folds.rules`.
 """
@@ -27,7 +29,8 @@ FORMAT = "emotion-fold-plan"
 VERSION = 1
 ROLES = ("unused", "train", "valid", "test")
 ROLE_CODE = {role: code for code, role in enumerate(ROLES)}
-# Two roles that may share the rows of a group, where a plan declares it; nothing ever allows training and test to.
+# Two roles that may share the rows of a group, where a plan declares it; nothing ever allows
+# training and test to.
 SHAREABLE = ("train+valid", "valid+test")
 
 
@@ -60,7 +63,8 @@ class FoldPlan:
 
     Attributes:
         name: What makes it, for example ``"speaker-kfold:6"``.
-        valid: The rule that names the validation rows; it ends in ``-shared`` where they share speakers or groups with test.
+        valid: The rule that names the validation rows; it ends in ``-shared`` where they share
+            speakers or groups with test.
         ids: Manifest ids in row order (N,).
         folds: One or more folds over these rows.
         shares: Pairs of roles that tear groups apart on purpose, see :data:`SHAREABLE`.
@@ -79,17 +83,28 @@ class FoldPlan:
         if len({fold.number for fold in self.folds}) != len(self.folds):
             raise FoldError(f"plan {self.name!r} has two folds of the same number")
         if not set(self.shares) <= set(SHAREABLE):
-            raise FoldError(f"plan {self.name!r} declares that {self.shares} share groups; only {', '.join(SHAREABLE)} may")
+            raise FoldError(
+                f"plan {self.name!r} declares that {self.shares} share groups; only "
+                f"{', '.join(SHAREABLE)} may"
+            )
         for fold in self.folds:
             if fold.roles.shape != (len(self.ids),):
-                raise FoldError(f"fold {fold.number} of {self.name!r} has {len(fold.roles)} roles for {len(self.ids)} rows")
+                raise FoldError(
+                    f"fold {fold.number} of {self.name!r} has {len(fold.roles)} roles for "
+                    f"{len(self.ids)} rows"
+                )
             if not np.isin(fold.roles, range(len(ROLES))).all():
-                raise FoldError(f"fold {fold.number} of {self.name!r} holds the role {fold.roles.max()}; roles are 0 to "
-                                f"{len(ROLES) - 1} ({', '.join(ROLES)})")
+                raise FoldError(
+                    f"fold {fold.number} of {self.name!r} holds the role {fold.roles.max()}; "
+                    "roles are 0 to "
+                    f"{len(ROLES) - 1} ({', '.join(ROLES)})"
+                )
             for role in ("train", "test"):
                 if not fold.mask(role).any():
-                    raise FoldError(f"fold {fold.number} ({fold.name}) of {self.name!r} has no {role} rows; "
-                                    "choose a plan with more groups, or fill the split column")
+                    raise FoldError(
+                        f"fold {fold.number} ({fold.name}) of {self.name!r} has no {role} rows; "
+                        "choose a plan with more groups, or fill the split column"
+                    )
 
     def __len__(self) -> int:
         return len(self.folds)
@@ -102,7 +117,10 @@ class FoldPlan:
         for fold in self.folds:
             if fold.number == number:
                 return fold
-        raise FoldError(f"plan {self.name!r} has folds {', '.join(str(f.number) for f in self.folds)}, not {number}")
+        raise FoldError(
+            f"plan {self.name!r} has folds {', '.join(str(f.number) for f in self.folds)}, not "
+            f"{number}"
+        )
 
     @property
     def has_valid(self) -> bool:
@@ -117,13 +135,20 @@ class FoldPlan:
     def split_digest(self, labelled: NDArray[np.bool_], roles: tuple[str, ...] = ROLES[1:]) -> str:
         """Twelve hex digits over the labelled rows (N,) that have one of ``roles`` in some fold, in the order of their ids.
 
-        Neither the order of the manifest nor rows that nothing is computed from count, so two stores of one corpus agree.
+        Neither the order of the manifest nor rows that nothing is computed from count, so two
+        stores of one corpus agree.
         """
         codes = [ROLE_CODE[role] for role in roles]
-        told = [np.where(labelled & np.isin(fold.roles, codes), fold.roles, 0).astype(np.uint8) for fold in self.folds]
+        told = [
+            np.where(labelled & np.isin(fold.roles, codes), fold.roles, 0).astype(np.uint8)
+            for fold in self.folds
+        ]
         used = np.flatnonzero(np.logical_or.reduce([column > 0 for column in told]))
         order = used[np.argsort(self.ids[used])]
-        return _digest(self.ids[order], [(fold.number, column[order]) for fold, column in zip(self.folds, told, strict=True)])
+        return _digest(
+            self.ids[order],
+            [(fold.number, column[order]) for fold, column in zip(self.folds, told, strict=True)],
+        )
 
     def check(self, manifest: Manifest, only: int | None = None) -> None:
         """Check the plan against its manifest: same rows, groups in one role, every class in train.
@@ -136,8 +161,11 @@ class FoldPlan:
             FoldError: Which fold breaks which promise, and where.
         """
         if not np.array_equal(self.ids, manifest.ids):
-            raise FoldError(f"plan {self.name!r} was made for {len(self.ids)} other rows than the {len(manifest)} of corpus "
-                            f"{manifest.name!r}; make it again for this manifest")
+            raise FoldError(
+                f"plan {self.name!r} was made for {len(self.ids)} other rows than the "
+                f"{len(manifest)} of corpus "
+                f"{manifest.name!r}; make it again for this manifest"
+            )
         codes, groups = manifest.codes(), manifest.table["group"]
         place, names = pd.factorize(groups)
         place = np.where(groups == "", -1, place)
@@ -145,27 +173,59 @@ class FoldPlan:
             self._check_groups(fold, place, names)
             if manifest.labels is None:
                 continue
-            present = np.bincount(codes[fold.mask("train") & (codes >= 0)], minlength=len(manifest.labels.classes))
-            absent = [name for name, count in zip(manifest.labels.classes, present, strict=True) if not count]
+            present = np.bincount(
+                codes[fold.mask("train") & (codes >= 0)], minlength=len(manifest.labels.classes)
+            )
+            absent = [
+                name
+                for name, count in zip(manifest.labels.classes, present, strict=True)
+                if not count
+            ]
             if absent:
-                raise FoldError(f"fold {fold.number} ({fold.name}) of {self.name!r} has no training row of class "
-                                f"{absent[0]!r} ({len(absent)} of {len(manifest.labels.classes)} classes absent); "
-                                "use fewer folds, another grouping, or a label set without it")
+                raise FoldError(
+                    f"fold {fold.number} ({fold.name}) of {self.name!r} has no training row of "
+                    "class "
+                    f"{absent[0]!r} ({len(absent)} of {len(manifest.labels.classes)} classes "
+                    "absent); "
+                    "use fewer folds, another grouping, or a label set without it"
+                )
 
     def _check_groups(self, fold: Fold, place: NDArray[np.int64], names: pd.Index) -> None:
-        """Check that the rows of a group share a role; ``place`` is each row's position in ``names``, -1 for no group."""
+        """Check that the rows of a group share a role.
+
+        ``place`` is each row's position in ``names``, -1 for no group.
+        """
         bits = _roles_of(fold, place, len(names))
-        torn = np.flatnonzero(((bits & (bits - 1)) != 0) & ~np.isin(bits, [_both(pair) for pair in self.shares]))
+        torn = np.flatnonzero(
+            ((bits & (bits - 1)) != 0) & ~np.isin(bits, [_both(pair) for pair in self.shares])
+        )
         if len(torn):
-            raise FoldError(f"fold {fold.number} of {self.name!r} tears {len(torn)} groups apart, first {names[torn[0]]!r}: its "
-                            "rows have more than one role, so a model would be tested on what it was trained on; fold by group")
+            raise FoldError(
+                f"fold {fold.number} of {self.name!r} tears {len(torn)} groups apart, first "
+                f"{names[torn[0]]!r}: its "
+                "rows have more than one role, so a model would be tested on what it was trained "
+                "on; fold by group"
+            )
 
     def save(self, path: Path) -> None:
-        """Write the plan as Parquet: ``id`` and one column of roles per fold, whole or not at all."""
+        """Write the plan as Parquet.
+
+        ``id`` and one column of roles per fold, whole or not at all.
+        """
         columns = {"id": pa.array(self.ids.tolist(), pa.string())}
-        columns |= {f"fold-{f.number}": pa.array(np.array(ROLES, dtype=object)[f.roles], pa.string()) for f in self.folds}
-        about = {"format": FORMAT, "version": str(VERSION), "plan": self.name, "valid": self.valid, "digest": self.digest,
-                 "names": json.dumps([fold.name for fold in self.folds], ensure_ascii=False), "shares": " ".join(self.shares)}
+        columns |= {
+            f"fold-{f.number}": pa.array(np.array(ROLES, dtype=object)[f.roles], pa.string())
+            for f in self.folds
+        }
+        about = {
+            "format": FORMAT,
+            "version": str(VERSION),
+            "plan": self.name,
+            "valid": self.valid,
+            "digest": self.digest,
+            "names": json.dumps([fold.name for fold in self.folds], ensure_ascii=False),
+            "shares": " ".join(self.shares),
+        }
         make_folder(path.parent)
         with replacing(path) as temporary:
             parquet.write_table(pa.table(columns).replace_schema_metadata(about), temporary)
@@ -182,33 +242,54 @@ class FoldPlan:
             raise StoreNotFoundError(f"{path}: no such fold plan")
         try:
             table = parquet.read_table(path)
-            about = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+            about = {
+                key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()
+            }
             if about.get("format") != FORMAT:
-                raise StoreError(f"{path}: is a table, but not a fold plan of this project (no metadata format={FORMAT!r})")
+                raise StoreError(
+                    f"{path}: is a table, but not a fold plan of this project (no metadata "
+                    f"format={FORMAT!r})"
+                )
             if int(about["version"]) > VERSION:
-                raise StoreError(f"{path}: has format version {about['version']}, this program reads up to {VERSION}; "
-                                 "update the program")
+                raise StoreError(
+                    f"{path}: has format version {about['version']}, this program reads up to "
+                    f"{VERSION}; "
+                    "update the program"
+                )
             columns = [name for name in table.column_names if re.fullmatch(r"fold-\d+", name)]
-            folds = [Fold(int(column[5:]), str(name), _role_codes(table[column].to_pylist()))
-                     for column, name in zip(columns, json.loads(about["names"]), strict=True)]
-            plan = cls(about["plan"], about["valid"], np.array(table["id"].to_pylist(), dtype=str), tuple(folds),
-                       tuple(about.get("shares", "").split()))
+            folds = [
+                Fold(int(column[5:]), str(name), _role_codes(table[column].to_pylist()))
+                for column, name in zip(columns, json.loads(about["names"]), strict=True)
+            ]
+            plan = cls(
+                about["plan"],
+                about["valid"],
+                np.array(table["id"].to_pylist(), dtype=str),
+                tuple(folds),
+                tuple(about.get("shares", "").split()),
+            )
         except StoreError:
             raise
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{path}: is damaged or not a fold plan of this project ({first_line(error)}); remove it, it is "
-                             "made again from the manifest") from error
+            raise StoreError(
+                f"{path}: is damaged or not a fold plan of this project ({first_line(error)}); "
+                "remove it, it is "
+                "made again from the manifest"
+            ) from error
         if plan.digest != about.get("digest"):
-            raise StoreError(f"{path}: the roles (digest {plan.digest}) are not those that were written ({about.get('digest')}); "
-                             "remove it, it is made again from the manifest")
+            raise StoreError(
+                f"{path}: the roles (digest {plan.digest}) are not those that were written "
+                f"({about.get('digest')}); "
+                "remove it, it is made again from the manifest"
+            )
         return plan
 
 
 def shared(plan: FoldPlan, manifest: Manifest) -> dict[str, tuple[str, ...]]:
     """Return which pairs of roles share speakers or groups in some fold, for example ``{"valid+test": ("speaker",)}``.
 
-    Rows without a speaker or group share nothing. Sharing between training and test is listed too: the official splits of
-    series and of synthetic voices do it, and results have to say so.
+    Rows without a speaker or group share nothing. Sharing between training and test is listed too:
+    the official splits of series and of synthetic voices do it, and results have to say so.
     """
     found: dict[str, tuple[str, ...]] = {}
     for column in ("speaker", "group"):
@@ -223,7 +304,10 @@ def shared(plan: FoldPlan, manifest: Manifest) -> dict[str, tuple[str, ...]]:
 
 
 def _roles_of(fold: Fold, place: NDArray[np.int64], count: int) -> NDArray[np.uint8]:
-    """Return for each of ``count`` values the roles of its rows, as bits; rows at -1 have no value."""
+    """Return for each of ``count`` values the roles of its rows, as bits.
+
+    Rows at -1 have no value.
+    """
     bits = np.zeros(count, dtype=np.uint8)
     used = np.flatnonzero((place >= 0) & (fold.roles != ROLE_CODE["unused"]))
     for role in ROLES[1:]:

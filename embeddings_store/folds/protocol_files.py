@@ -1,4 +1,7 @@
-"""Folds that can only be read from their authors' own files: EmoBox's jsonl and the JSON of s3prl (SUPERB)."""
+"""Folds that can only be read from their authors' own files.
+
+EmoBox's jsonl and the JSON of s3prl (SUPERB).
+"""
 
 from __future__ import annotations
 
@@ -19,30 +22,50 @@ EMOBOX_SPLITS = {"train": "train", "dev": "valid", "test": "test"}
 
 
 def read_emobox(folder: Path, manifest: Manifest) -> FoldPlan:
-    """Read ``fold_1/CORPUS_train_fold_1.jsonl`` and so on; validation rows are those of a ``valid`` file, else there are none.
+    """Read ``fold_1/CORPUS_train_fold_1.jsonl`` and so on.
+
+    Validation rows are those of a ``valid`` file, else there are none.
 
     Args:
         folder: EmoBox's ``data/CORPUS``.
         manifest: The corpus; ids are EmoBox's keys without the corpus, or the stems of its files.
 
     Raises:
-        FoldError: The folder or a file is not EmoBox's, a row is twice in a fold, or the corpus lacks a row.
+        FoldError: The folder or a file is not EmoBox's, a row is twice in a fold, or the corpus
+            lacks a row.
     """
-    folders = sorted((path for path in _entries(folder) if re.fullmatch(r"fold_\d+", path.name)),
-                     key=lambda path: int(path.name[5:]))
+    folders = sorted(
+        (path for path in _entries(folder) if re.fullmatch(r"fold_\d+", path.name)),
+        key=lambda path: int(path.name[5:]),
+    )
     if not folders:
-        raise FoldError(f"{folder}: no folder fold_1 in it; EmoBox keeps the folds of a corpus in data/CORPUS/fold_K")
+        raise FoldError(
+            f"{folder}: no folder fold_1 in it; EmoBox keeps the folds of a corpus in "
+            "data/CORPUS/fold_K"
+        )
     places = {name: place for place, name in enumerate(manifest.ids.tolist())}
     folds = []
     for path in folders:
         roles = np.zeros(len(manifest), dtype=np.uint8)
         number = int(path.name[5:])
         for role in ("train", "valid", "test"):
-            found = [p for p in _entries(path) if re.fullmatch(rf".+_{role}_fold_{number}\.jsonl", p.name)]
+            found = [
+                p
+                for p in _entries(path)
+                if re.fullmatch(rf".+_{role}_fold_{number}\.jsonl", p.name)
+            ]
             if len(found) != 1 and not (role == "valid" and not found):
-                raise FoldError(f"{path}: {len(found)} files *_{role}_fold_{number}.jsonl; one was expected")
+                raise FoldError(
+                    f"{path}: {len(found)} files *_{role}_fold_{number}.jsonl; one was expected"
+                )
             for file in found:
-                _assign(roles, role, (_emobox_place(row, places) for row in _json_lines(file)), file, manifest)
+                _assign(
+                    roles,
+                    role,
+                    (_emobox_place(row, places) for row in _json_lines(file)),
+                    file,
+                    manifest,
+                )
         folds.append(Fold(number, path.name, roles))
     valid = "files" if all(fold.mask("valid").any() for fold in folds) else "none"
     return FoldPlan("files", valid, manifest.ids, tuple(folds))
@@ -51,15 +74,18 @@ def read_emobox(folder: Path, manifest: Manifest) -> FoldPlan:
 def read_s3prl(folder: Path, manifest: Manifest) -> FoldPlan:
     """Read ``Session1/train_meta_data.json`` and ``test_meta_data.json`` and so on, and draw SUPERB's validation rows.
 
-    A fifth of the training rows validates, drawn over rows in the order of the file as ``torch.manual_seed(0)`` and
-    ``random_split`` draw them.
+    A fifth of the training rows validates, drawn over rows in the order of the file as
+    ``torch.manual_seed(0)`` and ``random_split`` draw them.
 
     Raises:
-        FoldError: The folder or a file is not s3prl's, a row is twice in a fold, or the corpus lacks a row.
+        FoldError: The folder or a file is not s3prl's, a row is twice in a fold, or the corpus
+            lacks a row.
     """
     folders = sorted(path for path in _entries(folder) if re.fullmatch(r"Session\d", path.name))
     if not folders:
-        raise FoldError(f"{folder}: no folder Session1 in it; s3prl keeps them in downstream/emotion/meta_data")
+        raise FoldError(
+            f"{folder}: no folder Session1 in it; s3prl keeps them in downstream/emotion/meta_data"
+        )
     places = {name: place for place, name in enumerate(manifest.ids.tolist())}
     folds = []
     for number, path in enumerate(folders, start=1):
@@ -67,14 +93,20 @@ def read_s3prl(folder: Path, manifest: Manifest) -> FoldPlan:
         training = list(_s3prl_names(path / "train_meta_data.json"))
         order = torch_permutation(len(training), SUPERB_SEED)
         fitted = int((1 - SUPERB_VALID_RATIO) * len(training))
-        for role, names in (("train", [training[i] for i in order[:fitted]]), ("valid", [training[i] for i in order[fitted:]]),
-                            ("test", list(_s3prl_names(path / "test_meta_data.json")))):
+        for role, names in (
+            ("train", [training[i] for i in order[:fitted]]),
+            ("valid", [training[i] for i in order[fitted:]]),
+            ("test", list(_s3prl_names(path / "test_meta_data.json"))),
+        ):
             _assign(roles, role, ((name, places.get(name, -1)) for name in names), path, manifest)
         folds.append(Fold(number, path.name, roles))
     return FoldPlan("files", "random-fifth", manifest.ids, tuple(folds), ("train+valid",))
 
 
-READERS: Mapping[str, Callable[[Path, Manifest], FoldPlan]] = {"emobox": read_emobox, "s3prl": read_s3prl}
+READERS: Mapping[str, Callable[[Path, Manifest], FoldPlan]] = {
+    "emobox": read_emobox,
+    "s3prl": read_s3prl,
+}
 
 
 def torch_permutation(n: int, seed: int) -> NDArray[np.int64]:
@@ -93,18 +125,29 @@ def torch_permutation(n: int, seed: int) -> NDArray[np.int64]:
     return order
 
 
-def _assign(roles: NDArray[np.uint8], role: str, rows: Iterator[tuple[str, int]], file: Path, manifest: Manifest) -> None:
+def _assign(
+    roles: NDArray[np.uint8],
+    role: str,
+    rows: Iterator[tuple[str, int]],
+    file: Path,
+    manifest: Manifest,
+) -> None:
     absent = []
     for name, place in rows:
         if place < 0:
             absent.append(name)
         elif roles[place]:
-            raise FoldError(f"{file}: {name!r} is in this fold twice; restore the file from its source")
+            raise FoldError(
+                f"{file}: {name!r} is in this fold twice; restore the file from its source"
+            )
         else:
             roles[place] = ROLE_CODE[role]
     if absent:
-        raise FoldError(f"{file}: {len(absent)} rows are not in corpus {manifest.name!r}, first {absent[0]!r}; the folds are of "
-                        "the whole release, or of another corpus")
+        raise FoldError(
+            f"{file}: {len(absent)} rows are not in corpus {manifest.name!r}, first "
+            f"{absent[0]!r}; the folds are of "
+            "the whole release, or of another corpus"
+        )
 
 
 def _emobox_place(row: Mapping[str, object], places: Mapping[str, int]) -> tuple[str, int]:
@@ -112,7 +155,12 @@ def _emobox_place(row: Mapping[str, object], places: Mapping[str, int]) -> tuple
     key = str(row["key"])
     bare = key.removeprefix(f"{row.get('dataset', '')}-")
     name, _, split = bare.rpartition("-")
-    for candidate in (key, bare, f"{EMOBOX_SPLITS.get(split, '')}_{name}", PurePosixPath(str(row.get("wav", ""))).stem):
+    for candidate in (
+        key,
+        bare,
+        f"{EMOBOX_SPLITS.get(split, '')}_{name}",
+        PurePosixPath(str(row.get("wav", ""))).stem,
+    ):
         if candidate in places:
             return key, places[candidate]
     return key, -1
@@ -130,7 +178,9 @@ def _json_lines(file: Path) -> Iterator[Mapping[str, object]]:
 def _s3prl_names(file: Path) -> Iterator[str]:
     data = _parsed(_text(file), file, "")
     rows = data.get("meta_data") if isinstance(data, dict) else None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and "path" in row for row in rows):
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and "path" in row for row in rows
+    ):
         raise FoldError(f"{file}: is no file of s3prl (no list 'meta_data' of rows with a 'path')")
     return (PurePosixPath(str(row["path"])).stem for row in rows)
 
@@ -139,7 +189,9 @@ def _parsed(text: str, file: Path, where: str) -> object:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise FoldError(f"{file}: {where}is no JSON ({error}); restore it from its source") from error
+        raise FoldError(
+            f"{file}: {where}is no JSON ({error}); restore it from its source"
+        ) from error
 
 
 def _text(file: Path) -> str:

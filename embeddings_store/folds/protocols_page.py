@@ -1,4 +1,7 @@
-"""``PROTOCOLS.md``, rendered from the tables: ``python -m embeddings_store.folds.protocols_page`` writes it again."""
+"""``PROTOCOLS.md``, rendered from the tables.
+
+``python -m embeddings_store.folds.protocols_page`` writes it again.
+"""
 
 from __future__ import annotations
 
@@ -41,20 +44,42 @@ TAIL = """
 
 def page() -> str:
     """Return the page."""
-    lines = [HEAD, "## Protocols", "",
-             "| name | corpus | folds | validates | label set | test rows per fold | may stand beside | what | source |",
-             "|---|---|---|---|---|---|---|---|---|"]
+    lines = [
+        HEAD,
+        "## Protocols",
+        "",
+        "| name | corpus | folds | validates | label set | test rows per fold | may stand beside "
+        "| what | source |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
     for row in PROTOCOLS:
         beside = ", ".join(f"`{name}`" for name in row.tests_as)
-        lines.append(f"| `{row.name}` | {', '.join(row.corpora)} | `{row.plan}` | `{row.valid}` | "
-                     f"{f'`{row.label_set}`' if row.label_set else 'own'} | {' '.join(map(str, row.test_rows)) or '-'} | "
-                     f"{beside or '-'} | {row.note} | {row.source} |")
-    lines += ["", "*May stand beside*: tests the same rows, and trains or validates on others; to be compared with caution.", "",
-              "## Label sets", "", "| name | corpus | rows | classes | what | source |", "|---|---|--:|---|---|---|"]
+        lines.append(
+            f"| `{row.name}` | {', '.join(row.corpora)} | `{row.plan}` | `{row.valid}` | "
+            f"{f'`{row.label_set}`' if row.label_set else 'own'} | "
+            f"{' '.join(map(str, row.test_rows)) or '-'} | "
+            f"{beside or '-'} | {row.note} | {row.source} |"
+        )
+    lines += [
+        "",
+        "*May stand beside*: tests the same rows, and trains or validates on others; to be "
+        "compared with caution.",
+        "",
+        "## Label sets",
+        "",
+        "| name | corpus | rows | classes | what | source |",
+        "|---|---|--:|---|---|---|",
+    ]
     for labels in LABELS:
-        classes = "; ".join(name if raws == (name,) else f"{name} = {' + '.join(raws)}" for name, raws in labels.classes.items())
-        lines.append(f"| `{labels.name}` | {', '.join(labels.corpora) or 'any'} | {f'{labels.rows:,}' if labels.rows else '-'} | "
-                     f"{classes or 'published name only'} | {labels.note} | {labels.source} |")
+        classes = "; ".join(
+            name if raws == (name,) else f"{name} = {' + '.join(raws)}"
+            for name, raws in labels.classes.items()
+        )
+        lines.append(
+            f"| `{labels.name}` | {', '.join(labels.corpora) or 'any'} | "
+            f"{f'{labels.rows:,}' if labels.rows else '-'} | "
+            f"{classes or 'published name only'} | {labels.note} | {labels.source} |"
+        )
     return "\n".join(lines) + "\n" + TAIL
 
 

@@ -1,4 +1,6 @@
-"""Fold plans by name: the rules that say who trains, who validates and who is tested, disjoint by group.
+"""Fold plans by name.
+
+The rules that say who trains, who validates and who is tested, disjoint by group.
 
 A plan is named by what makes it, so that two results say whether they may be compared:
 
@@ -23,7 +25,8 @@ Which training rows validate is a rule of its own:
 ``fifth``    a fifth of the training groups, classes as even as can be, drawn with seed 0
 ===========  ==================================================================================================
 
-Where validation rows share speakers or groups with test, the rule ends in ``-shared``, and every result says so.
+Where validation rows share speakers or groups with test, the rule ends in ``-shared``, and every
+result says so.
 """
 
 from __future__ import annotations
@@ -43,15 +46,33 @@ from embeddings_store.folds.plan import Fold as Fold
 from embeddings_store.folds.plan import FoldPlan as FoldPlan
 from embeddings_store.folds.plan import shared as shared
 
-SPLIT_ROLES = {"train": "train", "training": "train", "trn": "train", "valid": "valid", "validation": "valid",
-               "val": "valid", "dev": "valid", "development": "valid", "test": "test", "tst": "test", "": "unused"}
+SPLIT_ROLES = {
+    "train": "train",
+    "training": "train",
+    "trn": "train",
+    "valid": "valid",
+    "validation": "valid",
+    "val": "valid",
+    "dev": "valid",
+    "development": "valid",
+    "test": "test",
+    "tst": "test",
+    "": "unused",
+}
 VALID_RULES = ("next", "none", "partner", "fifth", "next-shared")
 SHARED = "-shared"
 ROTATING = ("session", "speaker", "group")
 COLUMNS = {**{name: name for name in ROTATING}, "corpus": "meta_corpus"}
 SPEAKER_OF_SESSION = "leave-one-speaker-of-session-out"
-PLAN_NAMES = ("split", "given", *(f"leave-one-{c}-out" for c in COLUMNS), *(f"{c}-kfold:K" for c in ROTATING), SPEAKER_OF_SESSION,
-              *(f"{c}-holdout:TEST/VALID" for c in COLUMNS), "group-stratified-kfold:K")
+PLAN_NAMES = (
+    "split",
+    "given",
+    *(f"leave-one-{c}-out" for c in COLUMNS),
+    *(f"{c}-kfold:K" for c in ROTATING),
+    SPEAKER_OF_SESSION,
+    *(f"{c}-holdout:TEST/VALID" for c in COLUMNS),
+    "group-stratified-kfold:K",
+)
 
 
 def make_plan(manifest: Manifest, name: str = "", valid: str = "next") -> FoldPlan:
@@ -69,25 +90,38 @@ def make_plan(manifest: Manifest, name: str = "", valid: str = "next") -> FoldPl
     """
     name = name or manifest.protocol
     if not name:
-        raise FoldError(f"corpus {manifest.name!r} names no protocol and gives no split, session, speaker or group to make "
-                        f"one from; add such a column, or choose --folds from {', '.join(PLAN_NAMES)}")
+        raise FoldError(
+            f"corpus {manifest.name!r} names no protocol and gives no split, session, speaker or "
+            "group to make "
+            f"one from; add such a column, or choose --folds from {', '.join(PLAN_NAMES)}"
+        )
     if valid not in VALID_RULES:
         unknown_name("validation rule", valid, VALID_RULES)
     if valid == "partner" and name != SPEAKER_OF_SESSION:
-        raise UsageError(f"validation rule 'partner' belongs to the plan {SPEAKER_OF_SESSION!r}, not to {name!r}; choose "
-                         f"another of {', '.join(VALID_RULES)}")
+        raise UsageError(
+            f"validation rule 'partner' belongs to the plan {SPEAKER_OF_SESSION!r}, not to "
+            f"{name!r}; choose "
+            f"another of {', '.join(VALID_RULES)}"
+        )
     plan = _made(manifest, name, valid.removesuffix(SHARED))
     plan.check(manifest)
     plan = marked_shared(plan, manifest)
     if valid.endswith(SHARED) and plan.valid != valid:
-        raise UsageError(f"--valid {valid}: the validation rows of plan {name!r} share no speaker and no group with test; "
-                         f"choose --valid {plan.valid}")
+        raise UsageError(
+            f"--valid {valid}: the validation rows of plan {name!r} share no speaker and no group "
+            "with test; "
+            f"choose --valid {plan.valid}"
+        )
     return plan
 
 
 def marked_shared(plan: FoldPlan, manifest: Manifest) -> FoldPlan:
     """Return the plan with a validation rule that says so where its rows share speakers or groups with test."""
-    if plan.valid.endswith(SHARED) or plan.valid == "partner" or "valid+test" not in shared(plan, manifest):
+    if (
+        plan.valid.endswith(SHARED)
+        or plan.valid == "partner"
+        or "valid+test" not in shared(plan, manifest)
+    ):
         return plan
     return replace(plan, valid=plan.valid + SHARED)
 
@@ -98,12 +132,18 @@ def natural_key(text: str) -> list[tuple[bool, int, str]]:
     >>> sorted(["a10", "a2", "b1"], key=natural_key)
     ['a2', 'a10', 'b1']
     """
-    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", text) if part]
+    return [
+        (part.isdecimal(), int(part) if part.isdecimal() else 0, part)
+        for part in re.split(r"(\d+)", text)
+        if part
+    ]
 
 
 def _made(manifest: Manifest, name: str, valid: str) -> FoldPlan:
     if name == "split":
-        return FoldPlan(name, "split", manifest.ids, (Fold(1, "split", _roles_in(manifest, "split")),))
+        return FoldPlan(
+            name, "split", manifest.ids, (Fold(1, "split", _roles_in(manifest, "split")),)
+        )
     if name == "given":
         return FoldPlan(name, "given", manifest.ids, tuple(_given_folds(manifest)))
     if name == SPEAKER_OF_SESSION:
@@ -111,7 +151,9 @@ def _made(manifest: Manifest, name: str, valid: str) -> FoldPlan:
     elif match := re.fullmatch(r"group-stratified-kfold:(\d+)(?:@(\d+))?", name):
         plan = _stratified(manifest, name, int(match[1]), int(match[2] or 0), valid)
     elif match := re.fullmatch(r"(\w+)-holdout:([^/]+)(?:/([^/]+))?", name):
-        return _with_fifth(_holdout(manifest, name, match[1], match[2], match[3] or "", valid), manifest)
+        return _with_fifth(
+            _holdout(manifest, name, match[1], match[2], match[3] or "", valid), manifest
+        )
     elif match := re.fullmatch(r"leave-one-(\w+)-out", name):
         plan = _rotating(manifest, name, match[1], 0, valid)
     elif match := re.fullmatch(r"(\w+)-kfold:(\d+)", name):
@@ -127,17 +169,25 @@ def _roles_in(manifest: Manifest, column: str) -> NDArray[np.uint8]:
     unknown = sorted(set(splits) - set(SPLIT_ROLES))
     if unknown:
         hint, rows = did_you_mean(unknown[0], SPLIT_ROLES) or ";", int((splits == unknown[0]).sum())
-        raise FoldError(f"corpus {manifest.name!r} has the {column} {unknown[0]!r} in {rows} rows{hint} "
-                        f"known: {', '.join(filter(None, SPLIT_ROLES))}; leave it empty for rows that play no role")
+        raise FoldError(
+            f"corpus {manifest.name!r} has the {column} {unknown[0]!r} in {rows} rows{hint} "
+            f"known: {', '.join(filter(None, SPLIT_ROLES))}; leave it empty for rows that play no "
+            "role"
+        )
     return np.asarray(splits.map(SPLIT_ROLES).map(ROLE_CODE).to_numpy(dtype=np.uint8))
 
 
 def _given_folds(manifest: Manifest) -> Iterator[Fold]:
     """Yield the folds that somebody else drew: one for each column ``meta_fold_<number>``."""
-    numbers = sorted(int(match[1]) for c in manifest.table if (match := re.fullmatch(r"meta_fold_(\d+)", str(c))))
+    numbers = sorted(
+        int(match[1]) for c in manifest.table if (match := re.fullmatch(r"meta_fold_(\d+)", str(c)))
+    )
     if not numbers:
-        raise FoldError(f"corpus {manifest.name!r} has no columns meta_fold_1, meta_fold_2 ... with train, valid or test in each "
-                        "row; add them, or choose another plan")
+        raise FoldError(
+            f"corpus {manifest.name!r} has no columns meta_fold_1, meta_fold_2 ... with train, "
+            "valid or test in each "
+            "row; add them, or choose another plan"
+        )
     for number in numbers:
         yield Fold(number, f"fold-{number}", _roles_in(manifest, f"meta_fold_{number}"))
 
@@ -147,7 +197,11 @@ def _rotating(manifest: Manifest, name: str, column: str, blocks: int, valid: st
     groups = sorted(set(values.tolist()), key=natural_key)
     blocks = blocks or len(groups)
     _check_blocks(name, blocks, len(groups), f"different values in column {column!r}", valid)
-    block_of = {g: i for i, part in enumerate(np.array_split(np.array(groups), blocks)) for g in part.tolist()}
+    block_of = {
+        g: i
+        for i, part in enumerate(np.array_split(np.array(groups), blocks))
+        for g in part.tolist()
+    }
     position = np.array([block_of[v] for v in values.tolist()])
     members = [[g for g in groups if block_of[g] == block] for block in range(blocks)]
     names = [some[0] if len(some) == 1 else f"{some[0]}..{some[-1]}" for some in members]
@@ -158,14 +212,22 @@ def _stratified(manifest: Manifest, name: str, blocks: int, seed: int, valid: st
     groups = whole_groups(manifest)
     _check_blocks(name, blocks, len(set(groups.tolist())), "groups", valid)
     position = stratified_blocks(manifest.codes(), groups, blocks, seed)
-    return FoldPlan(name, valid, manifest.ids, _rotated(position, [f"part {b + 1} of {blocks}" for b in range(blocks)], valid))
+    return FoldPlan(
+        name,
+        valid,
+        manifest.ids,
+        _rotated(position, [f"part {b + 1} of {blocks}" for b in range(blocks)], valid),
+    )
 
 
 def _check_blocks(name: str, blocks: int, available: int, of: str, valid: str) -> None:
     needed = 3 if valid == "next" else 2
     if not needed <= blocks <= available:
-        raise FoldError(f"plan {name!r} asks for {blocks} folds of {available} {of}; it takes {needed} folds or more (test, "
-                        f"train{', valid' if needed == 3 else ''}) and a value for each")
+        raise FoldError(
+            f"plan {name!r} asks for {blocks} folds of {available} {of}; it takes {needed} folds "
+            "or more (test, "
+            f"train{', valid' if needed == 3 else ''}) and a value for each"
+        )
 
 
 def _rotated(position: NDArray[np.int64], names: list[str], valid: str) -> tuple[Fold, ...]:
@@ -189,18 +251,29 @@ def _speakers_of_sessions(manifest: Manifest, valid: str) -> FoldPlan:
     for speaker in sorted(set(speakers.tolist()), key=natural_key):
         own = sorted(set(sessions[speakers == speaker].tolist()))
         if len(own) > 1:
-            raise FoldError(f"plan {SPEAKER_OF_SESSION!r} needs each speaker in one session; {speaker!r} is in {', '.join(own)}; "
-                            "choose leave-one-speaker-out")
+            raise FoldError(
+                f"plan {SPEAKER_OF_SESSION!r} needs each speaker in one session; {speaker!r} is "
+                f"in {', '.join(own)}; "
+                "choose leave-one-speaker-out"
+            )
         roles = np.full(len(speakers), ROLE_CODE["train"], dtype=np.uint8)
         roles[sessions == own[0]] = ROLE_CODE["valid" if valid == "partner" else "unused"]
         if valid == "next":
             roles[sessions == order[(order.index(own[0]) + 1) % len(order)]] = ROLE_CODE["valid"]
         roles[speakers == speaker] = ROLE_CODE["test"]
         folds.append(Fold(len(folds) + 1, speaker, roles))
-    return FoldPlan(SPEAKER_OF_SESSION, valid, manifest.ids, tuple(folds), ("valid+test",) if valid == "partner" else ())
+    return FoldPlan(
+        SPEAKER_OF_SESSION,
+        valid,
+        manifest.ids,
+        tuple(folds),
+        ("valid+test",) if valid == "partner" else (),
+    )
 
 
-def _holdout(manifest: Manifest, name: str, column: str, test: str, validating: str, valid: str) -> FoldPlan:
+def _holdout(
+    manifest: Manifest, name: str, column: str, test: str, validating: str, valid: str
+) -> FoldPlan:
     values = _values(manifest, name, column, tuple(COLUMNS))
     roles = np.full(len(values), ROLE_CODE["train"], dtype=np.uint8)
     for role, listed in (("valid", validating), ("test", test)):
@@ -221,27 +294,39 @@ def _with_fifth(plan: FoldPlan, manifest: Manifest) -> FoldPlan:
     for fold in plan:
         rows = np.flatnonzero(fold.mask("train"))
         if len(set(groups[rows].tolist())) < 5:
-            raise FoldError(f"fold {fold.number} ({fold.name}) of {plan.name!r} has {len(set(groups[rows].tolist()))} groups in "
-                            "training; --valid fifth takes 5 or more. Choose --valid next or none")
+            raise FoldError(
+                f"fold {fold.number} ({fold.name}) of {plan.name!r} has "
+                f"{len(set(groups[rows].tolist()))} groups in "
+                "training; --valid fifth takes 5 or more. Choose --valid next or none"
+            )
         roles = fold.roles.copy()
         roles[rows[stratified_blocks(codes[rows], groups[rows], 5, 0) == 0]] = ROLE_CODE["valid"]
         folds.append(Fold(fold.number, fold.name, roles))
     return replace(plan, folds=tuple(folds))
 
 
-def stratified_blocks(codes: NDArray[np.int64], groups: NDArray[np.str_], blocks: int, seed: int) -> NDArray[np.int64]:
-    """Return the block (n,) of each row: groups (n,) whole, class codes (n,) as even over blocks as scikit-learn makes them.
+def stratified_blocks(
+    codes: NDArray[np.int64], groups: NDArray[np.str_], blocks: int, seed: int
+) -> NDArray[np.int64]:
+    """Return the block (n,) of each row.
 
-    Rows without a class (-1) go with their group, and into the first block where none of its rows has one.
+    Groups (n,) whole, class codes (n,) as even over blocks as scikit-learn makes them.
+
+    Rows without a class (-1) go with their group, and into the first block where none of its rows
+    has one.
     """
-    # Both stages need the same plan, and neither may import the other; this is the store's one use of scikit-learn.
+    # Both stages need the same plan, and neither may import the other; this is the store's one use
+    # of scikit-learn.
     from sklearn.model_selection import StratifiedGroupKFold
 
     labelled = np.flatnonzero(codes >= 0)
     counts = np.unique(codes[labelled], return_counts=True)[1]
     if not len(counts) or counts.min() < blocks:
-        raise FoldError(f"{blocks} stratified parts cannot be made where the rarest class has {min(counts, default=0)} rows; use "
-                        "fewer, or a label set without this class")
+        raise FoldError(
+            f"{blocks} stratified parts cannot be made where the rarest class has "
+            f"{min(counts, default=0)} rows; use "
+            "fewer, or a label set without this class"
+        )
     parts = StratifiedGroupKFold(blocks, shuffle=True, random_state=seed)
     block_of: dict[str, int] = {}
     for block, (_, rows) in enumerate(parts.split(labelled, codes[labelled], groups[labelled])):
@@ -252,7 +337,11 @@ def stratified_blocks(codes: NDArray[np.int64], groups: NDArray[np.str_], blocks
 def whole_groups(manifest: Manifest) -> NDArray[np.str_]:
     """Return what must stay in one role (N,): the group, else the speaker, else the row itself."""
     groups, speakers = manifest.column("group"), manifest.column("speaker")
-    return np.where(groups != "", groups, np.where(speakers != "", np.char.add("speaker ", speakers), manifest.ids))
+    return np.where(
+        groups != "",
+        groups,
+        np.where(speakers != "", np.char.add("speaker ", speakers), manifest.ids),
+    )
 
 
 def _values(manifest: Manifest, name: str, column: str, known: tuple[str, ...]) -> NDArray[np.str_]:
@@ -260,10 +349,16 @@ def _values(manifest: Manifest, name: str, column: str, known: tuple[str, ...]) 
     if column not in known:
         unknown_name("column to fold by", column, known)
     if COLUMNS[column] not in manifest.table:
-        raise FoldError(f"plan {name!r} needs a joined corpus, whose rows say which corpus they are of; make one with "
-                        "embeddings-store join")
+        raise FoldError(
+            f"plan {name!r} needs a joined corpus, whose rows say which corpus they are of; make "
+            "one with "
+            "embeddings-store join"
+        )
     values = manifest.column(COLUMNS[column])
     if (values == "").any():
-        raise FoldError(f"plan {name!r} needs a {column} for every row; {int((values == '').sum())} of {len(values)} rows of "
-                        f"corpus {manifest.name!r} have none")
+        raise FoldError(
+            f"plan {name!r} needs a {column} for every row; {int((values == '').sum())} of "
+            f"{len(values)} rows of "
+            f"corpus {manifest.name!r} have none"
+        )
     return values

@@ -24,9 +24,11 @@ class Request:
 
     Attributes:
         protocol: Name in :mod:`embeddings_store.folds.protocols`; empty for none.
-        folds: Name of a fold plan, or a plan file (``.parquet``); empty takes the protocol's, else the corpus' own.
+        folds: Name of a fold plan, or a plan file (``.parquet``); empty takes the protocol's, else
+            the corpus' own.
         valid: Rule for validation rows; empty takes the protocol's, else ``next``.
-        label_set: Name in :mod:`embeddings_store.corpus.label_sets`; empty takes the protocol's, else the corpus' own.
+        label_set: Name in :mod:`embeddings_store.corpus.label_sets`; empty takes the protocol's,
+            else the corpus' own.
         files: Folder of the files that hold a protocol's folds, where it needs some.
     """
 
@@ -45,9 +47,11 @@ class Setup:
         protocol: The protocol's name; the plan's where none was asked for.
         plan: Who does what.
         view: The corpus with the label set that counts; rows and their order are the corpus' own.
-        split_digest: Over the labelled rows and their roles, the same for any store that holds them.
+        split_digest: Over the labelled rows and their roles, the same for any store that holds
+            them.
         test_digest: The same over test rows alone.
-        shared: Pairs of roles that share speakers or groups, ``valid+test: speaker; train+test: speaker``; empty for none.
+        shared: Pairs of roles that share speakers or groups, ``valid+test: speaker; train+test:
+            speaker``; empty for none.
     """
 
     protocol: str
@@ -59,10 +63,23 @@ class Setup:
 
     @classmethod
     def of(cls, protocol: str, plan: FoldPlan, view: Manifest) -> Setup:
-        """Derive what follows from plan and view; training and validation rows may share speakers, that is no news."""
-        told = "; ".join(f"{pair}: {', '.join(columns)}" for pair, columns in shared(plan, view).items()
-                         if pair != "train+valid" or "group" in columns)
-        return cls(protocol, plan, view, plan.split_digest(_counting(view)), plan.split_digest(_counting(view), ("test",)), told)
+        """Derive what follows from plan and view.
+
+        Training and validation rows may share speakers, that is no news.
+        """
+        told = "; ".join(
+            f"{pair}: {', '.join(columns)}"
+            for pair, columns in shared(plan, view).items()
+            if pair != "train+valid" or "group" in columns
+        )
+        return cls(
+            protocol,
+            plan,
+            view,
+            plan.split_digest(_counting(view)),
+            plan.split_digest(_counting(view), ("test",)),
+            told,
+        )
 
     @property
     def labels(self) -> LabelSet | None:
@@ -84,13 +101,17 @@ def set_up(manifest: Manifest, request: Request, valid: str = "next") -> Setup:
 
     Raises:
         UsageError: Names that do not exist, or that contradict each other.
-        FoldError: The corpus does not allow the plan, or is not the whole release that the protocol speaks of.
+        FoldError: The corpus does not allow the plan, or is not the whole release that the protocol
+            speaks of.
         LabelError: The corpus does not have the rows of the label set.
     """
     if not request.protocol:
         if request.files is not None:
-            raise UsageError("--protocol-files belongs to a protocol whose folds are in files; add --protocol (--list-protocols "
-                             "shows which)")
+            raise UsageError(
+                "--protocol-files belongs to a protocol whose folds are in files; add --protocol "
+                "(--list-protocols "
+                "shows which)"
+            )
         view, kind = _view(manifest, request.label_set)
         plan = _restricted(_plan(view, request, valid), view, kind)
         return Setup.of(plan.name, plan, view)
@@ -99,12 +120,17 @@ def set_up(manifest: Manifest, request: Request, valid: str = "next") -> Setup:
     for option, own in wanted.items():
         given = getattr(request, option)
         if own and given and given.removesuffix(SHARED) != own:
-            raise UsageError(f"--{option.replace('_', '-')} {given} contradicts --protocol {request.protocol}, which has {own}; "
-                             "leave one of them out")
+            raise UsageError(
+                f"--{option.replace('_', '-')} {given} contradicts --protocol {request.protocol}, "
+                f"which has {own}; "
+                "leave one of them out"
+            )
     view, kind = _view(manifest, row.label_set or request.label_set)
     if row.files:
         if request.files is None:
-            raise UsageError(f"protocol {row.name!r} has its folds in files: add --protocol-files. {row.note}")
+            raise UsageError(
+                f"protocol {row.name!r} has its folds in files: add --protocol-files. {row.note}"
+            )
         plan = marked_shared(READERS[row.files](request.files, view), view)
         plan.check(view)
     else:
@@ -123,8 +149,11 @@ def view_of(manifest: Manifest, label_set: str) -> Manifest:
     """
     view, kind = _view(manifest, label_set)
     if kind:
-        raise UsageError(f"label set {label_set!r} is of {kind} dialogues only, and --fold final trains on all rows; read the "
-                         f"corpus with --corpus-option kind={kind}, where its reader has that option")
+        raise UsageError(
+            f"label set {label_set!r} is of {kind} dialogues only, and --fold final trains on all "
+            "rows; read the "
+            f"corpus with --corpus-option kind={kind}, where its reader has that option"
+        )
     return view
 
 
@@ -147,7 +176,11 @@ def applicable(manifest: Manifest) -> list[tuple[Protocol, str]]:
 
 def _view(manifest: Manifest, label_set: str) -> tuple[Manifest, str]:
     """Return the corpus under a label set, and the kind of dialogue that it is restricted to."""
-    if not label_set or (manifest.labels is not None and label_set == manifest.labels.name and label_set not in LABEL_SETS):
+    if not label_set or (
+        manifest.labels is not None
+        and label_set == manifest.labels.name
+        and label_set not in LABEL_SETS
+    ):
         return manifest, ""
     named = named_labels(label_set, manifest)
     return replace(manifest, labels=named.labels), named.kind
@@ -156,18 +189,27 @@ def _view(manifest: Manifest, label_set: str) -> tuple[Manifest, str]:
 def _plan(view: Manifest, request: Request, valid: str) -> FoldPlan:
     if request.folds.endswith(".parquet"):
         if request.valid:
-            raise UsageError(f"--valid {request.valid} has no effect on the plan file {request.folds}, which names its own "
-                             "validation rows; leave it out")
+            raise UsageError(
+                f"--valid {request.valid} has no effect on the plan file {request.folds}, which "
+                "names its own "
+                "validation rows; leave it out"
+            )
         plan = FoldPlan.load(Path(request.folds))
         plan.check(view)
         return marked_shared(plan, view)
     plan = make_plan(view, request.folds, request.valid or valid)
     if request.valid and plan.valid != request.valid:
         if plan.valid == request.valid + SHARED:
-            raise UsageError(f"--valid {request.valid}: under the plan {plan.name!r} these rows share speakers or groups with "
-                             f"test; ask for that by its own name, --valid {plan.valid}, or choose other folds")
-        raise UsageError(f"--valid {request.valid} has no effect on the plan {plan.name!r}, whose validation rows are those "
-                         "of the corpus; leave it out, or choose a plan with --folds")
+            raise UsageError(
+                f"--valid {request.valid}: under the plan {plan.name!r} these rows share speakers "
+                "or groups with "
+                f"test; ask for that by its own name, --valid {plan.valid}, or choose other folds"
+            )
+        raise UsageError(
+            f"--valid {request.valid} has no effect on the plan {plan.name!r}, whose validation "
+            "rows are those "
+            "of the corpus; leave it out, or choose a plan with --folds"
+        )
     return plan
 
 
@@ -176,7 +218,10 @@ def _restricted(plan: FoldPlan, view: Manifest, kind: str) -> FoldPlan:
     if not kind:
         return plan
     unused = ~rows_of_kind(view, kind)
-    folds = tuple(Fold(f.number, f.name, np.where(unused, ROLE_CODE["unused"], f.roles).astype(np.uint8)) for f in plan)
+    folds = tuple(
+        Fold(f.number, f.name, np.where(unused, ROLE_CODE["unused"], f.roles).astype(np.uint8))
+        for f in plan
+    )
     plan = replace(plan, folds=folds)
     plan.check(view)
     return plan
@@ -197,6 +242,11 @@ def _check_size(setup: Setup, row: Protocol) -> None:
     rows = int((roles & _counting(setup.view)).sum())
     if (row.test_rows and there != row.test_rows) or (labelled and rows != labelled):
         expected = f"{' '.join(map(str, row.test_rows))} of " if row.test_rows else ""
-        raise FoldError(f"protocol {setup.protocol!r} tests {expected}{labelled or 'all'} rows; corpus {setup.view.name!r} gives "
-                        f"{' '.join(map(str, there))} of {rows}: it is not the whole release, and its figures would not be of "
-                        f"this protocol. Complete the release, or use --folds {setup.plan.name} and compare with nobody")
+        raise FoldError(
+            f"protocol {setup.protocol!r} tests {expected}{labelled or 'all'} rows; corpus "
+            f"{setup.view.name!r} gives "
+            f"{' '.join(map(str, there))} of {rows}: it is not the whole release, and its figures "
+            "would not be of "
+            f"this protocol. Complete the release, or use --folds {setup.plan.name} and compare "
+            "with nobody"
+        )

@@ -1,4 +1,7 @@
-"""What a store holds: its corpora, its files of vectors by their headers, and which of them a name means."""
+"""What a store holds.
+
+Its corpora, its files of vectors by their headers, and which of them a name means.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from embeddings_store.errors import StoreError, StoreNotFoundError, UsageError, did_you_mean, unknown_name
+from embeddings_store.errors import (
+    StoreError,
+    StoreNotFoundError,
+    UsageError,
+    did_you_mean,
+    unknown_name,
+)
 from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.hdf5 import read_header
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file of the store, by its header: where it is, what made it, how much is in it, which rows chose its epoch."""
+    """One file of the store, by its header.
+
+    Where it is, what made it, how much is in it, which rows chose its epoch.
+    """
 
     path: Path
     corpus: str
@@ -36,8 +48,11 @@ def corpora(store: Path) -> list[str]:
     """
     found = sorted(p.parent.name for p in store.glob("*/corpus.json"))
     if not found:
-        raise StoreNotFoundError(f"{store}: no corpus in this store; run extract-features or embeddings-store import with "
-                                 f"--store {store} first")
+        raise StoreNotFoundError(
+            f"{store}: no corpus in this store; run extract-features or embeddings-store import "
+            "with "
+            f"--store {store} first"
+        )
     return found
 
 
@@ -47,7 +62,8 @@ def catalogue(store: Path, corpus: str, damaged: list[str] | None = None) -> lis
     Args:
         store: The store's folder.
         corpus: The corpus' name.
-        damaged: Where to put what is wrong with files that cannot be read; without it the first of them raises.
+        damaged: Where to put what is wrong with files that cannot be read; without it the first of
+            them raises.
 
     Raises:
         UnknownNameError: The store has no such corpus.
@@ -65,20 +81,30 @@ def catalogue(store: Path, corpus: str, damaged: list[str] | None = None) -> lis
                 raise
             damaged.append(str(error))
     if not entries and not damaged:
-        raise StoreNotFoundError(f"{store / corpus}: no vectors of corpus {corpus!r} yet; run extract-features --corpus {corpus}")
+        raise StoreNotFoundError(
+            f"{store / corpus}: no vectors of corpus {corpus!r} yet; run extract-features "
+            f"--corpus {corpus}"
+        )
     return entries
 
 
-def choose_views(entries: Sequence[Entry], *, modalities: Sequence[str] = (), encoders: Mapping[str, str] | None = None,
-                 layer: str = "", seed: int | None = None) -> dict[str, list[EncoderRef]]:
+def choose_views(
+    entries: Sequence[Entry],
+    *,
+    modalities: Sequence[str] = (),
+    encoders: Mapping[str, str] | None = None,
+    layer: str = "",
+    seed: int | None = None,
+) -> dict[str, list[EncoderRef]]:
     """Choose one encoder per modality, and refuse to guess where several would do.
 
     Args:
         entries: The catalogue.
         modalities: Which to use, in this order; empty means all, sorted.
-        encoders: Modality to ``NAME`` or ``NAME@FINGERPRINT`` (a beginning of the fingerprint is enough).
-        layer: ``""`` takes the only one, ``"last"`` or a number picks one, ``"valid"`` returns every stored layer, for
-            the grid to choose from on validation rows.
+        encoders: Modality to ``NAME`` or ``NAME@FINGERPRINT`` (a beginning of the fingerprint is
+            enough).
+        layer: ``""`` takes the only one, ``"last"`` or a number picks one, ``"valid"`` returns
+            every stored layer, for the grid to choose from on validation rows.
         seed: Which seed, where there are several.
 
     Returns:
@@ -95,14 +121,27 @@ def choose_views(entries: Sequence[Entry], *, modalities: Sequence[str] = (), en
             unknown_name("modality", name, known)
     unused = sorted(set(encoders or {}) - set(modalities or known))
     if unused:
-        raise UsageError(f"an encoder is named for {unused[0]}, which is not among the modalities {', '.join(modalities)}; add "
-                         "it there, or leave the encoder out")
-    return {m: _candidates([e for e in entries if e.ref.modality == m], m, (encoders or {}).get(m, ""), layer, seed)
-            for m in (modalities or known)}
+        raise UsageError(
+            f"an encoder is named for {unused[0]}, which is not among the modalities "
+            f"{', '.join(modalities)}; add "
+            "it there, or leave the encoder out"
+        )
+    return {
+        m: _candidates(
+            [e for e in entries if e.ref.modality == m], m, (encoders or {}).get(m, ""), layer, seed
+        )
+        for m in (modalities or known)
+    }
 
 
-def choose_seeds(entries: Sequence[Entry], seeds: Sequence[int] = (), *, modalities: Sequence[str] = (),
-                 encoders: Mapping[str, str] | None = None, layer: str = "") -> dict[int, dict[str, list[EncoderRef]]]:
+def choose_seeds(
+    entries: Sequence[Entry],
+    seeds: Sequence[int] = (),
+    *,
+    modalities: Sequence[str] = (),
+    encoders: Mapping[str, str] | None = None,
+    layer: str = "",
+) -> dict[int, dict[str, list[EncoderRef]]]:
     """Choose views as :func:`choose_views` does, once for every seed of the fine-tuning.
 
     Frozen and imported vectors, which serve every fold, have no such seed: they stand beside each.
@@ -120,20 +159,37 @@ def choose_seeds(entries: Sequence[Entry], seeds: Sequence[int] = (), *, modalit
     Raises:
         UsageError: No encoder was fine-tuned, or one lacks a seed that another one has.
     """
-    tuned = [e for e in entries if e.fold != "any" and ".inner-" not in e.fold
-             and e.ref.modality in (modalities or [e.ref.modality])
-             and _matches(e, (encoders or {}).get(e.ref.modality, ""))]
+    tuned = [
+        e
+        for e in entries
+        if e.fold != "any"
+        and ".inner-" not in e.fold
+        and e.ref.modality in (modalities or [e.ref.modality])
+        and _matches(e, (encoders or {}).get(e.ref.modality, ""))
+    ]
     found = sorted(set(seeds) or {e.ref.seed for e in tuned})
     if not tuned:
-        raise UsageError("no encoder here was fine-tuned, so there are no seeds to choose from; leave out --encoder-seed")
+        raise UsageError(
+            "no encoder here was fine-tuned, so there are no seeds to choose from; leave out "
+            "--encoder-seed"
+        )
     views: dict[int, dict[str, list[EncoderRef]]] = {}
     for seed in found:
-        of_seed = [e for e in entries if ".inner-" not in e.fold and (e.fold == "any" or e.ref.seed == seed)]
-        lacking = sorted(set(modalities or {e.ref.modality for e in entries}) - {e.ref.modality for e in of_seed})
+        of_seed = [
+            e
+            for e in entries
+            if ".inner-" not in e.fold and (e.fold == "any" or e.ref.seed == seed)
+        ]
+        lacking = sorted(
+            set(modalities or {e.ref.modality for e in entries}) - {e.ref.modality for e in of_seed}
+        )
         if lacking:
             there = sorted({e.ref.seed for e in tuned if e.ref.modality == lacking[0]})
-            raise UsageError(f"no {lacking[0]} vectors of seed {seed}; the store has the seeds {', '.join(map(str, there))}: "
-                             "extract the others, or name those that all modalities have with --encoder-seed")
+            raise UsageError(
+                f"no {lacking[0]} vectors of seed {seed}; the store has the seeds "
+                f"{', '.join(map(str, there))}: "
+                "extract the others, or name those that all modalities have with --encoder-seed"
+            )
         views[seed] = choose_views(of_seed, modalities=modalities, encoders=encoders, layer=layer)
     return views
 
@@ -145,18 +201,36 @@ def family(entry: Entry) -> str:
 
 def _entry(path: Path) -> Entry:
     header = read_header(path)
-    ref = EncoderRef(str(header["encoder"]), str(header["fingerprint"]), str(header["modality"]),
-                     int(str(header["layer"])), int(str(header["seed"])))
+    ref = EncoderRef(
+        str(header["encoder"]),
+        str(header["fingerprint"]),
+        str(header["modality"]),
+        int(str(header["layer"])),
+        int(str(header["seed"])),
+    )
     settings = header.get("settings")
-    return Entry(path, str(header.get("corpus", "")), ref, str(header["fold"]), int(str(header["rows"])),
-                 int(str(header["ok"])), int(str(header["dim"])), bool(header["has_scores"]),
-                 settings if isinstance(settings, dict) else {}, str(header.get("digest", "")),
-                 str(header.get("selection_rule", "")))
+    return Entry(
+        path,
+        str(header.get("corpus", "")),
+        ref,
+        str(header["fold"]),
+        int(str(header["rows"])),
+        int(str(header["ok"])),
+        int(str(header["dim"])),
+        bool(header["has_scores"]),
+        settings if isinstance(settings, dict) else {},
+        str(header.get("digest", "")),
+        str(header.get("selection_rule", "")),
+    )
 
 
-def _candidates(entries: list[Entry], modality: str, wanted: str, layer: str, seed: int | None) -> list[EncoderRef]:
+def _candidates(
+    entries: list[Entry], modality: str, wanted: str, layer: str, seed: int | None
+) -> list[EncoderRef]:
     name = wanted.partition("@")[0]
-    found = {e.ref: e for e in entries if _matches(e, wanted) and (seed is None or e.ref.seed == seed)}
+    found = {
+        e.ref: e for e in entries if _matches(e, wanted) and (seed is None or e.ref.seed == seed)
+    }
     if not found:
         listed = "\n".join(dict.fromkeys(f"  {e.ref.folder} (seed {e.ref.seed})" for e in entries))
         hint = did_you_mean(name, {e.ref.name for e in entries}) or "."
@@ -173,10 +247,14 @@ def _candidates(entries: list[Entry], modality: str, wanted: str, layer: str, se
 
 def _matches(entry: Entry, wanted: str) -> bool:
     name, _, prefix = wanted.partition("@")
-    return (not name or name in {entry.ref.name, family(entry)}) and entry.ref.fingerprint.startswith(prefix)
+    return (
+        not name or name in {entry.ref.name, family(entry)}
+    ) and entry.ref.fingerprint.startswith(prefix)
 
 
-def _one_layer(found: dict[EncoderRef, Entry], modality: str, layer: str) -> dict[EncoderRef, Entry]:
+def _one_layer(
+    found: dict[EncoderRef, Entry], modality: str, layer: str
+) -> dict[EncoderRef, Entry]:
     stored = sorted({str(ref.layer) for ref in found})
     if layer == "last":
         return {ref: e for ref, e in found.items() if ref.name == family(e)}
@@ -189,14 +267,29 @@ def _ambiguous(found: Mapping[EncoderRef, Entry], modality: str) -> str:
     lines = [f"several {modality} vectors would do, and this program does not guess between them:"]
     first = next(iter(found.values())).settings
     for ref, entry in found.items():
-        differs = [f"{k}={v}" for k, v in sorted(entry.settings.items()) if any(
-            e.settings.get(k) != v for e in found.values())] if first else []
-        lines.append(f"  --encoder {modality}={ref.folder}  (seed {ref.seed}{', ' if differs else ''}{', '.join(differs)})")
+        differs = (
+            [
+                f"{k}={v}"
+                for k, v in sorted(entry.settings.items())
+                if any(e.settings.get(k) != v for e in found.values())
+            ]
+            if first
+            else []
+        )
+        lines.append(
+            f"  --encoder {modality}={ref.folder}  (seed "
+            f"{ref.seed}{', ' if differs else ''}{', '.join(differs)})"
+        )
     if len({_without_layer(e) for e in found.values()}) == 1:
-        lines.append("They differ in the layer alone: --layer N takes one, --layer valid chooses on validation rows.")
+        lines.append(
+            "They differ in the layer alone: --layer N takes one, --layer valid chooses on "
+            "validation rows."
+        )
     if len({ref.seed for ref in found}) > 1:
         seeds = ", ".join(sorted({str(ref.seed) for ref in found}))
-        lines.append(f"They differ in the seed: --encoder-seed takes one or several ({seeds}), or all.")
+        lines.append(
+            f"They differ in the seed: --encoder-seed takes one or several ({seeds}), or all."
+        )
     return "\n".join(lines)
 
 

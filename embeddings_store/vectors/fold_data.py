@@ -1,4 +1,7 @@
-"""One fold as arrays, aligned over all views: rows per role with labels, vectors, scores and what is missing."""
+"""One fold as arrays, aligned over all views.
+
+Rows per role with labels, vectors, scores and what is missing.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +27,13 @@ class RoleData:
         scores: View name to (n, C) head logits, only for encoders with a head.
         present: View name to mask (n,): does this row have a vector?
         fitted: Rows that some encoder was fitted on (n,): their vectors carry their labels.
-        selected: Rows by whose accuracy some encoder's epoch was chosen (n,); left out it means none.
-        apart: Validation rows that are kept for choosing between systems (n,), where these were halved; left out it means none.
-        inner_scores: View name to out-of-fold logits (n, C) of training rows, from encoders that have not seen them; ``nan``
-            where the view is missing, and no view at all unless it was asked for.
+        selected: Rows by whose accuracy some encoder's epoch was chosen (n,); left out it means
+            none.
+        apart: Validation rows that are kept for choosing between systems (n,), where these were
+            halved; left out it means none.
+        inner_scores: View name to out-of-fold logits (n, C) of training rows, from encoders that
+            have not seen them; ``nan`` where the view is missing, and no view at all unless it was
+            asked for.
     """
 
     ids: NDArray[np.str_]
@@ -69,8 +75,8 @@ class FoldData:
         valid: Rows to choose on; may be empty.
         test: Rows to score.
         unverified: Views of which nobody knows what they were trained on; results must say so.
-        spaces: The same fold in the space of each inner encoder, where it was asked for: its vectors of all rows, and as
-            training rows those that it left out.
+        spaces: The same fold in the space of each inner encoder, where it was asked for: its
+            vectors of all rows, and as training rows those that it left out.
     """
 
     corpus: str

@@ -1,4 +1,7 @@
-"""One HDF5 file per corpus, encoder, configuration, seed and fold: written whole, read with checks; see FORMAT.md."""
+"""One HDF5 file per corpus, encoder, configuration, seed and fold: written whole, read with checks.
+
+See FORMAT.md.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +23,29 @@ from embeddings_store.vectors.arrays import Embeddings, EncoderRef
 
 FORMAT = "emotion-embeddings"
 VERSION = 1
-# HDF5's own structures carry checksums from this layout on. Without them one flipped bit may send the library into an
-# endless loop, which no caller can catch; for the same reason attributes are of fixed width, not in the unchecked heap.
+# HDF5's own structures carry checksums from this layout on. Without them one flipped bit may send
+# the library into an endless loop, which no caller can catch; for the same reason attributes are of
+# fixed width, not in the unchecked heap.
 LAYOUT = ("v110", "v110")
 TEXT_COLUMNS = ("ids", "seen", "status", "reason", "inputs")
 NUMBERS = ("vectors", "scores")
 REQUIRED = ("ids", "vectors", "seen", "status", "reason")
 JSON_ATTRIBUTES = ("settings", "provenance", "classes")
-REQUIRED_ATTRIBUTES = ("format", "version", "corpus", "encoder", "fingerprint", "modality", "layer", "seed", "fold", "classes",
-                       "inputs_digest", "digest", "header_digest")
+REQUIRED_ATTRIBUTES = (
+    "format",
+    "version",
+    "corpus",
+    "encoder",
+    "fingerprint",
+    "modality",
+    "layer",
+    "seed",
+    "fold",
+    "classes",
+    "inputs_digest",
+    "digest",
+    "header_digest",
+)
 
 
 def store_path(store: Path, corpus: str, ref: EncoderRef, fold: str) -> Path:
@@ -41,7 +58,10 @@ def store_path(store: Path, corpus: str, ref: EncoderRef, fold: str) -> Path:
 
 
 def content_digest(embeddings: Embeddings) -> str:
-    """Twelve hex digits over every dataset, in a fixed order and encoding: equal data, equal digest."""
+    """Twelve hex digits over every dataset, in a fixed order and encoding.
+
+    Equal data, equal digest.
+    """
     return _digest(_datasets(embeddings))
 
 
@@ -51,14 +71,17 @@ def header_digest(attributes: Mapping[str, object]) -> str:
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()[:12]
 
 
-def write_embeddings(path: Path, embeddings: Embeddings, attributes: Mapping[str, object] | None = None) -> str:
+def write_embeddings(
+    path: Path, embeddings: Embeddings, attributes: Mapping[str, object] | None = None
+) -> str:
     """Write one file, whole or not at all.
 
     Args:
         path: Where; see :func:`store_path`. Folders are made.
         embeddings: The rows.
-        attributes: Further attributes: ``corpus`` and ``inputs_digest``, which are needed, ``plan_digest``,
-            ``weights_digest``, ``settings``, ``provenance``. They default to ``embeddings.attributes``.
+        attributes: Further attributes: ``corpus`` and ``inputs_digest``, which are needed,
+            ``plan_digest``, ``weights_digest``, ``settings``, ``provenance``. They default to
+            ``embeddings.attributes``.
 
     Returns:
         The content digest that the file records.
@@ -72,14 +95,28 @@ def write_embeddings(path: Path, embeddings: Embeddings, attributes: Mapping[str
     datasets = _datasets(embeddings)
     digest = _digest(datasets)
     ref = embeddings.encoder
-    attributes |= {"format": FORMAT, "version": VERSION, "encoder": ref.name, "fingerprint": ref.fingerprint,
-                   "modality": ref.modality, "layer": ref.layer, "seed": ref.seed, "fold": embeddings.fold,
-                   "classes": list(embeddings.classes), "digest": digest}
+    attributes |= {
+        "format": FORMAT,
+        "version": VERSION,
+        "encoder": ref.name,
+        "fingerprint": ref.fingerprint,
+        "modality": ref.modality,
+        "layer": ref.layer,
+        "seed": ref.seed,
+        "fold": embeddings.fold,
+        "classes": list(embeddings.classes),
+        "digest": digest,
+    }
     unsaid = [key for key in ("corpus", "inputs_digest") if key not in attributes]
     if unsaid:
-        raise StoreError(f"{path}: the attribute {unsaid[0]!r} must be given; it says which rows these vectors belong to")
+        raise StoreError(
+            f"{path}: the attribute {unsaid[0]!r} must be given; it says which rows these vectors "
+            "belong to"
+        )
     stored = {key: _storable(key, value) for key, value in sorted(attributes.items())}
-    stored["header_digest"] = header_digest({key: _plain(key, value) for key, value in stored.items()})
+    stored["header_digest"] = header_digest(
+        {key: _plain(key, value) for key, value in stored.items()}
+    )
     make_folder(path.parent)
     with replacing(path) as temporary, PatientFile(temporary, "w+b") as raw:
         with h5py.File(raw, "w", libver=LAYOUT) as file:
@@ -118,8 +155,19 @@ def read_embeddings(path: Path) -> Embeddings:
         scores = file["scores"][:] if "scores" in file else None
         classes = tuple(str(name) for name in _listed(attributes["classes"]))
     try:
-        return Embeddings(text["ids"], vectors, text["seen"], text["status"], text["reason"], _reference(attributes),
-                          str(attributes["fold"]), scores, classes, text.get("inputs"), attributes)
+        return Embeddings(
+            text["ids"],
+            vectors,
+            text["seen"],
+            text["status"],
+            text["reason"],
+            _reference(attributes),
+            str(attributes["fold"]),
+            scores,
+            classes,
+            text.get("inputs"),
+            attributes,
+        )
     except StoreError as error:
         raise StoreError(f"{path}: {error}") from error
 
@@ -138,7 +186,8 @@ def read_marks(path: Path) -> tuple[dict[str, object], dict[str, NDArray[np.str_
 def verify(path: Path) -> list[str]:
     """Return what is wrong with a file, one sentence each; an empty list means that it is whole.
 
-    Reads everything, recomputes both digests, and compares name and place with what the file says of itself.
+    Reads everything, recomputes both digests, and compares name and place with what the file says
+    of itself.
     """
     try:
         embeddings = read_embeddings(path)
@@ -146,20 +195,33 @@ def verify(path: Path) -> list[str]:
         return [str(error)]
     told = embeddings.attributes
     problems = []
-    for what, recorded, found in (("data", told["digest"], content_digest(embeddings)),
-                                  ("attributes", told["header_digest"], header_digest(told))):
+    for what, recorded, found in (
+        ("data", told["digest"], content_digest(embeddings)),
+        ("attributes", told["header_digest"], header_digest(told)),
+    ):
         if recorded != found:
-            problems.append(f"{path}: the {what} (digest {found}) are not those that were written ({recorded}); restore the "
-                            "file, or make it again with --overwrite")
+            problems.append(
+                f"{path}: the {what} (digest {found}) are not those that were written "
+                f"({recorded}); restore the "
+                "file, or make it again with --overwrite"
+            )
     expected = store_path(Path(), str(told.get("corpus")), embeddings.encoder, embeddings.fold)
     if path.absolute().parts[-4:] != expected.parts:
-        problems.append(f"{path}: says that it is {expected.as_posix()}; move it back to that place in the store")
+        problems.append(
+            f"{path}: says that it is {expected.as_posix()}; move it back to that place in the "
+            "store"
+        )
     return problems
 
 
 def _datasets(embeddings: Embeddings) -> dict[str, NDArray[np.generic]]:
-    rows = {"ids": _encode(embeddings.ids), "vectors": _little(embeddings.vectors), "seen": _encode(embeddings.seen),
-            "status": _encode(embeddings.status), "reason": _encode(embeddings.reason)}
+    rows = {
+        "ids": _encode(embeddings.ids),
+        "vectors": _little(embeddings.vectors),
+        "seen": _encode(embeddings.seen),
+        "status": _encode(embeddings.status),
+        "reason": _encode(embeddings.reason),
+    }
     if embeddings.scores is not None:
         rows["scores"] = _little(embeddings.scores)
     if embeddings.inputs is not None:
@@ -180,7 +242,10 @@ def _little(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _encode(values: NDArray[np.str_]) -> NDArray[np.bytes_]:
-    """Fixed-width UTF-8, no wider than the longest cell; at least one byte, because HDF5 has no strings of width nought."""
+    """Fixed-width UTF-8, no wider than the longest cell.
+
+    At least one byte, because HDF5 has no strings of width nought.
+    """
     try:
         encoded = values.astype("S")
     except UnicodeEncodeError:
@@ -197,8 +262,13 @@ def _decode(values: NDArray[np.bytes_]) -> NDArray[np.str_]:
 
 
 def _reference(attributes: Mapping[str, object]) -> EncoderRef:
-    return EncoderRef(str(attributes["encoder"]), str(attributes["fingerprint"]), str(attributes["modality"]),
-                      int(str(attributes["layer"])), int(str(attributes["seed"])))
+    return EncoderRef(
+        str(attributes["encoder"]),
+        str(attributes["fingerprint"]),
+        str(attributes["modality"]),
+        int(str(attributes["layer"])),
+        int(str(attributes["seed"])),
+    )
 
 
 def _listed(value: object) -> list[object]:
@@ -209,34 +279,63 @@ def _listed(value: object) -> list[object]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[h5py.File, dict[str, object]]]:
-    """Open a file that has the right form, with its attributes; nothing of any length has been read yet."""
+    """Open a file that has the right form, with its attributes.
+
+    Nothing of any length has been read yet.
+    """
     if not path.is_file():
-        raise StoreNotFoundError(f"{path}: no such file; run extract-features or embeddings-store import first")
+        raise StoreNotFoundError(
+            f"{path}: no such file; run extract-features or embeddings-store import first"
+        )
     try:
-        # Files are never changed in place, so they need no lock; some network disks have none to give.
+        # Files are never changed in place, so they need no lock; some network disks have none to
+        # give.
         with h5py.File(path, "r", locking=False) as file:
             yield file, _checked_form(path, file)
     except StoreError:
         raise
     except PermissionError as error:
-        raise StoreAccessError(f"{path}: may not be read ({first_line(error)}); ask its owner, or change its mode") from error
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError, MemoryError) as error:
-        raise StoreError(f"{path}: is cut short or damaged and cannot be read ({first_line(error)}); restore it, or delete it "
-                         "and run the same command again") from error
+        raise StoreAccessError(
+            f"{path}: may not be read ({first_line(error)}); ask its owner, or change its mode"
+        ) from error
+    except (
+        OSError,
+        KeyError,
+        ValueError,
+        TypeError,
+        RuntimeError,
+        AttributeError,
+        MemoryError,
+    ) as error:
+        raise StoreError(
+            f"{path}: is cut short or damaged and cannot be read ({first_line(error)}); restore "
+            "it, or delete it "
+            "and run the same command again"
+        ) from error
 
 
 def _checked_form(path: Path, file: h5py.File) -> dict[str, object]:
     found = file.attrs.get("format")
     if not isinstance(found, str | bytes) or found not in {FORMAT, FORMAT.encode()}:
-        raise StoreError(f"{path}: is HDF5, but not a file of this store (no attribute format={FORMAT!r}); "
-                         "bring it in with embeddings-store import")
+        raise StoreError(
+            f"{path}: is HDF5, but not a file of this store (no attribute format={FORMAT!r}); "
+            "bring it in with embeddings-store import"
+        )
     version = int(file.attrs["version"])
     if version > VERSION:
-        raise StoreError(f"{path}: has format version {version}, this program reads up to {VERSION}; update the program")
-    for kind, names, holder in (("dataset", REQUIRED, file), ("attribute", REQUIRED_ATTRIBUTES, file.attrs)):
+        raise StoreError(
+            f"{path}: has format version {version}, this program reads up to {VERSION}; update "
+            "the program"
+        )
+    for kind, names, holder in (
+        ("dataset", REQUIRED, file),
+        ("attribute", REQUIRED_ATTRIBUTES, file.attrs),
+    ):
         absent = [name for name in names if name not in holder]
         if absent:
-            raise StoreError(f"{path}: lacks the {kind} {absent[0]!r}; make it again with --overwrite")
+            raise StoreError(
+                f"{path}: lacks the {kind} {absent[0]!r}; make it again with --overwrite"
+            )
     size = path.stat().st_size
     for name in (*TEXT_COLUMNS, *NUMBERS):
         if name in file:
@@ -252,19 +351,27 @@ def _checked_form(path: Path, file: h5py.File) -> dict[str, object]:
 def _check_dataset(path: Path, dataset: h5py.Dataset, name: str, size: int) -> None:
     """Refuse what would be read as something else, or would take more memory than the file has bytes."""
     kind, dimensions = ("S", 1) if name in TEXT_COLUMNS else ("f4", 2)
-    if dataset.dtype.str[1:1 + len(kind)] != kind or dataset.ndim != dimensions:
+    if dataset.dtype.str[1 : 1 + len(kind)] != kind or dataset.ndim != dimensions:
         expected = "fixed-width strings (N,)" if kind == "S" else "float32 (N, D)"
-        raise StoreError(f"{path}: dataset {name!r} is {dataset.dtype} {dataset.shape}, not {expected}; make it again "
-                         "with --overwrite")
+        raise StoreError(
+            f"{path}: dataset {name!r} is {dataset.dtype} {dataset.shape}, not {expected}; make "
+            "it again "
+            "with --overwrite"
+        )
     if dataset.size * dataset.dtype.itemsize > size:
-        raise StoreError(f"{path}: is damaged: dataset {name!r} is said to have the shape {dataset.shape}, more than the file "
-                         "holds; restore it, or delete it and run the same command again")
+        raise StoreError(
+            f"{path}: is damaged: dataset {name!r} is said to have the shape {dataset.shape}, "
+            "more than the file "
+            "holds; restore it, or delete it and run the same command again"
+        )
 
 
 def _set_attribute(file: h5py.File, key: str, value: object) -> None:
     if isinstance(value, str):
         encoded = value.encode()
-        file.attrs.create(key, np.bytes_(encoded), dtype=h5py.string_dtype("utf-8", max(1, len(encoded))))
+        file.attrs.create(
+            key, np.bytes_(encoded), dtype=h5py.string_dtype("utf-8", max(1, len(encoded)))
+        )
     else:
         file.attrs[key] = value
 

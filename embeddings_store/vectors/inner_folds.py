@@ -1,7 +1,10 @@
-"""Training rows out of fold: their class scores and vectors from inner encoders, each of which has not seen the rows it is for.
+"""Training rows out of fold.
 
-The encoder of fold 3 was fitted on the fold's training rows, so it is over-confident on them. ``extract-features --fold 3
---inner-folds 2`` trains two more, ``3.inner-1`` and ``3.inner-2``, each without its part of these rows. What may be done:
+Their class scores and vectors from inner encoders, each of which has not seen the rows it is for.
+
+The encoder of fold 3 was fitted on the fold's training rows, so it is over-confident on them.
+``extract-features --fold 3 --inner-folds 2`` trains two more, ``3.inner-1`` and ``3.inner-2``, each
+without its part of these rows. What may be done:
 
 ==================================  ===================================================================================
 class scores of the left-out rows   may stand below each other, and beside those that the fold's own encoder gives to
@@ -12,8 +15,9 @@ vectors within one inner encoder    may, as in any file: fit on the rows that it
                                     answers leave; those of all inner encoders may then be averaged
 ==================================  ===================================================================================
 
-So the gate gives out the scores of left-out rows together, and vectors as :attr:`embeddings_store.vectors.fold_data.FoldData.spaces`, one
-fold of its own for each inner encoder.
+So the gate gives out the scores of left-out rows together, and vectors as
+:attr:`embeddings_store.vectors.fold_data.FoldData.spaces`, one fold of its own for each inner
+encoder.
 """
 
 from __future__ import annotations
@@ -34,7 +38,8 @@ class InnerSet:
     """All inner encoders of one encoder.
 
     Attributes:
-        ref: Their place in the store; they differ from the fold's own encoder in nothing but the rows they were given.
+        ref: Their place in the store; they differ from the fold's own encoder in nothing but the
+            rows they were given.
         parts: How many there are, 2 or more.
     """
 
@@ -50,8 +55,12 @@ class InnerSet:
         return f"{fold}.inner-{part}"
 
 
-def find_inner(entries: Sequence[Entry], ref: EncoderRef, folds: Sequence[int], parts: int = 0) -> InnerSet:
-    """Find the inner encoders that belong to an encoder: same settings, seed and plan, and complete for these folds.
+def find_inner(
+    entries: Sequence[Entry], ref: EncoderRef, folds: Sequence[int], parts: int = 0
+) -> InnerSet:
+    """Find the inner encoders that belong to an encoder.
+
+    Same settings, seed and plan, and complete for these folds.
 
     Args:
         entries: The catalogue of the corpus.
@@ -71,12 +80,15 @@ def find_inner(entries: Sequence[Entry], ref: EncoderRef, folds: Sequence[int], 
         and (e.ref.modality, e.ref.layer, e.ref.seed) == (ref.modality, ref.layer, ref.seed)
         and _but_inner(e) == _but_inner(outer)
     ]
-    sets = sorted({InnerSet(e.ref, int(str(e.settings.get("inner", 0)))) for e in same}, key=lambda s: s.parts)
+    sets = sorted(
+        {InnerSet(e.ref, int(str(e.settings.get("inner", 0)))) for e in same}, key=lambda s: s.parts
+    )
     if parts:
         sets = [s for s in sets if s.parts == parts]
     if len(sets) > 1:
         raise UsageError(
-            f"{ref.folder} has inner encoders of {' and of '.join(str(s.parts) for s in sets)} inner folds, and "
+            f"{ref.folder} has inner encoders of {' and of '.join(str(s.parts) for s in sets)} "
+            "inner folds, and "
             "this program does not guess between them: choose with --inner-folds N"
         )
     needed = (
@@ -91,18 +103,26 @@ def find_inner(entries: Sequence[Entry], ref: EncoderRef, folds: Sequence[int], 
     found = sets[0]
     there = {e.fold for e in same if e.ref == found.ref}
     lacking = [
-        found.fold(fold, part) for fold in folds for part in range(1, found.parts + 1) if found.fold(fold, part) not in there
+        found.fold(fold, part)
+        for fold in folds
+        for part in range(1, found.parts + 1)
+        if found.fold(fold, part) not in there
     ]
     if lacking:
         raise StoreNotFoundError(
-            f"{found.ref.folder} (seed {ref.seed}) lacks {len(lacking)} of {len(folds) * found.parts} inner "
+            f"{found.ref.folder} (seed {ref.seed}) lacks {len(lacking)} of "
+            f"{len(folds) * found.parts} inner "
             f"folds ({', '.join(lacking[:6])}{', ...' if len(lacking) > 6 else ''}); run {needed}"
         )
     return found
 
 
 def out_of_fold_scores(
-    inner: InnerSet, fold: int, outer: Embeddings, rows: NDArray[np.bool_], read: Callable[[str], Embeddings]
+    inner: InnerSet,
+    fold: int,
+    outer: Embeddings,
+    rows: NDArray[np.bool_],
+    read: Callable[[str], Embeddings],
 ) -> NDArray[np.float32]:
     """Return the class scores of training rows (N, C), each from the one inner encoder that has not seen it.
 
@@ -123,7 +143,10 @@ def out_of_fold_scores(
         name = inner.fold(fold, part)
         file = read(name)
         if file.scores is None:
-            raise StoreMismatchError(f"{inner.ref.folder}, fold {name}: has no class scores; extract it again with --overwrite")
+            raise StoreMismatchError(
+                f"{inner.ref.folder}, fold {name}: has no class scores; extract it again with "
+                "--overwrite"
+            )
         left_out = wanted & file.ok & (file.seen != "fit")
         scores[left_out] = file.scores[left_out]
         times += left_out
@@ -131,22 +154,29 @@ def out_of_fold_scores(
         if bad.any():
             first = str(outer.ids[np.flatnonzero(bad)[0]])
             raise StoreMismatchError(
-                f"{inner.ref.folder}, fold {fold}: {int(bad.sum())} of {int(wanted.sum())} training rows "
-                f"were left out by {what} inner encoder, first {first!r}; inner folds must be disjoint and "
+                f"{inner.ref.folder}, fold {fold}: {int(bad.sum())} of {int(wanted.sum())} "
+                "training rows "
+                f"were left out by {what} inner encoder, first {first!r}; inner folds must be "
+                "disjoint and "
                 f"cover the training rows: extract all {inner.parts} again with --overwrite"
             )
     return scores
 
 
-def left_out_together(files: Mapping[str, Embeddings], rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which training rows (N,) the inner encoders of one inner fold left out; one that has no vector is left out by all.
+def left_out_together(
+    files: Mapping[str, Embeddings], rows: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return which training rows (N,) the inner encoders of one inner fold left out.
+
+    One that has no vector is left out by all.
 
     Args:
         files: View name to the vectors of this inner fold.
         rows: The training rows (N,).
 
     Raises:
-        StoreMismatchError: A row was left out by one view's encoder, and another's was fitted on it.
+        StoreMismatchError: A row was left out by one view's encoder, and another's was fitted on
+            it.
     """
     fitted = {view: rows & file.ok & (file.seen == "fit") for view, file in files.items()}
     by_any = np.logical_or.reduce(list(fitted.values()))
@@ -155,15 +185,20 @@ def left_out_together(files: Mapping[str, Embeddings], rows: NDArray[np.bool_]) 
         if len(bad):
             other = next(v for v, mask in fitted.items() if mask[bad[0]])
             raise StoreMismatchError(
-                f"fold {file.fold}: {len(bad)} training rows were left out by the {view} encoder and not by "
-                f"every other, first {str(file.ids[bad[0]])!r} ({other} was fitted on it), so no vectors of "
-                "theirs are out of fold together; extract the inner folds of all modalities again from the "
+                f"fold {file.fold}: {len(bad)} training rows were left out by the {view} encoder "
+                "and not by "
+                f"every other, first {str(file.ids[bad[0]])!r} ({other} was fitted on it), so no "
+                "vectors of "
+                "theirs are out of fold together; extract the inner folds of all modalities again "
+                "from the "
                 "same rows, or fuse only class scores (--early none)"
             )
     return np.asarray(rows & ~by_any)
 
 
-def refuse_other_rows(outer: Mapping[str, Embeddings], inner: Mapping[str, Embeddings], rows: NDArray[np.bool_]) -> None:
+def refuse_other_rows(
+    outer: Mapping[str, Embeddings], inner: Mapping[str, Embeddings], rows: NDArray[np.bool_]
+) -> None:
     """Check that an inner encoder has vectors of the same rows as the fold's own, so that all spaces answer the same rows.
 
     Raises:
@@ -173,7 +208,8 @@ def refuse_other_rows(outer: Mapping[str, Embeddings], inner: Mapping[str, Embed
         bad = np.flatnonzero(rows & (file.ok != outer[view].ok))
         if len(bad):
             raise StoreMismatchError(
-                f"{file.encoder.folder}, fold {file.fold}: {len(bad)} rows have a {view} vector here and "
+                f"{file.encoder.folder}, fold {file.fold}: {len(bad)} rows have a {view} vector "
+                "here and "
                 f"none of the fold's own encoder, or the reverse, first {str(file.ids[bad[0]])!r}; "
                 "extract the failed rows again with --retry-failed"
             )

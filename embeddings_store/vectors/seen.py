@@ -1,4 +1,7 @@
-"""What an encoder knows of each row: nothing, its label from training, its label from model selection, or nobody can say."""
+"""What an encoder knows of each row.
+
+Nothing, its label from training, its label from model selection, or nobody can say.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,13 @@ from embeddings_store.folds.rules import SPLIT_ROLES
 from embeddings_store.tables import read_table
 from embeddings_store.vectors.arrays import SEEN
 
-SPEC_HELP = ("none: it never saw a row of this corpus; split:NAME: it was fitted on the rows of that split (several: "
-             "split:train,dev); FILE: a CSV with columns id,seen (no, fit, select or unknown) or only id (those were "
-             "fitted on); unknown: nobody can say, and every result is stamped unverified")
+SPEC_HELP = (
+    "none: it never saw a row of this corpus; split:NAME: it was fitted on the rows of that split "
+    "(several: "
+    "split:train,dev); FILE: a CSV with columns id,seen (no, fit, select or unknown) or only id "
+    "(those were "
+    "fitted on); unknown: nobody can say, and every result is stamped unverified"
+)
 
 
 def parse_seen(spec: str, manifest: Manifest) -> NDArray[np.str_]:
@@ -33,9 +40,13 @@ def parse_seen(spec: str, manifest: Manifest) -> NDArray[np.str_]:
     if spec in {"none", "unknown"}:
         return np.full(n, "no" if spec == "none" else "unknown")
     if spec.startswith("split:"):
-        return _from_splits([name.strip() for name in spec.removeprefix("split:").split(",")], manifest)
+        return _from_splits(
+            [name.strip() for name in spec.removeprefix("split:").split(",")], manifest
+        )
     if not Path(spec).is_file():
-        raise UsageError(f"--seen {spec!r} is neither none, unknown, split:NAME, nor a file. {SPEC_HELP}")
+        raise UsageError(
+            f"--seen {spec!r} is neither none, unknown, split:NAME, nor a file. {SPEC_HELP}"
+        )
     return _from_file(Path(spec), manifest)
 
 
@@ -43,7 +54,9 @@ def _from_splits(names: list[str], manifest: Manifest) -> NDArray[np.str_]:
     splits = manifest.column("split")
     known = sorted(set(splits.tolist()) - {""})
     if not known:
-        raise UsageError(f"--seen split:{names[0]} needs a column 'split', and corpus {manifest.name!r} has none")
+        raise UsageError(
+            f"--seen split:{names[0]} needs a column 'split', and corpus {manifest.name!r} has none"
+        )
     canonical = {name: SPLIT_ROLES.get(name.lower(), name) for name in known}
     fitted: set[str] = set()
     for name in names:
@@ -58,19 +71,30 @@ def _from_splits(names: list[str], manifest: Manifest) -> NDArray[np.str_]:
 def _from_file(path: Path, manifest: Manifest) -> NDArray[np.str_]:
     table = read_table(path)
     if "id" not in table:
-        raise ManifestError(f"{path}: needs a column 'id' and usually 'seen'; got {', '.join(map(str, table.columns))}")
+        raise ManifestError(
+            f"{path}: needs a column 'id' and usually 'seen'; got "
+            f"{', '.join(map(str, table.columns))}"
+        )
     ids = table["id"].astype(str)
     twice = ids[ids.duplicated()]
     if len(twice):
-        raise ManifestError(f"{path}: id {twice.iloc[0]!r} is there more than once; say once what the encoder knows of a row")
-    words = table["seen"].fillna("").astype(str).tolist() if "seen" in table else ["fit"] * len(table)
+        raise ManifestError(
+            f"{path}: id {twice.iloc[0]!r} is there more than once; say once what the encoder "
+            "knows of a row"
+        )
+    words = (
+        table["seen"].fillna("").astype(str).tolist() if "seen" in table else ["fit"] * len(table)
+    )
     strange = sorted(set(words) - set(SEEN))
     if strange:
         unknown_name("word in column 'seen'", strange[0], SEEN)
     told = dict(zip(ids.tolist(), words, strict=True))
     absent = sorted(told.keys() - set(manifest.ids.tolist()))
     if absent:
-        raise ManifestError(f"{path}: {len(absent)} of {len(told)} ids are not in corpus {manifest.name!r}, first {absent[0]!r}; "
-                            "write the ids as the corpus has them")
+        raise ManifestError(
+            f"{path}: {len(absent)} of {len(told)} ids are not in corpus {manifest.name!r}, first "
+            f"{absent[0]!r}; "
+            "write the ids as the corpus has them"
+        )
     rest = "no" if "seen" not in table else "unknown"
     return np.array([told.get(i, rest) for i in manifest.ids.tolist()])

@@ -1,4 +1,7 @@
-"""Rows on their way into the store: small immutable files, each renamed into place, so that a kill loses no finished row."""
+"""Rows on their way into the store.
+
+Small immutable files, each renamed into place, so that a kill loses no finished row.
+"""
 
 from __future__ import annotations
 
@@ -62,13 +65,21 @@ class ShardFolder:
         """
         for name, values in columns.items():
             if len(values) != len(positions):
-                raise ValueError(f"column {name!r} has {len(values)} rows for {len(positions)} positions")
+                raise ValueError(
+                    f"column {name!r} has {len(values)} rows for {len(positions)} positions"
+                )
         number = max((_number(part) for part in self.path.glob("part-*.npz")), default=-1) + 1
-        with replacing(self.path / f"part-{number:06d}.npz") as temporary, temporary.open("wb") as handle:
+        with (
+            replacing(self.path / f"part-{number:06d}.npz") as temporary,
+            temporary.open("wb") as handle,
+        ):
             np.savez(handle, positions=positions, **columns)  # type: ignore[arg-type]
 
     def finished(self) -> NDArray[np.int64]:
-        """Positions of all committed rows, sorted and unique; a part that cannot be read has none."""
+        """Positions of all committed rows, sorted and unique.
+
+        A part that cannot be read has none.
+        """
         parts = [np.array([], dtype=np.int64)]
         for part in self._parts():
             with contextlib.suppress(*DAMAGED):
@@ -78,8 +89,9 @@ class ShardFolder:
     def assemble(self, rows: int) -> dict[str, NDArray[np.generic]]:
         """Return every column in manifest order, shape (rows, ...).
 
-        Where a row was committed twice, the later part counts: that is how a failed row is tried again. The parts are
-        read one after the other, so this takes the memory of the result and one part.
+        Where a row was committed twice, the later part counts: that is how a failed row is tried
+        again. The parts are read one after the other, so this takes the memory of the result and
+        one part.
 
         Raises:
             ValueError: A row is absent, a position is outside, or the parts hold different columns.
@@ -90,10 +102,16 @@ class ShardFolder:
             data = _read(part)
             positions = data.pop("positions")
             if len(positions) and not 0 <= positions.min() <= positions.max() < rows:
-                raise ValueError(f"{part}: holds row {positions.max()} of a corpus with {rows} rows; remove {self.path}")
+                raise ValueError(
+                    f"{part}: holds row {positions.max()} of a corpus with {rows} rows; remove "
+                    f"{self.path}"
+                )
             if columns and data.keys() != columns.keys():
-                raise ValueError(f"{part}: holds the columns {sorted(data)}, the parts before it {sorted(columns)}; "
-                                 f"remove {self.path}")
+                raise ValueError(
+                    f"{part}: holds the columns {sorted(data)}, the parts before it "
+                    f"{sorted(columns)}; "
+                    f"remove {self.path}"
+                )
             for name, values in data.items():
                 columns[name] = _filled(columns.get(name), values, positions, rows)
             done[positions] = True
@@ -134,8 +152,12 @@ def _check(part: Path) -> None:
         raise ValueError(f"columns of different lengths, {lengths}")
 
 
-def _filled(column: NDArray[np.generic] | None, values: NDArray[np.generic], positions: NDArray[np.generic],
-            rows: int) -> NDArray[np.generic]:
+def _filled(
+    column: NDArray[np.generic] | None,
+    values: NDArray[np.generic],
+    positions: NDArray[np.generic],
+    rows: int,
+) -> NDArray[np.generic]:
     """Put ``values`` into their rows of ``column``, which is made on first use and widened for longer strings."""
     if column is None:
         column = np.zeros((rows, *values.shape[1:]), dtype=values.dtype)

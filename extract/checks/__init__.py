@@ -1,6 +1,7 @@
 """Is a corpus complete and sane? A table of checks, each of which looks at a release and yields what it found.
 
-To add a check, write a function ``(Release) -> Iterator[Finding]`` in one of the modules here and name it in :data:`CHECKS`.
+To add a check, write a function ``(Release) -> Iterator[Finding]`` in one of the modules here and
+name it in :data:`CHECKS`.
 """
 
 from __future__ import annotations
@@ -13,17 +14,44 @@ from extract.checks.finding import Finding, Release
 CHECKS: Mapping[str, tuple[str, ...]] = {
     "notes": ("from_notes",),
     "files": ("hidden_twins", "media_there", "unnamed_media"),
-    "rows": ("documented_counts", "label_words", "label_counts", "transcripts", "times", "same_parts", "protocol"),
-    "media": ("unreadable", "silent", "black", "odd_spans", "other_lengths", "rates", "durations", "same_bytes"),
+    "rows": (
+        "documented_counts",
+        "label_words",
+        "label_counts",
+        "transcripts",
+        "times",
+        "same_parts",
+        "protocol",
+    ),
+    "media": (
+        "unreadable",
+        "silent",
+        "black",
+        "odd_spans",
+        "other_lengths",
+        "rates",
+        "durations",
+        "same_bytes",
+    ),
 }
 
 
 def run_checks(release: Release) -> list[Finding]:
-    """Run every check, errors first; a check that needs the media read finds nothing where they were not."""
-    found = [finding for module, names in CHECKS.items() for name in names for finding in _check(module, name)(release)]
+    """Run every check, errors first.
+
+    A check that needs the media read finds nothing where they were not.
+    """
+    found = [
+        finding
+        for module, names in CHECKS.items()
+        for name in names
+        for finding in _check(module, name)(release)
+    ]
     return sorted(found, key=lambda finding: finding.rank)
 
 
 def _check(module: str, name: str) -> Callable[[Release], Iterator[Finding]]:
-    check: Callable[[Release], Iterator[Finding]] = getattr(import_module(f"{__name__}.{module}"), name)
+    check: Callable[[Release], Iterator[Finding]] = getattr(
+        import_module(f"{__name__}.{module}"), name
+    )
     return check

@@ -1,4 +1,7 @@
-"""A picture for the eye: what each choice of region shows of some utterances, so that a wrong half is seen before a GPU week."""
+"""A picture for the eye.
+
+What each choice of region shows of some utterances, so that a wrong half is seen before a GPU week.
+"""
 
 from __future__ import annotations
 
@@ -48,10 +51,18 @@ def write_contact_sheet(manifest: Manifest, target: Path, count: int = 12) -> li
     draw = ImageDraw.Draw(sheet)
     for column in range(per_line):
         for number, region in enumerate(regions):
-            draw.text((column * block[0] + MARGIN + number * (TILE + MARGIN), MARGIN), region, fill="black", font_size=15)
+            draw.text(
+                (column * block[0] + MARGIN + number * (TILE + MARGIN), MARGIN),
+                region,
+                fill="black",
+                font_size=15,
+            )
     problems = []
     for number, row in enumerate(rows):
-        corner = ((number % per_line) * block[0] + MARGIN, (number // per_line) * block[1] + CAPTION)
+        corner = (
+            (number % per_line) * block[0] + MARGIN,
+            (number // per_line) * block[1] + CAPTION,
+        )
         problem = _draw_row(sheet, draw, manifest, row, corner, regions)
         problems += [problem] if problem else []
     with replacing(target) as temporary:
@@ -68,14 +79,19 @@ def _some_rows(manifest: Manifest, count: int) -> list[int]:
     for row in with_video.tolist():
         films.setdefault(str(manifest.table["video"].iloc[row]), []).append(row)
     names = list(films)
-    chosen = [names[i * len(names) // count] for i in range(count)] if len(names) >= count else names
+    chosen = (
+        [names[i * len(names) // count] for i in range(count)] if len(names) >= count else names
+    )
     taken = [films[name][number * 7 % len(films[name])] for number, name in enumerate(chosen)]
     rest = [row for row in with_video.tolist() if row not in taken]
     return taken + rest[: max(0, count - len(taken))]
 
 
 def _regions(manifest: Manifest) -> list[str]:
-    """Return what there is to show: halves only of split screens, faces only where the detector is installed."""
+    """Return what there is to show.
+
+    Halves only of split screens, faces only where the detector is installed.
+    """
     try:
         check_detector()
         without = set[str]()
@@ -91,8 +107,14 @@ def _shown(region: str, side: bool) -> bool:
     return side if region.startswith("half") else not (side and region == "face")
 
 
-def _draw_row(sheet: Image.Image, draw: ImageDraw.ImageDraw, manifest: Manifest, row: int, corner: tuple[int, int],
-              regions: list[str]) -> str:
+def _draw_row(
+    sheet: Image.Image,
+    draw: ImageDraw.ImageDraw,
+    manifest: Manifest,
+    row: int,
+    corner: tuple[int, int],
+    regions: list[str],
+) -> str:
     from PIL import Image
 
     utterance, span = manifest.row(row), video_spans(manifest)[str(manifest.ids[row])]
@@ -105,12 +127,19 @@ def _draw_row(sheet: Image.Image, draw: ImageDraw.ImageDraw, manifest: Manifest,
             continue
         try:
             settings = FrameSettings(frames=16 if region in FACES else 1, region=region, size=TILE)
-            clip = read_clip(resolve_media(manifest.root or Path(), utterance.video), start_s=span.start_s, end_s=span.end_s,
-                             side=span.side, settings=settings)
+            clip = read_clip(
+                resolve_media(manifest.root or Path(), utterance.video),
+                start_s=span.start_s,
+                end_s=span.end_s,
+                side=span.side,
+                settings=settings,
+            )
         except MediaError as error:
             if region not in FACES:
                 return f"{utterance.id}: {error}"
-            draw.text((place[0] + MARGIN, place[1] + TILE // 2), "no face", fill="black", font_size=15)
+            draw.text(
+                (place[0] + MARGIN, place[1] + TILE // 2), "no face", fill="black", font_size=15
+            )
             continue
         sheet.paste(Image.fromarray(clip.frames[len(clip.frames) // 2]), place)
     return ""

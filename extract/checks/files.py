@@ -1,4 +1,7 @@
-"""What lies in the folders: twins of macOS, files that are named and not there, pointers instead of files, files nobody names."""
+"""What lies in the folders.
+
+Twins of macOS, files that are named and not there, pointers instead of files, files nobody names.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +25,21 @@ def hidden_twins(release: Release) -> Iterator[Finding]:
     """Count ``._*`` files, which macOS puts beside each file of an archive."""
     if release.manifest.root is None:
         return
-    twins = [str(Path(folder, name).relative_to(release.manifest.root)) for folder, _, names in os.walk(release.manifest.root)
-             for name in names if name.startswith("._")]
+    twins = [
+        str(Path(folder, name).relative_to(release.manifest.root))
+        for folder, _, names in os.walk(release.manifest.root)
+        for name in names
+        if name.startswith("._")
+    ]
     if twins:
-        yield Finding("warning", "hidden twins", "file of macOS beside the real one, which is skipped", len(twins),
-                      tuple(sorted(twins)), "delete them with: find ROOT -name '._*' -delete")
+        yield Finding(
+            "warning",
+            "hidden twins",
+            "file of macOS beside the real one, which is skipped",
+            len(twins),
+            tuple(sorted(twins)),
+            "delete them with: find ROOT -name '._*' -delete",
+        )
 
 
 def media_there(release: Release) -> Iterator[Finding]:
@@ -46,15 +59,39 @@ def media_there(release: Release) -> Iterator[Finding]:
                 pointers.append(name)
         named = len(release.files(medium))
         for names, sentence, advice in (
-                (absent, f"{medium} file that rows name and that is not there, of {named:,}", "unpack the release again"),
-                (outside, f"{medium} file behind a link that leaves the corpus' folder", "move them into it"),
-                (pointers, f"{medium} file that is a Git-LFS pointer", "run 'git lfs pull' in the release's repository")):
+            (
+                absent,
+                f"{medium} file that rows name and that is not there, of {named:,}",
+                "unpack the release again",
+            ),
+            (
+                outside,
+                f"{medium} file behind a link that leaves the corpus' folder",
+                "move them into it",
+            ),
+            (
+                pointers,
+                f"{medium} file that is a Git-LFS pointer",
+                "run 'git lfs pull' in the release's repository",
+            ),
+        ):
             if names:
-                yield Finding("error", f"{medium} there", sentence, len(names), tuple(names), advice, INCOMPLETE)
+                yield Finding(
+                    "error",
+                    f"{medium} there",
+                    sentence,
+                    len(names),
+                    tuple(names),
+                    advice,
+                    INCOMPLETE,
+                )
 
 
 def unnamed_media(release: Release) -> Iterator[Finding]:
-    """Count media that lie beside named ones and that no row names: left out by the label set, or without a label at all."""
+    """Count media that lie beside named ones and that no row names.
+
+    Left out by the label set, or without a label at all.
+    """
     if release.manifest.root is None:
         return
     named = {*release.files("audio"), *release.files("video")}
@@ -63,9 +100,17 @@ def unnamed_media(release: Release) -> Iterator[Finding]:
     for folder in sorted({Path(name).parent for name in named}):
         place = release.manifest.root / folder
         if place.is_dir():
-            others += [(folder / entry.name).as_posix() for entry in sorted(place.iterdir())
-                       if entry.suffix.lower() in kinds and not entry.name.startswith(".")]
+            others += [
+                (folder / entry.name).as_posix()
+                for entry in sorted(place.iterdir())
+                if entry.suffix.lower() in kinds and not entry.name.startswith(".")
+            ]
     strangers = [name for name in others if name not in named]
     if strangers:
-        yield Finding("fact", "media without a row", "media file beside named ones that no row names", len(strangers),
-                      tuple(strangers))
+        yield Finding(
+            "fact",
+            "media without a row",
+            "media file beside named ones that no row names",
+            len(strangers),
+            tuple(strangers),
+        )

@@ -11,7 +11,8 @@ from embeddings_store.corpus.manifest import Manifest
 from extract.corpora import Documented, Note
 
 LEVELS = ("error", "warning", "fact")
-# Exit statuses that an error asks for: the release is not what it should be, or some of its media are not.
+# Exit statuses that an error asks for: the release is not what it should be, or some of its media
+# are not.
 INCOMPLETE, BAD_MEDIA = 3, 4
 # Examples on the terminal, and in the report.
 SHOWN, KEPT = 3, 30
@@ -24,7 +25,8 @@ class Finding:
     Attributes:
         level: ``error``, ``warning`` or ``fact``.
         check: Name of the check, the same words each time.
-        sentence: What is so: one of those that are counted where there are examples, else a whole sentence.
+        sentence: What is so: one of those that are counted where there are examples, else a whole
+            sentence.
         count: How many rows or files it is about.
         examples: Their names, the first ones at least.
         advice: What to do, for errors and warnings.
@@ -106,7 +108,12 @@ class Release:
 
     def noted(self, *kinds: str) -> set[str]:
         """Return the names that the reader noted under these kinds."""
-        return {name for note in self.manifest.notes if isinstance(note, Note) and note.kind in kinds for name in note.examples}
+        return {
+            name
+            for note in self.manifest.notes
+            if isinstance(note, Note) and note.kind in kinds
+            for name in note.examples
+        }
 
     def files(self, medium: str) -> list[str]:
         """Return the different paths that the rows name, in their order."""

@@ -10,13 +10,19 @@ from extract.corpora import _notes as kinds
 from extract.corpora.iemocap import DROPPED
 from extract.corpora.meld import NO_MEDIA
 
-# Kind to level, exit status and advice; any other kind is a warning. Counts that differ have a check of their own.
+# Kind to level, exit status and advice; any other kind is a warning. Counts that differ have a
+# check of their own.
 MEANING: Mapping[str, tuple[str, int, str]] = {
     kinds.SUMMARY: ("fact", 0, ""),
     kinds.HIDDEN: ("fact", 0, ""),
     DROPPED: ("fact", 0, ""),
     "clip of the other channel left out": ("fact", 0, ""),
-    kinds.KNOWN_BAD: ("warning", 0, "they are documented defects of the release; the reader's options say whether they are used"),
+    kinds.KNOWN_BAD: (
+        "warning",
+        0,
+        "they are documented defects of the release; the reader's options say whether they are "
+        "used",
+    ),
     kinds.POINTER: ("error", INCOMPLETE, "run 'git lfs pull' in the release's repository"),
     kinds.EMPTY: ("error", BAD_MEDIA, "fetch these files again"),
 }
@@ -36,8 +42,15 @@ def from_notes(release: Release) -> Iterator[Finding]:
 
 
 def _meaning(note: Note, rows: int) -> tuple[str, int, str]:
-    """Return level, exit status and advice; a modality that no row has was not downloaded, one that some lack is torn."""
+    """Return level, exit status and advice.
+
+    A modality that no row has was not downloaded, one that some lack is torn.
+    """
     if note.kind in LACKING:
         whole = note.count >= rows
-        return ("fact", 0, "") if whole else ("error", INCOMPLETE, "fetch them again; until then the modality is missing there")
+        return (
+            ("fact", 0, "")
+            if whole
+            else ("error", INCOMPLETE, "fetch them again; until then the modality is missing there")
+        )
     return MEANING.get(note.kind, OTHERWISE)

@@ -1,4 +1,7 @@
-"""Draws how many rows each class has in each session, as PNG and SVG; readable in colour, in grey and by colour-blind people."""
+"""Draws how many rows each class has in each session, as PNG and SVG.
+
+Readable in colour, in grey and by colour-blind people.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, MissingDependencyError
 from embeddings_store.folds.rules import ROLES, make_plan, natural_key
 
-# Okabe and Ito's colours, which people with any colour vision tell apart, beginning with four of different lightness.
+# Okabe and Ito's colours, which people with any colour vision tell apart, beginning with four of
+# different lightness.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++", "ooo", "---")
 MOST_GROUPS = 12
@@ -21,7 +25,8 @@ MOST_GROUPS = 12
 def label_groups(manifest: Manifest) -> tuple[str, list[str], NDArray[np.int64]]:
     """Return what rows are grouped by, the groups' names, and the counts (groups, classes).
 
-    Groups are sessions where there are 2 to 12, else the parts of the official split, else what each fold tests, else all.
+    Groups are sessions where there are 2 to 12, else the parts of the official split, else what
+    each fold tests, else all.
 
     >>> m = Manifest.from_columns("m", {"id": list("abcd"), "label": ["x", "y", "x", "x"], "session": ["1", "1", "2", "2"]})
     >>> label_groups(m)[0], label_groups(m)[1], label_groups(m)[2].tolist()
@@ -47,31 +52,49 @@ def draw_labels(manifest: Manifest, folder: Path) -> list[Path]:
         import matplotlib as mpl
         from matplotlib.figure import Figure
     except ImportError:
-        raise MissingDependencyError("drawing needs matplotlib; install the extra: "
-                                     "pip install 'emotion-fusion[report]'") from None
+        raise MissingDependencyError(
+            "drawing needs matplotlib; install the extra: pip install 'emotion-fusion[report]'"
+        ) from None
     by, names, counts = label_groups(manifest)
     classes = manifest.labels.classes
     width = 0.84 / len(classes)
-    with mpl.rc_context({"svg.hashsalt": "emotion-fusion", "svg.fonttype": "none", "hatch.linewidth": 0.6}):
-        figure = Figure(figsize=(max(6.0, min(16.0, 1.2 + 0.24 * len(names) * len(classes))), 3.8), layout="constrained")
+    with mpl.rc_context(
+        {"svg.hashsalt": "emotion-fusion", "svg.fonttype": "none", "hatch.linewidth": 0.6}
+    ):
+        figure = Figure(
+            figsize=(max(6.0, min(16.0, 1.2 + 0.24 * len(names) * len(classes))), 3.8),
+            layout="constrained",
+        )
         axes = figure.add_subplot()
         for code, name in enumerate(classes):
             places = np.arange(len(names)) + (code - (len(classes) - 1) / 2) * width
-            bars = axes.bar(places, counts[:, code], width * 0.94, label=f"{name} ({counts[:, code].sum():,})",
-                            color=COLOURS[code % len(COLOURS)], edgecolor="white", linewidth=0.5,
-                            hatch=HATCHES[(code + code // len(COLOURS)) % len(HATCHES)])
+            bars = axes.bar(
+                places,
+                counts[:, code],
+                width * 0.94,
+                label=f"{name} ({counts[:, code].sum():,})",
+                color=COLOURS[code % len(COLOURS)],
+                edgecolor="white",
+                linewidth=0.5,
+                hatch=HATCHES[(code + code // len(COLOURS)) % len(HATCHES)],
+            )
             if counts.size <= 48:
                 axes.bar_label(bars, fontsize=6.5, padding=1.5, color="#333333")
         axes.set_xticks(range(len(names)), names)
         axes.yaxis.get_major_locator().set_params(integer=True)
         axes.set_xlabel(by)
         axes.set_ylabel("rows")
-        axes.set_title(f"{manifest.name}: {counts.sum():,} rows by class and {by}", fontsize=10, loc="left")
+        axes.set_title(
+            f"{manifest.name}: {counts.sum():,} rows by class and {by}", fontsize=10, loc="left"
+        )
         axes.spines[["top", "right"]].set_visible(False)
         axes.margins(x=0.01, y=0.1)
         axes.legend(fontsize=7.5, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
         written = []
-        for suffix, about in ((".png", {"Software": None}), (".svg", {"Date": None, "Creator": None})):
+        for suffix, about in (
+            (".png", {"Software": None}),
+            (".svg", {"Date": None, "Creator": None}),
+        ):
             target = folder / f"labels{suffix}"
             with replacing(target) as temporary:
                 figure.savefig(temporary, format=suffix[1:], dpi=160, metadata=about)
@@ -85,10 +108,16 @@ def _groups(manifest: Manifest) -> tuple[str, list[str], NDArray[np.int64]]:
         values = manifest.column(column)
         names = sorted({v for v in values.tolist() if v}, key=natural_key)
         if column == "split":
-            names = sorted(names, key=lambda name: ROLES.index(name) if name in ROLES else len(ROLES))
+            names = sorted(
+                names, key=lambda name: ROLES.index(name) if name in ROLES else len(ROLES)
+            )
         if 2 <= len(names) <= MOST_GROUPS:
             place = {name: i for i, name in enumerate(names)}
-            return column, names, np.array([place.get(v, -1) for v in values.tolist()], dtype=np.int64)
+            return (
+                column,
+                names,
+                np.array([place.get(v, -1) for v in values.tolist()], dtype=np.int64),
+            )
     try:
         plan = make_plan(manifest) if manifest.protocol else None
     except FoldError:

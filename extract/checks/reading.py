@@ -33,7 +33,10 @@ SHORTFALL_S = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One file to read, with the parts of it that rows want: id to start and end in seconds, none for the whole."""
+    """One file to read, with the parts of it that rows want.
+
+    Id to start and end in seconds, none for the whole.
+    """
 
     name: str
     medium: str
@@ -42,13 +45,20 @@ class Task:
 
 
 def tasks_of(manifest: Manifest, count: int | None = None) -> list[Task]:
-    """Return the files that rows name and that are there, in their order; ``count`` takes as many, evenly spread."""
+    """Return the files that rows name and that are there, in their order.
+
+    ``count`` takes as many, evenly spread.
+    """
     if manifest.root is None:
         return []
-    parts: dict[tuple[str, str], dict[str, tuple[float | None, float | None, str]]] = defaultdict(dict)
+    parts: dict[tuple[str, str], dict[str, tuple[float | None, float | None, str]]] = defaultdict(
+        dict
+    )
     ids = manifest.ids.tolist()
     starts, ends = manifest.table["start_s"].tolist(), manifest.table["end_s"].tolist()
-    for name, row, start, end in zip(manifest.table["audio"].tolist(), ids, starts, ends, strict=True):
+    for name, row, start, end in zip(
+        manifest.table["audio"].tolist(), ids, starts, ends, strict=True
+    ):
         if name:
             parts[name, "audio"][row] = (_given(start), _given(end), "")
     if manifest.has("video"):
@@ -64,8 +74,13 @@ def tasks_of(manifest: Manifest, count: int | None = None) -> list[Task]:
     return [Task(*key, parts[key], alike[sizes[key], key[1]] > 1) for key in there]
 
 
-def read_media(manifest: Manifest, tasks: Sequence[Task], jobs: int, advance: Callable[[int], None],
-               memory: Path | None = None) -> list[MediaFacts]:
+def read_media(
+    manifest: Manifest,
+    tasks: Sequence[Task],
+    jobs: int,
+    advance: Callable[[int], None],
+    memory: Path | None = None,
+) -> list[MediaFacts]:
     """Read every file; what was read before, and has not changed since, is taken from ``memory``.
 
     Args:
@@ -120,7 +135,9 @@ def _read_sound(path: Path, task: Task) -> MediaFacts:
         heard = False
         for begin in np.arange(0.0, max(length_s, 1e-9), PIECE_S).tolist():
             last = begin + PIECE_S >= length_s
-            sound = read_sound(path, Wanted(start_s=begin or None, end_s=None if last else begin + PIECE_S))
+            sound = read_sound(
+                path, Wanted(start_s=begin or None, end_s=None if last else begin + PIECE_S)
+            )
             heard = heard or bool(np.any(sound.samples))
             if not np.isfinite(sound.samples).all():
                 raise MediaError(f"{path} has samples that are not finite; export it again")
@@ -134,7 +151,15 @@ def _read_sound(path: Path, task: Task) -> MediaFacts:
                 mute.append(row)
         except MediaError as error:
             bad[row] = str(error)
-    return MediaFacts(task.name, task.medium, length_s, float(rate), channels, bad_rows=bad, silent_rows=tuple(mute))
+    return MediaFacts(
+        task.name,
+        task.medium,
+        length_s,
+        float(rate),
+        channels,
+        bad_rows=bad,
+        silent_rows=tuple(mute),
+    )
 
 
 def _read_film(path: Path, task: Task) -> MediaFacts:
@@ -147,15 +172,20 @@ def _read_film(path: Path, task: Task) -> MediaFacts:
             if not container.streams.video:
                 raise MediaError(f"{path} has no pictures; leave its video empty in the manifest")
             stream = container.streams.video[0]
-            length_s = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else (
-                (container.duration or 0) / 1_000_000)
+            length_s = (
+                float(stream.duration * stream.time_base)
+                if stream.duration and stream.time_base
+                else ((container.duration or 0) / 1_000_000)
+            )
             rate, size = float(stream.average_rate or 0), (stream.width, stream.height)
             facts = MediaFacts(task.name, task.medium, length_s, rate, size=size)
             _require_end(path, container)
     except (av.FFmpegError, ValueError, IndexError) as error:
         if isinstance(error, MediaError):
             raise
-        raise MediaError(f"{path} is torn, or is not a film that FFmpeg reads; fetch or convert it again") from error
+        raise MediaError(
+            f"{path} is torn, or is not a film that FFmpeg reads; fetch or convert it again"
+        ) from error
     rows, bad, plain = list(task.parts), dict[str, str](), list[str]()
     # The last picture of each part proves that the film is there to its end.
     spans = [Span(start, end, "") for start, end, _ in task.parts.values()]
@@ -170,7 +200,10 @@ def _read_film(path: Path, task: Task) -> MediaFacts:
 
 
 def _require_end(path: Path, container: Any) -> None:
-    """Refuse a film whose packets end before its header says: FLV and Matroska play what is left, and nobody is told."""
+    """Refuse a film whose packets end before its header says.
+
+    FLV and Matroska play what is left, and nobody is told.
+    """
     promised_s = (container.duration or 0) / 1_000_000
     found_s = 0.0
     for packet in container.demux():
@@ -178,17 +211,26 @@ def _require_end(path: Path, container: Any) -> None:
             found_s = max(found_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
     found_s -= (container.start_time or 0) / 1_000_000
     if found_s < promised_s - SHORTFALL_S:
-        raise MediaError(f"{path} is cut short: its header promises {promised_s:.2f} s, it ends at {found_s:.2f} s; fetch it "
-                         "again")
+        raise MediaError(
+            f"{path} is cut short: its header promises {promised_s:.2f} s, it ends at "
+            f"{found_s:.2f} s; fetch it "
+            "again"
+        )
 
 
-def _collect(running: dict[Future[MediaFacts], tuple[int, str]], found: dict[int, MediaFacts], handle: TextIO | None,
-             advance: Callable[[int], None]) -> None:
+def _collect(
+    running: dict[Future[MediaFacts], tuple[int, str]],
+    found: dict[int, MediaFacts],
+    handle: TextIO | None,
+    advance: Callable[[int], None],
+) -> None:
     for done in wait(running, return_when=FIRST_COMPLETED).done:
         position, state = running.pop(done)
         found[position] = facts = done.result()
         if handle is not None:
-            handle.write(json.dumps({"state": state, **dataclasses.asdict(facts)}, ensure_ascii=False) + "\n")
+            handle.write(
+                json.dumps({"state": state, **dataclasses.asdict(facts)}, ensure_ascii=False) + "\n"
+            )
             handle.flush()
         advance(1)
 
@@ -202,7 +244,13 @@ def _remembered(memory: Path | None) -> dict[str, MediaFacts]:
         try:
             entry = json.loads(line)
             state = entry.pop("state")
-            known[state] = MediaFacts(**{**entry, "size": tuple(entry["size"]), "silent_rows": tuple(entry["silent_rows"])})
+            known[state] = MediaFacts(
+                **{
+                    **entry,
+                    "size": tuple(entry["size"]),
+                    "silent_rows": tuple(entry["silent_rows"]),
+                }
+            )
         except (ValueError, KeyError, TypeError):
             continue
     return known
@@ -215,7 +263,10 @@ def _state(root: Path, task: Task) -> str:
         changed = f"{about.st_size} {about.st_mtime_ns}"
     except OSError:
         changed = "gone"
-    told = json.dumps([task.name, task.medium, sorted(task.parts.items()), task.hashed, changed], ensure_ascii=False)
+    told = json.dumps(
+        [task.name, task.medium, sorted(task.parts.items()), task.hashed, changed],
+        ensure_ascii=False,
+    )
     return hashlib.sha256(told.encode()).hexdigest()[:24]
 
 

@@ -10,12 +10,21 @@ from extract.checks.rows import class_shares, label_forms, unlabelled
 
 # By the name of a remark of a scan: check, sentence, advice.
 SENTENCES = {
-    "no words": ("empty transcripts", "row without words, of {rows:,}",
-                 "text is a missing modality there; fill the cells in if words were said"),
-    "text in a wrong encoding": ("text encoding", "transcript with letters that come from a wrong encoding",
-                                 "read or save the table as what it was written in (often cp1252)"),
-    f"longer than {LONG_S:.0f} s": ("times", f"row longer than {LONG_S:.0f} s (start_s, end_s)",
-                                    "correct the times or leave the rows out"),
+    "no words": (
+        "empty transcripts",
+        "row without words, of {rows:,}",
+        "text is a missing modality there; fill the cells in if words were said",
+    ),
+    "text in a wrong encoding": (
+        "text encoding",
+        "transcript with letters that come from a wrong encoding",
+        "read or save the table as what it was written in (often cp1252)",
+    ),
+    f"longer than {LONG_S:.0f} s": (
+        "times",
+        f"row longer than {LONG_S:.0f} s (start_s, end_s)",
+        "correct the times or leave the rows out",
+    ),
 }
 
 
@@ -26,22 +35,43 @@ def scan_findings(scan: Scan) -> list[Finding]:
 
 def _findings(scan: Scan) -> Iterator[Finding]:
     for problem in scan.problems:
-        shown = [f"row {row}: {name!r}" for row, name in zip(problem.rows, problem.ids, strict=True)]
-        yield Finding("error", "rows", problem.name if shown else problem.sentence, problem.count, shown,
-                      f"correct the table; until then no other command reads it: {problem.sentence}", INCOMPLETE)
+        shown = [
+            f"row {row}: {name!r}" for row, name in zip(problem.rows, problem.ids, strict=True)
+        ]
+        yield Finding(
+            "error",
+            "rows",
+            problem.name if shown else problem.sentence,
+            problem.count,
+            shown,
+            f"correct the table; until then no other command reads it: {problem.sentence}",
+            INCOMPLETE,
+        )
     labels = scan.words["label"]
     yield from label_forms(list(labels.counts))
     if labels.complete and labels.counts:
         yield class_shares(dict(sorted(labels.counts.items())))
     elif labels.counts:
-        yield Finding("warning", "classes", f"more than {len(labels.counts):,} different labels",
-                      advice="that is no set of classes; see whether another column was meant")
+        yield Finding(
+            "warning",
+            "classes",
+            f"more than {len(labels.counts):,} different labels",
+            advice="that is no set of classes; see whether another column was meant",
+        )
     remarks = {remark.name: remark for remark in scan.remarks}
     unknown = remarks.get("no label")
-    yield from unlabelled(unknown.ids if unknown else (), scan.rows - scan.given["label"], scan.rows)
+    yield from unlabelled(
+        unknown.ids if unknown else (), scan.rows - scan.given["label"], scan.rows
+    )
     for name, (check, sentence, advice) in SENTENCES.items():
         if (remark := remarks.get(name)) and (name != "no words" or scan.given["text"]):
-            yield Finding("warning", check, sentence.format(rows=scan.rows), remark.count, remark.ids, advice)
-    yield Finding("warning", "scanned", "the table was scanned a piece at a time: media files, parts that are named twice, times "
-                  "in meta_* columns, and folds were not looked at",
-                  advice="--no-stream looks at them, and holds the whole table in memory")
+            yield Finding(
+                "warning", check, sentence.format(rows=scan.rows), remark.count, remark.ids, advice
+            )
+    yield Finding(
+        "warning",
+        "scanned",
+        "the table was scanned a piece at a time: media files, parts that are named twice, times "
+        "in meta_* columns, and folds were not looked at",
+        advice="--no-stream looks at them, and holds the whole table in memory",
+    )

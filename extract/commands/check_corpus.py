@@ -1,4 +1,7 @@
-"""The command ``check-corpus``: is a release complete and sane, before a week of GPU time goes into it?"""
+"""The command ``check-corpus``.
+
+Is a release complete and sane, before a week of GPU time goes into it?
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,24 @@ from embeddings_store.commands.common import guarded, parser
 from embeddings_store.corpus.columns import LEAK_TAGS, check_tags, parse_tags
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.corpus.scan import scan_manifest
-from embeddings_store.errors import FoldError, ManifestError, ModelLoadError, UsageError, unknown_name
+from embeddings_store.errors import (
+    FoldError,
+    ManifestError,
+    ModelLoadError,
+    UsageError,
+    unknown_name,
+)
 from embeddings_store.tables import count_rows
 from extract.checks import run_checks
-from extract.checks.finding import BAD_MEDIA, INCOMPLETE, LEVELS, SHOWN, Finding, MediaFacts, Release
+from extract.checks.finding import (
+    BAD_MEDIA,
+    INCOMPLETE,
+    LEVELS,
+    SHOWN,
+    Finding,
+    MediaFacts,
+    Release,
+)
 from extract.checks.scanned import scan_findings
 from extract.commands.extract_options import corpus_options
 from extract.corpora import READERS, corpus_names
@@ -33,10 +50,16 @@ from extract.pipeline.frozen import FrozenJob
 from extract.pipeline.job import PAPER_ENCODERS, read_manifest
 
 PROGRAM = "check-corpus"
-CUT_S = next(float(str(field.default)) for field in fields(FrozenJob) if field.name == "max_duration_s")
+CUT_S = next(
+    float(str(field.default)) for field in fields(FrozenJob) if field.name == "max_duration_s"
+)
 # Manifests of more rows are scanned a piece at a time, unless --no-stream is given.
 STREAM_ROWS = 2_000_000
-STYLES = {"error": ("bold red", "errors"), "warning": ("bold yellow", "warnings"), "fact": ("bold", "facts")}
+STYLES = {
+    "error": ("bold red", "errors"),
+    "warning": ("bold yellow", "warnings"),
+    "fact": ("bold", "facts"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,44 +70,100 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser."""
-    top = parser(PROGRAM, "Say whether a corpus is complete and sane: counts, labels, transcripts, times, folds, and every media "
-                          "file read to its end. Exit status 0: sane; 3: the release is not complete; 4: it is, but some media "
-                          "cannot be used.", [
-        f"{PROGRAM} --corpus ravdess --root RAVDESS",
-        f"{PROGRAM} --corpus iemocap --root IEMOCAP_full_release --out iemocap-check      (pictures; goes on after a kill)",
-        f"{PROGRAM} --corpus meld --root MELD.Raw --media 200 --json",
-        f"{PROGRAM} --corpus manifest --root mine.csv --media none",
-        f"{PROGRAM} --corpus manifest --root rows.parquet --stream      (millions of rows)"])
+    top = parser(
+        PROGRAM,
+        "Say whether a corpus is complete and sane: counts, labels, transcripts, times, folds, "
+        "and every media "
+        "file read to its end. Exit status 0: sane; 3: the release is not complete; 4: it is, but "
+        "some media "
+        "cannot be used.",
+        [
+            f"{PROGRAM} --corpus ravdess --root RAVDESS",
+            f"{PROGRAM} --corpus iemocap --root IEMOCAP_full_release --out iemocap-check      "
+            "(pictures; goes on after a kill)",
+            f"{PROGRAM} --corpus meld --root MELD.Raw --media 200 --json",
+            f"{PROGRAM} --corpus manifest --root mine.csv --media none",
+            f"{PROGRAM} --corpus manifest --root rows.parquet --stream      (millions of rows)",
+        ],
+    )
     top.add_argument("--corpus", required=True, help=f"the reader: {', '.join(corpus_names())}")
-    top.add_argument("--root", required=True, type=Path, help="the release's folder; for --corpus manifest, the table")
-    top.add_argument("--corpus-option", action="append", default=[], metavar="NAME=VALUE",
-                     help="an option of the reader, see extract-features --list; may be repeated")
-    top.add_argument("--media", default="all", metavar="all|N|none",
-                     help="which media files are read to their end: all, N evenly spread ones, or none (default: %(default)s)")
-    top.add_argument("--jobs", type=int, default=min(8, os.cpu_count() or 1), help="files at a time (default: %(default)s)")
-    top.add_argument("--cut-s", type=float, default=CUT_S, metavar="SECONDS",
-                     help="length at which rows count as cut by an encoder (default: %(default)g, as extract-features cuts)")
-    top.add_argument("--out", type=Path, metavar="DIR",
-                     help="write report.json, labels.png and .svg, for video contact_sheet.png, and remember there what was "
-                          "read, so that a second run goes on")
-    top.add_argument("--estimate", nargs="*", metavar="MODALITY[=ENCODER]",
-                     help="also say what fine-tuning would cost in hours, disk and GPU memory, from a few rows that are really "
-                          "trained on; by default all modalities with the encoders that extract-features takes")
-    top.add_argument("--stream", action=argparse.BooleanOptionalAction, default=None,
-                     help="for --corpus manifest: scan the table a piece at a time, in memory that does not grow with its "
-                          f"cells, and read no media (default: above {STREAM_ROWS:,} rows)")
+    top.add_argument(
+        "--root",
+        required=True,
+        type=Path,
+        help="the release's folder; for --corpus manifest, the table",
+    )
+    top.add_argument(
+        "--corpus-option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option of the reader, see extract-features --list; may be repeated",
+    )
+    top.add_argument(
+        "--media",
+        default="all",
+        metavar="all|N|none",
+        help="which media files are read to their end: all, N evenly spread ones, or none "
+        "(default: %(default)s)",
+    )
+    top.add_argument(
+        "--jobs",
+        type=int,
+        default=min(8, os.cpu_count() or 1),
+        help="files at a time (default: %(default)s)",
+    )
+    top.add_argument(
+        "--cut-s",
+        type=float,
+        default=CUT_S,
+        metavar="SECONDS",
+        help="length at which rows count as cut by an encoder (default: %(default)g, as "
+        "extract-features cuts)",
+    )
+    top.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write report.json, labels.png and .svg, for video contact_sheet.png, and remember "
+        "there what was "
+        "read, so that a second run goes on",
+    )
+    top.add_argument(
+        "--estimate",
+        nargs="*",
+        metavar="MODALITY[=ENCODER]",
+        help="also say what fine-tuning would cost in hours, disk and GPU memory, from a few rows "
+        "that are really "
+        "trained on; by default all modalities with the encoders that extract-features takes",
+    )
+    top.add_argument(
+        "--stream",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="for --corpus manifest: scan the table a piece at a time, in memory that does not "
+        "grow with its "
+        f"cells, and read no media (default: above {STREAM_ROWS:,} rows)",
+    )
     top.add_argument("--json", action="store_true", help="print JSON instead of text")
     top.add_argument("--quiet", action="store_true", help="print errors and warnings only")
     return top
 
 
 def check(release: Release) -> dict[str, Any]:
-    """Run all checks and return the report: corpus, rows, exit status, findings, and the label counts."""
+    """Run all checks and return the report.
+
+    Corpus, rows, exit status, findings, and the label counts.
+    """
     findings = run_checks(release)
     manifest = release.manifest
-    return {"corpus": manifest.name, "rows": len(manifest), "status": exit_status(findings),
-            "media": {"read": len(release.media), "not_read": release.sampled},
-            "findings": [finding.to_dict() for finding in findings]}
+    return {
+        "corpus": manifest.name,
+        "rows": len(manifest),
+        "status": exit_status(findings),
+        "media": {"read": len(release.media), "not_read": release.sampled},
+        "findings": [finding.to_dict() for finding in findings],
+    }
 
 
 def scanned(table: Path, root: Path, options: Mapping[str, str]) -> dict[str, Any]:
@@ -97,15 +176,26 @@ def scanned(table: Path, root: Path, options: Mapping[str, str]) -> dict[str, An
     """
     READERS["manifest"].documented(**options)
     tags = parse_tags(**{tag: options[tag] for tag in LEAK_TAGS if tag in options})
-    scan = scan_manifest(table, options.get("name") or (root.resolve().name if root.is_dir() else ""))
+    scan = scan_manifest(
+        table, options.get("name") or (root.resolve().name if root.is_dir() else "")
+    )
     check_tags(tags, scan.columns)
     findings = scan_findings(scan)
-    return {"corpus": scan.name, "rows": scan.rows, "status": exit_status(findings), "media": {"read": 0, "not_read": None},
-            "findings": [finding.to_dict() for finding in findings]}
+    return {
+        "corpus": scan.name,
+        "rows": scan.rows,
+        "status": exit_status(findings),
+        "media": {"read": 0, "not_read": None},
+        "findings": [finding.to_dict() for finding in findings],
+    }
 
 
-def estimate(manifest: Manifest, corpus: str, root: Path, wanted: Sequence[str] = ()) -> dict[str, list[str]]:
-    """Say what fine-tuning would cost, by modality, in the words of ``extract-features --dry-run``; nothing is written.
+def estimate(
+    manifest: Manifest, corpus: str, root: Path, wanted: Sequence[str] = ()
+) -> dict[str, list[str]]:
+    """Say what fine-tuning would cost, by modality, in the words of ``extract-features --dry-run``.
+
+    Nothing is written.
 
     Args:
         manifest: The corpus.
@@ -119,7 +209,9 @@ def estimate(manifest: Manifest, corpus: str, root: Path, wanted: Sequence[str] 
     from extract.pipeline import finetuned as tune
     from extract.pipeline.estimate import tuned_lines
 
-    chosen = dict(word.partition("=")[::2] for word in wanted) or {m: "" for m in PAPER_ENCODERS if manifest.has(m)}
+    chosen = dict(word.partition("=")[::2] for word in wanted) or {
+        m: "" for m in PAPER_ENCODERS if manifest.has(m)
+    }
     told: dict[str, list[str]] = {}
     for modality, encoder in chosen.items():
         if modality not in PAPER_ENCODERS:
@@ -127,7 +219,10 @@ def estimate(manifest: Manifest, corpus: str, root: Path, wanted: Sequence[str] 
         job = tune.TunedJob(corpus, root, modality, "1", tune.paper_settings(modality), encoder)
         try:
             folds = len(tune.fold_names(job, manifest))
-            told[modality] = [*tuned_lines(tune.prepare(job, manifest), {})[1:], f"  this is one of {folds} folds"]
+            told[modality] = [
+                *tuned_lines(tune.prepare(job, manifest), {})[1:],
+                f"  this is one of {folds} folds",
+            ]
         except (ModelLoadError, FoldError, ManifestError) as error:
             told[modality] = [f"  cannot be estimated: {error}"]
     return told
@@ -155,7 +250,11 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(report, indent=2, ensure_ascii=False))
     else:
-        _show(report, Console(highlight=False, soft_wrap=True), LEVELS[:2] if arguments.quiet else LEVELS)
+        _show(
+            report,
+            Console(highlight=False, soft_wrap=True),
+            LEVELS[:2] if arguments.quiet else LEVELS,
+        )
     return int(report["status"])
 
 
@@ -163,28 +262,45 @@ def _long_table(arguments: argparse.Namespace) -> Path | None:
     """Return the table that is scanned a piece at a time, none where the corpus is read as a whole."""
     if arguments.corpus != "manifest":
         if arguments.stream:
-            raise UsageError(f"--stream scans a table of --corpus manifest; {arguments.corpus} is read as a whole")
+            raise UsageError(
+                f"--stream scans a table of --corpus manifest; {arguments.corpus} is read as a "
+                "whole"
+            )
         return None
     if arguments.estimate is not None:
         if arguments.stream:
-            raise UsageError("--estimate trains on rows, and --stream keeps none; leave one of them out")
+            raise UsageError(
+                "--estimate trains on rows, and --stream keeps none; leave one of them out"
+            )
         return None
     if arguments.stream is False:
         return None
     table = find_table(arguments.root.expanduser())
-    return table if arguments.stream or (table.is_file() and count_rows(table) > STREAM_ROWS) else None
+    return (
+        table if arguments.stream or (table.is_file() and count_rows(table) > STREAM_ROWS) else None
+    )
 
 
-def _read_and_check(arguments: argparse.Namespace, options: Mapping[str, str], count: int | None,
-                    errors: Console) -> dict[str, Any]:
+def _read_and_check(
+    arguments: argparse.Namespace, options: Mapping[str, str], count: int | None, errors: Console
+) -> dict[str, Any]:
     manifest = read_manifest(arguments.corpus, arguments.root, options, "")
     if arguments.out is not None:
         make_folder(arguments.out)
     media, left = _read(manifest, count, arguments.jobs, arguments.out, errors)
-    release = Release(manifest, arguments.root, READERS[arguments.corpus].documented(**options), media, left, arguments.cut_s)
+    release = Release(
+        manifest,
+        arguments.root,
+        READERS[arguments.corpus].documented(**options),
+        media,
+        left,
+        arguments.cut_s,
+    )
     report = check(release)
     if arguments.estimate is not None:
-        report["estimate"] = estimate(manifest, arguments.corpus, arguments.root, arguments.estimate)
+        report["estimate"] = estimate(
+            manifest, arguments.corpus, arguments.root, arguments.estimate
+        )
     if arguments.out is not None:
         report["pictures"] = _draw(manifest, arguments.out, errors)
         write_json(arguments.out / "report.json", report)
@@ -202,19 +318,26 @@ def _media_count(text: str) -> int | None:
     raise UsageError(f"--media {text!r}: expected all, none, or a number of files")
 
 
-def _read(manifest: Manifest, count: int | None, jobs: int, out: Path | None, console: Console) -> tuple[list[MediaFacts], int]:
+def _read(
+    manifest: Manifest, count: int | None, jobs: int, out: Path | None, console: Console
+) -> tuple[list[MediaFacts], int]:
     """Read the media; returns the facts and how many files were left out."""
     from extract.checks.reading import read_media, tasks_of
 
     every = tasks_of(manifest)
     tasks = every if count is None else tasks_of(manifest, count)
     with _bar(console, "media", len(tasks)) as advance:
-        media = read_media(manifest, tasks, jobs, advance, out / "media.jsonl" if out is not None else None)
+        media = read_media(
+            manifest, tasks, jobs, advance, out / "media.jsonl" if out is not None else None
+        )
     return media, len(every) - len(tasks)
 
 
 def _draw(manifest: Manifest, out: Path, console: Console) -> list[str]:
-    """Draw what there is to draw; a picture that fails for lack of a library says so and stops nothing."""
+    """Draw what there is to draw.
+
+    A picture that fails for lack of a library says so and stops nothing.
+    """
     from extract.checks.picture import draw_labels
 
     written = [path.name for path in draw_labels(manifest, out)]
@@ -240,7 +363,10 @@ def _show(report: dict[str, Any], console: Console, levels: Sequence[str]) -> No
             console.print(f"  {counted}{finding['sentence']}", markup=False)
             for example in finding["examples"][:SHOWN]:
                 console.print(f"      {example}", style="dim", markup=False)
-            if finding["examples"] and (rest := finding["count"] - min(SHOWN, len(finding["examples"]))) > 0:
+            if (
+                finding["examples"]
+                and (rest := finding["count"] - min(SHOWN, len(finding["examples"]))) > 0
+            ):
                 console.print(f"      and {rest:,} more", style="dim", markup=False)
             if finding["advice"]:
                 console.print(f"      -> {finding['advice']}", style="italic", markup=False)
@@ -248,15 +374,29 @@ def _show(report: dict[str, Any], console: Console, levels: Sequence[str]) -> No
         console.print(f"fine-tuning on {modality}, fold 1", style="bold", markup=False)
         for line in lines:
             console.print(line, markup=False)
-    verdict = {0: "sane", INCOMPLETE: "not complete, or not what its documents say", BAD_MEDIA: "some media cannot be used"}
-    console.print(f"{report['corpus']}: {report['rows']:,} rows; {verdict[report['status']]}", markup=False,
-                  style="bold green" if not report["status"] else "bold red")
+    verdict = {
+        0: "sane",
+        INCOMPLETE: "not complete, or not what its documents say",
+        BAD_MEDIA: "some media cannot be used",
+    }
+    console.print(
+        f"{report['corpus']}: {report['rows']:,} rows; {verdict[report['status']]}",
+        markup=False,
+        style="bold green" if not report["status"] else "bold red",
+    )
 
 
 @contextmanager
 def _bar(console: Console, title: str, total: int) -> Iterator[Callable[[int], None]]:
-    bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console,
-                   transient=True, disable=not console.is_terminal or console.quiet)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal or console.quiet,
+    )
     with bar:
         task = bar.add_task(title, total=total)
         yield lambda n: bar.advance(task, n)

@@ -1,4 +1,7 @@
-"""The command ``convert-corpus``: any corpus that can be read, written in another project's format or as a manifest."""
+"""The command ``convert-corpus``.
+
+Any corpus that can be read, written in another project's format or as a manifest.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,11 @@ from extract.extras import with_extra
 from extract.pipeline.job import read_manifest
 
 PROGRAM = "convert-corpus"
-MEDIA_RULES = {"leave": "they stay where they are; read the result with --corpus-option media=ROOT",
-               "link": "hard links beside the lists, which take no space", "copy": "copies beside the lists"}
+MEDIA_RULES = {
+    "leave": "they stay where they are; read the result with --corpus-option media=ROOT",
+    "link": "hard links beside the lists, which take no space",
+    "copy": "copies beside the lists",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,32 +40,74 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser."""
-    top = parser(PROGRAM, "Write a corpus in the format of another project, or bring one from there; what the format cannot "
-                          "hold is listed.", [
-        f"{PROGRAM} --corpus ravdess --root RAVDESS --to emobox --out ravdess-emobox --media link",
-        f"{PROGRAM} --corpus audformat --root emodb-audformat --to manifest --out emodb",
-        f"{PROGRAM} --corpus iemocap --root IEMOCAP_full_release --to speechbrain --out lists --folds leave-one-session-out",
-        "extract-features --corpus emobox --root ravdess-emobox --modality audio --frozen   (reads it without converting)"])
+    top = parser(
+        PROGRAM,
+        "Write a corpus in the format of another project, or bring one from there; what the "
+        "format cannot "
+        "hold is listed.",
+        [
+            f"{PROGRAM} --corpus ravdess --root RAVDESS --to emobox --out ravdess-emobox --media "
+            "link",
+            f"{PROGRAM} --corpus audformat --root emodb-audformat --to manifest --out emodb",
+            f"{PROGRAM} --corpus iemocap --root IEMOCAP_full_release --to speechbrain --out lists "
+            "--folds leave-one-session-out",
+            "extract-features --corpus emobox --root ravdess-emobox --modality audio --frozen   "
+            "(reads it without converting)",
+        ],
+    )
     top.add_argument("--corpus", required=True, help=f"what is read: {', '.join(corpus_names())}")
     top.add_argument("--root", required=True, type=Path, help="its folder or file")
-    top.add_argument("--corpus-option", action="append", default=[], metavar="NAME=VALUE",
-                     help="an option of the reader, see extract-features --list; may be repeated")
-    top.add_argument("--corpus-name", default="", help="its name in the result (default: the reader's)")
-    top.add_argument("--to", required=True, metavar="FORMAT", help=f"what is written: {', '.join(format_names())}")
+    top.add_argument(
+        "--corpus-option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option of the reader, see extract-features --list; may be repeated",
+    )
+    top.add_argument(
+        "--corpus-name", default="", help="its name in the result (default: the reader's)"
+    )
+    top.add_argument(
+        "--to",
+        required=True,
+        metavar="FORMAT",
+        help=f"what is written: {', '.join(format_names())}",
+    )
     top.add_argument("--out", required=True, type=Path, help="a folder that is new or empty")
-    top.add_argument("--media", choices=list(MEDIA_RULES), default="leave",
-                     help="; ".join(f"{name}: {text}" for name, text in MEDIA_RULES.items()) + " (default: %(default)s; "
-                          "huggingface holds the sound itself where each row has a file of its own)")
-    top.add_argument("--folds", default="", metavar="PLAN",
-                     help=f"the folds that are written: {', '.join(PLAN_NAMES)}, or none (default: the corpus' own)")
-    top.add_argument("--valid", choices=VALID_RULES, default="none",
-                     help="where groups rotate: whether the next one validates, or trains too and the other project draws its "
-                          "validation rows itself (default: %(default)s)")
+    top.add_argument(
+        "--media",
+        choices=list(MEDIA_RULES),
+        default="leave",
+        help="; ".join(f"{name}: {text}" for name, text in MEDIA_RULES.items())
+        + " (default: %(default)s; "
+        "huggingface holds the sound itself where each row has a file of its own)",
+    )
+    top.add_argument(
+        "--folds",
+        default="",
+        metavar="PLAN",
+        help=f"the folds that are written: {', '.join(PLAN_NAMES)}, or none (default: the corpus' "
+        "own)",
+    )
+    top.add_argument(
+        "--valid",
+        choices=VALID_RULES,
+        default="none",
+        help="where groups rotate: whether the next one validates, or trains too and the other "
+        "project draws its "
+        "validation rows itself (default: %(default)s)",
+    )
     return top
 
 
-def convert(manifest: Manifest, to: str, out: Path, media: str = "leave", folds: str = "",
-            valid: str = "none") -> tuple[str, ...]:
+def convert(
+    manifest: Manifest,
+    to: str,
+    out: Path,
+    media: str = "leave",
+    folds: str = "",
+    valid: str = "none",
+) -> tuple[str, ...]:
     """Write a corpus as ``to`` into the folder ``out``, which appears whole or not at all.
 
     Args:
@@ -87,14 +135,22 @@ def convert(manifest: Manifest, to: str, out: Path, media: str = "leave", folds:
     if folds != "none" and (folds or manifest.protocol):
         plan = make_plan(manifest, folds, valid)
     make_folder(out.resolve().parent)
-    with explained(out), tempfile.TemporaryDirectory(dir=out.resolve().parent, prefix=f".{out.name}.") as scratch:
+    with (
+        explained(out),
+        tempfile.TemporaryDirectory(dir=out.resolve().parent, prefix=f".{out.name}.") as scratch,
+    ):
         making = Path(scratch) / out.name
         making.mkdir()
         losses = write(manifest, making, plan)
         if manifest.tags:
-            losses += ("what metadata columns may tell of the label (safe, context, leaky) is not kept; say it again with the "
-                       "options of --corpus manifest",)
-        if media != "leave" and not (to == "huggingface" and huggingface.holds_sound(manifest, Notes())):
+            losses += (
+                "what metadata columns may tell of the label (safe, context, leaky) is not kept; "
+                "say it again with the "
+                "options of --corpus manifest",
+            )
+        if media != "leave" and not (
+            to == "huggingface" and huggingface.holds_sound(manifest, Notes())
+        ):
             losses += _bring(manifest, making, media)
         if out.exists():
             out.rmdir()
@@ -103,22 +159,34 @@ def convert(manifest: Manifest, to: str, out: Path, media: str = "leave", folds:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    manifest = read_manifest(arguments.corpus, arguments.root, corpus_options(arguments), arguments.corpus_name)
+    manifest = read_manifest(
+        arguments.corpus, arguments.root, corpus_options(arguments), arguments.corpus_name
+    )
     for note in manifest.notes:
         print(f"note: {note}", file=sys.stderr)
-    losses = convert(manifest, arguments.to, arguments.out, arguments.media, arguments.folds, arguments.valid)
+    losses = convert(
+        manifest, arguments.to, arguments.out, arguments.media, arguments.folds, arguments.valid
+    )
     for loss in losses:
-        print(f"not held by {arguments.to}: {loss}" if "left out" not in loss else loss, file=sys.stderr)
+        print(
+            f"not held by {arguments.to}: {loss}" if "left out" not in loss else loss,
+            file=sys.stderr,
+        )
     print(f"{arguments.out}: {manifest.name}, {len(manifest)} rows read")
     if arguments.media == "leave" and manifest.root is not None and arguments.to != "huggingface":
-        print(f"the media stay in {manifest.root}; read it with --corpus {arguments.to} --root {arguments.out} "
-              f"--corpus-option media={manifest.root}")
+        print(
+            f"the media stay in {manifest.root}; read it with --corpus {arguments.to} --root "
+            f"{arguments.out} "
+            f"--corpus-option media={manifest.root}"
+        )
     return 0
 
 
 def _bring(manifest: Manifest, out: Path, media: str) -> tuple[str, ...]:
     """Link or copy the media; returns one sentence if some are not there."""
-    names = sorted({name for column in ("audio", "video") for name in manifest.table[column].unique() if name})
+    names = sorted(
+        {name for column in ("audio", "video") for name in manifest.table[column].unique() if name}
+    )
     absent = []
     for name in names:
         try:
@@ -136,7 +204,10 @@ def _bring(manifest: Manifest, out: Path, media: str) -> tuple[str, ...]:
         try:
             os.link(source, target)
         except OSError as error:
-            raise UsageError(f"{source}: cannot be linked ({error.strerror}); onto another disk --media copy leads") from error
+            raise UsageError(
+                f"{source}: cannot be linked ({error.strerror}); onto another disk --media copy "
+                "leads"
+            ) from error
     return (f"{len(absent)} media files are not there, first {absent[0]!r}",) if absent else ()
 
 

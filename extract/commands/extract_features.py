@@ -37,7 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    console = Console(stderr=True, quiet=arguments.quiet or team.rank() > 0, highlight=False, soft_wrap=True)
+    console = Console(
+        stderr=True, quiet=arguments.quiet or team.rank() > 0, highlight=False, soft_wrap=True
+    )
     if arguments.list:
         _print_lists()
         return 0
@@ -47,14 +49,28 @@ def _run(arguments: argparse.Namespace) -> int:
         return _clear_frame_cache(arguments)
     if arguments.contact_sheet:
         return _contact_sheet(arguments)
-    absent = [f"--{name}" for name in ("corpus", "root", "modality") if getattr(arguments, name) is None]
+    absent = [
+        f"--{name}" for name in ("corpus", "root", "modality") if getattr(arguments, name) is None
+    ]
     if absent:
-        raise UsageError(f"{' and '.join(absent)} must be given; {PROGRAM} --help shows examples, --list the corpora")
+        raise UsageError(
+            f"{' and '.join(absent)} must be given; {PROGRAM} --help shows examples, --list the "
+            "corpora"
+        )
     if arguments.frozen:
         shown = set[str]()
-        return max((_run_frozen(arguments, modality, console, shown) for modality in _frozen_modalities(arguments)), default=0)
+        return max(
+            (
+                _run_frozen(arguments, modality, console, shown)
+                for modality in _frozen_modalities(arguments)
+            ),
+            default=0,
+        )
     if not arguments.fold:
-        raise UsageError("say what to make: --fold N (or all, or final) to fine-tune, or --frozen to use the encoder as it is")
+        raise UsageError(
+            "say what to make: --fold N (or all, or final) to fine-tune, or --frozen to use the "
+            "encoder as it is"
+        )
     return _run_all_tuned(arguments, console)
 
 
@@ -99,13 +115,21 @@ def _frozen_modalities(arguments: argparse.Namespace) -> list[str]:
 
 
 def _run_all_tuned(arguments: argparse.Namespace, console: Console) -> int:
-    """Run every modality, seed, fold and inner fold that the command names; the corpus is read once."""
+    """Run every modality, seed, fold and inner fold that the command names.
+
+    The corpus is read once.
+    """
     named = list(PAPER_ENCODERS) if arguments.modality == "all" else [arguments.modality]
     jobs = {modality: tuned_jobs(arguments, modality) for modality in named}
     manifest = tune.corpus_of(jobs[named[0]][0])
     if arguments.modality == "all":
         jobs = {modality: some for modality, some in jobs.items() if manifest.has(modality)}
-    singles = [single for some in jobs.values() for job in some for single in _folds(job, manifest, arguments.inner_folds or 0)]
+    singles = [
+        single
+        for some in jobs.values()
+        for job in some
+        for single in _folds(job, manifest, arguments.inner_folds or 0)
+    ]
     status, shown = 0, set[str]()
     speeds: dict[str, Speed] = {}
     for single in singles:
@@ -124,16 +148,23 @@ def _folds(job: TunedJob, manifest: Manifest, inner_folds: int) -> Iterator[Tune
     if job.fold not in {"all", "final"} and not job.fold.isdecimal():
         raise UsageError(f"--fold {job.fold!r}: expected a number from 1, all, or final")
     if inner_folds and job.fold == "final":
-        raise UsageError("--fold final trains on all rows, so there are none for --inner-folds; leave it out")
+        raise UsageError(
+            "--fold final trains on all rows, so there are none for --inner-folds; leave it out"
+        )
     for fold in tune.fold_names(job, manifest) if job.fold == "all" else [job.fold]:
-        inner = [replace(job, fold=fold, inner=inner_folds, inner_fold=part) for part in range(1, inner_folds + 1)]
+        inner = [
+            replace(job, fold=fold, inner=inner_folds, inner_fold=part)
+            for part in range(1, inner_folds + 1)
+        ]
         for single in inner:
             tune.roles_of(single, manifest)  # Before hours of training, and not after them.
         yield replace(job, fold=fold)
         yield from inner
 
 
-def _run_frozen(arguments: argparse.Namespace, modality: str, console: Console, shown: set[str]) -> int:
+def _run_frozen(
+    arguments: argparse.Namespace, modality: str, console: Console, shown: set[str]
+) -> int:
     prepared = run.prepare(frozen_job(arguments, modality))
     _introduce(prepared.dump, prepared.encoder, console, shown)
     if arguments.dry_run:
@@ -147,15 +178,27 @@ def _run_frozen(arguments: argparse.Namespace, modality: str, console: Console, 
 def _run_tuned(prepared: tune.Prepared, console: Console) -> int:
     job, s, roles = prepared.job, prepared.job.settings, prepared.roles
     title = f"{job.modality} fold {prepared.dump.fold}"
-    console.print(f"{title}, seed {s.seed}: {len(roles.fit)} rows train, {len(roles.choose)} choose the epoch "
-                  f"({'all rows train' if job.fold == 'final' else s.rule}); {s.epochs} epochs of batch {s.batch_size} at "
-                  f"{s.learning_rate:g}", markup=False)
+    console.print(
+        f"{title}, seed {s.seed}: {len(roles.fit)} rows train, {len(roles.choose)} choose the "
+        "epoch "
+        f"({'all rows train' if job.fold == 'final' else s.rule}); {s.epochs} epochs of batch "
+        f"{s.batch_size} at "
+        f"{s.learning_rate:g}",
+        markup=False,
+    )
     if s.rule == "test" and job.fold != "final":
-        console.print("  the test rows choose the epoch, so the encoder has seen them: run-fusion-grid refuses to score these "
-                      "vectors, except with --valid none --select-on test, which stamps every result as an upper bound",
-                      markup=False)
-    tasks = ((f"{title} reading", len(prepared.to_read)), (f"{title} training", prepared.steps),
-             (f"{title} vectors", int(prepared.dump.present.sum())))
+        console.print(
+            "  the test rows choose the epoch, so the encoder has seen them: run-fusion-grid "
+            "refuses to score these "
+            "vectors, except with --valid none --select-on test, which stamps every result as an "
+            "upper bound",
+            markup=False,
+        )
+    tasks = (
+        (f"{title} reading", len(prepared.to_read)),
+        (f"{title} training", prepared.steps),
+        (f"{title} vectors", int(prepared.dump.present.sum())),
+    )
     with _bars(console, *tasks) as bars:
         summary = tune.run_tuned(prepared, tune.Progress(_sayer(console), *bars))
     return _report(summary, console) if summary else 0
@@ -167,9 +210,19 @@ def _sayer(console: Console) -> Callable[[str], None]:
 
 @contextmanager
 def _bars(console: Console, *tasks: tuple[str, int]) -> Iterator[tuple[Callable[[int], None], ...]]:
-    """Show a progress bar per task and yield their advance functions; nothing is drawn where the output is no terminal."""
-    bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console,
-                   transient=True, disable=not console.is_terminal or console.quiet)
+    """Show a progress bar per task and yield their advance functions.
+
+    Nothing is drawn where the output is no terminal.
+    """
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal or console.quiet,
+    )
     with bar:
         numbers = [bar.add_task(title, total=total) for title, total in tasks]
         yield tuple(lambda n, number=number: bar.advance(number, n) for number in numbers)
@@ -184,10 +237,14 @@ def _introduce(dump: Dump, encoder: object, console: Console, shown: set[str]) -
 
 def _introduction(manifest: Manifest, dump: Dump, encoder: object) -> list[str]:
     layers = ", ".join(map(str, encoder.layers))
-    return [f"{manifest.name}: {len(manifest)} rows", *(f"  note: {note}" for note in manifest.notes),
-            f"{dump.modality}: {int(dump.present.sum())} rows; {encoder.spec.name}, {encoder.dim}-d, {encoder.pooling} pooling, "
-            f"layer {layers}, on {encoder.device}; seen = {dump.attributes['seen_spec']}",
-            *(f"  {sentence}" for sentence in related_changes(dump))]
+    return [
+        f"{manifest.name}: {len(manifest)} rows",
+        *(f"  note: {note}" for note in manifest.notes),
+        f"{dump.modality}: {int(dump.present.sum())} rows; {encoder.spec.name}, {encoder.dim}-d, "
+        f"{encoder.pooling} pooling, "
+        f"layer {layers}, on {encoder.device}; seen = {dump.attributes['seen_spec']}",
+        *(f"  {sentence}" for sentence in related_changes(dump)),
+    ]
 
 
 def _report(summary: Summary, console: Console) -> int:
@@ -197,14 +254,25 @@ def _report(summary: Summary, console: Console) -> int:
             for name, reason in rows[:SHOWN_FAILURES]:
                 console.print(f"  {name}: {reason}", markup=False)
             if len(rows) > SHOWN_FAILURES:
-                console.print(f"  ... and {len(rows) - SHOWN_FAILURES} more; all are listed by embeddings-store inspect "
-                              f"{summary.files[0]}", markup=False)
+                console.print(
+                    f"  ... and {len(rows) - SHOWN_FAILURES} more; all are listed by "
+                    "embeddings-store inspect "
+                    f"{summary.files[0]}",
+                    markup=False,
+                )
     if not summary.encoded:
-        console.print("nothing to do: these vectors are there" + (
-            "; --retry-failed tries the failed clips again" if summary.failed else ""), markup=False)
+        console.print(
+            "nothing to do: these vectors are there"
+            + ("; --retry-failed tries the failed clips again" if summary.failed else ""),
+            markup=False,
+        )
     else:
-        console.print(f"{summary.ok} of {summary.rows} rows have a vector ({summary.missing} missing, {len(summary.failed)} "
-                      f"failed); {summary.encoded} made in {summary.wall_s:.1f} s", markup=False)
+        console.print(
+            f"{summary.ok} of {summary.rows} rows have a vector ({summary.missing} missing, "
+            f"{len(summary.failed)} "
+            f"failed); {summary.encoded} made in {summary.wall_s:.1f} s",
+            markup=False,
+        )
     for path in summary.files:
         print(path)
     return 4 if summary.failed else 0
@@ -220,8 +288,11 @@ def _print_lists() -> None:
             print(f"             --corpus-option {option}={default}")
     print("encoders (--encoder; or any hub id or local folder of these architectures):")
     for spec in REGISTRY:
-        print(f"  {spec.name:<30} {spec.modality:<6} {spec.dim:>5}-d  {spec.layers:>2} layers  {spec.pooling:<9} "
-              f"{spec.licence:<14} {spec.hub_id}")
+        print(
+            f"  {spec.name:<30} {spec.modality:<6} {spec.dim:>5}-d  {spec.layers:>2} layers  "
+            f"{spec.pooling:<9} "
+            f"{spec.licence:<14} {spec.hub_id}"
+        )
 
 
 if __name__ == "__main__":

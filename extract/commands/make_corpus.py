@@ -1,4 +1,7 @@
-"""The command ``make-corpus``: a tiny release in a corpus' exact layout, with or without what is wrong with the real one."""
+"""The command ``make-corpus``.
+
+A tiny release in a corpus' exact layout, with or without what is wrong with the real one.
+"""
 
 from __future__ import annotations
 
@@ -25,15 +28,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser."""
-    top = parser(PROGRAM, "Generate a tiny release of a corpus in its exact layout and file formats, to try things out with.", [
-        f"{PROGRAM} iemocap --out /tmp/iemocap", f"{PROGRAM} crema-d --out /tmp/crema-d --defects",
-        "extract-features --corpus cremad --root /tmp/crema-d --modality audio --encoder whisper-tiny --frozen"])
+    top = parser(
+        PROGRAM,
+        "Generate a tiny release of a corpus in its exact layout and file formats, to try things "
+        "out with.",
+        [
+            f"{PROGRAM} iemocap --out /tmp/iemocap",
+            f"{PROGRAM} crema-d --out /tmp/crema-d --defects",
+            "extract-features --corpus cremad --root /tmp/crema-d --modality audio --encoder "
+            "whisper-tiny --frozen",
+        ],
+    )
     names = sorted(RELEASES)
     top.add_argument("corpus", nargs="?", help=f"{', '.join(names)}; hyphens and case do not count")
     top.add_argument("--out", type=Path, help="an empty or new folder, which becomes the release")
-    top.add_argument("--defects", action="store_true", help="plant every known defect of the real release, and list what was "
-                                                            "planted where")
-    top.add_argument("--seed", type=int, default=0, help="same seed, same bytes (default: %(default)s)")
+    top.add_argument(
+        "--defects",
+        action="store_true",
+        help="plant every known defect of the real release, and list what was planted where",
+    )
+    top.add_argument(
+        "--seed", type=int, default=0, help="same seed, same bytes (default: %(default)s)"
+    )
     top.add_argument("--list", action="store_true", help="list what can be generated, and stop")
     return top
 
@@ -43,20 +59,34 @@ def _run(arguments: argparse.Namespace) -> int:
         for name in sorted(RELEASES):
             print(f"{name:<8} {RELEASES[name].summary}")
         return 0
-    absent = [what for what, given in (("a corpus", arguments.corpus), ("--out", arguments.out)) if given is None]
+    absent = [
+        what
+        for what, given in (("a corpus", arguments.corpus), ("--out", arguments.out))
+        if given is None
+    ]
     if absent:
-        raise UsageError(f"{' and '.join(absent)} must be given; {PROGRAM} --help shows examples, --list the corpora")
+        raise UsageError(
+            f"{' and '.join(absent)} must be given; {PROGRAM} --help shows examples, --list the "
+            "corpora"
+        )
     if arguments.seed < 0:
         raise UsageError(f"--seed {arguments.seed}: expected 0 or more")
     try:
-        planted = make_release(arguments.corpus, arguments.out.expanduser(), arguments.seed, arguments.defects)
+        planted = make_release(
+            arguments.corpus, arguments.out.expanduser(), arguments.seed, arguments.defects
+        )
     except ModuleNotFoundError as error:
-        raise MissingDependencyError(f"this needs the package {error.name}, which is not installed; install the extra: "
-                                     "pip install 'emotion-fusion[extract]'") from error
+        raise MissingDependencyError(
+            f"this needs the package {error.name}, which is not installed; install the extra: "
+            "pip install 'emotion-fusion[extract]'"
+        ) from error
     if planted:
         _show(planted)
     files = [path for path in arguments.out.expanduser().rglob("*") if path.is_file()]
-    print(f"{arguments.out}: {len(files)} files, {sum(path.stat().st_size for path in files) / 1e6:.1f} MB")
+    print(
+        f"{arguments.out}: {len(files)} files, "
+        f"{sum(path.stat().st_size for path in files) / 1e6:.1f} MB"
+    )
     return 0
 
 

@@ -1,13 +1,14 @@
 """Readers: a corpus' root folder in its published layout becomes one checked manifest.
 
-To add a corpus, write one file here. ``extract/corpora/mycorpus.py`` is the corpus ``mycorpus``, the first line of
-its docstring is what ``--help`` shows, and its function ``read(root, *, option=default, ...) -> Manifest`` does the
-work; the keyword parameters of ``read`` are the corpus' options. Nothing else has to be registered. Where its documents
-say how often something occurs, ``DOCUMENTED`` lists it. A format of another project also has ``write(manifest, folder, plan)``,
-for ``convert-corpus``. A corpus that brings encoders of its own also has ``own_encoders(root) -> {modality: folder}`` and
-``OWN_TRAINING``. Files whose name starts with ``_`` and sub-packages are not corpora. A reader parses text and lists folders;
-it never opens media. The manifest's notes are :class:`Note` objects: sentences that carry what was counted, how often, and the
-names.
+To add a corpus, write one file here. ``extract/corpora/mycorpus.py`` is the corpus ``mycorpus``,
+the first line of its docstring is what ``--help`` shows, and its function ``read(root, *,
+option=default, ...) -> Manifest`` does the work; the keyword parameters of ``read`` are the corpus'
+options. Nothing else has to be registered. Where its documents say how often something occurs,
+``DOCUMENTED`` lists it. A format of another project also has ``write(manifest, folder, plan)``, for
+``convert-corpus``. A corpus that brings encoders of its own also has ``own_encoders(root) ->
+{modality: folder}`` and ``OWN_TRAINING``. Files whose name starts with ``_`` and sub-packages are
+not corpora. A reader parses text and lists folders; it never opens media. The manifest's notes are
+:class:`Note` objects: sentences that carry what was counted, how often, and the names.
 
 >>> "ravdess" in corpus_names()
 True
@@ -29,9 +30,27 @@ from embeddings_store.errors import UsageError, unknown_name
 from embeddings_store.folds.rules import FoldPlan
 from extract.corpora._notes import Documented, Note, differences
 
-__all__ = ["READERS", "Documented", "Note", "Reader", "corpus_names", "differences", "format_names", "read_corpus"]
+__all__ = [
+    "READERS",
+    "Documented",
+    "Note",
+    "Reader",
+    "corpus_names",
+    "differences",
+    "format_names",
+    "read_corpus",
+]
 
-SWITCHES = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
+SWITCHES = {
+    "yes": True,
+    "true": True,
+    "on": True,
+    "1": True,
+    "no": False,
+    "false": False,
+    "off": False,
+    "0": False,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +69,17 @@ class Reader:
 
     def options(self) -> dict[str, bool | int | str]:
         """Return the options that can be written down, and their defaults; a callback such as ``progress`` cannot."""
-        return {name: default for name, default in self._parameters().items() if isinstance(default, bool | int | str)}
+        return {
+            name: default
+            for name, default in self._parameters().items()
+            if isinstance(default, bool | int | str)
+        }
 
     def read(self, root: Path, /, **options: Any) -> Manifest:
         """Read the corpus below ``root``; see :func:`read_corpus`."""
-        manifest: Manifest = importlib.import_module(self.module).read(Path(root).expanduser(), **self._values(options))
+        manifest: Manifest = importlib.import_module(self.module).read(
+            Path(root).expanduser(), **self._values(options)
+        )
         return manifest
 
     def documented(self, **options: Any) -> tuple[Documented, ...]:
@@ -63,7 +88,9 @@ class Reader:
         >>> [(count.title, count.count) for count in READERS["emodb"].documented()][0]
         ('rows', 535)
         """
-        counts: tuple[Documented, ...] = getattr(importlib.import_module(self.module), "DOCUMENTED", ())
+        counts: tuple[Documented, ...] = getattr(
+            importlib.import_module(self.module), "DOCUMENTED", ()
+        )
         values = self._parameters() | self._values(options)
         return tuple(count for count in counts if count.holds(values))
 
@@ -83,7 +110,9 @@ class Reader:
 
     def own_training(self, modality: str) -> Mapping[str, Any]:
         """Return how that encoder is trained: names and values of the training's settings and, for video, the ``region``."""
-        own: Mapping[str, Mapping[str, Any]] = getattr(importlib.import_module(self.module), "OWN_TRAINING", {})
+        own: Mapping[str, Mapping[str, Any]] = getattr(
+            importlib.import_module(self.module), "OWN_TRAINING", {}
+        )
         return own.get(modality, {})
 
     def _values(self, options: Mapping[str, Any]) -> dict[str, object]:
@@ -94,7 +123,9 @@ class Reader:
         return {option: _parsed(option, value, known[option]) for option, value in options.items()}
 
     def _parameters(self) -> dict[str, object]:
-        parameters = inspect.signature(importlib.import_module(self.module).read).parameters.values()
+        parameters = inspect.signature(
+            importlib.import_module(self.module).read
+        ).parameters.values()
         return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
@@ -109,7 +140,11 @@ class _Readers(Mapping[str, Reader]):
         return Reader(name, f"{__name__}.{name}", summary)
 
     def __iter__(self) -> Iterator[str]:
-        return (m.name for m in pkgutil.iter_modules(__path__) if not m.ispkg and not m.name.startswith("_"))
+        return (
+            m.name
+            for m in pkgutil.iter_modules(__path__)
+            if not m.ispkg and not m.name.startswith("_")
+        )
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -138,17 +173,21 @@ def read_corpus(name: str, root: Path, /, **options: Any) -> Manifest:
 
     Args:
         name: One of :func:`corpus_names`.
-        root: The folder that the release unpacks to (``manifest``: the table itself; ``demo``: where to generate it).
-        options: The corpus' own options, see ``READERS[name].options()``. A string stands for the switch or number that
-            the option takes, as on a command line: ``video="no"``, ``seed="3"``.
+        root: The folder that the release unpacks to (``manifest``: the table itself; ``demo``:
+            where to generate it).
+        options: The corpus' own options, see ``READERS[name].options()``. A string stands for the
+            switch or number that the option takes, as on a command line: ``video="no"``,
+            ``seed="3"``.
 
     Returns:
-        A manifest with ``root`` set, media paths relative to it, and notes on what was skipped or odd.
+        A manifest with ``root`` set, media paths relative to it, and notes on what was skipped or
+        odd.
 
     Raises:
         UnknownNameError: No corpus, or no option of the corpus, has this name.
         UsageError: A string is no switch or number.
-        ManifestError: ``root`` does not hold this corpus; the message says what was expected and what is there.
+        ManifestError: ``root`` does not hold this corpus; the message says what was expected and
+            what is there.
     """
     if name not in READERS:
         unknown_name("corpus", name, corpus_names())
@@ -163,4 +202,7 @@ def _parsed(option: str, value: object, default: object) -> object:
         return SWITCHES[value.lower()]
     if isinstance(default, int) and not isinstance(default, bool) and value.isdecimal():
         return int(value)
-    raise UsageError(f"{option}={value!r}: {'yes or no' if isinstance(default, bool) else 'a whole number'} is expected")
+    raise UsageError(
+        f"{option}={value!r}: {'yes or no' if isinstance(default, bool) else 'a whole number'} is "
+        "expected"
+    )

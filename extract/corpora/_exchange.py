@@ -14,24 +14,49 @@ import numpy as np
 from embeddings_store.corpus.columns import STRINGS, TIMES
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest, resolve_media, safe_name
-from embeddings_store.errors import ManifestError, MediaError, MissingDependencyError, UnsafePathError
+from embeddings_store.errors import (
+    ManifestError,
+    MediaError,
+    MissingDependencyError,
+    UnsafePathError,
+)
 from embeddings_store.folds.rules import ROLES, FoldPlan
 from extract.corpora._notes import Notes
 
 Row = dict[str, Any]
-# A list of training rows of one project is a list of validation rows of another; these words are one here.
-ROLE_WORDS = {"train": "train", "dev": "valid", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
+# A list of training rows of one project is a list of validation rows of another; these words are
+# one here.
+ROLE_WORDS = {
+    "train": "train",
+    "dev": "valid",
+    "valid": "valid",
+    "val": "valid",
+    "validation": "valid",
+    "test": "test",
+}
 
 
 def rows_of(manifest: Manifest) -> list[Row]:
     """Return one dict per row with what it gives: strings that are not empty, times and numbers that are not ``nan``."""
     columns = [(str(name), manifest.table[name].tolist()) for name in manifest.table]
-    return [{name: values[i] for name, values in columns if values[i] not in ("", None) and values[i] == values[i]}
-            for i in range(len(manifest))]
+    return [
+        {
+            name: values[i]
+            for name, values in columns
+            if values[i] not in ("", None) and values[i] == values[i]
+        }
+        for i in range(len(manifest))
+    ]
 
 
-def to_manifest(name: str, rows: Sequence[Row], root: Path, notes: Notes, roles: Mapping[int, Mapping[str, str]] | None = None,
-                labels: LabelSet | None = None) -> Manifest:
+def to_manifest(
+    name: str,
+    rows: Sequence[Row],
+    root: Path,
+    notes: Notes,
+    roles: Mapping[int, Mapping[str, str]] | None = None,
+    labels: LabelSet | None = None,
+) -> Manifest:
     """Make a manifest from rows that may have different keys; keys that are no column of a manifest become ``meta_*``.
 
     Args:
@@ -39,15 +64,17 @@ def to_manifest(name: str, rows: Sequence[Row], root: Path, notes: Notes, roles:
         rows: Values by column.
         root: The folder that media paths are relative to, or that absolute ones must lie in.
         notes: What the reader noticed.
-        roles: By fold, the role of each id. One fold becomes the column ``split``; several become ``meta_fold_1`` and so on,
-            which the plan ``given`` uses as they are.
+        roles: By fold, the role of each id. One fold becomes the column ``split``; several become
+            ``meta_fold_1`` and so on, which the plan ``given`` uses as they are.
         labels: The label set; by default the labels that occur.
 
     Raises:
         ManifestError: There is no row, or a row breaks a promise.
     """
     if not rows:
-        raise ManifestError(f"{root}: no utterance in it; {'; '.join(notes.lines()) or 'check --root'}")
+        raise ManifestError(
+            f"{root}: no utterance in it; {'; '.join(notes.lines()) or 'check --root'}"
+        )
     folds = dict(sorted((roles or {}).items()))
     for row in rows:
         for medium in ("audio", "video"):
@@ -56,10 +83,20 @@ def to_manifest(name: str, rows: Sequence[Row], root: Path, notes: Notes, roles:
         if len(folds) == 1:
             row.setdefault("split", next(iter(folds.values())).get(row["id"], ""))
         elif folds:
-            row.update({f"meta_fold_{number}": of_id.get(row["id"], "") for number, of_id in folds.items()})
-    keys = {key: key if key in {*STRINGS, *TIMES} or key.startswith("meta_") else f"meta_{key}" for row in rows for key in row}
-    columns = {column: _column([row.get(key) for row in rows], column) for key, column in keys.items()}
-    manifest = Manifest.from_columns(safe_name(name), columns, root=root.resolve(), notes=notes.lines(), labels=labels)
+            row.update(
+                {f"meta_fold_{number}": of_id.get(row["id"], "") for number, of_id in folds.items()}
+            )
+    keys = {
+        key: key if key in {*STRINGS, *TIMES} or key.startswith("meta_") else f"meta_{key}"
+        for row in rows
+        for key in row
+    }
+    columns = {
+        column: _column([row.get(key) for row in rows], column) for key, column in keys.items()
+    }
+    manifest = Manifest.from_columns(
+        safe_name(name), columns, root=root.resolve(), notes=notes.lines(), labels=labels
+    )
     given = any(column.startswith("meta_fold_") for column in columns)
     return replace(manifest, protocol="given" if given else manifest.guess_protocol())
 
@@ -67,9 +104,14 @@ def to_manifest(name: str, rows: Sequence[Row], root: Path, notes: Notes, roles:
 def _column(values: list[Any], name: str) -> list[Any]:
     if name in STRINGS:
         return ["" if v is None else str(v) for v in values]
-    if name in TIMES or all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in values):
+    if name in TIMES or all(
+        v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in values
+    ):
         return [float("nan") if v in (None, "") else v for v in values]
-    return ["" if v is None else v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in values]
+    return [
+        "" if v is None else v if isinstance(v, str) else json.dumps(v, ensure_ascii=False)
+        for v in values
+    ]
 
 
 def below(path: str, root: Path) -> str:
@@ -86,7 +128,10 @@ def below(path: str, root: Path) -> str:
     for base in (root, root.resolve()):
         if Path(path).is_relative_to(base) and ".." not in Path(path).parts:
             return Path(path).relative_to(base).as_posix()
-    raise UnsafePathError(f"{path!r} does not lie in {root}; name the folder of the media with --corpus-option media=DIR")
+    raise UnsafePathError(
+        f"{path!r} does not lie in {root}; name the folder of the media with --corpus-option "
+        "media=DIR"
+    )
 
 
 def media_folder(root: Path, media: str) -> Path:
@@ -97,14 +142,24 @@ def media_folder(root: Path, media: str) -> Path:
     """
     folder = Path(media).expanduser() if media else root
     if not folder.is_dir():
-        raise ManifestError(f"{folder}: no such folder; media=DIR names the folder that the paths in the lists are relative to")
+        raise ManifestError(
+            f"{folder}: no such folder; media=DIR names the folder that the paths in the lists "
+            "are relative to"
+        )
     return folder
 
 
 def roles_by_fold(plan: FoldPlan) -> Iterator[tuple[int, dict[str, list[int]]]]:
     """Yield each fold's number and the positions of its rows by role, unused ones left out."""
     for fold in plan:
-        yield fold.number, {role: np.flatnonzero(fold.mask(role)).tolist() for role in ROLES[1:] if fold.mask(role).any()}
+        yield (
+            fold.number,
+            {
+                role: np.flatnonzero(fold.mask(role)).tolist()
+                for role in ROLES[1:]
+                if fold.mask(role).any()
+            },
+        )
 
 
 def read_json(path: Path) -> Any:
@@ -116,7 +171,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
-        raise ManifestError(f"{path}: cannot be read as JSON ({error}); fetch or export it again") from error
+        raise ManifestError(
+            f"{path}: cannot be read as JSON ({error}); fetch or export it again"
+        ) from error
 
 
 def write_json_lines(path: Path, entries: Iterable[Mapping[str, Any]]) -> None:
@@ -150,12 +207,18 @@ class Lengths:
         """Return where a row's sound starts, ends and how long it is, in seconds; none, noted, where that is not known."""
         facts, start_s, end_s = self.of(row), row.get("start_s"), row.get("end_s")
         if facts is None:
-            self._notes.count("row without a length, because its file is not there or cannot be read", row["id"])
+            self._notes.count(
+                "row without a length, because its file is not there or cannot be read", row["id"]
+            )
         whole_s = facts[0] if facts else None
         if start_s is None and end_s is None:
             return None, None, whole_s
         stop_s = end_s if end_s is not None else whole_s
-        return start_s or 0.0, stop_s, None if stop_s is None else round(stop_s - (start_s or 0.0), 6)
+        return (
+            start_s or 0.0,
+            stop_s,
+            None if stop_s is None else round(stop_s - (start_s or 0.0), 6),
+        )
 
     def _look(self, name: str) -> tuple[float, int, int] | None:
         from extract.media.header import probe_sound
@@ -171,29 +234,40 @@ class Lengths:
 def listed_rows(manifest: Manifest, notes: Notes, project: str) -> dict[int, Row]:
     """Return the rows that a list of labelled sound files can hold, by position; their ``class`` is the label set's.
 
-    Rows without a sound file or without a class are left out and noted, and so is what a reader of such lists ignores.
+    Rows without a sound file or without a class are left out and noted, and so is what a reader of
+    such lists ignores.
     """
     kept: dict[int, Row] = {}
     classes = manifest.labels.classes if manifest.labels else ()
-    for position, (row, code) in enumerate(zip(rows_of(manifest), manifest.codes().tolist(), strict=True)):
+    for position, (row, code) in enumerate(
+        zip(rows_of(manifest), manifest.codes().tolist(), strict=True)
+    ):
         if not row.get("audio"):
-            notes.count(f"row left out, because {project} lists sound files and it has none", row["id"])
+            notes.count(
+                f"row left out, because {project} lists sound files and it has none", row["id"]
+            )
         elif code < 0:
             notes.count(f"row left out, because {project} takes no row without a class", row["id"])
         else:
             kept[position] = {**row, "class": classes[code]}
     if not kept:
-        raise ManifestError(f"corpus {manifest.name!r} has no row with both a sound file and a class, and {project} lists "
-                            f"nothing else; {'; '.join(notes.lines())}")
+        raise ManifestError(
+            f"corpus {manifest.name!r} has no row with both a sound file and a class, and "
+            f"{project} lists "
+            f"nothing else; {'; '.join(notes.lines())}"
+        )
     if manifest.has("video"):
-        notes.say(f"{project} reads no pictures; their paths are kept beside, under the key 'video'")
+        notes.say(
+            f"{project} reads no pictures; their paths are kept beside, under the key 'video'"
+        )
     return kept
 
 
 def label_set(name: str, rows: Sequence[Row], classes: Sequence[str] = ()) -> LabelSet | None:
     """Return the label set of rows that have both a ``class`` and a raw ``label``; the pairs are the mapping.
 
-    The key ``class`` is taken out of the rows. ``classes`` gives an order, by default they are sorted.
+    The key ``class`` is taken out of the rows. ``classes`` gives an order, by default they are
+    sorted.
     """
     mapping: dict[str, str] = {}
     for row in rows:
@@ -207,8 +281,10 @@ def label_set(name: str, rows: Sequence[Row], classes: Sequence[str] = ()) -> La
 
 def missing(package: str) -> MissingDependencyError:
     """Return the error for a library of the extra ``interchange``."""
-    return MissingDependencyError(f"this needs the package {package}, which is not installed; install the extra: "
-                                  "pip install 'emotion-fusion[extract,interchange]'")
+    return MissingDependencyError(
+        f"this needs the package {package}, which is not installed; install the extra: "
+        "pip install 'emotion-fusion[extract,interchange]'"
+    )
 
 
 def fold_number(text: str) -> int:

@@ -37,8 +37,8 @@ def relative(path: Path, root: Path) -> str:
 def media(path: Path | None, root: Path, notes: Notes) -> str:
     """Return a media file's path below ``root``, empty for none; only a file of a few bytes is looked into.
 
-    Git-LFS pointers, links of git-annex and empty files are counted and keep their path: the row has media, which has not been
-    fetched, and an extraction says so of each clip.
+    Git-LFS pointers, links of git-annex and empty files are counted and keep their path: the row
+    has media, which has not been fetched, and an extraction says so of each clip.
     """
     if path is None:
         return ""
@@ -58,13 +58,16 @@ def check_root(root: Path, corpus: str, layout: str, recognise: Callable[[Path],
     """Check that ``root`` is a folder that ``recognise`` accepts.
 
     Raises:
-        ManifestError: It is missing, a file, empty or not this corpus; names a folder one level up or down that fits.
+        ManifestError: It is missing, a file, empty or not this corpus; names a folder one level up
+            or down that fits.
     """
     if not (root.is_dir() and recognise(root)):
         raise wrong_root(root, corpus, layout, recognise)
 
 
-def wrong_root(root: Path, corpus: str, layout: str, recognise: Callable[[Path], bool]) -> ManifestError:
+def wrong_root(
+    root: Path, corpus: str, layout: str, recognise: Callable[[Path], bool]
+) -> ManifestError:
     """Return the error for a root that is not this corpus' root; see :func:`check_root`."""
     expected = f"{corpus} is expected as {layout}"
     if not root.exists():
@@ -73,10 +76,15 @@ def wrong_root(root: Path, corpus: str, layout: str, recognise: Callable[[Path],
         return ManifestError(f"{root}: is a file, not a folder; {expected}. Give the folder")
     entries = visible(root)
     if not entries:
-        return ManifestError(f"{root}: is empty; {expected}. Unpack the release there, or check --root")
+        return ManifestError(
+            f"{root}: is empty; {expected}. Unpack the release there, or check --root"
+        )
     near = [path for path in (root.resolve().parent, *entries) if path.is_dir() and recognise(path)]
     hint = f"; try --root {near[0]}" if near else "; check --root"
-    return ManifestError(f"{root}: does not hold {corpus}; found {listed([e.name for e in entries])}. {expected}{hint}")
+    return ManifestError(
+        f"{root}: does not hold {corpus}; found {listed([e.name for e in entries])}. "
+        f"{expected}{hint}"
+    )
 
 
 def read_text(path: Path, fallback: str, notes: Notes) -> str:
@@ -93,14 +101,17 @@ def read_text(path: Path, fallback: str, notes: Notes) -> str:
     try:
         return data.decode(fallback)
     except UnicodeDecodeError as error:
-        raise ManifestError(f"{path}: is neither UTF-8 nor {fallback} ({error.reason} at byte {error.start}); "
-                            "save it as UTF-8") from error
+        raise ManifestError(
+            f"{path}: is neither UTF-8 nor {fallback} ({error.reason} at byte {error.start}); "
+            "save it as UTF-8"
+        ) from error
 
 
 def read_lines(path: Path, fallback: str, notes: Notes) -> list[str]:
     r"""Read a text file as :func:`read_text` does, cut at line feeds only.
 
-    ``str.splitlines`` would also cut at ``\x85``, which Latin-1 files of Windows users hold as an ellipsis.
+    ``str.splitlines`` would also cut at ``\x85``, which Latin-1 files of Windows users hold as an
+    ellipsis.
     """
     return [line.removesuffix("\r") for line in read_text(path, fallback, notes).split("\n")]
 
@@ -109,18 +120,25 @@ def read_rows(path: Path, columns: Sequence[str], notes: Notes) -> Iterator[dict
     """Yield the rows of a CSV file by column name in lower case, since releases differ in that; cp1252 is read and noted.
 
     Raises:
-        ManifestError: A column of ``columns`` is not there, or a row has another number of cells than the header.
+        ManifestError: A column of ``columns`` is not there, or a row has another number of cells
+            than the header.
     """
     reader = csv.reader(io.StringIO(read_text(path, "cp1252", notes), newline=""))
     header = [name.strip().lower() for name in next(reader, [])]
     absent = [column for column in columns if column.lower() not in header]
     if absent:
-        raise ManifestError(f"{path}: lacks the column {absent[0]!r}; its header is {listed(header, 12)}, and needed are "
-                            f"{', '.join(columns)}")
+        raise ManifestError(
+            f"{path}: lacks the column {absent[0]!r}; its header is {listed(header, 12)}, and "
+            "needed are "
+            f"{', '.join(columns)}"
+        )
     for row in reader:
         if row and len(row) != len(header):
-            raise ManifestError(f"{path}: line {reader.line_num} has {len(row)} cells, the header has {len(header)}; is a quote "
-                                "missing, or a comma outside of quotes?")
+            raise ManifestError(
+                f"{path}: line {reader.line_num} has {len(row)} cells, the header has "
+                f"{len(header)}; is a quote "
+                "missing, or a comma outside of quotes?"
+            )
         if row:
             yield dict(zip(header, row, strict=True))
 

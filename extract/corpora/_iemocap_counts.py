@@ -15,8 +15,19 @@ PER_SESSION = {
     "neu": (384, 362, 320, 258, 384),
     "sad": (194, 197, 305, 143, 245),
 }
-TOTAL = {"ang": 1103, "hap": 595, "exc": 1041, "neu": 1708, "sad": 1084, "fru": 1849, "sur": 107, "fea": 40, "dis": 2,
-         "oth": 3, "xxx": 2507}
+TOTAL = {
+    "ang": 1103,
+    "hap": 595,
+    "exc": 1041,
+    "neu": 1708,
+    "sad": 1084,
+    "fru": 1849,
+    "sur": 107,
+    "fea": 40,
+    "dis": 2,
+    "oth": 3,
+    "xxx": 2507,
+}
 # Of the 5,531 turns of the label set iemocap-4.
 MERGED = frozenset(PER_SESSION)
 FOUR_WAY = {
@@ -34,13 +45,28 @@ def documented(label_sets: Mapping[str, LabelSet]) -> tuple[Documented, ...]:
     """
     found = []
     for label, total in TOTAL.items():
-        under = {"kind": "all", "label_set": tuple(name for name, labels in label_sets.items() if label in labels.mapping)}
+        under = {
+            "kind": "all",
+            "label_set": tuple(
+                name for name, labels in label_sets.items() if label in labels.mapping
+            ),
+        }
         per_session = zip(SESSIONS, PER_SESSION[label], strict=True) if label in PER_SESSION else ()
-        found += ([Documented(count, {"label": label, "session": session}, options=under) for session, count in per_session]
-                  or [Documented(total, {"label": label}, options=under)])
+        found += [
+            Documented(count, {"label": label, "session": session}, options=under)
+            for session, count in per_session
+        ] or [Documented(total, {"label": label}, options=under)]
     found.append(Documented(sum(TOTAL.values()), options={"kind": "all", "all_turns": True}))
-    merged = {"kind": "all", "all_turns": False,
-              "label_set": tuple(name for name, labels in label_sets.items() if labels.mapping.keys() == MERGED)}
-    found += [Documented(count, {column: value, "session": session}, options=merged)
-              for (column, value), counts in FOUR_WAY.items() for session, count in zip(SESSIONS, counts, strict=True)]
+    merged = {
+        "kind": "all",
+        "all_turns": False,
+        "label_set": tuple(
+            name for name, labels in label_sets.items() if labels.mapping.keys() == MERGED
+        ),
+    }
+    found += [
+        Documented(count, {column: value, "session": session}, options=merged)
+        for (column, value), counts in FOUR_WAY.items()
+        for session, count in zip(SESSIONS, counts, strict=True)
+    ]
     return tuple(found)

@@ -41,7 +41,9 @@ class Note(str):
     count: int  # type: ignore[assignment]  # hides str.count, which nobody needs on a sentence
     examples: tuple[str, ...]
 
-    def __new__(cls, sentence: str, kind: str = SUMMARY, count: int = 1, examples: Iterable[str] = ()) -> Note:
+    def __new__(
+        cls, sentence: str, kind: str = SUMMARY, count: int = 1, examples: Iterable[str] = ()
+    ) -> Note:
         """Make a note of a sentence and its facts."""
         note = super().__new__(cls, sentence)
         note.kind, note.count, note.examples = kind, count, tuple(examples)
@@ -63,7 +65,9 @@ class Notes:
         self._said: list[Note] = []
         self._counted: dict[str, list[str]] = {}
 
-    def say(self, line: str, kind: str = SUMMARY, count: int = 1, examples: Iterable[str] = ()) -> None:
+    def say(
+        self, line: str, kind: str = SUMMARY, count: int = 1, examples: Iterable[str] = ()
+    ) -> None:
         """Add one sentence."""
         self._said.append(Note(line, kind, count, examples))
 
@@ -77,8 +81,13 @@ class Notes:
 
     def lines(self) -> tuple[Note, ...]:
         """Return what was said, then one note per kind with its count and its first names."""
-        return (*self._said, *(Note(f"{len(names)} x {kind}: {listed(names)}", kind, len(names), names)
-                               for kind, names in self._counted.items()))
+        return (
+            *self._said,
+            *(
+                Note(f"{len(names)} x {kind}: {listed(names)}", kind, len(names), names)
+                for kind, names in self._counted.items()
+            ),
+        )
 
 
 def listed(names: Sequence[str], shown: int = SHOWN) -> str:
@@ -98,8 +107,10 @@ class Documented:
     Attributes:
         count: How many rows, or how many different values of ``distinct``.
         where: Column to value: which rows are meant, all by default.
-        distinct: A column whose different values are counted instead of rows; empty values do not count.
-        options: Option of the reader to the value, or the values, under which the count holds; any other option may be anything.
+        distinct: A column whose different values are counted instead of rows; empty values do not
+            count.
+        options: Option of the reader to the value, or the values, under which the count holds; any
+            other option may be anything.
 
     >>> Documented(1440, options={"channel": "speech"}).title, Documented(10, distinct="speaker").title
     ('rows', 'different speaker')
@@ -116,12 +127,18 @@ class Documented:
     def title(self) -> str:
         """What is counted, in words."""
         what = f"different {self.distinct}" if self.distinct else "rows"
-        return what + (f" with {', '.join(f'{column} {value}' for column, value in self.where.items())}" if self.where else "")
+        return what + (
+            f" with {', '.join(f'{column} {value}' for column, value in self.where.items())}"
+            if self.where
+            else ""
+        )
 
     def holds(self, options: Mapping[str, object]) -> bool:
         """Say whether the count is meant for a manifest that was read with these options, defaults among them."""
-        return all(options.get(name) in (wanted if isinstance(wanted, tuple) else (wanted,))
-                   for name, wanted in self.options.items())
+        return all(
+            options.get(name) in (wanted if isinstance(wanted, tuple) else (wanted,))
+            for name, wanted in self.options.items()
+        )
 
     def seen(self, manifest: Manifest) -> int:
         """Return the count in a manifest."""
@@ -137,5 +154,13 @@ class Documented:
 def differences(manifest: Manifest, documented: Iterable[Documented]) -> tuple[Note, ...]:
     """Return a note for each documented count that a manifest does not have."""
     found = ((count, count.seen(manifest)) for count in documented)
-    return tuple(Note(f"{count.title}: {seen:,}, where the full release has {count.count:,}", DIFFERS, abs(seen - count.count),
-                      (count.title,)) for count, seen in found if seen != count.count)
+    return tuple(
+        Note(
+            f"{count.title}: {seen:,}, where the full release has {count.count:,}",
+            DIFFERS,
+            abs(seen - count.count),
+            (count.title,),
+        )
+        for count, seen in found
+        if seen != count.count
+    )

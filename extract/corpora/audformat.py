@@ -1,6 +1,7 @@
 """audformat: audEERING's databases, a header (db.yaml) and tables over files or their segments (file[, start, end]).
 
-https://audeering.github.io/audformat, read and written with the project's own library (extra ``interchange``).
+https://audeering.github.io/audformat, read and written with the project's own library (extra
+``interchange``).
 """
 
 from __future__ import annotations
@@ -16,25 +17,39 @@ import pandas as pd
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, UsageError, unknown_name
 from embeddings_store.folds.rules import ROLES, FoldPlan
-from extract.corpora._exchange import ROLE_WORDS, Row, label_set, media_folder, missing, rows_of, to_manifest
+from extract.corpora._exchange import (
+    ROLE_WORDS,
+    Row,
+    label_set,
+    media_folder,
+    missing,
+    rows_of,
+    to_manifest,
+)
 from extract.corpora._files import check_root
 from extract.corpora._notes import Notes
 
 LAYOUT = "db.yaml with db.TABLE.parquet or db.TABLE.csv and the media beside it"
 TABLE = "utterances"
-LABELS, WORDS, SPEAKERS = ("label", "emotion"), ("text", "transcription", "transcript"), ("speaker",)
+LABELS, WORDS, SPEAKERS = (
+    ("label", "emotion"),
+    ("text", "transcription", "transcript"),
+    ("speaker",),
+)
 # Columns whose scheme lists the words that occur.
 NAMED = {"label", "class", "speaker", "split"}
 COLUMNS = ("id", "group", "session", "split", "language", "video")
 
 
-def read(root: Path, *, table: str = "", label: str = "", name: str = "", media: str = "") -> Manifest:
+def read(
+    root: Path, *, table: str = "", label: str = "", name: str = "", media: str = ""
+) -> Manifest:
     """Read a database: one table with a label per file or segment, and what other tables say of the same files.
 
     Args:
         root: The folder with ``db.yaml``.
-        table: The table with the rows; by default the one with a column ``label`` or ``emotion``, or all those of which each is
-            a split's (``emotion.train``, ``emotion.test``).
+        table: The table with the rows; by default the one with a column ``label`` or ``emotion``,
+            or all those of which each is a split's (``emotion.train``, ``emotion.test``).
         label: The column with the label.
         name: The corpus' name in the store; by default the database's.
         media: The folder that the paths are relative to; by default ``root``.
@@ -50,7 +65,9 @@ def read(root: Path, *, table: str = "", label: str = "", name: str = "", media:
             database = audformat.Database.load(str(root))
         except Exception as error:  # The library raises whatever YAML, pandas or its own checks do.
             version = audformat.__version__
-            raise ManifestError(f"{root}: is no audformat database that audformat {version} reads ({error})") from error
+            raise ManifestError(
+                f"{root}: is no audformat database that audformat {version} reads ({error})"
+            ) from error
         tables, column = _chosen(database, table, label, root)
         rows = [row for key in tables for row in _rows(database, key, column, notes)]
         _join(database, set(tables), rows)
@@ -72,18 +89,30 @@ def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ..
     notes = Notes()
     rows = _holdable(manifest, notes)
     with _library() as audformat:
-        database = audformat.Database(manifest.name, source="written by emotion-fusion", usage="unrestricted")
+        database = audformat.Database(
+            manifest.name, source="written by emotion-fusion", usage="unrestricted"
+        )
         database.languages = _languages(audformat, rows, notes)
         files = [row.get("audio") or row["video"] for row in rows]
         if any("start_s" in row or "end_s" in row for row in rows):
             starts = [pd.to_timedelta(row.get("start_s", 0.0), unit="s") for row in rows]
-            ends = [pd.to_timedelta(row["end_s"], unit="s") if "end_s" in row else pd.NaT for row in rows]
+            ends = [
+                pd.to_timedelta(row["end_s"], unit="s") if "end_s" in row else pd.NaT
+                for row in rows
+            ]
             index = audformat.segmented_index(files, starts, ends)
         else:
             index = audformat.filewise_index(files)
         database[TABLE] = audformat.Table(index)
         for column, values in _columns(manifest, rows, plan).items():
-            kind = next((name for name, of in (("str", str), ("float", float)) if any(isinstance(v, of) for v in values)), "int")
+            kind = next(
+                (
+                    name
+                    for name, of in (("str", str), ("float", float))
+                    if any(isinstance(v, of) for v in values)
+                ),
+                "int",
+            )
             named = sorted({str(v) for v in values if v is not None}) if column in NAMED else None
             database.schemes[column] = audformat.Scheme(kind, labels=named)
             database[TABLE][column] = audformat.Column(scheme_id=column)
@@ -111,18 +140,30 @@ def _chosen(database: Any, table: str, label: str, root: Path) -> tuple[list[str
     if table and table not in known:
         unknown_name("audformat table", table, tuple(known))
     wanted = (label,) if label else LABELS
-    fits = {key: next(c for c in wanted if c in columns) for key, columns in known.items()
-            if (not table or key == table) and any(c in columns for c in wanted)}
+    fits = {
+        key: next(c for c in wanted if c in columns)
+        for key, columns in known.items()
+        if (not table or key == table) and any(c in columns for c in wanted)
+    }
     if not fits:
-        raise ManifestError(f"{root}: no table has a column {' or '.join(map(repr, wanted))}; tables: "
-                            + "; ".join(f"{key} ({', '.join(columns)})" for key, columns in known.items())
-                            + ". Name them with --corpus-option table=NAME and label=COLUMN")
+        raise ManifestError(
+            f"{root}: no table has a column {' or '.join(map(repr, wanted))}; tables: "
+            + "; ".join(f"{key} ({', '.join(columns)})" for key, columns in known.items())
+            + ". Name them with --corpus-option table=NAME and label=COLUMN"
+        )
     if len(fits) == 1:
         return list(fits), next(iter(fits.values()))
     splits = [key for key in fits if database[key].split_id]
-    if splits and len({fits[key] for key in splits}) == 1 and len({database[key].split_id for key in splits}) == len(splits):
+    if (
+        splits
+        and len({fits[key] for key in splits}) == 1
+        and len({database[key].split_id for key in splits}) == len(splits)
+    ):
         return splits, fits[splits[0]]
-    raise UsageError(f"{root}: several tables have labels ({', '.join(fits)}); name one with --corpus-option table=NAME")
+    raise UsageError(
+        f"{root}: several tables have labels ({', '.join(fits)}); name one with --corpus-option "
+        "table=NAME"
+    )
 
 
 def _rows(database: Any, key: str, label: str, notes: Notes) -> list[Row]:
@@ -138,7 +179,11 @@ def _rows(database: Any, key: str, label: str, notes: Notes) -> list[Row]:
         row: Row = {"audio": str(file)}
         if end is not None and not pd.isna(end):
             row["end_s"] = round(end.total_seconds(), 9)
-        if start is not None and not pd.isna(start) and (start.total_seconds() > 0 or "end_s" in row):
+        if (
+            start is not None
+            and not pd.isna(start)
+            and (start.total_seconds() > 0 or "end_s" in row)
+        ):
             row["start_s"] = round(start.total_seconds(), 9)
         if split:
             row["split"] = split
@@ -162,7 +207,11 @@ def _named(column: str, label: str) -> str:
         return "text"
     if column.startswith("fold_"):
         return f"meta_{column}"
-    return column if column in {*COLUMNS, *SPEAKERS, "class", "sound"} or column.startswith("meta_") else f"meta_{column}"
+    return (
+        column
+        if column in {*COLUMNS, *SPEAKERS, "class", "sound"} or column.startswith("meta_")
+        else f"meta_{column}"
+    )
 
 
 def _join(database: Any, taken: set[str], rows: list[Row]) -> None:
@@ -172,18 +221,30 @@ def _join(database: Any, taken: set[str], rows: list[Row]) -> None:
         if key in taken or not table.is_filewise:
             continue
         for column in table.columns:
-            name = "text" if column in WORDS else "speaker" if column in SPEAKERS else "language" if column == "language" else ""
+            name = (
+                "text"
+                if column in WORDS
+                else "speaker"
+                if column in SPEAKERS
+                else "language"
+                if column == "language"
+                else ""
+            )
             if not name:
                 continue
             values = table[column].get()
-            scheme = database.schemes.get(table[column].scheme_id) if table[column].scheme_id else None
+            scheme = (
+                database.schemes.get(table[column].scheme_id) if table[column].scheme_id else None
+            )
             meant = scheme.labels if scheme is not None and isinstance(scheme.labels, dict) else {}
             of_file = {str(file): value for file, value in values.items() if not pd.isna(value)}
             for row in rows:
                 if row.get("audio") in of_file and name not in row:
                     value = of_file[row["audio"]]
                     said = meant.get(value)
-                    row[name] = str(said) if name == "text" and isinstance(said, str) else str(value)
+                    row[name] = (
+                        str(said) if name == "text" and isinstance(said, str) else str(value)
+                    )
 
 
 def _made_id(row: Row, seen: dict[str, int]) -> str:
@@ -199,14 +260,21 @@ def _holdable(manifest: Manifest, notes: Notes) -> list[Row]:
     for row in rows_of(manifest):
         place = (row.get("audio") or row.get("video"), row.get("start_s"), row.get("end_s"))
         if place[0] is None:
-            notes.count("row left out, because an audformat table lists files and it has none", row["id"])
+            notes.count(
+                "row left out, because an audformat table lists files and it has none", row["id"]
+            )
         elif place in seen:
-            notes.count("row left out, because another one is the same part of the same file", row["id"])
+            notes.count(
+                "row left out, because another one is the same part of the same file", row["id"]
+            )
         else:
             seen.add(place)
             kept.append(row)
     if not kept:
-        raise ManifestError(f"corpus {manifest.name!r} has no row with a file, and an audformat table lists nothing else")
+        raise ManifestError(
+            f"corpus {manifest.name!r} has no row with a file, and an audformat table lists "
+            "nothing else"
+        )
     return kept
 
 
@@ -214,8 +282,14 @@ def _columns(manifest: Manifest, rows: list[Row], plan: FoldPlan | None) -> dict
     """Return the table's columns: what a row gives besides its place, its class, and its role in each fold."""
     classes = {}
     if manifest.labels is not None:
-        classes = {label: target for label, target in manifest.labels.mapping.items() if label != target}
-    names = [n for n in map(str, manifest.table) if n not in {"audio", "start_s", "end_s"} and any(n in row for row in rows)]
+        classes = {
+            label: target for label, target in manifest.labels.mapping.items() if label != target
+        }
+    names = [
+        n
+        for n in map(str, manifest.table)
+        if n not in {"audio", "start_s", "end_s"} and any(n in row for row in rows)
+    ]
     columns = {name: [row.get(name) for row in rows] for name in names}
     if any(row.get("label") in classes for row in rows):
         columns["class"] = [classes.get(row.get("label", ""), row.get("label")) for row in rows]
@@ -235,5 +309,7 @@ def _languages(audformat: Any, rows: list[Row], notes: Notes) -> list[str]:
         try:
             codes.append(audformat.utils.map_language(language))
         except ValueError:
-            notes.say(f"{language!r} is no language that ISO 639 knows, so the header does not name it")
+            notes.say(
+                f"{language!r} is no language that ISO 639 knows, so the header does not name it"
+            )
     return codes

@@ -1,8 +1,9 @@
 """AvaMERG: empathetic conversations with generated voices and talking faces, seven classes (train.json, audio_v5_0, video_v5_0).
 
-One row is one turn: what the speaker said last, before the listener answers, with the emotion of the speaker. Raw labels are the
-32 emotions of EmpatheticDialogues and whatever else annotators wrote; ``avamerg_emotions.csv`` says what each one means, and
-the label set keeps both. Zhang et al. 2025, https://avamerg.github.io
+One row is one turn: what the speaker said last, before the listener answers, with the emotion of
+the speaker. Raw labels are the 32 emotions of EmpatheticDialogues and whatever else annotators
+wrote; ``avamerg_emotions.csv`` says what each one means, and the label set keeps both. Zhang et al.
+2025, https://avamerg.github.io
 """
 
 from __future__ import annotations
@@ -29,29 +30,45 @@ FOLDERS = {"audio": "audio_v5_0", "video": "video_v5_0"}
 SUFFIXES = {"audio": ".wav", "video": ".mp4"}
 UTTERANCES = ("speaker", "response")
 GROUPS = ("conversation", "profile")
-PROFILE = {"age": ("child", "young", "middle-aged", "elderly"), "gender": ("female", "male"), "timbre": ("high", "mid", "low")}
+PROFILE = {
+    "age": ("child", "young", "middle-aged", "elderly"),
+    "gender": ("female", "male"),
+    "timbre": ("high", "mid", "low"),
+}
 # What explains the gold label, and what was written by somebody who knew it.
 CHAIN = ("event_scenario", "emotion_cause", "goal_to_response")
-TAGS = {**{f"meta_{role}_{field}": "safe" for role in ("speaker", "listener") for field in (*PROFILE, "id")},
-        **dict.fromkeys(("meta_topic", "meta_context", "meta_history", "meta_turn"), "context"),
-        **{f"meta_{field}": "leaky" for field in (*CHAIN, "response")}}
+TAGS = {
+    **{
+        f"meta_{role}_{field}": "safe"
+        for role in ("speaker", "listener")
+        for field in (*PROFILE, "id")
+    },
+    **dict.fromkeys(("meta_topic", "meta_context", "meta_history", "meta_turn"), "context"),
+    **{f"meta_{field}": "leaky" for field in (*CHAIN, "response")},
+}
 
 
-def read(root: Path, *, utterance: str = "speaker", group: str = "conversation", emotions: str = "") -> Manifest:
+def read(
+    root: Path, *, utterance: str = "speaker", group: str = "conversation", emotions: str = ""
+) -> Manifest:
     """Read every conversation file and find the media of each turn.
 
     Args:
-        root: The folder of the JSON files, or the one that holds ``audio_v5_0`` with the JSON files inside.
-        utterance: ``speaker``, what the speaker said last; or ``response``, what the listener answers. An answer was
-            written for the gold label, so with ``speaker`` it is leaky metadata.
-        group: What folds keep together: the ``conversation``, or the ``profile`` of who talks. Profiles, that is voices
-            and faces, are shared across the official splits.
-        emotions: A CSV with the columns ``raw`` and ``means`` instead of ``avamerg_emotions.csv``. A word may mean another
-            word of the table, which is followed to one of the seven classes.
+        root: The folder of the JSON files, or the one that holds ``audio_v5_0`` with the JSON files
+            inside.
+        utterance: ``speaker``, what the speaker said last; or ``response``, what the listener
+            answers. An answer was written for the gold label, so with ``speaker`` it is leaky
+            metadata.
+        group: What folds keep together: the ``conversation``, or the ``profile`` of who talks.
+            Profiles, that is voices and faces, are shared across the official splits.
+        emotions: A CSV with the columns ``raw`` and ``means`` instead of ``avamerg_emotions.csv``.
+            A word may mean another word of the table, which is followed to one of the seven
+            classes.
 
     Raises:
         UnknownNameError: No such utterance or group.
-        ManifestError: No conversation file is there, one is not as expected, or the table of emotions goes in a circle.
+        ManifestError: No conversation file is there, one is not as expected, or the table of
+            emotions goes in a circle.
     """
     if utterance not in UTTERANCES:
         unknown_name("AvaMERG utterance", utterance, UTTERANCES)
@@ -60,8 +77,12 @@ def read(root: Path, *, utterance: str = "speaker", group: str = "conversation",
     check_root(root, "AvaMERG", LAYOUT, lambda folder: bool(_conversation_files(folder)))
     notes, meaning = Notes(), emotion_table(Path(emotions).expanduser() if emotions else EMOTIONS)
     available = {modality: _media_files(root, modality, notes) for modality in FOLDERS}
-    rows = [row for path, split in _conversation_files(root) for conversation in _conversations(path)
-            for row in _turns(conversation, split, utterance, path, notes)]
+    rows = [
+        row
+        for path, split in _conversation_files(root)
+        for conversation in _conversations(path)
+        for row in _turns(conversation, split, utterance, path, notes)
+    ]
     if not rows:
         raise ManifestError(f"{root}: the conversation files hold no turn")
     for row in rows:
@@ -70,9 +91,15 @@ def read(root: Path, *, utterance: str = "speaker", group: str = "conversation",
     _say_counts(rows, available, meaning, notes)
     unmapped = frozenset(str(row["label"]) for row in rows if row["label"]) - meaning.keys()
     columns = {name: [row[name] for row in rows] for name in rows[0] if name != "stem"}
-    return Manifest.from_columns("avamerg", columns, labels=LabelSet("avamerg-7", CLASSES, meaning, unmapped),
-                                 protocol="group-kfold:5" if len(set(columns["group"])) >= 5 else "", root=root.resolve(),
-                                 notes=notes.lines(), tags=TAGS)
+    return Manifest.from_columns(
+        "avamerg",
+        columns,
+        labels=LabelSet("avamerg-7", CLASSES, meaning, unmapped),
+        protocol="group-kfold:5" if len(set(columns["group"])) >= 5 else "",
+        root=root.resolve(),
+        notes=notes.lines(),
+        tags=TAGS,
+    )
 
 
 def emotion_table(path: Path) -> dict[str, str]:
@@ -87,7 +114,9 @@ def emotion_table(path: Path) -> dict[str, str]:
     """
     table = read_csv(path)
     if not {"raw", "means"} <= set(table.columns):
-        raise ManifestError(f"{path}: needs the columns raw and means; has {', '.join(map(str, table.columns))}")
+        raise ManifestError(
+            f"{path}: needs the columns raw and means; has {', '.join(map(str, table.columns))}"
+        )
     direct = dict(zip(map(_word, table["raw"]), map(_word, table["means"]), strict=True))
     twice = [word for word, count in table["raw"].map(_word).value_counts().items() if count > 1]
     if twice:
@@ -97,11 +126,16 @@ def emotion_table(path: Path) -> dict[str, str]:
         chain = [word]
         while chain[-1] not in CLASSES:
             if chain[-1] not in direct:
-                raise ManifestError(f"{path}: {' means '.join(chain)}, which is none of {', '.join(CLASSES)}; add a row for it")
+                raise ManifestError(
+                    f"{path}: {' means '.join(chain)}, which is none of {', '.join(CLASSES)}; add "
+                    "a row for it"
+                )
             chain.append(direct[chain[-1]])
             if chain[-1] in chain[:-1]:
-                raise ManifestError(f"{path}: {' means '.join(chain)}, in a circle; let one of them mean one of "
-                                    f"{', '.join(CLASSES)}")
+                raise ManifestError(
+                    f"{path}: {' means '.join(chain)}, in a circle; let one of them mean one of "
+                    f"{', '.join(CLASSES)}"
+                )
         found[word] = chain[-1]
     return found
 
@@ -117,8 +151,19 @@ def _word(raw: object) -> str:
 
 def _conversation_files(root: Path) -> list[tuple[Path, str]]:
     folders = (root, *(root / name for name in FOLDERS.values()))
-    paths = [path for folder in folders if folder.is_dir() for path in visible(folder) if path.suffix == ".json"]
-    return [(path, split) for path in paths for start, split in SPLITS.items() if path.stem.lower().startswith(start)]
+    paths = [
+        path
+        for folder in folders
+        if folder.is_dir()
+        for path in visible(folder)
+        if path.suffix == ".json"
+    ]
+    return [
+        (path, split)
+        for path in paths
+        for start, split in SPLITS.items()
+        if path.stem.lower().startswith(start)
+    ]
 
 
 def _conversations(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -127,46 +172,97 @@ def _conversations(path: Path) -> Iterator[Mapping[str, Any]]:
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ManifestError(f"{path}: is no JSON in UTF-8 ({error}); fetch it again") from error
     if not isinstance(data, list) or not all(isinstance(entry, dict) for entry in data):
-        raise ManifestError(f"{path}: a list of conversations is expected, each an object with conversation_id and turns")
+        raise ManifestError(
+            f"{path}: a list of conversations is expected, each an object with conversation_id "
+            "and turns"
+        )
     yield from data
 
 
-def _turns(conversation: Mapping[str, Any], split: str, utterance: str, path: Path,
-           notes: Notes) -> Iterator[dict[str, object]]:
+def _turns(
+    conversation: Mapping[str, Any], split: str, utterance: str, path: Path, notes: Notes
+) -> Iterator[dict[str, object]]:
     try:
         number = int(conversation["conversation_id"])
         profiles = {role: dict(conversation[f"{role}_profile"]) for role in ("speaker", "listener")}
         name = f"{split}_dia{number:05d}"
         for turn in conversation["turns"]:
-            yield _turn(turn, name, number, profiles, str(conversation.get("topic") or ""), utterance, split, notes)
+            yield _turn(
+                turn,
+                name,
+                number,
+                profiles,
+                str(conversation.get("topic") or ""),
+                utterance,
+                split,
+                notes,
+            )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         where = conversation.get("conversation_id", "without an id")
-        raise ManifestError(f"{path}: conversation {where!r} is not as expected ({type(error).__name__}: {error}); it needs "
-                            "conversation_id, speaker_profile, listener_profile and turns with turn_id, dialogue_history and "
-                            "response") from error
+        raise ManifestError(
+            f"{path}: conversation {where!r} is not as expected ({type(error).__name__}: "
+            f"{error}); it needs "
+            "conversation_id, speaker_profile, listener_profile and turns with turn_id, "
+            "dialogue_history and "
+            "response"
+        ) from error
 
 
-def _turn(turn: Mapping[str, Any], name: str, number: int, profiles: Mapping[str, Mapping[str, Any]], topic: str, utterance: str,
-          split: str, notes: Notes) -> dict[str, object]:
+def _turn(
+    turn: Mapping[str, Any],
+    name: str,
+    number: int,
+    profiles: Mapping[str, Mapping[str, Any]],
+    topic: str,
+    utterance: str,
+    split: str,
+    notes: Notes,
+) -> dict[str, object]:
     history = sorted(turn["dialogue_history"], key=lambda said: int(said["index"]))
     response, chain = str(turn.get("response") or ""), turn.get("chain_of_empathy") or {}
-    last = max((position for position, said in enumerate(history) if said["role"].lower() == "speaker"), default=-1)
+    last = max(
+        (position for position, said in enumerate(history) if said["role"].lower() == "speaker"),
+        default=-1,
+    )
     if utterance == "response":
-        role, text, index, before = "listener", response, int(history[-1]["index"]) + 1 if history else 0, history
+        role, text, index, before = (
+            "listener",
+            response,
+            int(history[-1]["index"]) + 1 if history else 0,
+            history,
+        )
     else:
         said = history[last] if last >= 0 else {"utterance": "", "index": 0}
-        role, text, index, before = "speaker", str(said["utterance"]), int(said["index"]), history[:max(last, 0)]
+        role, text, index, before = (
+            "speaker",
+            str(said["utterance"]),
+            int(said["index"]),
+            history[: max(last, 0)],
+        )
     row = f"{name}_turn{turn['turn_id']}"
     label = _word(chain.get("speaker_emotion") or "")
     if not label:
         notes.count(f"turn without a label in the {split} file", row)
     profile = profiles[role].get("ID")
-    return {"id": row, "label": label, "speaker": f"profile-{profile}" if profile is not None else "", "group": name,
-            "split": split, "language": "en", "text": text.strip(), "stem": f"dia{number:05d}utt{index}_{profile}",
-            "audio": "", "video": "", **_profiles(profiles, row, notes), "meta_topic": topic,
-            "meta_context": str(turn.get("context") or ""), "meta_history": _spoken(before), "meta_turn": str(turn["turn_id"]),
-            **{f"meta_{field}": str(chain.get(field) or "") for field in CHAIN},
-            "meta_response": "" if utterance == "response" else response}
+    return {
+        "id": row,
+        "label": label,
+        "speaker": f"profile-{profile}" if profile is not None else "",
+        "group": name,
+        "split": split,
+        "language": "en",
+        "text": text.strip(),
+        "stem": f"dia{number:05d}utt{index}_{profile}",
+        "audio": "",
+        "video": "",
+        **_profiles(profiles, row, notes),
+        "meta_topic": topic,
+        "meta_context": str(turn.get("context") or ""),
+        "meta_history": _spoken(before),
+        "meta_turn": str(turn["turn_id"]),
+        **{f"meta_{field}": str(chain.get(field) or "") for field in CHAIN},
+        "meta_response": "" if utterance == "response" else response,
+    }
 
 
 def _profiles(profiles: Mapping[str, Mapping[str, Any]], row: str, notes: Notes) -> dict[str, str]:
@@ -187,7 +283,11 @@ def _spoken(history: Sequence[Mapping[str, Any]]) -> str:
 
 def _media_files(root: Path, modality: str, notes: Notes) -> dict[str, Path] | None:
     """Return the files of one modality by stem; none where its folder is not there, which is not the same as an empty one."""
-    folders = [path for path in (root / FOLDERS[modality], *sorted(root.glob(f"*/{FOLDERS[modality]}"))) if path.is_dir()]
+    folders = [
+        path
+        for path in (root / FOLDERS[modality], *sorted(root.glob(f"*/{FOLDERS[modality]}")))
+        if path.is_dir()
+    ]
     if not folders:
         notes.say(f"no folder {FOLDERS[modality]}: no turn has {modality}")
         return None
@@ -210,20 +310,38 @@ def _attach(row: dict[str, object], available: Available, root: Path, notes: Not
                 notes.count(kind, str(row["id"]))
 
 
-def _say_counts(rows: Sequence[Mapping[str, object]], available: Available, meaning: Mapping[str, str], notes: Notes) -> None:
+def _say_counts(
+    rows: Sequence[Mapping[str, object]],
+    available: Available,
+    meaning: Mapping[str, str],
+    notes: Notes,
+) -> None:
     for row in rows:
         if row["label"] and row["label"] not in meaning:
             notes.count(UNMAPPED, str(row["label"]))
     conversations = {str(row["id"]).rpartition("_turn")[0] for row in rows}
     labelled = sum(bool(row["label"]) for row in rows)
-    notes.say(f"{len(rows):,} turns of {len(conversations):,} conversations, {labelled:,} with a label")
-    profiles = {split: {row["speaker"] for row in rows if row["split"] == split} for split in ("train", "test")}
+    notes.say(
+        f"{len(rows):,} turns of {len(conversations):,} conversations, {labelled:,} with a label"
+    )
+    profiles = {
+        split: {row["speaker"] for row in rows if row["split"] == split}
+        for split in ("train", "test")
+    }
     if shared := profiles["train"] & profiles["test"] - {""}:
-        notes.say(f"{len(shared)} profiles of the official test split also talk in its training split; group=profile keeps a "
-                  "profile in one role")
+        notes.say(
+            f"{len(shared)} profiles of the official test split also talk in its training split; "
+            "group=profile keeps a "
+            "profile in one role"
+        )
     used = {row["stem"] for row in rows}
     for modality, files in available.items():
         spare = sorted((files or {}).keys() - used)
         if spare:
-            notes.say(f"{len(spare):,} {modality} files belong to no row (the other side of the conversation)",
-                      f"{modality} file that belongs to no row", len(spare), spare)
+            notes.say(
+                f"{len(spare):,} {modality} files belong to no row (the other side of the "
+                "conversation)",
+                f"{modality} file that belongs to no row",
+                len(spare),
+                spare,
+            )

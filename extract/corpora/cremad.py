@@ -1,7 +1,8 @@
 """CREMA-D: 91 actors speak twelve sentences in six emotions (AudioWAV/1001_DFA_ANG_XX.wav, VideoFlash/1001_DFA_ANG_XX.flv).
 
-A file name says actor, sentence, intended emotion and level. ``processedResults/summaryTable.csv`` has what raters perceived,
-``VideoDemographics.csv`` who the actors are. Cao et al. 2014, https://doi.org/10.1109/TAFFC.2014.2336244
+A file name says actor, sentence, intended emotion and level. ``processedResults/summaryTable.csv``
+has what raters perceived, ``VideoDemographics.csv`` who the actors are. Cao et al. 2014,
+https://doi.org/10.1109/TAFFC.2014.2336244
 """
 
 from __future__ import annotations
@@ -18,7 +19,14 @@ from extract.corpora._notes import KNOWN_BAD, NO_AUDIO, NO_VIDEO, ODD_NAME, Docu
 
 LAYOUT = "AudioWAV/1001_DFA_ANG_XX.wav and VideoFlash/1001_DFA_ANG_XX.flv"
 FOLDERS = {"AudioWAV": (".wav", ".flac"), "VideoFlash": (".flv", ".mp4")}
-EMOTIONS = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happiness", "NEU": "neutral", "SAD": "sadness"}
+EMOTIONS = {
+    "ANG": "anger",
+    "DIS": "disgust",
+    "FEA": "fear",
+    "HAP": "happiness",
+    "NEU": "neutral",
+    "SAD": "sadness",
+}
 VOTES = {"voice": "VoiceVote", "face": "FaceVote", "multimodal": "MultiModalVote"}
 LABELS = ("intended", *VOTES)
 TIES = ("drop", "intended")
@@ -41,50 +49,88 @@ STEM = re.compile(r"(10\d\d)_([A-Z]{3})_([A-Z]{3})_(LO|MD|HI|XX)")
 MISNAMED = {"1040_ITH_SAD_X": "1040_ITH_SAD_XX"}
 BAD = frozenset({"1076_MTI_NEU_XX", "1076_MTI_SAD_XX", "1064_TIE_SAD_XX", "1064_IEO_DIS_MD"})
 CLIPS, ACTORS = 7442, 91
-COUNTS = {"anger": 1271, "disgust": 1271, "fear": 1271, "happiness": 1271, "neutral": 1087, "sadness": 1271}
-DOCUMENTED = (Documented(CLIPS), Documented(ACTORS, distinct="speaker"), Documented(12, distinct="meta_sentence"),
-              *(Documented(count, {"label": label}, options={"label": "intended"}) for label, count in COUNTS.items()))
+COUNTS = {
+    "anger": 1271,
+    "disgust": 1271,
+    "fear": 1271,
+    "happiness": 1271,
+    "neutral": 1087,
+    "sadness": 1271,
+}
+DOCUMENTED = (
+    Documented(CLIPS),
+    Documented(ACTORS, distinct="speaker"),
+    Documented(12, distinct="meta_sentence"),
+    *(
+        Documented(count, {"label": label}, options={"label": "intended"})
+        for label, count in COUNTS.items()
+    ),
+)
 PEOPLE = {"Age": "meta_age", "Sex": "meta_sex", "Race": "meta_race", "Ethnicity": "meta_ethnicity"}
 # The level was acted together with the emotion, and neutral has none.
-TAGS = {**dict.fromkeys(PEOPLE.values(), "safe"), "meta_sentence": "context", "meta_level": "leaky", "meta_intended": "leaky"}
+TAGS = {
+    **dict.fromkeys(PEOPLE.values(), "safe"),
+    "meta_sentence": "context",
+    "meta_level": "leaky",
+    "meta_intended": "leaky",
+}
 
 
-def read(root: Path, *, label: str = "intended", ties: str = "drop", odd_media: bool = False) -> Manifest:
+def read(
+    root: Path, *, label: str = "intended", ties: str = "drop", odd_media: bool = False
+) -> Manifest:
     """Read the clips; sound and picture of the same name are one row.
 
     Args:
         root: The folder with ``AudioWAV`` or ``VideoFlash`` or both.
-        label: ``intended``, what the actor was asked for, or what most raters perceived in the ``voice``, the ``face`` or
-            both (``multimodal``).
-        ties: Where raters are divided (``A:N``): ``drop`` gives the row no label, ``intended`` takes the intended emotion if
-            it is among the first. Both are counted.
-        odd_media: Give the media of the clips in :data:`BAD` too; by default they are left empty, a missing modality.
+        label: ``intended``, what the actor was asked for, or what most raters perceived in the
+            ``voice``, the ``face`` or both (``multimodal``).
+        ties: Where raters are divided (``A:N``): ``drop`` gives the row no label, ``intended``
+            takes the intended emotion if it is among the first. Both are counted.
+        odd_media: Give the media of the clips in :data:`BAD` too; by default they are left empty, a
+            missing modality.
 
     Raises:
         UnknownNameError: No such label or rule for ties.
-        ManifestError: No clip is there, or perceived labels are asked for and the table of votes is not there or not one.
+        ManifestError: No clip is there, or perceived labels are asked for and the table of votes is
+            not there or not one.
     """
     if label not in LABELS:
         unknown_name("CREMA-D label", label, LABELS)
     if ties not in TIES:
         unknown_name("rule for ties", ties, TIES)
-    check_root(root, "CREMA-D", LAYOUT, lambda folder: any((folder / name).is_dir() for name in FOLDERS))
+    check_root(
+        root, "CREMA-D", LAYOUT, lambda folder: any((folder / name).is_dir() for name in FOLDERS)
+    )
     notes = Notes()
     clips = _collect(root, notes)
     if not clips:
-        raise ManifestError(f"{root}: no CREMA-D clip; it is expected as {LAYOUT}. {' '.join(notes.lines())}")
-    labels = _intended(clips) if label == "intended" else _perceived(root, clips, label, ties, notes)
+        raise ManifestError(
+            f"{root}: no CREMA-D clip; it is expected as {LAYOUT}. {' '.join(notes.lines())}"
+        )
+    labels = (
+        _intended(clips) if label == "intended" else _perceived(root, clips, label, ties, notes)
+    )
     people = _people(root, notes)
-    rows = [_row(name, clips[name], labels[name], people, root, odd_media, notes) for name in sorted(clips)]
+    rows = [
+        _row(name, clips[name], labels[name], people, root, odd_media, notes)
+        for name in sorted(clips)
+    ]
     if label == "intended":
         for row in rows:
             del row["meta_intended"]
     actors = sorted({str(row["speaker"]) for row in rows})
     notes.say(f"{len(actors)} of {ACTORS} actors, {len(rows):,} of {CLIPS:,} clips")
     columns = {name: [row[name] for row in rows] for name in rows[0]}
-    return Manifest.from_columns("cremad", columns, labels=LabelSet(f"cremad-{label}", tuple(EMOTIONS.values())),
-                                 protocol=speaker_folds(len(actors), 5), root=root.resolve(), notes=notes.lines(),
-                                 tags={column: tag for column, tag in TAGS.items() if column in columns})
+    return Manifest.from_columns(
+        "cremad",
+        columns,
+        labels=LabelSet(f"cremad-{label}", tuple(EMOTIONS.values())),
+        protocol=speaker_folds(len(actors), 5),
+        root=root.resolve(),
+        notes=notes.lines(),
+        tags={column: tag for column, tag in TAGS.items() if column in columns},
+    )
 
 
 def _collect(root: Path, notes: Notes) -> dict[str, dict[str, Path]]:
@@ -97,7 +143,12 @@ def _collect(root: Path, notes: Notes) -> dict[str, dict[str, Path]]:
         for path in visible(root / folder, notes):
             name = MISNAMED.get(path.stem, path.stem)
             match = STEM.fullmatch(name)
-            if match is None or path.suffix.lower() not in suffixes or match[2] not in SENTENCES or match[3] not in EMOTIONS:
+            if (
+                match is None
+                or path.suffix.lower() not in suffixes
+                or match[2] not in SENTENCES
+                or match[3] not in EMOTIONS
+            ):
                 notes.count(ODD_NAME, relative(path, root))
             elif folder in clips.setdefault(name, {}):
                 notes.count("second file of a clip skipped", relative(path, root))
@@ -108,8 +159,15 @@ def _collect(root: Path, notes: Notes) -> dict[str, dict[str, Path]]:
     return clips
 
 
-def _row(name: str, files: Mapping[str, Path], label: str, people: Mapping[str, Mapping[str, object]], root: Path,
-         odd_media: bool, notes: Notes) -> dict[str, object]:
+def _row(
+    name: str,
+    files: Mapping[str, Path],
+    label: str,
+    people: Mapping[str, Mapping[str, object]],
+    root: Path,
+    odd_media: bool,
+    notes: Notes,
+) -> dict[str, object]:
     actor, sentence, emotion, level = name.split("_")
     for folder, kind in (("AudioWAV", NO_AUDIO), ("VideoFlash", NO_VIDEO)):
         if folder not in files and (root / folder).is_dir():
@@ -117,30 +175,48 @@ def _row(name: str, files: Mapping[str, Path], label: str, people: Mapping[str, 
     if name in BAD:
         notes.count(KNOWN_BAD, name)
         files = files if odd_media else {}
-    return {"id": name, "label": label, "speaker": f"actor-{actor}", "group": f"actor-{actor}", "text": SENTENCES[sentence],
-            "language": "en", "audio": media(files.get("AudioWAV"), root, notes),
-            "video": media(files.get("VideoFlash"), root, notes), "meta_sentence": sentence, "meta_level": LEVELS[level],
-            "meta_intended": EMOTIONS[emotion], **people.get(actor, people.get("", {}))}
+    return {
+        "id": name,
+        "label": label,
+        "speaker": f"actor-{actor}",
+        "group": f"actor-{actor}",
+        "text": SENTENCES[sentence],
+        "language": "en",
+        "audio": media(files.get("AudioWAV"), root, notes),
+        "video": media(files.get("VideoFlash"), root, notes),
+        "meta_sentence": sentence,
+        "meta_level": LEVELS[level],
+        "meta_intended": EMOTIONS[emotion],
+        **people.get(actor, people.get("", {})),
+    }
 
 
 def _intended(clips: Mapping[str, object]) -> dict[str, str]:
     return {name: EMOTIONS[name.split("_")[2]] for name in clips}
 
 
-def _perceived(root: Path, clips: Mapping[str, object], channel: str, ties: str, notes: Notes) -> dict[str, str]:
+def _perceived(
+    root: Path, clips: Mapping[str, object], channel: str, ties: str, notes: Notes
+) -> dict[str, str]:
     """Return what most raters perceived in each clip, empty where they are divided or the clip was not rated."""
     path = root / "processedResults" / "summaryTable.csv"
     if not path.is_file():
-        raise ManifestError(f"{path}: is not there, and label={channel} needs it; fetch it from the release, or use "
-                            "label=intended")
+        raise ManifestError(
+            f"{path}: is not there, and label={channel} needs it; fetch it from the release, or "
+            "use "
+            "label=intended"
+        )
     letters = {code[0]: name for code, name in EMOTIONS.items()}
     votes = {}
     for row in read_rows(path, ("FileName", VOTES[channel]), notes):
         name, vote = row["filename"], row[VOTES[channel].lower()]
         first = [letters.get(letter.strip(), "") for letter in vote.split(":")]
         if "" in first:
-            raise ManifestError(f"{path}: {name!r} has the vote {vote!r}; votes are the letters {', '.join(letters)}, with ':' "
-                                "between them where raters are divided")
+            raise ManifestError(
+                f"{path}: {name!r} has the vote {vote!r}; votes are the letters "
+                f"{', '.join(letters)}, with ':' "
+                "between them where raters are divided"
+            )
         votes[MISNAMED.get(name, name)] = first
     found = {}
     for name, intended in _intended(clips).items():
@@ -149,9 +225,19 @@ def _perceived(root: Path, clips: Mapping[str, object], channel: str, ties: str,
             notes.count("clip without a vote, which has no label", name)
         elif len(first) > 1:
             kept = ties == "intended" and intended in first
-            notes.count("clip with divided votes, which takes the intended label" if kept
-                        else "clip with divided votes, which has no label", name)
-        found[name] = first[0] if len(first) == 1 else intended if ties == "intended" and intended in first else ""
+            notes.count(
+                "clip with divided votes, which takes the intended label"
+                if kept
+                else "clip with divided votes, which has no label",
+                name,
+            )
+        found[name] = (
+            first[0]
+            if len(first) == 1
+            else intended
+            if ties == "intended" and intended in first
+            else ""
+        )
     return found
 
 
@@ -159,12 +245,21 @@ def _people(root: Path, notes: Notes) -> dict[str, dict[str, object]]:
     """Return metadata by actor, and under ``""`` what an actor gets who is not in the table; nothing without a table."""
     path = root / "VideoDemographics.csv"
     if not path.is_file():
-        notes.say("no VideoDemographics.csv: the actors' age, sex, race and ethnicity are not known")
+        notes.say(
+            "no VideoDemographics.csv: the actors' age, sex, race and ethnicity are not known"
+        )
         return {}
-    found: dict[str, dict[str, object]] = {"": {column: float("nan") if name == "Age" else "" for name, column in PEOPLE.items()}}
+    found: dict[str, dict[str, object]] = {
+        "": {column: float("nan") if name == "Age" else "" for name, column in PEOPLE.items()}
+    }
     for row in read_rows(path, ("ActorID", *PEOPLE), notes):
         if not row["age"].strip().isdecimal():
-            raise ManifestError(f"{path}: actor {row['actorid']!r} has the age {row['age']!r}; a whole number is expected")
-        found[row["actorid"].strip()] = {column: float(row["age"]) if name == "Age" else row[name.lower()].strip()
-                                         for name, column in PEOPLE.items()}
+            raise ManifestError(
+                f"{path}: actor {row['actorid']!r} has the age {row['age']!r}; a whole number is "
+                "expected"
+            )
+        found[row["actorid"].strip()] = {
+            column: float(row["age"]) if name == "Age" else row[name.lower()].strip()
+            for name, column in PEOPLE.items()
+        }
     return found

@@ -1,7 +1,8 @@
 """EmoBox: 32 speech corpora as lists of sound files with published folds (data/NAME/fold_1/NAME_train_fold_1.jsonl).
 
-Ma et al. 2024, https://github.com/emo-box/EmoBox. The media lie in ``downloads/`` beside ``data/``. Its folds are kept as they
-are: the plan is called ``given``. The lists name no speakers; what was written by :func:`write` has them all the same.
+Ma et al. 2024, https://github.com/emo-box/EmoBox. The media lie in ``downloads/`` beside ``data/``.
+Its folds are kept as they are: the plan is called ``given``. The lists name no speakers; what was
+written by :func:`write` has them all the same.
 """
 
 from __future__ import annotations
@@ -34,7 +35,20 @@ from extract.corpora._notes import Notes
 LAYOUT = "data/NAME/NAME.jsonl with data/NAME/fold_1/NAME_train_fold_1.jsonl and so on, and the media in downloads/"
 LIST = re.compile(r"(?P<name>.+)_(?P<role>train|valid|dev|test)_fold_(?P<fold>\d+)\.jsonl")
 # Keys of an entry that say how it is read, and are made again from the file itself.
-OURS = ("key", "dataset", "wav", "type", "sample_rate", "num_frame", "task", "length", "emo", "channel", "start_time", "end_time")
+OURS = (
+    "key",
+    "dataset",
+    "wav",
+    "type",
+    "sample_rate",
+    "num_frame",
+    "task",
+    "length",
+    "emo",
+    "channel",
+    "start_time",
+    "end_time",
+)
 
 
 def read(root: Path, *, dataset: str = "", media: str = "") -> Manifest:
@@ -47,19 +61,27 @@ def read(root: Path, *, dataset: str = "", media: str = "") -> Manifest:
 
     Raises:
         UnknownNameError: There is no such corpus.
-        ManifestError: ``root`` holds none, a list is torn, or a path leaves the folder of the media.
+        ManifestError: ``root`` holds none, a list is torn, or a path leaves the folder of the
+            media.
     """
     check_root(root, "EmoBox", LAYOUT, lambda folder: bool(_datasets(folder)))
     found, notes = _datasets(root), Notes()
     if dataset and dataset not in found:
         unknown_name("EmoBox corpus", dataset, tuple(found))
     if not dataset and len(found) > 1:
-        raise ManifestError(f"{root}: holds {len(found)} corpora ({', '.join(found)}); name one with --corpus-option "
-                            "dataset=NAME")
+        raise ManifestError(
+            f"{root}: holds {len(found)} corpora ({', '.join(found)}); name one with "
+            "--corpus-option "
+            "dataset=NAME"
+        )
     name = dataset or next(iter(found))
     folder = found[name]
     home = folder.resolve().parent.parent if folder.resolve().parent.name == "data" else root
-    lists = {path: match for path in sorted(folder.glob("fold_*/*.jsonl")) if (match := LIST.fullmatch(path.name))}
+    lists = {
+        path: match
+        for path in sorted(folder.glob("fold_*/*.jsonl"))
+        if (match := LIST.fullmatch(path.name))
+    }
     rows: dict[str, Row] = {}
     roles: dict[int, dict[str, str]] = {}
     whole = folder / f"{name}.jsonl"
@@ -67,11 +89,17 @@ def read(root: Path, *, dataset: str = "", media: str = "") -> Manifest:
         for row in _read_list(path):
             known = rows.setdefault(row["id"], row)
             if known != row:
-                raise ManifestError(f"{path}: {row['id']!r} differs from its entry in another list; fetch the lists again")
+                raise ManifestError(
+                    f"{path}: {row['id']!r} differs from its entry in another list; fetch the "
+                    "lists again"
+                )
             if path in lists:
                 of_id = roles.setdefault(int(lists[path]["fold"]), {})
                 if of_id.setdefault(row["id"], role := ROLE_WORDS[lists[path]["role"]]) != role:
-                    raise ManifestError(f"{path}: {row['id']!r} is both in {of_id[row['id']]} and in {role} of this fold")
+                    raise ManifestError(
+                        f"{path}: {row['id']!r} is both in {of_id[row['id']]} and in {role} of "
+                        "this fold"
+                    )
     labels = _labels(folder / "label_map.json", name, rows, notes)
     notes.say(f"{len(roles)} published fold{'s' * (len(roles) != 1)}")
     if not any(row.get("speaker") for row in rows.values()):
@@ -92,7 +120,12 @@ def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ..
             _write_pair(folder / f"fold_{number}" / f"{manifest.name}_{role}_fold_{number}", listed)
     if manifest.labels is not None:
         used = {row["label"]: row["class"] for row in rows.values()}
-        order = {label: used[label] for c in manifest.labels.classes for label in sorted(used) if used[label] == c}
+        order = {
+            label: used[label]
+            for c in manifest.labels.classes
+            for label in sorted(used)
+            if used[label] == c
+        }
         write_json_file(folder / "label_map.json", order)
     return notes.lines()
 
@@ -109,26 +142,39 @@ def _datasets(folder: Path) -> dict[str, Path]:
 
 def _is_dataset(folder: Path) -> bool:
     return (folder / f"{folder.resolve().name}.jsonl").is_file() or any(
-        fold_number(path.parent.name) for path in folder.glob("fold_*/*.jsonl"))
+        fold_number(path.parent.name) for path in folder.glob("fold_*/*.jsonl")
+    )
 
 
 def _read_list(path: Path) -> Iterator[Row]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise ManifestError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
+        raise ManifestError(
+            f"{path}: is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
+        ) from error
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
             entry = json.loads(line)
             row = {key: value for key, value in entry.items() if key not in OURS}
-            row |= {"id": str(entry["key"]), "audio": str(entry["wav"]), "label": str(entry.get("emo") or "")}
+            row |= {
+                "id": str(entry["key"]),
+                "audio": str(entry["wav"]),
+                "label": str(entry.get("emo") or ""),
+            }
         except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise ManifestError(f"{path}, line {number}: is no entry with 'key' and 'wav' ({error}); fetch the list "
-                                "again") from error
+            raise ManifestError(
+                f"{path}, line {number}: is no entry with 'key' and 'wav' ({error}); fetch the "
+                "list "
+                "again"
+            ) from error
         if entry.get("type", "raw") != "raw":
-            raise ManifestError(f"{path}, line {number}: lists {entry['type']!r}, not sound; give the lists of the media")
+            raise ManifestError(
+                f"{path}, line {number}: lists {entry['type']!r}, not sound; give the lists of "
+                "the media"
+            )
         for ours, theirs in (("start_s", "start_time"), ("end_s", "end_time")):
             if theirs in entry and ours not in row:
                 row[ours] = entry[theirs]
@@ -147,15 +193,33 @@ def _labels(path: Path, name: str, rows: dict[str, Row], notes: Notes) -> LabelS
 
 def _entry(row: Row, dataset: str, lengths: Lengths) -> Row:
     facts, (start_s, end_s, length_s) = lengths.of(row), lengths.span(row)
-    known = {"sample_rate": facts[1], "channel": facts[2]} if facts else {"sample_rate": None, "channel": None}
-    entry = {"key": row["id"], "dataset": dataset, "wav": row["audio"], "type": "raw", "task": "category", "emo": row["label"],
-             "length": length_s, "num_frame": length_s * facts[1] if facts and length_s is not None else None, **known}
+    known = (
+        {"sample_rate": facts[1], "channel": facts[2]}
+        if facts
+        else {"sample_rate": None, "channel": None}
+    )
+    entry = {
+        "key": row["id"],
+        "dataset": dataset,
+        "wav": row["audio"],
+        "type": "raw",
+        "task": "category",
+        "emo": row["label"],
+        "length": length_s,
+        "num_frame": length_s * facts[1] if facts and length_s is not None else None,
+        **known,
+    }
     if start_s is not None:
         entry |= {"start_time": start_s, "end_time": end_s}
-    return entry | {key: value for key, value in row.items() if key not in {"id", "audio", "label", "class"}}
+    return entry | {
+        key: value for key, value in row.items() if key not in {"id", "audio", "label", "class"}
+    }
 
 
 def _write_pair(stem: Path, entries: list[Row]) -> None:
     """Write a list in both forms that the project has: lines for its loader, one object for its SpeechBrain recipe."""
     write_json_lines(stem.with_name(stem.name + ".jsonl"), entries)
-    write_json_file(stem.with_name(stem.name + ".json"), {e["key"]: {k: v for k, v in e.items() if k != "key"} for e in entries})
+    write_json_file(
+        stem.with_name(stem.name + ".json"),
+        {e["key"]: {k: v for k, v in e.items() if k != "key"} for e in entries},
+    )

@@ -1,6 +1,7 @@
 """EMO-DB: ten German speakers, ten sentences, seven emotions (wav/03a01Fa.wav).
 
-A file name is speaker (2 digits), sentence (3), emotion (1) and version (1). Burkhardt et al. 2005, 535 clips.
+A file name is speaker (2 digits), sentence (3), emotion (1) and version (1). Burkhardt et al. 2005,
+535 clips.
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ from extract.corpora._notes import ODD_NAME, Documented, Notes
 
 LAYOUT = "wav/03a01Fa.wav"
 CLIPS = 535
-EMOTIONS = {"W": "anger", "L": "boredom", "E": "disgust", "A": "fear", "F": "happiness", "N": "neutral", "T": "sadness"}
+EMOTIONS = {
+    "W": "anger",
+    "L": "boredom",
+    "E": "disgust",
+    "A": "fear",
+    "F": "happiness",
+    "N": "neutral",
+    "T": "sadness",
+}
 MALE, FEMALE = ("03", "10", "11", "12", "15"), ("08", "09", "13", "14", "16")
 SENTENCES = {
     "a01": "Der Lappen liegt auf dem Eisschrank.",
@@ -30,9 +39,20 @@ SENTENCES = {
     "b09": "Ich will das eben wegbringen und dann mit Karl was trinken gehen.",
     "b10": "Die wird auf dem Platz sein, wo wir sie immer hinlegen.",
 }
-COUNTS = {"anger": 127, "boredom": 81, "disgust": 46, "fear": 69, "happiness": 71, "neutral": 79, "sadness": 62}
-DOCUMENTED = (Documented(CLIPS), Documented(10, distinct="speaker"),
-              *(Documented(count, {"label": label}) for label, count in COUNTS.items()))
+COUNTS = {
+    "anger": 127,
+    "boredom": 81,
+    "disgust": 46,
+    "fear": 69,
+    "happiness": 71,
+    "neutral": 79,
+    "sadness": 62,
+}
+DOCUMENTED = (
+    Documented(CLIPS),
+    Documented(10, distinct="speaker"),
+    *(Documented(count, {"label": label}) for label, count in COUNTS.items()),
+)
 TAGS = {"meta_sentence": "context", "meta_version": "safe", "meta_gender": "safe"}
 STEM = re.compile(r"(\d\d)([ab]\d\d)([WLEAFTN])([a-z])")
 
@@ -47,19 +67,42 @@ def read(root: Path) -> Manifest:
     notes, rows = Notes(), []
     for path in visible(root / "wav", notes):
         match = STEM.fullmatch(path.stem)
-        if match is None or path.suffix.lower() != ".wav" or match[1] not in MALE + FEMALE or match[2] not in SENTENCES:
+        if (
+            match is None
+            or path.suffix.lower() != ".wav"
+            or match[1] not in MALE + FEMALE
+            or match[2] not in SENTENCES
+        ):
             notes.count(ODD_NAME, path.name)
             continue
         speaker, sentence, emotion, version = match.groups()
-        rows.append({"id": path.stem, "label": EMOTIONS[emotion], "speaker": f"speaker-{speaker}",
-                     "group": f"speaker-{speaker}", "text": SENTENCES[sentence], "language": "de",
-                     "audio": media(path, root, notes), "meta_sentence": sentence, "meta_version": version,
-                     "meta_gender": "male" if speaker in MALE else "female"})
+        rows.append(
+            {
+                "id": path.stem,
+                "label": EMOTIONS[emotion],
+                "speaker": f"speaker-{speaker}",
+                "group": f"speaker-{speaker}",
+                "text": SENTENCES[sentence],
+                "language": "de",
+                "audio": media(path, root, notes),
+                "meta_sentence": sentence,
+                "meta_version": version,
+                "meta_gender": "male" if speaker in MALE else "female",
+            }
+        )
     if not rows:
-        raise ManifestError(f"{root / 'wav'}: no EMO-DB clip; EMO-DB is expected as {LAYOUT}. {' '.join(notes.lines())}")
+        raise ManifestError(
+            f"{root / 'wav'}: no EMO-DB clip; EMO-DB is expected as {LAYOUT}. "
+            f"{' '.join(notes.lines())}"
+        )
     speakers = {row["speaker"] for row in rows}
     notes.say(f"{len(speakers)} of 10 speakers, {len(rows)} of {CLIPS} clips")
-    return Manifest.from_columns("emodb", {name: [row[name] for row in rows] for name in rows[0]},
-                                 labels=LabelSet("emodb-7", tuple(EMOTIONS.values())),
-                                 protocol="leave-one-speaker-out" if len(speakers) >= 3 else "",
-                                 root=root.resolve(), notes=notes.lines(), tags=TAGS)
+    return Manifest.from_columns(
+        "emodb",
+        {name: [row[name] for row in rows] for name in rows[0]},
+        labels=LabelSet("emodb-7", tuple(EMOTIONS.values())),
+        protocol="leave-one-speaker-out" if len(speakers) >= 3 else "",
+        root=root.resolve(),
+        notes=notes.lines(),
+        tags=TAGS,
+    )

@@ -1,6 +1,7 @@
 """Hugging Face datasets: a folder written by save_to_disk, with the sound in it or beside it.
 
-https://huggingface.co/docs/datasets, read and written with the project's own library (extra ``interchange``). Nothing is fetched.
+https://huggingface.co/docs/datasets, read and written with the project's own library (extra
+``interchange``). Nothing is fetched.
 """
 
 from __future__ import annotations
@@ -21,15 +22,27 @@ from extract.corpora._files import check_root
 from extract.corpora._notes import Notes
 
 LAYOUT = "dataset_info.json and data-00000-of-00001.arrow, or dataset_dict.json with a folder per split, from save_to_disk"
-LABELS, WORDS, SPEAKERS = ("label", "labels", "emotion"), ("text", "transcription", "sentence"), ("speaker", "speaker_id")
+LABELS, WORDS, SPEAKERS = (
+    ("label", "labels", "emotion"),
+    ("text", "transcription", "sentence"),
+    ("speaker", "speaker_id"),
+)
 # save_to_disk keeps of a sound's path the file's name alone, so the path has a column of its own.
 PATH = "audio_path"
 SPLITS = {"train": "train", "valid": "validation", "test": "test", "unused": "unused"}
 BATCH = 64
 
 
-def read(root: Path, *, label: str = "", text: str = "", speaker: str = "", audio: str = "audio", name: str = "",
-         media: str = "") -> Manifest:
+def read(
+    root: Path,
+    *,
+    label: str = "",
+    text: str = "",
+    speaker: str = "",
+    audio: str = "audio",
+    name: str = "",
+    media: str = "",
+) -> Manifest:
     """Read a dataset; sound that lies in it is unpacked once, beside the tables, into ``media/``.
 
     Args:
@@ -39,34 +52,59 @@ def read(root: Path, *, label: str = "", text: str = "", speaker: str = "", audi
         speaker: The column with the speaker; by default ``speaker`` or ``speaker_id``.
         audio: The column with the sound.
         name: The corpus' name in the store; by default the folder's.
-        media: Where paths of sound that is not in the dataset lead, and where sound is unpacked to; by default ``root/media``.
+        media: Where paths of sound that is not in the dataset lead, and where sound is unpacked to;
+            by default ``root/media``.
 
     Raises:
         MissingDependencyError: datasets is not installed.
         ManifestError: ``root`` holds no such dataset.
         UsageError: A column that was named is not there.
     """
-    check_root(root, "a Hugging Face dataset", LAYOUT, lambda folder: any(
-        (folder / f).is_file() for f in ("dataset_dict.json", "dataset_info.json")))
+    check_root(
+        root,
+        "a Hugging Face dataset",
+        LAYOUT,
+        lambda folder: any(
+            (folder / f).is_file() for f in ("dataset_dict.json", "dataset_info.json")
+        ),
+    )
     notes, rows = Notes(), list[Row]()
     folder = Path(media).expanduser() if media else root / "media"
     with _library() as datasets:
         try:
             loaded = datasets.load_from_disk(str(root))
         except Exception as error:  # Arrow, JSON and the library's own errors.
-            raise ManifestError(f"{root}: is no dataset that datasets {datasets.__version__} reads ({error})") from error
+            raise ManifestError(
+                f"{root}: is no dataset that datasets {datasets.__version__} reads ({error})"
+            ) from error
         parts = dict(loaded.items()) if isinstance(loaded, datasets.DatasetDict) else {"": loaded}
         for split, part in parts.items():
-            chosen = {"label": _column(part, label, LABELS), "text": _column(part, text, WORDS),
-                      "speaker": _column(part, speaker, SPEAKERS)}
-            rows += _rows(datasets, part, split, {theirs: ours for ours, theirs in chosen.items() if theirs}, audio, folder)
+            chosen = {
+                "label": _column(part, label, LABELS),
+                "text": _column(part, text, WORDS),
+                "speaker": _column(part, speaker, SPEAKERS),
+            }
+            rows += _rows(
+                datasets,
+                part,
+                split,
+                {theirs: ours for ours, theirs in chosen.items() if theirs},
+                audio,
+                folder,
+            )
     for number, row in enumerate(rows):
         row.setdefault("id", f"row-{number:06d}")
     kinds = (part.features.get("class") for part in parts.values())
     order = next((kind.names for kind in kinds if isinstance(kind, datasets.ClassLabel)), ())
-    classes = label_set(name or root.resolve().name, rows, order) if any("class" in row for row in rows) else None
+    classes = (
+        label_set(name or root.resolve().name, rows, order)
+        if any("class" in row for row in rows)
+        else None
+    )
     place = folder if folder.is_dir() else root
-    return to_manifest(name or root.resolve().name, rows, media_folder(place, ""), notes, None, classes)
+    return to_manifest(
+        name or root.resolve().name, rows, media_folder(place, ""), notes, None, classes
+    )
 
 
 def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ...]:
@@ -81,16 +119,23 @@ def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ..
         features, parts = _features(datasets, manifest, inside), {}
         for split, positions in of_split.items():
             part = datasets.Dataset.from_generator(
-                _examples, features=features, cache_dir=str(Path(scratch) / (split or "all")),
-                # A tuple: the library takes a list for shards, and would ask for each of its elements alone.
-                gen_kwargs={"manifest": manifest, "positions": tuple(positions), "inside": inside})
+                _examples,
+                features=features,
+                cache_dir=str(Path(scratch) / (split or "all")),
+                # A tuple: the library takes a list for shards, and would ask for each of its
+                # elements alone.
+                gen_kwargs={"manifest": manifest, "positions": tuple(positions), "inside": inside},
+            )
             parts[split] = part.cast_column("audio", datasets.Audio()) if inside else part
         whole = parts[""] if list(parts) == [""] else datasets.DatasetDict(parts)
         whole.save_to_disk(str(out))
     if manifest.has("video"):
         notes.say("films are not put into the dataset: 'video' holds paths")
     if plan is not None and len(plan) > 1 and plan.name != "given":
-        notes.say(f"a dataset has splits but no folds: those of {plan.name!r} come back with --folds {plan.name}")
+        notes.say(
+            f"a dataset has splits but no folds: those of {plan.name!r} come back with --folds "
+            f"{plan.name}"
+        )
     if len(of_split) > 1:
         notes.say(f"rows come back in the order of the splits: {', '.join(of_split)}")
     return notes.lines()
@@ -113,37 +158,50 @@ def _library() -> Iterator[Any]:
 
 def _column(part: Any, named: str, usual: tuple[str, ...]) -> str:
     if named and named not in part.column_names:
-        raise UsageError(f"the dataset has no column {named!r}; it has {', '.join(part.column_names)}")
+        raise UsageError(
+            f"the dataset has no column {named!r}; it has {', '.join(part.column_names)}"
+        )
     return named or next((column for column in usual if column in part.column_names), "")
 
 
-def _rows(datasets: Any, part: Any, split: str, ours: dict[str, str], audio: str, folder: Path) -> Iterator[Row]:
+def _rows(
+    datasets: Any, part: Any, split: str, ours: dict[str, str], audio: str, folder: Path
+) -> Iterator[Row]:
     """Yield the rows of one split; codes of classes become their names."""
     kinds = dict(part.features)
     if isinstance(kinds.get(audio), datasets.Audio):
         part = part.cast_column(audio, datasets.Audio(decode=False))
     for batch in part.iter(BATCH):
-        for values in (dict(zip(batch, cells, strict=True)) for cells in zip(*batch.values(), strict=True)):
+        for values in (
+            dict(zip(batch, cells, strict=True)) for cells in zip(*batch.values(), strict=True)
+        ):
             row: Row = {"split": split} if split in SPLIT_ROLES else {}
             for column, value in values.items():
                 if value is None or value == "":
                     continue
                 if column == audio:
-                    row["audio"] = _sound(value, folder, values.get(PATH)) if isinstance(value, dict) else str(value)
+                    row["audio"] = (
+                        _sound(value, folder, values.get(PATH))
+                        if isinstance(value, dict)
+                        else str(value)
+                    )
                 elif column == PATH:
                     continue
                 elif isinstance(kinds[column], datasets.ClassLabel):
                     if value >= 0:
                         row[ours.get(column, column)] = kinds[column].int2str(int(value))
                 elif not isinstance(value, dict | list | bytes):
-                    row[ours.get(column, column)] = value if ours.get(column) is None else str(value)
+                    row[ours.get(column, column)] = (
+                        value if ours.get(column) is None else str(value)
+                    )
             yield row
 
 
 def _sound(value: dict[str, Any], folder: Path, ours: str | None) -> str:
     """Return the path of a sound; what lies in the dataset is written below ``folder`` first.
 
-    It gets the path that :func:`write` noted, else its own name, else, where another sound has that name, its digest.
+    It gets the path that :func:`write` noted, else its own name, else, where another sound has that
+    name, its digest.
     """
     data, path = value.get("bytes"), str(value.get("path") or "")
     if data is None:
@@ -160,7 +218,9 @@ def _sound(value: dict[str, Any], folder: Path, ours: str | None) -> str:
             return relative
         if target.read_bytes() == data:
             return relative
-    raise ManifestError(f"{target}: holds another sound than the dataset says; remove it, it is unpacked again")
+    raise ManifestError(
+        f"{target}: holds another sound than the dataset says; remove it, it is unpacked again"
+    )
 
 
 def _features(datasets: Any, manifest: Manifest, inside: bool) -> Any:
@@ -176,7 +236,10 @@ def _features(datasets: Any, manifest: Manifest, inside: bool) -> Any:
         elif manifest.has(name):
             kinds[name] = datasets.Value("string")
     if inside:
-        kinds |= {"audio": {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}, PATH: datasets.Value("string")}
+        kinds |= {
+            "audio": {"bytes": datasets.Value("binary"), "path": datasets.Value("string")},
+            PATH: datasets.Value("string"),
+        }
     if manifest.labels is not None:
         kinds["class"] = datasets.ClassLabel(names=list(manifest.labels.classes))
     return datasets.Features(kinds)
@@ -192,14 +255,19 @@ def _positions(manifest: Manifest) -> dict[str, list[int]]:
     return found
 
 
-def _examples(manifest: Manifest, positions: tuple[int, ...], inside: bool) -> Iterator[dict[str, Any]]:
+def _examples(
+    manifest: Manifest, positions: tuple[int, ...], inside: bool
+) -> Iterator[dict[str, Any]]:
     columns = {str(name): manifest.table[name] for name in manifest.table}
     codes, rows = manifest.codes(), rows_of(manifest)
     for position in positions:
         example: dict[str, Any] = {name: rows[position].get(name) for name in columns}
         if inside and example["audio"]:
             file = resolve_media(manifest.root or Path(), example["audio"])
-            example |= {"audio": {"bytes": file.read_bytes(), "path": file.name}, PATH: example["audio"]}
+            example |= {
+                "audio": {"bytes": file.read_bytes(), "path": file.name},
+                PATH: example["audio"],
+            }
         if manifest.labels is not None:
             example["class"] = int(codes[position]) if codes[position] >= 0 else None
         yield example
@@ -212,11 +280,21 @@ def holds_sound(manifest: Manifest, notes: Notes) -> bool:
         return False
     shared = int(names.duplicated(keep=False).sum())
     if shared:
-        notes.say(f"{shared} rows are parts of longer files, so the dataset does not hold the sound: 'audio' is a path; cut it "
-                  "with start_s and end_s")
+        notes.say(
+            f"{shared} rows are parts of longer files, so the dataset does not hold the sound: "
+            "'audio' is a path; cut it "
+            "with start_s and end_s"
+        )
         return False
-    absent = [n for n in names.tolist() if manifest.root is None or not resolve_media(manifest.root, n).is_file()]
+    absent = [
+        n
+        for n in names.tolist()
+        if manifest.root is None or not resolve_media(manifest.root, n).is_file()
+    ]
     if absent:
-        notes.say(f"{len(absent)} sound files are not there, first {absent[0]!r}, so the dataset does not hold the sound: "
-                  "'audio' is a path")
+        notes.say(
+            f"{len(absent)} sound files are not there, first {absent[0]!r}, so the dataset does "
+            "not hold the sound: "
+            "'audio' is a path"
+        )
     return not absent

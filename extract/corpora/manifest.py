@@ -14,27 +14,42 @@ from extract.corpora._exchange import media_folder
 TABLES = (".csv", ".parquet", ".pq")
 
 
-def read(root: Path, *, name: str = "", protocol: str = "", safe: str = "", context: str = "", leaky: str = "",
-         media: str = "") -> Manifest:
+def read(
+    root: Path,
+    *,
+    name: str = "",
+    protocol: str = "",
+    safe: str = "",
+    context: str = "",
+    leaky: str = "",
+    media: str = "",
+) -> Manifest:
     """Read the manifest file ``root``; media paths are relative to its folder.
 
     Args:
         root: The table itself, or a folder that holds ``manifest.csv`` or ``manifest.parquet``.
         name: The corpus' name in the store; the file's stem by default.
         protocol: The fold plan; by default what the columns suggest.
-        safe: Metadata columns, with commas, that say nothing about the label: who speaks, when, where.
+        safe: Metadata columns, with commas, that say nothing about the label: who speaks, when,
+            where.
         context: Those that anybody knows beforehand: the topic, the dialogue so far.
-        leaky: Those that somebody noted who knew the label, or that explain it. A ``meta_*`` column that stands in none of
-            the three lists is ``unknown`` and treated as leaky.
+        leaky: Those that somebody noted who knew the label, or that explain it. A ``meta_*`` column
+            that stands in none of the three lists is ``unknown`` and treated as leaky.
         media: The folder that media paths are relative to, where it is not the table's own.
 
     Raises:
-        ManifestError: There is no such table, a row breaks a promise, or a list names a column that is not there.
+        ManifestError: There is no such table, a row breaks a promise, or a list names a column that
+            is not there.
         UsageError: A column stands in two lists.
     """
     tags = parse_tags(safe=safe, context=context, leaky=leaky)
     table = find_table(root)
-    return _with_media(Manifest.read(table, name or (root.resolve().name if root.is_dir() else ""), protocol, tags), media)
+    return _with_media(
+        Manifest.read(
+            table, name or (root.resolve().name if root.is_dir() else ""), protocol, tags
+        ),
+        media,
+    )
 
 
 def find_table(root: Path) -> Path:
@@ -46,8 +61,15 @@ def find_table(root: Path) -> Path:
     if root.is_dir():
         found = [path for suffix in TABLES if (path := root / f"manifest{suffix}").is_file()]
         if len(found) != 1:
-            what = "neither manifest.csv nor manifest.parquet" if not found else f"both {found[0].name} and {found[1].name}"
-            raise ManifestError(f"{root}: is a folder with {what}; name the table itself with --root {root}/FILE.csv")
+            what = (
+                "neither manifest.csv nor manifest.parquet"
+                if not found
+                else f"both {found[0].name} and {found[1].name}"
+            )
+            raise ManifestError(
+                f"{root}: is a folder with {what}; name the table itself with --root "
+                f"{root}/FILE.csv"
+            )
         return found[0]
     if root.is_file() and root.suffix.lower() not in TABLES:
         raise ManifestError(f"{root}: is not a table ({' or '.join(TABLES)} expected)")
@@ -60,12 +82,23 @@ def _with_media(manifest: Manifest, media: str) -> Manifest:
 
 def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ...]:
     """Write ``manifest.csv``, and the folds of a plan beside it; returns what a CSV cannot hold."""
-    given = [c for c in map(str, manifest.table) if c == "id" or c.startswith("meta_")
-             or (c in STRINGS and manifest.has(c)) or (c in TIMES and manifest.table[c].notna().any())]
+    given = [
+        c
+        for c in map(str, manifest.table)
+        if c == "id"
+        or c.startswith("meta_")
+        or (c in STRINGS and manifest.has(c))
+        or (c in TIMES and manifest.table[c].notna().any())
+    ]
     manifest.table[given].to_csv(out / "manifest.csv", index=False)
     lost = []
     if plan is not None:
         plan.save(out / "folds.parquet")
-    if manifest.labels is not None and manifest.labels.mapping != {c: c for c in manifest.labels.classes}:
-        lost.append(f"a table has no label set: 'label' holds the corpus' own words, not the classes of {manifest.labels.name!r}")
+    if manifest.labels is not None and manifest.labels.mapping != {
+        c: c for c in manifest.labels.classes
+    }:
+        lost.append(
+            "a table has no label set: 'label' holds the corpus' own words, not the classes of "
+            f"{manifest.labels.name!r}"
+        )
     return tuple(lost)

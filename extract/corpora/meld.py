@@ -1,7 +1,8 @@
 """MELD: 13,708 lines of the series Friends in an official split, seven emotions ({split}_sent_emo.csv, media beside).
 
-The official splits share speakers (it is a series), so a speaker-independent figure cannot come from them. Times in the
-tables refer to the episode, not to the clip, and are kept as metadata. Poria et al. 2019, https://arxiv.org/abs/1810.02508
+The official splits share speakers (it is a series), so a speaker-independent figure cannot come
+from them. Times in the tables refer to the episode, not to the clip, and are kept as metadata.
+Poria et al. 2019, https://arxiv.org/abs/1810.02508
 """
 
 from __future__ import annotations
@@ -23,21 +24,58 @@ LAYOUT = "train_sent_emo.csv, dev_sent_emo.csv, test_sent_emo.csv, with train_sp
 EMOTIONS = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
 SPLITS = {"train": "train", "dev": "valid", "test": "test"}
 ROWS = {"train": 9989, "dev": 1109, "test": 2610}
-COUNTS = {"train": (1109, 271, 268, 1743, 4710, 683, 1205), "dev": (153, 22, 40, 163, 470, 111, 150),
-          "test": (345, 68, 50, 402, 1256, 208, 281)}
-DOCUMENTED = (*(Documented(ROWS[name], {"split": split}) for name, split in SPLITS.items()),
-              *(Documented(count, {"split": SPLITS[name], "label": label}) for name, counts in COUNTS.items()
-                for label, count in zip(EMOTIONS, counts, strict=True)))
-FOLDERS = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
-# What unpacking and converting makes of these names; they may also lie in a folder of the split's own name.
-OTHER_FOLDERS = {"train": ("train_splits_complete",), "dev": ("dev_splits",), "test": ("test_splits", "test_splits_complete")}
-COLUMNS = ("Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID", "Season", "Episode", "StartTime",
-           "EndTime")
-ODD_MEDIA = {"train_dia125_utt3": "corrupt media", "train_dia309_utt0": "wrong cut", "valid_dia110_utt7": "media missing",
-             "test_dia38_utt4": "wrong cut, 305 s", "test_dia220_utt0": "wrong cut, 235 s"}
+COUNTS = {
+    "train": (1109, 271, 268, 1743, 4710, 683, 1205),
+    "dev": (153, 22, 40, 163, 470, 111, 150),
+    "test": (345, 68, 50, 402, 1256, 208, 281),
+}
+DOCUMENTED = (
+    *(Documented(ROWS[name], {"split": split}) for name, split in SPLITS.items()),
+    *(
+        Documented(count, {"split": SPLITS[name], "label": label})
+        for name, counts in COUNTS.items()
+        for label, count in zip(EMOTIONS, counts, strict=True)
+    ),
+)
+FOLDERS = {
+    "train": "train_splits",
+    "dev": "dev_splits_complete",
+    "test": "output_repeated_splits_test",
+}
+# What unpacking and converting makes of these names; they may also lie in a folder of the split's
+# own name.
+OTHER_FOLDERS = {
+    "train": ("train_splits_complete",),
+    "dev": ("dev_splits",),
+    "test": ("test_splits", "test_splits_complete"),
+}
+COLUMNS = (
+    "Utterance",
+    "Speaker",
+    "Emotion",
+    "Sentiment",
+    "Dialogue_ID",
+    "Utterance_ID",
+    "Season",
+    "Episode",
+    "StartTime",
+    "EndTime",
+)
+ODD_MEDIA = {
+    "train_dia125_utt3": "corrupt media",
+    "train_dia309_utt0": "wrong cut",
+    "valid_dia110_utt7": "media missing",
+    "test_dia38_utt4": "wrong cut, 305 s",
+    "test_dia220_utt0": "wrong cut, 235 s",
+}
 NO_MEDIA = "row without media"
-TAGS = {"meta_sentiment": "leaky", "meta_season": "context", "meta_episode": "context", "meta_episode_start_s": "context",
-        "meta_episode_end_s": "context"}
+TAGS = {
+    "meta_sentiment": "leaky",
+    "meta_season": "context",
+    "meta_episode": "context",
+    "meta_episode_start_s": "context",
+    "meta_episode_end_s": "context",
+}
 TIME = re.compile(r"(\d+):(\d\d):(\d\d)[,.](\d{1,3})")
 CLIP = re.compile(r"(final_videos_test)?dia(\d+)_utt(\d+)")
 SUFFIXES = (".mp4", ".wav", ".flac")
@@ -46,13 +84,16 @@ SUFFIXES = (".mp4", ".wav", ".flac")
 def read(root: Path, *, odd_media: bool = False) -> Manifest:
     """Read the three tables, and the media where they lie below ``root``.
 
-    The id is ``{split}_dia{d}_utt{u}`` with split ``train``, ``valid`` (the file says ``dev``) or ``test``, because
-    ``dia0_utt0`` exists in all three. Sound is ``dia0_utt0.wav`` where somebody extracted it, else the clip's own track.
+    The id is ``{split}_dia{d}_utt{u}`` with split ``train``, ``valid`` (the file says ``dev``) or
+    ``test``, because ``dia0_utt0`` exists in all three. Sound is ``dia0_utt0.wav`` where somebody
+    extracted it, else the clip's own track.
 
     Args:
-        root: The folder of the tables; tables and media may also lie in ``train/``, ``dev/`` and ``test/`` below it.
-        odd_media: Give the media of the rows in :data:`ODD_MEDIA` too. By default they are left empty, that is a missing
-            modality: a clip known to be cut wrongly would be taken for the utterance without anybody noticing.
+        root: The folder of the tables; tables and media may also lie in ``train/``, ``dev/`` and
+            ``test/`` below it.
+        odd_media: Give the media of the rows in :data:`ODD_MEDIA` too. By default they are left
+            empty, that is a missing modality: a clip known to be cut wrongly would be taken for the
+            utterance without anybody noticing.
 
     Raises:
         ManifestError: No table is there, one lacks a column, or a label is unknown.
@@ -72,11 +113,20 @@ def read(root: Path, *, odd_media: bool = False) -> Manifest:
         rows += part
     if not rows:
         raise ManifestError(f"{root}: the tables hold no row")
-    shared = {r["speaker"] for r in rows if r["split"] == "train"} & {r["speaker"] for r in rows if r["split"] == "test"}
+    shared = {r["speaker"] for r in rows if r["split"] == "train"} & {
+        r["speaker"] for r in rows if r["split"] == "test"
+    }
     notes.say(f"{len(shared)} speakers of the official test split also speak in its training split")
     columns: dict[str, object] = {name: [row[name] for row in rows] for name in rows[0]}
-    return Manifest.from_columns("meld", columns, labels=LabelSet("meld-7", EMOTIONS), protocol="split",
-                                 root=root.resolve(), notes=notes.lines(), tags=TAGS)
+    return Manifest.from_columns(
+        "meld",
+        columns,
+        labels=LabelSet("meld-7", EMOTIONS),
+        protocol="split",
+        root=root.resolve(),
+        notes=notes.lines(),
+        tags=TAGS,
+    )
 
 
 def seconds(time: str) -> float:
@@ -102,12 +152,17 @@ def _read_table(path: Path, split: str, notes: Notes) -> list[dict[str, object]]
     absent = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
     if absent:
         header = listed(list(reader.fieldnames or ()), 12)
-        raise ManifestError(f"{path}: lacks the column {absent[0]!r}; its header is {header}. "
-                            f"MELD's tables have {', '.join(COLUMNS)}")
+        raise ManifestError(
+            f"{path}: lacks the column {absent[0]!r}; its header is {header}. "
+            f"MELD's tables have {', '.join(COLUMNS)}"
+        )
     rows = []
     for number, row in enumerate(reader, start=1):
         if None in row or None in row.values():
-            raise ManifestError(f"{path}: row {number} has another number of cells than the header; is a quote missing?")
+            raise ManifestError(
+                f"{path}: row {number} has another number of cells than the header; is a quote "
+                "missing?"
+            )
         rows.append(_row(row, SPLITS[split], notes))
     return rows
 
@@ -120,15 +175,31 @@ def _row(row: dict[str, str], split: str, notes: Notes) -> dict[str, object]:
         notes.count("row with an unreadable time", name)
     elif not start_s < end_s:
         notes.count("row without a duration", name)
-    return {"id": name, "label": row["Emotion"].strip().lower(), "speaker": row["Speaker"].strip(), "group": group,
-            "split": split, "language": "en", "text": row["Utterance"].strip(), "audio": "", "video": "",
-            "meta_sentiment": row["Sentiment"].strip().lower(), "meta_season": row["Season"], "meta_episode": row["Episode"],
-            "meta_episode_start_s": start_s, "meta_episode_end_s": end_s}
+    return {
+        "id": name,
+        "label": row["Emotion"].strip().lower(),
+        "speaker": row["Speaker"].strip(),
+        "group": group,
+        "split": split,
+        "language": "en",
+        "text": row["Utterance"].strip(),
+        "audio": "",
+        "video": "",
+        "meta_sentiment": row["Sentiment"].strip().lower(),
+        "meta_season": row["Season"],
+        "meta_episode": row["Episode"],
+        "meta_episode_start_s": start_s,
+        "meta_episode_end_s": end_s,
+    }
 
 
-def _attach_media(rows: list[dict[str, object]], root: Path, split: str, odd_media: bool, notes: Notes) -> None:
+def _attach_media(
+    rows: list[dict[str, object]], root: Path, split: str, odd_media: bool, notes: Notes
+) -> None:
     names = (FOLDERS[split], *OTHER_FOLDERS[split])
-    folder = next((f for name in names for f in (root / name, root / split / name) if f.is_dir()), None)
+    folder = next(
+        (f for name in names for f in (root / name, root / split / name) if f.is_dir()), None
+    )
     if folder is None:
         notes.say(f"no folder {FOLDERS[split]}: the {SPLITS[split]} rows have text only")
         return
@@ -148,8 +219,12 @@ def _attach_media(rows: list[dict[str, object]], root: Path, split: str, odd_med
         if not files:
             missing.append(name)
     if missing:
-        notes.say(f"{len(missing)} of {len(rows)} {SPLITS[split]} rows have no media: {listed(missing)}", NO_MEDIA, len(missing),
-                  missing)
+        notes.say(
+            f"{len(missing)} of {len(rows)} {SPLITS[split]} rows have no media: {listed(missing)}",
+            NO_MEDIA,
+            len(missing),
+            missing,
+        )
     for name in clips:
         notes.count("clip without a row", name)
 

@@ -1,7 +1,8 @@
 """Short social videos: Indonesian reels in eight emotions, one row per video (datatrain.csv, datatest.csv: id, video, emotion).
 
-The tables of the competition hold links. A link is never fetched: a row gets its media where a file named by its id lies in
-``video/train`` or ``video/test``, or where the table names a local file. Sound is the video's own track.
+The tables of the competition hold links. A link is never fetched: a row gets its media where a file
+named by its id lies in ``video/train`` or ``video/test``, or where the table names a local file.
+Sound is the video's own track.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ def read(root: Path) -> Manifest:
         ManifestError: There is no table, or it lacks a column.
         UnsafePathError: A local path leads out of ``root``.
     """
-    check_root(root, "the reels", LAYOUT, lambda folder: any(_table(folder, split) for split in SPLITS))
+    check_root(
+        root, "the reels", LAYOUT, lambda folder: any(_table(folder, split) for split in SPLITS)
+    )
     notes = Notes()
     rows = []
     for split in SPLITS:
@@ -54,11 +57,21 @@ def read(root: Path) -> Manifest:
         rows += part
     if not rows:
         raise ManifestError(f"{root}: the tables hold no row")
-    unmapped = frozenset(str(row["label"]) for row in rows if row["label"]) - set(EMOTIONS) - VARIANTS.keys()
+    unmapped = (
+        frozenset(str(row["label"]) for row in rows if row["label"])
+        - set(EMOTIONS)
+        - VARIANTS.keys()
+    )
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     labels = LabelSet("reels-8", EMOTIONS, {name: name for name in EMOTIONS} | VARIANTS, unmapped)
-    return Manifest.from_columns("reels", columns, labels=labels, protocol="group-kfold:5" if len(rows) >= 5 else "",
-                                 root=root.resolve(), notes=notes.lines())
+    return Manifest.from_columns(
+        "reels",
+        columns,
+        labels=labels,
+        protocol="group-kfold:5" if len(rows) >= 5 else "",
+        root=root.resolve(),
+        notes=notes.lines(),
+    )
 
 
 def _table(root: Path, split: str) -> Path | None:
@@ -68,8 +81,14 @@ def _table(root: Path, split: str) -> Path | None:
 
 def _own_files(root: Path, split: str, notes: Notes) -> dict[str, Path]:
     """Return the videos that lie where a downloader puts them, by the id in their name."""
-    folder = next((path for pattern in FOLDERS if (path := root / pattern.format(split=split)).is_dir()), None)
-    found = {} if folder is None else {path.stem: path for path in visible(folder, notes) if path.suffix.lower() in SUFFIXES}
+    folder = next(
+        (path for pattern in FOLDERS if (path := root / pattern.format(split=split)).is_dir()), None
+    )
+    found = (
+        {}
+        if folder is None
+        else {path.stem: path for path in visible(folder, notes) if path.suffix.lower() in SUFFIXES}
+    )
     if folder is not None:
         for path in visible(folder):
             if path.suffix.lower() in PICKLES:
@@ -77,18 +96,35 @@ def _own_files(root: Path, split: str, notes: Notes) -> dict[str, Path]:
     return found
 
 
-def _row(row: dict[str, str], split: str, root: Path, own: dict[str, Path], notes: Notes) -> dict[str, object]:
+def _row(
+    row: dict[str, str], split: str, root: Path, own: dict[str, Path], notes: Notes
+) -> dict[str, object]:
     name, named = f"{split}_{row['id'].strip()}", row["video"].strip()
     label = row.get("emotion", "").strip().lower()
     if split == "train" and not label:
         notes.count("training row without a label", name)
     if label and label not in EMOTIONS:
-        notes.count("label with a slip of the pen, read as what it means" if label in VARIANTS else UNMAPPED, f"{name}: {label}")
+        notes.count(
+            "label with a slip of the pen, read as what it means"
+            if label in VARIANTS
+            else UNMAPPED,
+            f"{name}: {label}",
+        )
     video = _video(name, named, row["id"].strip(), root, own, notes)
-    return {"id": name, "label": label, "group": name, "split": split, "language": "id", "audio": video, "video": video}
+    return {
+        "id": name,
+        "label": label,
+        "group": name,
+        "split": split,
+        "language": "id",
+        "audio": video,
+        "video": video,
+    }
 
 
-def _video(name: str, named: str, number: str, root: Path, own: dict[str, Path], notes: Notes) -> str:
+def _video(
+    name: str, named: str, number: str, root: Path, own: dict[str, Path], notes: Notes
+) -> str:
     if number in own:
         return media(own[number], root, notes)
     if LINK.match(named):

@@ -1,6 +1,7 @@
 """S3PRL and SUPERB: sound files with labels per fold (meta_data/Session1/train_meta_data.json and test_meta_data.json).
 
-As ``s3prl/downstream/emotion`` reads them, https://github.com/s3prl/s3prl. It draws its validation rows from the training list.
+As ``s3prl/downstream/emotion`` reads them, https://github.com/s3prl/s3prl. It draws its validation
+rows from the training list.
 """
 
 from __future__ import annotations
@@ -37,12 +38,18 @@ def read(root: Path, *, name: str = "s3prl", media: str = "") -> Manifest:
     Args:
         root: The folder with ``meta_data``, that folder itself, or one list.
         name: The corpus' name in the store.
-        media: The folder that the paths are relative to; by default the one that holds ``meta_data``.
+        media: The folder that the paths are relative to; by default the one that holds
+            ``meta_data``.
 
     Raises:
         ManifestError: There is no list, or one is torn.
     """
-    check_root(root if root.is_dir() else root.parent, "S3PRL's lists", LAYOUT, lambda folder: bool(_lists(folder)))
+    check_root(
+        root if root.is_dir() else root.parent,
+        "S3PRL's lists",
+        LAYOUT,
+        lambda folder: bool(_lists(folder)),
+    )
     notes, rows, roles = Notes(), dict[str, Row](), dict[int, dict[str, str]]()
     classes: dict[str, int] = {}
     lists = _lists(root)
@@ -58,11 +65,19 @@ def read(root: Path, *, name: str = "s3prl", media: str = "") -> Manifest:
             rows.setdefault(row["id"], row)
             if match := LIST.fullmatch(path.name):
                 roles.setdefault(number, {})[row["id"]] = ROLE_WORDS[match[1]]
-    wrong = [row["id"] for row in rows.values()
-             if (match := IEMOCAP.fullmatch(row["id"])) and row.get("speaker") == match[1] != match[1][:-1] + match[2]]
+    wrong = [
+        row["id"]
+        for row in rows.values()
+        if (match := IEMOCAP.fullmatch(row["id"]))
+        and row.get("speaker") == match[1] != match[1][:-1] + match[2]
+    ]
     if wrong:
-        notes.say("'speaker' is the first letter of IEMOCAP's ids, which names who wears the markers and not who talks: wrong in "
-                  f"{len(wrong)} rows, first {wrong[0]!r}. Read the release with --corpus iemocap where speakers matter")
+        notes.say(
+            "'speaker' is the first letter of IEMOCAP's ids, which names who wears the markers "
+            "and not who talks: wrong in "
+            f"{len(wrong)} rows, first {wrong[0]!r}. Read the release with --corpus iemocap where "
+            "speakers matter"
+        )
     order = sorted(classes, key=lambda label: classes[label])
     labels = label_set(name, list(rows.values()), order)
     home = root.parent if root.is_file() or root.name == "meta_data" else root
@@ -74,29 +89,51 @@ def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ..
     notes = Notes()
     rows = listed_rows(manifest, notes, "S3PRL")
     for position in [p for p, row in rows.items() if "start_s" in row or "end_s" in row]:
-        notes.count("row left out, because S3PRL reads whole files and it is a part of one", rows.pop(position)["id"])
+        notes.count(
+            "row left out, because S3PRL reads whole files and it is a part of one",
+            rows.pop(position)["id"],
+        )
     if not rows or manifest.labels is None:
-        raise ManifestError(f"corpus {manifest.name!r} has no row that is a whole sound file, and S3PRL reads nothing else; "
-                            "cut the files, or export to emobox or speechbrain")
+        raise ManifestError(
+            f"corpus {manifest.name!r} has no row that is a whole sound file, and S3PRL reads "
+            "nothing else; "
+            "cut the files, or export to emobox or speechbrain"
+        )
     labels = {name: code for code, name in enumerate(manifest.labels.classes)}
     for number, roles in roles_by_fold(plan) if plan else ():
         for role, positions in roles.items():
             if role == "valid":
-                notes.count("fold whose validation rows are in dev_meta_data.json, which S3PRL does not read", str(number))
+                notes.count(
+                    "fold whose validation rows are in dev_meta_data.json, which S3PRL does not "
+                    "read",
+                    str(number),
+                )
             listed = [_entry(rows[p]) for p in positions if p in rows]
-            place = out / "meta_data" / f"Session{number}" / f"{'dev' if role == 'valid' else role}_meta_data.json"
+            place = (
+                out
+                / "meta_data"
+                / f"Session{number}"
+                / f"{'dev' if role == 'valid' else role}_meta_data.json"
+            )
             write_json_file(place, {"labels": labels, "meta_data": listed})
     if plan is None:
-        write_json_file(out / "meta_data" / "all_meta_data.json",
-                        {"labels": labels, "meta_data": [_entry(row) for row in rows.values()]})
+        write_json_file(
+            out / "meta_data" / "all_meta_data.json",
+            {"labels": labels, "meta_data": [_entry(row) for row in rows.values()]},
+        )
     return notes.lines()
 
 
 def _lists(root: Path) -> list[Path]:
     if root.is_file():
         return [root]
-    return sorted(path for base in (root / "meta_data", root) if base.is_dir()
-                  for path in [*base.glob("*/*_meta_data.json"), *base.glob("*_meta_data.json")] if path.parent != root.parent)
+    return sorted(
+        path
+        for base in (root / "meta_data", root)
+        if base.is_dir()
+        for path in [*base.glob("*/*_meta_data.json"), *base.glob("*_meta_data.json")]
+        if path.parent != root.parent
+    )
 
 
 def _entries(path: Path, classes: dict[str, int]) -> list[Row]:
@@ -104,24 +141,47 @@ def _entries(path: Path, classes: dict[str, int]) -> list[Row]:
     try:
         for label, code in data["labels"].items():
             if classes.setdefault(str(label), int(code)) != int(code):
-                raise ManifestError(f"{path}: gives {label!r} the code {code}, another list {classes[label]}; export them again")
+                raise ManifestError(
+                    f"{path}: gives {label!r} the code {code}, another list {classes[label]}; "
+                    "export them again"
+                )
         rows = []
         for entry in data["meta_data"]:
-            row = {key: value for key, value in entry.items() if key not in {"path", "label", "raw_label"}}
+            row = {
+                key: value
+                for key, value in entry.items()
+                if key not in {"path", "label", "raw_label"}
+            }
             if entry["label"] not in data["labels"]:
-                raise ManifestError(f"{path}: label {entry['label']!r} is not among its labels {', '.join(data['labels'])}")
-            rows.append(row | {"audio": str(entry["path"]), "class": str(entry["label"]),
-                               "label": str(entry.get("raw_label", entry["label"]))})
+                raise ManifestError(
+                    f"{path}: label {entry['label']!r} is not among its labels "
+                    f"{', '.join(data['labels'])}"
+                )
+            rows.append(
+                row
+                | {
+                    "audio": str(entry["path"]),
+                    "class": str(entry["label"]),
+                    "label": str(entry.get("raw_label", entry["label"])),
+                }
+            )
         return rows
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, ManifestError):
             raise
-        raise ManifestError(f"{path}: is not {{'labels': {{...}}, 'meta_data': [{{'path', 'label', 'speaker'}}]}} ({error!r}); "
-                            "export it again") from error
+        raise ManifestError(
+            f"{path}: is not {{'labels': {{...}}, 'meta_data': [{{'path', 'label', 'speaker'}}]}} "
+            f"({error!r}); "
+            "export it again"
+        ) from error
 
 
 def _entry(row: Row) -> Row:
     entry = {"path": row["audio"], "label": row["class"], "speaker": row.get("speaker", "")}
     if row["label"] != row["class"]:
         entry["raw_label"] = row["label"]
-    return entry | {key: value for key, value in row.items() if key not in {"audio", "label", "class", "speaker"}}
+    return entry | {
+        key: value
+        for key, value in row.items()
+        if key not in {"audio", "label", "class", "speaker"}
+    }

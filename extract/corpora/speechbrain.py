@@ -1,7 +1,7 @@
 """SpeechBrain: one JSON object per list, from utterance to wav, length and emotion (train.json, valid.json, test.json).
 
-As ``speechbrain.dataio.dataset.DynamicItemDataset.from_json`` reads them with ``replacements={"data_root": ...}``. Several folds
-lie in ``fold_1/`` and so on.
+As ``speechbrain.dataio.dataset.DynamicItemDataset.from_json`` reads them with
+``replacements={"data_root": ...}``. Several folds lie in ``fold_1/`` and so on.
 """
 
 from __future__ import annotations
@@ -46,7 +46,12 @@ def read(root: Path, *, name: str = "speechbrain", media: str = "", label: str =
     Raises:
         ManifestError: There is no list, or one is torn.
     """
-    check_root(root if root.is_dir() else root.parent, "SpeechBrain's lists", LAYOUT, lambda folder: bool(_lists(folder)))
+    check_root(
+        root if root.is_dir() else root.parent,
+        "SpeechBrain's lists",
+        LAYOUT,
+        lambda folder: bool(_lists(folder)),
+    )
     notes, rows, roles = Notes(), dict[str, Row](), dict[int, dict[str, str]]()
     for path in _lists(root):
         for row in _entries(path, label):
@@ -54,7 +59,10 @@ def read(root: Path, *, name: str = "speechbrain", media: str = "", label: str =
             if (role := ROLE_WORDS.get(path.stem)) is not None:
                 of_id = roles.setdefault(fold_number(path.parent.name) or 1, {})
                 if of_id.setdefault(row["id"], role) != role:
-                    raise ManifestError(f"{path}: {row['id']!r} is both in {of_id[row['id']]} and in {role} of one fold")
+                    raise ManifestError(
+                        f"{path}: {row['id']!r} is both in {of_id[row['id']]} and in {role} of "
+                        "one fold"
+                    )
     labels = label_set(name, list(rows.values()))
     folder = media_folder(root.parent if root.is_file() else root, media)
     return to_manifest(name, list(rows.values()), folder, notes, roles, labels)
@@ -70,32 +78,54 @@ def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ..
     for number, roles in roles_by_fold(plan) if plan else ():
         folder = out if plan is not None and len(plan) == 1 else out / f"fold_{number}"
         for role, positions in roles.items():
-            write_json_file(folder / f"{role}.json", {rows[p]["id"]: entries[p] for p in positions if p in entries})
+            write_json_file(
+                folder / f"{role}.json",
+                {rows[p]["id"]: entries[p] for p in positions if p in entries},
+            )
     return notes.lines()
 
 
 def _lists(root: Path) -> list[Path]:
     if root.is_file():
         return [root]
-    known = [path for path in (*root.glob("*.json"), *root.glob("fold_*/*.json")) if path.stem in {"all", *ROLE_WORDS}]
+    known = [
+        path
+        for path in (*root.glob("*.json"), *root.glob("fold_*/*.json"))
+        if path.stem in {"all", *ROLE_WORDS}
+    ]
     return sorted(known, key=lambda path: (path.stem != "all", path))
 
 
 def _entries(path: Path, label: str) -> list[Row]:
     data, rows = read_json(path), []
     if not isinstance(data, dict):
-        raise ManifestError(f"{path}: is no object of utterances but {type(data).__name__}; SpeechBrain's lists are {LAYOUT}")
+        raise ManifestError(
+            f"{path}: is no object of utterances but {type(data).__name__}; SpeechBrain's lists "
+            f"are {LAYOUT}"
+        )
     for name, entry in data.items():
         if not isinstance(entry, dict) or "wav" not in entry:
             raise ManifestError(f"{path}: {name!r} has no 'wav'; its lists are {LAYOUT}")
-        row = {key: _plain(value) for key, value in entry.items() if key not in NATIVE | {label} and value not in ("", None)}
+        row = {
+            key: _plain(value)
+            for key, value in entry.items()
+            if key not in NATIVE | {label} and value not in ("", None)
+        }
         chosen = _plain(entry.get(label) or "")
         row |= {"id": name, "class": chosen, "label": _plain(entry.get("raw_label") or chosen)}
         wav = entry["wav"]
         row["audio"] = _path(wav["file"] if isinstance(wav, dict) else wav)
-        if isinstance(wav, dict) and "start_s" not in row and "end_s" not in row and {"start", "stop"} & wav.keys():
-            raise ManifestError(f"{path}: {name!r} is cut by sample numbers, whose rate the list does not say; add start_s and "
-                                "end_s in seconds")
+        if (
+            isinstance(wav, dict)
+            and "start_s" not in row
+            and "end_s" not in row
+            and {"start", "stop"} & wav.keys()
+        ):
+            raise ManifestError(
+                f"{path}: {name!r} is cut by sample numbers, whose rate the list does not say; "
+                "add start_s and "
+                "end_s in seconds"
+            )
         rows.append(row)
     return rows
 
@@ -122,6 +152,12 @@ def _entry(row: Row, keys: list[str], lengths: Lengths) -> Row:
     wav: Any = file
     if start_s is not None and facts and end_s is not None:
         wav = {"file": file, "start": round(start_s * facts[1]), "stop": round(end_s * facts[1])}
-    entry = {"wav": wav, "length": length_s, "emo": _braced(row["class"]),
-             "raw_label": _braced(row["label"] if row["label"] != row["class"] else "")}
-    return entry | {key: _braced(row.get(key, None if key in {"start_s", "end_s"} else "")) for key in keys}
+    entry = {
+        "wav": wav,
+        "length": length_s,
+        "emo": _braced(row["class"]),
+        "raw_label": _braced(row["label"] if row["label"] != row["class"] else ""),
+    }
+    return entry | {
+        key: _braced(row.get(key, None if key in {"start_s", "end_s"} else "")) for key in keys
+    }

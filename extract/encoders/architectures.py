@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from embeddings_store.errors import UsageError
 
-# 400 samples at 16 kHz: the receptive field of the wav2vec 2.0 convolutions and the window of both spectrograms, hence the
-# shortest clip that gives any of the audio encoders one frame.
+# 400 samples at 16 kHz: the receptive field of the wav2vec 2.0 convolutions and the window of both
+# spectrograms, hence the shortest clip that gives any of the audio encoders one frame.
 ONE_FRAME_S = 0.025
 SAMPLE_RATE = 16_000
 
@@ -21,14 +21,16 @@ class Architecture:
 
     Attributes:
         modality: ``"text"``, ``"audio"`` or ``"video"``.
-        family: Which adapter runs it: ``"tokens"``, ``"waveform"``, ``"spectrogram"``, ``"whisper"``, ``"clip"``,
-            ``"patches"`` or ``"frames"``.
-        model_class: Name of the Transformers class without any head; for VideoMAE the one that holds the norm of its head.
+        family: Which adapter runs it: ``"tokens"``, ``"waveform"``, ``"spectrogram"``,
+            ``"whisper"``, ``"clip"``, ``"patches"`` or ``"frames"``.
+        model_class: Name of the Transformers class without any head; for VideoMAE the one that
+            holds the norm of its head.
         pooling: What turns its states into one vector, unless a registry row says otherwise.
         poolings: Every pooling that means something for it.
         dim_key: Where ``config.json`` says the width of the states.
         layers_key: Where ``config.json`` says the number of transformer layers.
-        max_input: Tokens or seconds that the model takes at most; None where it sets no limit, and for video.
+        max_input: Tokens or seconds that the model takes at most; None where it sets no limit, and
+            for video.
         min_duration_s: Shortest sound that gives one frame, in seconds; 0 for text and video.
         sample_rate: Rate of the waveform in Hz; None for text and video.
     """
@@ -46,12 +48,20 @@ class Architecture:
 
 
 def _tokens(model_class: str, **keys: str) -> Architecture:
-    return Architecture("text", "tokens", model_class, "first", ("first", "mean", "max"), max_input=512, **keys)
+    return Architecture(
+        "text", "tokens", model_class, "first", ("first", "mean", "max"), max_input=512, **keys
+    )
 
 
 def _waveform(model_class: str) -> Architecture:
     return Architecture(
-        "audio", "waveform", model_class, "mean", ("mean", "max"), min_duration_s=ONE_FRAME_S, sample_rate=SAMPLE_RATE
+        "audio",
+        "waveform",
+        model_class,
+        "mean",
+        ("mean", "max"),
+        min_duration_s=ONE_FRAME_S,
+        sample_rate=SAMPLE_RATE,
     )
 
 
@@ -68,7 +78,8 @@ ARCHITECTURES: dict[str, Architecture] = {
         "ASTModel",
         "cls_dist",
         ("cls_dist",),
-        max_input=10.24,  # 1,024 frames of 10 ms; what is shorter is padded to that, batch or no batch
+        # 1,024 frames of 10 ms; what is shorter is padded to that, batch or no batch
+        max_input=10.24,
         min_duration_s=ONE_FRAME_S,
         sample_rate=SAMPLE_RATE,
     ),
@@ -84,8 +95,11 @@ ARCHITECTURES: dict[str, Architecture] = {
         min_duration_s=ONE_FRAME_S,
         sample_rate=SAMPLE_RATE,
     ),
-    # Transformers' own classifier on a VideoMAE without mean pooling reads the first patch; hence "first" is there too.
-    "videomae": Architecture("video", "patches", "VideoMAEForVideoClassification", "mean", ("mean", "max", "first")),
+    # Transformers' own classifier on a VideoMAE without mean pooling reads the first patch; hence
+    # "first" is there too.
+    "videomae": Architecture(
+        "video", "patches", "VideoMAEForVideoClassification", "mean", ("mean", "max", "first")
+    ),
     "timesformer": Architecture("video", "clip", "TimesformerModel", "first", ("first", "mean")),
     "vit": Architecture("video", "frames", "ViTModel", "mean", ("mean", "max")),
 }
@@ -104,4 +118,6 @@ def check_pooling(architecture: str, pooling: str) -> None:
     """
     allowed = ARCHITECTURES[architecture].poolings
     if pooling not in allowed:
-        raise UsageError(f"pooling {pooling!r} means nothing for {architecture}; it takes {', '.join(allowed)}")
+        raise UsageError(
+            f"pooling {pooling!r} means nothing for {architecture}; it takes {', '.join(allowed)}"
+        )

@@ -1,4 +1,7 @@
-"""What every speech encoder shares: checks of a clip, and the preprocessing that a checkpoint asks for."""
+"""What every speech encoder shares.
+
+Checks of a clip, and the preprocessing that a checkpoint asks for.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,8 @@ class AudioEncoder(Encoder):
     """An encoder of clips.
 
     Attributes:
-        max_duration_s: Length in seconds at which clips were cut before they came here; None for not at all.
+        max_duration_s: Length in seconds at which clips were cut before they came here; None for
+            not at all.
         long_rule: Which part of a longer clip was kept.
     """
 
@@ -46,28 +50,38 @@ class AudioEncoder(Encoder):
         """Return the clip's samples as contiguous float32.
 
         Raises:
-            UsageError: If it is not a one-dimensional array of floats, or longer than ``max_duration_s``.
+            UsageError: If it is not a one-dimensional array of floats, or longer than
+                ``max_duration_s``.
             MediaError: If it is too short or too long for the model.
         """
         if not isinstance(clip, np.ndarray) or clip.ndim != 1 or clip.dtype.kind != "f":
-            what = f"{clip.dtype} {clip.shape}" if isinstance(clip, np.ndarray) else type(clip).__name__
-            raise UsageError(f"input {position} is {what}; a speech encoder reads one-dimensional float32 arrays")
+            what = (
+                f"{clip.dtype} {clip.shape}"
+                if isinstance(clip, np.ndarray)
+                else type(clip).__name__
+            )
+            raise UsageError(
+                f"input {position} is {what}; a speech encoder reads one-dimensional float32 arrays"
+            )
         rate, name = SAMPLE_RATE, self.spec.name
         # One sample of grace: resampling rounds the number of samples up.
         if self.max_duration_s is not None and clip.size > round(self.max_duration_s * rate) + 1:
             raise UsageError(
-                f"clip {position} has {clip.size} samples, more than max_duration_s = {self.max_duration_s:g} at {rate} Hz;"
+                f"clip {position} has {clip.size} samples, more than max_duration_s = "
+                f"{self.max_duration_s:g} at {rate} Hz;"
                 " cut it as it is read"
             )
         if clip.size < round(self.spec.min_duration_s * rate):
             raise MediaError(
-                f"the clip is {clip.size / rate:.4f} s long, but {name} needs {self.spec.min_duration_s:g} s for one frame;"
+                f"the clip is {clip.size / rate:.4f} s long, but {name} needs "
+                f"{self.spec.min_duration_s:g} s for one frame;"
                 " leave it out or give a longer span"
             )
         most = self.spec.max_input
         if most is not None and clip.size > round(most * rate) + 1:
             raise MediaError(
-                f"the clip is {clip.size / rate:.2f} s long, but {name} takes at most {most:g} s; set max_duration_s to"
+                f"the clip is {clip.size / rate:.2f} s long, but {name} takes at most {most:g} s; "
+                "set max_duration_s to"
                 f" {most:g} or less"
             )
         return np.ascontiguousarray(clip, dtype=np.float32)
@@ -84,5 +98,7 @@ def preprocessor_settings(folder: Path) -> dict[str, Any]:
         return {}
     found = dict(read_json(path))
     if found.get("sampling_rate", SAMPLE_RATE) != SAMPLE_RATE:
-        raise ModelLoadError(f"{path} asks for {found['sampling_rate']} Hz, where {SAMPLE_RATE} Hz was expected")
+        raise ModelLoadError(
+            f"{path} asks for {found['sampling_rate']} Hz, where {SAMPLE_RATE} Hz was expected"
+        )
     return found

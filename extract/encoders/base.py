@@ -1,4 +1,7 @@
-"""The encoder that all adapters are: inputs in, one float32 vector per input and layer out, whatever the batch."""
+"""The encoder that all adapters are.
+
+Inputs in, one float32 vector per input and layer out, whatever the batch.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +23,23 @@ from extract.encoders.loading import LoadedModel, quiet
 from extract.encoders.pooling import POOLINGS
 from extract.encoders.registry import EncoderSpec
 
-# To be raised whenever an adapter gives other vectors for the same input, so that stores of the old one are not mixed in.
+# To be raised whenever an adapter gives other vectors for the same input, so that stores of the old
+# one are not mixed in.
 ADAPTER_VERSION = 1
 
 
 # What lies beside the weights and decides how an input is read.
-COMPANIONS = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
-              "vocab.json",
-              "merges.txt", "sentencepiece.bpe.model", "preprocessor_config.json")
+COMPANIONS = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "preprocessor_config.json",
+)
 
 
 class Encoder(ABC):
@@ -35,16 +47,18 @@ class Encoder(ABC):
 
     Attributes:
         spec: Name, architecture and sizes, the sizes as the checkpoint has them.
-        layers: Which states are pooled: 0 is the input of the first transformer layer, ``spec.layers`` is what the model
-            calls its last hidden state, after the final norm where it has one.
+        layers: Which states are pooled: 0 is the input of the first transformer layer,
+            ``spec.layers`` is what the model calls its last hidden state, after the final norm
+            where it has one.
         dim: Width of a vector.
         pooling: A name in ``POOLINGS``.
         settings: Every setting that changes a vector, flat and fit for JSON, without the layer.
         weights_digest: SHA-256 of the weights, independent of place and process.
         revision: Commit of the Hub that was loaded, or an empty string.
-        loading_report: Keys that were ``missing``, ``unexpected`` or ``mismatched``, all of them harmless.
-        likely_finetuned: Whether the checkpoint was saved with a classification head: it has seen labels that only its
-            maker knows.
+        loading_report: Keys that were ``missing``, ``unexpected`` or ``mismatched``, all of them
+            harmless.
+        likely_finetuned: Whether the checkpoint was saved with a classification head: it has seen
+            labels that only its maker knows.
         batch_size: How many inputs go through the model at once; changes no vector.
     """
 
@@ -72,7 +86,9 @@ class Encoder(ABC):
         """
         config, known = loaded.config, ARCHITECTURES[spec.architecture]
         depth = getattr(config, known.layers_key)
-        self.spec = replace(spec, dim=getattr(config, known.dim_key), layers=depth, max_input=max_input)
+        self.spec = replace(
+            spec, dim=getattr(config, known.dim_key), layers=depth, max_input=max_input
+        )
         self.layers = chosen_layers(layer, depth)
         self.pooling = pooling or spec.pooling
         check_pooling(spec.architecture, self.pooling)
@@ -101,8 +117,8 @@ class Encoder(ABC):
             inputs: Texts, or one-dimensional float32 arrays at ``spec.sample_rate``.
 
         Returns:
-            float32, (inputs, ``len(layers)``, ``dim``), in the order of the inputs. Not finite where weights overflow:
-            whoever keeps vectors has to look.
+            float32, (inputs, ``len(layers)``, ``dim``), in the order of the inputs. Not finite
+            where weights overflow: whoever keeps vectors has to look.
 
         Raises:
             MediaError: If a clip is too short or too long for the encoder.
@@ -114,7 +130,8 @@ class Encoder(ABC):
             vectors[batch] = self._encode_batch([items[position] for position in batch])
         return vectors
 
-    # TF32 would round every product of a convolution on a GPU to ten bits, and by another path for another batch size.
+    # TF32 would round every product of a convolution on a GPU to ten bits, and by another path for
+    # another batch size.
     @torch.inference_mode()
     @torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
     def _encode_batch(self, items: list[Any]) -> np.ndarray:
@@ -130,14 +147,18 @@ class Encoder(ABC):
         return self._prepare(0, item)
 
     def pooled(self, items: list[Any]) -> Tensor:
-        """Run one batch of prepared inputs, with gradients where they are on; returns (B, ``len(layers)``, ``dim``)."""
+        """Run one batch of prepared inputs, with gradients where they are on.
+
+        Returns (B, ``len(layers)``, ``dim``).
+        """
         states, mask = self._run(items)
         pool = POOLINGS[self.pooling]
         return torch.stack([pool(states[layer], mask) for layer in self.layers], dim=1)
 
     def save(self, folder: Path) -> None:
         """Write the model as it is now, with the checkpoint's tokenizer and preprocessor, so that it loads like any folder."""
-        # Whisper's encoder was loaded by renaming keys, and Transformers cannot turn that renaming round.
+        # Whisper's encoder was loaded by renaming keys, and Transformers cannot turn that renaming
+        # round.
         original_names = self.spec.architecture != "whisper"
         with quiet():
             self.model.save_pretrained(folder, save_original_format=original_names)
@@ -149,7 +170,8 @@ class Encoder(ABC):
         """Run the model as Transformers does and return the states by layer, at least those that are asked for."""
         last = self.spec.layers
         output = self.model(**inputs, output_hidden_states=self.layers != (last,))
-        # Some models hand out the last layer's output before their final norm; ours is the one after it.
+        # Some models hand out the last layer's output before their final norm; ours is the one
+        # after it.
         return {**dict(enumerate(output.hidden_states or ())), last: output.last_hidden_state}
 
     @abstractmethod
@@ -181,5 +203,7 @@ def chosen_layers(layer: str | int | Sequence[int], depth: int) -> tuple[int, ..
     numbers = tuple(layer) if isinstance(layer, Sequence) else (layer,)
     there = all(isinstance(number, int) and 0 <= number <= depth for number in numbers)
     if not there or not 0 < len(numbers) == len(set(numbers)):
-        raise UsageError(f"layer is {layer!r}; expected 'last', 'all', or different numbers from 0 to {depth}")
+        raise UsageError(
+            f"layer is {layer!r}; expected 'last', 'all', or different numbers from 0 to {depth}"
+        )
     return numbers

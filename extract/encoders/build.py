@@ -1,4 +1,7 @@
-"""Puts a loaded model into the adapter of its family; the part of ``load_encoder`` that needs torch."""
+"""Puts a loaded model into the adapter of its family.
+
+The part of ``load_encoder`` that needs torch.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,13 @@ def build(
     family = ARCHITECTURES[spec.architecture].family
     if family == "tokens":
         return TextEncoder(
-            spec, loaded, layer=layer, pooling=pooling, device=place, batch_size=size, max_tokens=max_tokens
+            spec,
+            loaded,
+            layer=layer,
+            pooling=pooling,
+            device=place,
+            batch_size=size,
+            max_tokens=max_tokens,
         )
     if family in _VIDEO_FAMILIES:
         return _VIDEO_FAMILIES[family](
@@ -71,7 +80,8 @@ def build(
 def chosen_device(name: str) -> torch.device:
     """Return the device of that name, or for ``"auto"`` a CUDA GPU if there is one, else the CPU.
 
-    Apple's ``mps`` is never chosen by itself: it has no float64, and its kernels were not measured against the CPU's.
+    Apple's ``mps`` is never chosen by itself: it has no float64, and its kernels were not measured
+    against the CPU's.
 
     Raises:
         UsageError: If there is no such device on this machine.
@@ -84,8 +94,16 @@ def chosen_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UsageError(f"unknown device {name!r}; expected auto, cpu, cuda, cuda:0, ... or mps") from None
-    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not present.get(device.type, False) or (device.index or 0) >= max(1, torch.cuda.device_count()):
+        raise UsageError(
+            f"unknown device {name!r}; expected auto, cpu, cuda, cuda:0, ... or mps"
+        ) from None
+    present = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not present.get(device.type, False) or (device.index or 0) >= max(
+        1, torch.cuda.device_count()
+    ):
         raise UsageError(f"device {name!r} is not on this machine; 'auto' takes what there is")
     return device

@@ -21,7 +21,8 @@ class Description:
         dim: Width of the states.
         layers: Number of transformer layers.
         pooling: What its sentence-transformers file asks for; None where there is no such file.
-        padding_harmless: Whether stock Transformers with a correct mask is indifferent to a batch's padding.
+        padding_harmless: Whether stock Transformers with a correct mask is indifferent to a batch's
+            padding.
     """
 
     architecture: str
@@ -35,24 +36,30 @@ def describe(folder: Path) -> Description:
     """Read ``config.json`` and, where there is one, ``1_Pooling/config.json``.
 
     Raises:
-        ModelLoadError: If ``config.json`` is missing, is not JSON, or lacks ``model_type``, width or depth.
+        ModelLoadError: If ``config.json`` is missing, is not JSON, or lacks ``model_type``, width
+            or depth.
         UsageError: If the architecture or the declared pooling is not supported.
     """
     path = folder / "config.json"
     config = read_json(path)
     architecture = config.get("model_type")
     if architecture is None:
-        raise ModelLoadError(f"{path} has no 'model_type'; save the model with Transformers' save_pretrained")
+        raise ModelLoadError(
+            f"{path} has no 'model_type'; save the model with Transformers' save_pretrained"
+        )
     if architecture not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
-        raise UsageError(f"{folder} is of architecture {architecture!r}, which is not supported; known: {known}")
+        raise UsageError(
+            f"{folder} is of architecture {architecture!r}, which is not supported; known: {known}"
+        )
     kind = ARCHITECTURES[architecture]
     return Description(
         architecture=architecture,
         dim=_size(config, kind.dim_key, path),
         layers=_size(config, kind.layers_key, path),
         pooling=_declared_pooling(folder),
-        padding_harmless=kind.family not in ("waveform", "whisper") or config.get("feat_extract_norm") == "layer",
+        padding_harmless=kind.family not in ("waveform", "whisper")
+        or config.get("feat_extract_norm") == "layer",
     )
 
 
@@ -65,11 +72,15 @@ def read_json(path: Path) -> Mapping[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ModelLoadError(f"{path.parent} has no {path.name}, so it is not a model folder") from None
+        raise ModelLoadError(
+            f"{path.parent} has no {path.name}, so it is not a model folder"
+        ) from None
     except (OSError, ValueError) as error:
         raise ModelLoadError(f"{path} cannot be read as JSON: {error}") from None
     if not isinstance(content, dict):
-        raise ModelLoadError(f"{path} holds a JSON {type(content).__name__}, where an object was expected")
+        raise ModelLoadError(
+            f"{path} holds a JSON {type(content).__name__}, where an object was expected"
+        )
     return content
 
 
@@ -84,9 +95,18 @@ def _declared_pooling(folder: Path) -> str | None:
     path = folder / "1_Pooling" / "config.json"
     if not path.is_file():
         return None
-    modes = {"pooling_mode_cls_token": "first", "pooling_mode_mean_tokens": "mean", "pooling_mode_max_tokens": "max"}
+    modes = {
+        "pooling_mode_cls_token": "first",
+        "pooling_mode_mean_tokens": "mean",
+        "pooling_mode_max_tokens": "max",
+    }
     config = read_json(path)
-    declared = [key for key, value in config.items() if key.startswith("pooling_mode_") and value is True]
+    declared = [
+        key for key, value in config.items() if key.startswith("pooling_mode_") and value is True
+    ]
     if len(declared) != 1 or declared[0] not in modes:
-        raise UsageError(f"{path} asks for {', '.join(declared) or 'no pooling'}; supported: one of {', '.join(modes)}")
+        raise UsageError(
+            f"{path} asks for {', '.join(declared) or 'no pooling'}; supported: one of "
+            f"{', '.join(modes)}"
+        )
     return modes[declared[0]]

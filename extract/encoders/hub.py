@@ -1,7 +1,7 @@
 """Fetches model files from the Hugging Face Hub into its own cache, once, and never hangs where there is no network.
 
-Everything is loaded from the snapshot folder that this module returns, so one commit serves a whole run, and loading a
-Hub id and loading a folder are the same code.
+Everything is loaded from the snapshot folder that this module returns, so one commit serves a whole
+run, and loading a Hub id and loading a folder are the same code.
 """
 
 from __future__ import annotations
@@ -14,11 +14,19 @@ from embeddings_store.errors import MissingDependencyError, ModelLoadError
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
-# Seconds for the Hub to answer the first request; the library's own default is 10, and five retries on some requests.
+# Seconds for the Hub to answer the first request; the library's own default is 10, and five retries
+# on some requests.
 _ANSWER_TIMEOUT_S = 5.0
 
 _DESCRIPTION = ("config.json", "1_Pooling/config.json")
-_FRONT_END = ("preprocessor_config.json", "tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json")
+_FRONT_END = (
+    "preprocessor_config.json",
+    "tokenizer*",
+    "vocab*",
+    "merges.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
 _SAFETENSORS = ("model*.safetensors", "model.safetensors.index.json")
 _TORCH = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
 
@@ -33,7 +41,9 @@ def is_hub_id(name: str) -> bool:
 
 
 def fetch_description(hub_id: str, revision: str | None = None) -> Path:
-    """Return a snapshot folder that holds ``config.json``; nothing is asked of the Hub where it is cached.
+    """Return a snapshot folder that holds ``config.json``.
+
+    Nothing is asked of the Hub where it is cached.
 
     Raises:
         ModelLoadError: If it is not cached and cannot be had from the Hub.
@@ -47,8 +57,9 @@ def fetch_description(hub_id: str, revision: str | None = None) -> Path:
 def fetch_model(hub_id: str, revision: str | None = None) -> Path:
     """Return a snapshot folder that holds weights and all that goes with them.
 
-    A cached snapshot is used as it is, without asking the Hub for a newer one: the commit is part of what is recorded.
-    Of weights in several formats only one is fetched, safetensors before PyTorch's own.
+    A cached snapshot is used as it is, without asking the Hub for a newer one: the commit is part
+    of what is recorded. Of weights in several formats only one is fetched, safetensors before
+    PyTorch's own.
 
     Args:
         hub_id: ``owner/name``.
@@ -67,7 +78,10 @@ def fetch_model(hub_id: str, revision: str | None = None) -> Path:
 
 def has_weights(folder: Path) -> bool:
     """Return whether a folder holds weights in a format that Transformers reads."""
-    return any(next(folder.glob(pattern), None) is not None for pattern in ("model*.safetensors", "pytorch_model*.bin"))
+    return any(
+        next(folder.glob(pattern), None) is not None
+        for pattern in ("model*.safetensors", "pytorch_model*.bin")
+    )
 
 
 def commit_of(folder: Path) -> str:
@@ -83,17 +97,26 @@ def commit_of(folder: Path) -> str:
 def _download(hub_id: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
     folder = _snapshot(hub_id, revision, patterns, offline=False)
     if folder is None or not (folder / "config.json").is_file():
-        raise ModelLoadError(f"{hub_id} on the Hub has no config.json, so it is not a Transformers model")
+        raise ModelLoadError(
+            f"{hub_id} on the Hub has no config.json, so it is not a Transformers model"
+        )
     return folder
 
 
-def _snapshot(hub_id: str, revision: str | None, patterns: tuple[str, ...], *, offline: bool) -> Path | None:
-    """Ask for the files of one repository; None where they are not cached and the question was an offline one."""
+def _snapshot(
+    hub_id: str, revision: str | None, patterns: tuple[str, ...], *, offline: bool
+) -> Path | None:
+    """Ask for the files of one repository.
+
+    None where they are not cached and the question was an offline one.
+    """
     try:
         from huggingface_hub import constants, snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
     except ImportError:
-        raise MissingDependencyError("loading encoders needs huggingface_hub; install the extra 'extract'") from None
+        raise MissingDependencyError(
+            "loading encoders needs huggingface_hub; install the extra 'extract'"
+        ) from None
     try:
         return Path(
             snapshot_download(
@@ -107,11 +130,14 @@ def _snapshot(hub_id: str, revision: str | None, patterns: tuple[str, ...], *, o
     except LocalEntryNotFoundError:
         if offline:
             return None
-        reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the Hub cannot be reached"
+        reason = (
+            "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the Hub cannot be reached"
+        )
     except HfHubHTTPError as error:
         reason = " ".join(str(error).split())[:200]
     at = f"@{revision}" if revision else ""
     raise ModelLoadError(
-        f"{hub_id}{at} is not in the local Hugging Face cache and {reason}; run 'hf download {hub_id}' once with network,"
+        f"{hub_id}{at} is not in the local Hugging Face cache and {reason}; run 'hf download "
+        f"{hub_id}' once with network,"
         " or give a local folder"
     )

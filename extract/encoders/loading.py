@@ -24,8 +24,8 @@ from extract.encoders.architectures import ARCHITECTURES
 from extract.encoders.registry import ResolvedEncoder
 from extract.media.lfs_pointer import is_lfs_pointer
 
-# Parts of a checkpoint that are not the encoder: heads, decoders and pretraining targets, by the first part of the key
-# once the name of the base model is off.
+# Parts of a checkpoint that are not the encoder: heads, decoders and pretraining targets, by the
+# first part of the key once the name of the base model is off.
 _HEADS = (
     "classifier", "cls", "decoder", "encoder_to_decoder", "layer_weights", "lm_head", "mask_token", "masked_spec_embed",
     "objective", "pooler", "pre_classifier", "proj_out", "project_hid", "project_q", "projector", "qa_outputs", "quantizer",
@@ -37,14 +37,16 @@ _BASE_NAMES = (
 )  # fmt: skip
 _HEAD_KEY = re.compile(
     rf"(?:(?:{'|'.join(_BASE_NAMES)})\.)?"
-    # position_ids: a buffer that old BERTs saved; mask_token: for ViT's masked pretraining; feature_extractor.weight: the
-    # head of the x-vector models
+    # position_ids: a buffer that old BERTs saved; mask_token: for ViT's masked pretraining;
+    # feature_extractor.weight: the head of the x-vector models
     rf"(?:(?:{'|'.join(_HEADS)})(?:\.|$)|embeddings\.(?:position_ids|mask_token)$|feature_extractor\.(?:weight|bias)$)"
 )
 
-# What SpecAugment puts over masked frames, in training only; without it in the checkpoint Transformers draws it at random.
+# What SpecAugment puts over masked frames, in training only; without it in the checkpoint
+# Transformers draws it at random.
 _NEVER_USED = frozenset({"masked_spec_embed"})
-# The norm of VideoMAE's head: without it in the checkpoint it starts as every norm does, at scale 1 and shift 0.
+# The norm of VideoMAE's head: without it in the checkpoint it starts as every norm does, at scale 1
+# and shift 0.
 _STARTS_FRESH = frozenset({"fc_norm.weight", "fc_norm.bias"})
 
 _UNREADABLE = (
@@ -62,7 +64,8 @@ class LoadedModel:
         revision: Commit of the Hub, or an empty string for a folder that is no snapshot of it.
         weights_digest: SHA-256 of the weights, independent of place and process.
         report: Keys that were ``missing``, ``unexpected`` or ``mismatched``, all of them harmless.
-        likely_finetuned: Whether the checkpoint was saved with a classification head, so trained on labels.
+        likely_finetuned: Whether the checkpoint was saved with a classification head, so trained on
+            labels.
     """
 
     model: nn.Module
@@ -83,10 +86,12 @@ def load_model(resolved: ResolvedEncoder, revision: str | None = None) -> Loaded
 
     Args:
         resolved: What to load.
-        revision: Commit, tag or branch on the Hub; None for the registry's, else the default branch.
+        revision: Commit, tag or branch on the Hub; None for the registry's, else the default
+            branch.
 
     Raises:
-        ModelLoadError: If it cannot be had or read, or if its weights are not exactly those that the encoder needs.
+        ModelLoadError: If it cannot be had or read, or if its weights are not exactly those that
+            the encoder needs.
     """
     if resolved.is_local:
         folder = Path(resolved.source).expanduser()
@@ -97,7 +102,12 @@ def load_model(resolved: ResolvedEncoder, revision: str | None = None) -> Loaded
     report = {
         "missing": tuple(sorted(found["missing_keys"])),
         "unexpected": tuple(sorted(found["unexpected_keys"])),
-        "mismatched": tuple(sorted(f"{key} {tuple(saved)} != {tuple(own)}" for key, saved, own in found["mismatched_keys"])),
+        "mismatched": tuple(
+            sorted(
+                f"{key} {tuple(saved)} != {tuple(own)}"
+                for key, saved, own in found["mismatched_keys"]
+            )
+        ),
     }
     _refuse_wrong_weights(folder, report)
     return LoadedModel(
@@ -110,8 +120,12 @@ def load_model(resolved: ResolvedEncoder, revision: str | None = None) -> Loaded
     )
 
 
-def _was_classifier(model: nn.Module, architecture: str, report: dict[str, tuple[str, ...]]) -> bool:
-    if architecture == "videomae":  # We save it under the name of a classifier that has no classifier.
+def _was_classifier(
+    model: nn.Module, architecture: str, report: dict[str, tuple[str, ...]]
+) -> bool:
+    if (
+        architecture == "videomae"
+    ):  # We save it under the name of a classifier that has no classifier.
         return any(key.startswith("classifier.") for key in report["unexpected"])
     return any("Classification" in name for name in model.config.architectures or [])
 
@@ -134,14 +148,20 @@ def digest_of_weights(model: nn.Module) -> str:
 
 def _refuse_folder_without_weights(folder: Path) -> None:
     if not hub.has_weights(folder):
-        raise ModelLoadError(f"{folder} holds no weights; expected model.safetensors or pytorch_model.bin")
+        raise ModelLoadError(
+            f"{folder} holds no weights; expected model.safetensors or pytorch_model.bin"
+        )
     for path in (*folder.glob("model*.safetensors"), *folder.glob("pytorch_model*.bin")):
         if is_lfs_pointer(path):
-            raise ModelLoadError(f"{path} is a Git-LFS pointer, not weights; run 'git lfs pull' in {folder}")
+            raise ModelLoadError(
+                f"{path} is a Git-LFS pointer, not weights; run 'git lfs pull' in {folder}"
+            )
 
 
 def _from_pretrained(folder: Path, architecture: str) -> tuple[nn.Module, dict[str, set]]:
-    options: dict[str, object] = {"add_pooling_layer": False} if architecture in ("bert", "roberta", "vit") else {}
+    options: dict[str, object] = (
+        {"add_pooling_layer": False} if architecture in ("bert", "roberta", "vit") else {}
+    )
     name = ARCHITECTURES[architecture].model_class
     if architecture == "whisper":
         # The encoder lies one level down in every kind of Whisper checkpoint.
@@ -164,7 +184,9 @@ def _from_pretrained(folder: Path, architecture: str) -> tuple[nn.Module, dict[s
             )
     except _UNREADABLE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise ModelLoadError(f"{folder} cannot be loaded as {name}: {reason[:300]}; fetch or save it again") from None
+        raise ModelLoadError(
+            f"{folder} cannot be loaded as {name}: {reason[:300]}; fetch or save it again"
+        ) from None
 
 
 def _refuse_wrong_weights(folder: Path, report: dict[str, tuple[str, ...]]) -> None:
@@ -176,8 +198,10 @@ def _refuse_wrong_weights(folder: Path, report: dict[str, tuple[str, ...]]) -> N
     faults = [f"{len(keys)} {kind} ({_some(keys)})" for kind, keys in wrong.items() if keys]
     if faults:
         raise ModelLoadError(
-            f"the weights in {folder} are not those that its config.json describes: {'; '.join(faults)};"
-            " they would have been drawn at random or left out, so fetch the model again or correct config.json"
+            f"the weights in {folder} are not those that its config.json describes: "
+            f"{'; '.join(faults)};"
+            " they would have been drawn at random or left out, so fetch the model again or "
+            "correct config.json"
         )
 
 
@@ -199,7 +223,10 @@ def _some(keys: list[str], most: int = 5) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Transformers' progress bar and its report to ourselves: what it says is in our own report or error."""
+    """Keep Transformers' progress bar and its report to ourselves.
+
+    What it says is in our own report or error.
+    """
     log = transformers.utils.logging
     verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
     log.set_verbosity(logging.CRITICAL)

@@ -1,7 +1,8 @@
 """Turns the states of one clip or sentence into one vector, over its own frames or tokens only.
 
-A pooling takes states (B, T, D) and a mask (B, T), true where a state belongs to the input and not to padding, and gives
-(B, D). To add one, write the function, name it in ``POOLINGS``, and in ``architectures.py`` say where it means something.
+A pooling takes states (B, T, D) and a mask (B, T), true where a state belongs to the input and not
+to padding, and gives (B, D). To add one, write the function, name it in ``POOLINGS``, and in
+``architectures.py`` say where it means something.
 
 >>> import torch
 >>> states = torch.tensor([[[1.0], [3.0], [100.0]]])

@@ -1,7 +1,8 @@
 """The table of encoders, and the one place that turns what a user names into an encoder that can be loaded.
 
-Imports nothing heavy, so ``--help`` and ``--dry-run`` stay fast. To add an encoder of a known architecture, add one row
-to ``REGISTRY``; anything else of a known architecture works without a row, by its Hub id or its folder.
+Imports nothing heavy, so ``--help`` and ``--dry-run`` stay fast. To add an encoder of a known
+architecture, add one row to ``REGISTRY``; anything else of a known architecture works without a
+row, by its Hub id or its folder.
 
 >>> resolve("wav2vec2-base").spec.pooling
 'mean'
@@ -24,6 +25,7 @@ from extract.encoders.describe import describe
 
 MODALITIES = ("text", "audio", "video")
 
+
 @dataclass(frozen=True, slots=True)
 class EncoderSpec:
     """One encoder: a row of the registry, or what a folder's or Hub repository's ``config.json`` says.
@@ -36,14 +38,17 @@ class EncoderSpec:
         pooling: What turns states into one vector.
         dim: Width of the vector.
         layers: Number of transformer layers.
-        revision: A commit that was verified, else empty; the one actually loaded is ``Encoder.revision``.
-        padding_harmless: Whether stock Transformers with a correct mask gives the same states for a clip alone and padded
-            in a batch. Ours are the same either way.
+        revision: A commit that was verified, else empty; the one actually loaded is
+            ``Encoder.revision``.
+        padding_harmless: Whether stock Transformers with a correct mask gives the same states for a
+            clip alone and padded in a batch. Ours are the same either way.
         licence: SPDX-like name of the licence of the weights.
         source: Paper or page that the row's facts come from.
         note: Anything that a user of the vectors should know.
-        sample_rate: Rate of the waveform in Hz; None for text and video. Filled from the architecture.
-        max_input: Tokens (text) or seconds (audio) that the model takes at most; None where it sets no limit.
+        sample_rate: Rate of the waveform in Hz; None for text and video. Filled from the
+            architecture.
+        max_input: Tokens (text) or seconds (audio) that the model takes at most; None where it sets
+            no limit.
         min_duration_s: Shortest sound that gives one frame, in seconds; 0 for text and video.
     """
 
@@ -71,11 +76,15 @@ class EncoderSpec:
         """
         known = ARCHITECTURES[self.architecture]
         if self.modality != known.modality:
-            raise UsageError(f"{self.name}: {self.architecture} reads {known.modality}, not {self.modality}")
+            raise UsageError(
+                f"{self.name}: {self.architecture} reads {known.modality}, not {self.modality}"
+            )
         check_pooling(self.architecture, self.pooling)
 
 
-def _row(name: str, architecture: str, hub_id: str, dim: int, layers: int, **facts: Any) -> EncoderSpec:
+def _row(
+    name: str, architecture: str, hub_id: str, dim: int, layers: int, **facts: Any
+) -> EncoderSpec:
     known = ARCHITECTURES[architecture]
     facts.setdefault("pooling", known.pooling)
     return EncoderSpec(
@@ -92,14 +101,19 @@ def _row(name: str, architecture: str, hub_id: str, dim: int, layers: int, **fac
     )
 
 
-_GROUP_NORM = "first convolution normalised over time: the norm is taken over each clip's own frames"
+_GROUP_NORM = (
+    "first convolution normalised over time: the norm is taken over each clip's own frames"
+)
 _OWN_LENGTH = "encoder run on the clip's own length, not padded to 30 s"
-_UNISPEECH = "CC-BY-SA-3.0"  # the model cards point to github.com/microsoft/UniSpeech/blob/main/LICENSE
+_UNISPEECH = (
+    "CC-BY-SA-3.0"  # the model cards point to github.com/microsoft/UniSpeech/blob/main/LICENSE
+)
 
 REGISTRY: tuple[EncoderSpec, ...] = (
     _row(
         "bert-base-uncased", "bert", "google-bert/bert-base-uncased", 768, 12,
-        licence="Apache-2.0", source="https://arxiv.org/abs/1810.04805", note="the paper's text encoder",
+        licence="Apache-2.0", source="https://arxiv.org/abs/1810.04805", note="the paper's text "
+                                                                              "encoder",
     ),
     _row(
         "roberta-base", "roberta", "FacebookAI/roberta-base", 768, 12,
@@ -122,7 +136,8 @@ REGISTRY: tuple[EncoderSpec, ...] = (
         "all-MiniLM-L6-v2", "bert", "sentence-transformers/all-MiniLM-L6-v2", 384, 6,
         pooling="mean", licence="Apache-2.0",
         source="https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
-        note="a sentence encoder, trained for the mean over tokens; vectors are not scaled to unit length",
+        note="a sentence encoder, trained for the mean over tokens; vectors are not scaled to "
+             "unit length",
     ),
     _row(
         "wav2vec2-base", "wav2vec2", "facebook/wav2vec2-base", 768, 12,
@@ -152,12 +167,14 @@ REGISTRY: tuple[EncoderSpec, ...] = (
     ),
     _row(
         "xls-r-300m", "wav2vec2", "facebook/wav2vec2-xls-r-300m", 1024, 24,
-        licence="Apache-2.0", source="https://arxiv.org/abs/2111.09296", note="128 languages, 1024-d",
+        licence="Apache-2.0", source="https://arxiv.org/abs/2111.09296", note="128 languages, "
+                                                                              "1024-d",
     ),
     _row(
         "ast", "audio-spectrogram-transformer", "MIT/ast-finetuned-audioset-10-10-0.4593", 768, 12,
         licence="BSD-3-Clause", source="https://arxiv.org/abs/2104.01778",
-        note="trained on AudioSet's 527 labels (YouTube); every clip is padded to 10.24 s, as in its training",
+        note="trained on AudioSet's 527 labels (YouTube); every clip is padded to 10.24 s, as in "
+             "its training",
     ),
     _row(
         "whisper-tiny", "whisper", "openai/whisper-tiny", 384, 4,
@@ -184,7 +201,8 @@ REGISTRY: tuple[EncoderSpec, ...] = (
     _row(
         "vit-base", "vit", "google/vit-base-patch16-224-in21k", 768, 12,
         licence="Apache-2.0", source="https://arxiv.org/abs/2010.11929",
-        note="trained on the labels of ImageNet-21k; sees single frames, the mean over which is the vector",
+        note="trained on the labels of ImageNet-21k; sees single frames, the mean over which is "
+             "the vector",
     ),
 )  # fmt: skip
 
@@ -218,8 +236,9 @@ def names(modality: str | None = None) -> tuple[str, ...]:
 def resolve(encoder: str, modality: str | None = None) -> ResolvedEncoder:
     """Find the encoder that a registry name, a local folder or a Hub id stands for, in this order.
 
-    A folder whose name is a row's, and whose ``model_type`` agrees, takes that row's pooling; any other folder and any
-    Hub id without a row takes what its sentence-transformers file ``1_Pooling/config.json`` says, else its architecture's.
+    A folder whose name is a row's, and whose ``model_type`` agrees, takes that row's pooling; any
+    other folder and any Hub id without a row takes what its sentence-transformers file
+    ``1_Pooling/config.json`` says, else its architecture's.
 
     Args:
         encoder: For example ``"wav2vec2-base"``, ``"models/fold-3"`` or ``"org/name"``.
@@ -227,13 +246,18 @@ def resolve(encoder: str, modality: str | None = None) -> ResolvedEncoder:
 
     Raises:
         UnknownNameError: If the name is in no table and is neither a folder nor a Hub id.
-        UsageError: If the encoder reads another modality, or is of an architecture that this project does not know.
-        ModelLoadError: If the folder or the Hub repository has no readable ``config.json``, or the Hub cannot be reached.
+        UsageError: If the encoder reads another modality, or is of an architecture that this
+            project does not know.
+        ModelLoadError: If the folder or the Hub repository has no readable ``config.json``, or the
+            Hub cannot be reached.
     """
     found = _find(encoder)
     if modality is not None and found.spec.modality != modality:
         known = ", ".join(names(modality))
-        raise UsageError(f"encoder {encoder!r} reads {found.spec.modality}, not {modality}; {modality} encoders: {known}")
+        raise UsageError(
+            f"encoder {encoder!r} reads {found.spec.modality}, not {modality}; {modality} "
+            f"encoders: {known}"
+        )
     return found
 
 
@@ -243,12 +267,20 @@ def _find(encoder: str) -> ResolvedEncoder:
             return ResolvedEncoder(row, row.hub_id, is_local=False)
     folder = Path(encoder).expanduser()
     if folder.is_dir():
-        return ResolvedEncoder(_spec_of_folder(folder, folder.resolve().name), str(folder), is_local=True)
+        return ResolvedEncoder(
+            _spec_of_folder(folder, folder.resolve().name), str(folder), is_local=True
+        )
     if folder.exists():
-        raise UsageError(f"{encoder} is a file; an encoder is a folder with config.json, a Hub id or one of the known names")
+        raise UsageError(
+            f"{encoder} is a file; an encoder is a folder with config.json, a Hub id or one of "
+            "the known names"
+        )
     if not hub.is_hub_id(encoder):
         if "/" in encoder or "\\" in encoder:
-            raise UsageError(f"no folder {encoder}; an encoder is a folder with config.json, a Hub id or one of the known names")
+            raise UsageError(
+                f"no folder {encoder}; an encoder is a folder with config.json, a Hub id or one "
+                "of the known names"
+            )
         unknown_name("encoder", encoder, names())
     try:
         snapshot = hub.fetch_description(encoder)
@@ -263,7 +295,17 @@ def _spec_of_folder(folder: Path, name: str) -> EncoderSpec:
     found = describe(folder)
     size = {"dim": found.dim, "layers": found.layers}
     for row in REGISTRY:
-        if name in (row.name, row.hub_id.rsplit("/", 1)[1]) and row.architecture == found.architecture:
+        if (
+            name in (row.name, row.hub_id.rsplit("/", 1)[1])
+            and row.architecture == found.architecture
+        ):
             return replace(row, **size, padding_harmless=found.padding_harmless)
     pooling = found.pooling or ARCHITECTURES[found.architecture].pooling
-    return _row(name, found.architecture, "", **size, pooling=pooling, padding_harmless=found.padding_harmless)
+    return _row(
+        name,
+        found.architecture,
+        "",
+        **size,
+        pooling=pooling,
+        padding_harmless=found.padding_harmless,
+    )

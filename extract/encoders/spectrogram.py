@@ -69,8 +69,8 @@ def mel_filters(bins: int) -> np.ndarray:
 def log_mel(samples: np.ndarray, filters: np.ndarray) -> np.ndarray:
     """Return the log-mel spectrogram (frames, bins) of samples at 16 kHz.
 
-    Computed with numpy alone: Transformers' own extractor takes another path where torchaudio is installed, and one
-    encoder has to give one vector on every machine.
+    Computed with numpy alone: Transformers' own extractor takes another path where torchaudio is
+    installed, and one encoder has to give one vector on every machine.
     """
     return spectrogram(
         samples,

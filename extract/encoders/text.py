@@ -17,7 +17,13 @@ from extract.encoders.base import Encoder
 from extract.encoders.loading import LoadedModel
 from extract.encoders.registry import EncoderSpec
 
-_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "sentencepiece.bpe.model")
+_VOCABULARIES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "tokenizer.model",
+    "sentencepiece.bpe.model",
+)
 
 
 class TextEncoder(Encoder):
@@ -28,7 +34,9 @@ class TextEncoder(Encoder):
         truncated: How many texts have been cut at ``max_tokens`` so far.
     """
 
-    def __init__(self, spec: EncoderSpec, loaded: LoadedModel, *, max_tokens: int, **options: Any) -> None:
+    def __init__(
+        self, spec: EncoderSpec, loaded: LoadedModel, *, max_tokens: int, **options: Any
+    ) -> None:
         """Load the tokenizer from the model's folder.
 
         Raises:
@@ -40,9 +48,15 @@ class TextEncoder(Encoder):
         self._tokenizer = _load_tokenizer(loaded.folder, loaded.config.vocab_size)
         self.max_tokens = min(max_tokens, limit, self._tokenizer.model_max_length)
         if self.max_tokens < 3:
-            raise UsageError(f"max_tokens is {self.max_tokens}; expected at least 3, two of them for special tokens")
+            raise UsageError(
+                f"max_tokens is {self.max_tokens}; expected at least 3, two of them for special "
+                "tokens"
+            )
         self.truncated = 0
-        self.settings |= {"max_tokens": self.max_tokens, "tokenizer_digest": digest_of_tokenizer(self._tokenizer)}
+        self.settings |= {
+            "max_tokens": self.max_tokens,
+            "tokenizer_digest": digest_of_tokenizer(self._tokenizer),
+        }
 
     def token_count(self, text: str) -> int:
         """Return how many tokens the whole text has, special tokens included."""
@@ -50,12 +64,16 @@ class TextEncoder(Encoder):
 
     def _token_ids(self, text: str, *, truncation: bool) -> list[int]:
         most = self.max_tokens if truncation else None
-        ids: list[int] = self._tokenizer(text, truncation=truncation, max_length=most, verbose=False)["input_ids"]
+        ids: list[int] = self._tokenizer(
+            text, truncation=truncation, max_length=most, verbose=False
+        )["input_ids"]
         return ids
 
     def _prepare(self, position: int, item: Any) -> list[int]:
         if not isinstance(item, str):
-            raise UsageError(f"input {position} is a {type(item).__name__}; a text encoder reads str")
+            raise UsageError(
+                f"input {position} is a {type(item).__name__}; a text encoder reads str"
+            )
         ids = self._token_ids(item, truncation=False)
         if len(ids) <= self.max_tokens:
             return ids
@@ -74,7 +92,9 @@ class TextEncoder(Encoder):
 
 
 def position_limit(config: PreTrainedConfig) -> int:
-    """Return how many tokens the position embeddings reach: RoBERTa starts counting after its padding index.
+    """Return how many tokens the position embeddings reach.
+
+    RoBERTa starts counting after its padding index.
 
     >>> from transformers import BertConfig, RobertaConfig
     >>> position_limit(BertConfig()), position_limit(RobertaConfig(max_position_embeddings=514, pad_token_id=1))
@@ -95,16 +115,26 @@ def digest_of_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
 def _load_tokenizer(folder: Path, vocabulary: int) -> PreTrainedTokenizerBase:
     # Without any of these Transformers makes a tokenizer that knows no word, and says nothing.
     if not any((folder / name).is_file() for name in _VOCABULARIES):
-        raise ModelLoadError(f"{folder} has no tokenizer ({', '.join(_VOCABULARIES)}); copy that of the original model into it")
+        raise ModelLoadError(
+            f"{folder} has no tokenizer ({', '.join(_VOCABULARIES)}); copy that of the original "
+            "model into it"
+        )
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ModelLoadError(f"the tokenizer in {folder} cannot be read: {reason}; fetch or save it again") from None
+        raise ModelLoadError(
+            f"the tokenizer in {folder} cannot be read: {reason}; fetch or save it again"
+        ) from None
     if tokenizer.pad_token_id is None:
-        raise ModelLoadError(f"the tokenizer in {folder} has no padding token, so texts cannot be put into batches")
+        raise ModelLoadError(
+            f"the tokenizer in {folder} has no padding token, so texts cannot be put into batches"
+        )
     if len(tokenizer) > vocabulary:
         raise ModelLoadError(
-            f"the tokenizer in {folder} has {len(tokenizer)} tokens and the model {vocabulary}; they do not belong together"
+            f"the tokenizer in {folder} has {len(tokenizer)} tokens and the model {vocabulary}; "
+            "they do not belong together"
         )
     return tokenizer

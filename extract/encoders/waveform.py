@@ -1,8 +1,8 @@
 """Runs wav2vec 2.0, HuBERT and WavLM so that a clip's vector is the same alone and in any batch.
 
-The base models normalise the output of their first convolution over time (group norm with one group per channel), so in
-a padded batch stock Transformers takes mean and variance over the padding too, and no attention mask can repair that. Here
-they are taken over each clip's own frames.
+The base models normalise the output of their first convolution over time (group norm with one group
+per channel), so in a padded batch stock Transformers takes mean and variance over the padding too,
+and no attention mask can repair that. Here they are taken over each clip's own frames.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class OwnFramesGroupNorm(nn.GroupNorm):
     """A group norm over time that sees each clip's own frames only, sharing the weights of the one it replaces.
 
     Attributes:
-        own_frames: Number of frames of each clip in the batch; None for all, as in the stock module.
+        own_frames: Number of frames of each clip in the batch; None for all, as in the stock
+            module.
     """
 
     def __init__(self, stock: nn.GroupNorm) -> None:
@@ -47,7 +48,9 @@ class OwnFramesGroupNorm(nn.GroupNorm):
         # Clip by clip, so that the very kernel that serves a clip alone serves it here.
         for row, frames in enumerate(self.own_frames):
             own = states[row : row + 1, :, :frames]
-            normed[row, :, :frames] = functional.group_norm(own, self.num_groups, self.weight, self.bias, self.eps)[0]
+            normed[row, :, :frames] = functional.group_norm(
+                own, self.num_groups, self.weight, self.bias, self.eps
+            )[0]
         return normed
 
 
@@ -55,7 +58,8 @@ class WaveformEncoder(AudioEncoder):
     """An encoder that reads samples.
 
     Attributes:
-        normalise: Whether each clip is brought to zero mean and unit variance first, as its checkpoint says.
+        normalise: Whether each clip is brought to zero mean and unit variance first, as its
+            checkpoint says.
     """
 
     def __init__(self, spec: EncoderSpec, loaded: LoadedModel, **options: Any) -> None:
@@ -67,12 +71,20 @@ class WaveformEncoder(AudioEncoder):
         super().__init__(spec, loaded, max_input=None, **options)
         config = loaded.config
         if getattr(config, "add_adapter", False):
-            raise ModelLoadError(f"{loaded.folder} has add_adapter set; save the encoder without that adapter")
+            raise ModelLoadError(
+                f"{loaded.folder} has add_adapter set; save the encoder without that adapter"
+            )
         self._convolutions = list(zip(config.conv_kernel, config.conv_stride, strict=True))
-        self.spec = replace(self.spec, min_duration_s=receptive_field(self._convolutions) / SAMPLE_RATE)
-        self._norm = _replace_group_norm(self.model) if config.feat_extract_norm == "group" else None
+        self.spec = replace(
+            self.spec, min_duration_s=receptive_field(self._convolutions) / SAMPLE_RATE
+        )
+        self._norm = (
+            _replace_group_norm(self.model) if config.feat_extract_norm == "group" else None
+        )
         found = preprocessor_settings(loaded.folder)
-        self.normalise = found.get("do_normalize", normalised_in_training(spec.architecture, config.feat_extract_norm))
+        self.normalise = found.get(
+            "do_normalize", normalised_in_training(spec.architecture, config.feat_extract_norm)
+        )
         self.settings |= {
             "normalise": "zero mean, unit variance per clip" if self.normalise else "none",
             "group_norm": "own frames" if self._norm is not None else None,
@@ -93,9 +105,13 @@ class WaveformEncoder(AudioEncoder):
         # Without padding the model runs exactly as stock Transformers does.
         attention = None
         if min(lengths) < longest:
-            attention = (torch.arange(longest) < torch.tensor(lengths).unsqueeze(1)).long().to(self.device)
+            attention = (
+                (torch.arange(longest) < torch.tensor(lengths).unsqueeze(1)).long().to(self.device)
+            )
         with self._own_frames(lengths if attention is not None else None), _mixed_masks_allowed():
-            states = self._stock_states(input_values=samples.to(self.device), attention_mask=attention)
+            states = self._stock_states(
+                input_values=samples.to(self.device), attention_mask=attention
+            )
         return states, mask.to(self.device)
 
     @contextmanager
@@ -147,8 +163,8 @@ def frame_count(samples: int, convolutions: Sequence[tuple[int, int]]) -> int:
 def normalised_in_training(architecture: str, feature_norm: str) -> bool:
     """Return whether clips were normalised in pretraining, for a folder that does not say.
 
-    True for what Facebook published with Transformers. WavLM Base was trained on samples as they are, WavLM Large on
-    normalised ones (its author, github.com/microsoft/unilm/issues/708).
+    True for what Facebook published with Transformers. WavLM Base was trained on samples as they
+    are, WavLM Large on normalised ones (its author, github.com/microsoft/unilm/issues/708).
 
     >>> normalised_in_training("wavlm", "group"), normalised_in_training("wavlm", "layer")
     (False, True)
@@ -164,8 +180,8 @@ def _replace_group_norm(model: nn.Module) -> OwnFramesGroupNorm:
 
 @contextmanager
 def _mixed_masks_allowed() -> Iterator[None]:
-    # Transformers' WavLM hands PyTorch a boolean padding mask beside its float position bias, which PyTorch means to
-    # forbid one day and warns of at every layer; the result is right.
+    # Transformers' WavLM hands PyTorch a boolean padding mask beside its float position bias, which
+    # PyTorch means to forbid one day and warns of at every layer; the result is right.
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask and attn_mask")
         yield

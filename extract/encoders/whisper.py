@@ -1,6 +1,7 @@
 """Runs Whisper's encoder over a clip's own length instead of the 30 s that every clip is padded to by the library.
 
-For a clip of 30 s the states are those of Transformers; a shorter clip attends to nothing but itself and costs a fraction.
+For a clip of 30 s the states are those of Transformers; a shorter clip attends to nothing but
+itself and costs a fraction.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ class WhisperOwnLengthEncoder(AudioEncoder):
             n_fft=found.get("n_fft", 400),
         )
         hop = self._front_end.hop_length
-        super().__init__(spec, loaded, max_input=config.max_source_positions * 2 * hop / SAMPLE_RATE, **options)
+        super().__init__(
+            spec, loaded, max_input=config.max_source_positions * 2 * hop / SAMPLE_RATE, **options
+        )
         self.settings |= {
             "input_length": "own length",
             "mel_bins": config.num_mel_bins,
@@ -59,11 +62,15 @@ class WhisperOwnLengthEncoder(AudioEncoder):
         mel = torch.zeros(len(items), int(frames.max()), items[0].shape[1])
         for row, item in enumerate(items):
             mel[row, : len(item)] = torch.from_numpy(item)
-        states, mask = own_length_states(self.model, mel.transpose(1, 2).to(self.device), frames.to(self.device))
+        states, mask = own_length_states(
+            self.model, mel.transpose(1, 2).to(self.device), frames.to(self.device)
+        )
         return dict(enumerate(states)), mask
 
 
-def own_length_states(encoder: torch.nn.Module, mel: Tensor, frames: Tensor) -> tuple[list[Tensor], Tensor]:
+def own_length_states(
+    encoder: torch.nn.Module, mel: Tensor, frames: Tensor
+) -> tuple[list[Tensor], Tensor]:
     """Run Transformers' ``WhisperEncoder`` without its demand for 30 s.
 
     Args:
@@ -72,17 +79,21 @@ def own_length_states(encoder: torch.nn.Module, mel: Tensor, frames: Tensor) -> 
         frames: (B,), own frames of each clip, the largest being T.
 
     Returns:
-        States (B, T / 2 rounded up, D) of every layer, the last after the final norm, and the mask of own states.
+        States (B, T / 2 rounded up, D) of every layer, the last after the final norm, and the mask
+        of own states.
     """
     own_mel = torch.arange(mel.shape[2], device=mel.device) < frames.unsqueeze(1)
-    # The second convolution reaches one frame past the end, where a clip alone has its zero padding.
+    # The second convolution reaches one frame past the end, where a clip alone has its zero
+    # padding.
     states = functional.gelu(encoder.conv1(mel)) * own_mel.unsqueeze(1)
     states = functional.gelu(encoder.conv2(states)).transpose(1, 2)
     states = states + encoder.embed_positions.weight[: states.shape[1]]
     mask = torch.arange(states.shape[1], device=mel.device) < ((frames + 1) // 2).unsqueeze(1)
     attention = None
     if not bool(mask.all()):
-        attention = torch.zeros_like(mask, dtype=states.dtype).masked_fill(~mask, torch.finfo(states.dtype).min)
+        attention = torch.zeros_like(mask, dtype=states.dtype).masked_fill(
+            ~mask, torch.finfo(states.dtype).min
+        )
         attention = attention[:, None, None, :].expand(-1, 1, states.shape[1], -1)
     collected = [states]
     for layer in encoder.layers:

@@ -1,4 +1,7 @@
-"""Augmentations for training only; each is a pure function of the input and a generator, named on the command line."""
+"""Augmentations for training only.
+
+Each is a pure function of the input and a generator, named on the command line.
+"""
 
 from __future__ import annotations
 
@@ -46,10 +49,16 @@ AUGMENTATIONS: Mapping[str, Mapping[str, Callable[[Any, np.random.Generator], An
     "audio": {"noise": noise, "gain": gain, "shift": shift},
     "video": {"flip": flip},
 }
-DEFAULT_AUGMENTATIONS = {"text": (), "audio": (), "video": ("flip",)}  # The paper flips in training and does nothing else.
+DEFAULT_AUGMENTATIONS = {
+    "text": (),
+    "audio": (),
+    "video": ("flip",),
+}  # The paper flips in training and does nothing else.
 
 
-def augmenter(modality: str, names: Sequence[str]) -> Callable[[Any, np.random.Generator], Any] | None:
+def augmenter(
+    modality: str, names: Sequence[str]
+) -> Callable[[Any, np.random.Generator], Any] | None:
     """Return the chain of the named augmentations, or none for no names.
 
     Raises:
@@ -67,4 +76,5 @@ def augmenter(modality: str, names: Sequence[str]) -> Callable[[Any, np.random.G
         for step in steps:
             item = step(item, generator)
         return item
+
     return apply

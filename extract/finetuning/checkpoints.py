@@ -1,4 +1,7 @@
-"""Checkpoints that can be trusted: one without a completion marker, or with another digest than the marker's, is discarded."""
+"""Checkpoints that can be trusted.
+
+One without a completion marker, or with another digest than the marker's, is discarded.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,8 @@ class Checkpoint:
     Attributes:
         path: ``checkpoint-STEP``.
         step: Steps of the optimiser that it has seen.
-        about: What its marker says besides the digests: ``rows``, and ``best``, the step whose weights are the best so far.
+        about: What its marker says besides the digests: ``rows``, and ``best``, the step whose
+            weights are the best so far.
     """
 
     path: Path
@@ -33,13 +37,18 @@ class Checkpoint:
 
 
 def mark_complete(folder: Path, about: Mapping[str, object] | None = None) -> None:
-    """Bring every file of a folder to the disk and write the marker last: their digests, and what the folder is."""
+    """Bring every file of a folder to the disk and write the marker last.
+
+    Their digests, and what the folder is.
+    """
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MARKER)
     digests = {}
     for path in files:
         with path.open("rb") as handle:
             os.fsync(handle.fileno())
-            digests[path.relative_to(folder).as_posix()] = hashlib.file_digest(handle, "sha256").hexdigest()
+            digests[path.relative_to(folder).as_posix()] = hashlib.file_digest(
+                handle, "sha256"
+            ).hexdigest()
     write_json(folder / MARKER, {**(about or {}), "files": digests})
 
 
@@ -47,7 +56,10 @@ def read_marker(folder: Path) -> dict[str, Any] | None:
     """Return what the marker says, or none where a file is not what the marker says, or there is none."""
     try:
         told = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        whole = all((folder / name).is_file() and file_digest(folder / name) == digest for name, digest in told["files"].items())
+        whole = all(
+            (folder / name).is_file() and file_digest(folder / name) == digest
+            for name, digest in told["files"].items()
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return told if whole else None
@@ -67,8 +79,8 @@ def remove(folder: Path) -> None:
 def resume_point(folder: Path) -> Checkpoint | None:
     """Return the newest checkpoint below ``folder`` that training can go on from, and remove what nobody can go on from.
 
-    A checkpoint is of no use without the one that holds the best weights so far: going on without that would end with
-    other weights than an undisturbed run.
+    A checkpoint is of no use without the one that holds the best weights so far: going on without
+    that would end with other weights than an undisturbed run.
     """
     whole: dict[int, Checkpoint] = {}
     for path in folder.glob("checkpoint-*"):

@@ -1,4 +1,7 @@
-"""The model that is fine-tuned: an encoder, its pooling, and one linear layer; nothing between vector and scores."""
+"""The model that is fine-tuned: an encoder, its pooling, and one linear layer.
+
+Nothing between vector and scores.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,8 @@ if TYPE_CHECKING:
 class Classifier(nn.Module):
     """Scores of a batch, and in training their cross-entropy.
 
-    The library's own heads project to 256 dimensions or add a tanh before the classifier; here the stored vector is what
-    the head reads, so that stored scores are the head of the stored vector.
+    The library's own heads project to 256 dimensions or add a tanh before the classifier; here the
+    stored vector is what the head reads, so that stored scores are the head of the stored vector.
 
     Attributes:
         backbone: The encoder's weights.
@@ -31,8 +34,16 @@ class Classifier(nn.Module):
         layer_weights: (layers), before the softmax; none where only one layer is read.
     """
 
-    def __init__(self, encoder: Encoder, classes: int, *, dropout: float = 0.0, label_smoothing: float = 0.0,
-                 class_weights: Sequence[float] | None = None, seed: int = 0) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        classes: int,
+        *,
+        dropout: float = 0.0,
+        label_smoothing: float = 0.0,
+        class_weights: Sequence[float] | None = None,
+        seed: int = 0,
+    ) -> None:
         """Put a head on an encoder.
 
         Args:
@@ -41,25 +52,33 @@ class Classifier(nn.Module):
             dropout: Between vector and head, in training only.
             label_smoothing: Part of each label that is spread over all classes.
             class_weights: Of the loss, (classes); none for equal ones.
-            seed: Of whatever has no weights yet: the head, and what SpecAugment masks with where the checkpoint lacks it.
+            seed: Of whatever has no weights yet: the head, and what SpecAugment masks with where
+                the checkpoint lacks it.
         """
         super().__init__()
         self.encoder = encoder
         self.backbone = encoder.model
         for tensor in (*self.backbone.parameters(), *self.backbone.buffers()):
-            # Loaded weights lie in the mapped file, aligned as its header happens to end, and kernels differ by alignment: the
-            # same weights would give other last bits after a resume.
+            # Loaded weights lie in the mapped file, aligned as its header happens to end, and
+            # kernels differ by alignment: the same weights would give other last bits after a
+            # resume.
             tensor.data = tensor.data.clone()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.head = nn.Linear(encoder.dim, classes)
             if "masked_spec_embed" in encoder.loading_report["missing"]:
                 with torch.no_grad():
-                    self.backbone.masked_spec_embed.copy_(torch.rand(self.backbone.masked_spec_embed.shape))
-        self.layer_weights = nn.Parameter(torch.zeros(len(encoder.layers))) if len(encoder.layers) > 1 else None
+                    self.backbone.masked_spec_embed.copy_(
+                        torch.rand(self.backbone.masked_spec_embed.shape)
+                    )
+        self.layer_weights = (
+            nn.Parameter(torch.zeros(len(encoder.layers))) if len(encoder.layers) > 1 else None
+        )
         self.dropout = nn.Dropout(dropout)
         self.label_smoothing = label_smoothing
-        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+        weights = (
+            None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+        )
         self.register_buffer("class_weights", weights, persistent=False)
 
     def vectors(self, items: list[Any]) -> Tensor:
@@ -75,11 +94,15 @@ class Classifier(nn.Module):
         logits = self.head(self.dropout(self.vectors(items.values)))
         if labels is None:
             return {"logits": logits}
-        loss = functional.cross_entropy(logits.float(), labels, weight=self.class_weights, label_smoothing=self.label_smoothing)
+        loss = functional.cross_entropy(
+            logits.float(), labels, weight=self.class_weights, label_smoothing=self.label_smoothing
+        )
         return {"loss": loss, "logits": logits}
 
     def freeze(self, what: str) -> int:
-        """Freeze ``auto``, ``none``, or what lies before the layers and so many of them; return how many tensors.
+        """Freeze ``auto``, ``none``, or what lies before the layers and so many of them.
+
+        Return how many tensors.
 
         Raises:
             UsageError: There are fewer layers.
@@ -93,16 +116,21 @@ class Classifier(nn.Module):
         for parameter in frozen:
             parameter.requires_grad_(False)
         if frozen and isinstance(front, nn.Module):
-            # Else Transformers asks for the gradient of the samples and goes back through all convolutions for nothing.
+            # Else Transformers asks for the gradient of the samples and goes back through all
+            # convolutions for nothing.
             front._requires_grad = False
         return len(frozen)
 
     def _front_and_layers(self, count: int) -> list[nn.Parameter]:
         depth = self.encoder.spec.layers
         if count > depth:
-            raise UsageError(f"--freeze-layers {count}: {self.encoder.spec.name} has {depth} layers")
+            raise UsageError(
+                f"--freeze-layers {count}: {self.encoder.spec.name} has {depth} layers"
+            )
         # The last one: a speech encoder may have as many convolutions, and they come first.
-        layers = [m for m in self.backbone.modules() if isinstance(m, nn.ModuleList) and len(m) == depth][-1]
+        layers = [
+            m for m in self.backbone.modules() if isinstance(m, nn.ModuleList) and len(m) == depth
+        ][-1]
         of_layers = {id(p) for p in layers.parameters()}
         front = []
         for parameter in self.backbone.parameters():
@@ -113,11 +141,22 @@ class Classifier(nn.Module):
 
     @contextmanager
     def _mask_that_fits(self, items: list[Any]) -> Iterator[None]:
-        """Leave SpecAugment out where no clip of the batch is as long as its masks; Transformers raises there."""
+        """Leave SpecAugment out where no clip of the batch is as long as its masks.
+
+        Transformers raises there.
+        """
         config = getattr(self.backbone, "config", None)
-        masks = self.training and getattr(config, "apply_spec_augment", False) and getattr(config, "mask_time_prob", 0) > 0
+        masks = (
+            self.training
+            and getattr(config, "apply_spec_augment", False)
+            and getattr(config, "mask_time_prob", 0) > 0
+        )
         lengths = getattr(self.backbone, "_get_feat_extract_output_lengths", None)
-        if not masks or lengths is None or int(lengths(max(map(len, items)))) >= config.mask_time_length:
+        if (
+            not masks
+            or lengths is None
+            or int(lengths(max(map(len, items)))) >= config.mask_time_length
+        ):
             yield
             return
         config.apply_spec_augment = False
@@ -128,7 +167,9 @@ class Classifier(nn.Module):
 
 
 class TunedEncoder:
-    """A fine-tuned encoder where the store wants a frozen one: the same attributes, one vector per input.
+    """A fine-tuned encoder where the store wants a frozen one.
+
+    The same attributes, one vector per input.
 
     Attributes:
         classifier: The trained model, in evaluation mode.
@@ -154,5 +195,8 @@ class TunedEncoder:
     def scores(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the head's logits (n, C) of stored vectors (n, D); ``nan`` stays ``nan``."""
         head = self.classifier.head
-        weight, bias = head.weight.detach().float().cpu().numpy(), head.bias.detach().float().cpu().numpy()
+        weight, bias = (
+            head.weight.detach().float().cpu().numpy(),
+            head.bias.detach().float().cpu().numpy(),
+        )
         return (vectors @ weight.T + bias).astype(np.float32)

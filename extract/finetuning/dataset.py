@@ -1,4 +1,7 @@
-"""The rows of one role on their way into training: prepared once, drawn in an order that depends on seed and epoch alone."""
+"""The rows of one role on their way into training.
+
+Prepared once, drawn in an order that depends on seed and epoch alone.
+"""
 
 from __future__ import annotations
 
@@ -55,16 +58,25 @@ class Memory:
 class Rows(Dataset[Example]):
     """Prepared inputs of some rows.
 
-    What an augmentation does to a row depends on seed, epoch and row alone, so a run that was killed and resumed sees what an
-    undisturbed one sees.
+    What an augmentation does to a row depends on seed, epoch and row alone, so a run that was
+    killed and resumed sees what an undisturbed one sees.
 
     Attributes:
         positions: Manifest positions (n,).
         labels: Class codes (n,).
     """
 
-    def __init__(self, encoder: Encoder, load: Callable[[int], Any], positions: NDArray[np.int64], labels: NDArray[np.int64],
-                 memory: Memory, *, augment: Augment | None = None, seed: int = 0) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        load: Callable[[int], Any],
+        positions: NDArray[np.int64],
+        labels: NDArray[np.int64],
+        memory: Memory,
+        *,
+        augment: Augment | None = None,
+        seed: int = 0,
+    ) -> None:
         """Name the rows; nothing is read yet.
 
         Args:
@@ -72,7 +84,8 @@ class Rows(Dataset[Example]):
             load: Reads the row of a manifest position.
             positions: (n,).
             labels: Class codes (n,).
-            memory: Inputs are kept while there is room; the rest is read again each time it is drawn.
+            memory: Inputs are kept while there is room; the rest is read again each time it is
+                drawn.
             augment: Changes an input before it is prepared; then inputs are kept as they were read.
             seed: Of the augmentation.
         """
@@ -88,7 +101,9 @@ class Rows(Dataset[Example]):
     @property
     def digest(self) -> str:
         """Twelve hex digits over which rows these are, and their labels."""
-        return hashlib.sha256(self.positions.tobytes() + b"\x00" + self.labels.tobytes()).hexdigest()[:12]
+        return hashlib.sha256(
+            self.positions.tobytes() + b"\x00" + self.labels.tobytes()
+        ).hexdigest()[:12]
 
     def set_epoch(self, epoch: int) -> None:
         """Tell which epoch it is, for the augmentations."""
@@ -121,7 +136,10 @@ class Rows(Dataset[Example]):
         return Example(item, int(self.labels[index]))
 
     def _item(self, position: int) -> Any:
-        """Return what is kept of a row: what was read where it is augmented, else what the model is given."""
+        """Return what is kept of a row.
+
+        What was read where it is augmented, else what the model is given.
+        """
         item = self._kept.get(position)
         if item is None:
             item = self._load(position)
@@ -133,7 +151,9 @@ class Rows(Dataset[Example]):
 
 
 class EpochOrder(Sampler[int]):
-    """Row order of an epoch, from seed and epoch; with balance, rows are drawn so that classes are equally frequent.
+    """Row order of an epoch, from seed and epoch.
+
+    With balance, rows are drawn so that classes are equally frequent.
 
     Attributes:
         digest: Twelve hex digits over the rows.
@@ -159,13 +179,20 @@ class EpochOrder(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         generator = np.random.default_rng([self._seed, self._epoch])
         n = len(self._rows)
-        order = generator.permutation(n) if self._weights is None else generator.choice(n, n, p=self._weights)
+        order = (
+            generator.permutation(n)
+            if self._weights is None
+            else generator.choice(n, n, p=self._weights)
+        )
         return iter(order.tolist())
 
 
 def collate(examples: Sequence[Example]) -> Mapping[str, Any]:
     """Return ``items`` and ``labels`` (B,)."""
-    return {"items": Items([e.item for e in examples]), "labels": torch.tensor([e.label for e in examples])}
+    return {
+        "items": Items([e.item for e in examples]),
+        "labels": torch.tensor([e.label for e in examples]),
+    }
 
 
 def _size(item: Any) -> int:

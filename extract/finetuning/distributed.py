@@ -1,4 +1,7 @@
-"""The processes of one training that ``torchrun`` or ``accelerate launch`` started: one writes, the others help to train."""
+"""The processes of one training that ``torchrun`` or ``accelerate launch`` started.
+
+One writes, the others help to train.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ import os
 from datetime import timedelta
 from typing import Any
 
-# Helpers wait while the writer reads, dumps and assembles, which for a large corpus takes longer than the usual half hour.
+# Helpers wait while the writer reads, dumps and assembles, which for a large corpus takes longer
+# than the usual half hour.
 PATIENCE = timedelta(days=7)
 
 
@@ -21,9 +25,12 @@ def size() -> int:
 
 
 def hush() -> None:
-    """Keep PyTorch's C++ warnings off the terminal of a distributed run; to be called before PyTorch is imported.
+    """Keep PyTorch's C++ warnings off the terminal of a distributed run.
 
-    It warns of looking for unused parameters, which there are wherever a layer was dropped or nothing was masked.
+    To be called before PyTorch is imported.
+
+    It warns of looking for unused parameters, which there are wherever a layer was dropped or
+    nothing was masked.
     """
     if size() > 1:
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

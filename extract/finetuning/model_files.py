@@ -1,4 +1,7 @@
-"""A fine-tuned model on disk: ``encoder/`` loads like any folder, head and history lie beside it, the marker comes last."""
+"""A fine-tuned model on disk.
+
+``encoder/`` loads like any folder, head and history lie beside it, the marker comes last.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,12 @@ class Outcome:
 
     Attributes:
         classifier: With the weights of the kept epoch, in evaluation mode.
-        history: One row per step or validation, in their order: ``step, epoch, loss, learning_rate, valid_loss,
-            valid_accuracy``. The loss is that of the step, in training mode; the accuracy that of the epoch, from 0 to 1.
+        history: One row per step or validation, in their order: ``step, epoch, loss, learning_rate,
+            valid_loss, valid_accuracy``. The loss is that of the step, in training mode; the
+            accuracy that of the epoch, from 0 to 1.
         best_epoch: The kept epoch, counted from 1.
-        record: What one needs to know to repeat the training besides its settings: rows, steps, precision, processes.
+        record: What one needs to know to repeat the training besides its settings: rows, steps,
+            precision, processes.
     """
 
     classifier: Classifier
@@ -40,16 +45,23 @@ class Outcome:
 def save_model(outcome: Outcome, folder: Path, about: Mapping[str, object]) -> None:
     """Write the tuned encoder, its head and its history, each file whole, the marker last.
 
-    ``head.safetensors`` holds ``weight`` (C, D), ``bias`` (C) and, where layers are weighted, ``layer_weights`` (layers) before
-    the softmax.
+    ``head.safetensors`` holds ``weight`` (C, D), ``bias`` (C) and, where layers are weighted,
+    ``layer_weights`` (layers) before the softmax.
     """
     remove(folder)
     (folder / "encoder").mkdir(parents=True)
     outcome.classifier.encoder.save(folder / "encoder")
-    save_file({name: t.detach().float().cpu().contiguous() for name, t in _head(outcome.classifier).items()},
-              folder / "head.safetensors")
+    save_file(
+        {
+            name: t.detach().float().cpu().contiguous()
+            for name, t in _head(outcome.classifier).items()
+        },
+        folder / "head.safetensors",
+    )
     outcome.history.to_csv(folder / "history.csv", index=False)
-    mark_complete(folder, {**about, "best_epoch": outcome.best_epoch, "record": dict(outcome.record)})
+    mark_complete(
+        folder, {**about, "best_epoch": outcome.best_epoch, "record": dict(outcome.record)}
+    )
 
 
 def load_model(folder: Path, encoder: Encoder, classes: int) -> Outcome:
@@ -60,24 +72,37 @@ def load_model(folder: Path, encoder: Encoder, classes: int) -> Outcome:
     """
     about = read_marker(folder)
     if about is None:
-        raise ModelLoadError(f"{folder}: is not a finished model (no complete.json, or a file is not what it says); remove the "
-                             "folder and train again")
+        raise ModelLoadError(
+            f"{folder}: is not a finished model (no complete.json, or a file is not what it "
+            "says); remove the "
+            "folder and train again"
+        )
     classifier, saved = Classifier(encoder, classes), load_file(folder / "head.safetensors")
     shapes = {name: tuple(tensor.shape) for name, tensor in saved.items()}
     expected = {name: tuple(tensor.shape) for name, tensor in _head(classifier).items()}
     if shapes != expected:
-        raise ModelLoadError(f"{folder / 'head.safetensors'}: holds {_shown(shapes)}, expected {_shown(expected)}; it was "
-                             "trained for other classes or layers")
+        raise ModelLoadError(
+            f"{folder / 'head.safetensors'}: holds {_shown(shapes)}, expected {_shown(expected)}; "
+            "it was "
+            "trained for other classes or layers"
+        )
     with torch.no_grad():
         for name, tensor in _head(classifier).items():
             tensor.copy_(saved[name])
-    return Outcome(classifier.to(encoder.device).eval(), pd.read_csv(folder / "history.csv"), int(about["best_epoch"]),
-                   about["record"])
+    return Outcome(
+        classifier.to(encoder.device).eval(),
+        pd.read_csv(folder / "history.csv"),
+        int(about["best_epoch"]),
+        about["record"],
+    )
 
 
 def _head(classifier: Classifier) -> dict[str, torch.Tensor]:
     """Return every tensor that is not the encoder's."""
-    tensors: dict[str, torch.Tensor] = {"weight": classifier.head.weight, "bias": classifier.head.bias}
+    tensors: dict[str, torch.Tensor] = {
+        "weight": classifier.head.weight,
+        "bias": classifier.head.bias,
+    }
     if classifier.layer_weights is not None:
         tensors["layer_weights"] = classifier.layer_weights
     return tensors

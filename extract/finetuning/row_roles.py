@@ -50,26 +50,37 @@ def training_setup(manifest: Manifest, request: Request, rule: str) -> Setup:
     if request.protocol:
         own = find_protocol(request.protocol, manifest.name)[0].rule
         if own and rule != own and not (rule == "test" and own == "fixed-epochs"):
-            raise UsageError(f"--rule {rule} contradicts --protocol {request.protocol}, whose epochs are chosen by {own}; leave "
-                             "it out, or choose another protocol")
+            raise UsageError(
+                f"--rule {rule} contradicts --protocol {request.protocol}, whose epochs are "
+                f"chosen by {own}; leave "
+                "it out, or choose another protocol"
+            )
     setup = set_up(manifest, request, PLAN_VALID[rule])
     if rule == "valid-session" and not setup.plan.has_valid:
-        raise FoldError(f"plan {setup.plan.name!r} has no validation rows to choose the epoch on; choose --rule fixed-epochs, or "
-                        "add validation rows to the split")
+        raise FoldError(
+            f"plan {setup.plan.name!r} has no validation rows to choose the epoch on; choose "
+            "--rule fixed-epochs, or "
+            "add validation rows to the split"
+        )
     return setup
 
 
 def class_codes(manifest: Manifest, shuffle_seed: int | None) -> NDArray[np.int64]:
-    """Return the class code of each row (N,), -1 for none; a seed permutes those of all labelled rows.
+    """Return the class code of each row (N,), -1 for none.
 
-    The permutation is that of :func:`embeddings_store.load.load_fold`, so that a grid with the same seed sees the labels that
-    the encoder was trained on.
+    A seed permutes those of all labelled rows.
+
+    The permutation is that of :func:`embeddings_store.load.load_fold`, so that a grid with the same
+    seed sees the labels that the encoder was trained on.
 
     Raises:
         LabelError: The corpus has no labels.
     """
     if manifest.labels is None:
-        raise LabelError(f"corpus {manifest.name!r} has no labels to train on; add --frozen to use the encoder as it is")
+        raise LabelError(
+            f"corpus {manifest.name!r} has no labels to train on; add --frozen to use the encoder "
+            "as it is"
+        )
     codes = manifest.codes()
     if shuffle_seed is not None:
         labelled = np.flatnonzero(codes >= 0)
@@ -77,8 +88,15 @@ def class_codes(manifest: Manifest, shuffle_seed: int | None) -> NDArray[np.int6
     return codes
 
 
-def assign_roles(manifest: Manifest, modality: str, plan: FoldPlan | None, number: str, rule: str,
-                 codes: NDArray[np.int64], inner: tuple[int, int] = (0, 0)) -> Roles:
+def assign_roles(
+    manifest: Manifest,
+    modality: str,
+    plan: FoldPlan | None,
+    number: str,
+    rule: str,
+    codes: NDArray[np.int64],
+    inner: tuple[int, int] = (0, 0),
+) -> Roles:
     """Say which rows are trained on and which choose the epoch.
 
     Args:
@@ -88,7 +106,8 @@ def assign_roles(manifest: Manifest, modality: str, plan: FoldPlan | None, numbe
         number: The fold's number, from 1; without meaning where there is no plan.
         rule: See :data:`extract.finetuning.settings.RULES`.
         codes: Class code of each row (N,), -1 for none; such rows play no role.
-        inner: Part and number of parts: the rows of this part are left out of training; (0, 0) for none.
+        inner: Part and number of parts: the rows of this part are left out of training; (0, 0) for
+            none.
 
     Raises:
         FoldError: There is no such fold, a class has no row to train on, or no row chooses.
@@ -102,12 +121,17 @@ def assign_roles(manifest: Manifest, modality: str, plan: FoldPlan | None, numbe
         if rule != "fixed-epochs":
             choose = usable & fold.mask("test" if rule == "test" else "valid")
             if not choose.any():
-                raise FoldError(f"fold {number} of {plan.name!r}: none of the rows that choose the epoch ({rule}) has a label "
-                                f"and {modality}; choose --rule fixed-epochs, or another plan")
+                raise FoldError(
+                    f"fold {number} of {plan.name!r}: none of the rows that choose the epoch "
+                    f"({rule}) has a label "
+                    f"and {modality}; choose --rule fixed-epochs, or another plan"
+                )
     if inner[1]:
         fit = fit & ~_inner_part(manifest, fit, *inner)
     roles = Roles(np.flatnonzero(fit), np.flatnonzero(choose))
-    require_classes(manifest.labels.classes if manifest.labels else (), codes[roles.fit], f"fold {number}")
+    require_classes(
+        manifest.labels.classes if manifest.labels else (), codes[roles.fit], f"fold {number}"
+    )
     return roles
 
 
@@ -119,15 +143,20 @@ def require_classes(classes: Sequence[str], codes: NDArray[np.int64], where: str
     """
     absent = [name for code, name in enumerate(classes) if not (codes == code).any()]
     if absent:
-        raise FoldError(f"{where}: no row to train on of class {absent[0]!r} ({len(absent)} of {len(classes)} classes absent); "
-                        "use fewer folds, another grouping, or a label set without it")
+        raise FoldError(
+            f"{where}: no row to train on of class {absent[0]!r} ({len(absent)} of {len(classes)} "
+            "classes absent); "
+            "use fewer folds, another grouping, or a label set without it"
+        )
 
 
-def _inner_part(manifest: Manifest, fit: NDArray[np.bool_], part: int, parts: int) -> NDArray[np.bool_]:
+def _inner_part(
+    manifest: Manifest, fit: NDArray[np.bool_], part: int, parts: int
+) -> NDArray[np.bool_]:
     """Rows of one of ``parts`` blocks of neighbouring sessions, else speakers, else groups within the training rows (N,).
 
-    The first column that has so many values and keeps the rows of a group together, so that no half of a dialogue is left out
-    while its other half is trained on.
+    The first column that has so many values and keeps the rows of a group together, so that no half
+    of a dialogue is left out while its other half is trained on.
     """
     tried = []
     for column in ("session", "speaker", "group"):
@@ -138,13 +167,23 @@ def _inner_part(manifest: Manifest, fit: NDArray[np.bool_], part: int, parts: in
         tried.append(f"{len(names)} in {column!r}")
         if not 2 <= parts <= len(names):
             continue
-        block_of = {name: b for b, some in enumerate(np.array_split(np.array(names), parts), start=1) for name in some.tolist()}
+        block_of = {
+            name: b
+            for b, some in enumerate(np.array_split(np.array(names), parts), start=1)
+            for name in some.tolist()
+        }
         block = np.array([block_of[value] for value in values.tolist()])
-        if len(set(zip(groups.tolist(), block.tolist(), strict=True))) > len(set(groups.tolist())) and (groups != "").all():
+        if (
+            len(set(zip(groups.tolist(), block.tolist(), strict=True))) > len(set(groups.tolist()))
+            and (groups != "").all()
+        ):
             tried[-1] += " (which would tear groups apart)"
             continue
         left_out = np.zeros_like(fit)
         left_out[np.flatnonzero(fit)[block == part]] = True
         return left_out
-    raise UsageError(f"--inner-folds {parts}: it takes 2 or more, and as many different values among the training rows; they "
-                     f"have {', '.join(tried) or 'neither session, speaker nor group'}")
+    raise UsageError(
+        f"--inner-folds {parts}: it takes 2 or more, and as many different values among the "
+        "training rows; they "
+        f"have {', '.join(tried) or 'neither session, speaker nor group'}"
+    )

@@ -9,26 +9,33 @@ from typing import Any
 from embeddings_store.errors import ProjectError, UsageError, unknown_name
 
 RULES = {
-    "valid-session": "the next block of sessions or speakers validates; the best epoch by its accuracy is kept",
+    "valid-session": "the next block of sessions or speakers validates; the best epoch by its "
+    "accuracy is kept",
     "fixed-epochs": "nothing validates and training has all of it; the last epoch is kept",
-    "test": "the best epoch is chosen on the test rows, as several published repositories do; an upper bound, not a result",
+    "test": "the best epoch is chosen on the test rows, as several published repositories do; an "
+    "upper bound, not a result",
 }
 PLAN_VALID = {"valid-session": "next", "fixed-epochs": "none", "test": "none"}
 PRECISIONS = ("auto", "float32", "bf16")
 SCHEDULERS = ("linear", "cosine", "constant", "constant_with_warmup", "polynomial")
 
-# Babaali and Shayaninasab, arXiv 2402.07327: epochs, batches and learning rates of the chosen encoders.
+# Babaali and Shayaninasab, arXiv 2402.07327: epochs, batches and learning rates of the chosen
+# encoders.
 PAPER: Mapping[str, Mapping[str, float]] = {
     "text": {"epochs": 20, "batch_size": 32, "eval_batch_size": 32, "learning_rate": 2e-5},
     "audio": {"epochs": 15, "batch_size": 8, "eval_batch_size": 4, "learning_rate": 3e-5},
     "video": {"epochs": 10, "batch_size": 8, "eval_batch_size": 8, "learning_rate": 5e-5},
 }
-# Transformers' and PyTorch's defaults, named here because a result depends on them; the paper says nothing of them.
+# Transformers' and PyTorch's defaults, named here because a result depends on them; the paper says
+# nothing of them.
 OPTIMIZER = "AdamW, betas 0.9 and 0.999, eps 1e-8, no decay on biases and norms"
 
 
 class TrainingError(ProjectError, RuntimeError):
-    """A training cannot go on: its loss is no number any more, or a step does not fit into the device's memory."""
+    """A training cannot go on.
+
+    Its loss is no number any more, or a step does not fit into the device's memory.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +44,27 @@ class TrainingSettings:
 
     Attributes:
         epochs: Passes over the training rows.
-        batch_size: Utterances per batch, over all devices together, so that a result does not depend on how many there are.
+        batch_size: Utterances per batch, over all devices together, so that a result does not
+            depend on how many there are.
         eval_batch_size: Utterances per batch and device when validating; changes no number.
         learning_rate: Peak of the schedule.
         weight_decay: 0.01 in the paper.
         scheduler: Transformers' name; ``linear`` is its default and the paper names none.
         warmup_ratio: Part of all steps, 0 to 1; 0 is Transformers' default.
-        gradient_accumulation: Batches per step of the optimiser; the step takes the mean of their losses. With 2, half the
-            batch size needs half the memory and gives the same steps (without class weights, and but for an epoch's last).
+        gradient_accumulation: Batches per step of the optimiser; the step takes the mean of their
+            losses. With 2, half the batch size needs half the memory and gives the same steps
+            (without class weights, and but for an epoch's last).
         max_grad_norm: Gradients longer than this are shortened to it; 1 is Transformers' default.
         seed: Of the head, the order of rows, dropout and augmentation.
         rule: Which rows choose the epoch, see :data:`RULES`.
-        freeze: ``auto`` freezes the convolutions of speech encoders that read samples, as Transformers' recipe for audio
-            classification does, and nothing else; ``none`` freezes nothing; a number freezes what lies before the layers
-            and that many layers.
+        freeze: ``auto`` freezes the convolutions of speech encoders that read samples, as
+            Transformers' recipe for audio classification does, and nothing else; ``none`` freezes
+            nothing; a number freezes what lies before the layers and that many layers.
         label_smoothing: 0 to below 1.
-        class_weights: Weigh the loss by the inverse frequency of the classes in training, N / (C * n_c); PyTorch then takes
-            the weighted mean over a batch.
-        balanced_sampling: Draw as many rows per epoch as there are, with repetition, so that each class is equally likely.
+        class_weights: Weigh the loss by the inverse frequency of the classes in training, N / (C *
+            n_c); PyTorch then takes the weighted mean over a batch.
+        balanced_sampling: Draw as many rows per epoch as there are, with repetition, so that each
+            class is equally likely.
         dropout: Between vector and head, in training only.
         early_stopping: Stop after this many epochs without a better one; 0 never stops.
         augment: Names of augmentations, see :mod:`extract.finetuning.augmentation`.
@@ -92,17 +102,33 @@ class TrainingSettings:
         if self.precision not in PRECISIONS:
             unknown_name("precision", self.precision, PRECISIONS)
         if self.freeze not in {"auto", "none"} and not self.freeze.isdecimal():
-            raise UsageError(f"--freeze-layers {self.freeze!r}: expected auto, none, or how many layers")
-        for name, least, below in (("epochs", 1, 1e6), ("batch_size", 1, 1e6), ("eval_batch_size", 1, 1e6),
-                                   ("gradient_accumulation", 1, 1e6), ("learning_rate", 0, 10), ("weight_decay", 0, 10),
-                                   ("label_smoothing", 0, 1), ("dropout", 0, 1), ("warmup_ratio", 0, 1),
-                                   ("early_stopping", 0, 1e6), ("max_grad_norm", 0, 1e6),
-                                   ("seed", 0, 2**32)):
+            raise UsageError(
+                f"--freeze-layers {self.freeze!r}: expected auto, none, or how many layers"
+            )
+        for name, least, below in (
+            ("epochs", 1, 1e6),
+            ("batch_size", 1, 1e6),
+            ("eval_batch_size", 1, 1e6),
+            ("gradient_accumulation", 1, 1e6),
+            ("learning_rate", 0, 10),
+            ("weight_decay", 0, 10),
+            ("label_smoothing", 0, 1),
+            ("dropout", 0, 1),
+            ("warmup_ratio", 0, 1),
+            ("early_stopping", 0, 1e6),
+            ("max_grad_norm", 0, 1e6),
+            ("seed", 0, 2**32),
+        ):
             value = getattr(self, name)
             if not least <= value < below:
-                raise UsageError(f"--{name.replace('_', '-')} {value}: expected at least {least} and below {below:g}")
+                raise UsageError(
+                    f"--{name.replace('_', '-')} {value}: expected at least {least} and below "
+                    f"{below:g}"
+                )
         if self.early_stopping and self.rule == "fixed-epochs":
-            raise UsageError("--early-stopping needs rows to look at; with --rule fixed-epochs there are none")
+            raise UsageError(
+                "--early-stopping needs rows to look at; with --rule fixed-epochs there are none"
+            )
 
     def steps(self, rows: int) -> int:
         """Steps of the optimiser that a whole training on so many rows takes.
@@ -121,10 +147,15 @@ class TrainingSettings:
         15
         """
         known = {f.name for f in fields(cls)}
-        chosen = {name: value for name, value in given.items() if name in known and value is not None}
+        chosen = {
+            name: value for name, value in given.items() if name in known and value is not None
+        }
         return cls(**{**PAPER[modality], **chosen})
 
     def fingerprinted(self) -> dict[str, object]:
-        """What changes a vector: all but the seed, which has a place of its own in the store, and the size of evaluation."""
+        """What changes a vector.
+
+        All but the seed, which has a place of its own in the store, and the size of evaluation.
+        """
         rest = {k: v for k, v in asdict(self).items() if k not in {"seed", "eval_batch_size"}}
         return {f"train_{k}": list(v) if isinstance(v, tuple) else v for k, v in rest.items()}

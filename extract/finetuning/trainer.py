@@ -62,29 +62,46 @@ class _Conductor(TrainerCallback):
         advance: Callable[[int], None],
         record: Mapping[str, object],
     ) -> None:
-        self._settings, self._order, self._folder, self._advance, self._record = settings, order, folder, advance, record
+        self._settings, self._order, self._folder, self._advance, self._record = (
+            settings,
+            order,
+            folder,
+            advance,
+            record,
+        )
 
-    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         epoch = round(state.epoch or 0)
         _seed_everything(self._settings.seed, epoch, team.rank())
         self._order.set_epoch(epoch)
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         self._advance(1)
 
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         loss = state.log_history[-1].get("loss", 0.0)
         if not math.isfinite(loss):
             raise TrainingError(
                 f"the loss of step {state.global_step} is {loss}; lower --learning-rate (it is "
-                f"{self._settings.learning_rate:g}), warm up with --warmup-ratio 0.1, or use --precision float32"
+                f"{self._settings.learning_rate:g}), warm up with --warmup-ratio 0.1, or use "
+                "--precision float32"
             )
 
-    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         if stopped_early(state.log_history, self._settings.early_stopping):
             control.should_training_stop = True
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         team.meet()  # Each process writes a file of its own into the checkpoint.
         if state.is_world_process_zero:
             best = best_step(state.log_history) or state.global_step
@@ -127,10 +144,12 @@ def finetune(
         choose: Rows whose accuracy chooses the epoch; none keeps the last one.
         folder: Where checkpoints go; the caller removes it when they are not needed any more.
         advance: Called with the number of steps just done.
-        start: What :func:`extract.finetuning.checkpoints.resume_point` found in ``folder``; one that was made from other rows is left.
+        start: What :func:`extract.finetuning.checkpoints.resume_point` found in ``folder``; one
+            that was made from other rows is left.
 
     Raises:
-        TrainingError: The loss is no number any more, or a step does not fit into the device's memory.
+        TrainingError: The loss is no number any more, or a step does not fit into the device's
+            memory.
         StoreFullError: The disk is full; finished epochs are safe.
         UsageError: A setting does not fit the encoder, the device or the number of processes.
     """
@@ -164,7 +183,8 @@ def finetune(
     trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
     log = trainer.state.log_history
     del trainer
-    gc.collect()  # The optimiser's state is as large as two models, and Trainer and Accelerator hold each other.
+    # The optimiser's state is as large as two models, and Trainer and Accelerator hold each other.
+    gc.collect()
     torch.cuda.empty_cache()
     outcome = _outcome(classifier, log, folder, record)
     team.meet()  # The writer removes the checkpoints next.
@@ -176,7 +196,9 @@ def finished_log(start: Checkpoint | None, settings: TrainingSettings) -> Log | 
     if start is None:
         return None
     state = TrainerState.load_from_json(str(start.path / "trainer_state.json"))
-    over = round(state.epoch or 0) >= settings.epochs or stopped_early(state.log_history, settings.early_stopping)
+    over = round(state.epoch or 0) >= settings.epochs or stopped_early(
+        state.log_history, settings.early_stopping
+    )
     return state.log_history if over else None
 
 
@@ -193,7 +215,10 @@ def stopped_early(log: Log, patience: int) -> bool:
     (True, False, False)
     """
     accuracies = [entry["eval_accuracy"] for entry in log if "eval_accuracy" in entry]
-    return bool(patience and accuracies) and len(accuracies) - 1 - int(np.argmax(accuracies)) >= patience
+    return (
+        bool(patience and accuracies)
+        and len(accuracies) - 1 - int(np.argmax(accuracies)) >= patience
+    )
 
 
 def best_step(log: Log) -> int | None:
@@ -224,19 +249,29 @@ def uses_bf16(precision: str, device: torch.device) -> bool:
     """
     able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     if precision == "bf16" and device.type != "cpu" and not able:
-        raise UsageError(f"--precision bf16: the device {device} cannot compute in it; leave it out")
+        raise UsageError(
+            f"--precision bf16: the device {device} cannot compute in it; leave it out"
+        )
     return precision == "bf16" or (precision == "auto" and able)
 
 
 def _trainer(
-    classifier: Classifier, settings: TrainingSettings, train: Rows, choose: Rows | None, folder: Path
+    classifier: Classifier,
+    settings: TrainingSettings,
+    train: Rows,
+    choose: Rows | None,
+    folder: Path,
 ) -> _OrderedTrainer:
     device, processes, steps = classifier.encoder.device, team.size(), settings.steps(len(train))
     if settings.batch_size % processes:
-        raise UsageError(f"--batch-size {settings.batch_size} cannot be divided among {processes} processes; choose a multiple")
+        raise UsageError(
+            f"--batch-size {settings.batch_size} cannot be divided among {processes} processes; "
+            "choose a multiple"
+        )
     if processes == 1 and device.type == "cuda" and device.index:
         raise UsageError(
-            f"--device {device}: training takes the first GPU that it sees; set CUDA_VISIBLE_DEVICES={device.index} "
+            f"--device {device}: training takes the first GPU that it sees; set "
+            f"CUDA_VISIBLE_DEVICES={device.index} "
             "and leave --device out"
         )
     arguments = TrainingArguments(
@@ -256,7 +291,8 @@ def _trainer(
         use_cpu=device.type == "cpu",
         ddp_timeout=int(team.PATIENCE.total_seconds()),
         eval_strategy="epoch" if choose is not None else "no",
-        # Old checkpoints are removed by the conductor: the Trainer does it before the new one is known to be whole.
+        # Old checkpoints are removed by the conductor: the Trainer does it before the new one is
+        # known to be whole.
         save_strategy="epoch",
         save_total_limit=None,
         logging_strategy="steps",
@@ -272,7 +308,8 @@ def _trainer(
     )
     # Else several visible GPUs become torch's DataParallel, which cannot split our batches.
     arguments._n_gpu = min(1, arguments.n_gpu)
-    # Else the environment of accelerate launch decides, and the record of the run would say something else.
+    # Else the environment of accelerate launch decides, and the record of the run would say
+    # something else.
     arguments.mixed_precision = "bf16" if arguments.bf16 else "no"
     trainer = _OrderedTrainer(
         model=classifier,
@@ -288,7 +325,11 @@ def _trainer(
 
 
 def _record(
-    arguments: TrainingArguments, settings: TrainingSettings, train: Rows, choose: Rows | None, start: Checkpoint | None
+    arguments: TrainingArguments,
+    settings: TrainingSettings,
+    train: Rows,
+    choose: Rows | None,
+    start: Checkpoint | None,
 ) -> dict[str, object]:
     """Say what the settings leave open: what was trained on, and on what."""
     device = arguments.device
@@ -307,7 +348,9 @@ def _record(
     }
 
 
-def _outcome(classifier: Classifier, log: Log, folder: Path, record: Mapping[str, object]) -> Outcome:
+def _outcome(
+    classifier: Classifier, log: Log, folder: Path, record: Mapping[str, object]
+) -> Outcome:
     """Load the weights of the kept epoch, every key of them."""
     history = pd.DataFrame(
         [
@@ -331,8 +374,10 @@ def _explained(folder: Path, settings: TrainingSettings) -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         half = max(1, settings.batch_size // 2)
         raise TrainingError(
-            f"a batch of {settings.batch_size} does not fit into the device's memory; --batch-size {half} "
-            f"--gradient-accumulation {2 * settings.gradient_accumulation} needs half of it and takes the same "
+            f"a batch of {settings.batch_size} does not fit into the device's memory; "
+            f"--batch-size {half} "
+            f"--gradient-accumulation {2 * settings.gradient_accumulation} needs half of it and "
+            "takes the same "
             "steps, and --freeze-layers needs less"
         ) from error
     except (OSError, RuntimeError, SafetensorError) as error:
@@ -340,20 +385,29 @@ def _explained(folder: Path, settings: TrainingSettings) -> Iterator[None]:
             raise
         resume_point(folder)  # Removes the checkpoint that did not fit.
         raise StoreFullError(
-            f"{folder}: the disk is full; finished epochs are safe. Free some space and run the same command "
+            f"{folder}: the disk is full; finished epochs are safe. Free some space and run the "
+            "same command "
             "again, it goes on from there"
         ) from error
 
 
 def _no_space(error: BaseException) -> bool:
-    """Say whether an error means a full disk: PyTorch's writer and safetensors say it in words of their own."""
+    """Say whether an error means a full disk.
+
+    PyTorch's writer and safetensors say it in words of their own.
+    """
     return disk_is_full(error) or any(
-        sign in str(error) for sign in ("os error 28", "os error 122", "PytorchStreamWriter", "inline_container.cc")
+        sign in str(error)
+        for sign in ("os error 28", "os error 122", "PytorchStreamWriter", "inline_container.cc")
     )
 
 
 def _accuracy(prediction: EvalPrediction) -> dict[str, float]:
-    return {"accuracy": float(np.mean(np.asarray(prediction.predictions).argmax(1) == prediction.label_ids))}
+    return {
+        "accuracy": float(
+            np.mean(np.asarray(prediction.predictions).argmax(1) == prediction.label_ids)
+        )
+    }
 
 
 def _seed_everything(seed: int, epoch: int, rank: int) -> None:

@@ -1,4 +1,7 @@
-"""Frames of video files: drawn by a stated rule, cut to a region, scaled once, cached, and always the right ones."""
+"""Frames of video files.
+
+Drawn by a stated rule, cut to a region, scaled once, cached, and always the right ones.
+"""
 
 from extract.frames.cache import FrameCache
 from extract.frames.clips import FrameClip, VideoFile, read_clip, read_spans

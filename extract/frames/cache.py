@@ -1,9 +1,10 @@
 """Keeps decoded clips on disk, so that a corpus is decoded once and not once per epoch, fold and encoder.
 
-One ``.npz`` file per clip: 2.4 MB for 16 frames of 224 px, 13.3 GB for IEMOCAP's 5,531 utterances. Pixels are kept exactly,
-since a cache must not change a number, and uncompressed: over four clips lossless codecs saved 25 % (zlib), 44 % (zlib of
-differences), 49 % (PNG) and 62 % (WebP), but took 20 to 130 ms to read where the bare pixels take 0.6 ms, and decoding the
-video afresh takes about 100. A file carries a checksum of its arrays; one that does not read is decoded again.
+One ``.npz`` file per clip: 2.4 MB for 16 frames of 224 px, 13.3 GB for IEMOCAP's 5,531 utterances.
+Pixels are kept exactly, since a cache must not change a number, and uncompressed: over four clips
+lossless codecs saved 25 % (zlib), 44 % (zlib of differences), 49 % (PNG) and 62 % (WebP), but took
+20 to 130 ms to read where the bare pixels take 0.6 ms, and decoding the video afresh takes about
+100. A file carries a checksum of its arrays; one that does not read is decoded again.
 """
 
 from __future__ import annotations
@@ -26,17 +27,24 @@ from extract.frames.clips import FrameClip, Read, VideoFile, by_start, try_read
 from extract.frames.settings import FACES, FrameSettings, Span
 from extract.media.file_check import check_media_file
 
-# To be raised whenever the same video, span and settings give other pixels, or the files look otherwise.
+# To be raised whenever the same video, span and settings give other pixels, or the files look
+# otherwise.
 CACHE_VERSION = 1
 # Room for IEMOCAP's 13.3 GB and for other settings on a part of it.
 DEFAULT_MAX_GB = 20.0
 
 # The names under which OpenCV is published; only where faces are cut out does it make pixels.
-OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
+OPENCV = (
+    "opencv-python-headless",
+    "opencv-python",
+    "opencv-contrib-python-headless",
+    "opencv-contrib-python",
+)
 
 _SAMPLE_BYTES = 65_536
 _LOCK_WAIT_S = 60.0
-# How full the cache is after it was emptied to make room: the fuller, the more often all files have to be looked at.
+# How full the cache is after it was emptied to make room: the fuller, the more often all files have
+# to be looked at.
 _KEPT = 0.9
 # Other processes write too: after so many clips of our own all files are looked at again.
 _RECOUNT_EVERY = 256
@@ -46,14 +54,16 @@ _DAMAGED = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.er
 class FrameCache:
     """Clips on disk, shared by any number of processes.
 
-    A clip is found by what it was made of: the file's size, time of change and a sample of its content, the span, the frame
-    settings, and the versions of the decoding libraries. Moving a corpus keeps its clips, touching a file does not.
+    A clip is found by what it was made of: the file's size, time of change and a sample of its
+    content, the span, the frame settings, and the versions of the decoding libraries. Moving a
+    corpus keeps its clips, touching a file does not.
 
     Attributes:
         folder: Where the clips lie; made when the first is written.
-        max_gb: Size in 10^9 bytes above which the clips that were not used for the longest time are removed; 0 keeps none.
-            A little more may lie there for a while, since every process counts its own clips and now and then all. Less than
-            the corpus takes is of little use: by the time an epoch comes round to a clip, it is gone.
+        max_gb: Size in 10^9 bytes above which the clips that were not used for the longest time are
+            removed; 0 keeps none. A little more may lie there for a while, since every process
+            counts its own clips and now and then all. Less than the corpus takes is of little use:
+            by the time an epoch comes round to a clip, it is gone.
     """
 
     def __init__(self, folder: str | os.PathLike[str], max_gb: float = DEFAULT_MAX_GB) -> None:
@@ -70,7 +80,9 @@ class FrameCache:
         self._size: int | None = None
         self._unchecked = 0
 
-    def read_clip(self, path: str | os.PathLike[str], span: Span, settings: FrameSettings, *, threads: int = 1) -> FrameClip:
+    def read_clip(
+        self, path: str | os.PathLike[str], span: Span, settings: FrameSettings, *, threads: int = 1
+    ) -> FrameClip:
         """Return one clip, decoding it only if it is not here.
 
         Raises:
@@ -83,7 +95,12 @@ class FrameCache:
         return found
 
     def read_spans(
-        self, path: str | os.PathLike[str], spans: Sequence[Span], settings: FrameSettings, *, threads: int = 1
+        self,
+        path: str | os.PathLike[str],
+        spans: Sequence[Span],
+        settings: FrameSettings,
+        *,
+        threads: int = 1,
     ) -> Iterator[Read]:
         """Do what :func:`extract.frames.clips.read_spans` does, opening the file only if a clip is not here.
 
@@ -127,7 +144,10 @@ class FrameCache:
             return None
         except _DAMAGED:
             return None  # Written over by the next put.
-        whole = clip.frames.shape == (settings.frames, settings.size, settings.size, 3) and clip.frames.dtype == np.uint8
+        whole = (
+            clip.frames.shape == (settings.frames, settings.size, settings.size, 3)
+            and clip.frames.dtype == np.uint8
+        )
         return clip if whole else None
 
     def put(self, path: Path, span: Span, settings: FrameSettings, clip: FrameClip) -> None:
@@ -140,13 +160,23 @@ class FrameCache:
         if clip.frames.nbytes > self.max_gb * 1e9:
             return
         entry = self._entry(path, span, settings)
-        facts = {"source_fps": clip.source_fps, "duration_s": clip.duration_s, "width": clip.width, "height": clip.height,
-                 "note": clip.note}
+        facts = {
+            "source_fps": clip.source_fps,
+            "duration_s": clip.duration_s,
+            "width": clip.width,
+            "height": clip.height,
+            "note": clip.note,
+        }
         # Two threads of one process would write to the same temporary file without the lock.
         with exclusive(entry.parent / ".lock", str(entry), wait_s=_LOCK_WAIT_S):
             remove_leftovers(entry.parent)
             with replacing(entry) as temporary, temporary.open("wb") as file:
-                np.savez(file, frames=clip.frames, times_s=clip.times_s, facts=np.array(json.dumps(facts)))
+                np.savez(
+                    file,
+                    frames=clip.frames,
+                    times_s=clip.times_s,
+                    facts=np.array(json.dumps(facts)),
+                )
         self._account(entry.stat().st_size)
 
     def size_bytes(self) -> int:
@@ -154,14 +184,19 @@ class FrameCache:
         return sum(size for _, size, _ in self._entries())
 
     def clear(self) -> int:
-        """Remove every clip, and nothing else that lies in the folder. Returns how many there were."""
+        """Remove every clip, and nothing else that lies in the folder.
+
+        Returns how many there were.
+        """
         entries = self._entries()
         for _, _, entry in entries:
             entry.unlink(missing_ok=True)
         self._size = 0
         return len(entries)
 
-    def _decode(self, video: VideoFile, span: Span, settings: FrameSettings) -> FrameClip | MediaError:
+    def _decode(
+        self, video: VideoFile, span: Span, settings: FrameSettings
+    ) -> FrameClip | MediaError:
         clip = try_read(video, span, settings)
         if isinstance(clip, FrameClip):
             self.put(video.path, span, settings, clip)
@@ -176,7 +211,10 @@ class FrameCache:
         return self.folder / key[:2] / f"{key}.npz"
 
     def _identity(self, path: Path) -> str:
-        """Return what tells a video from any other: a whole digest would cost a second per gigabyte, every time."""
+        """Return what tells a video from any other.
+
+        A whole digest would cost a second per gigabyte, every time.
+        """
         check_media_file(path)
         found = path.stat()
         known = (str(path), found.st_size, found.st_mtime_ns)
@@ -190,7 +228,10 @@ class FrameCache:
         return self._identities[known]
 
     def _entries(self) -> list[tuple[int, int, Path]]:
-        """Return time of last use, size and path of every clip; one that another process removes meanwhile is left out."""
+        """Return time of last use, size and path of every clip.
+
+        One that another process removes meanwhile is left out.
+        """
         found = []
         for entry in self.folder.glob("[0-9a-f][0-9a-f]/*.npz"):
             try:

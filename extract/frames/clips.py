@@ -1,4 +1,7 @@
-"""Reads spans of a video as clips: a fixed number of square uint8 pictures, each with the time it was shown at."""
+"""Reads spans of a video as clips.
+
+A fixed number of square uint8 pictures, each with the time it was shown at.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,9 @@ class FrameClip:
 
 
 class VideoFile:
-    """An open video, from which any number of spans are read; cheapest in the order of their starts.
+    """An open video, from which any number of spans are read.
+
+    Cheapest in the order of their starts.
 
     Not for several threads at once, and not to be carried into another process: open it there.
 
@@ -83,7 +88,12 @@ class VideoFile:
     def __enter__(self) -> VideoFile:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -96,7 +106,8 @@ class VideoFile:
         """Read one span.
 
         Raises:
-            MediaError: If the span lies beyond the end, a frame cannot be decoded, or the region is a face and there is none.
+            MediaError: If the span lies beyond the end, a frame cannot be decoded, or the region is
+                a face and there is none.
             UsageError: If the region is a half and the span names no side.
             MissingDependencyError: If decord is not installed.
         """
@@ -112,7 +123,10 @@ class VideoFile:
         if settings.region in FACES:
             face = find_face(self.path, pictures)
             left, top, right, bottom = face.box
-            pictures, note = [p[top:bottom, left:right] for p in pictures], "; ".join(filter(None, (note, face.note)))
+            pictures, note = (
+                [p[top:bottom, left:right] for p in pictures],
+                "; ".join(filter(None, (note, face.note))),
+            )
         return FrameClip(
             frames=np.stack([fit(p, settings.size) for p in pictures])[uses],
             times_s=index.times_s[shown],
@@ -140,7 +154,8 @@ def read_clip(
         start_s: Where the span starts, in seconds; None for the beginning.
         end_s: Where it ends; None for the end of the video.
         side: ``left`` or ``right`` where the region is one half of the picture.
-        settings: Which frames, from which region, how large; None for the defaults of :class:`FrameSettings`.
+        settings: Which frames, from which region, how large; None for the defaults of
+            :class:`FrameSettings`.
         threads: Decoding threads.
 
     Raises:
@@ -154,13 +169,18 @@ def read_clip(
 
 
 def read_spans(
-    path: str | os.PathLike[str], spans: Sequence[Span], settings: FrameSettings | None = None, *, threads: int = 1
+    path: str | os.PathLike[str],
+    spans: Sequence[Span],
+    settings: FrameSettings | None = None,
+    *,
+    threads: int = 1,
 ) -> Iterator[Read]:
     """Read many spans of one file, which is opened once and gone through from front to back.
 
     Yields:
-        The position of each span in ``spans`` and its clip, in the order of their starts. A span that cannot be read comes
-        as its error, and so do all of them where the file cannot be opened, so that one bad clip does not end a corpus.
+        The position of each span in ``spans`` and its clip, in the order of their starts. A span
+        that cannot be read comes as its error, and so do all of them where the file cannot be
+        opened, so that one bad clip does not end a corpus.
     """
     order = by_start(spans)
     try:

@@ -1,9 +1,10 @@
 """Fetches frames of one file by their number, seeking to the nearest frame before them that decoding can start at.
 
-decord does it where a file's packets show no surprise. Elsewhere it may not give the frame that was asked for: with frame
-numbers drawn into the picture, decord2 3.4.0 gave wrong frames after a seek in AVI with B-frames (where its times are
-garbage), in MP4 with open groups of pictures, and throughout MPEG-TS. Such files are read with PyAV, which gave the same
-pixels to the bit and is as fast, but has to be told how to count.
+decord does it where a file's packets show no surprise. Elsewhere it may not give the frame that was
+asked for: with frame numbers drawn into the picture, decord2 3.4.0 gave wrong frames after a seek
+in AVI with B-frames (where its times are garbage), in MP4 with open groups of pictures, and
+throughout MPEG-TS. Such files are read with PyAV, which gave the same pixels to the bit and is as
+fast, but has to be told how to count.
 """
 
 from __future__ import annotations
@@ -68,11 +69,15 @@ class DecordDecoder:
         try:
             import decord
         except ImportError:
-            raise MissingDependencyError("reading video frames needs decord2; install the extra 'extract'") from None
+            raise MissingDependencyError(
+                "reading video frames needs decord2; install the extra 'extract'"
+            ) from None
         decord.logging.set_level(decord.logging.QUIET)
         self._path, self._error = path, decord.DECORDError
         try:
-            self._reader: Any = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=threads)
+            self._reader: Any = decord.VideoReader(
+                str(path), ctx=decord.cpu(0), num_threads=threads
+            )
         except (decord.DECORDError, RuntimeError) as error:
             raise self._broken(error) from None
 
@@ -98,7 +103,9 @@ class DecordDecoder:
 
     def _broken(self, error: Exception) -> MediaError:
         reason = str(error).splitlines()[0][:200]
-        return MediaError(f"{self._path} has frames that cannot be decoded ({reason}); fetch or convert it again")
+        return MediaError(
+            f"{self._path} has frames that cannot be decoded ({reason}); fetch or convert it again"
+        )
 
 
 class AvDecoder:
@@ -117,7 +124,8 @@ class AvDecoder:
             raise self._broken(error) from None
         self._stream = self._container.streams[index.track]
         self._stream.codec_context.thread_count = threads
-        # Threads by frame would bring every frame out some packets later, by which frames are counted.
+        # Threads by frame would bring every frame out some packets later, by which frames are
+        # counted.
         self._stream.codec_context.thread_type = "SLICE" if index.counted else "AUTO"
         self._run: Iterator[tuple[int, Any]] = iter(())
         self._at: int | None = None
@@ -135,7 +143,11 @@ class AvDecoder:
             except self._error as error:
                 self._at = None
                 raise self._broken(error) from None
-            yield np.ascontiguousarray(np.rot90(picture, index.rotation // 90)) if index.rotation else picture
+            yield (
+                np.ascontiguousarray(np.rot90(picture, index.rotation // 90))
+                if index.rotation
+                else picture
+            )
 
     def close(self) -> None:
         """See :class:`Decoder`."""
@@ -147,13 +159,16 @@ class AvDecoder:
         key = int(np.searchsorted(self._index.keys, number, side="right")) - 1
         if self._at is None or not self._index.keys[max(key, 0)] <= self._at <= number:
             self._seek(max(key, 0))
-        # Frames shown before the key frame they are decoded after need the group before; some containers seek too far.
+        # Frames shown before the key frame they are decoded after need the group before; some
+        # containers seek too far.
         while not self._advance(number) and key > 0:
             key -= 1
             self._seek(key)
         if self._at != number:
             count = len(self._index.times_s)
-            raise MediaError(f"{self._path}: frame {number} of {count} cannot be reached; convert it to MP4")
+            raise MediaError(
+                f"{self._path}: frame {number} of {count} cannot be reached; convert it to MP4"
+            )
 
     def _seek(self, key: int) -> None:
         self._container.seek(int(self._index.seeks[key]), stream=self._stream)
@@ -185,9 +200,13 @@ class AvDecoder:
     def _rank(self, stamp: int | None) -> int:
         rank = int(np.searchsorted(self._index.stamps, -1 if stamp is None else stamp))
         if stamp is None or rank == len(self._index.stamps) or self._index.stamps[rank] != stamp:
-            raise MediaError(f"{self._path} gives frames other times than its packets; convert it to MP4")
+            raise MediaError(
+                f"{self._path} gives frames other times than its packets; convert it to MP4"
+            )
         return rank
 
     def _broken(self, error: Any) -> MediaError:
         reason = error.strerror or str(error)
-        return MediaError(f"{self._path} has frames that cannot be decoded ({reason}); fetch or convert it again")
+        return MediaError(
+            f"{self._path} has frames that cannot be decoded ({reason}); fetch or convert it again"
+        )

@@ -1,13 +1,15 @@
 """Finds the speaker's face in the pictures of a clip, so that an encoder sees a face and not a room.
 
-Found with OpenCV's cascades for faces from the front and from the side (Viola and Jones 2001), whose weights come with the
-package; the more accurate networks have theirs elsewhere, and nothing is fetched here.
+Found with OpenCV's cascades for faces from the front and from the side (Viola and Jones 2001),
+whose weights come with the package; the more accurate networks have theirs elsewhere, and nothing
+is fetched here.
 
-The rule: in every picture that is drawn, faces are looked for from the front, and where there is none from either side. The
-clip's face is the largest that was found, together with the faces of the other pictures that overlap it. All pictures are cut
-alike, to a square around the median of these boxes, so that a detector's trembling does not look like movement. A clip in which
-this face is seen in fewer than a quarter of the pictures is refused, with the count: it never falls back on the whole picture.
-Other faces beside it are noted.
+The rule: in every picture that is drawn, faces are looked for from the front, and where there is
+none from either side. The clip's face is the largest that was found, together with the faces of the
+other pictures that overlap it. All pictures are cut alike, to a square around the median of these
+boxes, so that a detector's trembling does not look like movement. A clip in which this face is seen
+in fewer than a quarter of the pictures is refused, with the count: it never falls back on the whole
+picture. Other faces beside it are noted.
 """
 
 from __future__ import annotations
@@ -26,14 +28,17 @@ from extract.frames.geometry import Pixels
 Box = tuple[float, float, float, float]
 
 FRONT, SIDE = "haarcascade_frontalface_alt2", "haarcascade_profileface"
-# Pictures are made as small as this before faces are looked for; a face smaller than a tenth of it is none of a speaker.
+# Pictures are made as small as this before faces are looked for; a face smaller than a tenth of it
+# is none of a speaker.
 SHORTER_SIDE, SMALLEST = 240, 24
-# A cascade's box ends at the brows and at the chin; with a quarter more on each side hair and neck are in it.
+# A cascade's box ends at the brows and at the chin; with a quarter more on each side hair and neck
+# are in it.
 MARGIN = 1.5
 LEAST_SHARE = 0.25
 SETTINGS: dict[str, object] = {
     "face_detector": f"{FRONT}, else {SIDE} and mirrored, at {SHORTER_SIDE} px, from {SMALLEST} px",
-    "face_rule": f"largest and what overlaps it, median box x {MARGIN:g}, in {LEAST_SHARE:.0%} of pictures or refused",
+    "face_rule": f"largest and what overlaps it, median box x {MARGIN:g}, in {LEAST_SHARE:.0%} of "
+    "pictures or refused",
 }
 
 
@@ -59,13 +64,18 @@ def check_detector() -> None:
     try:
         import cv2
     except ImportError as error:  # Not installed, or one of the system's libraries is missing that the other wheel needs.
-        raise MissingDependencyError(f"cutting out faces needs OpenCV, which cannot be imported ({error}); install the extra: "
-                                     "pip install 'emotion-fusion[face]'") from error
+        raise MissingDependencyError(
+            f"cutting out faces needs OpenCV, which cannot be imported ({error}); install the "
+            "extra: "
+            "pip install 'emotion-fusion[face]'"
+        ) from error
     folder = Path(getattr(getattr(cv2, "data", None), "haarcascades", ""))
     absent = [name for name in (FRONT, SIDE) if not (folder / f"{name}.xml").is_file()]
     if absent or not hasattr(cv2, "CascadeClassifier"):
-        raise MissingDependencyError(f"OpenCV {cv2.__version__} comes without the face cascades that versions below 5 have; "
-                                     "install the extra: pip install 'emotion-fusion[face]'")
+        raise MissingDependencyError(
+            f"OpenCV {cv2.__version__} comes without the face cascades that versions below 5 have; "
+            "install the extra: pip install 'emotion-fusion[face]'"
+        )
 
 
 def find_face(path: Path, pictures: Sequence[Pixels]) -> Face:
@@ -82,16 +92,29 @@ def find_face(path: Path, pictures: Sequence[Pixels]) -> Face:
     every = [box for boxes in found for box in boxes]
     least = max(1, round(LEAST_SHARE * len(pictures)))
     if not every:
-        raise MediaError(f"{path}: no face in any of {len(pictures)} pictures; leave the clip out, or use another --region")
+        raise MediaError(
+            f"{path}: no face in any of {len(pictures)} pictures; leave the clip out, or use "
+            "another --region"
+        )
     largest = max(every, key=_area)
-    same = [max(near, key=lambda box: _overlap(box, largest)) for boxes in found
-            if (near := [box for box in boxes if _overlap(box, largest) > 0])]
+    same = [
+        max(near, key=lambda box: _overlap(box, largest))
+        for boxes in found
+        if (near := [box for box in boxes if _overlap(box, largest) > 0])
+    ]
     if len(same) < least:
-        raise MediaError(f"{path}: a face in only {len(same)} of {len(pictures)} pictures, which may be a mistake; leave the "
-                         "clip out, or use another --region")
+        raise MediaError(
+            f"{path}: a face in only {len(same)} of {len(pictures)} pictures, which may be a "
+            "mistake; leave the "
+            "clip out, or use another --region"
+        )
     height, width = pictures[0].shape[:2]
     others = sum(any(_overlap(box, largest) == 0 for box in boxes) for boxes in found)
-    note = f"other faces in {others} of {len(pictures)} pictures; the largest was taken" if others else ""
+    note = (
+        f"other faces in {others} of {len(pictures)} pictures; the largest was taken"
+        if others
+        else ""
+    )
     return Face(_square(np.median(np.array(same), axis=0), width, height), note)
 
 
@@ -118,17 +141,26 @@ def _faces(picture: Pixels) -> list[Box]:
     scale = min(1.0, SHORTER_SIDE / min(height, width))
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     if scale < 1:
-        grey = cv2.resize(grey, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
+        grey = cv2.resize(
+            grey, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA
+        )
     boxes = _detect(FRONT, grey) or _detect(SIDE, grey)
     if not boxes:
         mirrored = grey.shape[1]
-        boxes = [(mirrored - right, top, mirrored - left, bottom)
-                 for left, top, right, bottom in _detect(SIDE, cv2.flip(grey, 1))]
-    return [(left / scale, top / scale, right / scale, bottom / scale) for left, top, right, bottom in boxes]
+        boxes = [
+            (mirrored - right, top, mirrored - left, bottom)
+            for left, top, right, bottom in _detect(SIDE, cv2.flip(grey, 1))
+        ]
+    return [
+        (left / scale, top / scale, right / scale, bottom / scale)
+        for left, top, right, bottom in boxes
+    ]
 
 
 def _detect(cascade: str, grey: Any) -> list[Box]:
-    found = _cascade(cascade).detectMultiScale(grey, scaleFactor=1.1, minNeighbors=4, minSize=(SMALLEST, SMALLEST))
+    found = _cascade(cascade).detectMultiScale(
+        grey, scaleFactor=1.1, minNeighbors=4, minSize=(SMALLEST, SMALLEST)
+    )
     return [(float(x), float(y), float(x + w), float(y + h)) for x, y, w, h in found]
 
 
@@ -150,4 +182,6 @@ def _overlap(one: Box, other: Box) -> float:
     >>> _overlap((0, 0, 10, 10), (5, 5, 20, 20)), _overlap((0, 0, 1, 1), (2, 2, 3, 3))
     (25, 0)
     """
-    return max(0, min(one[2], other[2]) - max(one[0], other[0])) * max(0, min(one[3], other[3]) - max(one[1], other[1]))
+    return max(0, min(one[2], other[2]) - max(one[0], other[0])) * max(
+        0, min(one[3], other[3]) - max(one[1], other[1])
+    )

@@ -9,15 +9,19 @@ from embeddings_store.errors import MissingDependencyError, UsageError
 
 Pixels = NDArray[np.uint8]
 
-# What the letterbox leaves of one half of IEMOCAP's 720 x 480 split screen, as parts of the half: left, top, right, bottom.
+# What the letterbox leaves of one half of IEMOCAP's 720 x 480 split screen, as parts of the half:
+# left, top, right, bottom.
 UNBOXED = (52 / 360, 112 / 480, 308 / 360, 368 / 480)
 
 
 def region_box(region: str, side: str, width: int, height: int) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom of a region, in pixels of the whole picture; of a face, where it is looked for.
+    """Return left, top, right and bottom of a region, in pixels of the whole picture.
+
+    Of a face, where it is looked for.
 
     Raises:
-        UsageError: If the region is one half of the picture and ``side`` does not say which, or a face anywhere and it does.
+        UsageError: If the region is one half of the picture and ``side`` does not say which, or a
+            face anywhere and it does.
 
     >>> region_box("half-unboxed", "right", 720, 480)
     (412, 112, 668, 368)
@@ -25,23 +29,35 @@ def region_box(region: str, side: str, width: int, height: int) -> tuple[int, in
     (0, 0, 360, 480)
     """
     if region == "face" and side:
-        raise UsageError("region 'face' looks at the whole picture, but this film is a split screen; use region 'half-face'")
+        raise UsageError(
+            "region 'face' looks at the whole picture, but this film is a split screen; use "
+            "region 'half-face'"
+        )
     if region in ("full", "face"):
         return 0, 0, width, height
     if not side:
-        raise UsageError(f"region {region!r} is one half of the picture; say which, left or right, or use region 'full'")
+        raise UsageError(
+            f"region {region!r} is one half of the picture; say which, left or right, or use "
+            "region 'full'"
+        )
     half = width // 2
     left, top, right, bottom = UNBOXED if region == "half-unboxed" else (0.0, 0.0, 1.0, 1.0)
     offset = width - half if side == "right" else 0
-    return offset + round(left * half), round(top * height), offset + round(right * half), round(bottom * height)
+    return (
+        offset + round(left * half),
+        round(top * height),
+        offset + round(right * half),
+        round(bottom * height),
+    )
 
 
 def fit(picture: Pixels, size: int) -> Pixels:
     """Scale the shorter side to ``size``, bilinearly, and keep the central square.
 
-    This is what Transformers' ``VideoMAEImageProcessorPil`` does, to the bit. A face is not squeezed; of a picture that is
-    not square, the ends of the longer side are left off: of IEMOCAP's whole screen 120 of the 720 columns on either side,
-    of one half of it nothing but letterbox.
+    This is what Transformers' ``VideoMAEImageProcessorPil`` does, to the bit. A face is not
+    squeezed; of a picture that is not square, the ends of the longer side are left off: of
+    IEMOCAP's whole screen 120 of the 720 columns on either side, of one half of it nothing but
+    letterbox.
 
     Args:
         picture: uint8, (H, W, 3).
@@ -53,11 +69,15 @@ def fit(picture: Pixels, size: int) -> Pixels:
     try:
         from PIL import Image
     except ImportError:
-        raise MissingDependencyError("scaling pictures needs pillow; install the extra 'extract'") from None
+        raise MissingDependencyError(
+            "scaling pictures needs pillow; install the extra 'extract'"
+        ) from None
     height, width = picture.shape[:2]
     shorter = min(height, width)
     to_height, to_width = int(size * height / shorter), int(size * width / shorter)
-    scaled = np.asarray(Image.fromarray(picture).resize((to_width, to_height), Image.Resampling.BILINEAR))
+    scaled = np.asarray(
+        Image.fromarray(picture).resize((to_width, to_height), Image.Resampling.BILINEAR)
+    )
     top, left = (to_height - size) // 2, (to_width - size) // 2
     return scaled[top : top + size, left : left + size]
 

@@ -1,6 +1,7 @@
 """Finds out, from a file's packets alone, when each of its frames is shown and where decoding can start.
 
-Nothing is decoded but the first frame. Every packet is looked at, because containers' own counts and rates are estimates.
+Nothing is decoded but the first frame. Every packet is looked at, because containers' own counts
+and rates are estimates.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
 _EPSILON_S = 1e-6
 # How much earlier than promised the last frame may end before the file counts as cut.
 _CUT_SLACK_S = 0.5
-# Where decord was found to count, time and seek frames rightly, as long as decoding order is display order at key frames.
+# Where decord was found to count, time and seek frames rightly, as long as decoding order is
+# display order at key frames.
 _PROVEN_FORMATS = frozenset(("avi", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"))
 _PROVEN_CODECS = frozenset(("h264", "mpeg4"))
-# MPEG program streams (.mpg, .vob) time some frames only; after a seek FFmpeg guesses the others, and guesses wrong.
+# MPEG program streams (.mpg, .vob) time some frames only; after a seek FFmpeg guesses the others,
+# and guesses wrong.
 _TIMELESS_FORMATS = frozenset(("mpeg",))
 # Formats whose table of frames is by presentation time; the others are searched by decoding time.
 _SEEKS_PRESENTED = frozenset(("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"))
@@ -38,12 +41,14 @@ class FrameIndex:
 
     Attributes:
         track: Number of the video stream in the file.
-        times_s: float64 (N,), when each frame appears, in seconds from the start of the file as players count.
-        stamps: int64 (N,), the same in the stream's own units: presentation times, or decoding times where ``counted``.
+        times_s: float64 (N,), when each frame appears, in seconds from the start of the file as
+            players count.
+        stamps: int64 (N,), the same in the stream's own units: presentation times, or decoding
+            times where ``counted``.
         keys: int64 (K,), frames that decoding can start at; where ``counted``, no later than those.
         seeks: int64 (K,), the stamp to seek for each of them.
-        counted: Whether presentation times are not to be had (AVI), so that a frame is known by the packet that brought
-            it out of the decoder.
+        counted: Whether presentation times are not to be had (AVI), so that a frame is known by the
+            packet that brought it out of the decoder.
         delay: By how many packets the decoder runs ahead of the frames that it gives.
         duration_s: When the last frame disappears.
         fps: Mean frames per second.
@@ -102,13 +107,16 @@ def scan(path: Path) -> FrameIndex:
     """Index a file's video track.
 
     Raises:
-        MediaError: If it cannot be read, has no video track or no frame, is cut short, or holds frames without times.
+        MediaError: If it cannot be read, has no video track or no frame, is cut short, or holds
+            frames without times.
         MissingDependencyError: If PyAV is not installed.
     """
     try:
         import av
     except ImportError:
-        raise MissingDependencyError("reading video needs PyAV; install the extra 'extract'") from None
+        raise MissingDependencyError(
+            "reading video needs PyAV; install the extra 'extract'"
+        ) from None
     try:
         with av.open(str(path)) as container:
             stream = _video_stream(path, container)
@@ -117,11 +125,16 @@ def scan(path: Path) -> FrameIndex:
             for packet in container.demux(stream):
                 packets.add(packet)
             if packets.first_frame is None:
-                raise MediaError(f"{path} has a video track without a single frame; leave it out or fetch it again")
+                raise MediaError(
+                    f"{path} has a video track without a single frame; leave it out or fetch it "
+                    "again"
+                )
             return _index(path, container, stream, packets, packets.first_frame)
     except av.FFmpegError as error:
         reason = error.strerror or str(error)
-        raise MediaError(f"{path} is torn, or not video that FFmpeg reads ({reason}); fetch or convert it again") from None
+        raise MediaError(
+            f"{path} is torn, or not video that FFmpeg reads ({reason}); fetch or convert it again"
+        ) from None
 
 
 def _video_stream(path: Path, container: InputContainer) -> VideoStream:
@@ -134,15 +147,23 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
     raise MediaError(f"{path} has no video track; leave its video empty in the manifest")
 
 
-def _index(path: Path, container: InputContainer, stream: VideoStream, packets: _Packets, first: VideoFrame) -> FrameIndex:
+def _index(
+    path: Path, container: InputContainer, stream: VideoStream, packets: _Packets, first: VideoFrame
+) -> FrameIndex:
     shown = [at for at, hidden in zip(packets.presented, packets.hidden, strict=True) if not hidden]
-    counted = container.format.name == "avi" or None in packets.presented or len(set(shown)) < len(shown)
+    counted = (
+        container.format.name == "avi" or None in packets.presented or len(set(shown)) < len(shown)
+    )
     own = packets.decoded if counted else packets.presented
     raw = packets.decoded if counted else shown
     if container.format.name in _TIMELESS_FORMATS or None in own or len(set(raw)) < len(raw):
         raise MediaError(f"{path} has frames without times of their own; convert it to MP4")
     stamps, is_key = np.sort(np.array(raw, dtype=np.int64)), np.array(packets.key)
-    by = own if container.format.name in _SEEKS_PRESENTED or None in packets.decoded else packets.decoded
+    by = (
+        own
+        if container.format.name in _SEEKS_PRESENTED or None in packets.decoded
+        else packets.decoded
+    )
     tick_s, origin_s = float(stream.time_base), (container.start_time or 0) / 1_000_000
     times_s = stamps * tick_s - origin_s
     duration_s = times_s[-1] + _frame_s(times_s, packets.last_duration * tick_s, stream)
@@ -162,7 +183,9 @@ def _index(path: Path, container: InputContainer, stream: VideoStream, packets: 
         height=first.height if upright else first.width,
         rotation=first.rotation,
         plain=_is_plain(container, stream, packets, first),
-        note=f"{absent} of {stream.frames} frames that the header promises are not in the file" if absent > 0 else "",
+        note=f"{absent} of {stream.frames} frames that the header promises are not in the file"
+        if absent > 0
+        else "",
     )
 
 
@@ -170,11 +193,20 @@ def _frame_s(times_s: NDArray[np.float64], last_s: float, stream: VideoStream) -
     """Return how long the last frame stays: what its packet says, else what the others do."""
     if last_s > 0:
         return last_s
-    return float(np.median(np.diff(times_s))) if len(times_s) > 1 else float(1 / (stream.average_rate or 25))
+    return (
+        float(np.median(np.diff(times_s)))
+        if len(times_s) > 1
+        else float(1 / (stream.average_rate or 25))
+    )
 
 
-def _refuse_cut(path: Path, container: InputContainer, stream: VideoStream, begin_s: float, end_s: float) -> None:
-    """Compare with the length in the header; cut AVIs were refused before, and their headers count dropped frames."""
+def _refuse_cut(
+    path: Path, container: InputContainer, stream: VideoStream, begin_s: float, end_s: float
+) -> None:
+    """Compare with the length in the header.
+
+    Cut AVIs were refused before, and their headers count dropped frames.
+    """
     if container.format.name == "avi":
         return
     if stream.duration is not None:
@@ -186,12 +218,18 @@ def _refuse_cut(path: Path, container: InputContainer, stream: VideoStream, begi
         return
     if end_s < promised_s - _CUT_SLACK_S:
         raise MediaError(
-            f"{path} is cut short: its header promises {promised_s:.2f} s of video, it ends at {end_s:.2f} s; fetch it again"
+            f"{path} is cut short: its header promises {promised_s:.2f} s of video, it ends at "
+            f"{end_s:.2f} s; fetch it again"
         )
 
 
-def _is_plain(container: InputContainer, stream: VideoStream, packets: _Packets, first: VideoFrame) -> bool:
-    if container.format.name not in _PROVEN_FORMATS or stream.codec_context.name not in _PROVEN_CODECS:
+def _is_plain(
+    container: InputContainer, stream: VideoStream, packets: _Packets, first: VideoFrame
+) -> bool:
+    if (
+        container.format.name not in _PROVEN_FORMATS
+        or stream.codec_context.name not in _PROVEN_CODECS
+    ):
         return False
     at = packets.presented
     if first.rotation or any(packets.hidden) or None in at or len(set(at)) < len(at):
@@ -199,5 +237,10 @@ def _is_plain(container: InputContainer, stream: VideoStream, packets: _Packets,
     if container.format.name == "avi":
         return at == packets.decoded
     order = np.array(at, dtype=np.int64)
-    # Closed groups: whatever is decoded before a key frame is shown before it, so its number is the same in both orders.
-    return bool((np.searchsorted(np.sort(order), order) == np.arange(len(order)))[np.array(packets.key)].all())
+    # Closed groups: whatever is decoded before a key frame is shown before it, so its number is the
+    # same in both orders.
+    return bool(
+        (np.searchsorted(np.sort(order), order) == np.arange(len(order)))[
+            np.array(packets.key)
+        ].all()
+    )

@@ -1,4 +1,7 @@
-"""Which frames of a span are drawn, from which part of the picture, and how large: everything that changes a pixel."""
+"""Which frames of a span are drawn, from which part of the picture, and how large.
+
+Everything that changes a pixel.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ FACES = ("face", "half-face")
 REGIONS = ("full", "half", "half-unboxed", *FACES)
 SIDES = ("left", "right")
 
-# The sound of a recording often outlasts its picture by a few frames, and spans are annotated on the sound.
+# The sound of a recording often outlasts its picture by a few frames, and spans are annotated on
+# the sound.
 END_SLACK_S = 0.5
 # Beyond this a span that outlasts the picture is worth a word; below it is a rounded time.
 _WORTH_A_NOTE_S = 0.1
@@ -29,21 +33,22 @@ _LAST_S = 1e-4
 class FrameSettings:
     """How a span becomes a fixed number of square pictures.
 
-    The paper says "16 frames, 224 px, 30 fps sampling" and not how the 16 are drawn; 16 frames at 30 Hz are 0.53 s of an
-    utterance whose median is 3.6 s. Hence two rules:
+    The paper says "16 frames, 224 px, 30 fps sampling" and not how the 16 are drawn; 16 frames at
+    30 Hz are 0.53 s of an utterance whose median is 3.6 s. Hence two rules:
 
-    * ``uniform`` (default): the picture shown at the centre of each of 16 equal parts, so that the whole span is seen. A
-      span with fewer frames than that shows some of them more than once.
-    * ``consecutive``: the pictures shown at 16 instants of a 30 Hz clock, taken from the middle of the span. A shorter span
-      is read from its start and its last picture is repeated.
+    * ``uniform`` (default): the picture shown at the centre of each of 16 equal parts, so that the
+      whole span is seen. A span with fewer frames than that shows some of them more than once.
+    * ``consecutive``: the pictures shown at 16 instants of a 30 Hz clock, taken from the middle of
+      the span. A shorter span is read from its start and its last picture is repeated.
 
     Attributes:
         frames: Pictures per clip.
         rule: ``uniform`` or ``consecutive``.
         rate_hz: Clock of ``consecutive``; without meaning for ``uniform``.
-        region: ``full``; ``half``, one side of a split screen; or ``half-unboxed``, the square of that half which IEMOCAP's
-            letterbox leaves: rows 112 to 368 and columns 52 to 308 of a 360 x 480 half, in proportion for other sizes; or
-            ``face`` and ``half-face``, the face that is found in the picture or in that half, see :mod:`extract.frames.face`.
+        region: ``full``; ``half``, one side of a split screen; or ``half-unboxed``, the square of
+            that half which IEMOCAP's letterbox leaves: rows 112 to 368 and columns 52 to 308 of a
+            360 x 480 half, in proportion for other sizes; or ``face`` and ``half-face``, the face
+            that is found in the picture or in that half, see :mod:`extract.frames.face`.
         size: Side of the square in pixels.
     """
 
@@ -67,7 +72,10 @@ class FrameSettings:
         if self.region not in REGIONS:
             unknown_name("region", self.region, REGIONS)
         if self.frames < 1 or self.size < 1 or not 0 < self.rate_hz < math.inf:
-            raise UsageError(f"frames = {self.frames}, size = {self.size}, rate_hz = {self.rate_hz}: expected more than 0")
+            raise UsageError(
+                f"frames = {self.frames}, size = {self.size}, rate_hz = {self.rate_hz}: expected "
+                "more than 0"
+            )
 
     def as_dict(self) -> dict[str, object]:
         """Return what changes a pixel, flat and fit for JSON and for a fingerprint.
@@ -104,35 +112,51 @@ class Span:
         """Check the span.
 
         Raises:
-            UsageError: If it starts before 0, ends before it starts, has no length, or names no side.
+            UsageError: If it starts before 0, ends before it starts, has no length, or names no
+                side.
         """
         if self.side and self.side not in SIDES:
             unknown_name("side", self.side, SIDES)
         start, end = self.start_s or 0.0, math.inf if self.end_s is None else self.end_s
         if not 0 <= start < end:
-            raise UsageError(f"start_s = {self.start_s} and end_s = {self.end_s} describe no part of a video")
+            raise UsageError(
+                f"start_s = {self.start_s} and end_s = {self.end_s} describe no part of a video"
+            )
 
     def within(self, path: Path, duration_s: float) -> tuple[float, float, str]:
         """Return where the span begins and ends in a video of known length, and a note if it outlasts the picture.
 
         Raises:
-            MediaError: If it begins at or after the end, or ends more than ``END_SLACK_S`` after it.
+            MediaError: If it begins at or after the end, or ends more than ``END_SLACK_S`` after
+                it.
 
         >>> Span(1.0, 10.04).within(Path("a.avi"), 10.0)
         (1.0, 10.0, '')
         """
         begin, end = self.start_s or 0.0, duration_s if self.end_s is None else self.end_s
         if begin >= duration_s:
-            raise MediaError(f"{path} is {duration_s:.3f} s long, so nothing starts at {begin:g} s; correct the manifest")
+            raise MediaError(
+                f"{path} is {duration_s:.3f} s long, so nothing starts at {begin:g} s; correct "
+                "the manifest"
+            )
         if end > duration_s + END_SLACK_S:
-            raise MediaError(f"{path} is {duration_s:.3f} s long, so nothing ends at {end:g} s; correct the manifest")
+            raise MediaError(
+                f"{path} is {duration_s:.3f} s long, so nothing ends at {end:g} s; correct the "
+                "manifest"
+            )
         late_s = end - duration_s
-        note = f"the span ends {late_s:.2f} s after the picture, which was left off" if late_s > _WORTH_A_NOTE_S else ""
+        note = (
+            f"the span ends {late_s:.2f} s after the picture, which was left off"
+            if late_s > _WORTH_A_NOTE_S
+            else ""
+        )
         return begin, min(end, duration_s), note
 
 
 def sample_times(begin_s: float, end_s: float, settings: FrameSettings) -> NDArray[np.float64]:
-    """Return the instants, in seconds, whose pictures are drawn from a span; see :class:`FrameSettings`.
+    """Return the instants, in seconds, whose pictures are drawn from a span.
+
+    See :class:`FrameSettings`.
 
     Returns:
         float64, (frames,), not decreasing, from ``begin_s`` and before ``end_s``.

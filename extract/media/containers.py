@@ -16,13 +16,30 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 CONTAINER_SUFFIXES = frozenset(
-    (".3gp", ".aac", ".avi", ".flv", ".m4a", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wma", ".wmv")
+    (
+        ".3gp",
+        ".aac",
+        ".avi",
+        ".flv",
+        ".m4a",
+        ".m4v",
+        ".mkv",
+        ".mov",
+        ".mp4",
+        ".mpeg",
+        ".mpg",
+        ".ts",
+        ".webm",
+        ".wma",
+        ".wmv",
+    )
 )
 
-# AAC, Opus and MP3 need what came before a frame to decode it, MP3 the most: its bit reservoir spans up to nine frames.
+# AAC, Opus and MP3 need what came before a frame to decode it, MP3 the most: its bit reservoir
+# spans up to nine frames.
 _PREROLL_S = 0.5
-# How far a track's own clock may be from the count of its samples. Matroska rounds times to milliseconds; a jump of more is
-# sound that is missing.
+# How far a track's own clock may be from the count of its samples. Matroska rounds times to
+# milliseconds; a jump of more is sound that is missing.
 _CLOCK_SLACK_S = 0.1
 
 
@@ -36,17 +53,24 @@ def read_container(path: Path, wanted: Wanted) -> Sound:
     try:
         import av
     except ImportError:
-        raise MissingDependencyError("reading the sound of video files needs PyAV; install the extra 'extract'") from None
+        raise MissingDependencyError(
+            "reading the sound of video files needs PyAV; install the extra 'extract'"
+        ) from None
     try:
         with av.open(str(path)) as container:
             if not container.streams.audio:
-                raise MediaError(f"{path} has no sound track; leave its audio empty in the manifest")
+                raise MediaError(
+                    f"{path} has no sound track; leave its audio empty in the manifest"
+                )
             return _read_track(path, container, wanted)
     except (av.FFmpegError, ValueError, IndexError) as error:
         if isinstance(error, MediaError):
             raise
         reason = getattr(error, "strerror", None) or str(error)
-        raise MediaError(f"{path} is torn, or is not media that FFmpeg reads ({reason}); fetch or convert it again") from None
+        raise MediaError(
+            f"{path} is torn, or is not media that FFmpeg reads ({reason}); fetch or convert it "
+            "again"
+        ) from None
 
 
 def _read_track(path: Path, container: InputContainer, wanted: Wanted) -> Sound:
@@ -61,12 +85,16 @@ def _read_track(path: Path, container: InputContainer, wanted: Wanted) -> Sound:
         begin_s, end_s, cut = wanted.within(path, promised_s)
         pieces = list(_pieces(path, container, origin_s, begin_s, end_s))
     if not pieces:
-        raise MediaError(f"{path} has a sound track without sound from {begin_s:g} s on; leave it out or fetch it again")
+        raise MediaError(
+            f"{path} has a sound track without sound from {begin_s:g} s on; leave it out or fetch "
+            "it again"
+        )
     first_s, samples = pieces[0][0], np.concatenate([samples for _, samples in pieces])
     found_s = first_s + samples.size / track.rate
     if found_s < end_s - _CLOCK_SLACK_S:
         raise MediaError(
-            f"{path} is cut short: its header promises {promised_s:.2f} s of sound, it ends at {found_s:.2f} s; fetch it again"
+            f"{path} is cut short: its header promises {promised_s:.2f} s of sound, it ends at "
+            f"{found_s:.2f} s; fetch it again"
         )
     begin = max(0, round((begin_s - first_s) * track.rate))
     end = max(0, round((end_s - first_s) * track.rate))
@@ -89,7 +117,10 @@ def _pieces(
             raise MediaError(f"{path} has sound without times; convert it to WAV")
         at_s = float(frame.pts * frame.time_base) - origin_s
         if expected_s is not None and abs(at_s - expected_s) > _CLOCK_SLACK_S:
-            raise MediaError(f"{path}: the sound jumps from {expected_s:.2f} s to {at_s:.2f} s; convert it to WAV")
+            raise MediaError(
+                f"{path}: the sound jumps from {expected_s:.2f} s to {at_s:.2f} s; convert it to "
+                "WAV"
+            )
         expected_s = (at_s if expected_s is None else expected_s) + frame.samples / track.rate
         if at_s >= end_s:
             return
@@ -98,9 +129,12 @@ def _pieces(
 
 
 def _promised_duration(container: InputContainer) -> float | None:
-    """Return the length of the sound track in seconds as the file gives it; None where it gives none.
+    """Return the length of the sound track in seconds as the file gives it.
 
-    The length of the whole file stands in only where there is no other track that it could be the length of.
+    None where it gives none.
+
+    The length of the whole file stands in only where there is no other track that it could be the
+    length of.
     """
     track: Any = container.streams.audio[0]
     if track.duration is not None:

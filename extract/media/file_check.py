@@ -10,45 +10,69 @@ from extract.media.lfs_pointer import is_lfs_pointer
 
 
 def check_media_file(path: Path) -> None:
-    """Refuse what no decoder should be given: decoders name the fault badly, or play what is left of a cut file.
+    """Refuse what no decoder should be given.
+
+    Decoders name the fault badly, or play what is left of a cut file.
 
     Raises:
-        MediaError: If the file is missing, cannot be opened, is empty, a folder, a Git-LFS pointer, or a cut AVI or FLV.
+        MediaError: If the file is missing, cannot be opened, is empty, a folder, a Git-LFS pointer,
+            or a cut AVI or FLV.
     """
     try:
         found = path.stat()
     except FileNotFoundError:
-        raise MediaError(f"{path} does not exist; check the manifest's root and whether the media were unpacked") from None
+        raise MediaError(
+            f"{path} does not exist; check the manifest's root and whether the media were unpacked"
+        ) from None
     except OSError as error:
-        raise MediaError(f"{path} cannot be opened: {error.strerror}; check the path and its permissions") from None
+        raise MediaError(
+            f"{path} cannot be opened: {error.strerror}; check the path and its permissions"
+        ) from None
     if not stat.S_ISREG(found.st_mode):
         raise MediaError(f"{path} is not a regular file; give the path of one sound or video file")
     if found.st_size == 0:
         raise MediaError(f"{path} is empty (0 bytes); fetch it again")
     try:
         if is_lfs_pointer(path):
-            raise MediaError(f"{path} is a Git-LFS pointer, not media; run 'git lfs pull' in its repository")
+            raise MediaError(
+                f"{path} is a Git-LFS pointer, not media; run 'git lfs pull' in its repository"
+            )
         promised, torn = riff_size(path), ends_within_a_tag(path, found.st_size)
     except OSError as error:
-        raise MediaError(f"{path} cannot be opened: {error.strerror}; check its permissions") from None
+        raise MediaError(
+            f"{path} cannot be opened: {error.strerror}; check its permissions"
+        ) from None
     if torn:
-        raise MediaError(f"{path} is cut short: it ends within a tag of its FLV stream; fetch it again")
+        raise MediaError(
+            f"{path} is cut short: it ends within a tag of its FLV stream; fetch it again"
+        )
     if promised is not None and found.st_size < promised:
         raise MediaError(
-            f"{path} is cut short: its header promises {promised} bytes, {found.st_size} are there; fetch it again"
+            f"{path} is cut short: its header promises {promised} bytes, {found.st_size} are "
+            "there; fetch it again"
         )
 
 
 def riff_size(path: Path) -> int | None:
-    """Return the bytes that an AVI's first header promises; None for other files, and where the writer did not know."""
+    """Return the bytes that an AVI's first header promises.
+
+    None for other files, and where the writer did not know.
+    """
     with path.open("rb") as file:
         head = file.read(12)
     promised = int.from_bytes(head[4:8], "little") + 8
-    return promised if head[:4] == b"RIFF" and head[8:12] == b"AVI " and promised < 0xFFFF_0000 else None
+    return (
+        promised
+        if head[:4] == b"RIFF" and head[8:12] == b"AVI " and promised < 0xFFFF_0000
+        else None
+    )
 
 
 def ends_within_a_tag(path: Path, size: int) -> bool:
-    """Say whether a file is an FLV whose end is missing; its header promises no size, but each tag is followed by its own."""
+    """Say whether a file is an FLV whose end is missing.
+
+    Its header promises no size, but each tag is followed by its own.
+    """
     with path.open("rb") as file:
         if file.read(3) != b"FLV":
             return False

@@ -23,11 +23,15 @@ def _sound_file(path: Path) -> tuple[float, int, int]:
     try:
         import soundfile
     except (ImportError, OSError) as error:  # OSError: the package is there, the C library is not
-        raise MissingDependencyError(f"reading sound needs soundfile ({error}); install the extra 'extract'") from None
+        raise MissingDependencyError(
+            f"reading sound needs soundfile ({error}); install the extra 'extract'"
+        ) from None
     try:
         about = soundfile.info(str(path))
     except soundfile.LibsndfileError as error:
-        raise MediaError(f"{path} is torn, or is not sound that libsndfile reads; fetch or convert it again") from error
+        raise MediaError(
+            f"{path} is torn, or is not sound that libsndfile reads; fetch or convert it again"
+        ) from error
     return about.frames / about.samplerate, about.samplerate, about.channels
 
 
@@ -35,11 +39,15 @@ def _container(path: Path) -> tuple[float, int, int]:
     try:
         import av
     except ImportError:
-        raise MissingDependencyError("reading the sound of video files needs PyAV; install the extra 'extract'") from None
+        raise MissingDependencyError(
+            "reading the sound of video files needs PyAV; install the extra 'extract'"
+        ) from None
     try:
         with av.open(str(path)) as container:
             if not container.streams.audio:
-                raise MediaError(f"{path} has no sound track; leave its audio empty in the manifest")
+                raise MediaError(
+                    f"{path} has no sound track; leave its audio empty in the manifest"
+                )
             track = container.streams.audio[0]
             if track.duration is not None and track.time_base is not None:
                 length_s = float(track.duration * track.time_base)
@@ -49,4 +57,6 @@ def _container(path: Path) -> tuple[float, int, int]:
     except (av.FFmpegError, ValueError, IndexError) as error:
         if isinstance(error, MediaError):
             raise
-        raise MediaError(f"{path} is torn, or is not media that FFmpeg reads; fetch or convert it again") from error
+        raise MediaError(
+            f"{path} is torn, or is not media that FFmpeg reads; fetch or convert it again"
+        ) from error

@@ -1,4 +1,7 @@
-"""Recognises a Git-LFS pointer: the few lines of text that stand where a large file was not fetched."""
+"""Recognises a Git-LFS pointer.
+
+The few lines of text that stand where a large file was not fetched.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ _FIRST_LINE = b"version https://git-lfs.github.com/spec/"
 
 
 def is_lfs_pointer(path: Path) -> bool:
-    """Return whether the file is a pointer; see https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md."""
+    """Return whether the file is a pointer.
+
+    See https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md.
+    """
     with path.open("rb") as file:
         return file.read(len(_FIRST_LINE)) == _FIRST_LINE

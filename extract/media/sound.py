@@ -1,7 +1,8 @@
 """Reads the part of a sound that is wanted, as mono float32 at one rate, and refuses whatever is not all there.
 
-Sound files are read with libsndfile, the sound of video files with FFmpeg's libraries; both seek, so a span costs what the
-span holds and not what the file holds. A cut file is known by its header, which promises more; Ogg files promise nothing.
+Sound files are read with libsndfile, the sound of video files with FFmpeg's libraries; both seek,
+so a span costs what the span holds and not what the file holds. A cut file is known by its header,
+which promises more; Ogg files promise nothing.
 """
 
 from __future__ import annotations
@@ -18,13 +19,18 @@ from extract.media.containers import CONTAINER_SUFFIXES, read_container
 from extract.media.file_check import check_media_file
 from extract.media.spans import LONG_RULES, Sound, Wanted
 
-# A header may promise a little more than there is: writers round to blocks, and the last one may be half empty.
+# A header may promise a little more than there is: writers round to blocks, and the last one may be
+# half empty.
 _SHORTFALL_S = 0.05
 
-# libsndfile's log of a WAV, AIFF, AU, W64 or RF64 file whose sound is cut: "data : 384000 (should be 191978)". A WAV's outer
-# "RIFF" size is left alone: sloppy writers get it wrong around sound that is whole.
-_PROMISED = re.compile(r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
-# Programs that write to a pipe cannot know the size and put the largest number there; sox and FFmpeg differ in its last bits.
+# libsndfile's log of a WAV, AIFF, AU, W64 or RF64 file whose sound is cut: "data : 384000 (should
+# be 191978)". A WAV's outer "RIFF" size is left alone: sloppy writers get it wrong around sound
+# that is whole.
+_PROMISED = re.compile(
+    r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE
+)
+# Programs that write to a pipe cannot know the size and put the largest number there; sox and
+# FFmpeg differ in its last bits.
 _UNKNOWN_SIZE = 0x7FFF_0000
 
 
@@ -68,13 +74,14 @@ def load_audio(
         path: A sound file, or a video file with a sound track.
         sample_rate: Rate to resample to, in Hz.
         start_s: Where the part starts; None for the beginning.
-        end_s: Where it ends; None for the end of the file. A tenth of a second beyond it is forgiven, for times that
-            were rounded.
+        end_s: Where it ends; None for the end of the file. A tenth of a second beyond it is
+            forgiven, for times that were rounded.
         max_duration_s: What is longer is cut; None for never.
         long_rule: Which part of a longer one is kept: ``"first"`` or ``"middle"``.
 
     Raises:
-        MediaError: If the file is not there, is not sound, is cut short, or has nothing where the part should be.
+        MediaError: If the file is not there, is not sound, is cut short, or has nothing where the
+            part should be.
         UsageError: If the arguments do not describe a part.
         MissingDependencyError: If the library for this kind of file is not installed.
     """
@@ -82,7 +89,9 @@ def load_audio(
         unknown_name("long_rule", long_rule, LONG_RULES)
     if sample_rate < 1:
         raise UsageError(f"sample_rate is {sample_rate}; expected a rate in Hz, such as 16000")
-    wanted = Wanted(start_s=start_s, end_s=end_s, max_duration_s=max_duration_s, middle=long_rule == "middle")
+    wanted = Wanted(
+        start_s=start_s, end_s=end_s, max_duration_s=max_duration_s, middle=long_rule == "middle"
+    )
     file = Path(path)
     return _as_clip(file, read_sound(file, wanted), sample_rate)
 
@@ -91,7 +100,8 @@ def read_sound(path: Path, wanted: Wanted) -> Sound:
     """Read one part of one file at the file's own rate; see :func:`load_audio`.
 
     Raises:
-        MediaError: If the file is not there, is not sound, is cut short, or has nothing where the part should be.
+        MediaError: If the file is not there, is not sound, is cut short, or has nothing where the
+            part should be.
         MissingDependencyError: If the library for this kind of file is not installed.
     """
     check_media_file(path)
@@ -107,7 +117,8 @@ def require_duration(clip: AudioClip, min_duration_s: float) -> None:
     """
     if clip.duration_s < min_duration_s:
         raise MediaError(
-            f"the clip is {clip.duration_s:.4f} s long, but the encoder needs at least {min_duration_s:g} s;"
+            f"the clip is {clip.duration_s:.4f} s long, but the encoder needs at least "
+            f"{min_duration_s:g} s;"
             " leave it out or give a longer span"
         )
 
@@ -116,15 +127,21 @@ def _read_sound_file(path: Path, wanted: Wanted) -> Sound:
     try:
         import soundfile
     except (ImportError, OSError) as error:  # OSError: the package is there, the C library is not
-        raise MissingDependencyError(f"reading sound needs soundfile ({error}); install the extra 'extract'") from None
+        raise MissingDependencyError(
+            f"reading sound needs soundfile ({error}); install the extra 'extract'"
+        ) from None
     try:
         with soundfile.SoundFile(path) as file:
             _check_promise(path, file.extra_info, file.samplerate * file.channels)
             duration_s = file.frames / file.samplerate
             begin_s, finish_s, cut = wanted.within(path, duration_s)
-            begin, finish = round(begin_s * file.samplerate), min(round(finish_s * file.samplerate), file.frames)
+            begin, finish = (
+                round(begin_s * file.samplerate),
+                min(round(finish_s * file.samplerate), file.frames),
+            )
             if finish < file.frames:
-                # Only reading the last frame tells that a FLAC or MP3 file is cut behind the part that is wanted.
+                # Only reading the last frame tells that a FLAC or MP3 file is cut behind the part
+                # that is wanted.
                 file.seek(file.frames - 1)
                 _check_count(path, len(file.read(1)), 1, file.frames)
             file.seek(begin)
@@ -132,9 +149,17 @@ def _read_sound_file(path: Path, wanted: Wanted) -> Sound:
             _check_count(path, len(samples), finish - begin, file.frames)
             return Sound(samples.mean(axis=1), file.samplerate, file.channels, duration_s, cut)
     except soundfile.LibsndfileError as error:
-        # For some garbage libsndfile says that the file does not exist, which has been looked at already.
-        reason = "" if "does not exist" in error.error_string else f" ({error.error_string.rstrip('. ')})"
-        raise MediaError(f"{path} is torn, or is not sound that libsndfile reads{reason}; fetch or convert it again") from None
+        # For some garbage libsndfile says that the file does not exist, which has been looked at
+        # already.
+        reason = (
+            ""
+            if "does not exist" in error.error_string
+            else f" ({error.error_string.rstrip('. ')})"
+        )
+        raise MediaError(
+            f"{path} is torn, or is not sound that libsndfile reads{reason}; fetch or convert it "
+            "again"
+        ) from None
 
 
 def _check_promise(path: Path, log: str, samples_per_s: int) -> None:
@@ -144,26 +169,38 @@ def _check_promise(path: Path, log: str, samples_per_s: int) -> None:
     size, there = map(int, promised.groups())
     # One byte a sample is the least that any of these formats takes.
     if there < size < _UNKNOWN_SIZE and size - there > _SHORTFALL_S * samples_per_s:
-        raise MediaError(f"{path} is cut short: its header promises {size} bytes of sound, {there} are there; fetch it again")
+        raise MediaError(
+            f"{path} is cut short: its header promises {size} bytes of sound, {there} are there; "
+            "fetch it again"
+        )
 
 
 def _check_count(path: Path, found: int, expected: int, promised: int) -> None:
     if found < expected:
         raise MediaError(
-            f"{path} is cut short: its header promises {promised} samples per channel, but they end earlier; fetch it again"
+            f"{path} is cut short: its header promises {promised} samples per channel, but they "
+            "end earlier; fetch it again"
         )
 
 
 def _as_clip(path: Path, sound: Sound, sample_rate: int) -> AudioClip:
     used = sound.samples
     if used.size == 0:
-        raise MediaError(f"{path} holds no samples in the part asked for; leave it out or fetch it again")
+        raise MediaError(
+            f"{path} holds no samples in the part asked for; leave it out or fetch it again"
+        )
     broken = np.flatnonzero(~np.isfinite(used))
     if broken.size:
-        raise MediaError(f"{path} has {broken.size} samples that are not finite, first number {broken[0]}; export it again")
+        raise MediaError(
+            f"{path} has {broken.size} samples that are not finite, first number {broken[0]}; "
+            "export it again"
+        )
     samples = _resample(used, sound.rate, sample_rate)
     if samples.size == 0:
-        raise MediaError(f"{path} has {used.size} samples in the part asked for, too few to resample; give a longer span")
+        raise MediaError(
+            f"{path} has {used.size} samples in the part asked for, too few to resample; give a "
+            "longer span"
+        )
     return AudioClip(
         samples=samples,
         sample_rate=sample_rate,
@@ -183,5 +220,7 @@ def _resample(samples: np.ndarray, rate: int, to: int) -> np.ndarray:
     try:
         import librosa  # here, because it takes a second and most corpora already have the rate
     except ImportError:
-        raise MissingDependencyError("resampling sound needs librosa; install the extra 'extract'") from None
+        raise MissingDependencyError(
+            "resampling sound needs librosa; install the extra 'extract'"
+        ) from None
     return np.asarray(librosa.resample(samples, orig_sr=rate, target_sr=to), dtype=np.float32)

@@ -1,4 +1,7 @@
-"""Which part of a sound is wanted, and what came of reading it; shared by the readers of sound and of video files."""
+"""Which part of a sound is wanted, and what came of reading it.
+
+Shared by the readers of sound and of video files.
+"""
 
 from __future__ import annotations
 
@@ -60,9 +63,13 @@ class Wanted:
         """
         start, end = self.start_s or 0.0, math.inf if self.end_s is None else self.end_s
         if not 0 <= start < end:
-            raise UsageError(f"start_s = {self.start_s} and end_s = {self.end_s} describe no part of a sound")
+            raise UsageError(
+                f"start_s = {self.start_s} and end_s = {self.end_s} describe no part of a sound"
+            )
         if self.max_duration_s is not None and not self.max_duration_s > 0:
-            raise UsageError(f"max_duration_s is {self.max_duration_s}; expected more than 0 seconds, or None")
+            raise UsageError(
+                f"max_duration_s is {self.max_duration_s}; expected more than 0 seconds, or None"
+            )
 
     def within(self, path: Path, duration_s: float) -> tuple[float, float, bool]:
         """Return where reading begins and ends in a sound of known length, and whether something is cut off.
@@ -78,11 +85,19 @@ class Wanted:
         begin = self.start_s or 0.0
         end = duration_s if self.end_s is None else self.end_s
         if duration_s <= 0:
-            raise MediaError(f"{path} holds no sound at all (0 samples); leave it out or fetch it again")
+            raise MediaError(
+                f"{path} holds no sound at all (0 samples); leave it out or fetch it again"
+            )
         if begin >= duration_s:
-            raise MediaError(f"{path} is {duration_s:.3f} s long, so nothing starts at {begin:g} s; correct the manifest")
+            raise MediaError(
+                f"{path} is {duration_s:.3f} s long, so nothing starts at {begin:g} s; correct "
+                "the manifest"
+            )
         if end > duration_s + END_SLACK_S:
-            raise MediaError(f"{path} is {duration_s:.3f} s long, so nothing ends at {end:g} s; correct the manifest")
+            raise MediaError(
+                f"{path} is {duration_s:.3f} s long, so nothing ends at {end:g} s; correct the "
+                "manifest"
+            )
         end = min(end, duration_s)
         most = self.max_duration_s
         if most is None or end - begin <= most:

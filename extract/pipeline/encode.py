@@ -1,4 +1,7 @@
-"""From rows to vectors: read ahead, batch by length, encode, and hand finished rows over in small portions."""
+"""From rows to vectors.
+
+Read ahead, batch by length, encode, and hand finished rows over in small portions.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,8 @@ if TYPE_CHECKING:
     from extract.encoders import Encoder
 
 WINDOW_BATCHES = 8
-COMMIT_EVERY_S = 5.0  # A kill costs at most this much work; a part per batch would cost more in syncs than it saves.
+# A kill costs at most this much work; a part per batch would cost more in syncs than it saves.
+COMMIT_EVERY_S = 5.0
 READ_AHEAD = 2
 
 
@@ -41,7 +45,9 @@ class Rows:
     reason: list[str] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)
 
-    def add(self, position: int, vector: NDArray[np.float32], status: str, reason: str, digest: str) -> None:
+    def add(
+        self, position: int, vector: NDArray[np.float32], status: str, reason: str, digest: str
+    ) -> None:
         """Append one row."""
         self.positions.append(position)
         self.vectors.append(vector)
@@ -51,12 +57,21 @@ class Rows:
 
     def columns(self) -> dict[str, NDArray[np.generic]]:
         """Return the columns as arrays: ``vectors`` (n, layers, D) and texts (n,)."""
-        return {"vectors": np.stack(self.vectors), "status": np.array(self.status), "reason": np.array(self.reason),
-                "inputs": np.array(self.inputs)}
+        return {
+            "vectors": np.stack(self.vectors),
+            "status": np.array(self.status),
+            "reason": np.array(self.reason),
+            "inputs": np.array(self.inputs),
+        }
 
 
-def encode_rows(encoder: Encoder, read: Reader, rows: Sequence[tuple[int, Utterance]],
-                commit: Callable[[Rows], None], advance: Callable[[int], None]) -> None:
+def encode_rows(
+    encoder: Encoder,
+    read: Reader,
+    rows: Sequence[tuple[int, Utterance]],
+    commit: Callable[[Rows], None],
+    advance: Callable[[int], None],
+) -> None:
     """Encode rows and commit them in portions; what was encoded is committed even if Ctrl-C comes.
 
     Args:
@@ -81,10 +96,15 @@ def encode_rows(encoder: Encoder, read: Reader, rows: Sequence[tuple[int, Uttera
         commit(pending)
 
 
-def _read_ahead(read: Reader, rows: Sequence[tuple[int, Utterance]], size: int) -> Iterator[list[tuple[int, Input | MediaError]]]:
+def _read_ahead(
+    read: Reader, rows: Sequence[tuple[int, Utterance]], size: int
+) -> Iterator[list[tuple[int, Input | MediaError]]]:
     """Yield windows of read rows while threads already read the next one."""
+
     def start(pool: ThreadPoolExecutor, begin: int) -> list[tuple[int, Future[Input | MediaError]]]:
-        return [(position, pool.submit(_try, read, row)) for position, row in rows[begin:begin + size]]
+        return [
+            (position, pool.submit(_try, read, row)) for position, row in rows[begin : begin + size]
+        ]
 
     with ThreadPoolExecutor(READ_AHEAD) as pool:
         try:
@@ -103,8 +123,12 @@ def _try(read: Reader, row: Utterance) -> Input | MediaError:
         return error
 
 
-def _encode_window(encoder: Encoder, window: list[tuple[int, Input | MediaError]], into: Rows,
-                   advance: Callable[[int], None]) -> None:
+def _encode_window(
+    encoder: Encoder,
+    window: list[tuple[int, Input | MediaError]],
+    into: Rows,
+    advance: Callable[[int], None],
+) -> None:
     from extract.encoders import length_buckets
 
     nothing = np.full((len(encoder.layers), encoder.dim), np.nan, dtype=np.float32)
@@ -117,21 +141,32 @@ def _encode_window(encoder: Encoder, window: list[tuple[int, Input | MediaError]
     advance(len(window) - len(good))
     for bucket in length_buckets([loaded.length for _, loaded in good], encoder.batch_size):
         chosen = [good[i] for i in bucket]
-        for (position, loaded), vector in zip(chosen, _encode_batch(encoder, [c.item for _, c in chosen]), strict=True):
+        for (position, loaded), vector in zip(
+            chosen, _encode_batch(encoder, [c.item for _, c in chosen]), strict=True
+        ):
             if isinstance(vector, str):
                 into.add(position, nothing, "failed", vector, loaded.digest)
             elif not np.isfinite(vector).all():
-                into.add(position, nothing, "failed", "the encoder made a vector that is not finite; listen to the clip, or use "
-                                                      "another encoder", loaded.digest)
+                into.add(
+                    position,
+                    nothing,
+                    "failed",
+                    "the encoder made a vector that is not finite; listen to the clip, or use "
+                    "another encoder",
+                    loaded.digest,
+                )
             else:
                 into.add(position, vector, "ok", loaded.caution, loaded.digest)
         advance(len(chosen))
 
 
-def _encode_batch(encoder: Encoder, items: list[str | NDArray[np.float32]]) -> list[NDArray[np.float32] | str]:
+def _encode_batch(
+    encoder: Encoder, items: list[str | NDArray[np.float32]]
+) -> list[NDArray[np.float32] | str]:
     """Return a (layers, D) array per item, or why there is none.
 
-    A batch that is too large for the memory, or holds a clip that the encoder refuses, is halved until the clip is alone.
+    A batch that is too large for the memory, or holds a clip that the encoder refuses, is halved
+    until the clip is alone.
     """
     import torch
 
@@ -143,6 +178,9 @@ def _encode_batch(encoder: Encoder, items: list[str | NDArray[np.float32]]) -> l
     except torch.OutOfMemoryError:
         torch.cuda.empty_cache()
         if len(items) == 1:
-            return ["too large for the device's memory; lower --max-duration-s or --max-tokens, or use --device cpu"]
+            return [
+                "too large for the device's memory; lower --max-duration-s or --max-tokens, or "
+                "use --device cpu"
+            ]
     half = len(items) // 2
     return _encode_batch(encoder, items[:half]) + _encode_batch(encoder, items[half:])

@@ -1,4 +1,7 @@
-"""One fine-tuning job: an encoder trained for one fold and seed, its vectors and scores of every row in the store."""
+"""One fine-tuning job.
+
+An encoder trained for one fold and seed, its vectors and scores of every row in the store.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +28,23 @@ from embeddings_store.vectors.seen import parse_seen
 from extract.finetuning import distributed as team
 from extract.finetuning.augmentation import augmenter
 from extract.finetuning.checkpoints import MARKER, Checkpoint, is_complete, remove, resume_point
-from extract.finetuning.row_roles import Roles, assign_roles, class_codes, require_classes, training_setup
+from extract.finetuning.row_roles import (
+    Roles,
+    assign_roles,
+    class_codes,
+    require_classes,
+    training_setup,
+)
 from extract.finetuning.settings import PAPER, TrainingSettings
 from extract.pipeline import write as dump
 from extract.pipeline.inputs import decode_ahead, reader_for
-from extract.pipeline.job import default_encoder, encoder_provenance, frame_cache, read_manifest, require_inputs
+from extract.pipeline.job import (
+    default_encoder,
+    encoder_provenance,
+    frame_cache,
+    read_manifest,
+    require_inputs,
+)
 
 if TYPE_CHECKING:
     from extract.finetuning.model_files import Outcome
@@ -39,7 +54,9 @@ OVERWRITING = "overwriting"
 
 @dataclass(frozen=True, slots=True)
 class TunedJob:
-    """Which encoder to fine-tune on what; every default of the command that is not the paper's stands here.
+    """Which encoder to fine-tune on what.
+
+    Every default of the command that is not the paper's stands here.
 
     Attributes:
         corpus: Name of a reader.
@@ -55,10 +72,11 @@ class TunedJob:
         folds: Name of the fold plan; empty takes the protocol's, else the corpus' own.
         protocol: Name in :mod:`embeddings_store.folds.protocols`; empty for none.
         protocol_files: Folder of the files that hold the protocol's folds, where it needs some.
-        label_set: Name in :mod:`embeddings_store.corpus.label_sets`; empty takes the protocol's, else the corpus' own.
+        label_set: Name in :mod:`embeddings_store.corpus.label_sets`; empty takes the protocol's,
+            else the corpus' own.
         inner: Number of inner folds; 0 for none, and then the one file of the fold is made.
-        inner_fold: Which inner fold, from 1: its rows are left out of training, so that their vectors are out-of-fold; the
-            epoch is still chosen on the fold's validation rows.
+        inner_fold: Which inner fold, from 1: its rows are left out of training, so that their
+            vectors are out-of-fold; the epoch is still chosen on the fold's validation rows.
         pooling: Empty takes the one that belongs to the encoder.
         device: As for frozen encoders.
         max_duration_s: As for frozen encoders.
@@ -69,7 +87,8 @@ class TunedJob:
         frame_cache: Folder of decoded pictures; none puts it into the store.
         frame_cache_gb: Its size in 10^9 bytes; 0 decodes each time.
         seen: What the encoder knew of the rows before it was fine-tuned.
-        shuffle_labels: Seed of a permutation of all labels, to see whether everything then falls to chance; none for none.
+        shuffle_labels: Seed of a permutation of all labels, to see whether everything then falls to
+            chance; none for none.
         keep_models: Keep the tuned weights below ``models/`` after their vectors are made.
         memory_gb: Prepared inputs are kept in memory up to this many gigabytes.
         overwrite: Train again even if the vectors are there; if that is interrupted, it goes on.
@@ -119,7 +138,10 @@ class TunedJob:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A job with its corpus read, its encoder loaded and its rows assigned; nothing is written yet."""
+    """A job with its corpus read, its encoder loaded and its rows assigned.
+
+    Nothing is written yet.
+    """
 
     job: TunedJob
     dump: dump.Dump
@@ -173,10 +195,14 @@ def corpus_of(job: TunedJob) -> Manifest:
 
 def fold_names(job: TunedJob, manifest: Manifest) -> list[str]:
     """Return what ``--fold all`` means for a corpus: the numbers of its plan."""
-    return [str(fold.number) for fold in training_setup(manifest, job.request, job.settings.rule).plan]
+    return [
+        str(fold.number) for fold in training_setup(manifest, job.request, job.settings.rule).plan
+    ]
 
 
-def roles_of(job: TunedJob, manifest: Manifest) -> tuple[LabelSet, FoldPlan | None, NDArray[np.int64], Roles]:
+def roles_of(
+    job: TunedJob, manifest: Manifest
+) -> tuple[LabelSet, FoldPlan | None, NDArray[np.int64], Roles]:
     """Return the label set, the fold plan, none for ``final``, the class codes (N,) and what each row does.
 
     Raises:
@@ -184,10 +210,15 @@ def roles_of(job: TunedJob, manifest: Manifest) -> tuple[LabelSet, FoldPlan | No
     """
     if job.fold == "final" and (job.inner or job.settings.early_stopping):
         given = "--inner-folds" if job.inner else "--early-stopping"
-        raise UsageError(f"--fold final trains on all rows, so there are none for {given}; leave it out")
+        raise UsageError(
+            f"--fold final trains on all rows, so there are none for {given}; leave it out"
+        )
     if job.fold == "final" and job.protocol:
-        raise UsageError(f"--fold final trains on all rows, so it is of no protocol; leave out --protocol {job.protocol} "
-                         "(--label-set says which classes)")
+        raise UsageError(
+            "--fold final trains on all rows, so it is of no protocol; leave out --protocol "
+            f"{job.protocol} "
+            "(--label-set says which classes)"
+        )
     require_inputs(manifest, job.modality, job.column)
     plan, view = None, manifest
     if job.fold != "final":
@@ -196,8 +227,14 @@ def roles_of(job: TunedJob, manifest: Manifest) -> tuple[LabelSet, FoldPlan | No
     elif job.label_set:
         view = view_of(manifest, job.label_set)
     codes = class_codes(view, job.shuffle_labels)
-    return view.labels, plan, codes, assign_roles(view, job.column, plan, job.fold, job.settings.rule, codes,
-                                                  (job.inner_fold, job.inner))
+    return (
+        view.labels,
+        plan,
+        codes,
+        assign_roles(
+            view, job.column, plan, job.fold, job.settings.rule, codes, (job.inner_fold, job.inner)
+        ),
+    )
 
 
 def prepare(job: TunedJob, manifest: Manifest | None = None) -> Prepared:
@@ -215,29 +252,66 @@ def prepare(job: TunedJob, manifest: Manifest | None = None) -> Prepared:
     manifest = manifest or corpus_of(job)
     labels, plan, codes, roles = roles_of(job, manifest)
     augmenter(job.modality, job.settings.augment)
-    resolved = resolve(job.encoder or default_encoder(job.corpus, job.root, job.modality), job.modality)
+    resolved = resolve(
+        job.encoder or default_encoder(job.corpus, job.root, job.modality), job.modality
+    )
     encoder = _load(job, resolved, job.pooling)
     if job.settings.freeze.isdigit() and int(job.settings.freeze) > encoder.spec.layers:
-        raise UsageError(f"--freeze-layers {job.settings.freeze}: {encoder.spec.name} has {encoder.spec.layers} layers")
+        raise UsageError(
+            f"--freeze-layers {job.settings.freeze}: {encoder.spec.name} has "
+            f"{encoder.spec.layers} layers"
+        )
     spec = job.seen or ("unknown" if encoder.likely_finetuned else "none")
     read = {"text_column": job.text_column} if job.text_column else {}
-    settings = {**encoder.settings, **read, "weights_digest": encoder.weights_digest,
-                "layer": "weighted" if job.settings.weighted_layers else encoder.spec.layers,
-                **job.settings.fingerprinted(), "labels_digest": labels.digest, "labels_shuffled": job.shuffle_labels,
-                "plan": plan.name if plan else "all rows", "plan_digest": plan.digest if plan else "", "inner": job.inner}
-    ref = EncoderRef(safe_name(encoder.spec.name), fingerprint(settings), job.column, encoder.spec.layers, job.settings.seed)
+    settings = {
+        **encoder.settings,
+        **read,
+        "weights_digest": encoder.weights_digest,
+        "layer": "weighted" if job.settings.weighted_layers else encoder.spec.layers,
+        **job.settings.fingerprinted(),
+        "labels_digest": labels.digest,
+        "labels_shuffled": job.shuffle_labels,
+        "plan": plan.name if plan else "all rows",
+        "plan_digest": plan.digest if plan else "",
+        "inner": job.inner,
+    }
+    ref = EncoderRef(
+        safe_name(encoder.spec.name),
+        fingerprint(settings),
+        job.column,
+        encoder.spec.layers,
+        job.settings.seed,
+    )
     fold = f"{job.fold}.inner-{job.inner_fold}" if job.inner else job.fold
     described = dump.Dump(
-        job.store, manifest, job.column, (ref,), (settings,), roles.seen_after(parse_seen(spec, manifest)), fold,
+        job.store,
+        manifest,
+        job.column,
+        (ref,),
+        (settings,),
+        roles.seen_after(parse_seen(spec, manifest)),
+        fold,
         classes=labels.classes,
-        attributes={"seen_spec": spec, "weights_digest": "", "plan": plan.name if plan else "",
-                    "plan_digest": plan.digest if plan else "", "plan_valid": plan.valid if plan else "",
-                    "selection_rule": job.settings.rule if plan else "fixed-epochs", "labels_digest": labels.digest,
-                    "label_set": labels.name, "protocol": job.protocol,
-                    "labels_shuffled": -1 if job.shuffle_labels is None else job.shuffle_labels},
-        provenance=encoder_provenance(encoder, Path(resolved.source).name if resolved.is_local else resolved.source),
-        overwrite=job.overwrite)
-    model_folder = job.store / manifest.name / "models" / ref.folder / f"seed-{ref.seed}" / f"fold-{fold}"
+        attributes={
+            "seen_spec": spec,
+            "weights_digest": "",
+            "plan": plan.name if plan else "",
+            "plan_digest": plan.digest if plan else "",
+            "plan_valid": plan.valid if plan else "",
+            "selection_rule": job.settings.rule if plan else "fixed-epochs",
+            "labels_digest": labels.digest,
+            "label_set": labels.name,
+            "protocol": job.protocol,
+            "labels_shuffled": -1 if job.shuffle_labels is None else job.shuffle_labels,
+        },
+        provenance=encoder_provenance(
+            encoder, Path(resolved.source).name if resolved.is_local else resolved.source
+        ),
+        overwrite=job.overwrite,
+    )
+    model_folder = (
+        job.store / manifest.name / "models" / ref.folder / f"seed-{ref.seed}" / f"fold-{fold}"
+    )
     return Prepared(job, described, encoder, roles, codes, model_folder)
 
 
@@ -276,9 +350,16 @@ def _load(job: TunedJob, source: Any, pooling: str) -> Any:
     from extract.encoders import load_encoder
     from extract.frames.settings import FrameSettings
 
-    return load_encoder(source, layer="all" if job.settings.weighted_layers else "last", pooling=pooling or None,
-                        device=team.local_device(job.device), max_duration_s=job.max_duration_s or None, long_rule=job.long_rule,
-                        max_tokens=job.max_tokens, frames=FrameSettings(rule=job.frame_rule, region=job.region))
+    return load_encoder(
+        source,
+        layer="all" if job.settings.weighted_layers else "last",
+        pooling=pooling or None,
+        device=team.local_device(job.device),
+        max_duration_s=job.max_duration_s or None,
+        long_rule=job.long_rule,
+        max_tokens=job.max_tokens,
+        frames=FrameSettings(rule=job.frame_rule, region=job.region),
+    )
 
 
 def _outcome(prepared: Prepared, progress: Progress) -> Outcome:
@@ -286,7 +367,12 @@ def _outcome(prepared: Prepared, progress: Progress) -> Outcome:
     from extract.finetuning.model_files import load_model, save_model
     from extract.finetuning.trainer import finished_log, restore
 
-    job, folder, encoder, classes = prepared.job, prepared.model_folder, prepared.encoder, len(prepared.dump.classes)
+    job, folder, encoder, classes = (
+        prepared.job,
+        prepared.model_folder,
+        prepared.encoder,
+        len(prepared.dump.classes),
+    )
     if is_complete(folder):
         team.agree((False, None), encoder.device.type)
         progress.say("goes on: the training was finished before")
@@ -303,8 +389,17 @@ def _outcome(prepared: Prepared, progress: Progress) -> Outcome:
         progress.say("goes on: every epoch was trained before")
         outcome = restore(encoder, classes, log, prepared.checkpoints, start)
     with explained(folder):
-        save_model(outcome, folder, {"settings": dict(prepared.dump.settings[0]), "classes": list(prepared.dump.classes),
-                                     "modality": job.modality, "fold": prepared.dump.fold, "kept": prepared.keeps_model})
+        save_model(
+            outcome,
+            folder,
+            {
+                "settings": dict(prepared.dump.settings[0]),
+                "classes": list(prepared.dump.classes),
+                "modality": job.modality,
+                "fold": prepared.dump.fold,
+                "kept": prepared.keeps_model,
+            },
+        )
     shutil.rmtree(prepared.checkpoints)
     return outcome
 
@@ -313,32 +408,69 @@ def _train(prepared: Prepared, progress: Progress, start: Checkpoint | None) -> 
     from extract.finetuning.dataset import Memory, Rows
     from extract.finetuning.trainer import finetune
 
-    job, manifest, encoder, roles, codes = prepared.job, prepared.dump.manifest, prepared.encoder, prepared.roles, prepared.codes
+    job, manifest, encoder, roles, codes = (
+        prepared.job,
+        prepared.dump.manifest,
+        prepared.encoder,
+        prepared.roles,
+        prepared.codes,
+    )
     cache, reading = frame_cache(job), progress.reading
     if cache is not None:  # Those rows too that are only dumped, while their files are open.
         decode_ahead(encoder, manifest, cache, prepared.to_read, reading)
         reading = _unheard
-    read, memory = reader_for(encoder, manifest, cache, job.column), Memory(int(job.memory_gb * 1e9))
+    read, memory = (
+        reader_for(encoder, manifest, cache, job.column),
+        Memory(int(job.memory_gb * 1e9)),
+    )
 
     def load(position: int) -> Any:
         return read(manifest.row(position)).item
 
-    train = Rows(encoder, load, roles.fit, codes[roles.fit], memory, augment=augmenter(job.modality, job.settings.augment),
-                 seed=job.settings.seed)
-    choose = Rows(encoder, load, roles.choose, codes[roles.choose], memory) if len(roles.choose) else None
+    train = Rows(
+        encoder,
+        load,
+        roles.fit,
+        codes[roles.fit],
+        memory,
+        augment=augmenter(job.modality, job.settings.augment),
+        seed=job.settings.seed,
+    )
+    choose = (
+        Rows(encoder, load, roles.choose, codes[roles.choose], memory)
+        if len(roles.choose)
+        else None
+    )
     reasons = {**train.read(reading), **(choose.read(reading) if choose is not None else {})}
     if reasons:
         first = min(reasons)
-        progress.say(f"{len(reasons)} rows cannot be read and are left out of training, first {manifest.ids[first]}: "
-                     f"{reasons[first]}")
-    require_classes(prepared.dump.classes, train.labels, f"fold {prepared.dump.fold}, rows that can be read")
+        progress.say(
+            f"{len(reasons)} rows cannot be read and are left out of training, first "
+            f"{manifest.ids[first]}: "
+            f"{reasons[first]}"
+        )
+    require_classes(
+        prepared.dump.classes, train.labels, f"fold {prepared.dump.fold}, rows that can be read"
+    )
     if choose is not None and not len(choose):
-        raise FoldError(f"fold {prepared.dump.fold}: none of the rows that choose the epoch can be read, first "
-                        f"{manifest.ids[min(reasons)]}: {reasons[min(reasons)]}")
+        raise FoldError(
+            f"fold {prepared.dump.fold}: none of the rows that choose the epoch can be read, first "
+            f"{manifest.ids[min(reasons)]}: {reasons[min(reasons)]}"
+        )
     if start and start.about.get("rows") == train.digest:
-        progress.say(f"goes on: training was at step {start.step} of {job.settings.steps(len(train))}")
-    return finetune(encoder, len(prepared.dump.classes), job.settings, train, choose, prepared.checkpoints, progress.training,
-                    start)
+        progress.say(
+            f"goes on: training was at step {start.step} of {job.settings.steps(len(train))}"
+        )
+    return finetune(
+        encoder,
+        len(prepared.dump.classes),
+        job.settings,
+        train,
+        choose,
+        prepared.checkpoints,
+        progress.training,
+        start,
+    )
 
 
 def _dump(prepared: Prepared, outcome: Outcome, progress: Progress) -> dump.Summary:
@@ -347,14 +479,21 @@ def _dump(prepared: Prepared, outcome: Outcome, progress: Progress) -> dump.Summ
 
     encoder, described = TunedEncoder(outcome.classifier), prepared.dump
     described = replace(
-        described, provenance={**described.provenance, "training": dict(outcome.record)},
-        attributes={**described.attributes, "weights_digest": digest_of_weights(outcome.classifier),
-                    "best_epoch": outcome.best_epoch})
+        described,
+        provenance={**described.provenance, "training": dict(outcome.record)},
+        attributes={
+            **described.attributes,
+            "weights_digest": digest_of_weights(outcome.classifier),
+            "best_epoch": outcome.best_epoch,
+        },
+    )
     history = described.path(described.refs[0]).with_suffix(".history.csv")
     make_folder(history.parent)
     with replacing(history) as temporary:
         outcome.history.to_csv(temporary, index=False)
-    read = reader_for(prepared.encoder, described.manifest, frame_cache(prepared.job), described.modality)
+    read = reader_for(
+        prepared.encoder, described.manifest, frame_cache(prepared.job), described.modality
+    )
     summary = dump.write(described, encoder, read, progress.say, progress.rows, encoder.scores)
     _remove_leftovers(prepared, progress.say)
     return summary
@@ -365,7 +504,10 @@ def _unheard(count: int) -> None:
 
 
 def _start_over(prepared: Prepared) -> None:
-    """Forget an earlier training, once: an interrupted ``--overwrite`` goes on like any other run."""
+    """Forget an earlier training, once.
+
+    An interrupted ``--overwrite`` goes on like any other run.
+    """
     running = prepared.dump.running
     if not (running / OVERWRITING).is_file():
         remove(prepared.model_folder)
@@ -375,7 +517,10 @@ def _start_over(prepared: Prepared) -> None:
 
 
 def _remove_leftovers(prepared: Prepared, say: dump.Say) -> None:
-    """Remove what a finished job needs no more, and what a kill at its very end left; models that someone keeps stay."""
+    """Remove what a finished job needs no more, and what a kill at its very end left.
+
+    Models that someone keeps stay.
+    """
     shutil.rmtree(prepared.dump.running, ignore_errors=True)
     folder = prepared.model_folder
     try:

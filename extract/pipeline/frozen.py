@@ -17,12 +17,18 @@ from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.seen import parse_seen
 from extract.pipeline import write as dump
 from extract.pipeline.inputs import decode_ahead, reader_for
-from extract.pipeline.job import PAPER_ENCODERS, default_encoder, encoder_provenance, frame_cache, read_manifest, require_inputs
+from extract.pipeline.job import (
+    PAPER_ENCODERS,
+    default_encoder,
+    encoder_provenance,
+    frame_cache,
+    read_manifest,
+    require_inputs,
+)
 
 if TYPE_CHECKING:
     from extract.encoders.base import Encoder
     from extract.frames import FrameCache
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +39,15 @@ class FrozenJob:
         corpus: Name of a reader, see :func:`extract.corpora.corpus_names`.
         root: The release's folder, or the table of ``--corpus manifest``.
         modality: ``text``, ``audio`` or ``video``.
-        encoder: Registry name, hub id, or local folder; empty takes the paper's choice for the modality.
+        encoder: Registry name, hub id, or local folder; empty takes the paper's choice for the
+            modality.
         store: The store's folder.
-        text_column: With ``text``: a ``meta_*`` column of long text to encode instead; it names the modality in the store.
+        text_column: With ``text``: a ``meta_*`` column of long text to encode instead; it names the
+            modality in the store.
         corpus_name: Name in the store; empty keeps the reader's.
         corpus_options: The reader's own options.
-        layer: ``last``, a number (0 is the input of the first layer), several with commas, or ``all``.
+        layer: ``last``, a number (0 is the input of the first layer), several with commas, or
+            ``all``.
         pooling: Empty takes the one that belongs to the encoder.
         batch_size: 0 chooses by device.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
@@ -49,8 +58,9 @@ class FrozenJob:
         region: Which part of the picture is used, see there.
         frame_cache: Folder of decoded pictures; none puts it into the store.
         frame_cache_gb: Its size in 10^9 bytes; 0 decodes each time.
-        seen: What the encoder knows of the rows, see :func:`embeddings_store.vectors.seen.parse_seen`; empty means ``none``, or
-            ``unknown`` where the checkpoint has a classifier, which says that it was trained on labels.
+        seen: What the encoder knows of the rows, see
+            :func:`embeddings_store.vectors.seen.parse_seen`; empty means ``none``, or ``unknown``
+            where the checkpoint has a classifier, which says that it was trained on labels.
         overwrite: Make the vectors again even if they are there.
         retry_failed: Try failed rows of a finished file once more.
     """
@@ -115,26 +125,60 @@ def prepare(job: FrozenJob) -> Prepared:
     from extract.frames.settings import FrameSettings
 
     if job.modality not in PAPER_ENCODERS:
-        raise UsageError(f"modality {job.modality!r} has no frozen extraction yet; there is {', '.join(PAPER_ENCODERS)}")
-    resolved = resolve(job.encoder or default_encoder(job.corpus, job.root, job.modality), job.modality)
+        raise UsageError(
+            f"modality {job.modality!r} has no frozen extraction yet; there is "
+            f"{', '.join(PAPER_ENCODERS)}"
+        )
+    resolved = resolve(
+        job.encoder or default_encoder(job.corpus, job.root, job.modality), job.modality
+    )
     manifest = read_manifest(job.corpus, job.root, job.corpus_options, job.corpus_name)
     require_inputs(manifest, job.modality, job.column)
-    encoder = load_encoder(resolved, layer=parse_layer(job.layer), pooling=job.pooling or None, device=job.device,
-                           batch_size=job.batch_size or None, max_duration_s=job.max_duration_s or None,
-                           long_rule=job.long_rule, max_tokens=job.max_tokens,
-                           frames=FrameSettings(rule=job.frame_rule, region=job.region))
+    encoder = load_encoder(
+        resolved,
+        layer=parse_layer(job.layer),
+        pooling=job.pooling or None,
+        device=job.device,
+        batch_size=job.batch_size or None,
+        max_duration_s=job.max_duration_s or None,
+        long_rule=job.long_rule,
+        max_tokens=job.max_tokens,
+        frames=FrameSettings(rule=job.frame_rule, region=job.region),
+    )
     spec = job.seen or ("unknown" if encoder.likely_finetuned else "none")
     read = {"text_column": job.text_column} if job.text_column else {}
-    settings = tuple({**encoder.settings, **read, "weights_digest": encoder.weights_digest, "layer": layer}
-                     for layer in encoder.layers)
+    settings = tuple(
+        {**encoder.settings, **read, "weights_digest": encoder.weights_digest, "layer": layer}
+        for layer in encoder.layers
+    )
     name = safe_name(encoder.spec.name)
-    refs = tuple(EncoderRef(name if layer == encoder.spec.layers else f"{name}.L{layer}", fingerprint(s), job.column, layer)
-                 for layer, s in zip(encoder.layers, settings, strict=True))
-    return Prepared(dump.Dump(
-        job.store, manifest, job.column, refs, settings, parse_seen(spec, manifest),
-        attributes={"seen_spec": spec, "weights_digest": encoder.weights_digest},
-        provenance=encoder_provenance(encoder, Path(resolved.source).name if resolved.is_local else resolved.source),
-        overwrite=job.overwrite, retry_failed=job.retry_failed), encoder, frame_cache(job))
+    refs = tuple(
+        EncoderRef(
+            name if layer == encoder.spec.layers else f"{name}.L{layer}",
+            fingerprint(s),
+            job.column,
+            layer,
+        )
+        for layer, s in zip(encoder.layers, settings, strict=True)
+    )
+    return Prepared(
+        dump.Dump(
+            job.store,
+            manifest,
+            job.column,
+            refs,
+            settings,
+            parse_seen(spec, manifest),
+            attributes={"seen_spec": spec, "weights_digest": encoder.weights_digest},
+            provenance=encoder_provenance(
+                encoder, Path(resolved.source).name if resolved.is_local else resolved.source
+            ),
+            overwrite=job.overwrite,
+            retry_failed=job.retry_failed,
+        ),
+        encoder,
+        frame_cache(job),
+    )
 
 
 def run_frozen(prepared: Prepared, say: dump.Say, advance: dump.Advance) -> dump.Summary:
@@ -147,26 +191,19 @@ def run_frozen(prepared: Prepared, say: dump.Say, advance: dump.Advance) -> dump
     """
     with dump.locked(prepared.dump):
         if not prepared.pending:
-            shutil.rmtree(prepared.dump.running, ignore_errors=True)  # What a kill at the very end left.
+            shutil.rmtree(
+                prepared.dump.running, ignore_errors=True
+            )  # What a kill at the very end left.
             return dump.summarise(prepared.dump)
-        read = reader_for(prepared.encoder, prepared.dump.manifest, prepared.cache,
-                          prepared.dump.modality)
+        read = reader_for(
+            prepared.encoder, prepared.dump.manifest, prepared.cache, prepared.dump.modality
+        )
         if prepared.cache is not None:
             rows = np.flatnonzero(prepared.dump.present)
-            decode_ahead(prepared.encoder, prepared.dump.manifest, prepared.cache, rows, lambda n: None)
+            decode_ahead(
+                prepared.encoder, prepared.dump.manifest, prepared.cache, rows, lambda n: None
+            )
         return dump.write(prepared.dump, prepared.encoder, read, say, advance)
-
-
-
-
-
-
-
-
-
-
-
-
 
 
 def parse_layer(text: str) -> str | int | list[int]:
@@ -180,5 +217,7 @@ def parse_layer(text: str) -> str | int | list[int]:
     try:
         numbers = [int(part) for part in text.split(",")]
     except ValueError as error:
-        raise UsageError(f"--layer {text!r} is neither last, all, a number, nor numbers with commas") from error
+        raise UsageError(
+            f"--layer {text!r} is neither last, all, a number, nor numbers with commas"
+        ) from error
     return numbers[0] if len(numbers) == 1 else numbers

@@ -1,4 +1,7 @@
-"""From a manifest row to what an encoder is given: a transcript, the samples of a clip, or its pictures."""
+"""From a manifest row to what an encoder is given.
+
+A transcript, the samples of a clip, or its pictures.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +43,12 @@ class Input:
 Reader = Callable[[Utterance], Input]
 
 
-def reader_for(encoder: Encoder, manifest: Manifest, cache: FrameCache | None = None, column: str = "text") -> Reader:
-    """Return the function that reads one row for this encoder; it raises :class:`MediaError` where it cannot.
+def reader_for(
+    encoder: Encoder, manifest: Manifest, cache: FrameCache | None = None, column: str = "text"
+) -> Reader:
+    """Return the function that reads one row for this encoder.
+
+    It raises :class:`MediaError` where it cannot.
 
     Args:
         encoder: Says what it reads and how it is cut.
@@ -62,8 +69,13 @@ def reader_for(encoder: Encoder, manifest: Manifest, cache: FrameCache | None = 
     return lambda row: _safely(lambda: _read_video(row, root, spans[row.id], encoder, cache), root)
 
 
-def decode_ahead(encoder: Encoder, manifest: Manifest, cache: FrameCache, positions: NDArray[np.int64],
-                 advance: Callable[[int], None]) -> None:
+def decode_ahead(
+    encoder: Encoder,
+    manifest: Manifest,
+    cache: FrameCache,
+    positions: NDArray[np.int64],
+    advance: Callable[[int], None],
+) -> None:
     """Decode the pictures of some rows into the cache, opening each file once however many utterances it holds.
 
     Rows that cannot be decoded are left to :func:`reader_for`, which says why.
@@ -83,10 +95,12 @@ def decode_ahead(encoder: Encoder, manifest: Manifest, cache: FrameCache, positi
 
 
 def video_spans(manifest: Manifest) -> dict[str, Span]:
-    """Return id to the part of its video: ``meta_video_start_s``, ``_end_s`` and ``_side`` where the reader gives them.
+    """Return id to the part of its video.
 
-    A corpus such as IEMOCAP has the sound cut into utterances and the picture not, so the two have times of their own; other
-    corpora share ``start_s`` and ``end_s``.
+    ``meta_video_start_s``, ``_end_s`` and ``_side`` where the reader gives them.
+
+    A corpus such as IEMOCAP has the sound cut into utterances and the picture not, so the two have
+    times of their own; other corpora share ``start_s`` and ``end_s``.
     """
     from extract.frames import Span
 
@@ -94,14 +108,20 @@ def video_spans(manifest: Manifest) -> dict[str, Span]:
     own = "meta_video_start_s" in table
     starts = table["meta_video_start_s" if own else "start_s"].to_numpy(dtype=np.float64)
     ends = table["meta_video_end_s" if own else "end_s"].to_numpy(dtype=np.float64)
-    sides = table["meta_video_side"].astype(str) if "meta_video_side" in table else [""] * len(table)
-    return {name: Span(_time(start), _time(end), side if side in {"left", "right"} else "")
-            for name, start, end, side in zip(manifest.ids.tolist(), starts, ends, sides, strict=True)}
+    sides = (
+        table["meta_video_side"].astype(str) if "meta_video_side" in table else [""] * len(table)
+    )
+    return {
+        name: Span(_time(start), _time(end), side if side in {"left", "right"} else "")
+        for name, start, end, side in zip(manifest.ids.tolist(), starts, ends, sides, strict=True)
+    }
 
 
 def _root(encoder: Encoder, manifest: Manifest) -> Path:
     if manifest.root is None:
-        raise ManifestError(f"{encoder.spec.modality} needs the corpus' folder; give it with --root")
+        raise ManifestError(
+            f"{encoder.spec.modality} needs the corpus' folder; give it with --root"
+        )
     return manifest.root
 
 
@@ -116,30 +136,45 @@ def _safely(read: Callable[[], Input], root: Path) -> Input:
 def _read_text(cell: str) -> Input:
     text = cell.strip()
     if not text:
-        raise MediaError("the text holds only spaces; fill it in, or leave the cell empty to mark it as missing")
+        raise MediaError(
+            "the text holds only spaces; fill it in, or leave the cell empty to mark it as missing"
+        )
     return Input(text, len(text), hashlib.sha256(text.encode()).hexdigest()[:16])
 
 
 def _read_audio(row: Utterance, root: Path, encoder: Encoder) -> Input:
     from extract.media.sound import load_audio, require_duration
 
-    clip = load_audio(resolve_media(root, row.audio), sample_rate=encoder.spec.sample_rate or 16_000,
-                      start_s=_time(row.start_s), end_s=_time(row.end_s), max_duration_s=encoder.max_duration_s,
-                      long_rule=encoder.long_rule)
+    clip = load_audio(
+        resolve_media(root, row.audio),
+        sample_rate=encoder.spec.sample_rate or 16_000,
+        start_s=_time(row.start_s),
+        end_s=_time(row.end_s),
+        max_duration_s=encoder.max_duration_s,
+        long_rule=encoder.long_rule,
+    )
     require_duration(clip, encoder.spec.min_duration_s)
-    caution = "silent: every sample is zero, so the vector says nothing about the voice" if clip.peak == 0 else ""
+    caution = (
+        "silent: every sample is zero, so the vector says nothing about the voice"
+        if clip.peak == 0
+        else ""
+    )
     digest = hashlib.sha256(np.ascontiguousarray(clip.samples).tobytes()).hexdigest()[:16]
     return Input(clip.samples, len(clip.samples), digest, caution)
 
 
-def _read_video(row: Utterance, root: Path, span: Span, encoder: Encoder, cache: FrameCache | None) -> Input:
+def _read_video(
+    row: Utterance, root: Path, span: Span, encoder: Encoder, cache: FrameCache | None
+) -> Input:
     from extract.frames import read_clip
 
     path = resolve_media(root, row.video)
     if cache is not None:
         clip = cache.read_clip(path, span, encoder.frames)
     else:
-        clip = read_clip(path, start_s=span.start_s, end_s=span.end_s, side=span.side, settings=encoder.frames)
+        clip = read_clip(
+            path, start_s=span.start_s, end_s=span.end_s, side=span.side, settings=encoder.frames
+        )
     return Input(clip.frames, len(clip.frames), clip.digest, clip.note)
 
 

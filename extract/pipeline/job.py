@@ -53,22 +53,35 @@ def require_inputs(manifest: Manifest, modality: str, column: str) -> None:
         return
     if not manifest.has(modality):
         has = [m for m in MEDIA if manifest.has(m)]
-        raise ManifestError(f"no row of corpus {manifest.name!r} has {modality}; it has {', '.join(has) or 'no media'}")
+        raise ManifestError(
+            f"no row of corpus {manifest.name!r} has {modality}; it has "
+            f"{', '.join(has) or 'no media'}"
+        )
 
 
 def _check_text_column(manifest: Manifest, modality: str, column: str) -> None:
     if modality != "text":
-        raise UsageError(f"--text-column {column} is read by a text encoder; use it with --modality text")
+        raise UsageError(
+            f"--text-column {column} is read by a text encoder; use it with --modality text"
+        )
     known = [str(c) for c in manifest.table.columns if str(c).startswith("meta_")]
     if column not in known:
         unknown_name("metadata column", column, known)
     if numbers(manifest.table[column]) is not None:
-        raise UsageError(f"{column} holds numbers, not text; the grid makes a vector of it: run-fusion-grid --metadata {column}")
+        raise UsageError(
+            f"{column} holds numbers, not text; the grid makes a vector of it: run-fusion-grid "
+            f"--metadata {column}"
+        )
     if not manifest.has(column):
         raise ManifestError(f"no row of corpus {manifest.name!r} has anything in {column}")
 
 
 def encoder_provenance(encoder: Encoder, source: str) -> dict[str, object]:
     """Say where the weights came from and what was found in the checkpoint."""
-    return {"encoder_source": source, "revision": encoder.revision, "licence": encoder.spec.licence,
-            "loading_report": {kind: list(keys) for kind, keys in encoder.loading_report.items()}, "device": encoder.device.type}
+    return {
+        "encoder_source": source,
+        "revision": encoder.revision,
+        "licence": encoder.spec.licence,
+        "loading_report": {kind: list(keys) for kind, keys in encoder.loading_report.items()},
+        "device": encoder.device.type,
+    }

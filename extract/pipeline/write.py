@@ -1,4 +1,7 @@
-"""From an encoder to finished store files: encode what is not there yet, in parts that survive a kill, and assemble."""
+"""From an encoder to finished store files.
+
+Encode what is not there yet, in parts that survive a kill, and assemble.
+"""
 
 from __future__ import annotations
 
@@ -61,12 +64,14 @@ class Dump:
     Attributes:
         store: The store's folder.
         manifest: The corpus under its name in the store.
-        modality: The manifest's column that is encoded: ``text``, ``audio``, ``video``, or a ``meta_*`` column of long text.
+        modality: The manifest's column that is encoded: ``text``, ``audio``, ``video``, or a
+            ``meta_*`` column of long text.
         refs: One reference per layer, in the encoder's order.
         settings: Per layer, everything that changes a vector.
         seen: What the encoder knows of each row (N,).
         fold: ``any``, ``3``, ``3.inner-2`` or ``final``.
-        attributes: What the files say besides: ``seen_spec``, ``weights_digest``, ``plan_digest`` and their like.
+        attributes: What the files say besides: ``seen_spec``, ``weights_digest``, ``plan_digest``
+            and their like.
         provenance: What the provenance says besides the software.
         classes: Label order of the scores.
         overwrite: Make the vectors again even if they are there.
@@ -107,9 +112,16 @@ class Dump:
     @property
     def running(self) -> Path:
         """The folder of everything that is on its way to these files."""
-        key = fingerprint({"layers": [r.fingerprint for r in self.refs], "inputs": self.inputs_digest})
+        key = fingerprint(
+            {"layers": [r.fingerprint for r in self.refs], "inputs": self.inputs_digest}
+        )
         last = self.refs[-1]
-        return self.store / self.manifest.name / ".running" / f"{last.name}@{key}.seed-{last.seed}.fold-{self.fold}"
+        return (
+            self.store
+            / self.manifest.name
+            / ".running"
+            / f"{last.name}@{key}.seed-{last.seed}.fold-{self.fold}"
+        )
 
     @property
     def lock(self) -> Path:
@@ -129,11 +141,24 @@ def related_changes(dump: Dump) -> list[str]:
             for path in sorted(folder.glob("seed-*/fold-*.h5"))[:1]:
                 header = read_header(path)
                 other = header["settings"]
-                if header["fingerprint"] != ref.fingerprint and header["modality"] == ref.modality and isinstance(other, dict):
-                    kinds = ["fine-tuned" if "train_epochs" in s else "frozen" for s in (other, settings)]
-                    changes = changed_settings(other, settings) if kinds[0] == kinds[1] else [" -> ".join(kinds)]
-                    found.append(f"{folder.name} is there with other settings ({'; '.join(changes)}); these vectors go beside "
-                                 f"it as {ref.folder}")
+                if (
+                    header["fingerprint"] != ref.fingerprint
+                    and header["modality"] == ref.modality
+                    and isinstance(other, dict)
+                ):
+                    kinds = [
+                        "fine-tuned" if "train_epochs" in s else "frozen" for s in (other, settings)
+                    ]
+                    changes = (
+                        changed_settings(other, settings)
+                        if kinds[0] == kinds[1]
+                        else [" -> ".join(kinds)]
+                    )
+                    found.append(
+                        f"{folder.name} is there with other settings ({'; '.join(changes)}); "
+                        "these vectors go beside "
+                        f"it as {ref.folder}"
+                    )
     return found
 
 
@@ -142,8 +167,14 @@ def finished(dump: Dump) -> bool:
     return not dump.unwritten() and not _wants_retry(dump)
 
 
-def write(dump: Dump, encoder: Any, read: Reader, say: Say, advance: Advance,
-          scores: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None) -> Summary:
+def write(
+    dump: Dump,
+    encoder: Any,
+    read: Reader,
+    say: Say,
+    advance: Advance,
+    scores: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None,
+) -> Summary:
     """Make what is not there yet; the caller holds the lock, see :func:`locked`.
 
     Args:
@@ -160,16 +191,26 @@ def write(dump: Dump, encoder: Any, read: Reader, say: Say, advance: Advance,
     started = time.monotonic()
     shards, kept = dump.shards(), _rows_to_keep(dump)
     _drop_rows_of_other_weights(dump, say)
-    for sentence in shards.start({"settings": [dict(s) for s in dump.settings], "inputs_digest": dump.inputs_digest,
-                                  "weights_digest": dump.attributes.get("weights_digest", "")}):
+    for sentence in shards.start(
+        {
+            "settings": [dict(s) for s in dump.settings],
+            "inputs_digest": dump.inputs_digest,
+            "weights_digest": dump.attributes.get("weights_digest", ""),
+        }
+    ):
         say(sentence)
     if kept is not None and not len(shards.finished()):
         shards.commit(*kept)
     begun = time.monotonic()
     resumed = _encode_rest(dump, encoder, read, shards, say, advance)
-    encoding = {"rows": int(dump.present.sum()) - resumed, "wall_s": round(time.monotonic() - begun, 3)}
+    encoding = {
+        "rows": int(dump.present.sum()) - resumed,
+        "wall_s": round(time.monotonic() - begun, 3),
+    }
     dump = replace(dump, provenance={**dump.provenance, "encoding": encoding})
-    _assemble(dump, encoder, shards, dump.refs if kept is not None else tuple(dump.unwritten()), scores)
+    _assemble(
+        dump, encoder, shards, dump.refs if kept is not None else tuple(dump.unwritten()), scores
+    )
     shutil.rmtree(dump.running)
     return summarise(dump, resumed, int(dump.present.sum()) - resumed, time.monotonic() - started)
 
@@ -195,17 +236,33 @@ def summarise(dump: Dump, resumed: int = 0, encoded: int = 0, wall_s: float = 0.
     for path in files:
         told = read_header(path)
         if told["inputs_digest"] != dump.inputs_digest:
-            raise StoreMismatchError(f"{path}: was made from other inputs ({told['inputs_digest']}) than the corpus now has "
-                                     f"({dump.inputs_digest}); run again with --overwrite")
+            raise StoreMismatchError(
+                f"{path}: was made from other inputs ({told['inputs_digest']}) than the corpus "
+                "now has "
+                f"({dump.inputs_digest}); run again with --overwrite"
+            )
     first = read_embeddings(files[0])
-    listed = list(zip(first.ids.tolist(), first.status.tolist(), first.reason.tolist(), strict=True))
-    return Summary(files, len(first.ids), int(first.ok.sum()), int((first.status == "missing").sum()),
-                   tuple((i, r) for i, s, r in listed if s == "failed"), tuple((i, r) for i, s, r in listed if s == "ok" and r),
-                   resumed, encoded, wall_s)
+    listed = list(
+        zip(first.ids.tolist(), first.status.tolist(), first.reason.tolist(), strict=True)
+    )
+    return Summary(
+        files,
+        len(first.ids),
+        int(first.ok.sum()),
+        int((first.status == "missing").sum()),
+        tuple((i, r) for i, s, r in listed if s == "failed"),
+        tuple((i, r) for i, s, r in listed if s == "ok" and r),
+        resumed,
+        encoded,
+        wall_s,
+    )
 
 
 def _drop_rows_of_other_weights(dump: Dump, say: Say) -> None:
-    """Forget finished rows that were made with other weights: a training that is repeated on a GPU ends with other bits."""
+    """Forget finished rows that were made with other weights.
+
+    A training that is repeated on a GPU ends with other bits.
+    """
     folder = dump.shards().path
     if not folder.is_dir():
         return
@@ -219,21 +276,32 @@ def _drop_rows_of_other_weights(dump: Dump, say: Say) -> None:
 
 
 def _wants_retry(dump: Dump) -> bool:
-    return dump.retry_failed and bool((read_embeddings(dump.path(dump.refs[0])).status == "failed").any())
+    return dump.retry_failed and bool(
+        (read_embeddings(dump.path(dump.refs[0])).status == "failed").any()
+    )
 
 
 def _rows_to_keep(dump: Dump) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]]] | None:
-    """Return the rows of finished files that stay while failed ones are tried again; none if there is nothing to retry."""
+    """Return the rows of finished files that stay while failed ones are tried again.
+
+    None if there is nothing to retry.
+    """
     if dump.unwritten() or not _wants_retry(dump):
         return None
     files = [read_embeddings(dump.path(ref)) for ref in dump.refs]
     keep = np.flatnonzero(files[0].status == "ok")
-    columns = {"vectors": np.stack([f.vectors[keep] for f in files], axis=1), "status": files[0].status[keep],
-               "reason": files[0].reason[keep], "inputs": np.asarray(files[0].inputs)[keep]}
+    columns = {
+        "vectors": np.stack([f.vectors[keep] for f in files], axis=1),
+        "status": files[0].status[keep],
+        "reason": files[0].reason[keep],
+        "inputs": np.asarray(files[0].inputs)[keep],
+    }
     return keep.astype(np.int64), columns
 
 
-def _encode_rest(dump: Dump, encoder: Any, read: Reader, shards: ShardFolder, say: Say, advance: Advance) -> int:
+def _encode_rest(
+    dump: Dump, encoder: Any, read: Reader, shards: ShardFolder, say: Say, advance: Advance
+) -> int:
     """Encode the rows that no part holds yet; return how many there were before."""
     done = np.intersect1d(shards.finished(), np.flatnonzero(dump.present))
     rest = np.setdiff1d(np.flatnonzero(dump.present), done)
@@ -248,14 +316,26 @@ def _encode_rest(dump: Dump, encoder: Any, read: Reader, shards: ShardFolder, sa
     return len(done)
 
 
-def _assemble(dump: Dump, encoder: Any, shards: ShardFolder, wanted: tuple[EncoderRef, ...],
-              scores: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None) -> None:
+def _assemble(
+    dump: Dump,
+    encoder: Any,
+    shards: ShardFolder,
+    wanted: tuple[EncoderRef, ...],
+    scores: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None,
+) -> None:
     manifest, absent = dump.manifest, np.flatnonzero(~dump.present)
     if len(absent) and not np.isin(absent, shards.finished()).all():
         empty = np.full((len(absent), len(encoder.layers), encoder.dim), np.nan, dtype=np.float32)
         reason = f"the manifest gives no {dump.modality}"
-        shards.commit(absent, {"vectors": empty, "status": np.full(len(absent), "missing"),
-                               "reason": np.full(len(absent), reason), "inputs": np.full(len(absent), "")})
+        shards.commit(
+            absent,
+            {
+                "vectors": empty,
+                "status": np.full(len(absent), "missing"),
+                "reason": np.full(len(absent), reason),
+                "inputs": np.full(len(absent), ""),
+            },
+        )
     columns = shards.assemble(len(manifest))
     provenance = {**collect(), **dump.provenance}
     for number, (ref, settings) in enumerate(zip(dump.refs, dump.settings, strict=True)):
@@ -265,8 +345,25 @@ def _assemble(dump: Dump, encoder: Any, shards: ShardFolder, wanted: tuple[Encod
         vectors = np.ascontiguousarray(columns["vectors"][:, number], dtype=np.float32)
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path.parent)
-        write_embeddings(path, Embeddings(
-            manifest.ids, vectors, dump.seen, columns["status"].astype(str), columns["reason"].astype(str), ref, dump.fold,
-            scores(vectors) if scores else None, dump.classes, columns["inputs"].astype(str)), {
-            "corpus": manifest.name, "inputs_digest": dump.inputs_digest, **dump.attributes, "settings": dict(settings),
-            "provenance": provenance})
+        write_embeddings(
+            path,
+            Embeddings(
+                manifest.ids,
+                vectors,
+                dump.seen,
+                columns["status"].astype(str),
+                columns["reason"].astype(str),
+                ref,
+                dump.fold,
+                scores(vectors) if scores else None,
+                dump.classes,
+                columns["inputs"].astype(str),
+            ),
+            {
+                "corpus": manifest.name,
+                "inputs_digest": dump.inputs_digest,
+                **dump.attributes,
+                "settings": dict(settings),
+                "provenance": provenance,
+            },
+        )

@@ -26,7 +26,10 @@ QUICK = ["--classifiers", "svm", "--early", "concatenation", "--late", "none", "
 
 
 def test_no_argument_is_a_full_run_on_the_only_corpus(
-    make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    make_store: MakeStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     make_store(split=True, rows=45)
     monkeypatch.chdir(tmp_path)
@@ -34,7 +37,9 @@ def test_no_argument_is_a_full_run_on_the_only_corpus(
     out = capsys.readouterr().out
     assert "Table 6: late fusion" in out
     assert (tmp_path / "results" / "grid.csv").is_file()
-    assert out.splitlines()[-1].startswith("38 rows (cells x folds) in results: grid.csv, predictions.parquet, table4")
+    assert out.splitlines()[-1].startswith(
+        "38 rows (cells x folds) in results: grid.csv, predictions.parquet, table4"
+    )
 
 
 def test_defaults_are_those_of_the_configuration() -> None:
@@ -52,7 +57,9 @@ def test_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         assert all(option in text for option in action.option_strings)
 
 
-def test_a_dry_run_writes_nothing_and_counts(make_store: MakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_writes_nothing_and_counts(
+    make_store: MakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = ["--store", str(make_store()), "--out", str(tmp_path / "r"), *QUICK]
     assert main([*arguments, "--dry-run"]) == 0
     assert "7 cells x 3 folds: 0 finished, 21 to run" in capsys.readouterr().out
@@ -66,7 +73,12 @@ def test_a_dry_run_writes_nothing_and_counts(make_store: MakeStore, tmp_path: Pa
 def test_shuffled_labels_are_announced_everywhere(
     make_store: MakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--store", str(make_store()), "--out", str(tmp_path / "r"), *QUICK, "--shuffle-labels"]) == 0
+    assert (
+        main(
+            ["--store", str(make_store()), "--out", str(tmp_path / "r"), *QUICK, "--shuffle-labels"]
+        )
+        == 0
+    )
     text = capsys.readouterr().out
     assert text.count("*** LABELS SHUFFLED (seed 0)") == 2
     assert text.count("LABELS SHUFFLED (seed 0)") >= 5  # and in the footer of each table
@@ -98,7 +110,12 @@ def test_shuffled_labels_are_announced_everywhere(
     ],
 )
 def test_bad_input_is_one_line_and_a_status(
-    arguments: list[str], status: int, message: str, make_store: MakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    status: int,
+    message: str,
+    make_store: MakeStore,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     store = make_store()
     assert main(["--store", str(store), "--out", str(tmp_path / "r"), *arguments]) == status
@@ -107,17 +124,26 @@ def test_bad_input_is_one_line_and_a_status(
     assert "Traceback" not in error
 
 
-def test_several_corpora_are_listed(make_store: MakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_corpora_are_listed(
+    make_store: MakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     make_store()
     store = make_store(corpus="other")
     assert main(["--store", str(store), "--out", str(tmp_path / "r")]) == 2
     assert "choose one with --corpus: other, toy" in capsys.readouterr().err
 
 
-def test_the_leak_is_explained(make_store: MakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_leak_is_explained(
+    make_store: MakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     store = make_store(split=True, seen="fit")
-    assert main(["--store", str(store), "--out", str(tmp_path / "r"), "--folds", "group-kfold:3"]) == 3
-    assert re.search(r"refused: fold 1 .* would (score|choose on) \d+ of \d+ (test|valid) rows", capsys.readouterr().err)
+    assert (
+        main(["--store", str(store), "--out", str(tmp_path / "r"), "--folds", "group-kfold:3"]) == 3
+    )
+    assert re.search(
+        r"refused: fold 1 .* would (score|choose on) \d+ of \d+ (test|valid) rows",
+        capsys.readouterr().err,
+    )
 
 
 def test_valid_has_no_effect_on_a_split_and_is_refused(
@@ -129,7 +155,10 @@ def test_valid_has_no_effect_on_a_split_and_is_refused(
 
 
 def test_a_full_disk_is_one_line_and_keeps_what_is_finished(
-    make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    make_store: MakeStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     arguments = ["--store", str(make_store()), "--out", str(tmp_path / "r"), *QUICK]
     written, save = [], np.savez
@@ -151,7 +180,9 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_finished(
 
 def start(store: Path, out: Path, *more: str) -> subprocess.Popen[str]:
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    patch = "from classify import cli, grid; grid.WORTH_PROCESSES_S = 0.0; raise SystemExit(cli.main())"
+    patch = (
+        "from classify import cli, grid; grid.WORTH_PROCESSES_S = 0.0; raise SystemExit(cli.main())"
+    )
     return subprocess.Popen(
         [
             sys.executable,
@@ -196,18 +227,37 @@ def test_a_killed_run_goes_on_where_it_was(make_store: MakeStore, tmp_path: Path
     time.sleep(1.0)  # longer than an orphaned worker may live
     kept = {path: path.stat().st_mtime_ns for path in (out / "cells").glob("*.npz")}
     assert not (out / "grid.csv").exists()
-    common = ["--store", str(store), "--quiet", "--jobs", "1", "--early", "concatenation", "--late", "sum", "--nn-epochs", "40"]
+    common = [
+        "--store",
+        str(store),
+        "--quiet",
+        "--jobs",
+        "1",
+        "--early",
+        "concatenation",
+        "--late",
+        "sum",
+        "--nn-epochs",
+        "40",
+    ]
     assert main([*common, "--out", str(out)]) == 0
     assert main([*common, "--out", str(whole)]) == 0
     assert all(path.stat().st_mtime_ns == before for path, before in kept.items())
-    one, two = (ResultTable.read(folder / "grid.csv").rows.drop(columns=list(VOLATILE)) for folder in (out, whole))
+    one, two = (
+        ResultTable.read(folder / "grid.csv").rows.drop(columns=list(VOLATILE))
+        for folder in (out, whole)
+    )
     assert one.equals(two)
-    assert {p.name for p in (out / "cells").glob("*.npz")} == {p.name for p in (whole / "cells").glob("*.npz")}
+    assert {p.name for p in (out / "cells").glob("*.npz")} == {
+        p.name for p in (whole / "cells").glob("*.npz")
+    }
 
 
 def test_ctrl_c_is_one_line_and_130(make_store: MakeStore, tmp_path: Path) -> None:
     store, out = make_store(), tmp_path / "r"
-    process = start(store, out, "--seed", ",".join(map(str, range(40))))  # long enough to be interrupted
+    process = start(
+        store, out, "--seed", ",".join(map(str, range(40)))
+    )  # long enough to be interrupted
     wait_for_cells(out, 8)
     os.killpg(process.pid, signal.SIGINT)  # the terminal sends it to the whole group
     _, error = process.communicate(timeout=60)
@@ -221,5 +271,7 @@ def test_it_is_light_to_import() -> None:
     heavy = {"torch", "transformers", "extract", "matplotlib"}
     code = f"import sys, classify.commands.run_fusion_grid, classify.grid.execution, classify.terminal.grid; print(sorted({heavy} & set(sys.modules)))"
     environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).resolve().parents[2])}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"

@@ -1,4 +1,7 @@
-"""``compare-systems`` and what the grid writes beside its tables: intervals by speaker and a declared family."""
+"""``compare-systems`` and what the grid writes beside its tables.
+
+Intervals by speaker and a declared family.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +32,17 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(results: Path, make_store: Callable[..., Path]) -> Path:
     if not (results / "grid.csv").is_file():
-        run_grid(GridConfig(make_store(missing={"audio": 3}, rows=180), results, classifiers=("svm", "nn"), jobs=1,
-                            early=("concatenation", "sum"), late=("sum",), settings={"nn": {"epochs": 2.0, "units": 4.0}}))
+        run_grid(
+            GridConfig(
+                make_store(missing={"audio": 3}, rows=180),
+                results,
+                classifiers=("svm", "nn"),
+                jobs=1,
+                early=("concatenation", "sum"),
+                late=("sum",),
+                settings={"nn": {"epochs": 2.0, "units": 4.0}},
+            )
+        )
     return results
 
 
@@ -42,9 +54,15 @@ def test_every_cell_has_every_figure_and_the_interval_holds_it(run: Path) -> Non
     for name, of_cell in whole.groupby("cell"):
         assert set(of_cell["metric"]) >= set(METRICS)
         for metric in METRICS:
-            line, folds = of_cell[of_cell["metric"] == metric].iloc[0], grid.loc[grid["cell"] == name, metric]
+            line, folds = (
+                of_cell[of_cell["metric"] == metric].iloc[0],
+                grid.loc[grid["cell"] == name, metric],
+            )
             assert (line["mean"], line["sd"]) == pytest.approx((folds.mean(), folds.std(ddof=1)))
-            assert 0 < line["low"] < line["pooled"] < line["high"] < 1 or "for every cluster" in line["note"]
+            assert (
+                0 < line["low"] < line["pooled"] < line["high"] < 1
+                or "for every cluster" in line["note"]
+            )
             assert (line["cluster_by"], line["clusters"]) == ("speaker", 3)
     by_class = statistics[statistics["class"] != ""]
     assert set(by_class["metric"]) == {"precision", "recall", "F1"}
@@ -56,11 +74,20 @@ def test_every_cell_has_every_figure_and_the_interval_holds_it(run: Path) -> Non
 def test_the_family_is_chosen_on_valid_and_corrected_as_one(run: Path) -> None:
     _, table = read_statistics(run)
     grid = pd.read_csv(run / "grid.csv")
-    valid = (grid["valid_WA"] * grid["n_valid_scored"] / grid["n_valid"]).groupby(grid["cell"], sort=False).mean().round(12)
+    valid = (
+        (grid["valid_WA"] * grid["n_valid_scored"] / grid["n_valid"])
+        .groupby(grid["cell"], sort=False)
+        .mean()
+        .round(12)
+    )
     single = [c for c in valid.index if c.startswith("unimodal")]
     fused = table[table["family"] == "fused"]
     assert set(fused["second"]) == {valid[single].idxmax()}
-    assert {tuple(c.split()[:2]) for c in fused["first"]} == {("early", "concatenation"), ("early", "sum"), ("late", "sum")}
+    assert {tuple(c.split()[:2]) for c in fused["first"]} == {
+        ("early", "concatenation"),
+        ("early", "sum"),
+        ("late", "sum"),
+    }
     plain = valid[[c for c in valid.index if c.startswith("early concatenation")]].idxmax()
     strategies = table[table["family"] == "strategies"]
     assert set(strategies["second"]) == {plain} and plain not in set(strategies["first"])
@@ -68,19 +95,25 @@ def test_the_family_is_chosen_on_valid_and_corrected_as_one(run: Path) -> None:
     assert table["family_size"].unique().tolist() == [table["p"].notna().sum()]
 
 
-def test_rows_that_one_system_cannot_answer_are_left_out_and_counted(run: Path, tmp_path: Path) -> None:
+def test_rows_that_one_system_cannot_answer_are_left_out_and_counted(
+    run: Path, tmp_path: Path
+) -> None:
     assert main([str(run), "--pair", CELLS[0], "unimodal audio svm", "--out", str(tmp_path)]) == 0
     line = read_statistics(tmp_path)[1].iloc[0]
     assert (line["n_rows"], line["n_left_out"]) == (177, 3)
 
 
-def test_a_named_pair_is_its_own_family(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_named_pair_is_its_own_family(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([str(run), "--pair", *CELLS, "--metric", "UAR", "--out", str(tmp_path)]) == 0
     _, table = read_statistics(tmp_path)
     line = table.iloc[0]
     assert (len(table), line["metric"], line["family"]) == (1, "UAR", "pairs")
     statistics = read_statistics(tmp_path)[0].set_index(["cell", "metric", "class"])["pooled"]
-    assert line["difference"] == pytest.approx(statistics[CELLS[0], "UAR", ""] - statistics[CELLS[1], "UAR", ""])
+    assert line["difference"] == pytest.approx(
+        statistics[CELLS[0], "UAR", ""] - statistics[CELLS[1], "UAR", ""]
+    )
     assert line["p"] == pytest.approx(line["p_holm"], nan_ok=True)
     out = capsys.readouterr().out
     assert "Comparisons (UAR, test rows, by speaker)" in out and "McNemar (ignores speakers)" in out
@@ -91,20 +124,25 @@ def test_cells_are_listed_by_name(run: Path, capsys: pytest.CaptureFixture[str])
     assert set(CELLS) < set(capsys.readouterr().out.splitlines())
 
 
-@pytest.mark.parametrize(("arguments", "status", "message"), [
-    (["--pair", "unimodal text svn", CELLS[0]], 2, "did you mean 'unimodal text svm'"),
-    (["--pair", CELLS[0], CELLS[0]], 2, "is compared with itself"),
-    (["--family", "fusd"], 2, "did you mean 'fused'"),
-])
-def test_what_does_not_exist_is_said_in_one_line(run: Path, arguments: list[str], status: int, message: str,
-                                                 capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--pair", "unimodal text svn", CELLS[0]], 2, "did you mean 'unimodal text svm'"),
+        (["--pair", CELLS[0], CELLS[0]], 2, "is compared with itself"),
+        (["--family", "fusd"], 2, "did you mean 'fused'"),
+    ],
+)
+def test_what_does_not_exist_is_said_in_one_line(
+    run: Path, arguments: list[str], status: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([str(run), *arguments]) == status
     error = capsys.readouterr().err
     assert message in error and len(error.splitlines()) == 1
 
 
-def test_a_folder_without_results_or_of_an_earlier_version_is_refused(run: Path, tmp_path: Path,
-                                                                      capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_results_or_of_an_earlier_version_is_refused(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([str(tmp_path)]) == 3
     (tmp_path / "grid.csv").write_bytes((run / "grid.csv").read_bytes())
     old = pd.read_parquet(run / "predictions.parquet").drop(columns=["speaker", "group", "session"])
@@ -115,7 +153,9 @@ def test_a_folder_without_results_or_of_an_earlier_version_is_refused(run: Path,
     assert main([str(tmp_path)]) == 3
 
 
-def test_speakers_that_are_not_named_fall_back_to_groups_and_never_to_rows(run: Path, tmp_path: Path) -> None:
+def test_speakers_that_are_not_named_fall_back_to_groups_and_never_to_rows(
+    run: Path, tmp_path: Path
+) -> None:
     table = pd.read_parquet(run / "predictions.parquet")
     (tmp_path / "grid.csv").write_bytes((run / "grid.csv").read_bytes())
     table.assign(speaker="").to_parquet(tmp_path / "predictions.parquet")
@@ -128,20 +168,33 @@ def test_speakers_that_are_not_named_fall_back_to_groups_and_never_to_rows(run: 
     assert statistics["note"].str.contains("nothing tells which rows go together|binning").all()
 
 
-def test_without_validation_rows_nothing_is_chosen_and_the_family_grows(run: Path, tmp_path: Path) -> None:
+def test_without_validation_rows_nothing_is_chosen_and_the_family_grows(
+    run: Path, tmp_path: Path
+) -> None:
     grid = pd.read_csv(run / "grid.csv").assign(n_valid=0, n_valid_scored=0, valid_WA=math.nan)
     grid.to_csv(tmp_path / "grid.csv", index=False)
     (tmp_path / "predictions.parquet").write_bytes((run / "predictions.parquet").read_bytes())
     pairs = declared(read_answers(tmp_path), ["fused"])
-    assert {p.second for p in pairs if p.first == CELLS[0]} == {"unimodal audio svm", "unimodal text svm"}
+    assert {p.second for p in pairs if p.first == CELLS[0]} == {
+        "unimodal audio svm",
+        "unimodal text svm",
+    }
     assert len(pairs) == 3 * 2 * 2
-    grid.loc[grid["cell"] == "late sum audio+text svm", "classifier"] = "rule"  # which no single modality has
+    grid.loc[grid["cell"] == "late sum audio+text svm", "classifier"] = (
+        "rule"  # which no single modality has
+    )
     grid.to_csv(tmp_path / "grid.csv", index=False)
-    rivals = {p.second for p in declared(read_answers(tmp_path), ["fused"]) if p.first == "late sum audio+text svm"}
+    rivals = {
+        p.second
+        for p in declared(read_answers(tmp_path), ["fused"])
+        if p.first == "late sum audio+text svm"
+    }
     assert rivals == {"unimodal audio probe", "unimodal text probe"}
 
 
-def test_the_family_chooses_as_the_grid_does_where_validation_rows_were_halved(run: Path, tmp_path: Path) -> None:
+def test_the_family_chooses_as_the_grid_does_where_validation_rows_were_halved(
+    run: Path, tmp_path: Path
+) -> None:
     grid = pd.read_csv(run / "grid.csv")
     first, *others = grid["fold"].unique()
     single = grid["family"] == "unimodal"
@@ -155,7 +208,9 @@ def test_the_family_chooses_as_the_grid_does_where_validation_rows_were_halved(r
     assert {p.second for p in declared(read_answers(tmp_path), ["fused"])} == {"unimodal audio svm"}
 
 
-def test_a_system_that_somebody_wrote_down_is_compared_whatever_its_modalities(run: Path, tmp_path: Path) -> None:
+def test_a_system_that_somebody_wrote_down_is_compared_whatever_its_modalities(
+    run: Path, tmp_path: Path
+) -> None:
     grid = pd.read_csv(run / "grid.csv")
     grid.loc[grid["cell"] == "unimodal audio nn", ["family", "method"]] = ["system", "mine"]
     grid.to_csv(tmp_path / "grid.csv", index=False)

@@ -1,4 +1,7 @@
-"""Margins show over-confident training rows; probabilities are calibrated on named rows and change no choice."""
+"""Margins show over-confident training rows.
+
+Probabilities are calibrated on named rows and change no choice.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +43,14 @@ HEAD = "unimodal audio head"
 
 @pytest.fixture
 def config(tmp_path: Path) -> GridConfig:
-    return GridConfig(tmp_path / "embeddings", tmp_path / "results", classifiers=("svm",), early=("concatenation",),
-                      late=("sum",), jobs=1)
+    return GridConfig(
+        tmp_path / "embeddings",
+        tmp_path / "results",
+        classifiers=("svm",),
+        early=("concatenation",),
+        late=("sum",),
+        jobs=1,
+    )
 
 
 def data_of(store: Path, fold: int = 1) -> FoldData:
@@ -49,7 +58,9 @@ def data_of(store: Path, fold: int = 1) -> FoldData:
     return load_fold(store, "toy", views, make_plan(Manifest.load(store / "toy")), fold)
 
 
-def test_margins_tell_training_rows_from_test_rows(make_trained: MakeStore, config: GridConfig) -> None:
+def test_margins_tell_training_rows_from_test_rows(
+    make_trained: MakeStore, config: GridConfig
+) -> None:
     store = make_trained(modalities=("audio",))
     result = run_grid(replace(config, early=None, late=None))
     head = result.table.rows[result.table.rows["cell"] == HEAD].set_index("fold")
@@ -59,11 +70,15 @@ def test_margins_tell_training_rows_from_test_rows(make_trained: MakeStore, conf
         for rows in (data.train, data.test):
             p = softmax(rows.scores["audio"].astype(float), axis=1)
             right = p[np.arange(len(rows)), rows.y]
-            rivals = np.array([np.delete(row, code).max() for row, code in zip(p, rows.y, strict=True)])
+            rivals = np.array(
+                [np.delete(row, code).max() for row, code in zip(p, rows.y, strict=True)]
+            )
             sides.append(right - rivals)
         assert head.loc[fold, "train_margin"] == pytest.approx(sides[0].mean())
         assert head.loc[fold, "test_margin"] == pytest.approx(sides[1].mean())
-        assert head.loc[fold, "margin_gap"] == pytest.approx((sides[0].mean() - sides[1].mean()) / sides[1].std())
+        assert head.loc[fold, "margin_gap"] == pytest.approx(
+            (sides[0].mean() - sides[1].mean()) / sides[1].std()
+        )
     text = shown(result)
     assert "note: training rows are over-confident: " in text
     assert margin_note(result.table.rows.assign(margin_gap=0.5)) == "", "a little is as it must be"
@@ -82,7 +97,9 @@ def test_margins_of_logarithms_are_those_of_probabilities() -> None:
 
 
 @pytest.mark.parametrize("method", ["sigmoid", "isotonic", "temperature"])
-def test_svm_margins_are_calibrated_as_scikit_learn_does(make_store: MakeStore, method: str) -> None:
+def test_svm_margins_are_calibrated_as_scikit_learn_does(
+    make_store: MakeStore, method: str
+) -> None:
     data = data_of(make_store(apart=0.8))
     outcome = compute(Cell("early", "concatenation", ("audio", "text"), "svm"), data)
     found = calibrate(method, outcome, np.ones(len(data.valid), dtype=bool), "valid", 3)
@@ -91,22 +108,31 @@ def test_svm_margins_are_calibrated_as_scikit_learn_does(make_store: MakeStore, 
     def side_by_side(rows: object) -> np.ndarray:
         return np.hstack([rows.vectors["audio"], rows.vectors["text"]])  # type: ignore[attr-defined]
 
-    model = make_pipeline(StandardScaler(), SVC(break_ties=True)).fit(side_by_side(data.train), data.train.y)
+    model = make_pipeline(StandardScaler(), SVC(break_ties=True)).fit(
+        side_by_side(data.train), data.train.y
+    )
     everything = np.arange(len(data.valid))
-    plain = CalibratedClassifierCV(FrozenEstimator(model), method=method, cv=[(everything, everything)], ensemble=False)
-    expected = plain.fit(side_by_side(data.valid), data.valid.y).predict_proba(side_by_side(data.test))
+    plain = CalibratedClassifierCV(
+        FrozenEstimator(model), method=method, cv=[(everything, everything)], ensemble=False
+    )
+    expected = plain.fit(side_by_side(data.valid), data.valid.y).predict_proba(
+        side_by_side(data.test)
+    )
     np.testing.assert_allclose(found.probabilities["test"], expected, atol=1e-6)
     row = calibration_columns(outcome, found)
     assert np.isnan(row["ECE"]), "margins are no probabilities"
-    assert row["ECE_calibrated"] == pytest.approx(calibration_error(
-        expected.max(axis=1), expected.argmax(axis=1) == data.test.y), abs=1e-6)
+    assert row["ECE_calibrated"] == pytest.approx(
+        calibration_error(expected.max(axis=1), expected.argmax(axis=1) == data.test.y), abs=1e-6
+    )
     assert row["calibrated_WA"] == (expected.argmax(axis=1) == data.test.y).mean()
 
 
 def test_a_temperature_minimises_the_surprise_of_validation_rows(make_trained: MakeStore) -> None:
     data = data_of(make_trained(rows=270))
     outcome = compute(Cell("unimodal", "", ("text",), "head"), data)
-    row = calibration_columns(outcome, calibrate("temperature", outcome, np.ones(len(data.valid), dtype=bool), "valid", 3))
+    row = calibration_columns(
+        outcome, calibrate("temperature", outcome, np.ones(len(data.valid), dtype=bool), "valid", 3)
+    )
     logits = data.valid.scores["text"].astype(float)
 
     def surprise(t: float) -> float:
@@ -114,18 +140,27 @@ def test_a_temperature_minimises_the_surprise_of_validation_rows(make_trained: M
 
     t = minimize_scalar(surprise, bounds=(0.05, 20), method="bounded", options={"xatol": 1e-8}).x
     p = softmax(data.test.scores["text"].astype(float) / t, axis=1)
-    assert row["ECE_calibrated"] == pytest.approx(calibration_error(p.max(axis=1), p.argmax(axis=1) == data.test.y), abs=2e-3)
+    assert row["ECE_calibrated"] == pytest.approx(
+        calibration_error(p.max(axis=1), p.argmax(axis=1) == data.test.y), abs=2e-3
+    )
     raw = softmax(data.test.scores["text"].astype(float), axis=1)
-    assert row["ECE"] == pytest.approx(calibration_error(raw.max(axis=1), raw.argmax(axis=1) == data.test.y))
-    assert row["calibrated_WA"] == (raw.argmax(axis=1) == data.test.y).mean(), "one temperature changes no answer"
+    assert row["ECE"] == pytest.approx(
+        calibration_error(raw.max(axis=1), raw.argmax(axis=1) == data.test.y)
+    )
+    assert row["calibrated_WA"] == (raw.argmax(axis=1) == data.test.y).mean(), (
+        "one temperature changes no answer"
+    )
 
 
-def test_calibration_changes_no_answer_no_choice_and_computes_nothing_again(make_store: MakeStore, config: GridConfig,
-                                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calibration_changes_no_answer_no_choice_and_computes_nothing_again(
+    make_store: MakeStore, config: GridConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_store(widths={"audio": 6}, apart=0.8)
     config = replace(config, early=None, late=None)
     plain = run_grid(config).table
-    assert not [c for c in pd.read_parquet(config.out / "predictions.parquet") if c.startswith("calibrated")]
+    assert not [
+        c for c in pd.read_parquet(config.out / "predictions.parquet") if c.startswith("calibrated")
+    ]
     monkeypatch.setattr(grid, "run_task", lambda task: pytest.fail(f"computed again: {task.cell}"))
     table = run_grid(replace(config, calibrate="isotonic")).table
     new = ["calibration", "ECE_calibrated", "calibrated_WA", "chosen_on", "shared_rows"]
@@ -135,15 +170,21 @@ def test_calibration_changes_no_answer_no_choice_and_computes_nothing_again(make
     of_svm = found[found["cell"] == "unimodal audio svm"]
     assert set(of_svm["calibration"]) == {"isotonic: valid, 30 rows"}
     assert set(of_svm["kind"]) == {"margin"}, "the cell's own scores stay what they are"
-    np.testing.assert_allclose(of_svm[["calibrated:anger", "calibrated:happiness", "calibrated:sadness"]].sum(axis=1), 1)
+    np.testing.assert_allclose(
+        of_svm[["calibrated:anger", "calibrated:happiness", "calibrated:sadness"]].sum(axis=1), 1
+    )
     assert found.loc[found["family"] == "baseline", "calibrated:anger"].isna().all()
 
 
 def test_a_class_without_calibration_rows_is_not_calibrated() -> None:
     roles = ("train", "valid", "test")
     values = np.eye(3)[[0, 1, 2, 0]]
-    outcome = Outcome({r: np.array(list("abcd")) for r in roles}, {r: np.array([0, 1, 0, 1]) for r in roles},
-                      {"train": {r: Predictions(values, MARGIN) for r in roles}}, {})
+    outcome = Outcome(
+        {r: np.array(list("abcd")) for r in roles},
+        {r: np.array([0, 1, 0, 1]) for r in roles},
+        {"train": {r: Predictions(values, MARGIN) for r in roles}},
+        {},
+    )
     found = calibrate("sigmoid", outcome, np.ones(4, dtype=bool), "valid", 3)
     assert found.about == "none: 1 of 3 classes have no row among the 4 of valid"
     assert not found.probabilities
@@ -153,8 +194,12 @@ def test_two_classes_are_calibrated_too() -> None:
     rng, roles = np.random.default_rng(0), ("train", "valid", "test")
     y = rng.integers(0, 2, 60)
     m = 3 * (y - 0.5) + rng.normal(size=60)
-    outcome = Outcome({r: np.arange(60).astype(str) for r in roles}, dict.fromkeys(roles, y),
-                      {"train": {r: Predictions(np.column_stack([-m, m]), MARGIN) for r in roles}}, {})
+    outcome = Outcome(
+        {r: np.arange(60).astype(str) for r in roles},
+        dict.fromkeys(roles, y),
+        {"train": {r: Predictions(np.column_stack([-m, m]), MARGIN) for r in roles}},
+        {},
+    )
     p = calibrate("sigmoid", outcome, np.ones(60, dtype=bool), "valid", 2).probabilities["test"]
     assert p.shape == (60, 2)
     np.testing.assert_allclose(p.sum(axis=1), 1)

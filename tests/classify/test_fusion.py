@@ -24,15 +24,24 @@ def plain(method: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("method", STRATEGIES)
-def test_it_is_plain_numpy_after_a_scaler_fitted_on_training_rows(method: str, make_rows: Make) -> None:
+def test_it_is_plain_numpy_after_a_scaler_fitted_on_training_rows(
+    method: str, make_rows: Make
+) -> None:
     fusion = EarlyFusion(method, ("a", "b")).fit(make_rows({"a": A, "b": B}))
-    np.testing.assert_array_equal(fusion.transform(make_rows({"a": A_TEST, "b": B_TEST})).X, plain(method))
+    np.testing.assert_array_equal(
+        fusion.transform(make_rows({"a": A_TEST, "b": B_TEST})).X, plain(method)
+    )
 
 
 @pytest.mark.parametrize("method", STRATEGIES)
 def test_scaling_a_modality_changes_nothing(method: str, make_rows: Make) -> None:
     one = EarlyFusion(method, ("a", "b")).fit(rows := make_rows({"a": A, "b": B})).transform(rows).X
-    two = EarlyFusion(method, ("a", "b")).fit(rows := make_rows({"a": A * 64, "b": B})).transform(rows).X
+    two = (
+        EarlyFusion(method, ("a", "b"))
+        .fit(rows := make_rows({"a": A * 64, "b": B}))
+        .transform(rows)
+        .X
+    )
     np.testing.assert_allclose(one, two, atol=1e-5)
 
 

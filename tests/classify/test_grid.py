@@ -1,4 +1,7 @@
-"""The whole grid on small stores: plain scripts give the same labels, nothing is done twice, and nothing leaks."""
+"""The whole grid on small stores.
+
+Plain scripts give the same labels, nothing is done twice, and nothing leaks.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,9 @@ def config(tmp_path: Path, fast: Settings) -> GridConfig:
 @pytest.fixture
 def quick(config: GridConfig) -> GridConfig:
     """One classifier and one strategy of each kind."""
-    return replace(config, classifiers=("svm",), settings={}, early=("concatenation",), late=("sum",))
+    return replace(
+        config, classifiers=("svm",), settings={}, early=("concatenation",), late=("sum",)
+    )
 
 
 def folds_of(store: Path, corpus: str = "toy", **options: object) -> list[FoldData]:
@@ -64,7 +69,10 @@ def stable(table: ResultTable) -> pd.DataFrame:
 def test_a_plain_script_gives_the_same_labels(make_store: MakeStore, quick: GridConfig) -> None:
     store = make_store(widths={"audio": 6, "text": 4})
     run_grid(quick)
-    found, alone = predictions(quick.out, "early concatenation audio+text svm"), predictions(quick.out, "unimodal text svm")
+    found, alone = (
+        predictions(quick.out, "early concatenation audio+text svm"),
+        predictions(quick.out, "unimodal text svm"),
+    )
     for data in folds_of(store):
         blocks, blocks_test = [], []
         for m in ("audio", "text"):
@@ -72,19 +80,30 @@ def test_a_plain_script_gives_the_same_labels(make_store: MakeStore, quick: Grid
             blocks.append(scaler.transform(data.train.vectors[m]))
             blocks_test.append(scaler.transform(data.test.vectors[m]))
         names = np.array(data.labels.classes)
-        for X, X_test, answers in ((np.hstack(blocks), np.hstack(blocks_test), found), (blocks[1], blocks_test[1], alone)):
+        for X, X_test, answers in (
+            (np.hstack(blocks), np.hstack(blocks_test), found),
+            (blocks[1], blocks_test[1], alone),
+        ):
             plain = names[SVC().fit(X, data.train.y).predict(X_test)]
             assert [answers[i] for i in data.test.ids.tolist()] == plain.tolist()
 
 
-def test_every_family_stands_in_the_table_and_baselines_beside(make_store: MakeStore, config: GridConfig) -> None:
+def test_every_family_stands_in_the_table_and_baselines_beside(
+    make_store: MakeStore, config: GridConfig
+) -> None:
     make_store(heads=("audio",))
     rows = run_grid(config).table.rows
     assert len(rows) == 3 * (2 + 2 * 4 + 3 * 3 + 3 * 3 + 10)
     assert not rows.duplicated(["cell", "fold"]).any()
     cells = set(rows["cell"])
-    assert {"baseline majority", "baseline stratified-random", "unimodal audio head", "unimodal text probe",
-            "early product audio+text nn", "late product audio+text xgboost"} <= cells
+    assert {
+        "baseline majority",
+        "baseline stratified-random",
+        "unimodal audio head",
+        "unimodal text probe",
+        "early product audio+text nn",
+        "late product audio+text xgboost",
+    } <= cells
     late = rows[rows["family"] == "late"]
     assert set(late["scores_from"]) == {"audio=head,text=probe"}
     assert set(rows.loc[rows["classifier"] == "head", "scores_from"]) == {"head"}
@@ -94,10 +113,16 @@ def test_every_family_stands_in_the_table_and_baselines_beside(make_store: MakeS
     assert rows.loc[rows["classifier"] == "svm", "WA"].mean() > 0.6
 
 
-def test_one_cell_is_chosen_on_valid_and_one_is_best_on_test(make_store: MakeStore, quick: GridConfig) -> None:
+def test_one_cell_is_chosen_on_valid_and_one_is_best_on_test(
+    make_store: MakeStore, quick: GridConfig
+) -> None:
     make_store()
     table = run_grid(quick).table
-    means = table.rows[table.rows["family"] != "baseline"].groupby("cell", sort=False)[["valid_WA", "WA"]].mean()
+    means = (
+        table.rows[table.rows["family"] != "baseline"]
+        .groupby("cell", sort=False)[["valid_WA", "WA"]]
+        .mean()
+    )
     assert table.headline == table.flagged(CHOSEN) == means["valid_WA"].idxmax()
     assert table.flagged(BEST_ON_TEST) == means["WA"].idxmax()
     assert not table.flagged(FIXED)
@@ -118,19 +143,23 @@ def test_shuffled_labels_are_at_chance(make_store: MakeStore, quick: GridConfig)
     table = run_grid(replace(quick, shuffle_seed=1)).table
     rows = table.rows[table.rows["family"] != "baseline"]
     assert set(rows["labels_shuffled"]) == {"seed 1"}
-    # three classes, 360 test rows: three deviations of chance are 7.5 points; cells are averaged, so this is generous
+    # three classes, 360 test rows: three deviations of chance are 7.5 points; cells are averaged,
+    # so this is generous
     assert rows["WA"].mean() == pytest.approx(1 / 3, abs=0.075)
 
 
-def test_rows_that_an_encoder_was_fitted_on_are_refused_before_anything_is_written(make_store: MakeStore,
-                                                                                 config: GridConfig) -> None:
+def test_rows_that_an_encoder_was_fitted_on_are_refused_before_anything_is_written(
+    make_store: MakeStore, config: GridConfig
+) -> None:
     make_store(split=True, seen="fit")
     with pytest.raises(LeakError, match="was trained on them"):
         run_grid(replace(config, folds="leave-one-session-out"))
     assert not config.out.exists()
 
 
-def test_nothing_is_computed_twice(make_store: MakeStore, quick: GridConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_computed_twice(
+    make_store: MakeStore, quick: GridConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_store()
     first = run_grid(quick)
     monkeypatch.setattr(grid, "run_task", lambda task: pytest.fail(f"computed again: {task.cell}"))
@@ -138,18 +167,25 @@ def test_nothing_is_computed_twice(make_store: MakeStore, quick: GridConfig, mon
     pd.testing.assert_frame_equal(first.table.rows, again.table.rows)
 
 
-def test_a_changed_setting_computes_what_it_changes(make_store: MakeStore, config: GridConfig,
-                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_setting_computes_what_it_changes(
+    make_store: MakeStore, config: GridConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_store()
     run_grid(config)
     computed = []
-    monkeypatch.setattr(grid, "run_task", lambda task: computed.append(task.cell.classifier) or tasks.run_task(task))
+    monkeypatch.setattr(
+        grid, "run_task", lambda task: computed.append(task.cell.classifier) or tasks.run_task(task)
+    )
     run_grid(replace(config, settings={**config.settings, "svm": {"c": 2.0}}))
     assert set(computed) == {"svm"}
     for change in ({"seeds": (1,)}, {"fit_rows": "train+valid"}):
         before = survey(replace(config, **change))  # type: ignore[arg-type]
-        assert before.finished == (0 if "fit_rows" in change else 3 * (8 + 2 + 1 + 9))  # SVMs, probes, rules, majority: no draws
-    assert survey(replace(config, folds="session-kfold:3")).to_run == 0  # the same rows under another name
+        assert before.finished == (
+            0 if "fit_rows" in change else 3 * (8 + 2 + 1 + 9)
+        )  # SVMs, probes, rules, majority: no draws
+    assert (
+        survey(replace(config, folds="session-kfold:3")).to_run == 0
+    )  # the same rows under another name
 
 
 def test_changed_vectors_are_computed_again(make_store: MakeStore, quick: GridConfig) -> None:
@@ -160,13 +196,19 @@ def test_changed_vectors_are_computed_again(make_store: MakeStore, quick: GridCo
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "foreign"])
-def test_a_damaged_cell_is_computed_again_and_said(make_store: MakeStore, quick: GridConfig, damage: str) -> None:
+def test_a_damaged_cell_is_computed_again_and_said(
+    make_store: MakeStore, quick: GridConfig, damage: str
+) -> None:
     make_store()
     first = run_grid(quick)
     path, other = sorted((quick.out / "cells").glob("svm.*.npz"))[:2]
     whole = bytearray(path.read_bytes())
     whole[len(whole) // 2] ^= 255
-    path.write_bytes({"cut": path.read_bytes()[:300], "flipped": bytes(whole), "foreign": other.read_bytes()}[damage])
+    path.write_bytes(
+        {"cut": path.read_bytes()[:300], "flipped": bytes(whole), "foreign": other.read_bytes()}[
+            damage
+        ]
+    )
     told: list[str] = []
     again = run_grid(quick, told.append)
     assert len(told) == 1
@@ -195,23 +237,38 @@ def test_two_runs_do_not_share_a_folder(make_store: MakeStore, quick: GridConfig
         run_grid(quick)
 
 
-def test_the_labels_are_the_same_for_any_number_of_jobs(make_store: MakeStore, config: GridConfig, tmp_path: Path,
-                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_labels_are_the_same_for_any_number_of_jobs(
+    make_store: MakeStore, config: GridConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(grid, "WORTH_PROCESSES_S", 0.0)
     make_store(missing={"audio": 5})
-    config = replace(config, early=("product",), late=("concatenation", "gate"), drop_rates=(0.5,),
-                     systems=read_systems(["mine = stack(nn(audio), svm(text))"]))
+    config = replace(
+        config,
+        early=("product",),
+        late=("concatenation", "gate"),
+        drop_rates=(0.5,),
+        systems=read_systems(["mine = stack(nn(audio), svm(text))"]),
+    )
     one = run_grid(replace(config, out=tmp_path / "one", jobs=1))
     two = run_grid(replace(config, out=tmp_path / "two", jobs=2))
     pd.testing.assert_frame_equal(stable(one.table), stable(two.table))
-    pd.testing.assert_frame_equal(*(pd.read_parquet(tmp_path / n / "predictions.parquet") for n in ("one", "two")))
-    pd.testing.assert_frame_equal(*(pd.read_csv(tmp_path / n / "degradation.csv") for n in ("one", "two")))
+    pd.testing.assert_frame_equal(
+        *(pd.read_parquet(tmp_path / n / "predictions.parquet") for n in ("one", "two"))
+    )
+    pd.testing.assert_frame_equal(
+        *(pd.read_csv(tmp_path / n / "degradation.csv") for n in ("one", "two"))
+    )
 
 
-def test_missing_modalities_are_counted_and_fused_cells_answer_every_row(make_store: MakeStore, quick: GridConfig) -> None:
+def test_missing_modalities_are_counted_and_fused_cells_answer_every_row(
+    make_store: MakeStore, quick: GridConfig
+) -> None:
     store = make_store(missing={"audio": 9, "text": 6})
     rows = run_grid(quick).table.rows
-    audio, fused = rows[rows["cell"] == "unimodal audio svm"], rows[rows["cell"] == "early concatenation audio+text svm"]
+    audio, fused = (
+        rows[rows["cell"] == "unimodal audio svm"],
+        rows[rows["cell"] == "early concatenation audio+text svm"],
+    )
     gone = {data.fold: int((~data.test.present["audio"]).sum()) for data in folds_of(store)}
     assert sum(gone.values()) > 0
     assert (audio["n_test"] - audio["n_scored"]).tolist() == list(gone.values())
@@ -221,7 +278,9 @@ def test_missing_modalities_are_counted_and_fused_cells_answer_every_row(make_st
     assert (late["n_scored"] == late["n_test"]).all()
 
 
-def test_a_row_that_a_cell_cannot_answer_counts_as_wrong_in_choices(make_store: MakeStore, quick: GridConfig) -> None:
+def test_a_row_that_a_cell_cannot_answer_counts_as_wrong_in_choices(
+    make_store: MakeStore, quick: GridConfig
+) -> None:
     make_store(widths={"audio": 8, "text": 2}, missing={"audio": 60}, rows=90, apart=4.0)
     table = run_grid(quick).table
     # audio alone is right on all the rows it has, which are a third
@@ -240,11 +299,16 @@ def test_one_modality_has_no_fusion(make_store: MakeStore, config: GridConfig) -
         run_grid(replace(config, early=("sum",)))
 
 
-def test_unequal_widths_leave_sum_and_product_out_and_say_so(make_store: MakeStore, config: GridConfig) -> None:
+def test_unequal_widths_leave_sum_and_product_out_and_say_so(
+    make_store: MakeStore, config: GridConfig
+) -> None:
     make_store(widths={"audio": 6, "text": 4})
     prepared = prepare(config)
     assert {c.method for c in prepared.cells if c.family == "early"} == {"concatenation"}
-    assert [note[:20] for note in prepared.notes] == ["left out: early sum ", "left out: early prod"]
+    assert [note[:20] for note in prepared.notes] == [
+        "left out: early sum ",
+        "left out: early prod",
+    ]
     with pytest.raises(UsageError, match=r"audio 6, text 4; use concatenation"):
         prepare(replace(config, early=("sum",)))
 
@@ -276,7 +340,9 @@ def test_the_layer_is_chosen_on_valid_rows(make_store: MakeStore, config: GridCo
     assert len(list((config.out / "cells").glob("nn.fold-1.*"))) == 3 * 2 + 2
 
 
-def test_layers_are_not_chosen_without_valid_rows(make_store: MakeStore, config: GridConfig) -> None:
+def test_layers_are_not_chosen_without_valid_rows(
+    make_store: MakeStore, config: GridConfig
+) -> None:
     make_store(layers=2, split=True)
     with pytest.raises(UsageError, match="--layer valid needs validation rows"):
         run_grid(replace(config, layer="valid"))
@@ -284,7 +350,9 @@ def test_layers_are_not_chosen_without_valid_rows(make_store: MakeStore, config:
         run_grid(replace(config, layer="last", fit_rows="train+valid"))
 
 
-def test_fitting_on_valid_too_leaves_the_choice_as_it_was(make_store: MakeStore, quick: GridConfig) -> None:
+def test_fitting_on_valid_too_leaves_the_choice_as_it_was(
+    make_store: MakeStore, quick: GridConfig
+) -> None:
     store = make_store()
     small = run_grid(replace(quick, out=quick.out / "small")).table
     large = run_grid(replace(quick, fit_rows="train+valid")).table
@@ -296,24 +364,32 @@ def test_fitting_on_valid_too_leaves_the_choice_as_it_was(make_store: MakeStore,
         X = np.concatenate([data.train.vectors["audio"], data.valid.vectors["audio"]])
         scaler = StandardScaler().fit(X)
         plain = SVC().fit(scaler.transform(X), np.concatenate([data.train.y, data.valid.y]))
-        names = np.array(data.labels.classes)[plain.predict(scaler.transform(data.test.vectors["audio"]))]
+        names = np.array(data.labels.classes)[
+            plain.predict(scaler.transform(data.test.vectors["audio"]))
+        ]
         assert [found[i] for i in data.test.ids.tolist()] == names.tolist()
 
 
-def test_test_labels_change_nothing_but_the_score(make_store: MakeStore, quick: GridConfig,
-                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+def test_test_labels_change_nothing_but_the_score(
+    make_store: MakeStore, quick: GridConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = make_store()
     data = folds_of(store)[0]
     from classify.grid.compute import compute
     from classify.systems.cell import Cell
 
     blind = replace(data, test=replace(data.test, y=np.zeros_like(data.test.y)))
-    for cell in (Cell("early", "product", ("audio", "text"), "svm"), Cell("unimodal", "", ("audio",), "probe")):
+    for cell in (
+        Cell("early", "product", ("audio", "text"), "svm"),
+        Cell("unimodal", "", ("audio",), "probe"),
+    ):
         one, two = compute(cell, data), compute(cell, blind)
         np.testing.assert_array_equal(one.reported("test").values, two.reported("test").values)
 
 
-def test_another_corpus_or_shuffled_labels_do_not_replace_results(make_store: MakeStore, quick: GridConfig) -> None:
+def test_another_corpus_or_shuffled_labels_do_not_replace_results(
+    make_store: MakeStore, quick: GridConfig
+) -> None:
     make_store()
     run_grid(quick)
     with pytest.raises(UsageError, match="holds results of true labels"):
@@ -329,8 +405,17 @@ def test_a_cell_records_what_made_it(make_store: MakeStore, quick: GridConfig) -
     path = next((quick.out / "cells").glob("svm.*.npz"))
     with np.load(path, allow_pickle=False) as file:
         record = json.loads(file["record"].tobytes())
-    assert {"classifier", "settings", "views", "plan", "manifest", "fold", "seed", "shuffle_seed",
-            "versions"} <= set(record["what"])
+    assert {
+        "classifier",
+        "settings",
+        "views",
+        "plan",
+        "manifest",
+        "fold",
+        "seed",
+        "shuffle_seed",
+        "versions",
+    } <= set(record["what"])
     assert record["facts"]["fit_s"] >= 0
 
 
@@ -347,4 +432,6 @@ def test_heads_are_argmax_of_the_stored_scores(make_store: MakeStore, quick: Gri
     assert set(rows.loc[rows["family"] == "late", "scores_from"]) == {"head"}
     for data in folds_of(store):
         row = rows[(rows["cell"] == "unimodal text head") & (rows["fold"] == data.fold)]
-        assert row["WA"].item() == accuracy_score(data.test.y, data.test.scores["text"].argmax(axis=1))
+        assert row["WA"].item() == accuracy_score(
+            data.test.y, data.test.scores["text"].argmax(axis=1)
+        )

@@ -1,4 +1,7 @@
-"""run-fusion-grid, killed with SIGKILL at random moments: nothing is lost, nothing doubled, no number changes."""
+"""run-fusion-grid, killed with SIGKILL at random moments.
+
+Nothing is lost, nothing doubled, no number changes.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,19 @@ LOOP = Path(__file__).parents[1] / "kill_loop.py"
 
 
 def command(store: Path, out: Path) -> list[str]:
-    return ["--store", str(store), "--out", str(out), "--jobs", "1", "--quiet", "--xgboost-trees", "5", "--nn-epochs", "5"]
+    return [
+        "--store",
+        str(store),
+        "--out",
+        str(out),
+        "--jobs",
+        "1",
+        "--quiet",
+        "--xgboost-trees",
+        "5",
+        "--nn-epochs",
+        "5",
+    ]
 
 
 def kill(store: Path, folder: Path, kills: int) -> dict[str, float]:
@@ -50,13 +65,17 @@ def kill(store: Path, folder: Path, kills: int) -> dict[str, float]:
     grids = [pd.read_csv(out / "grid.csv").drop(columns=BY_CLOCK) for out in (reference, survivor)]
     pd.testing.assert_frame_equal(*grids)
     assert not grids[1].duplicated(["cell", "fold"]).any()
-    pd.testing.assert_frame_equal(*(pd.read_parquet(out / "predictions.parquet") for out in (reference, survivor)))
+    pd.testing.assert_frame_equal(
+        *(pd.read_parquet(out / "predictions.parquet") for out in (reference, survivor))
+    )
     cells = [{p.name for p in (out / "cells").iterdir()} for out in (reference, survivor)]
     assert cells[0] == cells[1]
     return json.loads(run.stdout)
 
 
-def test_killed_at_random_moments_nothing_is_lost_or_doubled(make_store: MakeStore, tmp_path: Path) -> None:
+def test_killed_at_random_moments_nothing_is_lost_or_doubled(
+    make_store: MakeStore, tmp_path: Path
+) -> None:
     assert kill(make_store(rows=45), tmp_path, 4)["kills"] == 4
 
 

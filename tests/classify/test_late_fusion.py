@@ -22,15 +22,20 @@ P = [softmax(logits, axis=1) for logits in LOGITS]
 
 def plain(method: str) -> np.ndarray:
     product = P[0] * P[1]
-    fused = {"concatenation": np.hstack(P), "sum": P[0] + P[1],
-             "product": np.log(product / product.sum(axis=1, keepdims=True))}[method]
+    fused = {
+        "concatenation": np.hstack(P),
+        "sum": P[0] + P[1],
+        "product": np.log(product / product.sum(axis=1, keepdims=True)),
+    }[method]
     return StandardScaler().fit(fused).transform(fused)
 
 
 @pytest.mark.parametrize("method", STRATEGIES)
 def test_it_is_plain_numpy_on_softmax(method: str) -> None:
     scores = [head_scores(logits) for logits in LOGITS]
-    np.testing.assert_allclose(LateFusion(method).fit(scores).transform(scores), plain(method), atol=1e-9)
+    np.testing.assert_allclose(
+        LateFusion(method).fit(scores).transform(scores), plain(method), atol=1e-9
+    )
 
 
 def test_the_product_does_not_underflow() -> None:
@@ -59,13 +64,23 @@ def test_a_probe_is_a_plain_logistic_regression(classes: int) -> None:
     X, y = RNG.normal(size=(60, 5)).astype(np.float32), np.arange(60) % classes
     scaler = StandardScaler().fit(X)
     model = LogisticRegression(C=PROBE_C, max_iter=2000).fit(scaler.transform(X), y)
-    np.testing.assert_allclose(np.exp(fit_probe(X, y, classes).scores(X)), model.predict_proba(scaler.transform(X)), atol=1e-6)
+    np.testing.assert_allclose(
+        np.exp(fit_probe(X, y, classes).scores(X)),
+        model.predict_proba(scaler.transform(X)),
+        atol=1e-6,
+    )
 
 
 @pytest.mark.parametrize("present", [(0, 2), (0, 2, 3)])
-def test_a_class_that_a_probe_never_saw_is_improbable_and_not_impossible(present: tuple[int, ...]) -> None:
+def test_a_class_that_a_probe_never_saw_is_improbable_and_not_impossible(
+    present: tuple[int, ...],
+) -> None:
     y = np.array(present)[np.arange(60) % len(present)]
-    p = np.exp(fit_probe(RNG.normal(size=(60, 5)).astype(np.float32), y, 5).scores(np.zeros((3, 5), dtype=np.float32)))
+    p = np.exp(
+        fit_probe(RNG.normal(size=(60, 5)).astype(np.float32), y, 5).scores(
+            np.zeros((3, 5), dtype=np.float32)
+        )
+    )
     np.testing.assert_allclose(p.sum(axis=1), 1)
     np.testing.assert_allclose(p[:, [c for c in range(5) if c not in present]], 1 / 65)
 

@@ -36,7 +36,11 @@ def test_support_weighted_recall_is_accuracy() -> None:
 
 
 def test_confusion_has_the_truth_in_rows_and_keeps_absent_classes() -> None:
-    assert confusion(np.array([0, 2]), np.array([2, 2]), ("a", "b", "c")).tolist() == [[0, 0, 1], [0, 0, 0], [0, 0, 1]]
+    assert confusion(np.array([0, 2]), np.array([2, 2]), ("a", "b", "c")).tolist() == [
+        [0, 0, 1],
+        [0, 0, 0],
+        [0, 0, 1],
+    ]
 
 
 def test_no_rows_measure_nothing() -> None:

@@ -33,15 +33,25 @@ def test_svm_is_svc(classes: int, kernel_rows: int, monkeypatch: pytest.MonkeyPa
     found = fit_classifier("svm", X, y, classes, settings={"c": 2.0}).predict(X_test)
     assert found.labels.tolist() == plain.predict(X_test).tolist()
     margins = plain.decision_function(X_test)
-    np.testing.assert_allclose(found.values, np.column_stack([-margins, margins]) if classes == 2 else margins, atol=1e-9)
+    np.testing.assert_allclose(
+        found.values, np.column_stack([-margins, margins]) if classes == 2 else margins, atol=1e-9
+    )
     assert found.kind == "margin"
 
 
 def test_network_is_a_plain_network_with_fixed_epochs() -> None:
     X, y = blobs(3)
     found = fit_classifier("nn", X, y, 3, settings={"epochs": 5}, seed=3).predict(X)
-    plain = MLPClassifier((128,), batch_size=64, alpha=1.0, learning_rate_init=1e-3, max_iter=5, n_iter_no_change=5, tol=0,
-                          random_state=3)
+    plain = MLPClassifier(
+        (128,),
+        batch_size=64,
+        alpha=1.0,
+        learning_rate_init=1e-3,
+        max_iter=5,
+        n_iter_no_change=5,
+        tol=0,
+        random_state=3,
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         plain.fit(X, y)
@@ -52,15 +62,24 @@ def test_network_is_a_plain_network_with_fixed_epochs() -> None:
 def test_xgboost_is_plain_xgboost() -> None:
     X, y = blobs(3)
     found = fit_classifier("xgboost", X, y, 3, settings={"trees": 10}, seed=1).predict(X)
-    plain = XGBClassifier(tree_method="hist", n_estimators=10, max_depth=6, learning_rate=0.3, max_bin=64, n_jobs=1,
-                          random_state=1).fit(X, y)
+    plain = XGBClassifier(
+        tree_method="hist",
+        n_estimators=10,
+        max_depth=6,
+        learning_rate=0.3,
+        max_bin=64,
+        n_jobs=1,
+        random_state=1,
+    ).fit(X, y)
     np.testing.assert_array_equal(found.values, plain.predict_proba(X).astype(np.float64))
     assert found.labels.tolist() == plain.predict(X).tolist()
 
 
 @pytest.mark.parametrize("name", COMPETITORS)
 @pytest.mark.parametrize("known", [(0, 3), (1, 2, 4)])
-def test_a_class_without_training_rows_keeps_its_column_and_is_never_the_answer(name: str, known: tuple[int, ...]) -> None:
+def test_a_class_without_training_rows_keeps_its_column_and_is_never_the_answer(
+    name: str, known: tuple[int, ...]
+) -> None:
     X, codes = blobs(len(known))
     y = np.array(known)[codes]
     settings = {"xgboost": {"trees": 5}, "nn": {"epochs": 5}}.get(name)
@@ -77,9 +96,17 @@ def test_a_class_without_training_rows_keeps_its_column_and_is_never_the_answer(
 
 def test_baselines_need_no_features_and_take_one_class() -> None:
     y = np.array([1, 1, 2])
-    assert fit_classifier("majority", np.zeros((3, 1)), y, 3).predict(np.zeros((2, 1))).labels.tolist() == [1, 1]
-    assert fit_classifier("majority", np.zeros((2, 1)), y[:2], 3).predict(np.zeros((1, 1))).values.tolist() == [[0, 1, 0]]
-    many = fit_classifier("stratified-random", np.zeros((3, 1)), y, 3, seed=5).predict(np.zeros((3000, 1))).labels
+    assert fit_classifier("majority", np.zeros((3, 1)), y, 3).predict(
+        np.zeros((2, 1))
+    ).labels.tolist() == [1, 1]
+    assert fit_classifier("majority", np.zeros((2, 1)), y[:2], 3).predict(
+        np.zeros((1, 1))
+    ).values.tolist() == [[0, 1, 0]]
+    many = (
+        fit_classifier("stratified-random", np.zeros((3, 1)), y, 3, seed=5)
+        .predict(np.zeros((3000, 1)))
+        .labels
+    )
     assert np.bincount(many, minlength=3) / 3000 == pytest.approx([0, 2 / 3, 1 / 3], abs=0.03)
     assert set(BASELINES) == {"majority", "stratified-random"}
 
@@ -114,7 +141,9 @@ def test_settings_are_checked_by_name_and_value() -> None:
 
 
 def test_every_setting_has_a_reason() -> None:
-    assert all(setting.reason for spec in CLASSIFIERS.values() for setting in spec.settings.values())
+    assert all(
+        setting.reason for spec in CLASSIFIERS.values() for setting in spec.settings.values()
+    )
 
 
 def test_the_order_of_the_labels_changes_no_answer() -> None:

@@ -23,10 +23,21 @@ from embeddings_store.errors import StoreError
 
 
 @pytest.fixture
-def result(make_store: Callable[..., Path], tmp_path: Path, fast: dict[str, dict[str, float]]) -> GridResult:
+def result(
+    make_store: Callable[..., Path], tmp_path: Path, fast: dict[str, dict[str, float]]
+) -> GridResult:
     store = make_store(missing={"audio": 3})
-    return run_grid(GridConfig(store, tmp_path / "results", classifiers=("svm", "xgboost"), early=("concatenation",),
-                               late=("sum",), settings={"xgboost": fast["xgboost"]}, jobs=1))
+    return run_grid(
+        GridConfig(
+            store,
+            tmp_path / "results",
+            classifiers=("svm", "xgboost"),
+            early=("concatenation",),
+            late=("sum",),
+            settings={"xgboost": fast["xgboost"]},
+            jobs=1,
+        )
+    )
 
 
 def read(result: GridResult, name: str) -> pd.DataFrame:
@@ -49,20 +60,25 @@ def _csv_round_trip_is_the_identity(result: GridResult) -> None:
     before = path.read_bytes()
     again.write(path)
     assert path.read_bytes() == before
-    assert list(SCHEMA)[-len(VOLATILE):] == list(VOLATILE)
+    assert list(SCHEMA)[-len(VOLATILE) :] == list(VOLATILE)
 
 
 def _tables_are_means_over_folds(result: GridResult) -> None:
     rows = result.table.rows
-    for name, family, row in (("table4_unimodal.csv", "unimodal", "audio"), ("table5_early.csv", "early", "concatenation"),
-                              ("table6_late.csv", "late", "sum")):
+    for name, family, row in (
+        ("table4_unimodal.csv", "unimodal", "audio"),
+        ("table5_early.csv", "early", "concatenation"),
+        ("table6_late.csv", "late", "sum"),
+    ):
         table = read(result, name)
         assert set(table["metric"]) == {*METRICS, "valid_WA"}
         column = "modalities" if family == "unimodal" else "method"
         for metric in METRICS:
             line = table[(table["row"] == row) & (table["metric"] == metric)].iloc[0]
             part = rows[(rows["family"] == family) & (rows[column] == row)]
-            by_fold = part[part["classifier"].isin(("svm", "xgboost"))].groupby("fold")[metric].mean()
+            by_fold = (
+                part[part["classifier"].isin(("svm", "xgboost"))].groupby("fold")[metric].mean()
+            )
             of_svm = part.loc[part["classifier"] == "svm", metric]
             assert line["svm"] == pytest.approx(100 * of_svm.mean(), abs=0.005)
             assert line["svm_sd"] == pytest.approx(100 * of_svm.std(ddof=1), abs=0.005)
@@ -70,7 +86,8 @@ def _tables_are_means_over_folds(result: GridResult) -> None:
             assert line["average_sd"] == pytest.approx(100 * by_fold.std(ddof=1), abs=0.005)
         chance = table[(table["row"] == "majority") & (table["metric"] == "WA")]
         assert chance["average"].item() == pytest.approx(
-            100 * rows.loc[rows["classifier"] == "majority", "WA"].mean(), abs=0.005)
+            100 * rows.loc[rows["classifier"] == "majority", "WA"].mean(), abs=0.005
+        )
 
 
 def _table_7_is_the_headline_cell(result: GridResult) -> None:
@@ -78,15 +95,21 @@ def _table_7_is_the_headline_cell(result: GridResult) -> None:
     assert set(table["cell"]) == {result.table.headline}
     line = table[table["class"] == "all"].iloc[0]
     assert line["recall"] == pytest.approx(
-        100 * result.table.rows.loc[result.table.rows["cell"] == result.table.headline, "WA"].mean(), abs=0.005)
+        100
+        * result.table.rows.loc[result.table.rows["cell"] == result.table.headline, "WA"].mean(),
+        abs=0.005,
+    )
     confusion = read(result, "confusion.csv")
     assert confusion.drop(columns="truth").to_numpy().sum() == line["support"]
 
 
 def _predictions_give_the_metrics_again(result: GridResult) -> None:
     table = pd.read_parquet(result.prepared.config.out / "predictions.parquet")
-    right = (table["y_true"].astype(str) == table["y_pred"].astype(str)).groupby([table["cell"], table["fold"], table["role"]],
-                                                                               observed=True).mean()
+    right = (
+        (table["y_true"].astype(str) == table["y_pred"].astype(str))
+        .groupby([table["cell"], table["fold"], table["role"]], observed=True)
+        .mean()
+    )
     for _, row in result.table.rows.iterrows():
         for role, metric in (("test", "WA"), ("valid", "valid_WA"), ("train", "train_WA")):
             assert right[row["cell"], row["fold"], role] == pytest.approx(row[metric])
@@ -103,8 +126,21 @@ def _nothing_is_cut_where_the_output_is_no_terminal(result: GridResult) -> None:
         show_results(result, console)
         text = console.export_text()
     assert "…" not in text
-    for part in ("Table 4", "Table 5", "Table 6", "Table 7", "majority", "upper bound", "chance", "leave-one-session-out",
-                 "label set toy", "probe", "WA = accuracy", "verified", "lack a modality"):
+    for part in (
+        "Table 4",
+        "Table 5",
+        "Table 6",
+        "Table 7",
+        "majority",
+        "upper bound",
+        "chance",
+        "leave-one-session-out",
+        "label set toy",
+        "probe",
+        "WA = accuracy",
+        "verified",
+        "lack a modality",
+    ):
         assert part in text
     assert "SHUFFLED" not in text
 
@@ -122,14 +158,25 @@ def test_a_class_counts_in_the_folds_that_hold_it() -> None:
     assert table.loc["happy", "recall"] == 100.0
     assert table.loc["sad", "recall"] == 75.0
     assert table.loc["all", "support"] == 5
-    weighted = np.mean([precision_recall_fscore_support(*fold, average="weighted", zero_division=0)[:3] for fold in folds],
-                       axis=0)
-    assert table.loc["all", ["precision", "recall", "F1"]].tolist() == pytest.approx(100 * weighted, abs=0.005)
+    weighted = np.mean(
+        [
+            precision_recall_fscore_support(*fold, average="weighted", zero_division=0)[:3]
+            for fold in folds
+        ],
+        axis=0,
+    )
+    assert table.loc["all", ["precision", "recall", "F1"]].tolist() == pytest.approx(
+        100 * weighted, abs=0.005
+    )
 
 
 def test_no_headline_is_said(result: GridResult) -> None:
-    bare = ResultTable(result.table.rows.assign(flags=result.table.rows["flags"].replace("chosen_on_valid", "")))
-    bare = ResultTable(bare.rows.assign(flags=bare.rows["flags"].str.replace("chosen_on_valid ", "")))
+    bare = ResultTable(
+        result.table.rows.assign(flags=result.table.rows["flags"].replace("chosen_on_valid", ""))
+    )
+    bare = ResultTable(
+        bare.rows.assign(flags=bare.rows["flags"].str.replace("chosen_on_valid ", ""))
+    )
     assert bare.headline == ""
     assert verdict(bare)[0].startswith("no result")
     assert replace(result, table=bare).table.headline == ""

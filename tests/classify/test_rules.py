@@ -17,7 +17,12 @@ RNG = np.random.default_rng(11)
 N, M, C = 120, 3, 4
 Y = RNG.integers(0, C, N)
 # the first input is good, the second fair, the third noise
-LOGITS = np.stack([RNG.normal(size=(N, C)) * scale + np.eye(C)[Y] * good for scale, good in ((1.0, 3.0), (1.5, 1.5), (2.0, 0.0))])
+LOGITS = np.stack(
+    [
+        RNG.normal(size=(N, C)) * scale + np.eye(C)[Y] * good
+        for scale, good in ((1.0, 3.0), (1.5, 1.5), (2.0, 0.0))
+    ]
+)
 P = softmax(LOGITS, axis=2)
 ALL = np.ones((M, N), dtype=bool)
 PRIOR = (np.bincount(Y, minlength=C) + 1.0) / (N + C)
@@ -48,15 +53,30 @@ def plain(rule: str) -> np.ndarray:
         return LogisticRegression(max_iter=2000).fit(X, Y).predict_proba(X)
     if rule == "stack-xgboost":
         X = np.hstack(P)
-        settings = {name: setting.default for name, setting in CLASSIFIERS["xgboost"].settings.items()}
-        model = XGBClassifier(n_estimators=settings["trees"], max_depth=settings["depth"], learning_rate=settings["rate"],
-                              max_bin=settings["bins"], tree_method="hist", n_jobs=1, random_state=0)
+        settings = {
+            name: setting.default for name, setting in CLASSIFIERS["xgboost"].settings.items()
+        }
+        model = XGBClassifier(
+            n_estimators=settings["trees"],
+            max_depth=settings["depth"],
+            learning_rate=settings["rate"],
+            max_bin=settings["bins"],
+            tree_method="hist",
+            n_jobs=1,
+            random_state=0,
+        )
         return model.fit(X, Y).predict_proba(X)
     if rule in {"weighted", "gate"}:
         return _mixture(rule)
-    return scaled({"mean": P.mean(axis=0), "logproduct": P.prod(axis=0), "maximum": P.max(axis=0),
-                   "bayes": P.prod(axis=0) / PRIOR ** (M - 1),
-                   "confidence": ((1 - entropy / np.log(C))[:, :, None] * P).sum(axis=0)}[rule])
+    return scaled(
+        {
+            "mean": P.mean(axis=0),
+            "logproduct": P.prod(axis=0),
+            "maximum": P.max(axis=0),
+            "bayes": P.prod(axis=0) / PRIOR ** (M - 1),
+            "confidence": ((1 - entropy / np.log(C))[:, :, None] * P).sum(axis=0),
+        }[rule]
+    )
 
 
 def _mixture(rule: str) -> np.ndarray:
@@ -73,7 +93,13 @@ def _mixture(rule: str) -> np.ndarray:
         return -np.log(mixed(theta)[np.arange(N), Y]).sum() + theta @ theta / 2
 
     start = np.zeros(M * z.shape[2])
-    found = minimize(loss, start, method="SLSQP", jac=lambda t: approx_fprime(t, loss, 1e-7), options={"maxiter": 500})
+    found = minimize(
+        loss,
+        start,
+        method="SLSQP",
+        jac=lambda t: approx_fprime(t, loss, 1e-7),
+        options={"maxiter": 500},
+    )
     return mixed(found.x)
 
 
@@ -115,7 +141,10 @@ def test_noise_gets_the_least_weight(rule: str) -> None:
 
 
 def test_confidence_is_one_for_certainty_and_none_for_a_uniform_row() -> None:
-    sure = Inputs(np.log(np.array([[[1 - 3e-12, 1e-12, 1e-12, 1e-12], [0.25] * 4]])), np.ones((1, 2), dtype=bool))
+    sure = Inputs(
+        np.log(np.array([[[1 - 3e-12, 1e-12, 1e-12, 1e-12], [0.25] * 4]])),
+        np.ones((1, 2), dtype=bool),
+    )
     np.testing.assert_allclose(confidence(sure), [[1, 0]], atol=1e-9)
 
 

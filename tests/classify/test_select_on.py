@@ -29,8 +29,9 @@ def run(store: Path, out: Path, *more: str) -> int:
     return main(["--store", str(store), "--out", str(out), *QUICK, *more])
 
 
-def test_vectors_whose_epoch_was_chosen_on_test_are_scored_only_when_asked(make_trained: MakeStore, tmp_path: Path,
-                                                                          capsys: pytest.CaptureFixture[str]) -> None:
+def test_vectors_whose_epoch_was_chosen_on_test_are_scored_only_when_asked(
+    make_trained: MakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     store, out = make_trained(rule="test"), tmp_path / "r"
     assert run(store, out, "--valid", "none") == 3
     error = capsys.readouterr().err
@@ -51,11 +52,17 @@ def test_vectors_whose_epoch_was_chosen_on_test_are_scored_only_when_asked(make_
     manifest = Manifest.load(store / "toy")
     views = {m: refs[0] for m, refs in choose_views(catalogue(store, "toy")).items()}
     for fold in make_plan(manifest, "", "none"):
-        data = load_fold(store, "toy", views, make_plan(manifest, "", "none"), fold.number, select_on="test")
+        data = load_fold(
+            store, "toy", views, make_plan(manifest, "", "none"), fold.number, select_on="test"
+        )
         scaler = StandardScaler().fit(data.train.vectors["audio"])
         plain = SVC().fit(scaler.transform(data.train.vectors["audio"]), data.train.y)
-        found = candidates[(candidates["cell"] == "unimodal audio svm") & (candidates["fold"] == fold.number)]["WA"].item()
-        assert found == accuracy_score(data.test.y, plain.predict(scaler.transform(data.test.vectors["audio"])))
+        found = candidates[
+            (candidates["cell"] == "unimodal audio svm") & (candidates["fold"] == fold.number)
+        ]["WA"].item()
+        assert found == accuracy_score(
+            data.test.y, plain.predict(scaler.transform(data.test.vectors["audio"]))
+        )
 
 
 def _every_output_is_stamped(out: Path, text: str) -> None:
@@ -66,16 +73,21 @@ def _every_output_is_stamped(out: Path, text: str) -> None:
     assert text.splitlines()[-1].startswith("24 rows (cells x folds) (UPPER BOUND, no result) in")
     assert "\nresult:" not in text
     tables = sorted(out.glob("*.csv"))
-    assert {"grid.csv", "confusion.csv", "statistics.csv", "table5_early.csv"} <= {path.name for path in tables}
+    assert {"grid.csv", "confusion.csv", "statistics.csv", "table5_early.csv"} <= {
+        path.name for path in tables
+    }
     for path in tables:
         claims = pd.read_csv(path)["claim"]
         assert set(claims) == ({"upper bound"} if len(claims) else set()), path.name
     assert pq.read_schema(out / "predictions.parquet").metadata[b"claim"] == b"upper bound"
 
 
-def test_results_and_upper_bounds_do_not_replace_each_other(make_trained: MakeStore, tmp_path: Path,
-                                                           capsys: pytest.CaptureFixture[str],
-                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_and_upper_bounds_do_not_replace_each_other(
+    make_trained: MakeStore,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     store = make_trained(modalities=("audio",))
     monkeypatch.chdir(tmp_path)
     arguments = ["--store", str(store), "--classifiers", "svm", "--jobs", "1", "--quiet"]
@@ -83,9 +95,13 @@ def test_results_and_upper_bounds_do_not_replace_each_other(make_trained: MakeSt
     honest = ResultTable.read(tmp_path / "results" / "grid.csv")
     assert set(honest.rows["claim"]) == {"result"}
     assert honest.flagged(CHOSEN)
-    assert pq.read_schema(tmp_path / "results" / "predictions.parquet").metadata[b"claim"] == b"result"
+    assert (
+        pq.read_schema(tmp_path / "results" / "predictions.parquet").metadata[b"claim"] == b"result"
+    )
     assert main([*arguments, "--select-on", "test"]) == 0  # has a folder of its own
-    assert set(ResultTable.read(tmp_path / "results-upper-bound" / "grid.csv").rows["claim"]) == {"upper bound"}
+    assert set(ResultTable.read(tmp_path / "results-upper-bound" / "grid.csv").rows["claim"]) == {
+        "upper bound"
+    }
     assert main([*arguments, "--select-on", "test", "--out", "results"]) == 2
     assert "holds figures of the kind 'result'" in capsys.readouterr().err
     assert main([*arguments, "--out", "results-upper-bound"]) == 2

@@ -11,14 +11,30 @@ from scipy import stats
 from scipy.special import expit, logit
 from sklearn.calibration import calibration_curve
 
-from classify.evaluation.intervals import calibration_error, cluster_counts, estimate, jackknife, of_class, overall
+from classify.evaluation.intervals import (
+    calibration_error,
+    cluster_counts,
+    estimate,
+    jackknife,
+    of_class,
+    overall,
+)
 from classify.evaluation.metrics import METRICS, of_counts, per_class, per_class_of_counts, summary
-from classify.evaluation.paired_tests import compare, difference, holm, mcnemar, nadeau_bengio, sign_flip
+from classify.evaluation.paired_tests import (
+    compare,
+    difference,
+    holm,
+    mcnemar,
+    nadeau_bengio,
+    sign_flip,
+)
 
 CLASSES = 3
 
 
-def rows(rng: np.random.Generator, sizes: list[int], skill: float = 0.7, spread: float = 0.6) -> tuple[np.ndarray, ...]:
+def rows(
+    rng: np.random.Generator, sizes: list[int], skill: float = 0.7, spread: float = 0.6
+) -> tuple[np.ndarray, ...]:
     """True codes, predicted codes and speakers, each speaker with a skill of its own."""
     speaker = np.repeat(np.arange(len(sizes)), sizes)
     y = rng.integers(0, CLASSES, len(speaker))
@@ -36,18 +52,29 @@ def test_figures_of_confusions_are_the_metrics() -> None:
     for n in (1, 5, 200):  # one row and five rows leave classes out
         y, p = rng.integers(0, 4, n), rng.integers(0, 4, n)
         confusion = cluster_counts(y, p, np.zeros(n, dtype=int), 1, 4)[0]
-        assert {k: float(v) for k, v in of_counts(confusion).items()} == pytest.approx(summary(y, p))
+        assert {k: float(v) for k, v in of_counts(confusion).items()} == pytest.approx(
+            summary(y, p)
+        )
         one, other = per_class(y, p, 4), per_class_of_counts(confusion)
-        for mine, theirs in (("precision", one.precision), ("recall", one.recall), ("F1", one.f1), ("support", one.support)):
+        for mine, theirs in (
+            ("precision", one.precision),
+            ("recall", one.recall),
+            ("F1", one.f1),
+            ("support", one.support),
+        ):
             np.testing.assert_allclose(other[mine], theirs)
 
 
-def test_with_speakers_of_one_size_accuracy_has_the_t_interval_of_speaker_means_on_the_logit_scale() -> None:
+def test_with_speakers_of_one_size_accuracy_has_the_t_interval_of_speaker_means_on_the_logit_scale() -> (
+    None
+):
     y, p, speaker = rows(np.random.default_rng(1), [40] * 10)
     means = [float((y == p)[speaker == s].mean()) for s in range(10)]
     centre, error = float(np.mean(means)), float(stats.sem(means))
     found = estimate(counts(y, p, speaker), overall("WA"))
-    assert (found.value, found.se, found.clusters, found.effective) == pytest.approx((centre, error, 10, 10))
+    assert (found.value, found.se, found.clusters, found.effective) == pytest.approx(
+        (centre, error, 10, 10)
+    )
     on_logit = stats.t.interval(0.95, 9, logit(centre), error / (centre * (1 - centre)))
     assert (found.low, found.high) == pytest.approx(tuple(expit(on_logit)))
 
@@ -93,7 +120,9 @@ def test_no_interval_leaves_the_scale() -> None:
 
 def test_a_figure_that_is_the_same_for_all_has_no_interval() -> None:
     found = estimate(np.tile(np.array([[10, 0], [0, 10]]), (6, 1, 1)), overall("macro_F1"))
-    assert found.value == 1.0 and math.isnan(found.low) and "100 % for every cluster" in found.why_none
+    assert (
+        found.value == 1.0 and math.isnan(found.low) and "100 % for every cluster" in found.why_none
+    )
 
 
 def test_sign_flips_are_scipys_permutations_of_pairs() -> None:
@@ -101,8 +130,12 @@ def test_sign_flips_are_scipys_permutations_of_pairs() -> None:
     y, p, speaker = rows(rng, [30] * 7)
     other = np.where(rng.random(len(y)) < 0.8, p, rng.integers(0, CLASSES, len(y)))
     first, second = counts(y, p, speaker), counts(y, other, speaker)
-    means = [[float((y == answers)[speaker == s].mean()) for s in range(7)] for answers in (p, other)]
-    theirs = stats.permutation_test(means, lambda a, b: np.mean(a) - np.mean(b), permutation_type="samples")
+    means = [
+        [float((y == answers)[speaker == s].mean()) for s in range(7)] for answers in (p, other)
+    ]
+    theirs = stats.permutation_test(
+        means, lambda a, b: np.mean(a) - np.mean(b), permutation_type="samples"
+    )
     assert sign_flip(first, second, overall("WA")) == pytest.approx(theirs.pvalue)
 
 
@@ -119,11 +152,15 @@ def test_the_difference_is_the_paired_t_where_speakers_are_of_one_size() -> None
     rng = np.random.default_rng(8)
     y, p, speaker = rows(rng, [40] * 8)
     other = np.where(rng.random(len(y)) < 0.85, p, (p + 1) % CLASSES)
-    means = [[float((y == answers)[speaker == s].mean()) for s in range(8)] for answers in (p, other)]
+    means = [
+        [float((y == answers)[speaker == s].mean()) for s in range(8)] for answers in (p, other)
+    ]
     found = compare(counts(y, p, speaker), counts(y, other, speaker), overall("WA"))
     theirs = stats.ttest_rel(*means)
     assert found.p == pytest.approx(theirs.pvalue)
-    assert (found.difference.low, found.difference.high) == pytest.approx(tuple(theirs.confidence_interval()))
+    assert (found.difference.low, found.difference.high) == pytest.approx(
+        tuple(theirs.confidence_interval())
+    )
     assert found.better == sum(a > b for a, b in zip(*means, strict=True))
     assert found.worse == sum(a < b for a, b in zip(*means, strict=True))
 
@@ -131,7 +168,13 @@ def test_the_difference_is_the_paired_t_where_speakers_are_of_one_size() -> None
 def test_the_same_system_twice_differs_in_nothing() -> None:
     data = counts(*rows(np.random.default_rng(9), [20] * 6))
     found = compare(data, data, overall("UAR"))
-    assert (found.difference.value, found.p, found.p_sign_flip, found.better, found.worse) == (0.0, 1.0, 1.0, 0, 0)
+    assert (found.difference.value, found.p, found.p_sign_flip, found.better, found.worse) == (
+        0.0,
+        1.0,
+        1.0,
+        0,
+        0,
+    )
 
 
 def test_a_difference_that_does_not_vary_has_no_p() -> None:
@@ -144,11 +187,17 @@ def test_a_difference_that_does_not_vary_has_no_p() -> None:
 def test_two_speakers_are_too_few_to_compare() -> None:
     first, second = (counts(*rows(np.random.default_rng(seed), [30, 30])) for seed in (0, 1))
     found = compare(first, second, overall("WA"))
-    assert math.isnan(found.p) and math.isnan(found.difference.low) and "too few" in found.difference.why_none
+    assert (
+        math.isnan(found.p)
+        and math.isnan(found.difference.low)
+        and "too few" in found.difference.why_none
+    )
 
 
 @pytest.mark.parametrize(("only_first", "only_second"), [(3, 12), (40, 60), (0, 5), (0, 0)])
-def test_mcnemar_is_the_binomial_test_of_rows_that_disagree(only_first: int, only_second: int) -> None:
+def test_mcnemar_is_the_binomial_test_of_rows_that_disagree(
+    only_first: int, only_second: int
+) -> None:
     total = only_first + only_second
     theirs = stats.binomtest(only_first, total).pvalue if total else 1.0
     assert mcnemar(only_first, only_second) == pytest.approx(theirs)
@@ -156,7 +205,9 @@ def test_mcnemar_is_the_binomial_test_of_rows_that_disagree(only_first: int, onl
 
 def test_the_corrected_t_is_the_paired_t_where_nothing_is_trained_on() -> None:
     differences = np.array([0.02, 0.03, -0.01, 0.04])
-    assert nadeau_bengio(differences, 0.0) == pytest.approx(stats.ttest_1samp(differences, 0).pvalue)
+    assert nadeau_bengio(differences, 0.0) == pytest.approx(
+        stats.ttest_1samp(differences, 0).pvalue
+    )
     assert nadeau_bengio(differences, 0.25) > nadeau_bengio(differences, 0.0)
     assert math.isnan(nadeau_bengio(differences[:1], 0.25))
 
@@ -169,8 +220,10 @@ def test_holm_takes_the_smallest_p_times_the_size_and_never_goes_down() -> None:
 def test_calibration_error_is_that_of_the_reliability_curve() -> None:
     rng = np.random.default_rng(10)
     chance = rng.uniform(0.001, 0.999, 3_000)
-    right = rng.random(3_000) < chance ** 2
+    right = rng.random(3_000) < chance**2
     observed, mean = calibration_curve(right, chance, n_bins=15)
     share = np.histogram(chance, bins=15, range=(0, 1))[0] / 3_000
-    assert calibration_error(chance, right) == pytest.approx(float(share @ np.abs(observed - mean)), abs=1e-6)
+    assert calibration_error(chance, right) == pytest.approx(
+        float(share @ np.abs(observed - mean)), abs=1e-6
+    )
     assert calibration_error(np.array([0.0, 1.0]), np.array([False, True])) == 0.0

@@ -61,13 +61,17 @@ def alive(pid: int) -> bool:
     return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see whether a process lives")
+@pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="needs /proc to see whether a process lives"
+)
 def test_workers_end_soon_after_their_parent_was_killed(tmp_path: Path) -> None:
     script = tmp_path / "orphan.py"
     script.write_text(ORPHAN)
     notes = [tmp_path / "one", tmp_path / "two"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    parent = subprocess.Popen([sys.executable, str(script), *map(str, notes)], env=environment, stderr=subprocess.DEVNULL)
+    parent = subprocess.Popen(
+        [sys.executable, str(script), *map(str, notes)], env=environment, stderr=subprocess.DEVNULL
+    )
     until = time.monotonic() + 60
     while not all(note.exists() and note.read_text() for note in notes):
         assert time.monotonic() < until, "the workers did not start"

@@ -22,16 +22,28 @@ WIDTH = 4
 
 @pytest.fixture
 def make_manifest() -> Callable[..., Manifest]:
-    """Twelve rows, three sessions of four rows, two speakers each, two classes; columns and fields may be replaced."""
+    """Twelve rows, three sessions of four rows, two speakers each, two classes.
+
+    Columns and fields may be replaced.
+    """
 
     def make(name: str = "mini", **changes: object) -> Manifest:
         columns: dict[str, object] = {
-            "id": [f"u{i:02d}" for i in range(ROWS)], "label": ["x", "y"] * 6, "session": [str(1 + i // 4) for i in range(ROWS)],
-            "speaker": [f"s{i // 2}" for i in range(ROWS)], "split": ["train"] * 6 + ["dev"] * 2 + ["test"] * 4,
-            "text": [f"words {i}" for i in range(ROWS)], "audio": [f"wav/{i}.wav" for i in range(ROWS)]}
-        fields = {k: changes.pop(k) for k in ("labels", "protocol", "root", "notes") if k in changes}
+            "id": [f"u{i:02d}" for i in range(ROWS)],
+            "label": ["x", "y"] * 6,
+            "session": [str(1 + i // 4) for i in range(ROWS)],
+            "speaker": [f"s{i // 2}" for i in range(ROWS)],
+            "split": ["train"] * 6 + ["dev"] * 2 + ["test"] * 4,
+            "text": [f"words {i}" for i in range(ROWS)],
+            "audio": [f"wav/{i}.wav" for i in range(ROWS)],
+        }
+        fields = {
+            k: changes.pop(k) for k in ("labels", "protocol", "root", "notes") if k in changes
+        }
         columns |= changes
-        return Manifest.from_columns(name, {k: v for k, v in columns.items() if v is not None}, **fields)
+        return Manifest.from_columns(
+            name, {k: v for k, v in columns.items() if v is not None}, **fields
+        )
 
     return make
 
@@ -41,9 +53,21 @@ def manifest(make_manifest: Callable[..., Manifest]) -> Manifest:
     return make_manifest()
 
 
-def make_embeddings(manifest: Manifest, modality: str = "text", *, name: str = "", fingerprint: str = "0123456789ab",
-                    layer: int = -1, seed: int = 0, fold: str = "any", seen: object = "no", missing: tuple[int, ...] = (),
-                    failed: tuple[int, ...] = (), classes: tuple[str, ...] = (), inputs: bool = False) -> Embeddings:
+def make_embeddings(
+    manifest: Manifest,
+    modality: str = "text",
+    *,
+    name: str = "",
+    fingerprint: str = "0123456789ab",
+    layer: int = -1,
+    seed: int = 0,
+    fold: str = "any",
+    seen: object = "no",
+    missing: tuple[int, ...] = (),
+    failed: tuple[int, ...] = (),
+    classes: tuple[str, ...] = (),
+    inputs: bool = False,
+) -> Embeddings:
     """Vectors in which every number says where it stands: row + column / 8."""
     n = len(manifest)
     vectors = (np.arange(n)[:, None] + np.arange(WIDTH) / 8).astype(np.float32)
@@ -51,10 +75,20 @@ def make_embeddings(manifest: Manifest, modality: str = "text", *, name: str = "
     for word, rows in (("missing", missing), ("failed", failed)):
         status[list(rows)], reason[list(rows)] = word, f"because it is {word}"
     vectors[status != "ok"] = np.nan
-    scores = np.ascontiguousarray(vectors[:, :len(classes)]) if classes else None
+    scores = np.ascontiguousarray(vectors[:, : len(classes)]) if classes else None
     ref = EncoderRef(name or f"enc-{modality}", fingerprint, modality, layer, seed)
-    return Embeddings(manifest.ids, vectors, np.broadcast_to(np.asarray(seen, dtype="U7"), n).copy(), status, reason, ref, fold,
-                      scores, classes, np.array([f"{i:016x}" for i in range(n)]) if inputs else None)
+    return Embeddings(
+        manifest.ids,
+        vectors,
+        np.broadcast_to(np.asarray(seen, dtype="U7"), n).copy(),
+        status,
+        reason,
+        ref,
+        fold,
+        scores,
+        classes,
+        np.array([f"{i:016x}" for i in range(n)]) if inputs else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +98,20 @@ class Bench:
     store: Path
     manifest: Manifest
 
-    def put(self, modality: str = "text", plan: FoldPlan | None = None, about: dict[str, object] | None = None,
-            **how: object) -> EncoderRef:
+    def put(
+        self,
+        modality: str = "text",
+        plan: FoldPlan | None = None,
+        about: dict[str, object] | None = None,
+        **how: object,
+    ) -> EncoderRef:
         made = make_embeddings(self.manifest, modality, **how)  # type: ignore[arg-type]
-        attributes = {"corpus": self.manifest.name, "inputs_digest": self.manifest.inputs_digest, "settings": {},
-                      "provenance": {}}
+        attributes = {
+            "corpus": self.manifest.name,
+            "inputs_digest": self.manifest.inputs_digest,
+            "settings": {},
+            "provenance": {},
+        }
         if plan:
             attributes |= {"plan": plan.name, "plan_digest": plan.digest}
         write_embeddings(self.path(made.encoder, made.fold), made, attributes | (about or {}))
@@ -104,24 +147,63 @@ def bench_of(tmp_path: Path, make_manifest: Callable[..., Manifest]) -> Callable
 
 @pytest.fixture(scope="session")
 def iemocap() -> Manifest:
-    """All 10,039 turns of IEMOCAP as far as their counts are published: sessions, labels, speakers and kinds; made-up names."""
+    """All 10,039 turns of IEMOCAP as far as their counts are published.
+
+    Sessions, labels, speakers and kinds; made-up names.
+    """
     rng, rows = np.random.default_rng(0), []
-    excited = (100, 150, 113, 150, 150)  # Improvised ones: 663 in all, so that 2,943 - 663 are the 2,280 of the literature.
-    others = [label for label, count in TOTAL.items() if label not in PER_SESSION for _ in range(count)]
+    excited = (
+        100,
+        150,
+        113,
+        150,
+        150,
+    )  # Improvised ones: 663 in all, so that 2,943 - 663 are the 2,280 of the literature.
+    others = [
+        label for label, count in TOTAL.items() if label not in PER_SESSION for _ in range(count)
+    ]
     for number, session in enumerate(SESSIONS):
-        labels = [label for label, counts in PER_SESSION.items() if label != "exc" for _ in range(counts[number])]
+        labels = [
+            label
+            for label, counts in PER_SESSION.items()
+            if label != "exc"
+            for _ in range(counts[number])
+        ]
         improvised = FOUR_WAY["meta_kind", "improvised"][number] - excited[number]
-        kinds = rng.permutation(["improvised"] * improvised + ["scripted"] * (len(labels) - improvised)).tolist()
+        kinds = rng.permutation(
+            ["improvised"] * improvised + ["scripted"] * (len(labels) - improvised)
+        ).tolist()
         labels += ["exc"] * PER_SESSION["exc"][number]
-        kinds += ["improvised"] * excited[number] + ["scripted"] * (PER_SESSION["exc"][number] - excited[number])
+        kinds += ["improvised"] * excited[number] + ["scripted"] * (
+            PER_SESSION["exc"][number] - excited[number]
+        )
         female = FOUR_WAY["meta_gender", "female"][number]
         talking = rng.permutation(["F"] * female + ["M"] * (len(labels) - female)).tolist()
         rest = others[number::5]
-        labels, kinds, talking = labels + rest, kinds + ["improvised"] * len(rest), talking + ["F", "M"] * len(rest)
+        labels, kinds, talking = (
+            labels + rest,
+            kinds + ["improvised"] * len(rest),
+            talking + ["F", "M"] * len(rest),
+        )
         for place, (label, kind, letter) in enumerate(zip(labels, kinds, talking, strict=False)):
-            dialogue = f"{session}F_{kind[:5] if kind == 'improvised' else 'script'}{place % 14:02d}"
-            rows.append((f"{dialogue}_{letter}{place:04d}", label, session, f"{session}_{letter}", dialogue, kind))
+            dialogue = (
+                f"{session}F_{kind[:5] if kind == 'improvised' else 'script'}{place % 14:02d}"
+            )
+            rows.append(
+                (
+                    f"{dialogue}_{letter}{place:04d}",
+                    label,
+                    session,
+                    f"{session}_{letter}",
+                    dialogue,
+                    kind,
+                )
+            )
     names = ("id", "label", "session", "speaker", "group", "meta_kind")
     table = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
-    return Manifest.from_columns("iemocap", {**table, "text": [f"words {i % 900}" for i in range(len(rows))]},
-                                 labels=LABEL_SETS["iemocap-4"].labels, protocol="leave-one-session-out")
+    return Manifest.from_columns(
+        "iemocap",
+        {**table, "text": [f"words {i % 900}" for i in range(len(rows))]},
+        labels=LABEL_SETS["iemocap-4"].labels,
+        protocol="leave-one-session-out",
+    )

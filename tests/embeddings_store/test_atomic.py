@@ -1,4 +1,7 @@
-"""Killed, out of disk, read-only, or two at once: the old file stays whole, and the message says what to do."""
+"""Killed, out of disk, read-only, or two at once.
+
+The old file stays whole, and the message says what to do.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,9 @@ ABOUT: dict[str, object] = {"corpus": "mini", "inputs_digest": ""}
 @contextmanager
 def running(code: str, *arguments: Path) -> Iterator[subprocess.Popen[str]]:
     """A Python process that has printed its first line; killed at the end, and reaped."""
-    process = subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     try:
         assert process.stdout.readline() == "ready\n"
@@ -70,9 +75,19 @@ def test_a_writer_that_is_killed_leaves_the_old_file_whole(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize(("name", "age_s", "removed"), [
-    (".x.elsewhere-1.tmp", 0, 0), (".x.elsewhere-1.tmp", 4000, 1), (".x.tmp", 0, 0), (".x.tmp", 4000, 1), ("x.tmp", 4000, 0)])
-def test_leftovers_of_other_machines_go_when_they_are_old(tmp_path: Path, name: str, age_s: int, removed: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "age_s", "removed"),
+    [
+        (".x.elsewhere-1.tmp", 0, 0),
+        (".x.elsewhere-1.tmp", 4000, 1),
+        (".x.tmp", 0, 0),
+        (".x.tmp", 4000, 1),
+        ("x.tmp", 4000, 0),
+    ],
+)
+def test_leftovers_of_other_machines_go_when_they_are_old(
+    tmp_path: Path, name: str, age_s: int, removed: int
+) -> None:
     (tmp_path / name).touch()
     os.utime(tmp_path / name, (time.time() - age_s,) * 2)
     assert remove_leftovers(tmp_path) == removed
@@ -80,7 +95,9 @@ def test_leftovers_of_other_machines_go_when_they_are_old(tmp_path: Path, name: 
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), OSError("strange")])
-def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path, error: BaseException) -> None:
+def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, error: BaseException
+) -> None:
     path = tmp_path / "x.txt"
     path.write_text("old")
     with pytest.raises(type(error)), replacing(path) as temporary:
@@ -97,10 +114,15 @@ def test_json_is_sorted_and_readable(tmp_path: Path) -> None:
 
 # Out of disk
 
+
 @contextmanager
 def mounted(folder: Path, options: str) -> Iterator[Path]:
     folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True, text=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)],
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         pytest.skip(f"needs the right to mount a small disk: {done.stderr.strip()}")
     try:
@@ -121,20 +143,39 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def _fill_vectors(path: Path, embeddings: Callable[..., Embeddings], rows: int) -> None:
     one = embeddings()
     ids = np.array([f"u{i}" for i in range(rows)])
-    write_embeddings(path, replace(one, ids=ids, vectors=np.ones((rows, 16), np.float32), seen=np.full(rows, "no"),
-                                   status=np.full(rows, "ok"), reason=np.full(rows, "")), ABOUT)
+    write_embeddings(
+        path,
+        replace(
+            one,
+            ids=ids,
+            vectors=np.ones((rows, 16), np.float32),
+            seen=np.full(rows, "no"),
+            status=np.full(rows, "ok"),
+            reason=np.full(rows, ""),
+        ),
+        ABOUT,
+    )
 
 
 @pytest.mark.parametrize("rows", [2900, *range(3300, 3700, 20), 5000, 100_000])
-def test_hdf5_on_a_full_disk(small_disk: Path, embeddings: Callable[..., Embeddings], rows: int,
-                             capfd: pytest.CaptureFixture[str]) -> None:
-    """HDF5 fails at other places (write, flush, close) for each size: some crashed Python before writes were guarded."""
+def test_hdf5_on_a_full_disk(
+    small_disk: Path,
+    embeddings: Callable[..., Embeddings],
+    rows: int,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """HDF5 fails at other places (write, flush, close) for each size.
+
+    Some crashed Python before writes were guarded.
+    """
     path = small_disk / "fold-any.h5"
     _fill_vectors(path, embeddings, 100)
     try:
         _fill_vectors(path, embeddings, rows)
     except StoreFullError as error:
-        assert str(error).startswith(f"{path}: the disk is full; what was finished before is safe. Free some space")
+        assert str(error).startswith(
+            f"{path}: the disk is full; what was finished before is safe. Free some space"
+        )
         assert len(read_embeddings(path).ids) == 100
     else:
         assert rows < 3700
@@ -160,7 +201,9 @@ def test_parts_on_a_full_disk(small_disk: Path) -> None:
 def test_tables_on_a_full_disk(small_disk: Path, manifest: Manifest) -> None:
     manifest.enter(small_disk)
     (small_disk / "ballast").write_bytes(b"\0" * (os.statvfs(small_disk).f_bavail * 4096 - 8192))
-    big = Manifest.from_columns("big", {"id": [f"u{i}" for i in range(3000)], "text": [str(i) * 9 for i in range(3000)]})
+    big = Manifest.from_columns(
+        "big", {"id": [f"u{i}" for i in range(3000)], "text": [str(i) * 9 for i in range(3000)]}
+    )
     with pytest.raises(StoreFullError, match=r"manifest.parquet: the disk is full"):
         big.enter(small_disk)
     assert Manifest.load(small_disk / "mini").digest == manifest.digest
@@ -173,15 +216,27 @@ def test_tables_on_a_full_disk(small_disk: Path, manifest: Manifest) -> None:
 
 
 def test_what_hdf5_itself_says_on_a_full_disk_is_recognised(small_disk: Path) -> None:
-    with pytest.raises((OSError, RuntimeError)) as caught, h5py.File(small_disk / "x.h5", "w") as file:
+    with (
+        pytest.raises((OSError, RuntimeError)) as caught,
+        h5py.File(small_disk / "x.h5", "w") as file,
+    ):
         file["x"] = np.ones(10**6)
     assert disk_is_full(caught.value)
 
 
-@pytest.mark.parametrize(("error", "full"), [
-    (OSError(28, "No space left on device"), True), (OSError(122, "Disk quota exceeded"), True),
-    (RuntimeError("write failed: errno = 28, error message"), True), (OSError("errno = 122, quota"), True),
-    (OSError("errno = 280"), False), (OSError(13, "Permission denied"), False), (ValueError("28"), False), (None, False)])
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (OSError(28, "No space left on device"), True),
+        (OSError(122, "Disk quota exceeded"), True),
+        (RuntimeError("write failed: errno = 28, error message"), True),
+        (OSError("errno = 122, quota"), True),
+        (OSError("errno = 280"), False),
+        (OSError(13, "Permission denied"), False),
+        (ValueError("28"), False),
+        (None, False),
+    ],
+)
 def test_a_full_disk_is_told_from_other_errors(error: BaseException | None, full: bool) -> None:
     assert disk_is_full(error) == full
     wrapped = RuntimeError("while saving")
@@ -198,6 +253,7 @@ def test_commands_say_that_the_disk_is_full(capsys: pytest.CaptureFixture[str]) 
 
 
 # Where nothing may be written
+
 
 @pytest.fixture
 def read_only(tmp_path: Path) -> Iterator[Path]:
@@ -222,7 +278,8 @@ def _lock(folder: Path) -> None:
 
 
 WRITERS: dict[str, Callable[[Path, Manifest, Embeddings], object]] = {
-    "json": lambda folder, m, e: write_json(folder / "x.json", {}), "lock": lambda folder, m, e: _lock(folder),
+    "json": lambda folder, m, e: write_json(folder / "x.json", {}),
+    "lock": lambda folder, m, e: _lock(folder),
     "corpus": lambda folder, m, e: m.enter(folder),
     "vectors": lambda folder, m, e: write_embeddings(folder / "a" / "x.h5", e, ABOUT),
     "vectors here": lambda folder, m, e: write_embeddings(folder / "x.h5", e, ABOUT),
@@ -232,14 +289,20 @@ WRITERS: dict[str, Callable[[Path, Manifest, Embeddings], object]] = {
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_a_read_only_folder_is_told(read_only: Path, manifest: Manifest, embeddings: Callable[..., Embeddings],
-                                    kind: str) -> None:
-    with pytest.raises(StoreAccessError, match=r"cannot be written \((Read-only file system|Permission denied)\); check"):
+def test_a_read_only_folder_is_told(
+    read_only: Path, manifest: Manifest, embeddings: Callable[..., Embeddings], kind: str
+) -> None:
+    with pytest.raises(
+        StoreAccessError,
+        match=r"cannot be written \((Read-only file system|Permission denied)\); check",
+    ):
         WRITERS[kind](read_only, manifest, embeddings())
     assert (read_only / "x.json").read_text() == "{}"
 
 
-def test_reading_from_a_read_only_folder_works(tmp_path: Path, manifest: Manifest, embeddings: Callable[..., Embeddings]) -> None:
+def test_reading_from_a_read_only_folder_works(
+    tmp_path: Path, manifest: Manifest, embeddings: Callable[..., Embeddings]
+) -> None:
     folder = tmp_path / "mini"
     manifest.enter(tmp_path)
     write_embeddings(folder / "x.h5", embeddings(), ABOUT)
@@ -254,8 +317,9 @@ def test_reading_from_a_read_only_folder_works(tmp_path: Path, manifest: Manifes
 
 
 @pytest.mark.parametrize("kind", [k for k in WRITERS if k != "plan"])
-def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path, manifest: Manifest, embeddings: Callable[..., Embeddings],
-                                                 kind: str) -> None:
+def test_a_file_in_the_place_of_a_folder_is_told(
+    tmp_path: Path, manifest: Manifest, embeddings: Callable[..., Embeddings], kind: str
+) -> None:
     (tmp_path / "store").write_text("not a folder")
     with pytest.raises(StoreAccessError, match="cannot be written"):
         WRITERS[kind](tmp_path / "store", manifest, embeddings())

@@ -49,7 +49,14 @@ def test_help_shows_examples_and_exit_codes(run: Run, command: tuple[str, ...]) 
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ("nonsense",), ("inspect", "--nonsense"), ("export", "x.h5"), ("import", "x.npz"), ("import", "x.npz", "--see", "none")],
+    [
+        (),
+        ("nonsense",),
+        ("inspect", "--nonsense"),
+        ("export", "x.h5"),
+        ("import", "x.npz"),
+        ("import", "x.npz", "--see", "none"),
+    ],
 )
 def test_wrong_usage_is_exit_2(run: Run, arguments: tuple[str, ...]) -> None:
     status, out, err = run(*arguments)
@@ -67,17 +74,31 @@ def test_import_needs_to_be_told_what_was_seen(run: Run) -> None:
         (("inspect", "none.h5"), 2, "none.h5: no such file or folder"),
         (("inspect", "--store", "none"), 2, "none: no such file or folder"),
         (("verify", "--store", "none"), 2, "none: no such file or folder"),
-        (("verify", "."), 3, ".: no corpus in this store; run extract-features or embeddings-store import with --store . first"),
+        (
+            ("verify", "."),
+            3,
+            ".: no corpus in this store; run extract-features or embeddings-store import with "
+            "--store . first",
+        ),
         (("inspect", "torn.h5"), 3, "torn.h5: is cut short or damaged"),
         (("export", "torn.h5", "x.csv"), 3, "torn.h5: is cut short or damaged"),
         (("export", "none.h5", "x.csv"), 3, "none.h5: no such file"),
         (("import", "none.npz", "--seen", "none"), 3, "none.npz: no such file"),
-        (("import", "x.txt", "--seen", "none"), 2, "x.txt: import reads .npz, .npy, .csv and .parquet"),
+        (
+            ("import", "x.txt", "--seen", "none"),
+            2,
+            "x.txt: import reads .npz, .npy, .csv and .parquet",
+        ),
         (("import", "x.npz", "--seen", "nobody"), 2, "--seen 'nobody' is neither"),
     ],
 )
 def test_errors_are_one_line_on_stderr(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], status: int, message: str
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    status: int,
+    message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("torn.h5").write_bytes(b"\x89HDF")
@@ -91,9 +112,16 @@ def test_errors_are_one_line_on_stderr(
 
 def test_import_inspect_verify_export(run: Run, tmp_path: Path) -> None:
     source, rows, store = tmp_path / "mosi.npz", tmp_path / "rows.csv", tmp_path / "store"
-    np.savez(source, ids=np.array(["a", "ü", "c"]), text=np.eye(3, dtype=np.float32), audio=np.full((3, 2), np.nan))
+    np.savez(
+        source,
+        ids=np.array(["a", "ü", "c"]),
+        text=np.eye(3, dtype=np.float32),
+        audio=np.full((3, 2), np.nan),
+    )
     rows.write_text("id,label,split\na,x,train\nü,y,train\nc,x,test\n", encoding="utf-8")
-    status, out, err = run("import", source, "--rows", rows, "--seen", "split:train", "--store", store)
+    status, out, err = run(
+        "import", source, "--rows", rows, "--seen", "split:train", "--store", store
+    )
     assert (status, err) == (0, "")
     files = [Path(line.split(": ")[0]) for line in out.splitlines()]
     assert "3 rows, 3-d, {'ok': 3}, seen {'fit': 2, 'no': 1}" in out
@@ -107,7 +135,11 @@ def test_import_inspect_verify_export(run: Run, tmp_path: Path) -> None:
     assert facts["classes"] == {"x": 2, "y": 1}
     assert [f["modality"] for f in facts["files"]] == ["audio", "text"]
     assert run("verify", "--store", store) == (0, "3 files read, 3 whole, 0 with problems\n", "")
-    assert run("export", files[0], tmp_path / "out.parquet") == (0, f"{tmp_path / 'out.parquet'}: 3 rows\n", "")
+    assert run("export", files[0], tmp_path / "out.parquet") == (
+        0,
+        f"{tmp_path / 'out.parquet'}: 3 rows\n",
+        "",
+    )
 
 
 def test_inspect_shows_a_file(run: Run, bench: Bench) -> None:
@@ -143,7 +175,11 @@ def test_verify_names_every_problem_and_ends_with_3(run: Run, bench: Bench) -> N
     assert (status, out) == (3, "5 files read, 2 whole, 3 with problems\n")
     lines = err.splitlines()
     assert len(lines) == 3
-    assert {Path(line.split(": ")[0]) for line in lines} == {torn, moved.with_name("fold-3.h5"), foreign}
+    assert {Path(line.split(": ")[0]) for line in lines} == {
+        torn,
+        moved.with_name("fold-3.h5"),
+        foreign,
+    }
     assert any("was made from other inputs than the corpus beside it" in line for line in lines)
     assert run("verify", whole)[0] == 0
     assert run("verify", whole, torn)[1] == "2 files read, 1 whole, 1 with problems\n"
@@ -172,9 +208,14 @@ def test_notes_of_an_error_are_shown(capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.parametrize(
     ("error", "status", "text"),
-    [(UsageError("no"), 2, "tool: no\n"), (KeyboardInterrupt(), 130, "tool: interrupted; what was finished is safe")],
+    [
+        (UsageError("no"), 2, "tool: no\n"),
+        (KeyboardInterrupt(), 130, "tool: interrupted; what was finished is safe"),
+    ],
 )
-def test_exit_codes(capsys: pytest.CaptureFixture[str], error: BaseException, status: int, text: str) -> None:
+def test_exit_codes(
+    capsys: pytest.CaptureFixture[str], error: BaseException, status: int, text: str
+) -> None:
     def fail() -> int:
         raise error
 
@@ -204,14 +245,31 @@ def test_a_closed_pipe_is_no_error(bench: Bench) -> None:
         str(bench.store),
         "--json",
     ]
-    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+    done = subprocess.run(
+        command,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_command_of_a_file_names_no_folder_of_this_machine(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_of_a_file_names_no_folder_of_this_machine(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     np.savez(tmp_path / "x.npz", ids=np.array(["a"]), text=np.ones((1, 2)))
-    monkeypatch.setattr(sys, "argv", ["/usr/bin/embeddings-store", "import", str(tmp_path / "x.npz"), f"--store={tmp_path}/s"])
-    path = run("import", tmp_path / "x.npz", "--seen", "none", "--store", tmp_path / "s")[1].split(": ")[0]
-    assert read_embeddings(Path(path)).attributes["provenance"]["command"] == "embeddings-store import x.npz --store=s"
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["/usr/bin/embeddings-store", "import", str(tmp_path / "x.npz"), f"--store={tmp_path}/s"],
+    )
+    path = run("import", tmp_path / "x.npz", "--seen", "none", "--store", tmp_path / "s")[1].split(
+        ": "
+    )[0]
+    assert (
+        read_embeddings(Path(path)).attributes["provenance"]["command"]
+        == "embeddings-store import x.npz --store=s"
+    )
     assert str(tmp_path).encode() not in Path(path).read_bytes()

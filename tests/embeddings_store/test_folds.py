@@ -23,18 +23,45 @@ Make = Callable[..., Manifest]
 
 def _roles(plan: FoldPlan) -> list[str]:
     """One letter per row and fold."""
-    return ["".join(ROLES[r][1] for r in fold.roles) for fold in plan]  # n(unused) r(train) a(valid) e(test)
+    return [
+        "".join(ROLES[r][1] for r in fold.roles) for fold in plan
+    ]  # n(unused) r(train) a(valid) e(test)
 
 
-@pytest.mark.parametrize(("name", "valid", "names", "roles"), [
-    ("split", "next", ["split"], ["rrrrrraaeeee"]),
-    ("leave-one-session-out", "next", ["1", "2", "3"], ["eeeeaaaarrrr", "rrrreeeeaaaa", "aaaarrrreeee"]),
-    ("leave-one-session-out", "none", ["1", "2", "3"], ["eeeerrrrrrrr", "rrrreeeerrrr", "rrrrrrrreeee"]),
-    ("session-kfold:3", "next", ["1", "2", "3"], ["eeeeaaaarrrr", "rrrreeeeaaaa", "aaaarrrreeee"]),
-    ("speaker-kfold:3", "next", ["s0..s1", "s2..s3", "s4..s5"], ["eeeeaaaarrrr", "rrrreeeeaaaa", "aaaarrrreeee"]),
-    ("speaker-kfold:2", "none", ["s0..s2", "s3..s5"], ["eeeeeerrrrrr", "rrrrrreeeeee"]),
-])
-def test_each_plan_gives_its_roles(manifest: Manifest, name: str, valid: str, names: list[str], roles: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("name", "valid", "names", "roles"),
+    [
+        ("split", "next", ["split"], ["rrrrrraaeeee"]),
+        (
+            "leave-one-session-out",
+            "next",
+            ["1", "2", "3"],
+            ["eeeeaaaarrrr", "rrrreeeeaaaa", "aaaarrrreeee"],
+        ),
+        (
+            "leave-one-session-out",
+            "none",
+            ["1", "2", "3"],
+            ["eeeerrrrrrrr", "rrrreeeerrrr", "rrrrrrrreeee"],
+        ),
+        (
+            "session-kfold:3",
+            "next",
+            ["1", "2", "3"],
+            ["eeeeaaaarrrr", "rrrreeeeaaaa", "aaaarrrreeee"],
+        ),
+        (
+            "speaker-kfold:3",
+            "next",
+            ["s0..s1", "s2..s3", "s4..s5"],
+            ["eeeeaaaarrrr", "rrrreeeeaaaa", "aaaarrrreeee"],
+        ),
+        ("speaker-kfold:2", "none", ["s0..s2", "s3..s5"], ["eeeeeerrrrrr", "rrrrrreeeeee"]),
+    ],
+)
+def test_each_plan_gives_its_roles(
+    manifest: Manifest, name: str, valid: str, names: list[str], roles: list[str]
+) -> None:
     plan = make_plan(manifest, name, valid)
     assert [fold.name for fold in plan] == names
     assert _roles(plan) == roles
@@ -57,53 +84,117 @@ def test_the_corpus_own_protocol_is_the_default(make_manifest: Make) -> None:
 
 def test_groups_are_ordered_as_people_count(make_manifest: Make) -> None:
     manifest = make_manifest(session=[f"actor-{1 + i // 2 * 2}" for i in range(12)])
-    assert [fold.name for fold in make_plan(manifest, "leave-one-session-out")] == [f"actor-{n}" for n in (1, 3, 5, 7, 9, 11)]
-    assert sorted(["x²", "x10", "x2", "٣", "²", "x"], key=natural_key) == ["x", "x2", "x10", "x²", "²", "٣"]
+    assert [fold.name for fold in make_plan(manifest, "leave-one-session-out")] == [
+        f"actor-{n}" for n in (1, 3, 5, 7, 9, 11)
+    ]
+    assert sorted(["x²", "x10", "x2", "٣", "²", "x"], key=natural_key) == [
+        "x",
+        "x2",
+        "x10",
+        "x²",
+        "²",
+        "٣",
+    ]
 
 
-@pytest.mark.parametrize("words", [("train", "dev", "test"), ("Training", "VALIDATION", "tst"), ("trn", "val", "Test"),
-                                   ("train", "development", "test"), ("train", "valid", "test")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "dev", "test"),
+        ("Training", "VALIDATION", "tst"),
+        ("trn", "val", "Test"),
+        ("train", "development", "test"),
+        ("train", "valid", "test"),
+    ],
+)
 def test_splits_have_many_names(make_manifest: Make, words: tuple[str, str, str]) -> None:
     manifest = make_manifest(split=[words[0]] * 6 + [words[1]] * 2 + [words[2]] * 3 + [""])
     assert _roles(make_plan(manifest, "split")) == ["rrrrrraaeeen"]
 
 
-@pytest.mark.parametrize(("changes", "name", "message"), [
-    ({"split": ["trian"] * 6 + ["test"] * 6}, "split", r"has the split 'trian' in 6 rows; did you mean 'train'.*leave it empty"),
-    ({"split": ["train"] * 12}, "split", r"fold 1 \(split\) of 'split' has no test rows"),
-    ({"split": ["test"] * 12}, "split", "has no train rows"),
-    ({"split": None}, "split", "fill the split column"),
-    ({"session": ["1"] * 11 + [""]}, "leave-one-session-out", "needs a session for every row; 1 of 12 rows"),
-    ({"session": ["1"] * 6 + ["2"] * 6}, "leave-one-session-out",
-     "asks for 2 folds of 2 different values in column 'session'; it takes 3 folds or more"),
-    ({}, "session-kfold:4", "asks for 4 folds of 3 different values"),
-    ({}, "session-kfold:1", "asks for 1 folds"),
-    ({"group": ["a", "b"] * 6}, "leave-one-session-out", r"fold 1 of .* tears 2 groups apart, first 'a'"),
-    ({"group": ["a", "b"] * 6}, "split", "tears 2 groups apart"),
-    ({"label": ["x"] * 8 + ["y"] * 4}, "leave-one-session-out", r"fold 1 \(1\) of .* has no training row of class 'x' \(1 of 2"),
-    ({"split": None, "session": None, "speaker": None}, "", "names no protocol and gives no split, session, speaker or group"),
-])
-def test_what_is_no_plan_is_refused(make_manifest: Make, changes: dict[str, object], name: str, message: str) -> None:
+@pytest.mark.parametrize(
+    ("changes", "name", "message"),
+    [
+        (
+            {"split": ["trian"] * 6 + ["test"] * 6},
+            "split",
+            r"has the split 'trian' in 6 rows; did you mean 'train'.*leave it empty",
+        ),
+        ({"split": ["train"] * 12}, "split", r"fold 1 \(split\) of 'split' has no test rows"),
+        ({"split": ["test"] * 12}, "split", "has no train rows"),
+        ({"split": None}, "split", "fill the split column"),
+        (
+            {"session": ["1"] * 11 + [""]},
+            "leave-one-session-out",
+            "needs a session for every row; 1 of 12 rows",
+        ),
+        (
+            {"session": ["1"] * 6 + ["2"] * 6},
+            "leave-one-session-out",
+            "asks for 2 folds of 2 different values in column 'session'; it takes 3 folds or more",
+        ),
+        ({}, "session-kfold:4", "asks for 4 folds of 3 different values"),
+        ({}, "session-kfold:1", "asks for 1 folds"),
+        (
+            {"group": ["a", "b"] * 6},
+            "leave-one-session-out",
+            r"fold 1 of .* tears 2 groups apart, first 'a'",
+        ),
+        ({"group": ["a", "b"] * 6}, "split", "tears 2 groups apart"),
+        (
+            {"label": ["x"] * 8 + ["y"] * 4},
+            "leave-one-session-out",
+            r"fold 1 \(1\) of .* has no training row of class 'x' \(1 of 2",
+        ),
+        (
+            {"split": None, "session": None, "speaker": None},
+            "",
+            "names no protocol and gives no split, session, speaker or group",
+        ),
+    ],
+)
+def test_what_is_no_plan_is_refused(
+    make_manifest: Make, changes: dict[str, object], name: str, message: str
+) -> None:
     with pytest.raises(FoldError, match=message):
         make_plan(make_manifest(**changes), name, "next")
 
 
-@pytest.mark.parametrize(("name", "valid", "message"), [
-    ("leave-one-session", "next", "unknown fold plan 'leave-one-session'; did you mean 'leave-one-session-out'"),
-    ("leave-one-sesion-out", "next", "unknown column to fold by 'sesion'; did you mean 'session'"),
-    ("label-kfold:3", "next", "unknown column to fold by 'label'"),
-    ("split", "nxt", "unknown validation rule 'nxt'; did you mean 'next'"),
-])
+@pytest.mark.parametrize(
+    ("name", "valid", "message"),
+    [
+        (
+            "leave-one-session",
+            "next",
+            "unknown fold plan 'leave-one-session'; did you mean 'leave-one-session-out'",
+        ),
+        (
+            "leave-one-sesion-out",
+            "next",
+            "unknown column to fold by 'sesion'; did you mean 'session'",
+        ),
+        ("label-kfold:3", "next", "unknown column to fold by 'label'"),
+        ("split", "nxt", "unknown validation rule 'nxt'; did you mean 'next'"),
+    ],
+)
 def test_unknown_names_get_a_hint(manifest: Manifest, name: str, valid: str, message: str) -> None:
     with pytest.raises(UnknownNameError, match=message):
         make_plan(manifest, name, valid)
 
 
 def test_a_group_may_be_partly_unused(make_manifest: Make) -> None:
-    manifest = make_manifest(group=["a", "b"] * 6, split=["train", ""] * 4 + ["", "test"] * 2, labels=LabelSet("m", ("x", "y")))
+    manifest = make_manifest(
+        group=["a", "b"] * 6,
+        split=["train", ""] * 4 + ["", "test"] * 2,
+        labels=LabelSet("m", ("x", "y")),
+    )
     with pytest.raises(FoldError, match="no training row of class 'y'"):
         make_plan(manifest, "split")
-    manifest = make_manifest(group=["a", "b"] * 6, split=["train", ""] * 4 + ["", "test"] * 2, label=["x", "x", "y", "y"] * 3)
+    manifest = make_manifest(
+        group=["a", "b"] * 6,
+        split=["train", ""] * 4 + ["", "test"] * 2,
+        label=["x", "x", "y", "y"] * 3,
+    )
     assert _roles(make_plan(manifest, "split")) == ["rnrnrnrnnene"]
 
 
@@ -120,13 +211,16 @@ def test_a_plan_is_for_its_rows_only(manifest: Manifest, make_manifest: Make) ->
         plan.check(make_manifest(id=[f"v{i}" for i in range(12)]))
 
 
-@pytest.mark.parametrize(("folds", "message"), [
-    ((), "has no folds"),
-    ((Fold(1, "a", np.array([1, 3, 3], dtype=np.uint8)),), "has 3 roles for 2 rows"),
-    ((Fold(1, "a", np.array([1, 3], dtype=np.uint8)),) * 2, "two folds of the same number"),
-    ((Fold(1, "a", np.array([1, 4], dtype=np.uint8)),), r"holds the role 4; roles are 0 to 3"),
-    ((Fold(1, "a", np.array([1, 2], dtype=np.uint8)),), "has no test rows"),
-])
+@pytest.mark.parametrize(
+    ("folds", "message"),
+    [
+        ((), "has no folds"),
+        ((Fold(1, "a", np.array([1, 3, 3], dtype=np.uint8)),), "has 3 roles for 2 rows"),
+        ((Fold(1, "a", np.array([1, 3], dtype=np.uint8)),) * 2, "two folds of the same number"),
+        ((Fold(1, "a", np.array([1, 4], dtype=np.uint8)),), r"holds the role 4; roles are 0 to 3"),
+        ((Fold(1, "a", np.array([1, 2], dtype=np.uint8)),), "has no test rows"),
+    ],
+)
 def test_folds_agree_with_each_other(folds: tuple[Fold, ...], message: str) -> None:
     with pytest.raises(FoldError, match=message):
         FoldPlan("p", "next", np.array(["a", "b"]), folds)
@@ -134,12 +228,20 @@ def test_folds_agree_with_each_other(folds: tuple[Fold, ...], message: str) -> N
 
 # Digests, and plans in files
 
+
 def test_the_digest_is_over_ids_and_roles_alone(manifest: Manifest) -> None:
-    plans = [make_plan(manifest, name) for name in ("leave-one-session-out", "session-kfold:3", "speaker-kfold:3")]
+    plans = [
+        make_plan(manifest, name)
+        for name in ("leave-one-session-out", "session-kfold:3", "speaker-kfold:3")
+    ]
     assert len({plan.digest for plan in plans}) == 1, "the same roles under three names"
-    roles = b"".join(f"\0fold {i}\0".encode() + bytes({"r": 1, "a": 2, "e": 3}[r] for r in text)
-                     for i, text in enumerate(["eeeeaaaarrrr", "rrrreeeeaaaa", "aaaarrrreeee"], 1))
-    expected = hashlib.sha256(b"12 rows\0" + b"\0".join(f"u{i:02d}".encode() for i in range(12)) + roles).hexdigest()[:12]
+    roles = b"".join(
+        f"\0fold {i}\0".encode() + bytes({"r": 1, "a": 2, "e": 3}[r] for r in text)
+        for i, text in enumerate(["eeeeaaaarrrr", "rrrreeeeaaaa", "aaaarrrreeee"], 1)
+    )
+    expected = hashlib.sha256(
+        b"12 rows\0" + b"\0".join(f"u{i:02d}".encode() for i in range(12)) + roles
+    ).hexdigest()[:12]
     assert plans[0].digest == expected, "as FORMAT.md says, and files in stores record it"
 
 
@@ -147,16 +249,27 @@ def test_the_digest_changes_with_any_role_id_or_fold(manifest: Manifest) -> None
     plan = make_plan(manifest, "leave-one-session-out")
     roles = plan.folds[0].roles.copy()
     roles[11] = 0
-    others = [replace(plan, folds=(replace(plan.folds[0], roles=roles), *plan.folds[1:])), replace(plan, folds=plan.folds[:2]),
-              replace(plan, folds=(replace(plan.folds[0], number=9), *plan.folds[1:])),
-              replace(plan, ids=np.array([*plan.ids[:-1], "new"])), make_plan(manifest, "leave-one-session-out", "none")]
+    others = [
+        replace(plan, folds=(replace(plan.folds[0], roles=roles), *plan.folds[1:])),
+        replace(plan, folds=plan.folds[:2]),
+        replace(plan, folds=(replace(plan.folds[0], number=9), *plan.folds[1:])),
+        replace(plan, ids=np.array([*plan.ids[:-1], "new"])),
+        make_plan(manifest, "leave-one-session-out", "none"),
+    ]
     assert len({plan.digest, *(other.digest for other in others)}) == 6
 
 
 def test_a_plan_may_have_hundreds_of_folds(tmp_path: Path) -> None:
     n = 600
-    manifest = Manifest.from_columns("m", {"id": [f"u{i}" for i in range(n)], "text": ["t"] * n, "label": ["x", "y"] * (n // 2),
-                                           "group": [str(i // 2) for i in range(n)]})
+    manifest = Manifest.from_columns(
+        "m",
+        {
+            "id": [f"u{i}" for i in range(n)],
+            "text": ["t"] * n,
+            "label": ["x", "y"] * (n // 2),
+            "group": [str(i // 2) for i in range(n)],
+        },
+    )
     plan = make_plan(manifest, "leave-one-group-out")
     assert len(plan) == 300
     plan.save(tmp_path / "plan.parquet")
@@ -165,21 +278,32 @@ def test_a_plan_may_have_hundreds_of_folds(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["split", "leave-one-session-out", "speaker-kfold:3"])
 def test_a_plan_comes_back_from_its_file(tmp_path: Path, make_manifest: Make, name: str) -> None:
-    manifest = make_manifest(id=[f"ü/{i} 学" for i in range(12)], session=["Ä"] * 4 + ["ß, x"] * 4 + ["ω"] * 4)
+    manifest = make_manifest(
+        id=[f"ü/{i} 学" for i in range(12)], session=["Ä"] * 4 + ["ß, x"] * 4 + ["ω"] * 4
+    )
     plan = make_plan(manifest, name)
     plan.save(tmp_path / "deep" / "plan.parquet")
     again = FoldPlan.load(tmp_path / "deep" / "plan.parquet")
-    assert (again.name, again.valid, again.digest, _roles(again)) == (plan.name, plan.valid, plan.digest, _roles(plan))
+    assert (again.name, again.valid, again.digest, _roles(again)) == (
+        plan.name,
+        plan.valid,
+        plan.digest,
+        _roles(plan),
+    )
     assert [f.name for f in again] == [f.name for f in plan]
     again.check(manifest)
 
 
 def _without_names(table: pa.Table) -> pa.Table:
-    return table.replace_schema_metadata({k: v for k, v in table.schema.metadata.items() if k != b"names"})
+    return table.replace_schema_metadata(
+        {k: v for k, v in table.schema.metadata.items() if k != b"names"}
+    )
 
 
 def _with(table: pa.Table, **about: str) -> pa.Table:
-    return table.replace_schema_metadata(table.schema.metadata | {k.encode(): v.encode() for k, v in about.items()})
+    return table.replace_schema_metadata(
+        table.schema.metadata | {k.encode(): v.encode() for k, v in about.items()}
+    )
 
 
 def _first_word(table: pa.Table, word: str) -> pa.Table:
@@ -187,17 +311,24 @@ def _first_word(table: pa.Table, word: str) -> pa.Table:
     return table.set_column(1, "fold-1", pa.array([word, *words[1:]]))
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda t: t.replace_schema_metadata({}), "is a table, but not a fold plan"),
-    (lambda t: _with(t, version="2"), "has format version 2, this program reads up to 1; update the program"),
-    (_without_names, "is damaged or not a fold plan"),
-    (lambda t: _with(t, names=json.dumps(["one"])), "is damaged or not a fold plan"),
-    (lambda t: _first_word(t, "tset"), "is damaged or not a fold plan"),
-    (lambda t: _first_word(t, "unused"), "the roles .* are not those that were written"),
-    (lambda t: t.drop_columns(["id"]), "is damaged or not a fold plan"),
-])
-def test_a_changed_plan_file_is_refused(tmp_path: Path, manifest: Manifest, change: Callable[[pa.Table], pa.Table],
-                                        message: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.replace_schema_metadata({}), "is a table, but not a fold plan"),
+        (
+            lambda t: _with(t, version="2"),
+            "has format version 2, this program reads up to 1; update the program",
+        ),
+        (_without_names, "is damaged or not a fold plan"),
+        (lambda t: _with(t, names=json.dumps(["one"])), "is damaged or not a fold plan"),
+        (lambda t: _first_word(t, "tset"), "is damaged or not a fold plan"),
+        (lambda t: _first_word(t, "unused"), "the roles .* are not those that were written"),
+        (lambda t: t.drop_columns(["id"]), "is damaged or not a fold plan"),
+    ],
+)
+def test_a_changed_plan_file_is_refused(
+    tmp_path: Path, manifest: Manifest, change: Callable[[pa.Table], pa.Table], message: str
+) -> None:
     path = tmp_path / "plan.parquet"
     make_plan(manifest, "leave-one-session-out").save(path)
     parquet.write_table(change(parquet.read_table(path)), path)

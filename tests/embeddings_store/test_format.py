@@ -33,7 +33,7 @@ def table(header: str) -> list[list[str]]:
     lines = FORMAT.splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith(header))
     rows = []
-    for line in lines[start + 2:]:
+    for line in lines[start + 2 :]:
         if not line.startswith("|"):
             return rows
         rows.append([cell.strip() for cell in line.strip("|").split("|")])
@@ -43,8 +43,16 @@ def table(header: str) -> list[list[str]]:
 @pytest.fixture
 def file(tmp_path: Path, embeddings: Callable[..., Embeddings]) -> h5py.File:
     made = embeddings(fold="2", classes=("x", "ÿ"), inputs=True, missing=(1,))
-    about = {"corpus": "mini", "inputs_digest": "d", "settings": {"a": 1}, "provenance": provenance.collect("x"),
-             "weights_digest": "w", "seen_spec": "none", "plan": "split", "plan_digest": "p"}
+    about = {
+        "corpus": "mini",
+        "inputs_digest": "d",
+        "settings": {"a": 1},
+        "provenance": provenance.collect("x"),
+        "weights_digest": "w",
+        "seen_spec": "none",
+        "plan": "split",
+        "plan_digest": "p",
+    }
     write_embeddings(tmp_path / "x.h5", made, about)
     with h5py.File(tmp_path / "x.h5") as opened:
         yield opened
@@ -57,13 +65,25 @@ def test_attributes_are_those_of_the_document(file: h5py.File) -> None:
         value = file.attrs[name]
         assert isinstance(value, np.integer if kind == "integer" else np.bytes_), name
         assert kind != "json" or isinstance(json.loads(value), dict | list), name
-    assert {row[0] for row in table("| attribute |") if row[2] == "yes"} == set(hdf5.REQUIRED_ATTRIBUTES)
-    assert {row[0] for row in table("| attribute |") if row[1] == "json"} == set(hdf5.JSON_ATTRIBUTES)
+    assert {row[0] for row in table("| attribute |") if row[2] == "yes"} == set(
+        hdf5.REQUIRED_ATTRIBUTES
+    )
+    assert {row[0] for row in table("| attribute |") if row[1] == "json"} == set(
+        hdf5.JSON_ATTRIBUTES
+    )
 
 
 def test_datasets_are_those_of_the_document(file: h5py.File) -> None:
     documented = table("| dataset |")
-    assert [row[0] for row in documented] == ["ids", "vectors", "seen", "status", "reason", "scores", "inputs"]
+    assert [row[0] for row in documented] == [
+        "ids",
+        "vectors",
+        "seen",
+        "status",
+        "reason",
+        "scores",
+        "inputs",
+    ]
     assert {row[0] for row in documented} == set(file)
     sizes = {"N": 12, "D": 4, "C": 2}
     for name, kind, shape, needed, _ in documented:
@@ -80,13 +100,17 @@ def test_words_and_columns_are_those_of_the_document() -> None:
     assert {row[0] for row in table("| seen | meaning |")} == set(SEEN)
     assert all(f"`{word}`" in FORMAT for word in (*STATUS, *ROLES))
     documented = {row[0]: row[1] for row in table("| column |")}
-    assert documented == dict.fromkeys(columns.STRINGS, "string") | dict.fromkeys(columns.TIMES, "float64")
+    assert documented == dict.fromkeys(columns.STRINGS, "string") | dict.fromkeys(
+        columns.TIMES, "float64"
+    )
     assert f"`{' '.join(manifest.INPUTS)}`" in " ".join(FORMAT.split())
 
 
 def test_the_record_of_a_corpus_is_that_of_the_document(tmp_path: Path, manifest: Manifest) -> None:
     manifest.save(tmp_path / "mini")
-    assert {row[0] for row in table("| key |")} == set(json.loads((tmp_path / "mini" / "corpus.json").read_text()))
+    assert {row[0] for row in table("| key |")} == set(
+        json.loads((tmp_path / "mini" / "corpus.json").read_text())
+    )
 
 
 def test_both_digests_can_be_computed_from_the_document_alone(file: h5py.File) -> None:
@@ -96,33 +120,54 @@ def test_both_digests_can_be_computed_from_the_document_alone(file: h5py.File) -
         hasher.update(f"{name}{values.dtype.str}{values.shape}".encode() + values.tobytes())
     assert hasher.hexdigest()[:12] == file.attrs["digest"].decode()
     kinds = {row[0]: row[1] for row in table("| attribute |")}
-    plain = {name: json.loads(value) if kinds[name] == "json" else value.decode() if kinds[name] == "text" else int(value)
-             for name, value in file.attrs.items() if name != "header_digest"}
+    plain = {
+        name: json.loads(value)
+        if kinds[name] == "json"
+        else value.decode()
+        if kinds[name] == "text"
+        else int(value)
+        for name, value in file.attrs.items()
+        if name != "header_digest"
+    }
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     assert hashlib.sha256(text.encode()).hexdigest()[:12] == file.attrs["header_digest"].decode()
 
 
 def test_the_manifests_digest_can_be_computed_from_the_document_alone() -> None:
-    made = Manifest.from_columns("m", {"id": ["ü", "b"], "text": ["", "xy"], "start_s": [np.nan, -0.0]})
+    made = Manifest.from_columns(
+        "m", {"id": ["ü", "b"], "text": ["", "xy"], "start_s": [np.nan, -0.0]}
+    )
     hasher = hashlib.sha256(b"2 rows")
-    for name, cells in (("id", [b"\xc3\xbc", b"b"]), ("text", [b"", b"xy"]), ("audio", [b"", b""]), ("video", [b"", b""])):
+    for name, cells in (
+        ("id", [b"\xc3\xbc", b"b"]),
+        ("text", [b"", b"xy"]),
+        ("audio", [b"", b""]),
+        ("video", [b"", b""]),
+    ):
         lengths = np.array([len(cell) for cell in cells], dtype="<i8").tobytes()
         hasher.update(f"\0{len(name)} {name} utf-8\0".encode() + lengths + b"".join(cells))
     for name, numbers in (("start_s", [np.nan, 0.0]), ("end_s", [np.nan, np.nan])):
-        hasher.update(f"\0{len(name)} {name} <f8\0".encode() + np.array(numbers, dtype="<f8").tobytes())
+        hasher.update(
+            f"\0{len(name)} {name} <f8\0".encode() + np.array(numbers, dtype="<f8").tobytes()
+        )
     assert made.inputs_digest == hasher.hexdigest()[:12]
 
 
 # Golden stores: a folder tests/golden/v<N> becomes a test by being there.
 
+
 @pytest.fixture(params=GOLDEN, ids=lambda path: path.name)
 def golden(request: pytest.FixtureRequest) -> tuple[Path, dict[str, Any]]:
-    return request.param / "store", json.loads((request.param / "expected.json").read_text(encoding="utf-8"))
+    return request.param / "store", json.loads(
+        (request.param / "expected.json").read_text(encoding="utf-8")
+    )
 
 
 def test_there_is_a_golden_store_for_every_version() -> None:
     assert [path.name for path in GOLDEN] == [f"v{n}" for n in range(1, hdf5.VERSION + 1)]
-    assert sum(p.stat().st_size for folder in GOLDEN for p in folder.rglob("*") if p.is_file()) < 100_000 * len(GOLDEN)
+    assert sum(
+        p.stat().st_size for folder in GOLDEN for p in folder.rglob("*") if p.is_file()
+    ) < 100_000 * len(GOLDEN)
 
 
 def test_golden_vectors_are_read(golden: tuple[Path, dict[str, Any]]) -> None:
@@ -134,7 +179,9 @@ def test_golden_vectors_are_read(golden: tuple[Path, dict[str, Any]]) -> None:
         ids = expected["corpora"][made.attributes["corpus"]]["ids"]
         assert made.ids.tolist() == ids
         ref = made.encoder
-        assert (ref.modality, ref.layer, ref.seed, made.fold) == tuple(facts[k] for k in ("modality", "layer", "seed", "fold"))
+        assert (ref.modality, ref.layer, ref.seed, made.fold) == tuple(
+            facts[k] for k in ("modality", "layer", "seed", "fold")
+        )
         assert list(made.classes) == facts["classes"]
         for key in ("seen", "status", "reason"):
             assert getattr(made, key).tolist() == facts[key]
@@ -142,7 +189,9 @@ def test_golden_vectors_are_read(golden: tuple[Path, dict[str, Any]]) -> None:
         for key in ("vectors", "scores"):
             values, wanted = getattr(made, key), facts[key]
             assert (values is None) == (wanted is None)
-            assert values is None or np.array_equal(values, np.array(wanted, dtype=np.float32), equal_nan=True)
+            assert values is None or np.array_equal(
+                values, np.array(wanted, dtype=np.float32), equal_nan=True
+            )
         assert read_header(store / name)["ok"] == facts["status"].count("ok")
 
 
@@ -157,7 +206,8 @@ def test_golden_corpora_are_read(golden: tuple[Path, dict[str, Any]]) -> None:
         assert made.labels is not None
         assert list(made.labels.classes) == facts["classes"]
         assert {k: getattr(made, k) for k in ("digest", "inputs_digest")}.items() >= {
-            k: facts[k] for k in ("digest", "inputs_digest") if k in facts}.items()
+            k: facts[k] for k in ("digest", "inputs_digest") if k in facts
+        }.items()
     klein = Manifest.load(store / "klein").table
     row = klein.loc[3, ["text", "audio", "start_s", "meta_note", "meta_age"]]
     assert row.tolist() == ["Satz 3, „so“", "ton/3.wav", 1.5, "α", 23]
@@ -175,14 +225,19 @@ def test_a_golden_plan_is_read_and_made_again(golden: tuple[Path, dict[str, Any]
 
 def test_a_golden_fold_is_loaded(golden: tuple[Path, dict[str, Any]]) -> None:
     store, expected = golden
-    views: dict[str, EncoderRef] = {entry.ref.modality: entry.ref for entry in catalogue(store, "klein")}
+    views: dict[str, EncoderRef] = {
+        entry.ref.modality: entry.ref for entry in catalogue(store, "klein")
+    }
     assert set(views) == {"text", "audio", "video"}
     data = load_fold(store, "klein", views, FoldPlan.load(store / expected["plan"]["file"]), 2)
     assert [len(data.role(r)) for r in ("train", "valid", "test")] == [4, 3, 3]
     assert data.test.ids.tolist() == [expected["corpora"]["klein"]["ids"][i] for i in (4, 5, 7)]
     assert data.test.y.tolist() == [1, 0, 1]
     assert {name: mask.tolist() for name, mask in data.test.present.items()} == {
-        "text": [True, False, True], "audio": [True, True, False], "video": [True, True, True]}
+        "text": [True, False, True],
+        "audio": [True, True, False],
+        "video": [True, True, True],
+    }
     assert data.test.scores["text"][0].tolist() == [8.0, 8.25]
     assert data.train.vectors["video"][1].tolist() == [1.0, 1.125, 1.25]
     assert data.train.fitted.all()

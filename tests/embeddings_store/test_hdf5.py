@@ -14,18 +14,39 @@ import pytest
 
 from embeddings_store.errors import StoreError, StoreNotFoundError
 from embeddings_store.vectors.arrays import Embeddings, EncoderRef
-from embeddings_store.vectors.hdf5 import content_digest, read_embeddings, read_header, store_path, verify, write_embeddings
+from embeddings_store.vectors.hdf5 import (
+    content_digest,
+    read_embeddings,
+    read_header,
+    store_path,
+    verify,
+    write_embeddings,
+)
 
-ABOUT: dict[str, object] = {"corpus": "mini", "inputs_digest": "0123456789ab", "plan_digest": "ba9876543210",
-                            "settings": {"pooling": "mean", "layer": 3}, "provenance": {"command": "a test"}}
+ABOUT: dict[str, object] = {
+    "corpus": "mini",
+    "inputs_digest": "0123456789ab",
+    "plan_digest": "ba9876543210",
+    "settings": {"pooling": "mean", "layer": 3},
+    "provenance": {"command": "a test"},
+}
 ARRAYS = ("ids", "vectors", "seen", "status", "reason", "scores", "inputs")
 
 
 @pytest.fixture
 def made(embeddings: Callable[..., Embeddings]) -> Embeddings:
     seen = ["no", "fit", "select", "unknown"] * 3
-    return embeddings(name="e.L3", layer=3, seed=1, fold="2", seen=seen, missing=(2,), failed=(3,), classes=("x", "ÿ"),
-                      inputs=True)
+    return embeddings(
+        name="e.L3",
+        layer=3,
+        seed=1,
+        fold="2",
+        seen=seen,
+        missing=(2,),
+        failed=(3,),
+        classes=("x", "ÿ"),
+        inputs=True,
+    )
 
 
 @pytest.fixture
@@ -61,29 +82,56 @@ def test_strange_shapes_are_kept(tmp_path: Path) -> None:
     empty = np.array([], dtype=str)
     none = Embeddings(empty, np.zeros((0, 3), np.float32), empty, empty, empty, ref)
     strided = np.arange(12, dtype=np.float32).reshape(2, 6)[:, ::2]
-    two = Embeddings(np.array(["🙂" * 40, "a"]), strided, np.full(2, "no"), np.full(2, "ok"), np.full(2, ""), ref)
+    two = Embeddings(
+        np.array(["🙂" * 40, "a"]), strided, np.full(2, "no"), np.full(2, "ok"), np.full(2, ""), ref
+    )
     for made in (none, two):
-        write_embeddings(tmp_path / "x.h5", made, {**ABOUT, "command": "x" * 100_000, "flag": True, "share": 0.5, "empty": ""})
+        write_embeddings(
+            tmp_path / "x.h5",
+            made,
+            {**ABOUT, "command": "x" * 100_000, "flag": True, "share": 0.5, "empty": ""},
+        )
         again = read_embeddings(tmp_path / "x.h5")
         assert_same(again, made)
         told = again.attributes
-        assert (len(str(told["command"])), told["flag"], told["share"], told["empty"]) == (100_000, True, 0.5, "")
+        assert (len(str(told["command"])), told["flag"], told["share"], told["empty"]) == (
+            100_000,
+            True,
+            0.5,
+            "",
+        )
 
 
 def test_the_header_is_read_without_the_vectors(path: Path) -> None:
     header = read_header(path)
-    assert header.items() >= {
-        "rows": 12, "dim": 4, "ok": 10, "has_scores": True, "encoder": "e.L3", "layer": 3, "seed": 1, "fold": "2",
-        "classes": ["x", "ÿ"], "settings": {"pooling": "mean", "layer": 3}}.items()
+    assert (
+        header.items()
+        >= {
+            "rows": 12,
+            "dim": 4,
+            "ok": 10,
+            "has_scores": True,
+            "encoder": "e.L3",
+            "layer": 3,
+            "seed": 1,
+            "fold": "2",
+            "classes": ["x", "ÿ"],
+            "settings": {"pooling": "mean", "layer": 3},
+        }.items()
+    )
 
 
-@pytest.mark.parametrize(("about", "message"), [
-    ({"inputs_digest": ""}, "the attribute 'corpus' must be given"),
-    ({"corpus": "mini"}, "the attribute 'inputs_digest' must be given"),
-    ({**ABOUT, "plan": ["a", "list"]}, "attribute 'plan' is list, not text or a number"),
-])
-def test_attributes_are_checked_before_anything_is_written(tmp_path: Path, made: Embeddings, about: dict[str, object],
-                                                           message: str) -> None:
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        ({"inputs_digest": ""}, "the attribute 'corpus' must be given"),
+        ({"corpus": "mini"}, "the attribute 'inputs_digest' must be given"),
+        ({**ABOUT, "plan": ["a", "list"]}, "attribute 'plan' is list, not text or a number"),
+    ],
+)
+def test_attributes_are_checked_before_anything_is_written(
+    tmp_path: Path, made: Embeddings, about: dict[str, object], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         write_embeddings(tmp_path / "new" / "x.h5", made, about)
     assert not (tmp_path / "new").exists()
@@ -103,15 +151,22 @@ def test_a_file_cut_anywhere_is_refused_with_what_to_do(path: Path) -> None:
     for end in _cuts(len(whole)):
         path.write_bytes(whole[:end])
         for read in (read_embeddings, read_header):
-            with pytest.raises(StoreError, match=r"is cut short or damaged .*(delete it|run the same command)") as caught:
+            with pytest.raises(
+                StoreError, match=r"is cut short or damaged .*(delete it|run the same command)"
+            ) as caught:
                 read(path)
             assert str(caught.value).startswith(f"{path}: ")
         assert len(verify(path)) == 1
 
 
 @READERS
-@pytest.mark.parametrize("content", [b"", b"\0" * 4096, random.Random(0).randbytes(4096), b"\x89HDF\r\n\x1a\n" + b"\xff" * 500])
-def test_what_is_no_hdf5_is_refused(path: Path, content: bytes, read: Callable[[Path], object]) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0" * 4096, random.Random(0).randbytes(4096), b"\x89HDF\r\n\x1a\n" + b"\xff" * 500],
+)
+def test_what_is_no_hdf5_is_refused(
+    path: Path, content: bytes, read: Callable[[Path], object]
+) -> None:
     path.write_bytes(content)
     with pytest.raises(StoreError, match="is cut short or damaged"):
         read(path)
@@ -154,24 +209,46 @@ def _dataset(name: str, values: object) -> Callable[[h5py.File], None]:
 
 
 @READERS
-@pytest.mark.parametrize(("change", "message"), [
-    (_attribute("version", 2), "has format version 2, this program reads up to 1; update the program"),
-    (_attribute("version", "two"), "is cut short or damaged"),
-    (_attribute("format", "keras"), "is HDF5, but not a file of this store .* bring it in with embeddings-store import"),
-    (_attribute("format", 7), "is HDF5, but not a file of this store"),
-    (_without("format"), "is HDF5, but not a file of this store"),
-    *((_without(name), f"lacks the dataset '{name}'") for name in ("ids", "vectors", "seen", "status", "reason")),
-    *((_without(name), f"lacks the attribute '{name}'") for name in ("corpus", "fingerprint", "layer", "classes", "digest")),
-    (_attribute("layer", "third"), "is cut short or damaged"),
-    (_attribute("settings", "{"), "is cut short or damaged"),
-    (_attribute("encoder", "../../x"), "cannot be part of a folder name"),
-    (_dataset("vectors", np.zeros((12, 4))), r"dataset 'vectors' is float64 \(12, 4\), not float32 \(N, D\)"),
-    (_dataset("vectors", np.zeros(12, np.float32)), r"dataset 'vectors' is float32 \(12,\)"),
-    (_dataset("ids", np.arange(12)), r"dataset 'ids' is int64 \(12,\), not fixed-width strings"),
-    (_dataset("status", ["ok"] * 12), "dataset 'status' is object"),
-])
-def test_files_of_another_form_are_refused(path: Path, change: Callable[[h5py.File], None], message: str,
-                                           read: Callable[[Path], object]) -> None:
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            _attribute("version", 2),
+            "has format version 2, this program reads up to 1; update the program",
+        ),
+        (_attribute("version", "two"), "is cut short or damaged"),
+        (
+            _attribute("format", "keras"),
+            "is HDF5, but not a file of this store .* bring it in with embeddings-store import",
+        ),
+        (_attribute("format", 7), "is HDF5, but not a file of this store"),
+        (_without("format"), "is HDF5, but not a file of this store"),
+        *(
+            (_without(name), f"lacks the dataset '{name}'")
+            for name in ("ids", "vectors", "seen", "status", "reason")
+        ),
+        *(
+            (_without(name), f"lacks the attribute '{name}'")
+            for name in ("corpus", "fingerprint", "layer", "classes", "digest")
+        ),
+        (_attribute("layer", "third"), "is cut short or damaged"),
+        (_attribute("settings", "{"), "is cut short or damaged"),
+        (_attribute("encoder", "../../x"), "cannot be part of a folder name"),
+        (
+            _dataset("vectors", np.zeros((12, 4))),
+            r"dataset 'vectors' is float64 \(12, 4\), not float32 \(N, D\)",
+        ),
+        (_dataset("vectors", np.zeros(12, np.float32)), r"dataset 'vectors' is float32 \(12,\)"),
+        (
+            _dataset("ids", np.arange(12)),
+            r"dataset 'ids' is int64 \(12,\), not fixed-width strings",
+        ),
+        (_dataset("status", ["ok"] * 12), "dataset 'status' is object"),
+    ],
+)
+def test_files_of_another_form_are_refused(
+    path: Path, change: Callable[[h5py.File], None], message: str, read: Callable[[Path], object]
+) -> None:
     with h5py.File(path, "a") as file:
         change(file)
     with pytest.raises(StoreError, match=message) as caught:
@@ -179,17 +256,28 @@ def test_files_of_another_form_are_refused(path: Path, change: Callable[[h5py.Fi
     assert str(caught.value).startswith(f"{path}: ")
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (_dataset("ids", np.array([b"same"] * 12)), "ids are not unique"),
-    (_dataset("ids", np.array([b"\xff%d" % i for i in range(12)])), "codec can't decode|damaged"),
-    (_dataset("seen", np.array([b"maybe"] * 12)), "seen holds 'maybe'"),
-    (_dataset("vectors", np.zeros((12, 4), np.float32)), "row 'u02' is missing and yet has 'vectors'"),
-    (_dataset("vectors", np.zeros((11, 4), np.float32)), "vectors has 11 rows for 12 ids"),
-    (_attribute("classes", '["x"]'), "scores are float32"),
-    (_attribute("classes", '"xy"'), "is cut short or damaged"),
-    (_attribute("fold", "two"), "a fold is 'any'"),
-])
-def test_broken_promises_are_found_on_reading(path: Path, change: Callable[[h5py.File], None], message: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_dataset("ids", np.array([b"same"] * 12)), "ids are not unique"),
+        (
+            _dataset("ids", np.array([b"\xff%d" % i for i in range(12)])),
+            "codec can't decode|damaged",
+        ),
+        (_dataset("seen", np.array([b"maybe"] * 12)), "seen holds 'maybe'"),
+        (
+            _dataset("vectors", np.zeros((12, 4), np.float32)),
+            "row 'u02' is missing and yet has 'vectors'",
+        ),
+        (_dataset("vectors", np.zeros((11, 4), np.float32)), "vectors has 11 rows for 12 ids"),
+        (_attribute("classes", '["x"]'), "scores are float32"),
+        (_attribute("classes", '"xy"'), "is cut short or damaged"),
+        (_attribute("fold", "two"), "a fold is 'any'"),
+    ],
+)
+def test_broken_promises_are_found_on_reading(
+    path: Path, change: Callable[[h5py.File], None], message: str
+) -> None:
     with h5py.File(path, "a") as file:
         change(file)
     with pytest.raises(StoreError, match=message) as caught:
@@ -197,14 +285,19 @@ def test_broken_promises_are_found_on_reading(path: Path, change: Callable[[h5py
     assert str(caught.value).startswith(f"{path}: ")
 
 
-@pytest.mark.parametrize(("change", "what"), [
-    (lambda file: file["vectors"].__setitem__((5, 1), 0.5), "data"),
-    (lambda file: file["seen"].__setitem__(5, b"no"), "data"),
-    (_attribute("plan_digest", "x"), "attributes"),
-    (_attribute("added", "later"), "attributes"),
-    (_without("settings"), "attributes"),
-])
-def test_verify_finds_what_was_changed_in_a_readable_file(path: Path, change: Callable[[h5py.File], None], what: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda file: file["vectors"].__setitem__((5, 1), 0.5), "data"),
+        (lambda file: file["seen"].__setitem__(5, b"no"), "data"),
+        (_attribute("plan_digest", "x"), "attributes"),
+        (_attribute("added", "later"), "attributes"),
+        (_without("settings"), "attributes"),
+    ],
+)
+def test_verify_finds_what_was_changed_in_a_readable_file(
+    path: Path, change: Callable[[h5py.File], None], what: str
+) -> None:
     with h5py.File(path, "a") as file:
         change(file)
     read_embeddings(path)
@@ -228,11 +321,16 @@ def test_a_moved_file_is_found(path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "says that it is mini/e.L3@0123456789ab/seed-1/fold-2.h5; move it back" in problem
     moved.rename(path)
     monkeypatch.chdir(path.parent)
-    assert verify(Path(path.name)) == [], "its place counts, not how it is named on the command line"
+    assert verify(Path(path.name)) == [], (
+        "its place counts, not how it is named on the command line"
+    )
 
 
 @READERS
 def test_a_missing_file_is_told(tmp_path: Path, read: Callable[[Path], object]) -> None:
-    with pytest.raises(StoreNotFoundError, match="no such file; run extract-features or embeddings-store import first"):
+    with pytest.raises(
+        StoreNotFoundError,
+        match="no such file; run extract-features or embeddings-store import first",
+    ):
         read(tmp_path / "none.h5")
     assert "no such file" in verify(tmp_path / "none.h5")[0]

@@ -1,4 +1,7 @@
-"""Several corpora as one: nothing of two is taken for one, labels agree, and a recording that is in both is refused."""
+"""Several corpora as one.
+
+Nothing of two is taken for one, labels agree, and a recording that is in both is refused.
+"""
 
 from __future__ import annotations
 
@@ -19,26 +22,61 @@ from embeddings_store.folds.setup import Request, set_up
 from embeddings_store.vectors.arrays import Embeddings, EncoderRef
 from embeddings_store.vectors.hdf5 import read_embeddings, store_path, verify, write_embeddings
 
-WORDS = {"one": ("angry", "happy", "neutral", "sad", "calm"), "two": ("anger", "joy", "neutral", "sadness", "surprise"),
-         "three": ("ang", "exc", "neu", "sad", "xxx")}
+WORDS = {
+    "one": ("angry", "happy", "neutral", "sad", "calm"),
+    "two": ("anger", "joy", "neutral", "sadness", "surprise"),
+    "three": ("ang", "exc", "neu", "sad", "xxx"),
+}
 ROWS = 40
 
 
-def put(store: Path, corpus: str, *, modality: str = "audio", encoder: str = "enc", inputs: str = "", fold: str = "any") -> None:
+def put(
+    store: Path,
+    corpus: str,
+    *,
+    modality: str = "audio",
+    encoder: str = "enc",
+    inputs: str = "",
+    fold: str = "any",
+) -> None:
     """Forty rows of eight groups, five raw labels, and vectors that tell the class."""
     rng = np.random.default_rng(len(corpus))
     y = np.arange(ROWS) % 5
-    manifest = Manifest.from_columns(corpus, {
-        "id": [f"u{i:02d}" for i in range(ROWS)], "label": np.array(WORDS[corpus])[y], "audio": [f"{i}.wav" for i in range(ROWS)],
-        "text": [f"words {i % 7}" for i in range(ROWS)], "speaker": [f"s{i // 5}" for i in range(ROWS)],
-        "group": [f"g{i // 5}" for i in range(ROWS)], "meta_extra": ["x"] * ROWS})
+    manifest = Manifest.from_columns(
+        corpus,
+        {
+            "id": [f"u{i:02d}" for i in range(ROWS)],
+            "label": np.array(WORDS[corpus])[y],
+            "audio": [f"{i}.wav" for i in range(ROWS)],
+            "text": [f"words {i % 7}" for i in range(ROWS)],
+            "speaker": [f"s{i // 5}" for i in range(ROWS)],
+            "group": [f"g{i // 5}" for i in range(ROWS)],
+            "meta_extra": ["x"] * ROWS,
+        },
+    )
     manifest.enter(store)
     vectors = (np.eye(5)[y] * 3 + rng.normal(size=(ROWS, 5))).astype(np.float32)
     digests = np.array([f"{inputs or corpus}-{i}" for i in range(ROWS)])
     ref = EncoderRef(encoder, "0" * 12, modality)
-    write_embeddings(store_path(store, corpus, ref, fold), Embeddings(
-        manifest.ids, vectors, np.full(ROWS, "no"), np.full(ROWS, "ok"), np.full(ROWS, ""), ref, fold, inputs=digests),
-        {"corpus": corpus, "inputs_digest": manifest.inputs_digest, "settings": {"a": 1}, "provenance": {}})
+    write_embeddings(
+        store_path(store, corpus, ref, fold),
+        Embeddings(
+            manifest.ids,
+            vectors,
+            np.full(ROWS, "no"),
+            np.full(ROWS, "ok"),
+            np.full(ROWS, ""),
+            ref,
+            fold,
+            inputs=digests,
+        ),
+        {
+            "corpus": corpus,
+            "inputs_digest": manifest.inputs_digest,
+            "settings": {"a": 1},
+            "provenance": {},
+        },
+    )
 
 
 def test_rows_labels_and_vectors_stand_side_by_side(tmp_path: Path) -> None:
@@ -46,11 +84,24 @@ def test_rows_labels_and_vectors_stand_side_by_side(tmp_path: Path) -> None:
         put(tmp_path, corpus)
     put(tmp_path, "one", encoder="other")
     joined = join_corpora(tmp_path, ["one", "two"])
-    assert (joined.manifest.name, len(joined.manifest), joined.left_out) == ("joined-one-two", 80, ("audio=other@000000000000",))
+    assert (joined.manifest.name, len(joined.manifest), joined.left_out) == (
+        "joined-one-two",
+        80,
+        ("audio=other@000000000000",),
+    )
     assert joined.manifest.ids[[0, 40]].tolist() == ["one:u00", "two:u00"]
     assert joined.manifest.table["speaker"].nunique() == 16
     assert joined.manifest.column("audio")[40] == "two/0.wav"
-    assert joined.manifest.codes()[[0, 1, 2, 3, 4, 40, 41, 44]].tolist() == [0, 1, 2, 3, -1, 0, 1, -1]
+    assert joined.manifest.codes()[[0, 1, 2, 3, 4, 40, 41, 44]].tolist() == [
+        0,
+        1,
+        2,
+        3,
+        -1,
+        0,
+        1,
+        -1,
+    ]
     [path] = joined.files
     assert verify(path) == []
     again = read_embeddings(path)
@@ -64,12 +115,27 @@ def test_rows_labels_and_vectors_stand_side_by_side(tmp_path: Path) -> None:
     assert fold.counts()["valid"] == 10
 
 
-def test_the_grid_trains_on_some_and_tests_another(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_grid_trains_on_some_and_tests_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for corpus in WORDS:
         put(tmp_path, corpus)
     assert main(["join", "one", "two", "three", "--store", str(tmp_path), "--name", "speech"]) == 0
-    assert capsys.readouterr().out.splitlines() == [str(tmp_path / "speech" / "enc@000000000000" / "seed-0" / "fold-any.h5")]
-    run = ["--store", str(tmp_path), "--corpus", "speech", "--classifiers", "svm", "--jobs", "1", "--out", str(tmp_path / "r")]
+    assert capsys.readouterr().out.splitlines() == [
+        str(tmp_path / "speech" / "enc@000000000000" / "seed-0" / "fold-any.h5")
+    ]
+    run = [
+        "--store",
+        str(tmp_path),
+        "--corpus",
+        "speech",
+        "--classifiers",
+        "svm",
+        "--jobs",
+        "1",
+        "--out",
+        str(tmp_path / "r"),
+    ]
     assert grid([*run, "--protocol", "cross-corpus:three"]) == 0
     rows = pd.read_csv(tmp_path / "r" / "grid.csv")
     assert set(rows["protocol"]) == {"cross-corpus:three"}
@@ -79,12 +145,17 @@ def test_the_grid_trains_on_some_and_tests_another(tmp_path: Path, capsys: pytes
     assert len(set_up(Manifest.load(tmp_path / "speech"), Request()).plan) == 3
 
 
-@pytest.mark.parametrize(("corpora", "error", "message"), [
-    (["one"], UsageError, "takes two or more different ones"),
-    (["one", "one"], UsageError, "takes two or more different ones"),
-    (["one", "nowhere"], UsageError, "unknown corpus 'nowhere'"),
-])
-def test_what_cannot_be_joined_is_refused(tmp_path: Path, corpora: list[str], error: type[Exception], message: str) -> None:
+@pytest.mark.parametrize(
+    ("corpora", "error", "message"),
+    [
+        (["one"], UsageError, "takes two or more different ones"),
+        (["one", "one"], UsageError, "takes two or more different ones"),
+        (["one", "nowhere"], UsageError, "unknown corpus 'nowhere'"),
+    ],
+)
+def test_what_cannot_be_joined_is_refused(
+    tmp_path: Path, corpora: list[str], error: type[Exception], message: str
+) -> None:
     put(tmp_path, "one")
     with pytest.raises(error, match=message):
         join_corpora(tmp_path, corpora)
@@ -99,11 +170,16 @@ def test_vectors_of_different_encoders_are_not_joined(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("modality", "refused"), [("audio", True), ("text", False)])
-def test_one_recording_in_two_corpora_is_refused_and_the_same_words_are_not(tmp_path: Path, modality: str, refused: bool) -> None:
+def test_one_recording_in_two_corpora_is_refused_and_the_same_words_are_not(
+    tmp_path: Path, modality: str, refused: bool
+) -> None:
     put(tmp_path, "one", modality=modality, inputs="same")
     put(tmp_path, "two", modality=modality, inputs="same")
     if refused:
-        with pytest.raises(LeakError, match=r"40 of 40 rows of 'two' are the same audio .* first 'u00' and 'one:u00'"):
+        with pytest.raises(
+            LeakError,
+            match=r"40 of 40 rows of 'two' are the same audio .* first 'u00' and 'one:u00'",
+        ):
             join_corpora(tmp_path, ["one", "two"])
         assert not (tmp_path / "joined-one-two").exists()
     else:
@@ -114,12 +190,16 @@ def test_one_recording_is_found_where_only_one_corpus_has_digests(tmp_path: Path
     put(tmp_path, "one")
     put(tmp_path, "two")  # of equal length of name, so of equal vectors
     path = store_path(tmp_path, "two", EncoderRef("enc", "0" * 12, "audio"), "any")
-    write_embeddings(path, replace(read_embeddings(path), inputs=None), read_embeddings(path).attributes)
+    write_embeddings(
+        path, replace(read_embeddings(path), inputs=None), read_embeddings(path).attributes
+    )
     with pytest.raises(LeakError, match="40 of 40 rows of 'two' are the same audio"):
         join_corpora(tmp_path, ["one", "two"])
 
 
-def test_a_label_that_the_set_does_not_know_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_label_that_the_set_does_not_know_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(tmp_path, "one")
     monkeypatch.setitem(WORDS, "two", ("anger", "joy", "neutral", "sadness", "rapture"))
     put(tmp_path, "two")
@@ -131,8 +211,17 @@ def test_a_corpus_speaks_in_its_own_classes(tmp_path: Path) -> None:
     put(tmp_path, "one")
     put(tmp_path, "two")
     manifest = Manifest.load(tmp_path / "two")
-    own = LabelSet("own", ("anger", "joy", "neutral", "sadness"), {"anger": "anger", "joy": "joy", "neutral": "neutral",
-                                                                   "sadness": "sadness", "surprise": "joy"})
+    own = LabelSet(
+        "own",
+        ("anger", "joy", "neutral", "sadness"),
+        {
+            "anger": "anger",
+            "joy": "joy",
+            "neutral": "neutral",
+            "sadness": "sadness",
+            "surprise": "joy",
+        },
+    )
     (tmp_path / "two" / "corpus.json").unlink()
     replace(manifest, labels=own).enter(tmp_path)
     joined = join_corpora(tmp_path, ["one", "two"]).manifest

@@ -12,7 +12,9 @@ import pytest
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.errors import LabelError
 
-FOUR = LabelSet("four", ("anger", "joy"), {"ang": "anger", "hap": "joy", "exc": "joy"}, frozenset({"xxx"}))
+FOUR = LabelSet(
+    "four", ("anger", "joy"), {"ang": "anger", "hap": "joy", "exc": "joy"}, frozenset({"xxx"})
+)
 
 
 @pytest.mark.parametrize("holder", [list, np.array, pd.Series])
@@ -35,15 +37,19 @@ def test_an_unknown_label_gets_a_hint() -> None:
         FOUR.encode(["happ", "zzz"])
 
 
-@pytest.mark.parametrize(("classes", "mapping", "dropped", "message"), [
-    (("a",), {}, (), "two or more different"),
-    (("a", "a"), {}, (), "two or more different"),
-    (("a", ""), {}, (), "non-empty"),
-    (("a", "b"), {"x": "c"}, (), r"maps onto \['c'\], which are not among its classes"),
-    (("a", "b"), {"x": "a", "y": "b"}, ("x",), r"both maps and drops \['x'\]"),
-])
-def test_inconsistent_sets_are_refused(classes: tuple[str, ...], mapping: dict[str, str], dropped: tuple[str, ...],
-                                       message: str) -> None:
+@pytest.mark.parametrize(
+    ("classes", "mapping", "dropped", "message"),
+    [
+        (("a",), {}, (), "two or more different"),
+        (("a", "a"), {}, (), "two or more different"),
+        (("a", ""), {}, (), "non-empty"),
+        (("a", "b"), {"x": "c"}, (), r"maps onto \['c'\], which are not among its classes"),
+        (("a", "b"), {"x": "a", "y": "b"}, ("x",), r"both maps and drops \['x'\]"),
+    ],
+)
+def test_inconsistent_sets_are_refused(
+    classes: tuple[str, ...], mapping: dict[str, str], dropped: tuple[str, ...], message: str
+) -> None:
     with pytest.raises(LabelError, match=message):
         LabelSet("s", classes, mapping, frozenset(dropped))
 
@@ -51,15 +57,26 @@ def test_inconsistent_sets_are_refused(classes: tuple[str, ...], mapping: dict[s
 def test_round_trip_and_digest() -> None:
     again = LabelSet.from_dict(FOUR.to_dict())
     assert again == FOUR
-    assert again.digest == FOUR.digest == LabelSet("other name", FOUR.classes, FOUR.mapping, FOUR.dropped).digest
+    assert (
+        again.digest
+        == FOUR.digest
+        == LabelSet("other name", FOUR.classes, FOUR.mapping, FOUR.dropped).digest
+    )
 
 
-@pytest.mark.parametrize("other", [
-    LabelSet("four", ("joy", "anger"), FOUR.mapping, FOUR.dropped),
-    LabelSet("four", FOUR.classes, {"ang": "anger", "hap": "joy", "exc": "anger"}, FOUR.dropped),
-    LabelSet("four", FOUR.classes, FOUR.mapping),
-    LabelSet("four", ("anger", "jöy"), {"ang": "anger", "hap": "jöy", "exc": "jöy"}, FOUR.dropped),
-])
+@pytest.mark.parametrize(
+    "other",
+    [
+        LabelSet("four", ("joy", "anger"), FOUR.mapping, FOUR.dropped),
+        LabelSet(
+            "four", FOUR.classes, {"ang": "anger", "hap": "joy", "exc": "anger"}, FOUR.dropped
+        ),
+        LabelSet("four", FOUR.classes, FOUR.mapping),
+        LabelSet(
+            "four", ("anger", "jöy"), {"ang": "anger", "hap": "jöy", "exc": "jöy"}, FOUR.dropped
+        ),
+    ],
+)
 def test_the_digest_changes_with_order_mapping_and_dropped(other: LabelSet) -> None:
     assert other.digest != FOUR.digest
 

@@ -35,11 +35,18 @@ if TYPE_CHECKING:
 ROLES = ("train", "valid", "test")
 
 
-def load(bench: Bench, *refs: EncoderRef, fold: int = 1, plan: str = "leave-one-session-out", valid: str = "next",
-         **how: object) -> FoldData:
+def load(
+    bench: Bench,
+    *refs: EncoderRef,
+    fold: int = 1,
+    plan: str = "leave-one-session-out",
+    valid: str = "next",
+    **how: object,
+) -> FoldData:
     views = {ref.modality: ref for ref in refs}
-    return load_fold(bench.store, bench.manifest.name, views, make_plan(bench.manifest, plan, valid), fold,
-                     **how)  # type: ignore[arg-type]
+    return load_fold(
+        bench.store, bench.manifest.name, views, make_plan(bench.manifest, plan, valid), fold, **how
+    )  # type: ignore[arg-type]
 
 
 def test_rows_are_aligned_over_views_labels_and_groups(bench: Bench) -> None:
@@ -55,7 +62,12 @@ def test_rows_are_aligned_over_views_labels_and_groups(bench: Bench) -> None:
         assert role.scores == {}
         assert role.present["text"].all()
         assert not role.fitted.any()
-    assert (data.corpus, data.protocol, data.fold, data.unverified) == ("mini", "leave-one-session-out", 2, ())
+    assert (data.corpus, data.protocol, data.fold, data.unverified) == (
+        "mini",
+        "leave-one-session-out",
+        2,
+        (),
+    )
     assert data.plan_digest == make_plan(bench.manifest).digest
 
 
@@ -74,7 +86,9 @@ def test_a_manifest_at_hand_is_not_read_again(bench: Bench) -> None:
 
 
 def test_missing_and_failed_rows_are_masked_and_never_noughts(bench: Bench) -> None:
-    data = load(bench, bench.put("text", missing=(0,), failed=(1,)), bench.put("audio", missing=(1, 2)))
+    data = load(
+        bench, bench.put("text", missing=(0,), failed=(1,)), bench.put("audio", missing=(1, 2))
+    )
     assert data.test.ids.tolist() == ["u00", "u02", "u03"], "u01 has no view at all"
     assert data.test.present["text"].tolist() == [False, True, True]
     assert data.test.present["audio"].tolist() == [True, False, True]
@@ -114,24 +128,40 @@ def test_shuffling_gives_no_class_to_rows_without_one(bench_of: Callable[..., Be
 
 # Leaks
 
+
 def seen(word: str, *rows: int) -> list[str]:
     return [word if i in rows else "no" for i in range(12)]
 
 
-@pytest.mark.parametrize(("word", "rows", "message"), [
-    ("fit", (1,), r"refused: fold 1 \(1\) .* would score 1 of 4 test rows that the text encoder enc-text@0123456789ab has seen "
-                  r"\(seen=fit, first 'u01'\). The encoder was trained on them.*Only the 11 rows with seen=no can be scored"),
-    ("select", (0, 3), r"would score 2 of 4 test rows .*seen=select, first 'u00'.*chosen by its accuracy on them"),
-    ("fit", (5,), r"would choose on 1 of 4 valid rows .*seen=fit, first 'u05'"),
-    ("fit", tuple(range(12)), r"would score 4 of 4 test rows .*Only the 0 rows"),
-])
-def test_rows_that_an_encoder_has_seen_are_refused(bench: Bench, word: str, rows: tuple[int, ...], message: str) -> None:
+@pytest.mark.parametrize(
+    ("word", "rows", "message"),
+    [
+        (
+            "fit",
+            (1,),
+            r"refused: fold 1 \(1\) .* would score 1 of 4 test rows that the text encoder enc-text@0123456789ab has seen "
+            r"\(seen=fit, first 'u01'\). The encoder was trained on them.*Only the 11 rows with seen=no can be scored",
+        ),
+        (
+            "select",
+            (0, 3),
+            r"would score 2 of 4 test rows .*seen=select, first 'u00'.*chosen by its accuracy on them",
+        ),
+        ("fit", (5,), r"would choose on 1 of 4 valid rows .*seen=fit, first 'u05'"),
+        ("fit", tuple(range(12)), r"would score 4 of 4 test rows .*Only the 0 rows"),
+    ],
+)
+def test_rows_that_an_encoder_has_seen_are_refused(
+    bench: Bench, word: str, rows: tuple[int, ...], message: str
+) -> None:
     refs = bench.put("audio"), bench.put("text", seen=seen(word, *rows))
     with pytest.raises(LeakError, match=message):
         load(bench, *refs)
 
 
-@pytest.mark.parametrize(("word", "rows"), [("fit", range(8, 12)), ("select", range(4, 12)), ("unknown", range(8, 12))])
+@pytest.mark.parametrize(
+    ("word", "rows"), [("fit", range(8, 12)), ("select", range(4, 12)), ("unknown", range(8, 12))]
+)
 def test_what_no_score_rests_on_may_be_seen(bench: Bench, word: str, rows: range) -> None:
     data = load(bench, bench.put(seen=seen(word, *rows)))
     assert data.unverified == ()
@@ -154,10 +184,16 @@ def test_unknown_runs_and_is_stamped(bench: Bench, row: int) -> None:
 
 # Files that do not belong together
 
+
 def _trained(bench: Bench, plan: str = "leave-one-session-out", **how: object) -> EncoderRef:
     made = make_plan(bench.manifest, plan)
     roles = made.fold(1).roles
-    how = {"fold": "1", "seed": 3, "classes": ("x", "y"), "seen": np.array(["no", "fit", "select", "no"])[roles]} | how
+    how = {
+        "fold": "1",
+        "seed": 3,
+        "classes": ("x", "y"),
+        "seen": np.array(["no", "fit", "select", "no"])[roles],
+    } | how
     return bench.put(plan=made, **how)
 
 
@@ -170,20 +206,32 @@ def test_an_encoder_serves_the_fold_it_was_trained_for(bench: Bench) -> None:
 
 def test_other_folds_other_plans_and_other_seeds_are_refused(bench: Bench) -> None:
     ref = _trained(bench)
-    with pytest.raises(StoreNotFoundError, match=r"seed-3: no vectors for fold 2 \(there: fold-1\); run extract-features "
-                                                 "--corpus mini --modality text --fold 2"):
+    with pytest.raises(
+        StoreNotFoundError,
+        match=r"seed-3: no vectors for fold 2 \(there: fold-1\); run extract-features "
+        "--corpus mini --modality text --fold 2",
+    ):
         load(bench, ref, fold=2)
-    with pytest.raises(StoreMismatchError, match=r"was fine-tuned for fold 1 of plan 'leave-one-session-out' .* not fold 1 of "
-                                                 "'leave-one-session-out' .* serves only the fold it was trained for"):
+    with pytest.raises(
+        StoreMismatchError,
+        match=r"was fine-tuned for fold 1 of plan 'leave-one-session-out' .* not fold 1 of "
+        "'leave-one-session-out' .* serves only the fold it was trained for",
+    ):
         load(bench, ref, valid="none")
     with pytest.raises(StoreNotFoundError, match=r"no vectors for fold 1 \(there: nothing\)"):
         load(bench, replace(ref, seed=4))
-    assert len(load(bench, ref, plan="speaker-kfold:3").test) == 4, "another name for the very same roles"
+    assert len(load(bench, ref, plan="speaker-kfold:3").test) == 4, (
+        "another name for the very same roles"
+    )
 
 
-@pytest.mark.parametrize(("made", "asked", "advice"), [(7, None, "score it with --shuffle-labels 7"),
-                                                       (-1, 7, "leave out --shuffle-labels")])
-def test_encoders_of_permuted_and_of_true_labels_are_not_mixed(bench: Bench, made: int, asked: int | None, advice: str) -> None:
+@pytest.mark.parametrize(
+    ("made", "asked", "advice"),
+    [(7, None, "score it with --shuffle-labels 7"), (-1, 7, "leave out --shuffle-labels")],
+)
+def test_encoders_of_permuted_and_of_true_labels_are_not_mixed(
+    bench: Bench, made: int, asked: int | None, advice: str
+) -> None:
     ref = _trained(bench, about={"labels_shuffled": made})
     with pytest.raises(StoreMismatchError, match=advice):
         load(bench, ref, shuffle_seed=asked)
@@ -213,7 +261,10 @@ def test_a_file_in_another_encoders_folder_is_refused(bench: Bench) -> None:
     other = replace(ref, fingerprint="ffffffffffff")
     bench.path(other).parent.mkdir(parents=True)
     shutil.copy(bench.path(ref), bench.path(other))
-    with pytest.raises(StoreMismatchError, match=r"holds enc-text@0123456789ab of corpus 'mini', wanted is enc-text@ffff"):
+    with pytest.raises(
+        StoreMismatchError,
+        match=r"holds enc-text@0123456789ab of corpus 'mini', wanted is enc-text@ffff",
+    ):
         load(bench, other)
 
 
@@ -226,10 +277,19 @@ def test_a_file_of_another_corpus_is_refused(bench: Bench) -> None:
 @pytest.mark.parametrize("order", [slice(None, None, -1), slice(0, 11)])
 def test_other_inputs_other_rows_and_another_order_are_refused(bench: Bench, order: slice) -> None:
     ref = bench.put(about={"inputs_digest": "ffffffffffff"})
-    with pytest.raises(StoreMismatchError, match=r"was made from other inputs \(digest ffffffffffff, 12 rows\) than the corpus"):
+    with pytest.raises(
+        StoreMismatchError,
+        match=r"was made from other inputs \(digest ffffffffffff, 12 rows\) than the corpus",
+    ):
         load(bench, ref)
     made = read_embeddings(bench.path(bench.put()))
-    made = replace(made, **{name: getattr(made, name)[order] for name in ("ids", "vectors", "seen", "status", "reason")})
+    made = replace(
+        made,
+        **{
+            name: getattr(made, name)[order]
+            for name in ("ids", "vectors", "seen", "status", "reason")
+        },
+    )
     write_embeddings(bench.path(ref), made)
     with pytest.raises(StoreMismatchError, match="was made from other inputs"):
         load(bench, ref)
@@ -237,12 +297,19 @@ def test_other_inputs_other_rows_and_another_order_are_refused(bench: Bench, ord
 
 @pytest.mark.parametrize("fold", ["1", "any"])
 @pytest.mark.parametrize("classes", [("y", "x"), ("x", "z"), ("x", "y", "z")])
-def test_scores_of_other_classes_are_refused(bench: Bench, classes: tuple[str, ...], fold: str) -> None:
-    with pytest.raises(StoreMismatchError, match=r"its scores are of the classes .* use the label set that the encoder was"):
+def test_scores_of_other_classes_are_refused(
+    bench: Bench, classes: tuple[str, ...], fold: str
+) -> None:
+    with pytest.raises(
+        StoreMismatchError,
+        match=r"its scores are of the classes .* use the label set that the encoder was",
+    ):
         load(bench, _trained(bench, classes=classes, fold=fold))
 
 
-def test_a_plan_for_other_rows_is_refused(bench: Bench, make_manifest: Callable[..., Manifest]) -> None:
+def test_a_plan_for_other_rows_is_refused(
+    bench: Bench, make_manifest: Callable[..., Manifest]
+) -> None:
     other = make_plan(make_manifest(id=[f"v{i}" for i in range(12)]), "leave-one-session-out")
     with pytest.raises(FoldError, match="was made for 12 other rows"):
         load_fold(bench.store, "mini", {"text": bench.put()}, other, 1)
@@ -260,22 +327,31 @@ def test_what_is_not_there_is_told(bench: Bench, bench_of: Callable[..., Bench])
         load(unlabelled, unlabelled.put())
 
 
-@pytest.mark.parametrize(("failed", "message"), [
-    (range(4), "has no test rows with a label and a vector; see embeddings-store inspect"),
-    (range(8, 12), "has no train rows with a label and a vector"),
-    ((8, 10), r"has no training row of class 'x' that has a vector; no model can learn it"),
-])
-def test_a_role_or_class_that_failed_altogether_is_told(bench: Bench, failed: range, message: str) -> None:
+@pytest.mark.parametrize(
+    ("failed", "message"),
+    [
+        (range(4), "has no test rows with a label and a vector; see embeddings-store inspect"),
+        (range(8, 12), "has no train rows with a label and a vector"),
+        ((8, 10), r"has no training row of class 'x' that has a vector; no model can learn it"),
+    ],
+)
+def test_a_role_or_class_that_failed_altogether_is_told(
+    bench: Bench, failed: range, message: str
+) -> None:
     with pytest.raises(FoldError, match=message):
         load(bench, bench.put(failed=tuple(failed)))
 
 
-def test_a_file_that_may_not_be_read_is_not_called_damaged(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_may_not_be_read_is_not_called_damaged(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     ref = bench.put()
-    monkeypatch.setattr(h5py, "File", refuse)  # Root may read everything, so the mode of the file is no test.
+    monkeypatch.setattr(
+        h5py, "File", refuse
+    )  # Root may read everything, so the mode of the file is no test.
     with pytest.raises(StoreError, match=r"fold-any.h5: may not be read .* ask its owner"):
         load(bench, ref)
 
@@ -283,6 +359,6 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(bench: Bench, monkeyp
 def test_a_file_cut_in_half_is_told_with_its_path(bench: Bench) -> None:
     ref = bench.put()
     path: Path = bench.path(ref)
-    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(StoreError, match=r"fold-any.h5: is cut short or damaged"):
         load(bench, ref)

@@ -29,7 +29,7 @@ from embeddings_store.errors import ManifestError, ProjectError, UsageError
 # Cells of each column, sound ones first.
 CELLS = {
     "id": ["a", "b", "c", "d", "e", "f", "g", "h", "", "é", "n\0l"],
-    "text": ["yes", "", "  ", "it\u00e2\u20ac\u2122s", "a, \"b\"\nc", "\0"],
+    "text": ["yes", "", "  ", "it\u00e2\u20ac\u2122s", 'a, "b"\nc', "\0"],
     "audio": ["a.wav", "", "../a.wav", "C:a.wav", "x/b.wav"],
     "label": ["sad", "joy", "", "Sad ", "j\0"],
     "speaker": ["s1", "s2", ""],
@@ -37,9 +37,19 @@ CELLS = {
     "end_s": ["", "2", "100", "1", "nan", "inf"],
     "meta_x": ["1", "", "old"],
 }
-TABLES = some.lists(some.sampled_from(list(CELLS)[1:]), unique=True).flatmap(
-    lambda names: some.lists(some.fixed_dictionaries({name: some.sampled_from(CELLS[name]) for name in ["id", *names]}),
-                             min_size=1, max_size=9)).map(pd.DataFrame)
+TABLES = (
+    some.lists(some.sampled_from(list(CELLS)[1:]), unique=True)
+    .flatmap(
+        lambda names: some.lists(
+            some.fixed_dictionaries(
+                {name: some.sampled_from(CELLS[name]) for name in ["id", *names]}
+            ),
+            min_size=1,
+            max_size=9,
+        )
+    )
+    .map(pd.DataFrame)
+)
 
 
 def refusal(path: Path) -> tuple[str, str] | None:
@@ -52,9 +62,13 @@ def refusal(path: Path) -> tuple[str, str] | None:
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(table=TABLES, rows=some.integers(1, 10))
-def test_a_scan_says_what_reading_says(table: pd.DataFrame, rows: int, suffix: str, tmp_path: Path) -> None:
+def test_a_scan_says_what_reading_says(
+    table: pd.DataFrame, rows: int, suffix: str, tmp_path: Path
+) -> None:
     path = tmp_path / f"rows.{suffix}"
     if suffix == "csv":
         table.to_csv(path, index=False)
@@ -64,10 +78,19 @@ def test_a_scan_says_what_reading_says(table: pd.DataFrame, rows: int, suffix: s
     first = scan.problems[0] if scan.problems else None
     assert refusal(path) == (first and (first.error.__name__, f"{path}: {first.sentence}"))
     # Each promise by itself, on the table as a whole.
-    numbers = {name: table[name].mask(table[name].isin(["soon", "nan"]), "") for name in ("start_s", "end_s") if name in table}
+    numbers = {
+        name: table[name].mask(table[name].isin(["soon", "nan"]), "")
+        for name in ("start_s", "end_s")
+        if name in table
+    }
     whole = normalise(table.assign(**numbers))
-    expected = {promise.name: np.flatnonzero(promise.broken(whole) & ((promise is not UNIQUE) | (whole["id"] != ""))) + 1
-                for promise in PROMISES}
+    expected = {
+        promise.name: np.flatnonzero(
+            promise.broken(whole) & ((promise is not UNIQUE) | (whole["id"] != ""))
+        )
+        + 1
+        for promise in PROMISES
+    }
     found = {problem.name: problem for problem in scan.problems}
     for name, broken in expected.items():
         assert (found[name].rows if name in found else ()) == tuple(broken)
@@ -86,14 +109,31 @@ def parted(path: Path, sizes: tuple[int, ...] = (1, 2, 3, 7, 100)) -> Scan:
 
 def test_what_is_counted(tmp_path: Path) -> None:
     path = tmp_path / "my corpus.csv"
-    path.write_text("id,text,label,speaker,start_s,end_s\n" + "".join(
-        f"u{i},{'oh' if i % 3 else ''},{['joy', 'Joy ', 'sad'][i % 3]},s{i % 5},{i},{i + 0.1 if i else 70}\n" for i in range(20)))
+    path.write_text(
+        "id,text,label,speaker,start_s,end_s\n"
+        + "".join(
+            f"u{i},{'oh' if i % 3 else ''},{['joy', 'Joy ', 'sad'][i % 3]},s{i % 5},{i},{i + 0.1 if i else 70}\n"
+            for i in range(20)
+        )
+    )
     scan = parted(path)
     assert (scan.name, scan.rows, scan.problems) == ("my_corpus", 20, ())
     assert scan.given["text"] == 13 and scan.given["audio"] == 0
-    assert scan.words["speaker"].to_dict(2) == {"distinct": 5, "complete": True, "common": {"s0": 4, "s1": 4}}
-    assert (scan.spans.rows, scan.spans.total_s, scan.spans.shortest_s, scan.spans.longest_s) == (20, 71.9, 0.1, 70.0)
-    assert [(r.name, r.count, r.rows[0]) for r in scan.remarks] == [("no words", 7, 1), ("longer than 60 s", 1, 1)]
+    assert scan.words["speaker"].to_dict(2) == {
+        "distinct": 5,
+        "complete": True,
+        "common": {"s0": 4, "s1": 4},
+    }
+    assert (scan.spans.rows, scan.spans.total_s, scan.spans.shortest_s, scan.spans.longest_s) == (
+        20,
+        71.9,
+        0.1,
+        70.0,
+    )
+    assert [(r.name, r.count, r.rows[0]) for r in scan.remarks] == [
+        ("no words", 7, 1),
+        ("longer than 60 s", 1, 1),
+    ]
     assert scan.to_dict()["labels_alike"] == [["Joy ", "joy"]]
 
 
@@ -106,7 +146,9 @@ def test_ids_that_stand_twice_are_found_across_pieces(tmp_path: Path) -> None:
     assert refusal(path) == ("ManifestError", f"{path}: {problem.sentence}")
 
 
-def test_ids_of_the_same_hash_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ids_of_the_same_hash_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(twins, "_hashes", lambda ids: (ids.str.len() % 2).to_numpy(dtype=np.uint64))
     path = tmp_path / "rows.csv"
     path.write_text("id,text\n" + "".join(f"u{i},yes\n" for i in range(150)))
@@ -118,7 +160,9 @@ def test_ids_of_the_same_hash_are_told_apart(tmp_path: Path, monkeypatch: pytest
     assert "first 'u7' in rows 8 and 151" in problem.sentence
 
 
-def test_too_many_words_are_bounded_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_words_are_bounded_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "WORDS_ROOM", 10 * (module.WORD_COST + 3))
     path = tmp_path / "rows.csv"
     path.write_text("id,text,speaker\n" + "".join(f"u{i},yes,s{10 + i % 40}\n" for i in range(120)))
@@ -128,19 +172,38 @@ def test_too_many_words_are_bounded_and_said(tmp_path: Path, monkeypatch: pytest
 
 def test_whole_numbers_with_gaps_read_as_pandas_reads_them(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
-    rows = pa.table({"id": ["a", "b", "c"], "text": ["x"] * 3, "label": pa.array([1, 2, None], pa.int64()),
-                     "session": pa.array(["p", "q", "p"]).dictionary_encode(),
-                     "meta_when": pa.array([1, 2, 3], pa.timestamp("s"))})
+    rows = pa.table(
+        {
+            "id": ["a", "b", "c"],
+            "text": ["x"] * 3,
+            "label": pa.array([1, 2, None], pa.int64()),
+            "session": pa.array(["p", "q", "p"]).dictionary_encode(),
+            "meta_when": pa.array([1, 2, 3], pa.timestamp("s")),
+        }
+    )
     parquet.write_table(rows, path, row_group_size=1)
-    assert tuple(parted(path).words["label"].counts) == Manifest.read(path).labels.classes == ("1.0", "2.0")
+    assert (
+        tuple(parted(path).words["label"].counts)
+        == Manifest.read(path).labels.classes
+        == ("1.0", "2.0")
+    )
     assert parted(path).words["session"].counts == {"p": 2, "q": 1}
 
 
-@pytest.mark.parametrize("times", [pa.array([1, 2, None], pa.timestamp("s")), pa.array([True, None, False]),
-                                   pa.array([[1.0]] * 3), pa.array(["1", "", "later"])])
+@pytest.mark.parametrize(
+    "times",
+    [
+        pa.array([1, 2, None], pa.timestamp("s")),
+        pa.array([True, None, False]),
+        pa.array([[1.0]] * 3),
+        pa.array(["1", "", "later"]),
+    ],
+)
 def test_times_are_numbers(times: pa.Array, tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
-    parquet.write_table(pa.table({"id": ["a", "b", "c"], "text": ["x"] * 3, "start_s": times}), path)
+    parquet.write_table(
+        pa.table({"id": ["a", "b", "c"], "text": ["x"] * 3, "start_s": times}), path
+    )
     problem = parted(path).problems[0]
     assert problem.name == "no number in 'start_s'"
     assert refusal(path) == ("ManifestError", f"{path}: {problem.sentence}")
@@ -150,7 +213,9 @@ def test_a_cell_longer_than_a_block(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     texts = ["yes"] * 300_000
     texts[290_000] = "no " * 700_000
-    pd.DataFrame({"id": [f"u{i}" for i in range(len(texts))], "text": texts}).to_csv(path, index=False)
+    pd.DataFrame({"id": [f"u{i}" for i in range(len(texts))], "text": texts}).to_csv(
+        path, index=False
+    )
     scan = scan_manifest(path)
     assert scan.rows == scan.given["text"] == len(texts) and not scan.problems
     with path.open("a") as lines:
@@ -160,9 +225,16 @@ def test_a_cell_longer_than_a_block(tmp_path: Path) -> None:
 
 
 def test_what_is_no_manifest_is_refused_in_the_same_words(tmp_path: Path) -> None:
-    for name, content in {"a.csv": b"id,txt\nu,a\n", "b.csv": b"text\na\n", "c.csv": b"id,text\nu1,a\nu2,b,c\n",
-                          "d.csv": b'id,text\nu1,"a\nu2,b\n', "e.csv": b"id,text\nu1,\xe9\n", "f.parquet": b"PAR1",
-                          "g.csv": b"id,text\n", "h.csv": b"id,text,label\nu,a,b\n"}.items():
+    for name, content in {
+        "a.csv": b"id,txt\nu,a\n",
+        "b.csv": b"text\na\n",
+        "c.csv": b"id,text\nu1,a\nu2,b,c\n",
+        "d.csv": b'id,text\nu1,"a\nu2,b\n',
+        "e.csv": b"id,text\nu1,\xe9\n",
+        "f.parquet": b"PAR1",
+        "g.csv": b"id,text\n",
+        "h.csv": b"id,text,label\nu,a,b\n",
+    }.items():
         path = tmp_path / name
         path.write_bytes(content)
         refused = refusal(path)
@@ -181,8 +253,10 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     path = tmp_path / "rows.csv"
     path.write_text("id,text,label\nu1,a,x\nu2,,y\n")
     assert main(["check", str(path)]) == 0
-    assert "rows: 2 rows; id 2, label 2, text 1\n  label: 2 different: x 1, y 1\n  remark: no words: 1 x, rows 2" in (
-        capsys.readouterr().out)
+    assert (
+        "rows: 2 rows; id 2, label 2, text 1\n  label: 2 different: x 1, y 1\n  remark: no words: "
+        "1 x, rows 2" in (capsys.readouterr().out)
+    )
     path.write_text("id,text,audio\nu1,a,../b\nu1,b,c\n")
     assert main(["check", str(path), "--json"]) == 3
     told = json.loads(capsys.readouterr().out)
@@ -204,10 +278,18 @@ def long_tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("long")
     found = {"csv": folder / "rows.csv", "parquet": folder / "rows.parquet"}
     schema = pa.schema({"id": pa.string(), "text": pa.string()})
-    with pyarrow.csv.CSVWriter(found["csv"], schema) as lines, parquet.ParquetWriter(found["parquet"], schema) as columns:
+    with (
+        pyarrow.csv.CSVWriter(found["csv"], schema) as lines,
+        parquet.ParquetWriter(found["parquet"], schema) as columns,
+    ):
         for start in range(0, LONG_ROWS, 10_000):
-            batch = pa.table({"id": [f"u{i}" for i in range(start, start + 10_000)],
-                              "text": [f"{i} ".ljust(LONG_TEXT, "a") for i in range(start, start + 10_000)]}, schema)
+            batch = pa.table(
+                {
+                    "id": [f"u{i}" for i in range(start, start + 10_000)],
+                    "text": [f"{i} ".ljust(LONG_TEXT, "a") for i in range(start, start + 10_000)],
+                },
+                schema,
+            )
             lines.write_table(batch)
             columns.write_table(batch, row_group_size=10_000_000)
     return found

@@ -22,8 +22,13 @@ def shards(tmp_path: Path) -> ShardFolder:
 
 def commit(shards: ShardFolder, rows: list[int], word: str = "ok") -> None:
     positions = np.array(rows, dtype=np.int64)
-    shards.commit(positions, {"vectors": np.stack([positions, positions + 0.5], axis=1).astype(np.float32),
-                              "status": np.full(len(rows), word)})
+    shards.commit(
+        positions,
+        {
+            "vectors": np.stack([positions, positions + 0.5], axis=1).astype(np.float32),
+            "status": np.full(len(rows), word),
+        },
+    )
 
 
 def test_rows_come_back_in_the_manifests_order(shards: ShardFolder) -> None:
@@ -48,7 +53,10 @@ def test_parts_are_ordered_by_number_not_by_name(shards: ShardFolder) -> None:
     commit(shards, [0, 1], "old")
     (shards.path / "part-000000.npz").rename(shards.path / "part-999999.npz")
     commit(shards, [1], "new")
-    assert [p.name for p in sorted(shards.path.glob("*.npz"))] == ["part-1000000.npz", "part-999999.npz"]
+    assert [p.name for p in sorted(shards.path.glob("*.npz"))] == [
+        "part-1000000.npz",
+        "part-999999.npz",
+    ]
     assert shards.assemble(2)["status"].tolist() == ["old", "new"]
 
 
@@ -66,13 +74,17 @@ def _npz(**arrays: np.ndarray) -> bytes:
 
 
 def _flipped(content: bytes, place: int) -> bytes:
-    return content[:place] + bytes([content[place] ^ 4]) + content[place + 1:]
+    return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
 
 
 TORN: dict[str, Callable[[bytes], bytes]] = {
-    "empty": lambda whole: b"", "cut in half": lambda whole: whole[:len(whole) // 2], "last byte gone": lambda whole: whole[:-1],
-    "random": lambda whole: random.Random(0).randbytes(500), "one bit": lambda whole: _flipped(whole, 200),
-    "noughts": lambda whole: b"\0" * len(whole), "no positions": lambda whole: _npz(vectors=np.zeros((1, 2))),
+    "empty": lambda whole: b"",
+    "cut in half": lambda whole: whole[: len(whole) // 2],
+    "last byte gone": lambda whole: whole[:-1],
+    "random": lambda whole: random.Random(0).randbytes(500),
+    "one bit": lambda whole: _flipped(whole, 200),
+    "noughts": lambda whole: b"\0" * len(whole),
+    "no positions": lambda whole: _npz(vectors=np.zeros((1, 2))),
     "unequal": lambda whole: _npz(positions=np.arange(2), vectors=np.zeros((1, 2))),
     "objects": lambda whole: _npz(positions=np.arange(1), vectors=np.array([{}], dtype=object)),
 }
@@ -84,7 +96,9 @@ def test_a_torn_part_is_dropped_and_told(shards: ShardFolder, how: str) -> None:
     commit(shards, [2, 3])
     torn = shards.path / "part-000001.npz"
     torn.write_bytes(TORN[how](torn.read_bytes()))
-    assert set(shards.finished().tolist()) >= {0, 1}, "looking is allowed before start has cleaned up"
+    assert set(shards.finished().tolist()) >= {0, 1}, (
+        "looking is allowed before start has cleaned up"
+    )
     [sentence] = shards.start({"settings": []})
     assert sentence.startswith(f"{torn}: is damaged (")
     assert sentence.endswith("its rows are made again")
@@ -92,7 +106,9 @@ def test_a_torn_part_is_dropped_and_told(shards: ShardFolder, how: str) -> None:
     assert shards.finished().tolist() == [0, 1]
 
 
-def test_a_part_that_claims_to_be_huge_is_dropped_before_it_takes_memory(shards: ShardFolder) -> None:
+def test_a_part_that_claims_to_be_huge_is_dropped_before_it_takes_memory(
+    shards: ShardFolder,
+) -> None:
     commit(shards, list(range(20_000)))
     part = shards.path / "part-000000.npz"
     whole = part.read_bytes()
@@ -118,10 +134,18 @@ def test_every_flipped_bit_is_dropped_or_changes_nothing(shards: ShardFolder) ->
     assert dropped > len(whole) / 5 / 3
 
 
-@pytest.mark.parametrize(("rows", "total", "message"), [
-    ([0, 2], 4, "2 of 4 rows are not there yet"), ([], 1, "1 of 1 rows"), ([0, 7], 4, "holds row 7 of a corpus with 4 rows"),
-    ([-1], 4, "holds row")])
-def test_what_is_not_complete_is_not_assembled(shards: ShardFolder, rows: list[int], total: int, message: str) -> None:
+@pytest.mark.parametrize(
+    ("rows", "total", "message"),
+    [
+        ([0, 2], 4, "2 of 4 rows are not there yet"),
+        ([], 1, "1 of 1 rows"),
+        ([0, 7], 4, "holds row 7 of a corpus with 4 rows"),
+        ([-1], 4, "holds row"),
+    ],
+)
+def test_what_is_not_complete_is_not_assembled(
+    shards: ShardFolder, rows: list[int], total: int, message: str
+) -> None:
     commit(shards, rows)
     with pytest.raises(ValueError, match=message):
         shards.assemble(total)
@@ -130,7 +154,9 @@ def test_what_is_not_complete_is_not_assembled(shards: ShardFolder, rows: list[i
 def test_parts_hold_the_same_columns(shards: ShardFolder) -> None:
     commit(shards, [0])
     shards.commit(np.array([1]), {"status": np.array(["ok"])})
-    with pytest.raises(ValueError, match=r"part-000001.npz: holds the columns \['status'\], the parts before it"):
+    with pytest.raises(
+        ValueError, match=r"part-000001.npz: holds the columns \['status'\], the parts before it"
+    ):
         shards.assemble(2)
 
 

@@ -1,4 +1,7 @@
-"""Leak tags of metadata columns: declared, checked, kept by the store, and unknown where nobody gave one."""
+"""Leak tags of metadata columns.
+
+Declared, checked, kept by the store, and unknown where nobody gave one.
+"""
 
 from __future__ import annotations
 
@@ -16,24 +19,37 @@ GOLDEN = sorted(path for path in (Path(__file__).parents[1] / "golden").glob("v*
 
 
 def made(tags: dict[str, str]) -> Manifest:
-    columns = {"id": ["a", "b"], "label": ["x", "y"], "text": ["p", "q"], "meta_age": [3, 4], "meta_cause": ["loss", "joy"],
-               "meta_topic": ["train", "letter"]}
+    columns = {
+        "id": ["a", "b"],
+        "label": ["x", "y"],
+        "text": ["p", "q"],
+        "meta_age": [3, 4],
+        "meta_cause": ["loss", "joy"],
+        "meta_topic": ["train", "letter"],
+    }
     return Manifest.from_columns("m", columns, tags=tags)
 
 
 def test_a_column_without_a_tag_is_unknown() -> None:
     manifest = made({"meta_cause": "leaky", "meta_age": "safe"})
-    assert [manifest.tag(c) for c in ("meta_age", "meta_cause", "meta_topic")] == ["safe", "leaky", "unknown"]
+    assert [manifest.tag(c) for c in ("meta_age", "meta_cause", "meta_topic")] == [
+        "safe",
+        "leaky",
+        "unknown",
+    ]
     assert manifest.tagged("leaky", "unknown") == ("meta_cause", "meta_topic")
     assert manifest.tagged("context") == ()
 
 
-@pytest.mark.parametrize(("tags", "message"), [
-    ({"meta_aeg": "safe"}, "'meta_aeg', which is no metadata column; did you mean 'meta_age'"),
-    ({"text": "safe"}, "'text', which is no metadata column"),
-    ({"meta_age": "save"}, "the leak tag 'save'; did you mean 'safe'"),
-    ({"meta_age": "unknown"}, "tags are safe, context, leaky"),
-])
+@pytest.mark.parametrize(
+    ("tags", "message"),
+    [
+        ({"meta_aeg": "safe"}, "'meta_aeg', which is no metadata column; did you mean 'meta_age'"),
+        ({"text": "safe"}, "'text', which is no metadata column"),
+        ({"meta_age": "save"}, "the leak tag 'save'; did you mean 'safe'"),
+        ({"meta_age": "unknown"}, "tags are safe, context, leaky"),
+    ],
+)
 def test_a_wrong_column_or_word_is_refused(tags: dict[str, str], message: str) -> None:
     with pytest.raises(ManifestError, match=message):
         made(tags)
@@ -59,23 +75,45 @@ def test_words_of_later_versions_are_unknown(tmp_path: Path) -> None:
     made({"meta_age": "safe"}).save(tmp_path / "m")
     record = tmp_path / "m" / "corpus.json"
     data = json.loads(record.read_text(encoding="utf-8"))
-    record.write_text(json.dumps(data | {"tags": {"meta_age": "harmless", "meta_gone": "safe"}}), encoding="utf-8")
+    record.write_text(
+        json.dumps(data | {"tags": {"meta_age": "harmless", "meta_gone": "safe"}}), encoding="utf-8"
+    )
     assert Manifest.load(tmp_path / "m").tag("meta_age") == "unknown"
 
 
 @pytest.mark.parametrize("folder", GOLDEN, ids=lambda path: path.name)
 def test_stores_from_before_tags_are_read(folder: Path) -> None:
     manifest = Manifest.load(folder / "store" / "klein")
-    assert "tags" not in json.loads((folder / "store" / "klein" / "corpus.json").read_text(encoding="utf-8"))
-    assert manifest.tags == {} and manifest.tagged("unknown") == ("meta_note", "meta_age", "meta_score")
+    assert "tags" not in json.loads(
+        (folder / "store" / "klein" / "corpus.json").read_text(encoding="utf-8")
+    )
+    assert manifest.tags == {} and manifest.tagged("unknown") == (
+        "meta_note",
+        "meta_age",
+        "meta_score",
+    )
 
 
 def test_an_import_names_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pd.DataFrame({"id": ["a", "b"], "v0": [1.0, 2.0], "v1": [0.0, 1.0]}).to_csv(tmp_path / "v.csv", index=False)
+    pd.DataFrame({"id": ["a", "b"], "v0": [1.0, 2.0], "v1": [0.0, 1.0]}).to_csv(
+        tmp_path / "v.csv", index=False
+    )
     rows = pd.DataFrame({"id": ["a", "b"], "label": ["x", "y"], "age": [3, 4], "cause": ["p", "q"]})
     rows.to_csv(tmp_path / "r.csv", index=False)
-    command = ["import", str(tmp_path / "v.csv"), "--rows", str(tmp_path / "r.csv"), "--seen", "none", "--modality", "audio",
-               "--store", str(tmp_path / "store"), "--safe", "meta_age"]
+    command = [
+        "import",
+        str(tmp_path / "v.csv"),
+        "--rows",
+        str(tmp_path / "r.csv"),
+        "--seen",
+        "none",
+        "--modality",
+        "audio",
+        "--store",
+        str(tmp_path / "store"),
+        "--safe",
+        "meta_age",
+    ]
     assert cli.main([*command, "--leaky", "meta_cuase"]) == 3
     assert "did you mean 'meta_cause'" in capsys.readouterr().err
     assert cli.main([*command, "--leaky", "meta_age"]) == UsageError.exit_code

@@ -16,7 +16,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, bool], tuple[Path, tuple[Planted, ...]]]:
+def made(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str, bool], tuple[Path, tuple[Planted, ...]]]:
     """Generate a release once, with or without defects; tests leave it as it is."""
     from extract.corpora.generated import make_release
 

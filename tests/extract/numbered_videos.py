@@ -11,7 +11,8 @@ import numpy as np
 NTSC = Fraction(30_000, 1001)
 PAL = Fraction(25)
 WIDTH, HEIGHT, BITS = 192, 96, 12
-# What encoders of DivX 5 write to say that B-frames travel in the packet of the frame that they need.
+# What encoders of DivX 5 write to say that B-frames travel in the packet of the frame that they
+# need.
 _PACKED_MARK = b"\x00\x00\x01\xb2DivX503b1393p\x00"
 
 
@@ -30,7 +31,9 @@ def number_of(shown: np.ndarray) -> int:
     """Read the number out of a picture of any size with the same proportions."""
     height, width = shown.shape[:2]
     bar = width / BITS
-    return sum(1 << bit for bit in range(BITS) if shown[height // 4, int((bit + 0.5) * bar)].mean() > 128)
+    return sum(
+        1 << bit for bit in range(BITS) if shown[height // 4, int((bit + 0.5) * bar)].mean() > 128
+    )
 
 
 def write(
@@ -51,7 +54,12 @@ def write(
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.bit_rate = 1_000_000
         context = stream.codec_context
-        context.gop_size, context.max_b_frames, context.time_base, context.thread_count = gop, b_frames, 1 / rate, 1
+        context.gop_size, context.max_b_frames, context.time_base, context.thread_count = (
+            gop,
+            b_frames,
+            1 / rate,
+            1,
+        )
         if path.suffix == ".avi" and codec == "mpeg4":
             context.codec_tag = "DIVX"
         if rotation:
@@ -64,8 +72,13 @@ def write(
     return path
 
 
-def write_packed_divx(path: Path, *, count: int = 120, rate: Fraction = NTSC, gop: int = 24) -> Path:
-    """Write an AVI with DivX' packed B-frames: each shares the packet of the frame after it, and an empty one follows."""
+def write_packed_divx(
+    path: Path, *, count: int = 120, rate: Fraction = NTSC, gop: int = 24
+) -> Path:
+    """Write an AVI with DivX' packed B-frames.
+
+    Each shares the packet of the frame after it, and an empty one follows.
+    """
     context = av.CodecContext.create("mpeg4", "w")
     context.width, context.height, context.pix_fmt = WIDTH, HEIGHT, "yuv420p"
     context.time_base, context.framerate, context.bit_rate = 1 / rate, rate, 1_000_000
@@ -90,7 +103,8 @@ def write_packed_divx(path: Path, *, count: int = 120, rate: Fraction = NTSC, go
 
 
 def _packed(coded: list[bytes]) -> list[tuple[bytes, bool]]:
-    # A picture that is not coded: type P, no whole second, marker, 15 bits of time, marker, "not coded", stuffing.
+    # A picture that is not coded: type P, no whole second, marker, 15 bits of time, marker, "not
+    # coded", stuffing.
     bits = "01" + "0" + "1" + "0" * 15 + "1" + "0"
     bits += "0" + "1" * ((-len(bits) - 1) % 8)
     nothing = b"\x00\x00\x01\xb6" + int(bits, 2).to_bytes(len(bits) // 8, "big")

@@ -16,9 +16,14 @@ LEFT = {"scanned", "folds", "same part twice", "audio there", "durations", "medi
 
 def write(path: Path, **changes: object) -> Path:
     count = 12
-    columns = {"id": [f"u{i}" for i in range(count)], "label": ["sad", "joy", "Sad", "joy "] * 3, "session": list("123") * 4,
-               "text": ["yes", "", "it\u00e2\u20ac\u2122s", " "] * 3, "start_s": 0.0,
-               "end_s": [float(10 * i + 1) for i in range(count)]}
+    columns = {
+        "id": [f"u{i}" for i in range(count)],
+        "label": ["sad", "joy", "Sad", "joy "] * 3,
+        "session": list("123") * 4,
+        "text": ["yes", "", "it\u00e2\u20ac\u2122s", " "] * 3,
+        "start_s": 0.0,
+        "end_s": [float(10 * i + 1) for i in range(count)],
+    }
     pd.DataFrame(columns | changes).to_csv(path, index=False)
     return path
 
@@ -28,13 +33,24 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict
     return status, json.loads(capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("changes", [{}, {"label": ""},
-                                     {"label": ["x", "", "y", "y"] * 3}, {"label": ["x", "y"] * 6, "text": "yes"}])
-def test_the_same_findings(changes: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"label": ""},
+        {"label": ["x", "", "y", "y"] * 3},
+        {"label": ["x", "y"] * 6, "text": "yes"},
+    ],
+)
+def test_the_same_findings(
+    changes: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     table = write(tmp_path / "rows.csv", **changes)
     one, whole = told(capsys, "--root", str(table))
     other, scan = told(capsys, "--root", str(table), "--stream")
-    assert (one, whole["corpus"], whole["rows"]) == (other, scan["corpus"], scan["rows"]) and set(whole) == set(scan)
+    assert (one, whole["corpus"], whole["rows"]) == (other, scan["corpus"], scan["rows"]) and set(
+        whole
+    ) == set(scan)
 
     def shown(report: dict[str, object]) -> list[dict[str, object]]:
         found = [finding for finding in report["findings"] if finding["check"] not in LEFT]
@@ -52,17 +68,28 @@ def test_every_problem_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[st
     reading = capsys.readouterr().err
     out = tmp_path / "out"
     status, report = told(capsys, "--root", str(table), "--stream", "--out", str(out))
-    errors = [finding for finding in report["findings"] if finding["level"] == "error" and finding["check"] == "rows"]
+    errors = [
+        finding
+        for finding in report["findings"]
+        if finding["level"] == "error" and finding["check"] == "rows"
+    ]
     assert status == 3 and json.loads((out / "report.json").read_text()) == report
     assert [(e["sentence"], e["count"]) for e in errors] == [
-        ("no number in 'end_s'", 12), ("duplicate id", 11), ("unsafe path in 'audio'", 12)]
-    assert errors[0]["advice"].partition(": ")[2] in reading and errors[1]["examples"][0] == "row 2: 'same'"
+        ("no number in 'end_s'", 12),
+        ("duplicate id", 11),
+        ("unsafe path in 'audio'", 12),
+    ]
+    assert (
+        errors[0]["advice"].partition(": ")[2] in reading
+        and errors[1]["examples"][0] == "row 2: 'same'"
+    )
     assert main(["--corpus", "manifest", "--root", str(table), "--stream"]) == 3
     assert "11 x duplicate id\n      row 2: 'same'" in capsys.readouterr().out
 
 
-def test_long_tables_are_scanned_by_themselves(tmp_path: Path, capsys: pytest.CaptureFixture[str],
-                                               monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_tables_are_scanned_by_themselves(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path / "manifest.csv", label=["x", "y"] * 6)
     where = ["--root", str(tmp_path)]
     monkeypatch.setattr(check_corpus, "STREAM_ROWS", 12)
@@ -78,19 +105,56 @@ def test_long_tables_are_scanned_by_themselves(tmp_path: Path, capsys: pytest.Ca
     assert not was_scanned()
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["--corpus", "ravdess", "--stream"], "--stream scans a table of --corpus manifest; ravdess is read as a whole"),
-    (["--corpus", "manifest", "--stream", "--estimate"], "--estimate trains on rows, and --stream keeps none"),
-    (["--corpus", "manifest", "--stream", "--corpus-option", "nam=x"], "unknown option of corpus 'manifest' 'nam'"),
-    (["--corpus", "manifest", "--stream", "--corpus-option", "safe=a", "--corpus-option", "leaky=a"], "both safe and leaky"),
-])
-def test_what_does_not_go_together(arguments: list[str], message: str, tmp_path: Path,
-                                     capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--corpus", "ravdess", "--stream"],
+            "--stream scans a table of --corpus manifest; ravdess is read as a whole",
+        ),
+        (
+            ["--corpus", "manifest", "--stream", "--estimate"],
+            "--estimate trains on rows, and --stream keeps none",
+        ),
+        (
+            ["--corpus", "manifest", "--stream", "--corpus-option", "nam=x"],
+            "unknown option of corpus 'manifest' 'nam'",
+        ),
+        (
+            [
+                "--corpus",
+                "manifest",
+                "--stream",
+                "--corpus-option",
+                "safe=a",
+                "--corpus-option",
+                "leaky=a",
+            ],
+            "both safe and leaky",
+        ),
+    ],
+)
+def test_what_does_not_go_together(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([*arguments, "--root", str(write(tmp_path / "rows.csv"))]) == 2
     assert message in capsys.readouterr().err
 
 
 def test_a_tag_of_no_column_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = write(tmp_path / "rows.csv", meta_age="3")
-    assert main(["--corpus", "manifest", "--root", str(table), "--stream", "--corpus-option", "safe=meta_ag"]) == 3
+    assert (
+        main(
+            [
+                "--corpus",
+                "manifest",
+                "--root",
+                str(table),
+                "--stream",
+                "--corpus-option",
+                "safe=meta_ag",
+            ]
+        )
+        == 3
+    )
     assert "which is no metadata column; did you mean 'meta_age'?" in capsys.readouterr().err

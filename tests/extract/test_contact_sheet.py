@@ -34,9 +34,17 @@ def split_screen(path: Path) -> None:
 def manifest(tmp_path: Path) -> Manifest:
     split_screen(tmp_path / "a.avi")
     (tmp_path / "torn.avi").write_bytes((tmp_path / "a.avi").read_bytes()[:3000])
-    return Manifest.from_columns("m", {
-        "id": ["left", "right", "torn"], "video": ["a.avi", "a.avi", "torn.avi"], "meta_video_start_s": [0.0, 0.2, 0.0],
-        "meta_video_end_s": [0.5, 0.9, 0.5], "meta_video_side": ["left", "right", "left"]}, root=tmp_path)
+    return Manifest.from_columns(
+        "m",
+        {
+            "id": ["left", "right", "torn"],
+            "video": ["a.avi", "a.avi", "torn.avi"],
+            "meta_video_start_s": [0.0, 0.2, 0.0],
+            "meta_video_end_s": [0.5, 0.9, 0.5],
+            "meta_video_side": ["left", "right", "left"],
+        },
+        root=tmp_path,
+    )
 
 
 def test_each_row_shows_the_half_of_its_speaker(manifest, tmp_path):
@@ -45,7 +53,10 @@ def test_each_row_shows_the_half_of_its_speaker(manifest, tmp_path):
     sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB")).astype(int)
     half = MARGIN + (TILE + MARGIN) + TILE // 2
     line = TILE + CAPTION
-    for top, expected in ((CAPTION, RED), (CAPTION + line, BLUE)):  # one turn of each film first: left, torn, then right
+    for top, expected in (
+        (CAPTION, RED),
+        (CAPTION + line, BLUE),
+    ):  # one turn of each film first: left, torn, then right
         assert np.abs(sheet[top + TILE // 2, half] - expected).max() < 20
 
 
@@ -60,7 +71,14 @@ def test_what_is_no_png_and_what_has_no_video_are_refused(manifest, tmp_path):
 def test_the_command_draws_it_and_lists_what_it_could_not_read(manifest, tmp_path, capsys):
     manifest.table.assign(id=["left", "right", "torn"]).to_csv(tmp_path / "rows.csv", index=False)
     sheet = tmp_path / "by-command.png"
-    base = ["--corpus", "manifest", "--root", str(tmp_path / "rows.csv"), "--contact-sheet", str(sheet)]
+    base = [
+        "--corpus",
+        "manifest",
+        "--root",
+        str(tmp_path / "rows.csv"),
+        "--contact-sheet",
+        str(sheet),
+    ]
     assert main(base) == 4
     told = capsys.readouterr()
     assert sheet.is_file() and told.out.strip() == str(sheet)
@@ -68,7 +86,9 @@ def test_the_command_draws_it_and_lists_what_it_could_not_read(manifest, tmp_pat
 
 
 def test_the_cache_of_decoded_pictures_can_be_cleared(manifest, tmp_path, capsys):
-    FrameCache(tmp_path / "e" / ".frames").read_clip(tmp_path / "a.avi", Span(0.0, 0.5), FrameSettings())
+    FrameCache(tmp_path / "e" / ".frames").read_clip(
+        tmp_path / "a.avi", Span(0.0, 0.5), FrameSettings()
+    )
     assert main(["--clear-frame-cache", "--store", str(tmp_path / "e")]) == 0
     assert "1 clips removed" in capsys.readouterr().out
     assert FrameCache(tmp_path / "e" / ".frames").size_bytes() == 0

@@ -1,4 +1,7 @@
-"""Generated releases: what is planted is found again by the reader or when it is decoded, and nothing else is odd."""
+"""Generated releases.
+
+What is planted is found again by the reader or when it is decoded, and nothing else is odd.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,18 @@ from extract.corpora.generated import FAILS, RELEASES, Planted, make_release
 OPTIONS = {"cremad": {"label": "multimodal"}}
 # What a reader says of a release without a flaw: it is small, and has what its layout has.
 HARMLESS = {kinds.SUMMARY, kinds.DIFFERS}
-LAYOUT = {"ravdess": {"clip of the other channel left out"},
-          "iemocap": {"transcribed turn without a label skipped", "transcription line without a turn skipped"},
-          "avamerg": {"turn without a label in the test file", "audio file that belongs to no row",
-                      "video file that belongs to no row"}}
+LAYOUT = {
+    "ravdess": {"clip of the other channel left out"},
+    "iemocap": {
+        "transcribed turn without a label skipped",
+        "transcription line without a turn skipped",
+    },
+    "avamerg": {
+        "turn without a label in the test file",
+        "audio file that belongs to no row",
+        "video file that belongs to no row",
+    },
+}
 Make = Callable[[str, bool], tuple[Path, tuple[Planted, ...]]]
 
 
@@ -33,7 +44,11 @@ def found(manifest: Manifest) -> dict[str, tuple[str, ...]]:
 
 
 def test_there_is_a_release_for_every_corpus_with_a_layout() -> None:
-    assert {"avamerg", "cremad", "emodb", "iemocap", "meld", "ravdess", "reels"} <= set(RELEASES) <= set(corpus_names())
+    assert (
+        {"avamerg", "cremad", "emodb", "iemocap", "meld", "ravdess", "reels"}
+        <= set(RELEASES)
+        <= set(corpus_names())
+    )
     assert all(RELEASES[name].summary and RELEASES[name].module.DEFECTS for name in RELEASES)
 
 
@@ -45,7 +60,9 @@ def test_a_flawless_release_is_read_completely(corpus: str, made: Make) -> None:
     assert all(isinstance(note, Note) for note in manifest.notes)
     assert found(manifest).keys() <= HARMLESS | LAYOUT.get(corpus, set())
     assert manifest.tagged("unknown") == ()
-    assert manifest.labels is not None and len(set(manifest.codes()) - {-1}) == len(manifest.labels.classes)
+    assert manifest.labels is not None and len(set(manifest.codes()) - {-1}) == len(
+        manifest.labels.classes
+    )
     for column in ("audio", "video"):
         assert all((root / path).is_file() for path in manifest.column(column) if path)
     assert len(make_plan(manifest)) >= 1
@@ -56,19 +73,27 @@ def test_every_planted_defect_is_noted(corpus: str, made: Make) -> None:
     root, planted = made(corpus, True)
     manifest = read_corpus(corpus, root, **OPTIONS.get(corpus, {}))
     notes = found(manifest)
-    seen = {name: (root / name).stat().st_size for name in (p.where for p in planted if p.comes_to == FAILS)}
+    seen = {
+        name: (root / name).stat().st_size
+        for name in (p.where for p in planted if p.comes_to == FAILS)
+    }
     assert all(seen.values()), "cut files are still there, and no reader looks into them"
     for defect in planted:
         if defect.comes_to != FAILS:
             assert any(Path(defect.where).name in name for name in notes[defect.comes_to]), defect
     flawless = found(read_corpus(corpus, made(corpus, False)[0], **OPTIONS.get(corpus, {})))
-    assert notes.keys() - flawless.keys() <= {defect.comes_to for defect in planted} | {"labelled turn without words"}
+    assert notes.keys() - flawless.keys() <= {defect.comes_to for defect in planted} | {
+        "labelled turn without words"
+    }
 
 
 def test_same_seed_same_bytes(made: Make, tmp_path: Path) -> None:
     def digests(root: Path) -> dict[str, str]:
-        return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-                for path in root.rglob("*") if path.is_file()}
+        return {
+            path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in root.rglob("*")
+            if path.is_file()
+        }
 
     first = digests(made("cremad", False)[0])
     make_release("cremad", tmp_path / "again")
@@ -90,7 +115,9 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
         make_release("cremat", tmp_path / "x")
 
 
-def test_nothing_is_left_where_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_left_where_writing_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(studio: object) -> None:
         raise OSError(28, "No space left on device")
 

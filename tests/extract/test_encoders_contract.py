@@ -36,7 +36,9 @@ def vectors(row, encoder):
 
 def relative(found: np.ndarray, expected: np.ndarray) -> float:
     """Norm of the difference over the norm, the largest over inputs and layers."""
-    return float(np.max(np.linalg.norm(found - expected, axis=-1) / np.linalg.norm(expected, axis=-1)))
+    return float(
+        np.max(np.linalg.norm(found - expected, axis=-1) / np.linalg.norm(expected, axis=-1))
+    )
 
 
 def test_vectors_are_finite_float32_of_the_promised_shape(row, encoder, vectors):
@@ -106,11 +108,17 @@ def stock_states(row: EncoderSpec, folder, item) -> torch.Tensor:
         model = model.encoder
     with torch.inference_mode():
         output = model(**stock_front_end(row, folder, item), output_hidden_states=True)
-        if row.architecture == "videomae":  # Its norm comes after the mean, which one state alone does not change.
+        if (
+            row.architecture == "videomae"
+        ):  # Its norm comes after the mean, which one state alone does not change.
             vector = model.layernorm(output.hidden_states[-1].mean(1, keepdim=True))
-            return torch.cat([*output.hidden_states[:-1], vector.expand_as(output.last_hidden_state)])
+            return torch.cat(
+                [*output.hidden_states[:-1], vector.expand_as(output.last_hidden_state)]
+            )
         if row.architecture == "vit":
-            return torch.stack([states[:, 0] for states in (*output.hidden_states[:-1], output.last_hidden_state)])
+            return torch.stack(
+                [states[:, 0] for states in (*output.hidden_states[:-1], output.last_hidden_state)]
+            )
     return torch.cat([*output.hidden_states[:-1], output.last_hidden_state])
 
 

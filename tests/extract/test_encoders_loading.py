@@ -1,4 +1,7 @@
-"""Checkpoints that are torn, incomplete or of something else are refused; heads are not mistaken for faults."""
+"""Checkpoints that are torn, incomplete or of something else are refused.
+
+Heads are not mistaken for faults.
+"""
 
 from __future__ import annotations
 
@@ -38,27 +41,44 @@ def load(folder, **options):
 
 def test_missing_weights_are_refused_by_name(folder):
     change(folder, lambda tensors: tensors.pop("encoder.layers.1.feed_forward.output_dense.weight"))
-    with pytest.raises(ModelLoadError, match=r"1 missing \(encoder.layers.1.feed_forward.output_dense.weight\); they would have"):
+    with pytest.raises(
+        ModelLoadError,
+        match=r"1 missing \(encoder.layers.1.feed_forward.output_dense.weight\); they would have",
+    ):
         load(folder)
 
 
 def test_weights_of_another_shape_are_refused(folder):
     change(folder, lambda tensors: tensors.update({"encoder.layer_norm.weight": torch.ones(31)}))
-    with pytest.raises(ModelLoadError, match=r"1 of another shape \(encoder.layer_norm.weight \(31,\) != \(32,\)\)"):
+    with pytest.raises(
+        ModelLoadError, match=r"1 of another shape \(encoder.layer_norm.weight \(31,\) != \(32,\)\)"
+    ):
         load(folder)
 
 
 def test_weights_that_no_part_explains_are_refused(folder):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 1}))
-    with pytest.raises(ModelLoadError, match=r"16 not known as a head \(encoder.layers.1.attention.k_proj.bias, .*and 11 more"):
+    with pytest.raises(
+        ModelLoadError,
+        match=r"16 not known as a head \(encoder.layers.1.attention.k_proj.bias, .*and 11 more",
+    ):
         load(folder)
 
 
 def test_heads_are_left_out_and_reported(folder):
-    change(folder, lambda tensors: tensors.update({"projector.weight": torch.ones(4, 32), "classifier.bias": torch.ones(3)}))
+    change(
+        folder,
+        lambda tensors: tensors.update(
+            {"projector.weight": torch.ones(4, 32), "classifier.bias": torch.ones(3)}
+        ),
+    )
     encoder = load(folder)
-    assert encoder.loading_report == {"missing": (), "unexpected": ("classifier.bias", "projector.weight"), "mismatched": ()}
+    assert encoder.loading_report == {
+        "missing": (),
+        "unexpected": ("classifier.bias", "projector.weight"),
+        "mismatched": (),
+    }
 
 
 def test_the_mask_of_spec_augment_may_be_missing_and_is_not_in_the_digest(folder):
@@ -70,7 +90,9 @@ def test_the_mask_of_spec_augment_may_be_missing_and_is_not_in_the_digest(folder
 
 
 def test_classifier_saved_by_transformers_is_told_apart(tmp_path):
-    config = transformers.HubertConfig(classifier_proj_size=16, num_labels=4, **tiny_encoders.waveform_settings(group_norm=True))
+    config = transformers.HubertConfig(
+        classifier_proj_size=16, num_labels=4, **tiny_encoders.waveform_settings(group_norm=True)
+    )
     transformers.HubertForSequenceClassification(config).save_pretrained(tmp_path / "tuned")
     transformers.HubertModel(config).save_pretrained(tmp_path / "plain")
     tuned = load(tmp_path / "tuned")
@@ -81,19 +103,27 @@ def test_classifier_saved_by_transformers_is_told_apart(tmp_path):
 def test_torn_weights_are_refused(folder):
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(ModelLoadError, match=r"cannot be loaded as HubertModel: .*; fetch or save it again"):
+    with pytest.raises(
+        ModelLoadError, match=r"cannot be loaded as HubertModel: .*; fetch or save it again"
+    ):
         load(folder)
 
 
 def test_folder_without_weights_is_refused(folder):
     (folder / "model.safetensors").unlink()
-    with pytest.raises(ModelLoadError, match=r"holds no weights; expected model.safetensors or pytorch_model.bin"):
+    with pytest.raises(
+        ModelLoadError, match=r"holds no weights; expected model.safetensors or pytorch_model.bin"
+    ):
         load(folder)
 
 
 def test_lfs_pointer_is_named(folder):
-    (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")
-    with pytest.raises(ModelLoadError, match="is a Git-LFS pointer, not weights; run 'git lfs pull'"):
+    (folder / "model.safetensors").write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
+    )
+    with pytest.raises(
+        ModelLoadError, match="is a Git-LFS pointer, not weights; run 'git lfs pull'"
+    ):
         load(folder)
 
 
@@ -126,7 +156,10 @@ class Touch:
 
 
 def test_half_precision_weights_become_float32(folder):
-    change(folder, lambda tensors: tensors.update({key: value.half() for key, value in tensors.items()}))
+    change(
+        folder,
+        lambda tensors: tensors.update({key: value.half() for key, value in tensors.items()}),
+    )
     encoder = load(folder)
     assert {parameter.dtype for parameter in encoder.model.parameters()} == {torch.float32}
     assert not encoder.model.training
@@ -150,7 +183,9 @@ def test_digest_is_the_same_in_another_process(folder):
 
 @pytest.mark.parametrize("layer", [-1, 3, [0, 0], [], "first", [0, 9], 1.0, "0"])
 def test_layers_that_are_not_there_are_refused(layer):
-    with pytest.raises(UsageError, match="expected 'last', 'all', or different numbers from 0 to 2"):
+    with pytest.raises(
+        UsageError, match="expected 'last', 'all', or different numbers from 0 to 2"
+    ):
         chosen_layers(layer, 2)
 
 
@@ -171,7 +206,9 @@ def test_options_that_do_not_fit_are_refused(folder, options, says):
         load(folder, **options)
 
 
-@pytest.mark.parametrize(("device", "says"), [("gpu", "unknown device 'gpu'"), ("cuda:99", "not on this machine")])
+@pytest.mark.parametrize(
+    ("device", "says"), [("gpu", "unknown device 'gpu'"), ("cuda:99", "not on this machine")]
+)
 def test_devices_that_are_not_there_are_refused(folder, device, says):
     with pytest.raises(UsageError, match=says):
         load_encoder(str(folder), device=device)

@@ -25,7 +25,9 @@ def folder_with(parent, name, **config):
 
 
 def bert(parent, name, **more):
-    return folder_with(parent, name, **{"model_type": "bert", "hidden_size": 64, "num_hidden_layers": 3, **more})
+    return folder_with(
+        parent, name, **{"model_type": "bert", "hidden_size": 64, "num_hidden_layers": 3, **more}
+    )
 
 
 def test_importing_the_table_imports_neither_torch_nor_transformers():
@@ -34,7 +36,12 @@ def test_importing_the_table_imports_neither_torch_nor_transformers():
 
 
 def test_rows_are_unique_and_complete():
-    assert len({row.name for row in REGISTRY}) == len({row.hub_id for row in REGISTRY}) == len(REGISTRY) == 20
+    assert (
+        len({row.name for row in REGISTRY})
+        == len({row.hub_id for row in REGISTRY})
+        == len(REGISTRY)
+        == 20
+    )
     for row in REGISTRY:
         assert row.dim in (384, 512, 768, 1024) and row.layers in (4, 6, 12, 24)
         assert row.licence and row.source.startswith("https://") and row.revision == ""
@@ -57,23 +64,37 @@ def test_name_and_hub_id_stand_for_the_row(row):
         ("all-MiniLM-L6-v2", {"model_type": "distilbert", "dim": 64, "n_layers": 3}, "first"),
     ],
 )
-def test_folder_takes_the_pooling_of_the_row_of_its_name_if_the_architecture_agrees(tmp_path, name, config, pooling):
+def test_folder_takes_the_pooling_of_the_row_of_its_name_if_the_architecture_agrees(
+    tmp_path, name, config, pooling
+):
     found = resolve(bert(tmp_path, name, **config), "text")
     assert found.is_local and found.spec.name == name
     assert (found.spec.pooling, found.spec.dim, found.spec.layers) == (pooling, 64, 3)
 
 
 def test_folder_of_a_hub_ids_last_part_is_that_row(tmp_path):
-    size = {"model_type": "hubert", "hidden_size": 32, "num_hidden_layers": 2, "feat_extract_norm": "group"}
+    size = {
+        "model_type": "hubert",
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "feat_extract_norm": "group",
+    }
     found = resolve(folder_with(tmp_path, "hubert-base-ls960", **size)).spec
     assert (found.name, found.dim, found.padding_harmless) == ("hubert-base", 32, False)
 
 
-@pytest.mark.parametrize(("declared", "pooling"), [("mean_tokens", "mean"), ("cls_token", "first"), ("max_tokens", "max")])
+@pytest.mark.parametrize(
+    ("declared", "pooling"),
+    [("mean_tokens", "mean"), ("cls_token", "first"), ("max_tokens", "max")],
+)
 def test_sentence_transformers_folder_says_its_own_pooling(tmp_path, declared, pooling):
     folder = bert(tmp_path, "sentences")
     (tmp_path / "sentences" / "1_Pooling").mkdir()
-    modes = {"word_embedding_dimension": 64, "pooling_mode_max_tokens": False, f"pooling_mode_{declared}": True}
+    modes = {
+        "word_embedding_dimension": 64,
+        "pooling_mode_max_tokens": False,
+        f"pooling_mode_{declared}": True,
+    }
     (tmp_path / "sentences" / "1_Pooling" / "config.json").write_text(json.dumps(modes))
     assert resolve(folder).spec.pooling == pooling
 
@@ -81,20 +102,28 @@ def test_sentence_transformers_folder_says_its_own_pooling(tmp_path, declared, p
 def test_a_pooling_that_we_cannot_do_is_refused(tmp_path):
     folder = bert(tmp_path, "sentences")
     (tmp_path / "sentences" / "1_Pooling").mkdir()
-    (tmp_path / "sentences" / "1_Pooling" / "config.json").write_text('{"pooling_mode_weightedmean_tokens": true}')
+    (tmp_path / "sentences" / "1_Pooling" / "config.json").write_text(
+        '{"pooling_mode_weightedmean_tokens": true}'
+    )
     with pytest.raises(UsageError, match="asks for pooling_mode_weightedmean_tokens"):
         resolve(folder)
 
 
 def test_wrong_modality_is_refused_with_what_there_is():
-    with pytest.raises(UsageError, match="'bert-base-uncased' reads text, not audio; audio encoders: wav2vec2-base, hubert-base"):
+    with pytest.raises(
+        UsageError,
+        match="'bert-base-uncased' reads text, not audio; audio encoders: wav2vec2-base, "
+        "hubert-base",
+    ):
         resolve("bert-base-uncased", "audio")
     with pytest.raises(UnknownNameError, match="unknown modality 'adio'; did you mean 'audio'"):
         names("adio")
 
 
 def test_unknown_names_get_a_hint(tmp_path):
-    with pytest.raises(UnknownNameError, match="unknown encoder 'whisper-tinny'; did you mean 'whisper-tiny'"):
+    with pytest.raises(
+        UnknownNameError, match="unknown encoder 'whisper-tinny'; did you mean 'whisper-tiny'"
+    ):
         resolve("whisper-tinny")
     with pytest.raises(UsageError, match=r"no folder ./nowhere/at/all; an encoder is a folder"):
         resolve("./nowhere/at/all")
@@ -106,7 +135,11 @@ def test_unknown_names_get_a_hint(tmp_path):
 @pytest.mark.parametrize(
     ("config", "error", "says"),
     [
-        ({"model_type": "gpt2"}, UsageError, "'gpt2', which is not supported; known: bert, roberta"),
+        (
+            {"model_type": "gpt2"},
+            UsageError,
+            "'gpt2', which is not supported; known: bert, roberta",
+        ),
         ({"hidden_size": 3}, ModelLoadError, "has no 'model_type'"),
         ({"model_type": "bert", "hidden_size": 32}, ModelLoadError, "num_hidden_layers = None"),
         ({"model_type": "whisper", "d_model": 0}, ModelLoadError, "d_model = 0"),
@@ -117,7 +150,9 @@ def test_configurations_that_do_not_say_enough_are_refused(tmp_path, config, err
         resolve(folder_with(tmp_path, "model", **config))
 
 
-@pytest.mark.parametrize(("content", "says"), [("{", "cannot be read as JSON"), ("[]", "holds a JSON list")])
+@pytest.mark.parametrize(
+    ("content", "says"), [("{", "cannot be read as JSON"), ("[]", "holds a JSON list")]
+)
 def test_torn_configuration_is_refused(tmp_path, content, says):
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(ModelLoadError, match=says):
@@ -131,7 +166,9 @@ def test_folder_without_configuration_is_refused(tmp_path):
 
 def test_a_row_that_does_not_fit_its_architecture_cannot_be_made():
     row = resolve("wav2vec2-base").spec
-    with pytest.raises(UsageError, match="pooling 'first' means nothing for wav2vec2; it takes mean, max"):
+    with pytest.raises(
+        UsageError, match="pooling 'first' means nothing for wav2vec2; it takes mean, max"
+    ):
         dataclasses.replace(row, pooling="first")
     with pytest.raises(UsageError, match="wav2vec2 reads audio, not text"):
         dataclasses.replace(row, modality="text")
@@ -139,7 +176,10 @@ def test_a_row_that_does_not_fit_its_architecture_cannot_be_made():
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """An empty cache and a Hub that cannot be reached; the cached repository ``org/cached`` when it is filled."""
+    """An empty cache and a Hub that cannot be reached.
+
+    The cached repository ``org/cached`` when it is filled.
+    """
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
     repository = tmp_path / "models--org--cached"
@@ -152,7 +192,9 @@ def test_uncached_model_without_network_fails_and_says_how_to_get_it(cache):
     says = "org/absent is not in the local Hugging Face cache and the Hub cannot be reached; run 'hf download org/absent'"
     with pytest.raises(ModelLoadError, match=says) as raised:
         resolve("org/absent")
-    with pytest.raises(ModelLoadError, match="run 'hf download facebook/wav2vec2-base' once with network"):
+    with pytest.raises(
+        ModelLoadError, match="run 'hf download facebook/wav2vec2-base' once with network"
+    ):
         load_encoder("wav2vec2-base", device="cpu")
     assert "\n" not in str(raised.value) and raised.value.__suppress_context__
 

@@ -33,7 +33,9 @@ def test_long_text_is_cut_at_what_the_positions_reach(folders, name):
 
 
 def test_cut_texts_are_counted_and_cut_behind_the_last_token_that_fits(folders):
-    encoder = load_encoder(str(folders["bert-base-uncased"]), device="cpu", max_tokens=8, pooling="mean")
+    encoder = load_encoder(
+        str(folders["bert-base-uncased"]), device="cpu", max_tokens=8, pooling="mean"
+    )
     assert encoder.token_count("a b c") == 5 and encoder.token_count(LONG) == 122
     vectors = encoder.encode([LONG, "a b c a b c", "a b c"])
     assert encoder.truncated == 1
@@ -48,7 +50,9 @@ def test_an_empty_text_has_the_vector_of_its_special_tokens(folders):
 
 @pytest.mark.parametrize("item", [None, 3, b"bytes", ["words"]])
 def test_only_text_is_read(folders, item):
-    with pytest.raises(UsageError, match=f"input 1 is a {type(item).__name__}; a text encoder reads str"):
+    with pytest.raises(
+        UsageError, match=f"input 1 is a {type(item).__name__}; a text encoder reads str"
+    ):
         load_encoder(str(folders["bert-base-uncased"]), device="cpu").encode(["fine", item])
 
 
@@ -58,13 +62,17 @@ def test_max_tokens_must_leave_room(folders):
 
 
 def test_folder_without_a_tokenizer_is_refused(folders, tmp_path):
-    model = transformers.BertModel.from_pretrained(folders["bert-base-uncased"], local_files_only=True)
+    model = transformers.BertModel.from_pretrained(
+        folders["bert-base-uncased"], local_files_only=True
+    )
     model.save_pretrained(tmp_path / "bare")
     with pytest.raises(ModelLoadError, match=r"bare has no tokenizer \(tokenizer.json, vocab.txt,"):
         load_encoder(str(tmp_path / "bare"), device="cpu")
 
 
-@pytest.mark.parametrize(("content", "says"), [("{", "cannot be read"), (None, "has 60 tokens and the model 18")])
+@pytest.mark.parametrize(
+    ("content", "says"), [("{", "cannot be read"), (None, "has 60 tokens and the model 18")]
+)
 def test_torn_or_foreign_tokenizer_is_refused(tmp_path, content, says):
     folder = tiny_encoders.save(ROWS["bert-base-uncased"], tmp_path)
     saved = folder / "tokenizer.json"
@@ -89,21 +97,31 @@ def test_another_tokenizer_is_another_setting(folders, tmp_path):
 
 def test_real_minilm_is_the_masked_mean_of_stock_transformers(shared):
     path = shared / "models" / "all-MiniLM-L6-v2"
-    texts = ["Kids are talking by the door", "No.", "I can't believe you did that to me, after all these years!"]
+    texts = [
+        "Kids are talking by the door",
+        "No.",
+        "I can't believe you did that to me, after all these years!",
+    ]
     encoder = load_encoder(str(path), device="cpu", batch_size=3)
     assert (encoder.pooling, encoder.dim, encoder.layers) == ("mean", 384, (6,))
-    model = transformers.BertModel.from_pretrained(path, dtype=torch.float32, local_files_only=True).eval()
+    model = transformers.BertModel.from_pretrained(
+        path, dtype=torch.float32, local_files_only=True
+    ).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True)
     found = encoder.encode(texts)[:, 0]
     for row, text in enumerate(texts):
         with torch.inference_mode():
-            expected = model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0].mean(0).numpy()
+            expected = (
+                model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0].mean(0).numpy()
+            )
         assert np.linalg.norm(found[row] - expected) / np.linalg.norm(expected) < 1e-5
 
 
 def test_real_minilm_knows_what_sentences_mean(shared):
     encoder = load_encoder(str(shared / "models" / "all-MiniLM-L6-v2"), device="cpu")
-    vectors = encoder.encode(["I am so happy today", "What a joyful day", "The invoice is due on Monday"])[:, 0]
+    vectors = encoder.encode(
+        ["I am so happy today", "What a joyful day", "The invoice is due on Monday"]
+    )[:, 0]
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     alike = vectors @ vectors.T
     assert alike[0, 1] > 0.4 > alike[0, 2]

@@ -1,4 +1,7 @@
-"""What only video encoders promise: preprocessing, layouts, frame settings, and where VideoMAE's norm comes from."""
+"""What only video encoders promise.
+
+Preprocessing, layouts, frame settings, and where VideoMAE's norm comes from.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,9 @@ def videomae(folder: Path, *, mean_pooling: bool, kind: type[transformers.PreTra
 
 
 def test_fine_tuned_videomae_gives_the_vector_before_its_own_classifier(tmp_path):
-    folder = videomae(tmp_path / "kinetics", mean_pooling=True, kind=transformers.VideoMAEForVideoClassification)
+    folder = videomae(
+        tmp_path / "kinetics", mean_pooling=True, kind=transformers.VideoMAEForVideoClassification
+    )
     encoder = load(folder)
     stock = transformers.VideoMAEForVideoClassification.from_pretrained(folder).eval()
     stock.classifier = torch.nn.Identity()
@@ -67,19 +72,25 @@ def test_fine_tuned_videomae_gives_the_vector_before_its_own_classifier(tmp_path
 
 
 def test_pretrained_videomae_is_the_mean_over_patches_then_its_final_norm(tmp_path):
-    folder = videomae(tmp_path / "pretrained", mean_pooling=False, kind=transformers.VideoMAEForPreTraining)
+    folder = videomae(
+        tmp_path / "pretrained", mean_pooling=False, kind=transformers.VideoMAEForPreTraining
+    )
     encoder = load(folder, layer="all")
     stock = transformers.VideoMAEModel.from_pretrained(folder).eval()
     with torch.inference_mode():
         states = stock(pixel_values(CLIPS[0], *IMAGENET), output_hidden_states=True).hidden_states
-        expected = torch.stack([states[0].mean(1), states[1].mean(1), stock.layernorm(states[2].mean(1))], dim=1)
+        expected = torch.stack(
+            [states[0].mean(1), states[1].mean(1), stock.layernorm(states[2].mean(1))], dim=1
+        )
     assert relative(encoder.encode(CLIPS[:1]), expected.numpy()) < 1e-5
     assert encoder.settings["pooled_norm"] == "layernorm" and not encoder.likely_finetuned
     assert relative(load(folder).encode(CLIPS[:1])[:, 0], expected[:, 2].numpy()) < 1e-5
 
 
 def test_pooling_first_is_what_transformers_reads_of_a_pretrained_videomae(tmp_path):
-    folder = videomae(tmp_path / "pretrained", mean_pooling=False, kind=transformers.VideoMAEForPreTraining)
+    folder = videomae(
+        tmp_path / "pretrained", mean_pooling=False, kind=transformers.VideoMAEForPreTraining
+    )
     stock = transformers.VideoMAEForVideoClassification.from_pretrained(folder).eval()
     stock.classifier = torch.nn.Identity()
     with torch.inference_mode():
@@ -99,7 +110,11 @@ def test_videomae_without_a_learned_norm_says_so(tmp_path):
 
 @pytest.mark.parametrize("mean_pooling", [True, False])
 def test_videomae_that_was_trained_further_saves_its_norm_too(tmp_path, mean_pooling):
-    kind = transformers.VideoMAEForVideoClassification if mean_pooling else transformers.VideoMAEForPreTraining
+    kind = (
+        transformers.VideoMAEForVideoClassification
+        if mean_pooling
+        else transformers.VideoMAEForPreTraining
+    )
     encoder = load(videomae(tmp_path / "before", mean_pooling=mean_pooling, kind=kind))
     optimiser = torch.optim.SGD(encoder.model.parameters(), lr=0.1)
     encoder.pooled([encoder.prepare(clip) for clip in CLIPS]).square().sum().backward()
@@ -119,8 +134,17 @@ def test_timesformer_and_vit_have_the_frames_that_they_take(tmp_path):
     assert vit.frames == FrameSettings(frames=7, size=32, rule="consecutive", region="half")
     assert vit.encode([np.zeros((7, 32, 32, 3), np.uint8)]).shape == (1, 1, 32)
     assert load(tiny("videomae", tmp_path), frames=asked).frames.frames == 4
-    shown = {key: vit.settings[key] for key in ("frames", "frame_rule", "frame_rate_hz", "region", "frame_size")}
-    assert shown == {"frames": 7, "frame_rule": "consecutive", "frame_rate_hz": 30.0, "region": "half", "frame_size": 32}
+    shown = {
+        key: vit.settings[key]
+        for key in ("frames", "frame_rule", "frame_rate_hz", "region", "frame_size")
+    }
+    assert shown == {
+        "frames": 7,
+        "frame_rule": "consecutive",
+        "frame_rate_hz": 30.0,
+        "region": "half",
+        "frame_size": 32,
+    }
 
 
 @pytest.mark.parametrize("architecture", ROWS)
@@ -128,7 +152,9 @@ def test_both_layouts_and_mirrored_views_are_read(tmp_path, architecture):
     encoder = load(tiny(architecture, tmp_path))
     clip = tiny_encoders.inputs(ROWS[architecture])[0]
     expected = encoder.encode([clip])
-    np.testing.assert_array_equal(encoder.encode([np.ascontiguousarray(clip.transpose(0, 3, 1, 2))]), expected)
+    np.testing.assert_array_equal(
+        encoder.encode([np.ascontiguousarray(clip.transpose(0, 3, 1, 2))]), expected
+    )
     mirrored = encoder.encode([flip(clip)])
     np.testing.assert_array_equal(encoder.encode([clip[:, :, ::-1]]), mirrored)
     assert relative(mirrored, expected) > 1e-4
@@ -146,9 +172,14 @@ def test_pixels_are_normalised_as_the_folder_says(tmp_path, architecture):
     assert load(folder).settings == plain.settings
     tiny_encoders.write_preprocessor(folder, image_mean=(0.1, 0.2, 0.3), image_std=(0.4, 0.5, 0.6))
     other = load(folder)
-    assert (other.settings["pixel_mean"], other.settings["pixel_std"]) == ("0.1, 0.2, 0.3", "0.4, 0.5, 0.6")
+    assert (other.settings["pixel_mean"], other.settings["pixel_std"]) == (
+        "0.1, 0.2, 0.3",
+        "0.4, 0.5, 0.6",
+    )
     expected = pixel_values(clip, [0.1, 0.2, 0.3], [0.4, 0.5, 0.6])
-    torch.testing.assert_close(other._normalised([other.prepare(clip)]), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        other._normalised([other.prepare(clip)]), expected, rtol=0, atol=1e-6
+    )
     tiny_encoders.write_preprocessor(folder, do_normalize=False)
     assert load(folder).settings["pixel_mean"] == "0.0, 0.0, 0.0"
 
@@ -170,10 +201,16 @@ def test_a_preprocessor_that_we_cannot_follow_is_refused(tmp_path, settings, wor
 
 def test_what_is_no_clip_of_the_encoder_is_a_usage_error(tmp_path):
     encoder = load(tiny("videomae", tmp_path))
-    for wrong in ("text", *(np.zeros(shape, np.uint8) for shape in ((4, 32, 32), (4, 32, 32, 4))), CLIPS[0] / 255):
+    for wrong in (
+        "text",
+        *(np.zeros(shape, np.uint8) for shape in ((4, 32, 32), (4, 32, 32, 4))),
+        CLIPS[0] / 255,
+    ):
         with pytest.raises(UsageError, match="a video encoder reads uint8 arrays"):
             encoder.encode([wrong])
-    with pytest.raises(UsageError, match="has 5 pictures of 32 x 32 pixels; videomae-base takes 4 of 32 x 32"):
+    with pytest.raises(
+        UsageError, match="has 5 pictures of 32 x 32 pixels; videomae-base takes 4 of 32 x 32"
+    ):
         encoder.encode([np.zeros((5, 32, 32, 3), np.uint8)])
     with pytest.raises(UsageError, match="has 4 pictures of 48 x 32 pixels"):
         encoder.encode([np.zeros((4, 32, 48, 3), np.uint8)])

@@ -1,4 +1,7 @@
-"""wav2vec 2.0, HuBERT and WavLM: what padding does to the stock models, and that it does nothing to ours."""
+"""wav2vec 2.0, HuBERT and WavLM.
+
+What padding does to the stock models, and that it does nothing to ours.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,9 @@ def test_alone_every_state_is_stock_transformers_to_the_bit(folders, name):
         theirs = stock(torch.from_numpy(clip)[None], output_hidden_states=True)
     assert bool(mask.all())
     assert torch.equal(ours[2], theirs.last_hidden_state)
-    assert torch.equal(ours[0], theirs.hidden_states[0]) and torch.equal(ours[1], theirs.hidden_states[1])
+    assert torch.equal(ours[0], theirs.hidden_states[0]) and torch.equal(
+        ours[1], theirs.hidden_states[1]
+    )
 
 
 def test_own_frames_norm_shares_the_weights_and_zeroes_what_lies_behind():
@@ -112,7 +117,9 @@ def test_normalisation_is_that_of_the_checkpoint_and_recorded(folders):
     np.testing.assert_array_equal(normalised.encode([clip]), plain.encode([by_hand]))
 
 
-@pytest.mark.parametrize(("name", "normalised"), [("wavlm-base", False), ("wavlm-large", True), ("wav2vec2-base", True)])
+@pytest.mark.parametrize(
+    ("name", "normalised"), [("wavlm-base", False), ("wavlm-large", True), ("wav2vec2-base", True)]
+)
 def test_without_a_preprocessor_file_the_architecture_decides(folders, name, normalised):
     (folders[name] / "preprocessor_config.json").unlink(missing_ok=True)
     assert load_encoder(str(folders[name]), device="cpu").normalise is normalised
@@ -127,15 +134,25 @@ def test_another_sample_rate_is_refused(folders):
 
 def test_silence_gives_a_finite_vector(folders):
     encoder = load_encoder(str(folders["wav2vec2-base"]), device="cpu", batch_size=2)
-    assert np.isfinite(encoder.encode([np.zeros(8_000, np.float32), np.zeros(400, np.float32)])).all()
+    assert np.isfinite(
+        encoder.encode([np.zeros(8_000, np.float32), np.zeros(400, np.float32)])
+    ).all()
 
 
 @pytest.mark.parametrize(
     ("clip", "error", "says"),
     [
         (np.zeros(399, np.float32), MediaError, "0.0249 s long, but wav2vec2-base needs 0.025 s"),
-        (np.zeros(160_002, np.float32), UsageError, "160002 samples, more than max_duration_s = 10 "),
-        (np.zeros((2, 800), np.float32), UsageError, r"float32 \(2, 800\); a speech encoder reads one-dimensional"),
+        (
+            np.zeros(160_002, np.float32),
+            UsageError,
+            "160002 samples, more than max_duration_s = 10 ",
+        ),
+        (
+            np.zeros((2, 800), np.float32),
+            UsageError,
+            r"float32 \(2, 800\); a speech encoder reads one-dimensional",
+        ),
         (np.zeros(800, np.int16), UsageError, "int16"),
         ("hello", UsageError, "input 0 is str"),
     ],

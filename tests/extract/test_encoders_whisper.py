@@ -1,4 +1,7 @@
-"""Whisper on a clip's own length: the states of Transformers for a full clip, and no dependence on the batch for others."""
+"""Whisper on a clip's own length.
+
+The states of Transformers for a full clip, and no dependence on the batch for others.
+"""
 
 from __future__ import annotations
 
@@ -75,13 +78,18 @@ def test_clip_longer_than_the_positions_is_refused(folder):
     encoder = load_encoder(str(folder), device="cpu", max_duration_s=None)
     assert encoder.spec.max_input == 2.0
     assert encoder.encode([np.zeros(32_000, np.float32)]).shape == (1, 1, 32)
-    with pytest.raises(MediaError, match=r"2\.50 s long, but whisper-tiny takes at most 2 s; set max_duration_s to 2 or less"):
+    with pytest.raises(
+        MediaError,
+        match=r"2\.50 s long, but whisper-tiny takes at most 2 s; set max_duration_s to 2 or less",
+    ):
         encoder.encode([np.zeros(40_000, np.float32)])
 
 
 def test_real_weights_give_the_states_of_transformers_for_30_s(shared):
     path = shared / "models" / "whisper-tiny"
-    model = transformers.WhisperModel.from_pretrained(path, dtype=torch.float32, local_files_only=True).encoder.eval()
+    model = transformers.WhisperModel.from_pretrained(
+        path, dtype=torch.float32, local_files_only=True
+    ).encoder.eval()
     clip = np.concatenate([speech(shared, n) for n in range(1, 9)])
     clip = np.tile(clip, 2)[: 30 * 16_000]
     extractor = transformers.WhisperFeatureExtractor.from_pretrained(path, local_files_only=True)
@@ -94,8 +102,15 @@ def test_real_weights_give_the_states_of_transformers_for_30_s(shared):
 
 
 def test_real_weights_give_a_clip_one_vector_in_any_batch(shared):
-    encoder = load_encoder(str(shared / "models" / "whisper-tiny"), device="cpu", layer="all", batch_size=4)
-    clips = [speech(shared, 1), speech(shared, 2)[:16_000], speech(shared, 3)[:400], speech(shared, 4)]
+    encoder = load_encoder(
+        str(shared / "models" / "whisper-tiny"), device="cpu", layer="all", batch_size=4
+    )
+    clips = [
+        speech(shared, 1),
+        speech(shared, 2)[:16_000],
+        speech(shared, 3)[:400],
+        speech(shared, 4),
+    ]
     together = encoder.encode(clips)
     alone = np.concatenate([encoder.encode([clip]) for clip in clips])
     assert (np.linalg.norm(together - alone, axis=-1) / np.linalg.norm(alone, axis=-1)).max() < 1e-5
@@ -103,7 +118,8 @@ def test_real_weights_give_a_clip_one_vector_in_any_batch(shared):
 
 def speech(shared, emotion: int) -> np.ndarray:
     samples, rate = soundfile.read(
-        shared / "data" / "ravdess" / "Actor_01" / f"03-01-0{emotion}-01-01-01-01.flac", dtype="float32"
+        shared / "data" / "ravdess" / "Actor_01" / f"03-01-0{emotion}-01-01-01-01.flac",
+        dtype="float32",
     )
     assert rate == 16_000
     return samples

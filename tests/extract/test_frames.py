@@ -54,17 +54,36 @@ def test_short_spans_repeat_frames_and_long_ones_are_seen_whole(divx):
     assert seen(short) == [frame for frame in (50, 51, 52, 53) for _ in range(4)]
     assert seen(read_clip(divx)) == [int(120 / 16 * (part + 0.5)) for part in range(16)]
     settings = FrameSettings(rule="consecutive", rate_hz=30_000 / 1001)
-    assert seen(read_clip(divx, start_s=50 * tick_s, end_s=54 * tick_s, settings=settings)) == [50, 51, 52, *[53] * 13]
-    assert seen(read_clip(divx, start_s=20 * tick_s, end_s=80 * tick_s, settings=settings)) == list(range(42, 58))
+    assert seen(read_clip(divx, start_s=50 * tick_s, end_s=54 * tick_s, settings=settings)) == [
+        50,
+        51,
+        52,
+        *[53] * 13,
+    ]
+    assert seen(read_clip(divx, start_s=20 * tick_s, end_s=80 * tick_s, settings=settings)) == list(
+        range(42, 58)
+    )
 
 
 def test_a_clip_says_what_it_is(divx):
     clip = read_clip(divx, start_s=1.0, end_s=2.0, settings=FrameSettings(frames=8, size=32))
-    assert clip.frames.shape == (8, 32, 32, 3) and clip.frames.dtype == np.uint8 and clip.times_s.shape == (8,)
-    assert (clip.width, clip.height) == (192, 96) and clip.source_fps == pytest.approx(29.97, abs=1e-3)
+    assert (
+        clip.frames.shape == (8, 32, 32, 3)
+        and clip.frames.dtype == np.uint8
+        and clip.times_s.shape == (8,)
+    )
+    assert (clip.width, clip.height) == (192, 96) and clip.source_fps == pytest.approx(
+        29.97, abs=1e-3
+    )
     assert clip.duration_s == pytest.approx(4.004) and clip.note == ""
-    assert clip.digest == read_clip(divx, start_s=1.0, end_s=2.0, settings=FrameSettings(frames=8, size=32)).digest
-    assert clip.digest != read_clip(divx, start_s=1.5, end_s=2.0, settings=FrameSettings(frames=8, size=32)).digest
+    assert (
+        clip.digest
+        == read_clip(divx, start_s=1.0, end_s=2.0, settings=FrameSettings(frames=8, size=32)).digest
+    )
+    assert (
+        clip.digest
+        != read_clip(divx, start_s=1.5, end_s=2.0, settings=FrameSettings(frames=8, size=32)).digest
+    )
 
 
 def test_regions_of_iemocaps_screen():
@@ -79,13 +98,17 @@ def test_regions_of_iemocaps_screen():
 
 def test_a_half_holds_its_own_actor_only(divx):
     half = FrameSettings(region="half", size=96)
-    left, right = (read_clip(divx, end_s=1.0, side=side, settings=half).frames for side in ("left", "right"))
+    left, right = (
+        read_clip(divx, end_s=1.0, side=side, settings=half).frames for side in ("left", "right")
+    )
     whole = read_clip(divx, end_s=1.0, settings=FrameSettings(size=96)).frames
     assert np.array_equal(left[:, :, 48:], whole[:, :, :48])
     assert np.array_equal(right[:, :, :48], whole[:, :, 48:])
 
 
-@pytest.mark.parametrize("height, width", [(480, 720), (480, 360), (256, 256), (144, 176), (241, 243), (100, 301)])
+@pytest.mark.parametrize(
+    "height, width", [(480, 720), (480, 360), (256, 256), (144, 176), (241, 243), (100, 301)]
+)
 def test_scaling_is_that_of_the_papers_processor(height, width):
     transformers = pytest.importorskip("transformers")
     picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -109,24 +132,35 @@ def test_many_spans_come_in_the_order_of_time_each_as_if_alone(divx):
             assert isinstance(clip, MediaError) and "nothing starts at 7 s" in str(clip)
         else:
             span = spans[position]
-            assert np.array_equal(clip.frames, read_clip(divx, start_s=span.start_s, end_s=span.end_s).frames)
+            assert np.array_equal(
+                clip.frames, read_clip(divx, start_s=span.start_s, end_s=span.end_s).frames
+            )
 
 
 def test_spans_of_a_file_that_does_not_open_all_come_as_errors(tmp_path):
     found = list(read_spans(tmp_path / "none.avi", [Span(1.0, 2.0), Span(0.0, 1.0)]))
     assert [position for position, _ in found] == [1, 0]
-    assert all(isinstance(error, MediaError) and "does not exist" in str(error) for _, error in found)
+    assert all(
+        isinstance(error, MediaError) and "does not exist" in str(error) for _, error in found
+    )
 
 
 def test_a_span_that_outlasts_the_picture_a_little_is_noted(divx):
     assert read_clip(divx, start_s=3.0, end_s=4.05).note == ""
     clip = read_clip(divx, start_s=3.0, end_s=4.3)
-    assert clip.note == "the span ends 0.30 s after the picture, which was left off" and seen(clip)[-1] == 119
-    with pytest.raises(MediaError, match=r"is 4\.004 s long, so nothing ends at 4\.6 s; correct the manifest"):
+    assert (
+        clip.note == "the span ends 0.30 s after the picture, which was left off"
+        and seen(clip)[-1] == 119
+    )
+    with pytest.raises(
+        MediaError, match=r"is 4\.004 s long, so nothing ends at 4\.6 s; correct the manifest"
+    ):
         read_clip(divx, start_s=3.0, end_s=4.6)
 
 
-@pytest.mark.parametrize("start_s, end_s", [(-1.0, 1.0), (2.0, 2.0), (None, float("nan")), (None, 0.0)])
+@pytest.mark.parametrize(
+    "start_s, end_s", [(-1.0, 1.0), (2.0, 2.0), (None, float("nan")), (None, 0.0)]
+)
 def test_what_is_no_span_is_a_usage_error(start_s, end_s):
     with pytest.raises(UsageError, match="describe no part of a video"):
         Span(start_s, end_s)
@@ -155,7 +189,9 @@ def broken_file(kind: str, folder: Path) -> Path:
     elif kind == "sound only":
         with av.open(str(path), "w") as film:
             track = film.add_stream("aac", rate=16_000)
-            sound = av.AudioFrame.from_ndarray(np.zeros((1, 16_000), np.float32), format="fltp", layout="mono")
+            sound = av.AudioFrame.from_ndarray(
+                np.zeros((1, 16_000), np.float32), format="fltp", layout="mono"
+            )
             sound.rate = 16_000
             film.mux(track.encode(sound))
             film.mux(track.encode(None))
@@ -165,7 +201,9 @@ def broken_file(kind: str, folder: Path) -> Path:
     else:
         pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 123456\n"
         noise = np.random.default_rng(0).bytes(20_000)
-        path.write_bytes({"empty": b"", "pointer": pointer, "noise": noise, "text": b"Excuse me.\n" * 99}[kind])
+        path.write_bytes(
+            {"empty": b"", "pointer": pointer, "noise": noise, "text": b"Excuse me.\n" * 99}[kind]
+        )
     return path
 
 
@@ -195,7 +233,10 @@ def test_a_cut_file_that_still_opens_is_refused(suffix, tmp_path):
     path = numbered.write(tmp_path / f"whole.{suffix}", **options)
     if suffix == "mp4":  # its table of contents first, as on the web
         whole = tmp_path / "web.mp4"
-        with av.open(str(path)) as old, av.open(str(whole), "w", options={"movflags": "faststart"}) as new:
+        with (
+            av.open(str(path)) as old,
+            av.open(str(whole), "w", options={"movflags": "faststart"}) as new,
+        ):
             stream = new.add_stream_from_template(old.streams.video[0])
             for packet in old.demux(video=0):
                 if packet.dts is not None:
@@ -215,7 +256,9 @@ def test_frames_that_decord_cannot_decode_are_a_media_error(tmp_path):
     middle = len(content) // 2
     content[middle : middle + len(content) // 5] = bytes(len(content) // 5)
     path.write_bytes(content)
-    with pytest.raises(MediaError, match=r"has frames that cannot be decoded .*; fetch or convert it again"):
+    with pytest.raises(
+        MediaError, match=r"has frames that cannot be decoded .*; fetch or convert it again"
+    ):
         read_clip(path)
 
 
@@ -238,7 +281,9 @@ def test_a_hundred_and_fifty_one_dialogues_leave_no_file_and_no_thread_behind(di
 
 
 def test_the_package_imports_without_a_decoder_and_says_which_extra_brings_it(monkeypatch, divx):
-    code = "import sys, extract.frames; sys.exit(bool({'av', 'decord', 'torch'} & sys.modules.keys()))"
+    code = (
+        "import sys, extract.frames; sys.exit(bool({'av', 'decord', 'torch'} & sys.modules.keys()))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     monkeypatch.setitem(sys.modules, "decord", None)
     with pytest.raises(MissingDependencyError, match="needs decord2; install the extra 'extract'"):

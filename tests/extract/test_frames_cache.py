@@ -88,7 +88,9 @@ def test_whatever_changes_a_pixel_is_another_clip(cache, video):
     for count, (span, settings) in enumerate(ways, start=1):
         cache.read_clip(video, span, settings)
         assert len(entries(cache)) == count
-    cache.read_clip(video, Span(1.0, 2.0, "left"), SMALL)  # The side means nothing to the whole picture.
+    cache.read_clip(
+        video, Span(1.0, 2.0, "left"), SMALL
+    )  # The side means nothing to the whole picture.
     assert len(entries(cache)) == len(ways)
 
 
@@ -98,7 +100,9 @@ def test_another_video_under_the_same_name_is_another_clip(cache, video):
     content = bytearray(video.read_bytes())
     content[found.st_size // 2] ^= 1
     video.write_bytes(content)
-    os.utime(video, ns=(found.st_atime_ns, found.st_mtime_ns))  # Neither size nor time gives it away.
+    os.utime(
+        video, ns=(found.st_atime_ns, found.st_mtime_ns)
+    )  # Neither size nor time gives it away.
     assert FrameCache(cache.folder).get(video, Span(0.0, 1.0), SMALL) is None
     numbered.write(video, rate=numbered.PAL)
     assert not np.array_equal(cache.read_clip(video, Span(0.0, 1.0), SMALL).times_s, before.times_s)
@@ -119,10 +123,17 @@ def test_a_damaged_clip_is_decoded_again(cache, video, harm):
     (entry,) = entries(cache)
     content = bytearray(entry.read_bytes())
     content[len(content) // 2] ^= 8
-    wrong = {"cut": content[: len(content) // 2], "flipped": content, "empty": b"", "other": b"not an archive at all"}
+    wrong = {
+        "cut": content[: len(content) // 2],
+        "flipped": content,
+        "empty": b"",
+        "other": b"not an archive at all",
+    }
     entry.write_bytes(wrong[harm])
     assert cache.get(video, Span(0.0, 1.0), SMALL) is None
-    np.testing.assert_array_equal(cache.read_clip(video, Span(0.0, 1.0), SMALL).frames, fresh.frames)
+    np.testing.assert_array_equal(
+        cache.read_clip(video, Span(0.0, 1.0), SMALL).frames, fresh.frames
+    )
     assert cache.get(video, Span(0.0, 1.0), SMALL) is not None
 
 
@@ -190,7 +201,9 @@ for n in range(int(sys.argv[3])):
 
 
 def writer(video: Path, cache: FrameCache, rounds: int) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", WRITER, video, cache.folder, str(rounds)], stdout=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITER, video, cache.folder, str(rounds)], stdout=subprocess.PIPE
+    )
 
 
 def test_processes_write_side_by_side_and_a_killed_one_leaves_nothing_half_read(cache, video):

@@ -15,8 +15,15 @@ from extract.frames.decoders import AvDecoder, DecordDecoder, open_decoder
 from extract.frames.geometry import fit
 from extract.frames.index import scan
 
-X264 = {"codec": "libx264", "gop": 32, "options": {"preset": "ultrafast", "x264-params": "bframes=3:b-adapt=0"}}
-OPEN_GOP = {**X264, "options": {"preset": "ultrafast", "x264-params": "bframes=3:b-adapt=0:open-gop=1"}}
+X264 = {
+    "codec": "libx264",
+    "gop": 32,
+    "options": {"preset": "ultrafast", "x264-params": "bframes=3:b-adapt=0"},
+}
+OPEN_GOP = {
+    **X264,
+    "options": {"preset": "ultrafast", "x264-params": "bframes=3:b-adapt=0:open-gop=1"},
+}
 # Name, how it is written, and who reads it.
 CASES = {
     "divx.avi": ({}, "decord"),
@@ -80,7 +87,9 @@ def test_times_are_those_of_a_steady_clock(video):
 
 def test_a_span_in_the_middle_shows_the_frames_of_its_times(video):
     rate = float(CASES.get(video.name, ({}, ""))[0].get("rate", numbered.NTSC))
-    clip = read_clip(video, start_s=40.3 / rate, end_s=104.3 / rate, settings=FrameSettings(size=96))
+    clip = read_clip(
+        video, start_s=40.3 / rate, end_s=104.3 / rate, settings=FrameSettings(size=96)
+    )
     # Of 96 rows and 192 columns the middle half is left: bars 3 to 8, so bits 3 to 8 of the number.
     seen = [numbered.number_of(np.pad(shown, ((0, 0), (48, 48), (0, 0)))) for shown in clip.frames]
     expected = [42 + 4 * part for part in range(16)]
@@ -89,7 +98,9 @@ def test_a_span_in_the_middle_shows_the_frames_of_its_times(video):
 
 
 def test_a_file_that_cannot_be_sought_in_is_refused(tmp_path):
-    path = numbered.write(tmp_path / "old.mpg", codec="mpeg2video", b_frames=2, rate=numbered.PAL, count=30)
+    path = numbered.write(
+        tmp_path / "old.mpg", codec="mpeg2video", b_frames=2, rate=numbered.PAL, count=30
+    )
     with pytest.raises(MediaError, match="frames without times of their own; convert it to MP4"):
         scan(path)
 
@@ -104,7 +115,11 @@ def test_a_picture_that_lies_on_its_side_is_put_upright(tmp_path):
         assert np.abs(turned.frames.astype(int) - expected).max() <= 1
 
 
-REAL = {"bigbuckbunny.mp4": (25.0, 132), "bikes.mp4": (25.0, 250), "carphone_pristine.mp4": (30_000 / 1001, 120)}
+REAL = {
+    "bigbuckbunny.mp4": (25.0, 132),
+    "bikes.mp4": (25.0, 250),
+    "carphone_pristine.mp4": (30_000 / 1001, 120),
+}
 
 
 @pytest.fixture(scope="module", params=REAL)
@@ -116,7 +131,9 @@ def by_pyav(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Times and pictures of every frame, decoded from the start by PyAV with nothing of ours."""
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))
-    return np.array([frame.time for frame in frames]), np.stack([frame.to_ndarray(format="rgb24") for frame in frames])
+    return np.array([frame.time for frame in frames]), np.stack(
+        [frame.to_ndarray(format="rgb24") for frame in frames]
+    )
 
 
 def test_real_clips_agree_with_another_decoder_to_the_bit(real):
@@ -135,7 +152,11 @@ def test_real_clips_agree_with_another_decoder_to_the_bit(real):
 def test_real_clips_have_the_times_of_their_rate(real):
     rate, count = REAL[real.name]
     index = scan(real)
-    assert len(index.times_s) == count and index.fps == pytest.approx(rate, rel=1e-6) and not index.note
+    assert (
+        len(index.times_s) == count
+        and index.fps == pytest.approx(rate, rel=1e-6)
+        and not index.note
+    )
     np.testing.assert_allclose(index.times_s, np.arange(count) / rate, atol=1e-6)
 
 
@@ -145,7 +166,13 @@ def test_seeking_into_a_real_clip_is_decoding_from_its_start(real):
         sought = video.read(span, settings)
         numbers = video.index.shown_at(sought.times_s).tolist()
         straight = AvDecoder(real, video.index, threads=1)
-        from_start = [shown for n, shown in enumerate(straight.pictures(range(max(numbers) + 1))) if n in numbers]
+        from_start = [
+            shown
+            for n, shown in enumerate(straight.pictures(range(max(numbers) + 1)))
+            if n in numbers
+        ]
         straight.close()
         assert np.array_equal(video.read(span, settings).frames, sought.frames)
-    np.testing.assert_array_equal(sought.frames, np.stack([fit(shown, 224) for shown in from_start]))
+    np.testing.assert_array_equal(
+        sought.frames, np.stack([fit(shown, 224) for shown in from_start])
+    )

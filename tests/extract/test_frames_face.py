@@ -1,4 +1,7 @@
-"""Cutting out faces: the stated rule for none, for one and for several, on drawn heads and on a real film."""
+"""Cutting out faces.
+
+The stated rule for none, for one and for several, on drawn heads and on a real film.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +21,22 @@ from extract.frames import FrameCache, FrameSettings, Span, face, read_clip
 from extract.frames.face import SETTINGS, find_face
 
 pytest.importorskip("cv2", reason="needs the extra 'face'")
-CARPHONE = Path(__file__).resolve().parents[3] / "shared" / "data" / "video" / "carphone_pristine.mp4"
+CARPHONE = (
+    Path(__file__).resolve().parents[3] / "shared" / "data" / "video" / "carphone_pristine.mp4"
+)
 HERE = Path("film.mp4")
 
 
 def head(size: int = 256, speaker: str = "Ses01_M") -> np.ndarray:
     drawn = faces.draw(faces.look_of(speaker, False), faces.EXPRESSIONS["neutral"], 0.0)
-    return drawn[::256 // size, ::256 // size]
+    return drawn[:: 256 // size, :: 256 // size]
 
 
 def picture(*heads: tuple[int, int, int]) -> np.ndarray:
     """A wall of 640 x 360 with heads of (size, left, top)."""
     wall = np.full((360, 640, 3), faces.WALL, dtype=np.uint8)
     for size, left, top in heads:
-        wall[top:top + size, left:left + size] = head(size)
+        wall[top : top + size, left : left + size] = head(size)
     return wall
 
 
@@ -50,13 +55,20 @@ def test_one_face_is_cut_out_of_all_pictures_alike() -> None:
     found = find_face(HERE, [picture((256, 300, 60))] * 3 + [picture((256, 308, 60))])
     left, top, right, bottom = found.box
     assert right - left == bottom - top and found.note == ""
-    assert 300 < (left + right) / 2 < 560 and 150 < right - left < 330, "around the head's middle, and about as large"
-    assert find_face(HERE, [picture((256, 300, 60))] * 4).box == find_face(HERE, [picture((256, 300, 60))]).box
+    assert 300 < (left + right) / 2 < 560 and 150 < right - left < 330, (
+        "around the head's middle, and about as large"
+    )
+    assert (
+        find_face(HERE, [picture((256, 300, 60))] * 4).box
+        == find_face(HERE, [picture((256, 300, 60))]).box
+    )
 
 
 def test_of_several_the_largest_is_taken_and_the_others_are_noted() -> None:
     found = find_face(HERE, [picture((128, 20, 100), (256, 330, 60))] * 4)
-    assert found.box[0] > 300 and found.note == "other faces in 4 of 4 pictures; the largest was taken"
+    assert (
+        found.box[0] > 300 and found.note == "other faces in 4 of 4 pictures; the largest was taken"
+    )
 
 
 def test_no_face_is_refused_and_so_is_one_in_too_few_pictures() -> None:
@@ -70,27 +82,48 @@ def test_no_face_is_refused_and_so_is_one_in_too_few_pictures() -> None:
 
 def test_a_split_screen_gives_the_face_of_the_speakers_half(tmp_path: Path) -> None:
     path = film(tmp_path / "a.avi", [picture((256, 32, 60), (256, 352, 60))] * 10)
-    sides = {side: read_clip(path, side=side, settings=FrameSettings(frames=2, region="half-face", size=96)) for side in
-             ("left", "right")}
+    sides = {
+        side: read_clip(
+            path, side=side, settings=FrameSettings(frames=2, region="half-face", size=96)
+        )
+        for side in ("left", "right")
+    }
     whole = picture((256, 32, 60))
     assert all(clip.note == "" and clip.frames.shape == (2, 96, 96, 3) for clip in sides.values())
-    assert np.abs(sides["left"].frames[0].astype(int) - sides["right"].frames[0]).mean() < 12, "the same head on either side"
-    assert whole.shape[1] == sides["left"].width, "the size of the file is told, not that of the face"
+    assert np.abs(sides["left"].frames[0].astype(int) - sides["right"].frames[0]).mean() < 12, (
+        "the same head on either side"
+    )
+    assert whole.shape[1] == sides["left"].width, (
+        "the size of the file is told, not that of the face"
+    )
     with pytest.raises(UsageError, match="use region 'half-face'"):
         read_clip(path, side="left", settings=FrameSettings(region="face"))
 
 
 def test_the_settings_say_so_and_those_of_other_regions_stay_as_they_were() -> None:
     assert FrameSettings(region="face").as_dict().items() >= {"region": "face", **SETTINGS}.items()
-    assert set(FrameSettings().as_dict()) == {"frames", "frame_rule", "frame_rate_hz", "region", "frame_size", "resize"}
+    assert set(FrameSettings().as_dict()) == {
+        "frames",
+        "frame_rule",
+        "frame_rate_hz",
+        "region",
+        "frame_size",
+        "resize",
+    }
 
 
 def test_faces_come_out_of_the_cache_as_they_went_in(tmp_path: Path) -> None:
-    path, settings = film(tmp_path / "a.avi", [picture((256, 300, 60))] * 6), FrameSettings(frames=3, region="face", size=64)
+    path, settings = (
+        film(tmp_path / "a.avi", [picture((256, 300, 60))] * 6),
+        FrameSettings(frames=3, region="face", size=64),
+    )
     cache = FrameCache(tmp_path / "cache")
     made = cache.read_clip(path, Span(), settings)
     there = cache.get(path, Span(), settings)
-    assert there is not None and there.digest == made.digest == read_clip(path, settings=settings).digest
+    assert (
+        there is not None
+        and there.digest == made.digest == read_clip(path, settings=settings).digest
+    )
     assert cache.get(path, Span(), FrameSettings(frames=3, size=64)) is None
 
 
@@ -105,7 +138,9 @@ def test_without_the_extra_the_message_names_it(monkeypatch: pytest.MonkeyPatch)
         FrameSettings(region="half-face")
 
 
-def test_the_contact_sheet_shows_faces(made: Callable[..., tuple[Path, object]], tmp_path: Path) -> None:
+def test_the_contact_sheet_shows_faces(
+    made: Callable[..., tuple[Path, object]], tmp_path: Path
+) -> None:
     root, _ = made("iemocap", False)
     assert write_contact_sheet(read_corpus("iemocap", root), tmp_path / "sheet.png", count=2) == []
     assert (tmp_path / "sheet.png").stat().st_size > 10_000
@@ -116,4 +151,6 @@ def test_a_real_face() -> None:
     clip = read_clip(CARPHONE, settings=FrameSettings(region="face"))
     assert clip.frames.shape == (16, 224, 224, 3) and clip.note == ""
     skin = clip.frames[:, 80:150, 80:150].reshape(-1, 3).astype(int)
-    assert (skin[:, 0] > skin[:, 2]).mean() > 0.9, "the middle of the picture is skin, redder than blue, and not the car's window"
+    assert (skin[:, 0] > skin[:, 2]).mean() > 0.9, (
+        "the middle of the picture is skin, redder than blue, and not the car's window"
+    )

@@ -20,7 +20,9 @@ def tone(duration_s: float, rate: int = RATE, channels: int = 1) -> np.ndarray:
     """A rising tone, (samples, channels), the channels of different loudness."""
     t = np.arange(round(duration_s * rate)) / rate
     wave = 0.3 * np.sin(2 * np.pi * (300 + 150 * t) * t)
-    return np.stack([wave * (1 + channel) for channel in range(channels)], axis=1).astype(np.float32)
+    return np.stack([wave * (1 + channel) for channel in range(channels)], axis=1).astype(
+        np.float32
+    )
 
 
 def write(path, samples: np.ndarray, rate: int = RATE, **options):
@@ -32,7 +34,11 @@ def write_video(path, samples: np.ndarray, codec: str, rate: int, *, frames_of_v
     """Encode (samples, 2) with PyAV, beside a black picture if asked for."""
     with av.open(str(path), "w") as container:
         sound = container.add_stream(codec, rate=rate, layout="stereo")
-        picture = container.add_stream("mpeg4", rate=25, width=32, height=32, pix_fmt="yuv420p") if frames_of_video else None
+        picture = (
+            container.add_stream("mpeg4", rate=25, width=32, height=32, pix_fmt="yuv420p")
+            if frames_of_video
+            else None
+        )
         for begin in range(0, len(samples), 1024):
             planes = np.ascontiguousarray(samples[begin : begin + 1024].T)
             frame = av.AudioFrame.from_ndarray(planes, format="fltp", layout="stereo")
@@ -40,7 +46,11 @@ def write_video(path, samples: np.ndarray, codec: str, rate: int, *, frames_of_v
             container.mux(sound.encode(frame))
         container.mux(sound.encode(None))
         for _ in range(frames_of_video):
-            container.mux(picture.encode(av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")))
+            container.mux(
+                picture.encode(
+                    av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
+                )
+            )
         if picture is not None:
             container.mux(picture.encode(None))
     return path
@@ -55,7 +65,12 @@ def test_whole_file_at_its_own_rate_is_what_was_written(tmp_path):
     clip = load_audio(write(tmp_path / "a.wav", written, subtype="FLOAT"))
     np.testing.assert_array_equal(clip.samples, written[:, 0])
     assert clip.samples.dtype == np.float32 and clip.samples.flags.c_contiguous
-    assert (clip.sample_rate, clip.source_rate, clip.source_channels, clip.cut) == (RATE, RATE, 1, False)
+    assert (clip.sample_rate, clip.source_rate, clip.source_channels, clip.cut) == (
+        RATE,
+        RATE,
+        1,
+        False,
+    )
     assert clip.duration_s == clip.source_duration_s == 1.5
     assert clip.peak == np.abs(written).max()
 
@@ -99,13 +114,19 @@ def test_no_limit_reads_everything(tmp_path):
 def test_rounded_end_is_forgiven_and_a_wrong_one_is_not(tmp_path):
     path = write(tmp_path / "a.wav", tone(1.0))
     assert load_audio(path, end_s=1.08).duration_s == 1.0
-    with pytest.raises(MediaError, match=r"is 1\.000 s long, so nothing ends at 1\.2 s; correct the manifest"):
+    with pytest.raises(
+        MediaError, match=r"is 1\.000 s long, so nothing ends at 1\.2 s; correct the manifest"
+    ):
         load_audio(path, end_s=1.2)
-    with pytest.raises(MediaError, match=r"is 1\.000 s long, so nothing starts at 1 s; correct the manifest"):
+    with pytest.raises(
+        MediaError, match=r"is 1\.000 s long, so nothing starts at 1 s; correct the manifest"
+    ):
         load_audio(path, start_s=1.0)
 
 
-@pytest.mark.parametrize("span", [(-1.0, 2.0), (2.0, 1.0), (1.0, 1.0), (float("nan"), 2.0), (0.0, float("nan"))])
+@pytest.mark.parametrize(
+    "span", [(-1.0, 2.0), (2.0, 1.0), (1.0, 1.0), (float("nan"), 2.0), (0.0, float("nan"))]
+)
 def test_spans_that_are_none_are_refused(span):
     with pytest.raises(UsageError, match="describe no part of a sound"):
         Wanted(start_s=span[0], end_s=span[1])
@@ -128,7 +149,9 @@ def test_silence_is_read_and_seen(tmp_path):
 def test_require_duration():
     clip = AudioClip(np.zeros(300, np.float32), RATE, 300 / RATE, 1.0, RATE, 1, cut=False, peak=0.0)
     require_duration(clip, 0.01)
-    with pytest.raises(MediaError, match=r"the clip is 0\.0187 s long, but the encoder needs at least 0\.025 s"):
+    with pytest.raises(
+        MediaError, match=r"the clip is 0\.0187 s long, but the encoder needs at least 0\.025 s"
+    ):
         require_duration(clip, 0.025)
 
 
@@ -148,7 +171,10 @@ def test_what_is_no_media_is_refused(tmp_path, suffix):
     with pytest.raises(MediaError, match="is a Git-LFS pointer, not media; run 'git lfs pull'"):
         load_audio(path)
     path.write_bytes(np.random.default_rng(0).bytes(5_000))
-    with pytest.raises(MediaError, match=r"is torn, or is not (sound|media) that \w+ reads \([^)]+\); fetch or convert it again"):
+    with pytest.raises(
+        MediaError,
+        match=r"is torn, or is not (sound|media) that \w+ reads \([^)]+\); fetch or convert it again",
+    ):
         load_audio(path)
 
 
@@ -166,7 +192,9 @@ def test_file_without_samples_is_refused(tmp_path):
 def test_samples_that_are_not_finite_are_refused(tmp_path):
     samples = tone(0.1)
     samples[7], samples[9] = np.nan, np.inf
-    with pytest.raises(MediaError, match="has 2 samples that are not finite, first number 7; export it again"):
+    with pytest.raises(
+        MediaError, match="has 2 samples that are not finite, first number 7; export it again"
+    ):
         load_audio(write(tmp_path / "a.wav", samples, subtype="FLOAT"))
 
 
@@ -190,8 +218,15 @@ def test_wav_from_a_pipe_has_no_size_and_is_read(tmp_path):
     assert load_audio(path).duration_s == 1.0
 
 
-CONTAINERS = [("mp4", "aac", 44_100), ("m4a", "aac", 44_100), ("mov", "pcm_s16le", 44_100), ("mkv", "aac", 44_100),
-              ("avi", "mp3", 44_100), ("flv", "aac", 44_100), ("webm", "libopus", 48_000)]  # fmt: skip
+CONTAINERS = [
+    ("mp4", "aac", 44_100),
+    ("m4a", "aac", 44_100),
+    ("mov", "pcm_s16le", 44_100),
+    ("mkv", "aac", 44_100),
+    ("avi", "mp3", 44_100),
+    ("flv", "aac", 44_100),
+    ("webm", "libopus", 48_000),
+]
 
 
 @pytest.mark.parametrize(("suffix", "codec", "rate"), CONTAINERS)
@@ -200,13 +235,18 @@ def test_sound_of_video_files_is_the_sound_that_went_in(tmp_path, suffix, codec,
     whole = load_audio(path, sample_rate=rate)
     assert (whole.source_rate, whole.source_channels) == (rate, 2)
     assert whole.duration_s == pytest.approx(3.0, abs=0.05) == whole.source_duration_s
-    assert np.sqrt(np.mean(whole.samples**2)) == pytest.approx(0.45 / np.sqrt(2), rel=0.1)  # the mean of 0.3 and 0.6
+    assert np.sqrt(np.mean(whole.samples**2)) == pytest.approx(
+        0.45 / np.sqrt(2), rel=0.1
+    )  # the mean of 0.3 and 0.6
     part = load_audio(path, sample_rate=rate, start_s=1.5, end_s=2.5)
     assert part.samples.size == rate
     # To the millisecond, which is all that Matroska, WebM and FLV write down of a time.
     begin, slack = round(1.5 * rate), round(0.001 * rate) + 1
     best = min(
-        difference(part.samples[slack:-slack], whole.samples[begin + lag + slack : begin + lag + rate - slack])
+        difference(
+            part.samples[slack:-slack],
+            whole.samples[begin + lag + slack : begin + lag + rate - slack],
+        )
         for lag in range(-slack, slack + 1)
     )
     assert best < 0.02
@@ -216,12 +256,17 @@ def test_sound_of_video_files_is_the_sound_that_went_in(tmp_path, suffix, codec,
 def test_cut_video_file_is_refused(tmp_path, suffix, codec, rate):
     path = write_video(tmp_path / f"a.{suffix}", tone(3.0, rate, channels=2), codec, rate)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(MediaError, match=r"is cut short: it(s header promises| ends within a tag)|is torn, or is not media"):
+    with pytest.raises(
+        MediaError,
+        match=r"is cut short: it(s header promises| ends within a tag)|is torn, or is not media",
+    ):
         load_audio(path)
 
 
 def test_sound_beside_a_picture_is_found(tmp_path):
-    path = write_video(tmp_path / "a.avi", tone(2.0, 44_100, channels=2), "mp3", 44_100, frames_of_video=60)
+    path = write_video(
+        tmp_path / "a.avi", tone(2.0, 44_100, channels=2), "mp3", 44_100, frames_of_video=60
+    )
     clip = load_audio(path, start_s=0.5, end_s=1.5)
     assert clip.samples.size == RATE and clip.peak > 0.3
 
@@ -246,7 +291,9 @@ def test_real_video_has_six_channels_at_48_khz(shared):
 
 
 def test_real_video_without_sound_is_refused(shared):
-    with pytest.raises(MediaError, match="has no sound track; leave its audio empty in the manifest"):
+    with pytest.raises(
+        MediaError, match="has no sound track; leave its audio empty in the manifest"
+    ):
         load_audio(shared / "data" / "video" / "bikes.mp4")
 
 

@@ -1,4 +1,7 @@
-"""extract-features end to end on real files with a small real model: results, failures, resume, and being killed."""
+"""extract-features end to end on real files with a small real model.
+
+Results, failures, resume, and being killed.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,9 @@ def sound(seed: int, seconds: float = 0.4, rate: int = RATE, channels: int = 1) 
     """A tone in noise, different for each seed."""
     generator = np.random.default_rng(seed)
     t = np.arange(int(seconds * rate)) / rate
-    tone = 0.3 * np.sin(2 * np.pi * (120 + 17 * seed) * t) + 0.01 * generator.standard_normal(len(t))
+    tone = 0.3 * np.sin(2 * np.pi * (120 + 17 * seed) * t) + 0.01 * generator.standard_normal(
+        len(t)
+    )
     return tone if channels == 1 else np.stack([tone] * channels, axis=1)
 
 
@@ -129,21 +134,37 @@ def test_all_layers_come_from_one_pass_and_equal_single_ones(tmp_path, model):
     assert main(command(rows, model, tmp_path / "one", "--layer", "1")) == 0
     assert len(list((tmp_path / "all").rglob("*.h5"))) == 3
     single = only_file(tmp_path / "one")
-    twin = read_embeddings(next((tmp_path / "all").glob(f"rows/{single.encoder.folder}/seed-0/*.h5")))
+    twin = read_embeddings(
+        next((tmp_path / "all").glob(f"rows/{single.encoder.folder}/seed-0/*.h5"))
+    )
     assert single.encoder.name == "tiny-hubert.L1"
     np.testing.assert_allclose(single.vectors, twin.vectors, rtol=0, atol=1e-6)
 
 
 BAD_CLIPS = {
-    "torn": (lambda p: p.write_bytes(whole_wav(p)[: len(whole_wav(p)) // 2]), "torn|cut|short|promise"),
+    "torn": (
+        lambda p: p.write_bytes(whole_wav(p)[: len(whole_wav(p)) // 2]),
+        "torn|cut|short|promise",
+    ),
     "random": (lambda p: p.write_bytes(np.random.default_rng(0).bytes(4000)), "not sound|torn"),
     "empty": (lambda p: p.write_bytes(b""), "empty"),
-    "no-samples": (lambda p: soundfile.write(p, np.zeros(0), RATE), "no sound|no samples|nothing|holds"),
+    "no-samples": (
+        lambda p: soundfile.write(p, np.zeros(0), RATE),
+        "no sound|no samples|nothing|holds",
+    ),
     "very-short": (lambda p: soundfile.write(p, sound(1, 0.002), RATE), "at least"),
     "absent": (lambda p: None, "does not exist"),
     "a-folder": (lambda p: p.mkdir(), "not a regular file"),
-    "lfs": (lambda p: p.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"), "LFS"),
-    "not-finite": (lambda p: soundfile.write(p, np.full(8000, np.nan), RATE, subtype="FLOAT"), "finite"),
+    "lfs": (
+        lambda p: p.write_text(
+            "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+        ),
+        "LFS",
+    ),
+    "not-finite": (
+        lambda p: soundfile.write(p, np.full(8000, np.nan), RATE, subtype="FLOAT"),
+        "finite",
+    ),
     "outside": (lambda p: p.symlink_to("/etc/hostname"), "outside"),
 }
 
@@ -156,7 +177,9 @@ def whole_wav(path: Path) -> bytes:
 def test_bad_clips_are_listed_counted_recorded_and_cost_no_good_one(tmp_path, model, capsys):
     write_corpus(tmp_path / "c", 4)
     table = pd.read_csv(tmp_path / "c" / "rows.csv")
-    bad = [{"id": name, "audio": f"{name}.wav", "label": "sad", "speaker": "s0"} for name in BAD_CLIPS]
+    bad = [
+        {"id": name, "audio": f"{name}.wav", "label": "sad", "speaker": "s0"} for name in BAD_CLIPS
+    ]
     for name, (make, _) in BAD_CLIPS.items():
         make(tmp_path / "c" / f"{name}.wav")
     table = pd.concat([pd.DataFrame(bad), table], ignore_index=True)
@@ -167,13 +190,18 @@ def test_bad_clips_are_listed_counted_recorded_and_cost_no_good_one(tmp_path, mo
     reasons = dict(zip(file.ids.tolist(), file.reason.tolist(), strict=True))
     assert file.status.tolist() == ["failed"] * len(BAD_CLIPS) + ["ok"] * 4
     for name, (_, expected) in BAD_CLIPS.items():
-        assert pd.Series([reasons[name]]).str.contains(expected, regex=True).all(), (name, reasons[name])
+        assert pd.Series([reasons[name]]).str.contains(expected, regex=True).all(), (
+            name,
+            reasons[name],
+        )
         assert name in shown
         assert str(tmp_path) not in reasons[name], "the store must not tell where the corpus lies"
     assert np.isnan(file.vectors[: len(BAD_CLIPS)]).all()
     write_corpus(tmp_path / "clean", 4)
     assert main(command(tmp_path / "clean" / "rows.csv", model, tmp_path / "e2")) == 0
-    np.testing.assert_array_equal(only_file(tmp_path / "e2").vectors, file.vectors[len(BAD_CLIPS) :])
+    np.testing.assert_array_equal(
+        only_file(tmp_path / "e2").vectors, file.vectors[len(BAD_CLIPS) :]
+    )
 
 
 def test_mended_clips_are_made_up_for_without_touching_the_others(tmp_path, model, capsys):
@@ -207,7 +235,9 @@ def test_stereo_and_other_rates_say_the_same(tmp_path, model, rate, channels):
     for name, r, c in (("plain", RATE, 1), ("other", rate, channels)):
         (tmp_path / name).mkdir()
         soundfile.write(tmp_path / name / "a.wav", sound(3, 0.5, r, c), r)
-        pd.DataFrame({"id": ["a"], "audio": ["a.wav"]}).to_csv(tmp_path / name / "rows.csv", index=False)
+        pd.DataFrame({"id": ["a"], "audio": ["a.wav"]}).to_csv(
+            tmp_path / name / "rows.csv", index=False
+        )
         assert main(command(tmp_path / name / "rows.csv", model, tmp_path / f"e-{name}")) == 0
     plain, other = (only_file(tmp_path / f"e-{name}").vectors[0] for name in ("plain", "other"))
     cosine = plain @ other / np.linalg.norm(plain) / np.linalg.norm(other)
@@ -264,7 +294,11 @@ def test_ctrl_c_keeps_what_was_encoded(tmp_path, model, capsys, monkeypatch):
     monkeypatch.setattr(extract.pipeline.encode, "_encode_batch", interrupted)
     assert main(command(rows, model, tmp_path / "e", "--batch-size", "1")) == 130
     assert "goes on from there" in capsys.readouterr().err
-    monkeypatch.setattr(extract.pipeline.encode, "_encode_batch", lambda e, items: calls.append(len(items)) or real(e, items))
+    monkeypatch.setattr(
+        extract.pipeline.encode,
+        "_encode_batch",
+        lambda e, items: calls.append(len(items)) or real(e, items),
+    )
     assert main(command(rows, model, tmp_path / "e", "--batch-size", "1")) == 0
     assert "9 of 40 rows were finished before" in capsys.readouterr().err
     assert len(calls) == 10 + 31
@@ -274,7 +308,11 @@ def test_ctrl_c_keeps_what_was_encoded(tmp_path, model, capsys, monkeypatch):
 def test_a_full_disk_costs_nothing_that_was_finished(tmp_path, model, capsys, monkeypatch):
     mount = tmp_path / "small"
     mount.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(mount)], capture_output=True, text=True)
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(mount)],
+        capture_output=True,
+        text=True,
+    )
     if made.returncode:
         pytest.skip(f"needs the right to mount a small file system: {made.stderr.strip()}")
     monkeypatch.setattr(extract.pipeline.encode, "COMMIT_EVERY_S", 0.0)
@@ -301,12 +339,26 @@ def test_a_full_disk_costs_nothing_that_was_finished(tmp_path, model, capsys, mo
         (["--frozen"], 2, "--modality"),
         (["--modality", "text", "--frozen", "--encoder", "MODEL"], 2, "audio"),
         (["--modality", "audio", "--frozen", "--encoder", "MODEL", "--layer", "9"], 2, "0 to 2"),
-        (["--modality", "audio", "--frozen", "--encoder", "MODEL", "--seen", "spilt:train"], 2, "split:NAME"),
-        (["--modality", "audio", "--frozen", "--encoder", "MODEL", "--corpus", "ravdes"], 2, "ravdess"),
-        (["--modality", "audio", "--frozen", "--encoder", "MODEL", "--device", "cuda:9"], 2, "cuda:9"),
+        (
+            ["--modality", "audio", "--frozen", "--encoder", "MODEL", "--seen", "spilt:train"],
+            2,
+            "split:NAME",
+        ),
+        (
+            ["--modality", "audio", "--frozen", "--encoder", "MODEL", "--corpus", "ravdes"],
+            2,
+            "ravdess",
+        ),
+        (
+            ["--modality", "audio", "--frozen", "--encoder", "MODEL", "--device", "cuda:9"],
+            2,
+            "cuda:9",
+        ),
     ],
 )
-def test_mistakes_on_the_command_line_get_one_helpful_line(tmp_path, model, capsys, more, code, expected):
+def test_mistakes_on_the_command_line_get_one_helpful_line(
+    tmp_path, model, capsys, more, code, expected
+):
     rows = write_corpus(tmp_path / "c", 2)
     base = ["--corpus", "manifest", "--root", str(rows), "--store", str(tmp_path / "e")]
     assert main([*base, *(str(model) if m == "MODEL" else m for m in more)]) == code
@@ -331,7 +383,10 @@ def kill(tmp_path: Path, model: Path, kills: int) -> dict[str, float]:
     store = tmp_path / "lives" / "e"
     store.parent.mkdir()
     loop = Path(__file__).parents[1] / "kill_loop.py"
-    imports = [f"--import={name}" for name in ("extract.encoders.build", "extract.media.sound", "transformers.models.hubert")]
+    imports = [
+        f"--import={name}"
+        for name in ("extract.encoders.build", "extract.media.sound", "transformers.models.hubert")
+    ]
     run = subprocess.run(
         [
             sys.executable,

@@ -23,14 +23,23 @@ WORDS = ("low", "high", "long", "short", "walk", "talk")
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny BERT with random weights."""
-    return save(next(s for s in REGISTRY if s.name == "bert-base-uncased"), tmp_path_factory.mktemp("model"))
+    return save(
+        next(s for s in REGISTRY if s.name == "bert-base-uncased"), tmp_path_factory.mktemp("model")
+    )
 
 
 def corpus(folder: Path, change: str = "") -> Path:
     """Twelve rows of two speakers a session; the history of row 3 is missing."""
-    rows = pd.DataFrame({"id": [f"u{i:02d}" for i in range(12)], "text": [WORDS[i % 6] for i in range(12)],
-                         "label": ["sad", "happy"] * 6, "session": [f"s{i // 4}" for i in range(12)],
-                         "meta_history": [f"{WORDS[i % 5]} {WORDS[(i + 1) % 6]}" for i in range(12)], "meta_age": range(12)})
+    rows = pd.DataFrame(
+        {
+            "id": [f"u{i:02d}" for i in range(12)],
+            "text": [WORDS[i % 6] for i in range(12)],
+            "label": ["sad", "happy"] * 6,
+            "session": [f"s{i // 4}" for i in range(12)],
+            "meta_history": [f"{WORDS[i % 5]} {WORDS[(i + 1) % 6]}" for i in range(12)],
+            "meta_age": range(12),
+        }
+    )
     rows.loc[3, "meta_history"] = ""
     if change:
         rows.loc[0, "meta_history"] = change
@@ -40,8 +49,24 @@ def corpus(folder: Path, change: str = "") -> Path:
 
 
 def extract(rows: Path, store: Path, model: Path, *options: str) -> int:
-    return main(["--corpus", "manifest", "--root", str(rows), "--corpus-name", "c", "--store", str(store), "--modality", "text",
-                 "--encoder", str(model), "--quiet", *options])
+    return main(
+        [
+            "--corpus",
+            "manifest",
+            "--root",
+            str(rows),
+            "--corpus-name",
+            "c",
+            "--store",
+            str(store),
+            "--modality",
+            "text",
+            "--encoder",
+            str(model),
+            "--quiet",
+            *options,
+        ]
+    )
 
 
 def test_the_column_is_what_is_encoded(tmp_path: Path, model: Path) -> None:
@@ -67,8 +92,22 @@ def test_the_column_is_what_is_encoded(tmp_path: Path, model: Path) -> None:
 
 def test_fine_tuned_too(tmp_path: Path, model: Path) -> None:
     rows, store = corpus(tmp_path / "in"), tmp_path / "store"
-    assert extract(rows, store, model, "--fold", "1", "--folds", "leave-one-session-out", "--epochs", "1",
-                   "--text-column", "meta_history") == 0
+    assert (
+        extract(
+            rows,
+            store,
+            model,
+            "--fold",
+            "1",
+            "--folds",
+            "leave-one-session-out",
+            "--epochs",
+            "1",
+            "--text-column",
+            "meta_history",
+        )
+        == 0
+    )
     entry = catalogue(store, "c")[0]
     assert entry.ref.modality == "meta_history" and entry.has_scores
     assert read_embeddings(entry.path).status[3] == "missing"
@@ -81,13 +120,24 @@ def test_another_column_makes_other_vectors_stale(tmp_path: Path, model: Path) -
     Manifest.read(corpus(tmp_path / "in", "something else"), "c").enter(store)
     manifest, entry = Manifest.load(store / "c"), catalogue(store, "c")[0]
     with pytest.raises(StoreMismatchError, match="other inputs"):
-        load_fold(store, "c", {"meta_history": entry.ref}, make_plan(manifest, "leave-one-session-out"), 1)
+        load_fold(
+            store, "c", {"meta_history": entry.ref}, make_plan(manifest, "leave-one-session-out"), 1
+        )
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    (("--text-column", "meta_histroy"), "did you mean"), (("--text-column", "meta_age"), "run-fusion-grid --metadata meta_age"),
-])
-def test_a_column_that_cannot_be_read(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str],
-                                      options: tuple[str, ...], message: str) -> None:
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--text-column", "meta_histroy"), "did you mean"),
+        (("--text-column", "meta_age"), "run-fusion-grid --metadata meta_age"),
+    ],
+)
+def test_a_column_that_cannot_be_read(
+    tmp_path: Path,
+    model: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    message: str,
+) -> None:
     assert extract(corpus(tmp_path / "in"), tmp_path / "store", model, "--frozen", *options) == 2
     assert message in capsys.readouterr().err

@@ -1,4 +1,7 @@
-"""Fine-tuning end to end over every row of the registry: stored scores, what is recorded as seen, what is refused."""
+"""Fine-tuning end to end over every row of the registry.
+
+Stored scores, what is recorded as seen, what is refused.
+"""
 
 from __future__ import annotations
 
@@ -39,65 +42,90 @@ def text(tmp_path, models, monkeypatch):
 
 
 @pytest.mark.parametrize("row", REGISTRY, ids=lambda row: row.name)
-def test_stored_scores_are_the_head_of_the_vector_that_the_kept_encoder_makes(tmp_path, models, monkeypatch, row):
+def test_stored_scores_are_the_head_of_the_vector_that_the_kept_encoder_makes(
+    tmp_path, models, monkeypatch, row
+):
     given = tuning.items(row.modality, pictures=16 if row.architecture == "vit" else 4)
     tuning.give_inputs(monkeypatch, given)
     rows = tuning.write_corpus(tmp_path / "c")
     before = load_encoder(str(models / row.name), device="cpu")
-    prepared, file = tuning.run(tuning.job(rows, models / row.name, row.modality, keep_models=True, epochs=1))
+    prepared, file = tuning.run(
+        tuning.job(rows, models / row.name, row.modality, keep_models=True, epochs=1)
+    )
     assert verify(prepared.dump.path(prepared.dump.refs[0])) == []
-    encoder = load_encoder(str(prepared.model_folder / "encoder"), pooling=before.pooling, device="cpu")
+    encoder = load_encoder(
+        str(prepared.model_folder / "encoder"), pooling=before.pooling, device="cpu"
+    )
     assert encoder.settings == before.settings
     again = np.concatenate([encoder.encode([item])[:, 0] for item in given])
     np.testing.assert_allclose(file.vectors, again, rtol=1e-5, atol=1e-5)
-    head = {name: tensor.numpy() for name, tensor in load_file(prepared.model_folder / "head.safetensors").items()}
-    np.testing.assert_allclose(file.scores, file.vectors @ head["weight"].T + head["bias"], rtol=1e-5, atol=1e-6)
+    head = {
+        name: tensor.numpy()
+        for name, tensor in load_file(prepared.model_folder / "head.safetensors").items()
+    }
+    np.testing.assert_allclose(
+        file.scores, file.vectors @ head["weight"].T + head["bias"], rtol=1e-5, atol=1e-6
+    )
     assert np.abs(file.vectors - before.encode(given)[:, 0]).max() > 1e-3, "it was trained"
     assert file.classes == tuning.CLASSES
     assert file.ok.all()
 
 
-@pytest.mark.parametrize("name", ["bert-base-uncased", "wavlm-base", "whisper-tiny", "ast", "videomae-base"])
+@pytest.mark.parametrize(
+    "name", ["bert-base-uncased", "wavlm-base", "whisper-tiny", "ast", "videomae-base"]
+)
 def test_a_learnt_sum_of_layers_is_what_is_stored(tmp_path, models, monkeypatch, name):
     row = tuning.spec_named(name)
     given = tuning.items(row.modality)
     tuning.give_inputs(monkeypatch, given)
     rows = tuning.write_corpus(tmp_path / "c")
-    prepared, file = tuning.run(tuning.job(rows, models / name, row.modality, keep_models=True, weighted_layers=True))
+    prepared, file = tuning.run(
+        tuning.job(rows, models / name, row.modality, keep_models=True, weighted_layers=True)
+    )
     encoder = load_encoder(str(prepared.model_folder / "encoder"), layer="all", device="cpu")
-    head = {key: tensor.numpy() for key, tensor in load_file(prepared.model_folder / "head.safetensors").items()}
+    head = {
+        key: tensor.numpy()
+        for key, tensor in load_file(prepared.model_folder / "head.safetensors").items()
+    }
     weights = np.exp(head["layer_weights"]) / np.exp(head["layer_weights"]).sum()
     assert np.ptp(weights) > 0, "they were trained"
     expected = np.einsum("nld,l->nd", encoder.encode(given), weights)
     np.testing.assert_allclose(file.vectors, expected, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(file.scores, file.vectors @ head["weight"].T + head["bias"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        file.scores, file.vectors @ head["weight"].T + head["bias"], rtol=1e-5, atol=1e-6
+    )
     assert file.attributes["settings"]["layer"] == "weighted"
 
 
 def seen(file) -> dict[str, str]:
     """What is recorded for each session, which must be one word."""
-    words = {f"s{i}": set(file.seen[4 * i:4 * i + 4].tolist()) for i in range(tuning.SESSIONS)}
+    words = {f"s{i}": set(file.seen[4 * i : 4 * i + 4].tolist()) for i in range(tuning.SESSIONS)}
     assert all(len(found) == 1 for found in words.values())
     return {session: found.pop() for session, found in words.items()}
 
 
-@pytest.mark.parametrize(("changes", "expected"), [
-    ({}, ["no", "select", "fit", "fit"]),
-    ({"fold": "4"}, ["select", "fit", "fit", "no"]),
-    ({"rule": "fixed-epochs"}, ["no", "fit", "fit", "fit"]),
-    ({"rule": "test"}, ["select", "fit", "fit", "fit"]),
-    ({"fold": "final"}, ["fit", "fit", "fit", "fit"]),
-    ({"inner": 2, "inner_fold": 1}, ["no", "select", "no", "fit"]),
-    ({"inner": 2, "inner_fold": 2}, ["no", "select", "fit", "no"]),
-    ({"seen": "unknown"}, ["unknown", "select", "fit", "fit"]),
-])
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ["no", "select", "fit", "fit"]),
+        ({"fold": "4"}, ["select", "fit", "fit", "no"]),
+        ({"rule": "fixed-epochs"}, ["no", "fit", "fit", "fit"]),
+        ({"rule": "test"}, ["select", "fit", "fit", "fit"]),
+        ({"fold": "final"}, ["fit", "fit", "fit", "fit"]),
+        ({"inner": 2, "inner_fold": 1}, ["no", "select", "no", "fit"]),
+        ({"inner": 2, "inner_fold": 2}, ["no", "select", "fit", "no"]),
+        ({"seen": "unknown"}, ["unknown", "select", "fit", "fit"]),
+    ],
+)
 def test_what_the_encoder_has_seen_is_recorded(text, changes, expected):
     _, file = tuning.run(text(epochs=1, **changes))
     assert list(seen(file).values()) == expected
 
 
 def test_what_an_encoder_was_fitted_on_before_stays_so(text, tmp_path):
-    (tmp_path / "seen.csv").write_text("id,seen\n" + "".join(f"u{i:02d},{'fit' if i < 8 else 'no'}\n" for i in range(16)))
+    (tmp_path / "seen.csv").write_text(
+        "id,seen\n" + "".join(f"u{i:02d},{'fit' if i < 8 else 'no'}\n" for i in range(16))
+    )
     _, file = tuning.run(text(epochs=1, seen=str(tmp_path / "seen.csv")))
     assert list(seen(file).values()) == ["fit", "fit", "fit", "fit"]
 
@@ -121,7 +149,9 @@ def test_the_gate_scores_the_honest_rules_and_refuses_the_one_that_chose_on_test
             load_fold(job.store, manifest.name, views, plan, 2)
 
 
-def test_rows_without_a_label_or_an_input_are_dumped_as_far_as_they_can_be(tmp_path, models, monkeypatch):
+def test_rows_without_a_label_or_an_input_are_dumped_as_far_as_they_can_be(
+    tmp_path, models, monkeypatch
+):
     tuning.give_inputs(monkeypatch, tuning.items("text"))
     labels = [("", tuning.CLASSES[i // 2 % 2])[i != 9] for i in range(16)]
     texts = [("", f"text {i}")[i != 10] for i in range(16)]
@@ -145,9 +175,13 @@ def test_clips_that_cannot_be_read_are_left_out_of_training_and_listed(text, mon
     assert len(tuning.history(prepared).dropna(subset=["loss"])) == 2
 
 
-@pytest.mark.parametrize(("broken", "message"), [
-    ((8, 9, 12, 13), "that can be read: no row to train on of class 'happy'"), ((4, 5, 6, 7), "choose the epoch can be read"),
-])
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        ((8, 9, 12, 13), "that can be read: no row to train on of class 'happy'"),
+        ((4, 5, 6, 7), "choose the epoch can be read"),
+    ],
+)
 def test_too_many_broken_clips_end_in_a_message(text, monkeypatch, broken, message):
     tuning.give_inputs(monkeypatch, tuning.items("text"), broken=broken)
     with pytest.raises(FoldError, match=message):
@@ -167,13 +201,43 @@ def test_seeds_stand_side_by_side_and_repeat(text, tmp_path):
 
 
 def test_every_setting_but_the_seed_and_the_size_of_validation_changes_the_fingerprint(text):
-    other = {"epochs": 3, "batch_size": 2, "learning_rate": 1e-4, "weight_decay": 0.0, "scheduler": "cosine", "warmup_ratio": 0.1,
-             "gradient_accumulation": 2, "max_grad_norm": 2.0, "rule": "test", "freeze": "1", "label_smoothing": 0.1,
-             "class_weights": True, "balanced_sampling": True, "dropout": 0.1, "early_stopping": 1, "augment": ("word-dropout",),
-             "precision": "float32", "weighted_layers": True, "shuffle_labels": 1, "max_tokens": 9, "folds": "speaker-kfold:4"}
-    prints = {name: prepare(text(**{name: value})).dump.refs[0].fingerprint for name, value in other.items()}
-    same = [prepare(text(**change)).dump.refs[0].fingerprint for change in (
-        {}, {"seed": 3}, {"eval_batch_size": 7}, {"memory_gb": 0.0}, {"keep_models": True})]
+    other = {
+        "epochs": 3,
+        "batch_size": 2,
+        "learning_rate": 1e-4,
+        "weight_decay": 0.0,
+        "scheduler": "cosine",
+        "warmup_ratio": 0.1,
+        "gradient_accumulation": 2,
+        "max_grad_norm": 2.0,
+        "rule": "test",
+        "freeze": "1",
+        "label_smoothing": 0.1,
+        "class_weights": True,
+        "balanced_sampling": True,
+        "dropout": 0.1,
+        "early_stopping": 1,
+        "augment": ("word-dropout",),
+        "precision": "float32",
+        "weighted_layers": True,
+        "shuffle_labels": 1,
+        "max_tokens": 9,
+        "folds": "speaker-kfold:4",
+    }
+    prints = {
+        name: prepare(text(**{name: value})).dump.refs[0].fingerprint
+        for name, value in other.items()
+    }
+    same = [
+        prepare(text(**change)).dump.refs[0].fingerprint
+        for change in (
+            {},
+            {"seed": 3},
+            {"eval_batch_size": 7},
+            {"memory_gb": 0.0},
+            {"keep_models": True},
+        )
+    ]
     assert len(set(same)) == 1
     assert len({*prints.values(), *same}) == len(prints) + 1
 
@@ -186,8 +250,16 @@ def test_what_it_takes_to_repeat_the_run_is_in_the_file(text):
     assert {told["selection_rule"], told["plan"]} == {"valid-session", "leave-one-session-out"}
     assert told["best_epoch"] in {1, 2}
     assert len(told["weights_digest"]) == 64
-    assert made["training"] == {**made["training"], "fit_rows": 8, "choose_rows": 4, "steps": 4, "precision": "float32",
-                                "processes": 1, "device": "cpu", "resumed_from": []}
+    assert made["training"] == {
+        **made["training"],
+        "fit_rows": 8,
+        "choose_rows": 4,
+        "steps": 4,
+        "precision": "float32",
+        "processes": 1,
+        "device": "cpu",
+        "resumed_from": [],
+    }
     assert "AdamW" in made["training"]["optimizer"]
     assert made["encoder_source"] == "bert-base-uncased"
     assert str(prepared.job.store.parent) not in json.dumps(dict(told), default=str)
@@ -199,10 +271,19 @@ def test_shuffled_labels_are_recorded_and_give_chance(tmp_path, models, monkeypa
     rows = tuning.write_corpus(tmp_path / "c", 64)
     accuracy = {}
     for shuffle in (None, 1):
-        job = tuning.job(rows, models / "bert-base-uncased", "text", shuffle_labels=shuffle, epochs=4, learning_rate=3e-3)
+        job = tuning.job(
+            rows,
+            models / "bert-base-uncased",
+            "text",
+            shuffle_labels=shuffle,
+            epochs=4,
+            learning_rate=3e-3,
+        )
         prepared, file = tuning.run(job)
         plan = training_setup(corpus_of(job), job.request, "valid-session").plan
-        fold = load_fold(job.store, "rows", {"text": prepared.dump.refs[0]}, plan, 1, shuffle_seed=shuffle)
+        fold = load_fold(
+            job.store, "rows", {"text": prepared.dump.refs[0]}, plan, 1, shuffle_seed=shuffle
+        )
         accuracy[shuffle] = float((fold.test.scores["text"].argmax(1) == fold.test.y).mean())
         assert file.attributes["labels_shuffled"] == (-1 if shuffle is None else shuffle)
     assert accuracy[None] >= 0.9
@@ -210,7 +291,11 @@ def test_shuffled_labels_are_recorded_and_give_chance(tmp_path, models, monkeypa
 
 
 def test_final_keeps_its_model_and_others_only_on_request(text):
-    for changes, kept in (({"fold": "final"}, True), ({}, False), ({"keep_models": True, "seed": 1}, True)):
+    for changes, kept in (
+        ({"fold": "final"}, True),
+        ({}, False),
+        ({"keep_models": True, "seed": 1}, True),
+    ):
         prepared, _ = tuning.run(text(epochs=1, **changes))
         assert is_complete(prepared.model_folder) == kept
         assert prepared.model_folder.parent.exists() == kept
@@ -252,13 +337,20 @@ def test_a_model_that_is_not_what_was_written_is_refused(text):
         load_model(folder, encoder, 2)
     tensors = load_file(weights)
     from safetensors.torch import save_file
-    save_file({name: t for name, t in tensors.items() if not name.startswith("encoder.layer.1")}, weights, {"format": "pt"})
+
+    save_file(
+        {name: t for name, t in tensors.items() if not name.startswith("encoder.layer.1")},
+        weights,
+        {"format": "pt"},
+    )
     mark_complete(folder)
     with pytest.raises(ModelLoadError, match="missing"):
         load_encoder(str(folder / "encoder"), device="cpu")
 
 
-def test_a_corpus_without_labels_or_such_a_fold_is_refused_before_anything_is_loaded(tmp_path, models, monkeypatch):
+def test_a_corpus_without_labels_or_such_a_fold_is_refused_before_anything_is_loaded(
+    tmp_path, models, monkeypatch
+):
     monkeypatch.setattr("extract.pipeline.finetuned._load", None)
     model = models / "bert-base-uncased"
     rows = tuning.write_corpus(tmp_path / "c", label=[""] * 16)
@@ -284,7 +376,9 @@ def test_inner_folds_keep_dialogues_whole(tmp_path, models):
     for parts, column in ((2, "session"), (4, "group")):
         left_out = []
         for part in range(1, parts + 1):
-            prepared = prepare(tuning.job(rows, models / "bert-base-uncased", "text", inner=parts, inner_fold=part))
+            prepared = prepare(
+                tuning.job(rows, models / "bert-base-uncased", "text", inner=parts, inner_fold=part)
+            )
             manifest = prepared.dump.manifest
             values = manifest.column(column)
             fit = set(prepared.roles.fit.tolist())
@@ -294,10 +388,17 @@ def test_inner_folds_keep_dialogues_whole(tmp_path, models):
         assert sorted(left_out) == list(range(16, 32))
 
 
-def test_an_ordinary_split_trains_on_train_and_chooses_on_its_validation_rows(tmp_path, models, monkeypatch):
+def test_an_ordinary_split_trains_on_train_and_chooses_on_its_validation_rows(
+    tmp_path, models, monkeypatch
+):
     tuning.give_inputs(monkeypatch, tuning.items("text"))
     rows = tuning.write_corpus(tmp_path / "c", split=["train"] * 8 + ["dev"] * 4 + ["test"] * 4)
-    for rule, expected in (("valid-session", ["fit", "fit", "select", "no"]), ("fixed-epochs", ["fit", "fit", "no", "no"]),
-                           ("test", ["fit", "fit", "no", "select"])):
-        _, file = tuning.run(tuning.job(rows, models / "bert-base-uncased", "text", epochs=1, rule=rule))
+    for rule, expected in (
+        ("valid-session", ["fit", "fit", "select", "no"]),
+        ("fixed-epochs", ["fit", "fit", "no", "no"]),
+        ("test", ["fit", "fit", "no", "select"]),
+    ):
+        _, file = tuning.run(
+            tuning.job(rows, models / "bert-base-uncased", "text", epochs=1, rule=rule)
+        )
         assert list(seen(file).values()) == expected

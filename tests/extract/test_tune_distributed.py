@@ -1,4 +1,7 @@
-"""Several processes train one model: started by torchrun on CPUs, one writes, and the result is that of one process."""
+"""Several processes train one model.
+
+Started by torchrun on CPUs, one writes, and the result is that of one process.
+"""
 
 from __future__ import annotations
 
@@ -31,17 +34,27 @@ def test_each_process_takes_a_gpu_of_its_own(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert [team.local_device(name) for name in ("auto", "cuda", "cuda:3", "cpu")] == ["cuda:1", "cuda:1", "cuda:3", "cpu"]
+    assert [team.local_device(name) for name in ("auto", "cuda", "cuda:3", "cpu")] == [
+        "cuda:1",
+        "cuda:1",
+        "cuda:3",
+        "cpu",
+    ]
 
 
 def test_a_batch_that_cannot_be_divided_is_refused(tmp_path, monkeypatch):
     from extract.finetuning import trainer as finetune
     from extract.finetuning.classifier import Classifier
     from extract.finetuning.settings import TrainingSettings
-    encoder = load_encoder(str(tiny_encoders.save(tuning.spec_named("bert-base-uncased"), tmp_path)), device="cpu")
+
+    encoder = load_encoder(
+        str(tiny_encoders.save(tuning.spec_named("bert-base-uncased"), tmp_path)), device="cpu"
+    )
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(UsageError, match="--batch-size 4 cannot be divided among 3 processes"):
-        finetune._trainer(Classifier(encoder, 2), TrainingSettings(**tuning.SETTINGS), [0] * 8, None, tmp_path)
+        finetune._trainer(
+            Classifier(encoder, 2), TrainingSettings(**tuning.SETTINGS), [0] * 8, None, tmp_path
+        )
 
 
 @pytest.mark.slow
@@ -53,9 +66,29 @@ def test_two_processes_make_what_one_makes(tmp_path):
     model = still(tmp_path)
 
     def command(store: str, *more: str) -> list[str]:
-        return ["--corpus", "manifest", "--root", str(rows), "--modality", "audio", "--encoder", str(model), "--fold", "all",
-                "--epochs", "3", "--batch-size", "4", "--learning-rate", "1e-3", "--device", "cpu",
-                "--store", str(tmp_path / store), *more]
+        return [
+            "--corpus",
+            "manifest",
+            "--root",
+            str(rows),
+            "--modality",
+            "audio",
+            "--encoder",
+            str(model),
+            "--fold",
+            "all",
+            "--epochs",
+            "3",
+            "--batch-size",
+            "4",
+            "--learning-rate",
+            "1e-3",
+            "--device",
+            "cpu",
+            "--store",
+            str(tmp_path / store),
+            *more,
+        ]
 
     assert main(command("alone")) == 0
     for more, made in (((), 4), (("--overwrite",), 4), ((), 0)):
@@ -69,7 +102,10 @@ def test_two_processes_make_what_one_makes(tmp_path):
     assert len(list((tmp_path / "two").glob("rows/*@*/seed-0/*.h5"))) == 4
     assert tuning.leftovers(tmp_path / "two") == []
     for fold in (1, 2, 3, 4):
-        one, two = (read_embeddings(next((tmp_path / s).glob(f"rows/*/seed-0/fold-{fold}.h5"))) for s in ("alone", "two"))
+        one, two = (
+            read_embeddings(next((tmp_path / s).glob(f"rows/*/seed-0/fold-{fold}.h5")))
+            for s in ("alone", "two")
+        )
         np.testing.assert_array_equal(one.seen, two.seen)
         np.testing.assert_array_equal(one.inputs, two.inputs)
         # 4e-7 where it was measured; sums over a batch are taken in another order.
@@ -82,6 +118,7 @@ def test_two_processes_make_what_one_makes(tmp_path):
 def still(tmp_path: Path) -> Path:
     """A tiny model that draws no random numbers in training, so that two processes can be compared with one."""
     import json
+
     folder = tiny_encoders.save(tuning.spec_named("wav2vec2-base"), tmp_path / "m")
     config = json.loads((folder / "config.json").read_text())
     for name in config:
@@ -93,6 +130,21 @@ def still(tmp_path: Path) -> Path:
 
 def launch(command: list[str]) -> subprocess.CompletedProcess:
     """Run the command with two processes, as torchrun does."""
-    return subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-                           "-m", "extract.commands.extract_features", *command], capture_output=True, text=True, timeout=300,
-                          cwd=Path(__file__).parents[2], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    return subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node",
+            "2",
+            "-m",
+            "extract.commands.extract_features",
+            *command,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )

@@ -44,7 +44,9 @@ def audio(tmp_path, models, monkeypatch):
     tuning.give_inputs(monkeypatch, tuning.items("audio"))
     rows = tuning.write_corpus(tmp_path / "c")
     plain = {"epochs": 4, "augment": ("noise",), "dropout": 0.1}
-    return lambda store="e", **changes: tuning.job(rows, models / AUDIO, "audio", store=tmp_path / store, **{**plain, **changes})
+    return lambda store="e", **changes: tuning.job(
+        rows, models / AUDIO, "audio", store=tmp_path / store, **{**plain, **changes}
+    )
 
 
 def interrupt(after: int):
@@ -70,7 +72,8 @@ def assert_same(file, reference, prepared, undisturbed) -> None:
     assert not is_complete(prepared.model_folder)
 
 
-# Eight rows in batches of four: two steps per epoch, so 2, 4 and 6 end an epoch and 3 and 5 lie in the middle of one.
+# Eight rows in batches of four: two steps per epoch, so 2, 4 and 6 end an epoch and 3 and 5 lie in
+# the middle of one.
 @pytest.mark.parametrize(("after", "goes_on_from"), [(1, None), (2, None), (3, 2), (5, 4), (7, 6)])
 def test_an_interrupted_training_equals_an_undisturbed_one(audio, after, goes_on_from):
     undisturbed, reference = tuning.run(audio("reference"))
@@ -81,7 +84,9 @@ def test_an_interrupted_training_equals_an_undisturbed_one(audio, after, goes_on
     assert_same(file, reference, prepared, undisturbed)
     assert sum(steps) == 8
     assert [s for s in said if f"training was at step {goes_on_from}" in s] or goes_on_from is None
-    assert file.attributes["provenance"]["training"]["resumed_from"] == ([goes_on_from] if goes_on_from else [])
+    assert file.attributes["provenance"]["training"]["resumed_from"] == (
+        [goes_on_from] if goes_on_from else []
+    )
 
 
 def test_interrupted_again_and_again(audio):
@@ -133,7 +138,11 @@ def test_early_stopping_stops_where_it_would_have_stopped(audio, monkeypatch, mo
 
     with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
         killed.setattr(
-            *((extract.pipeline.finetuned, "_dump") if moment == "_dump" else ("extract.finetuning.model_files.save_model",)),
+            *(
+                (extract.pipeline.finetuned, "_dump")
+                if moment == "_dump"
+                else ("extract.finetuning.model_files.save_model",)
+            ),
             stop,
         )
         tuning.run(audio(**job))
@@ -157,10 +166,14 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("damage", ["no marker", "weights", "optimizer", "state", "missing file", "marker"])
+@pytest.mark.parametrize(
+    "damage", ["no marker", "weights", "optimizer", "state", "missing file", "marker"]
+)
 def test_a_checkpoint_that_is_not_whole_is_discarded(audio, damage):
     undisturbed, reference = tuning.run(audio("reference", rule="fixed-epochs"))
-    checkpoints = prepared_checkpoints(audio, 8, rule="fixed-epochs")  # 12 rows, three steps per epoch
+    checkpoints = prepared_checkpoints(
+        audio, 8, rule="fixed-epochs"
+    )  # 12 rows, three steps per epoch
     newest = checkpoints / "checkpoint-6"
     assert is_complete(newest)
     if damage == "no marker":
@@ -170,7 +183,14 @@ def test_a_checkpoint_that_is_not_whole_is_discarded(audio, damage):
     elif damage == "missing file":
         (newest / "optimizer.pt").unlink()
     else:
-        flip(newest / {"weights": "model.safetensors", "optimizer": "optimizer.pt", "state": "trainer_state.json"}[damage])
+        flip(
+            newest
+            / {
+                "weights": "model.safetensors",
+                "optimizer": "optimizer.pt",
+                "state": "trainer_state.json",
+            }[damage]
+        )
     steps = []
     prepared, file = tuning.run(audio(rule="fixed-epochs"), tuning.quiet(training=steps.append))
     assert steps[0] == 0, "without the newest there is nothing to go on from"
@@ -180,7 +200,9 @@ def test_a_checkpoint_that_is_not_whole_is_discarded(audio, damage):
 def test_without_the_best_checkpoint_a_later_one_is_of_no_use(audio, monkeypatch):
     """The Trainer would go on and silently end with the last weights instead of the best."""
     accuracies = iter((0.75, 0.5, 0.5, 0.5, 0.75, 0.5, 0.75, 0.5, 0.5, 0.5))
-    monkeypatch.setattr(extract.finetuning.trainer, "_accuracy", lambda prediction: {"accuracy": next(accuracies)})
+    monkeypatch.setattr(
+        extract.finetuning.trainer, "_accuracy", lambda prediction: {"accuracy": next(accuracies)}
+    )
     undisturbed, reference = tuning.run(audio("reference"))
     checkpoints = prepared_checkpoints(audio, 5)
     assert sorted(p.name for p in checkpoints.iterdir()) == ["checkpoint-2", "checkpoint-4"]
@@ -200,7 +222,10 @@ def test_a_store_that_was_moved_goes_on(audio, tmp_path):
 
 
 def test_checkpoints_of_other_rows_are_not_gone_on_from(audio, monkeypatch):
-    """A clip that could not be read came back: the order of rows is another, and so is the training."""
+    """A clip that could not be read came back.
+
+    The order of rows is another, and so is the training.
+    """
     tuning.give_inputs(monkeypatch, tuning.items("audio"), broken=(9,))
     prepared_checkpoints(audio, 3)
     tuning.give_inputs(monkeypatch, tuning.items("audio"))
@@ -236,7 +261,9 @@ def test_a_dump_that_was_cut_goes_on_without_training_again(audio, monkeypatch):
 def test_rows_of_other_weights_are_not_mixed_in(audio, monkeypatch):
     """The model was lost and trained again: on a GPU it would not be the same to the bit."""
     monkeypatch.setattr(extract.pipeline.encode, "COMMIT_EVERY_S", 0.0)
-    monkeypatch.setattr(extract.pipeline.write, "_assemble", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        extract.pipeline.write, "_assemble", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     with pytest.raises(KeyboardInterrupt):
         tuning.run(audio())
     monkeypatch.undo()
@@ -255,7 +282,11 @@ def test_rows_of_other_weights_are_not_mixed_in(audio, monkeypatch):
 def test_what_a_kill_at_the_very_end_left_is_cleared_by_the_next_run(audio, monkeypatch):
     undisturbed, reference = tuning.run(audio("reference"))
     with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
-        killed.setattr(extract.pipeline.finetuned, "_remove_leftovers", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        killed.setattr(
+            extract.pipeline.finetuned,
+            "_remove_leftovers",
+            lambda *given: (_ for _ in ()).throw(KeyboardInterrupt),
+        )
         tuning.run(audio())
     steps = []
     prepared, file = tuning.run(audio(), tuning.quiet(training=steps.append))
@@ -276,7 +307,10 @@ def test_an_interrupted_overwrite_goes_on_and_does_not_begin_again(audio):
 
 def test_the_lock_is_held_while_training(audio):
     prepared = extract.pipeline.finetuned.prepare(audio())
-    with exclusive(prepared.dump.lock, "it"), pytest.raises(StoreBusyError, match=f"pid {os.getpid()}"):
+    with (
+        exclusive(prepared.dump.lock, "it"),
+        pytest.raises(StoreBusyError, match=f"pid {os.getpid()}"),
+    ):
         extract.pipeline.finetuned.run_tuned(prepared, tuning.quiet())
 
 
@@ -300,7 +334,11 @@ def test_a_marker_covers_every_file(tmp_path):
 def test_a_full_disk_costs_no_finished_epoch(tmp_path, audio):
     mount = tmp_path / "small"
     mount.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=640k", "tmpfs", str(mount)], capture_output=True, text=True)
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=640k", "tmpfs", str(mount)],
+        capture_output=True,
+        text=True,
+    )
     if made.returncode:
         pytest.skip(f"needs the right to mount a small file system: {made.stderr.strip()}")
     try:
@@ -314,7 +352,9 @@ def test_a_full_disk_costs_no_finished_epoch(tmp_path, audio):
         assert any("training was at step 2" in s for s in said)
         assert_same(file, reference, prepared, undisturbed)
     finally:
-        subprocess.run(["umount", "-l", str(mount)], check=True)  # A failed writer may still hold its file.
+        subprocess.run(
+            ["umount", "-l", str(mount)], check=True
+        )  # A failed writer may still hold its file.
 
 
 def write_clips(folder: Path) -> Path:
@@ -328,7 +368,9 @@ def write_clips(folder: Path) -> Path:
 def write_film(folder: Path) -> Path:
     """The small corpus as spans of one film, as IEMOCAP's dialogues are."""
     starts = [0.2 * i for i in range(16)]
-    rows = tuning.write_corpus(folder, video=["dialogue.avi"] * 16, start_s=starts, end_s=[start + 0.6 for start in starts])
+    rows = tuning.write_corpus(
+        folder, video=["dialogue.avi"] * 16, start_s=starts, end_s=[start + 0.6 for start in starts]
+    )
     numbered_videos.write(folder / "dialogue.avi")
     return rows
 
@@ -406,10 +448,16 @@ def kill(tmp_path: Path, models: Path, kills: int, modality: str = "audio") -> d
     assert main(command(tmp_path / "reference")) == 0
     for fold in (1, 2, 3, 4):
         name = f"rows/*/seed-0/fold-{fold}"
-        survivor, reference = (read_embeddings(next(folder.glob(f"{name}.h5"))) for folder in (store, tmp_path / "reference"))
+        survivor, reference = (
+            read_embeddings(next(folder.glob(f"{name}.h5")))
+            for folder in (store, tmp_path / "reference")
+        )
         for column in ("ids", "inputs", "seen", "vectors", "scores"):
             np.testing.assert_array_equal(getattr(survivor, column), getattr(reference, column))
-        curves = [next(folder.glob(f"{name}.history.csv")).read_text() for folder in (store, tmp_path / "reference")]
+        curves = [
+            next(folder.glob(f"{name}.history.csv")).read_text()
+            for folder in (store, tmp_path / "reference")
+        ]
         assert curves[0] == curves[1]
     assert tuning.leftovers(store) == []
     assert not list(store.glob("rows/models"))
@@ -428,7 +476,9 @@ def test_killed_while_decoding_a_film(tmp_path, models):
 
 
 @pytest.mark.slow
-def test_killed_a_hundred_times_while_reading_training_saving_dumping_and_assembling(tmp_path, models):
+def test_killed_a_hundred_times_while_reading_training_saving_dumping_and_assembling(
+    tmp_path, models
+):
     told = kill(tmp_path, models, 100)
     print(told)
     assert told["went_on"] > 10

@@ -12,14 +12,34 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from extract.encoders import EncoderSpec
 
-WORDS = ("a", "b", "c", "kids", "are", "talking", "by", "the", "door", "dogs", "sitting", "##s", "?", "!")
+WORDS = (
+    "a",
+    "b",
+    "c",
+    "kids",
+    "are",
+    "talking",
+    "by",
+    "the",
+    "door",
+    "dogs",
+    "sitting",
+    "##s",
+    "?",
+    "!",
+)
 TEXTS = (
     "kids are talking by the door",
     "dogs",
     "a b c a b c a b c a b c a b c",
     "the dogs are sitting by the door ! !",
 )
-SIZE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+SIZE = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+}
 PICTURES = {"image_size": 32, "patch_size": 8, **SIZE}
 # Mean and deviation of red, green and blue that the published checkpoints come with.
 PIXELS = {
@@ -34,7 +54,10 @@ def clips(lengths: tuple[int, ...] = CLIP_SAMPLES, seed: int = 0) -> list[np.nda
     """Return noise of those lengths, each of another loudness and with another offset."""
     rng = np.random.default_rng(seed)
     return [
-        (rng.standard_normal(n) * rng.uniform(0.01, 0.3) + rng.uniform(-0.05, 0.05)).astype(np.float32) for n in lengths
+        (rng.standard_normal(n) * rng.uniform(0.01, 0.3) + rng.uniform(-0.05, 0.05)).astype(
+            np.float32
+        )
+        for n in lengths
     ]
 
 
@@ -72,20 +95,31 @@ def write_preprocessor(folder: Path, **settings: object) -> None:
 
 
 def _bert(spec: EncoderSpec) -> transformers.PreTrainedModel:
-    config = transformers.BertConfig(vocab_size=len(_vocabulary("bert")), max_position_embeddings=24, **SIZE)
+    config = transformers.BertConfig(
+        vocab_size=len(_vocabulary("bert")), max_position_embeddings=24, **SIZE
+    )
     return transformers.BertForPreTraining(config)
 
 
 def _roberta(spec: EncoderSpec) -> transformers.PreTrainedModel:
     config = transformers.RobertaConfig(
-        vocab_size=len(_vocabulary("roberta")), max_position_embeddings=26, pad_token_id=1, type_vocab_size=1, **SIZE
+        vocab_size=len(_vocabulary("roberta")),
+        max_position_embeddings=26,
+        pad_token_id=1,
+        type_vocab_size=1,
+        **SIZE,
     )
     return transformers.RobertaForMaskedLM(config)
 
 
 def _distilbert(spec: EncoderSpec) -> transformers.PreTrainedModel:
     config = transformers.DistilBertConfig(
-        vocab_size=len(_vocabulary("bert")), max_position_embeddings=24, dim=32, n_layers=2, n_heads=4, hidden_dim=64
+        vocab_size=len(_vocabulary("bert")),
+        max_position_embeddings=24,
+        dim=32,
+        n_layers=2,
+        n_heads=4,
+        hidden_dim=64,
     )
     return transformers.DistilBertForMaskedLM(config)
 
@@ -118,7 +152,9 @@ def _hubert(spec: EncoderSpec) -> transformers.PreTrainedModel:
 
 def _wavlm(spec: EncoderSpec) -> transformers.PreTrainedModel:
     settings = waveform_settings(group_norm=not spec.padding_harmless)
-    return transformers.WavLMModel(transformers.WavLMConfig(num_buckets=16, max_bucket_distance=32, **settings))
+    return transformers.WavLMModel(
+        transformers.WavLMConfig(num_buckets=16, max_bucket_distance=32, **settings)
+    )
 
 
 def _spectrogram(spec: EncoderSpec) -> transformers.PreTrainedModel:
@@ -139,7 +175,9 @@ def _videomae(spec: EncoderSpec) -> transformers.PreTrainedModel:
 
 
 def _timesformer(spec: EncoderSpec) -> transformers.PreTrainedModel:
-    return transformers.TimesformerForVideoClassification(transformers.TimesformerConfig(num_frames=4, **PICTURES))
+    return transformers.TimesformerForVideoClassification(
+        transformers.TimesformerConfig(num_frames=4, **PICTURES)
+    )
 
 
 def _vit(spec: EncoderSpec) -> transformers.PreTrainedModel:
@@ -185,22 +223,38 @@ _MAKERS = {
 
 
 def _vocabulary(architecture: str) -> dict[str, int]:
-    # The first four as the real models have them: RoBERTa's padding is number 1 and counts in its positions.
-    special = ("<s>", "<pad>", "</s>", "<unk>") if architecture == "roberta" else ("[PAD]", "[CLS]", "[SEP]", "[UNK]")
+    # The first four as the real models have them: RoBERTa's padding is number 1 and counts in its
+    # positions.
+    special = (
+        ("<s>", "<pad>", "</s>", "<unk>")
+        if architecture == "roberta"
+        else ("[PAD]", "[CLS]", "[SEP]", "[UNK]")
+    )
     return {word: number for number, word in enumerate((*special, *WORDS))}
 
 
 def _tokenizer(architecture: str) -> transformers.PreTrainedTokenizerFast:
     vocabulary = _vocabulary(architecture)
     if architecture == "roberta":
-        names = {"cls_token": "<s>", "pad_token": "<pad>", "sep_token": "</s>", "unk_token": "<unk>"}
+        names = {
+            "cls_token": "<s>",
+            "pad_token": "<pad>",
+            "sep_token": "</s>",
+            "unk_token": "<unk>",
+        }
     else:
-        names = {"cls_token": "[CLS]", "pad_token": "[PAD]", "sep_token": "[SEP]", "unk_token": "[UNK]"}
+        names = {
+            "cls_token": "[CLS]",
+            "pad_token": "[PAD]",
+            "sep_token": "[SEP]",
+            "unk_token": "[UNK]",
+        }
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=names["unk_token"]))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     first, last = names["cls_token"], names["sep_token"]
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{first} $A {last}", special_tokens=[(first, vocabulary[first]), (last, vocabulary[last])]
+        single=f"{first} $A {last}",
+        special_tokens=[(first, vocabulary[first]), (last, vocabulary[last])],
     )
     return transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)

@@ -25,7 +25,8 @@ from extract.finetuning.settings import TrainingSettings
 from extract.pipeline.finetuned import Prepared, Progress, TunedJob
 from extract.pipeline.inputs import Input
 
-# Each training collects garbage twice, and with transformers in memory that would take longer than training.
+# Each training collects garbage twice, and with transformers in memory that would take longer than
+# training.
 gc.freeze()
 CLASSES = ("happy", "sad")
 SESSIONS = 4
@@ -33,15 +34,24 @@ SETTINGS = {"epochs": 2, "batch_size": 4, "eval_batch_size": 2, "learning_rate":
 
 
 def write_corpus(folder: Path, rows: int = 16, **columns: list) -> Path:
-    """A manifest of ``rows`` utterances in 4 sessions of 2 speakers, with a cell of every modality; returns the CSV."""
+    """A manifest of ``rows`` utterances in 4 sessions of 2 speakers, with a cell of every modality.
+
+    Returns the CSV.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     numbers = range(rows)
-    table = pd.DataFrame({
-        "id": [f"u{i:02d}" for i in numbers], "label": [CLASSES[i // 2 % 2] for i in numbers],
-        "session": [f"s{i // (rows // SESSIONS) % SESSIONS}" for i in numbers],
-        "speaker": [f"s{i // (rows // SESSIONS) % SESSIONS}{'fm'[i % 2]}" for i in numbers],
-        "text": [f"text {i}" for i in numbers], "audio": [f"u{i}.wav" for i in numbers], "video": [f"u{i}.avi" for i in numbers],
-        **columns})
+    table = pd.DataFrame(
+        {
+            "id": [f"u{i:02d}" for i in numbers],
+            "label": [CLASSES[i // 2 % 2] for i in numbers],
+            "session": [f"s{i // (rows // SESSIONS) % SESSIONS}" for i in numbers],
+            "speaker": [f"s{i // (rows // SESSIONS) % SESSIONS}{'fm'[i % 2]}" for i in numbers],
+            "text": [f"text {i}" for i in numbers],
+            "audio": [f"u{i}.wav" for i in numbers],
+            "video": [f"u{i}.avi" for i in numbers],
+            **columns,
+        }
+    )
     table.to_csv(folder / "rows.csv", index=False)
     return folder / "rows.csv"
 
@@ -51,18 +61,27 @@ def items(modality: str, rows: int = 16, pictures: int = 4) -> list[Any]:
     rng = np.random.default_rng(0)
     happy = [i // 2 % 2 == 0 for i in range(rows)]
     if modality == "text":
-        return [" ".join(rng.choice(["kids", "dogs", "a"] if h else ["door", "talking", "a"], 2 + i % 7))
-                for i, h in enumerate(happy)]
+        return [
+            " ".join(
+                rng.choice(["kids", "dogs", "a"] if h else ["door", "talking", "a"], 2 + i % 7)
+            )
+            for i, h in enumerate(happy)
+        ]
     if modality == "video":
         coarse = [rng.integers(0, 128, (pictures, 8, 8, 3)) + 100 * h for h in happy]
         return [c.astype(np.uint8).repeat(4, axis=1).repeat(4, axis=2) for c in coarse]
     lengths = [400 if i == 3 else 4_000 + 900 * (i % 9) for i in range(rows)]
-    return [(0.1 * (rng.standard_normal(n) + h * np.sin(np.arange(n) * 0.2))).astype(np.float32)
-            for n, h in zip(lengths, happy, strict=True)]
+    return [
+        (0.1 * (rng.standard_normal(n) + h * np.sin(np.arange(n) * 0.2))).astype(np.float32)
+        for n, h in zip(lengths, happy, strict=True)
+    ]
 
 
-def give_inputs(monkeypatch: pytest.MonkeyPatch, given: list[Any], broken: tuple[int, ...] = ()) -> None:
+def give_inputs(
+    monkeypatch: pytest.MonkeyPatch, given: list[Any], broken: tuple[int, ...] = ()
+) -> None:
     """Let jobs read these inputs by row number instead of files; the broken ones cannot be read."""
+
     def read(row: Utterance) -> Input:
         number = int(row.id[1:])
         if number in broken:
@@ -82,9 +101,22 @@ def spec_named(name: str) -> EncoderSpec:
 
 def job(rows: Path, model: Path, modality: str, fold: str = "1", **changes: Any) -> TunedJob:
     """A job over the small corpus; what belongs to the settings goes there."""
-    of_settings = {name: changes.pop(name) for name in list(changes) if name in TrainingSettings.__dataclass_fields__}
-    return TunedJob("manifest", rows, modality, fold, TrainingSettings(**{**SETTINGS, **of_settings}), str(model),
-                    changes.pop("store", rows.parent / "e"), device="cpu", **changes)
+    of_settings = {
+        name: changes.pop(name)
+        for name in list(changes)
+        if name in TrainingSettings.__dataclass_fields__
+    }
+    return TunedJob(
+        "manifest",
+        rows,
+        modality,
+        fold,
+        TrainingSettings(**{**SETTINGS, **of_settings}),
+        str(model),
+        changes.pop("store", rows.parent / "e"),
+        device="cpu",
+        **changes,
+    )
 
 
 def run(given: TunedJob, progress: Progress | None = None) -> tuple[Prepared, Embeddings]:
@@ -94,7 +126,9 @@ def run(given: TunedJob, progress: Progress | None = None) -> tuple[Prepared, Em
     return prepared, read_embeddings(prepared.dump.path(prepared.dump.refs[0]))
 
 
-def quiet(say: Callable[[str], None] = lambda sentence: None, **told: Callable[[int], None]) -> Progress:
+def quiet(
+    say: Callable[[str], None] = lambda sentence: None, **told: Callable[[int], None]
+) -> Progress:
     """A progress that nobody looks at."""
     return replace(Progress(say, *[lambda n: None] * 3), **told)
 
@@ -105,6 +139,10 @@ def history(prepared: Prepared) -> pd.DataFrame:
 
 
 def leftovers(store: Path) -> list[Path]:
-    """What a finished job must not leave; lock files stay, since removing one would free it early."""
+    """What a finished job must not leave.
+
+    Lock files stay, since removing one would free it early.
+    """
     return [p for p in store.rglob("*") if ".running" in p.parts[:-1] and p.suffix != ".lock"] + [
-        p for p in store.rglob("*") if p.suffix == ".tmp" or "checkpoint" in p.name]
+        p for p in store.rglob("*") if p.suffix == ".tmp" or "checkpoint" in p.name
+    ]

@@ -1,7 +1,8 @@
 """The embedded default: a small release in IEMOCAP's exact layout, drawn and synthesised, whose difficulty is known.
 
-``design`` draws who says what with which cues, ``words``, ``voice`` and ``faces`` render a cue, ``film`` and ``writing``
-write the files, and :func:`generate` puts the release together, whole or not at all.
+``design`` draws who says what with which cues, ``words``, ``voice`` and ``faces`` render a cue,
+``film`` and ``writing`` write the files, and :func:`generate` puts the release together, whole or
+not at all.
 """
 
 from __future__ import annotations
@@ -14,20 +15,41 @@ from pathlib import Path
 
 from embeddings_store.atomic import disk_is_full, exclusive
 from embeddings_store.errors import ManifestError, StoreError, StoreFullError
-from extract.corpora.demo_release.design import CLASSES, FIDELITY, PRIORS, Turn, best_possible, draw, ideal_accuracy
+from extract.corpora.demo_release.design import (
+    CLASSES,
+    FIDELITY,
+    PRIORS,
+    Turn,
+    best_possible,
+    draw,
+    ideal_accuracy,
+)
 from extract.corpora.demo_release.writing import write_dialogue
 
-__all__ = ["CLASSES", "FIDELITY", "PRIORS", "Turn", "best_possible", "design_of", "draw", "generate", "ideal_accuracy"]
+__all__ = [
+    "CLASSES",
+    "FIDELITY",
+    "PRIORS",
+    "Turn",
+    "best_possible",
+    "design_of",
+    "draw",
+    "generate",
+    "ideal_accuracy",
+]
 
 VERSION = 2
 RECORD = "demo_design.json"
 
 
-def generate(out: Path, seed: int = 0, video: bool = True, progress: Callable[[int, int], None] | None = None) -> Path:
+def generate(
+    out: Path, seed: int = 0, video: bool = True, progress: Callable[[int, int], None] | None = None
+) -> Path:
     """Generate the demo release as the folder ``out``, unless it is there already.
 
-    The release is built beside ``out`` under a hidden name and renamed into place when its record ``demo_design.json`` has
-    been written, so ``out`` is complete or absent. What a killed run left behind is removed by the next one.
+    The release is built beside ``out`` under a hidden name and renamed into place when its record
+    ``demo_design.json`` has been written, so ``out`` is complete or absent. What a killed run left
+    behind is removed by the next one.
 
     Args:
         out: The folder to become the release; it must not exist, or hold this very release.
@@ -60,8 +82,11 @@ def generate(out: Path, seed: int = 0, video: bool = True, progress: Callable[[i
             building.rename(out)
         except OSError as error:
             if disk_is_full(error):
-                raise StoreFullError(f"{out}: the disk is full; the demo needs about 80 MB (50 MB without video). Free some "
-                                     "space or choose another folder, and run the same command again") from error
+                raise StoreFullError(
+                    f"{out}: the disk is full; the demo needs about 80 MB (50 MB without video). "
+                    "Free some "
+                    "space or choose another folder, and run the same command again"
+                ) from error
             raise
         finally:
             shutil.rmtree(building, ignore_errors=True)
@@ -76,22 +101,45 @@ def design_of(release: Path) -> tuple[Turn, ...]:
     """
     try:
         turns = json.loads((release / RECORD).read_text(encoding="utf-8"))["turns"]
-        return tuple(Turn(name, row["raw"], row["label"], {m: row[m] for m in FIDELITY}, float("nan"), float("nan"))
-                     for name, row in turns.items())
+        return tuple(
+            Turn(
+                name,
+                row["raw"],
+                row["label"],
+                {m: row[m] for m in FIDELITY},
+                float("nan"),
+                float("nan"),
+            )
+            for name, row in turns.items()
+        )
     except (OSError, ValueError, KeyError) as error:
-        raise StoreError(f"{release / RECORD}: is not the record of a demo release ({error}); generate it again") from error
+        raise StoreError(
+            f"{release / RECORD}: is not the record of a demo release ({error}); generate it again"
+        ) from error
 
 
-def _build(building: Path, wanted: dict[str, int], progress: Callable[[int, int], None] | None) -> None:
+def _build(
+    building: Path, wanted: dict[str, int], progress: Callable[[int, int], None] | None
+) -> None:
     """Write every dialogue into ``building``, and then the record, which says that the release is complete."""
     plan = draw(wanted["seed"])
     for done, dialogue in enumerate(plan, start=1):
         write_dialogue(building, dialogue, [wanted["seed"], done], bool(wanted["video"]))
         if progress is not None:
             progress(done, len(plan))
-    turns = {turn.id: {"label": turn.label, "raw": turn.raw, **turn.cues} for dialogue in plan for turn in dialogue.turns}
-    record = {**wanted, "classes": CLASSES, "priors": PRIORS, "fidelity": FIDELITY, **_inventory(building),
-              "turns": turns}
+    turns = {
+        turn.id: {"label": turn.label, "raw": turn.raw, **turn.cues}
+        for dialogue in plan
+        for turn in dialogue.turns
+    }
+    record = {
+        **wanted,
+        "classes": CLASSES,
+        "priors": PRIORS,
+        "fidelity": FIDELITY,
+        **_inventory(building),
+        "turns": turns,
+    }
     (building / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
@@ -108,8 +156,13 @@ def _check_complete(out: Path, wanted: dict[str, int]) -> None:
         found = {key: record[key] for key in wanted}
         recorded = {key: record[key] for key in ("files", "bytes")}
     except (OSError, ValueError, KeyError) as error:
-        raise ManifestError(f"{out}: exists and is no demo release ({RECORD}: {error}); {remedy}") from error
+        raise ManifestError(
+            f"{out}: exists and is no demo release ({RECORD}: {error}); {remedy}"
+        ) from error
     if found != wanted:
         raise ManifestError(f"{out}: is another demo release ({found}, wanted {wanted}); {remedy}")
     if (inventory := _inventory(out)) != recorded:
-        raise ManifestError(f"{out}: was changed since it was generated ({inventory}, generated {recorded}); {remedy}")
+        raise ManifestError(
+            f"{out}: was changed since it was generated ({inventory}, generated {recorded}); "
+            f"{remedy}"
+        )

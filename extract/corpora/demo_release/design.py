@@ -1,10 +1,11 @@
 """Who says what in the demo, and how well anybody could tell: the generator's plan and the best possible accuracy.
 
-Every turn has a label, drawn from :data:`PRIORS`. Each modality then shows a *cue*, drawn from its own row of a confusion
-matrix (:func:`channel`): mostly the label itself, else another class. Words tell pleasant from unpleasant better than
-excited from calm, voices the other way round, as in real speech, so the two know different things; a face errs evenly.
-Given the label the three cues are independent, and words, voice and face are rendered from their own cue alone, so the
-cues are all that a model can find out. Names, speakers and how long a turn lasts say nothing about the label.
+Every turn has a label, drawn from :data:`PRIORS`. Each modality then shows a *cue*, drawn from its
+own row of a confusion matrix (:func:`channel`): mostly the label itself, else another class. Words
+tell pleasant from unpleasant better than excited from calm, voices the other way round, as in real
+speech, so the two know different things; a face errs evenly. Given the label the three cues are
+independent, and words, voice and face are rendered from their own cue alone, so the cues are all
+that a model can find out. Names, speakers and how long a turn lasts say nothing about the label.
 """
 
 from __future__ import annotations
@@ -19,14 +20,32 @@ from embeddings_store.errors import unknown_name
 
 CLASSES = ("anger", "happiness", "neutral", "sadness")
 PRIORS = (0.24, 0.27, 0.27, 0.22)
-# How often a cue is the label, and how often it is the label's twin in that modality: the class of the same valence in
-# words, of the same arousal in voices. With errors spread evenly, two modalities that disagree would leave only a guess,
-# and text with audio would be worth 69.3 % after 68 % each.
+# How often a cue is the label, and how often it is the label's twin in that modality: the class of
+# the same valence in words, of the same arousal in voices. With errors spread evenly, two
+# modalities that disagree would leave only a guess, and text with audio would be worth 69.3 % after
+# 68 % each.
 FIDELITY = {"text": 0.68, "audio": 0.68, "video": 0.50}
-TWINS = {"text": {"anger": "sadness", "sadness": "anger", "happiness": "neutral", "neutral": "happiness"},
-         "audio": {"anger": "happiness", "happiness": "anger", "neutral": "sadness", "sadness": "neutral"}}
+TWINS = {
+    "text": {
+        "anger": "sadness",
+        "sadness": "anger",
+        "happiness": "neutral",
+        "neutral": "happiness",
+    },
+    "audio": {
+        "anger": "happiness",
+        "happiness": "anger",
+        "neutral": "sadness",
+        "sadness": "neutral",
+    },
+}
 TWIN_SHARE = 0.20
-RAW_LABELS = {"anger": ("ang",), "happiness": ("hap", "exc"), "neutral": ("neu",), "sadness": ("sad",)}
+RAW_LABELS = {
+    "anger": ("ang",),
+    "happiness": ("hap", "exc"),
+    "neutral": ("neu",),
+    "sadness": ("sad",),
+}
 WITHOUT_CLASS = ("fru", "xxx")
 
 SESSIONS = 5
@@ -90,16 +109,19 @@ def posterior(modalities: Iterable[str]) -> NDArray[np.float64]:
     joint: NDArray[np.float64] = np.array(PRIORS)
     for modality in modalities:
         given = channel(modality)
-        joint = joint[..., None] * given.reshape(len(CLASSES), *(1,) * (joint.ndim - 1), len(CLASSES))
+        joint = joint[..., None] * given.reshape(
+            len(CLASSES), *(1,) * (joint.ndim - 1), len(CLASSES)
+        )
     return joint
 
 
 def best_possible(modalities: Iterable[str]) -> float:
     """Return the expected accuracy of the best classifier of these modalities; nothing can beat it in the long run.
 
-    The best answer to the cues c is the label that maximises P(y) * prod_m P(c_m | y); it is right with that probability.
-    The sum over all combinations of cues is exact: ``sum_c max_y P(y) prod_m P(c_m | y)``. With no modality it is the
-    largest prior. On a finite sample the best classifier scatters around it, see :func:`ideal_accuracy`.
+    The best answer to the cues c is the label that maximises P(y) * prod_m P(c_m | y); it is right
+    with that probability. The sum over all combinations of cues is exact: ``sum_c max_y P(y) prod_m
+    P(c_m | y)``. With no modality it is the largest prior. On a finite sample the best classifier
+    scatters around it, see :func:`ideal_accuracy`.
 
     >>> round(best_possible([]), 4), round(best_possible(["text"]), 4), round(best_possible(["text", "audio", "video"]), 4)
     (0.27, 0.68, 0.8031)
@@ -111,8 +133,11 @@ def ideal_accuracy(turns: Iterable[Turn], modalities: Iterable[str]) -> float:
     """Return how many of these very turns the best classifier gets right, as a fraction: the ceiling of this sample."""
     names = tuple(modalities)
     best = posterior(names).argmax(axis=0)
-    right = [CLASSES[int(best[tuple(CLASSES.index(turn.cues[m]) for m in names)])] == turn.label
-             for turn in turns if turn.label]
+    right = [
+        CLASSES[int(best[tuple(CLASSES.index(turn.cues[m]) for m in names)])] == turn.label
+        for turn in turns
+        if turn.label
+    ]
     return float(np.mean(right))
 
 
@@ -124,7 +149,9 @@ def draw(seed: int) -> tuple[Dialogue, ...]:
     (20, 600)
     """
     names = [f"Ses{session:02d}{name}" for session in range(1, SESSIONS + 1) for name in DIALOGUES]
-    return tuple(_dialogue(name, np.random.default_rng([seed, index])) for index, name in enumerate(names))
+    return tuple(
+        _dialogue(name, np.random.default_rng([seed, index])) for index, name in enumerate(names)
+    )
 
 
 def _dialogue(name: str, rng: np.random.Generator) -> Dialogue:
@@ -136,7 +163,10 @@ def _dialogue(name: str, rng: np.random.Generator) -> Dialogue:
         shown = CLASSES[int(rng.choice(len(CLASSES), p=PRIORS))]
         label = "" if position == without else shown
         raw = str(rng.choice(WITHOUT_CLASS if position == without else RAW_LABELS[shown]))
-        cues = {m: CLASSES[int(rng.choice(len(CLASSES), p=channel(m)[CLASSES.index(shown)]))] for m in FIDELITY}
+        cues = {
+            m: CLASSES[int(rng.choice(len(CLASSES), p=channel(m)[CLASSES.index(shown)]))]
+            for m in FIDELITY
+        }
         end = round(now + float(rng.uniform(*TURN_S)), 4)
         turns.append(Turn(f"{name}_{letter}{spoken[letter]:03d}", raw, label, cues, now, end))
         spoken[letter] += 1

@@ -1,7 +1,8 @@
 """Small encoders of the paper's three architectures with random weights, for the demo to train from scratch.
 
-They are as small as the demo's task allows: a few seconds of one core per fold, and little room to learn its noisy labels
-by heart. Apart from their size they are ordinary folders that :func:`extract.encoders.load_encoder` reads.
+They are as small as the demo's task allows: a few seconds of one core per fold, and little room to
+learn its noisy labels by heart. Apart from their size they are ordinary folders that
+:func:`extract.encoders.load_encoder` reads.
 """
 
 from __future__ import annotations
@@ -69,38 +70,66 @@ def _bert(folder: Path, words: list[str]) -> None:
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")])
-    config = BertConfig(vocab_size=len(vocabulary), hidden_size=DIM, num_hidden_layers=2, num_attention_heads=HEADS,
-                        intermediate_size=HIDDEN, max_position_embeddings=MAX_TOKENS)
+        single="[CLS] $A [SEP]",
+        special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
+    )
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=DIM,
+        num_hidden_layers=2,
+        num_attention_heads=HEADS,
+        intermediate_size=HIDDEN,
+        max_position_embeddings=MAX_TOKENS,
+    )
     BertModel(config, add_pooling_layer=False).save_pretrained(folder)
-    BertTokenizerFast(tokenizer_object=tokenizer, model_max_length=MAX_TOKENS).save_pretrained(folder)
+    BertTokenizerFast(tokenizer_object=tokenizer, model_max_length=MAX_TOKENS).save_pretrained(
+        folder
+    )
 
 
 def _wav2vec2(folder: Path) -> None:
     """Write a wav2vec 2.0 with two convolutions instead of seven, whose first starts as a bank of band filters.
 
-    Random filters would have to be learnt from samples first, for which 600 short clips are too few. Their norm is over the
-    channels of a frame: the base model's, over time, would take away which bands are strong.
+    Random filters would have to be learnt from samples first, for which 600 short clips are too
+    few. Their norm is over the channels of a frame: the base model's, over time, would take away
+    which bands are strong.
     """
     from transformers import Wav2Vec2Config, Wav2Vec2Model
 
     config = Wav2Vec2Config(
-        hidden_size=DIM, num_hidden_layers=1, num_attention_heads=HEADS, intermediate_size=HIDDEN, feat_extract_norm="layer",
-        conv_dim=(DIM, DIM), conv_kernel=KERNELS, conv_stride=STRIDES, conv_bias=True, num_conv_pos_embeddings=16,
-        num_conv_pos_embedding_groups=4, mask_time_prob=0.0, do_stable_layer_norm=False)
+        hidden_size=DIM,
+        num_hidden_layers=1,
+        num_attention_heads=HEADS,
+        intermediate_size=HIDDEN,
+        feat_extract_norm="layer",
+        conv_dim=(DIM, DIM),
+        conv_kernel=KERNELS,
+        conv_stride=STRIDES,
+        conv_bias=True,
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=4,
+        mask_time_prob=0.0,
+        do_stable_layer_norm=False,
+    )
     model = Wav2Vec2Model(config)
     first = model.get_parameter("feature_extractor.conv_layers.0.conv.weight")
     first.data.copy_(band_filters(DIM, KERNELS[0]))
     model.save_pretrained(folder)
-    _write_preprocessor(folder, {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "do_normalize": True,
-                                 "sampling_rate": SAMPLE_RATE})
+    _write_preprocessor(
+        folder,
+        {
+            "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+            "do_normalize": True,
+            "sampling_rate": SAMPLE_RATE,
+        },
+    )
 
 
 def band_filters(count: int, length: int) -> Tensor:
     """Return windowed cosines and as many sines of mel-spaced frequencies, float32 (count, 1, length).
 
-    Each is as strong as its frequency is high, which undoes the fall of a voice's spectrum: speech recognisers call it
-    pre-emphasis.
+    Each is as strong as its frequency is high, which undoes the fall of a voice's spectrum: speech
+    recognisers call it pre-emphasis.
     """
     import torch
 
@@ -116,13 +145,32 @@ def _videomae(folder: Path) -> None:
     from transformers import VideoMAEConfig, VideoMAEModel
 
     config = VideoMAEConfig(
-        image_size=FRAME_SIZE, patch_size=PATCH, num_frames=FRAMES, tubelet_size=TUBELET, hidden_size=DIM, num_hidden_layers=1,
-        num_attention_heads=HEADS, intermediate_size=HIDDEN, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1,
-        initializer_range=0.05, use_mean_pooling=False)
+        image_size=FRAME_SIZE,
+        patch_size=PATCH,
+        num_frames=FRAMES,
+        tubelet_size=TUBELET,
+        hidden_size=DIM,
+        num_hidden_layers=1,
+        num_attention_heads=HEADS,
+        intermediate_size=HIDDEN,
+        hidden_dropout_prob=0.1,
+        attention_probs_dropout_prob=0.1,
+        initializer_range=0.05,
+        use_mean_pooling=False,
+    )
     VideoMAEModel(config).save_pretrained(folder)
-    _write_preprocessor(folder, {"image_mean": PIXEL_MEAN, "image_std": PIXEL_STD, "size": {"shortest_edge": FRAME_SIZE},
-                                 "crop_size": {"height": FRAME_SIZE, "width": FRAME_SIZE}})
+    _write_preprocessor(
+        folder,
+        {
+            "image_mean": PIXEL_MEAN,
+            "image_std": PIXEL_STD,
+            "size": {"shortest_edge": FRAME_SIZE},
+            "crop_size": {"height": FRAME_SIZE, "width": FRAME_SIZE},
+        },
+    )
 
 
 def _write_preprocessor(folder: Path, settings: dict[str, object]) -> None:
-    (folder / "preprocessor_config.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+    (folder / "preprocessor_config.json").write_text(
+        json.dumps(settings, indent=1) + "\n", encoding="utf-8"
+    )

@@ -16,7 +16,8 @@ from extract.corpora.demo_release.design import Dialogue, Turn
 RATE = Fraction(30_000, 1001)
 WIDTH, HEIGHT = 720, 480
 TOP, LEFT = 112, 52
-# A picture is held for three frames: ten drawings a second are enough for a drawn face and cost a third of thirty.
+# A picture is held for three frames: ten drawings a second are enough for a drawn face and cost a
+# third of thirty.
 HELD = 3
 BITS_PER_S = 300_000
 
@@ -42,7 +43,8 @@ def shoot(dialogue: Dialogue, path: Path, seed: list[int]) -> None:
 def _pictures(dialogue: Dialogue, seed: list[int]) -> Iterator[NDArray[np.uint8]]:
     """Yield the whole screen at ten pictures a second, as planar YUV 4:2:0, shape (720, 720).
 
-    Heads are converted when they are drawn and not each time they are shown, which is ten times less to convert.
+    Heads are converted when they are drawn and not each time they are shown, which is ten times
+    less to convert.
     """
     session, marked = dialogue.id[:5], dialogue.id[5]
     sides = {marked: LEFT, "MF"[marked == "M"]: WIDTH // 2 + LEFT}
@@ -57,28 +59,34 @@ def _pictures(dialogue: Dialogue, seed: list[int]) -> Iterator[NDArray[np.uint8]
         current = next((t for t in dialogue.turns if t.start_s <= now < t.end_s), None)
         if current is not None and current is not turn:
             rng = np.random.default_rng([*seed, dialogue.turns.index(current)])
-            talking = _cycle(looks[current.id[-4]], faces.vary(faces.EXPRESSIONS[current.cues["video"]], rng))
+            talking = _cycle(
+                looks[current.id[-4]], faces.vary(faces.EXPRESSIONS[current.cues["video"]], rng)
+            )
         turn = current
         for letter, left in sides.items():
             speaks = turn is not None and turn.id[-4] == letter
             head = (talking if speaks else idle[letter])[number % faces.PHASES]
             for plane, part, scale in zip(planes, head, (1, 2, 2), strict=True):
                 rows, columns = part.shape
-                plane[TOP // scale:TOP // scale + rows, left // scale:left // scale + columns] = part
+                plane[
+                    TOP // scale : TOP // scale + rows, left // scale : left // scale + columns
+                ] = part
         yield screen
 
 
 def _empty_screen() -> NDArray[np.uint8]:
     """Return what is behind the heads, RGB: a wall between two black bars, split by a black line."""
     screen = np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8)
-    screen[TOP:TOP + faces.SIZE] = faces.WALL
-    screen[:, WIDTH // 2 - 1:WIDTH // 2 + 1] = 0
+    screen[TOP : TOP + faces.SIZE] = faces.WALL
+    screen[:, WIDTH // 2 - 1 : WIDTH // 2 + 1] = 0
     return screen
 
 
 def _to_yuv(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Convert RGB (H, W, 3) to planar YUV 4:2:0, shape (3 H / 2, W)."""
-    return np.asarray(av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p").to_ndarray())
+    return np.asarray(
+        av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p").to_ndarray()
+    )
 
 
 def _planes(picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:
@@ -91,8 +99,10 @@ def _planes(picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:
 def _cycle(look: faces.Look, expression: faces.Expression) -> list[tuple[NDArray[np.uint8], ...]]:
     """Return the planes of one cycle of movement, eight pictures; a listener blinks in the last one."""
     listens, last = expression is faces.LISTENING, faces.PHASES - 1
-    heads = [faces.draw(look, expression, phase / faces.PHASES, blink=listens and phase == last)
-             for phase in range(faces.PHASES)]
+    heads = [
+        faces.draw(look, expression, phase / faces.PHASES, blink=listens and phase == last)
+        for phase in range(faces.PHASES)
+    ]
     # One below the other: converting eight costs little more than converting one.
     split = (np.split(plane, faces.PHASES) for plane in _planes(_to_yuv(np.concatenate(heads))))
     return list(zip(*split, strict=True))

@@ -1,7 +1,8 @@
 """How the demo's actors sound: vowels built from harmonics, with pitch, melody, tempo and brightness set by the cue.
 
-Everything is drawn per turn around the cue's style and the speaker's own pitch, so that cues overlap a little and no two
-turns are alike. How long a turn lasts is decided elsewhere and does not depend on the cue.
+Everything is drawn per turn around the cue's style and the speaker's own pitch, so that cues
+overlap a little and no two turns are alike. How long a turn lasts is decided elsewhere and does not
+depend on the cue.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from numpy.typing import NDArray
 
 RATE = 16_000
 # Formant frequencies in Hz of a, e, i, o, u (Peterson and Barney 1952, adult averages, rounded).
-VOWELS = np.array([[730, 1090, 2440], [530, 1840, 2480], [270, 2290, 3010], [570, 840, 2410], [300, 870, 2240]], dtype=float)
+VOWELS = np.array(
+    [[730, 1090, 2440], [530, 1840, 2480], [270, 2290, 3010], [570, 840, 2410], [300, 870, 2240]],
+    dtype=float,
+)
 BANDWIDTHS = np.array([110.0, 160.0, 240.0])
 
 
@@ -41,10 +45,18 @@ class Style:
 
 
 STYLES = {
-    "anger": Style(pitch=1.25, rise=-0.25, swing=0.10, tempo=6.0, tilt=0.0, rough=0.7, loudness=0.20),
-    "happiness": Style(pitch=1.60, rise=0.40, swing=0.32, tempo=5.0, tilt=0.75, rough=0.0, loudness=0.13),
-    "neutral": Style(pitch=1.00, rise=-0.05, swing=0.04, tempo=4.0, tilt=1.5, rough=0.0, loudness=0.08),
-    "sadness": Style(pitch=0.80, rise=-0.30, swing=0.04, tempo=2.4, tilt=2.4, rough=0.0, loudness=0.04),
+    "anger": Style(
+        pitch=1.25, rise=-0.25, swing=0.10, tempo=6.0, tilt=0.0, rough=0.7, loudness=0.20
+    ),
+    "happiness": Style(
+        pitch=1.60, rise=0.40, swing=0.32, tempo=5.0, tilt=0.75, rough=0.0, loudness=0.13
+    ),
+    "neutral": Style(
+        pitch=1.00, rise=-0.05, swing=0.04, tempo=4.0, tilt=1.5, rough=0.0, loudness=0.08
+    ),
+    "sadness": Style(
+        pitch=0.80, rise=-0.30, swing=0.04, tempo=2.4, tilt=2.4, rough=0.0, loudness=0.04
+    ),
 }
 # Roughness is heard where loudness flutters at 30 to 150 Hz, as in screams (Arnal et al. 2015).
 ROUGH_HZ = (60.0, 75.0)
@@ -70,11 +82,13 @@ def speak(cue: str, speaker: str, duration_s: float, rng: np.random.Generator) -
     beat = tempo * time + rng.uniform(0, 0.3)
     octaves = style.rise * rng.uniform(0.7, 1.3) * (time / duration_s - 0.5)
     octaves += style.swing * np.sin(2 * np.pi * beat + rng.uniform(0, 6))
-    pitch = own_pitch(speaker) * style.pitch * rng.uniform(0.95, 1.05) * 2.0 ** octaves
+    pitch = own_pitch(speaker) * style.pitch * rng.uniform(0.95, 1.05) * 2.0**octaves
     syllables = 0.08 + np.abs(np.sin(np.pi * beat)) ** 0.7
     syllables *= 1 - style.rough * (0.5 + 0.5 * np.sin(2 * np.pi * rng.uniform(*ROUGH_HZ) * time))
     fade = np.minimum(1, np.minimum(time, time[::-1]) / 0.03)
-    voice = _at_level(_vowels(pitch, beat, style.tilt + rng.uniform(-0.08, 0.08), rng) * syllables * fade)
+    voice = _at_level(
+        _vowels(pitch, beat, style.tilt + rng.uniform(-0.08, 0.08), rng) * syllables * fade
+    )
     voice = _at_level(voice + _at_level(rng.standard_normal(count), rng.uniform(*NOISE_DB)))
     voice *= style.loudness * 10 ** (rng.uniform(-2, 2) / 20)
     return np.asarray(np.clip(voice, -0.99, 0.99) * 32767, dtype=np.int16)
@@ -82,20 +96,24 @@ def speak(cue: str, speaker: str, duration_s: float, rng: np.random.Generator) -
 
 def _at_level(samples: NDArray[np.float64], db: float = 0.0) -> NDArray[np.float64]:
     """Return the samples with this root mean square, in decibels relative to 1."""
-    return np.asarray(samples * 10 ** (db / 20) / np.sqrt(np.mean(samples ** 2)))
+    return np.asarray(samples * 10 ** (db / 20) / np.sqrt(np.mean(samples**2)))
 
 
-def _vowels(pitch: NDArray[np.float64], beat: NDArray[np.float64], tilt: float,
-            rng: np.random.Generator) -> NDArray[np.float64]:
+def _vowels(
+    pitch: NDArray[np.float64], beat: NDArray[np.float64], tilt: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
     """Sum the harmonics of ``pitch`` (Hz, per sample), weighted by one vowel per beat.
 
-    sin(k x) comes from the recurrence ``sin(k x) = 2 cos(x) sin((k-1) x) - sin((k-2) x)``, several times faster than sin.
+    sin(k x) comes from the recurrence ``sin(k x) = 2 cos(x) sin((k-1) x) - sin((k-2) x)``, several
+    times faster than sin.
     """
     phase = 2 * np.pi * np.cumsum(pitch) / RATE
     vowels = VOWELS[rng.integers(len(VOWELS), size=int(beat[-1]) + 2)]
     harmonics = np.arange(1, int(7000 / pitch.max()) + 1)
     frequencies = harmonics[:, None, None] * pitch.mean()
-    gains = np.exp(-0.5 * ((frequencies - vowels) / BANDWIDTHS) ** 2) @ np.array([1.0, 0.7, 0.4]) + 0.12
+    gains = (
+        np.exp(-0.5 * ((frequencies - vowels) / BANDWIDTHS) ** 2) @ np.array([1.0, 0.7, 0.4]) + 0.12
+    )
     gains *= harmonics[:, None] ** -tilt
     total = np.zeros_like(pitch)
     before, current, double = np.zeros_like(phase), np.sin(phase), 2 * np.cos(phase)

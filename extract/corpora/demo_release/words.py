@@ -13,13 +13,38 @@ OPENINGS = {
 CLOSINGS = {
     "anger": ("I am furious", "you ruined everything", "just get out", "what a stupid mess"),
     "happiness": ("I love it", "isn't that amazing", "let's celebrate", "I can't wait"),
-    "neutral": ("that is fine", "it says Tuesday", "the number is on the list", "around nine o'clock"),
+    "neutral": (
+        "that is fine",
+        "it says Tuesday",
+        "the number is on the list",
+        "around nine o'clock",
+    ),
     "sadness": ("I wish she was here", "it hurts so much", "there is no hope", "nothing helps"),
 }
-MIDDLES = ("they told me about {}", "it was because of {}", "you were there with {}", "I was looking at {}",
-           "we talked about {}", "he called about {}", "I came back for {}", "it began with {}")
-TOPICS = ("the letter", "the train", "that phone call", "the airport", "our old house", "the papers", "dinner", "the office",
-          "the luggage", "the moon", "the wedding", "your brother")
+MIDDLES = (
+    "they told me about {}",
+    "it was because of {}",
+    "you were there with {}",
+    "I was looking at {}",
+    "we talked about {}",
+    "he called about {}",
+    "I came back for {}",
+    "it began with {}",
+)
+TOPICS = (
+    "the letter",
+    "the train",
+    "that phone call",
+    "the airport",
+    "our old house",
+    "the papers",
+    "dinner",
+    "the office",
+    "the luggage",
+    "the moon",
+    "the wedding",
+    "your brother",
+)
 
 
 def phrases() -> tuple[str, ...]:
@@ -38,6 +63,7 @@ def say(cue: str, rng: np.random.Generator) -> str:
     >>> say("anger", np.random.default_rng(4))
     'This is outrageous, he called about your brother, just get out.'
     """
+
     def pick(choices: tuple[str, ...]) -> str:
         return choices[int(rng.integers(len(choices)))]
 

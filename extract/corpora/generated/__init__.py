@@ -1,8 +1,9 @@
 """Tiny releases in the exact layout and file formats of real corpora, for trying things out before a licence is signed.
 
-To add one, write one file here: ``extract/corpora/generated/mycorpus.py`` for the reader ``mycorpus``. The first line of its
-docstring says what is generated, ``write(studio)`` writes a release without a flaw, and ``DEFECTS`` lists what is known to be
-wrong with the real one, each with a function that plants it. Nothing else has to be registered.
+To add one, write one file here: ``extract/corpora/generated/mycorpus.py`` for the reader
+``mycorpus``. The first line of its docstring says what is generated, ``write(studio)`` writes a
+release without a flaw, and ``DEFECTS`` lists what is known to be wrong with the real one, each with
+a function that plants it. Nothing else has to be registered.
 """
 
 from __future__ import annotations
@@ -74,7 +75,11 @@ class _Releases(Mapping[str, Release]):
         return Release(name, (ast.get_docstring(ast.parse(source)) or name).splitlines()[0])
 
     def __iter__(self) -> Iterator[str]:
-        return (m.name for m in pkgutil.iter_modules(__path__) if not m.ispkg and not m.name.startswith("_"))
+        return (
+            m.name
+            for m in pkgutil.iter_modules(__path__)
+            if not m.ispkg and not m.name.startswith("_")
+        )
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -83,11 +88,14 @@ class _Releases(Mapping[str, Release]):
 RELEASES: Mapping[str, Release] = _Releases()
 
 
-def make_release(corpus: str, out: Path, seed: int = 0, defects: bool = False) -> tuple[Planted, ...]:
+def make_release(
+    corpus: str, out: Path, seed: int = 0, defects: bool = False
+) -> tuple[Planted, ...]:
     """Write a tiny release as the folder ``out``, whole or not at all.
 
     Args:
-        corpus: One of :data:`RELEASES`; hyphens and case do not count, so ``CREMA-D`` is ``cremad``.
+        corpus: One of :data:`RELEASES`; hyphens and case do not count, so ``CREMA-D`` is
+            ``cremad``.
         out: A folder that is empty or not there yet.
         seed: Same seed and library versions, same bytes.
         defects: Plant every known defect.

@@ -1,6 +1,7 @@
 """What all generated releases are made with: the demo's voices and faces as wav, flac, mp4 and flv, and ways to spoil them.
 
-Everything is drawn from one seed and written without dates, by one thread: same seed and library versions, same bytes.
+Everything is drawn from one seed and written without dates, by one thread: same seed and library
+versions, same bytes.
 """
 
 from __future__ import annotations
@@ -18,17 +19,25 @@ from numpy.typing import NDArray
 
 from extract.corpora.demo_release import faces, voice
 
-# Which of the demo's four ways of speaking and looking an emotion gets: these releases show layouts, they measure nothing.
+# Which of the demo's four ways of speaking and looking an emotion gets: these releases show
+# layouts, they measure nothing.
 CUES = {
     **dict.fromkeys(("anger", "angry", "disgust", "disgusted", "contempt"), "anger"),
-    **dict.fromkeys(("happiness", "happy", "joy", "surprise", "surprised", "proud", "trust"), "happiness"),
+    **dict.fromkeys(
+        ("happiness", "happy", "joy", "surprise", "surprised", "proud", "trust"), "happiness"
+    ),
     **dict.fromkeys(("neutral", "calm", "boredom"), "neutral"),
     **dict.fromkeys(("sadness", "sad", "fear", "fearful"), "sadness"),
 }
 PICTURES_PER_S = 10
 CODECS = {".mp4": ("libx264", "aac", 48_000), ".flv": ("flv", "mp3", 22_050)}
 SAME = {"flags": "+bitexact", "threads": "1"}
-OPTIONS = {"libx264": {**SAME, "preset": "ultrafast"}, "flv": SAME, "aac": {**SAME, "aac_coder": "fast"}, "mp3": SAME}
+OPTIONS = {
+    "libx264": {**SAME, "preset": "ultrafast"},
+    "flv": SAME,
+    "aac": {**SAME, "aac_coder": "fast"},
+    "mp3": SAME,
+}
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize 61234\n"
 # The first bytes of what macOS writes beside a file on other disks.
 APPLE_DOUBLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        "
@@ -61,15 +70,35 @@ class Studio:
         self.path(name).write_bytes(content.encode(encoding))
         return name
 
-    def sound(self, name: str, emotion: str, speaker: int, *, seconds: float = 0.6, rate: int = 16_000, channels: int = 1) -> str:
+    def sound(
+        self,
+        name: str,
+        emotion: str,
+        speaker: int,
+        *,
+        seconds: float = 0.6,
+        rate: int = 16_000,
+        channels: int = 1,
+    ) -> str:
         """Write a voice as 16-bit wav or flac, by the name's suffix."""
         import soundfile
 
         samples = self._voice(name, emotion, speaker, seconds, rate)
-        soundfile.write(self.path(name), np.repeat(samples[:, None], channels, axis=1), rate, subtype="PCM_16")
+        soundfile.write(
+            self.path(name), np.repeat(samples[:, None], channels, axis=1), rate, subtype="PCM_16"
+        )
         return name
 
-    def film(self, name: str, emotion: str, speaker: int, *, seconds: float = 0.5, sound: bool = True, size: int = 128) -> str:
+    def film(
+        self,
+        name: str,
+        emotion: str,
+        speaker: int,
+        *,
+        seconds: float = 0.5,
+        sound: bool = True,
+        size: int = 128,
+    ) -> str:
         """Write a talking head with its voice: H.264 and AAC in mp4, Sorenson H.263 and MP3 in flv."""
         import av
 
@@ -107,7 +136,7 @@ class Studio:
     def cut(self, name: str) -> str:
         """Cut a file in half, as a broken download does."""
         path = self.root / name
-        path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         return name
 
     def empty(self, name: str) -> str:
@@ -138,7 +167,9 @@ class Studio:
         light, shift = rng.uniform(0.8, 1.0, 3), rng.integers(-6, 7, 2)
         return [np.roll((head * light).astype(np.uint8), shift, axis=(0, 1)) for head in heads]
 
-    def _voice(self, name: str, emotion: str, speaker: int, seconds: float, rate: int) -> NDArray[np.int16]:
+    def _voice(
+        self, name: str, emotion: str, speaker: int, seconds: float, rate: int
+    ) -> NDArray[np.int16]:
         samples = voice.speak(CUES[emotion], _persona(speaker), seconds, self.rng(name))
         at = np.linspace(0, len(samples) - 1, round(seconds * rate))
         return np.interp(at, np.arange(len(samples)), samples).astype(np.int16)
@@ -148,7 +179,9 @@ def _pieces(samples: NDArray[np.int16], rate: int, size: int) -> Iterator[Any]:
     """Yield samples as the frames of ``size`` that an encoder takes."""
     import av
 
-    heard = av.AudioFrame.from_ndarray((samples / 32_768).astype(np.float32)[None], format="fltp", layout="mono")
+    heard = av.AudioFrame.from_ndarray(
+        (samples / 32_768).astype(np.float32)[None], format="fltp", layout="mono"
+    )
     heard.sample_rate, heard.pts, heard.time_base = rate, 0, Fraction(1, rate)
     fifo = av.AudioFifo()
     fifo.write(heard)

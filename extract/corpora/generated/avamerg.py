@@ -10,7 +10,16 @@ from extract.corpora.avamerg import EMOTIONS, FOLDERS, PROFILE, SUFFIXES, emotio
 from extract.corpora.generated import FAILS, Defect, Studio
 
 # What annotators wrote, one per class and one that means another word that means another.
-WRITTEN = ("joyful", "impressed", "annoyed", "Terrified", "devastated", "disgusted", "jealous", "overwhelmed")
+WRITTEN = (
+    "joyful",
+    "impressed",
+    "annoyed",
+    "Terrified",
+    "devastated",
+    "disgusted",
+    "jealous",
+    "overwhelmed",
+)
 TRAIN, TEST = 8, 2
 # The conversation that defects go into, so that every class stays in every fold.
 SPOILT = 20
@@ -19,8 +28,14 @@ TURNS = 2
 
 def write(studio: Studio) -> None:
     """Write the conversations; each has a speaker and a listener, whose media are named by their profile's ID."""
-    studio.text("train.json", _json([_conversation(studio, number, labelled=True) for number in range(TRAIN)]))
-    studio.text("test.json", _json([_conversation(studio, TRAIN + number, labelled=False) for number in range(TEST)]))
+    studio.text(
+        "train.json",
+        _json([_conversation(studio, number, labelled=True) for number in range(TRAIN)]),
+    )
+    studio.text(
+        "test.json",
+        _json([_conversation(studio, TRAIN + number, labelled=False) for number in range(TEST)]),
+    )
 
 
 def _json(conversations: list[dict[str, Any]]) -> str:
@@ -28,7 +43,9 @@ def _json(conversations: list[dict[str, Any]]) -> str:
 
 
 def _profile(number: int) -> dict[str, object]:
-    return {field: values[number % len(values)] for field, values in PROFILE.items()} | {"ID": number}
+    return {field: values[number % len(values)] for field, values in PROFILE.items()} | {
+        "ID": number
+    }
 
 
 def _emotion(number: int, turn: int) -> str:
@@ -42,24 +59,52 @@ def _conversation(studio: Studio, number: int, *, labelled: bool) -> dict[str, A
     meaning = emotion_table(EMOTIONS)
     for turn in range(TURNS):
         emotion = _emotion(number, turn)
-        said.append({"index": len(said), "role": "speaker", "utterance": f"Something happened on day {number}, part {turn}."})
-        response = {"index": len(said), "role": "listener", "utterance": f"Tell me more about day {number}."}
+        said.append(
+            {
+                "index": len(said),
+                "role": "speaker",
+                "utterance": f"Something happened on day {number}, part {turn}.",
+            }
+        )
+        response = {
+            "index": len(said),
+            "role": "listener",
+            "utterance": f"Tell me more about day {number}.",
+        }
         for line, profile in ((said[-1], speaker), (response, listener)):
             stem = f"dia{number:05d}utt{line['index']}_{profile['ID']}"
             studio.sound(f"audio_v5_0/{stem}.wav", meaning[emotion.lower()], 1 + number)
             studio.film(f"video_v5_0/{stem}.mp4", meaning[emotion.lower()], 1 + number)
-        chain = {"speaker_emotion": emotion, "event_scenario": f"Day {number}.", "emotion_cause": "What happened.",
-                 "goal_to_response": "To listen."}
-        turns.append({"turn_id": turn, "context": f"Day {number}.", "dialogue_history": list(said),
-                      "response": response["utterance"], **({"chain_of_empathy": chain} if labelled else {})})
+        chain = {
+            "speaker_emotion": emotion,
+            "event_scenario": f"Day {number}.",
+            "emotion_cause": "What happened.",
+            "goal_to_response": "To listen.",
+        }
+        turns.append(
+            {
+                "turn_id": turn,
+                "context": f"Day {number}.",
+                "dialogue_history": list(said),
+                "response": response["utterance"],
+                **({"chain_of_empathy": chain} if labelled else {}),
+            }
+        )
         said.append(response)
-    return {"conversation_id": f"{number:05d}", "speaker_profile": speaker, "listener_profile": listener, "topic": "days",
-            "turns": turns}
+    return {
+        "conversation_id": f"{number:05d}",
+        "speaker_profile": speaker,
+        "listener_profile": listener,
+        "topic": "days",
+        "turns": turns,
+    }
 
 
 def _spoilt(studio: Studio) -> list[dict[str, Any]]:
     """Return the training conversations with one more at their end, which is added when the first defect needs it."""
-    conversations: list[dict[str, Any]] = json.loads((studio.root / "train.json").read_text(encoding="utf-8"))
+    conversations: list[dict[str, Any]] = json.loads(
+        (studio.root / "train.json").read_text(encoding="utf-8")
+    )
     if len(conversations) == TRAIN:
         conversations.append(_conversation(studio, SPOILT, labelled=True))
         studio.text("train.json", _json(conversations))
@@ -85,7 +130,11 @@ def _lost(studio: Studio, modality: str, turn: int) -> str:
 
 
 DEFECTS = (
-    Defect("AppleDouble twin of a voice", HIDDEN, lambda studio: studio.twin("audio_v5_0/dia00000utt0_0.wav")),
+    Defect(
+        "AppleDouble twin of a voice",
+        HIDDEN,
+        lambda studio: studio.twin("audio_v5_0/dia00000utt0_0.wav"),
+    ),
     Defect("label that the table does not know", UNMAPPED, _unmapped),
     Defect("voice missing", NO_AUDIO, lambda studio: _lost(studio, "audio", 0)),
     Defect("film missing", NO_VIDEO, lambda studio: _lost(studio, "video", 1)),

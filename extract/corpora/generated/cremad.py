@@ -8,9 +8,13 @@ from extract.corpora._notes import HIDDEN, KNOWN_BAD, NO_AUDIO, NO_VIDEO, ODD_NA
 from extract.corpora.cremad import BAD, EMOTIONS
 from extract.corpora.generated import FAILS, Defect, Studio
 
-ACTORS = {1001: '51,"Male","Caucasian","Not Hispanic"', 1002: '21,"Female","Caucasian","Not Hispanic"',
-          1040: '42,"Male","Caucasian","Not Hispanic"', 1064: '53,"Male","Caucasian","Not Hispanic"',
-          1076: '25,"Female","Caucasian","Not Hispanic"'}
+ACTORS = {
+    1001: '51,"Male","Caucasian","Not Hispanic"',
+    1002: '21,"Female","Caucasian","Not Hispanic"',
+    1040: '42,"Male","Caucasian","Not Hispanic"',
+    1064: '53,"Male","Caucasian","Not Hispanic"',
+    1076: '25,"Female","Caucasian","Not Hispanic"',
+}
 SENTENCES = ("ITH", "DFA", "TAI", "WSI", "TSI", "IWL")
 TABLE = "processedResults/summaryTable.csv"
 PEOPLE = "VideoDemographics.csv"
@@ -52,7 +56,11 @@ def _misnamed(studio: Studio) -> str:
 
 
 def _divided(studio: Studio) -> str:
-    studio.edit(TABLE, _vote("1001_DFA_DIS_XX"), '"1","1001_DFA_DIS_XX","A:D","61.5:60","D:N","70:55","D:N","72.1:64"\n')
+    studio.edit(
+        TABLE,
+        _vote("1001_DFA_DIS_XX"),
+        '"1","1001_DFA_DIS_XX","A:D","61.5:60","D:N","70:55","D:N","72.1:64"\n',
+    )
     return "1001_DFA_DIS_XX"
 
 
@@ -67,16 +75,47 @@ def _lost(studio: Studio, folder: str, name: str, suffix: str) -> str:
 
 
 DEFECTS = (
-    Defect("AppleDouble twin of a clip", HIDDEN, lambda studio: studio.twin("AudioWAV/1001_ITH_ANG_XX.wav")),
-    Defect("Git-LFS pointer instead of sound", POINTER, lambda studio: studio.pointer("AudioWAV/1001_TAI_FEA_XX.wav")),
-    Defect("Git-LFS pointer instead of a film", POINTER, lambda studio: studio.pointer("VideoFlash/1001_TAI_FEA_XX.flv")),
-    *(Defect("clip on the list of bad ones", KNOWN_BAD, partial(_known_bad, name=name)) for name in sorted(BAD)),
-    Defect("the clip whose level lacks a letter", "misnamed file, read under its proper name", _misnamed),
-    Defect("file with an emotion that does not exist", ODD_NAME, lambda studio: studio.text("AudioWAV/1001_DFA_JOY_XX.wav", "?")),
+    Defect(
+        "AppleDouble twin of a clip",
+        HIDDEN,
+        lambda studio: studio.twin("AudioWAV/1001_ITH_ANG_XX.wav"),
+    ),
+    Defect(
+        "Git-LFS pointer instead of sound",
+        POINTER,
+        lambda studio: studio.pointer("AudioWAV/1001_TAI_FEA_XX.wav"),
+    ),
+    Defect(
+        "Git-LFS pointer instead of a film",
+        POINTER,
+        lambda studio: studio.pointer("VideoFlash/1001_TAI_FEA_XX.flv"),
+    ),
+    *(
+        Defect("clip on the list of bad ones", KNOWN_BAD, partial(_known_bad, name=name))
+        for name in sorted(BAD)
+    ),
+    Defect(
+        "the clip whose level lacks a letter",
+        "misnamed file, read under its proper name",
+        _misnamed,
+    ),
+    Defect(
+        "file with an emotion that does not exist",
+        ODD_NAME,
+        lambda studio: studio.text("AudioWAV/1001_DFA_JOY_XX.wav", "?"),
+    ),
     Defect("raters divided between two emotions (read with label=multimodal)", DIVIDED, _divided),
     Defect("clip that nobody rated (read with label=multimodal)", UNRATED, _unrated),
-    Defect("sound missing", NO_AUDIO, lambda studio: _lost(studio, "AudioWAV", "1002_WSI_HAP_XX", "wav")),
-    Defect("film missing", NO_VIDEO, lambda studio: _lost(studio, "VideoFlash", "1002_TSI_NEU_XX", "flv")),
+    Defect(
+        "sound missing",
+        NO_AUDIO,
+        lambda studio: _lost(studio, "AudioWAV", "1002_WSI_HAP_XX", "wav"),
+    ),
+    Defect(
+        "film missing",
+        NO_VIDEO,
+        lambda studio: _lost(studio, "VideoFlash", "1002_TSI_NEU_XX", "flv"),
+    ),
     Defect("film cut short", FAILS, lambda studio: studio.cut("VideoFlash/1002_IWL_SAD_XX.flv")),
     Defect("sound cut short", FAILS, lambda studio: studio.cut("AudioWAV/1002_IWL_SAD_XX.wav")),
 )

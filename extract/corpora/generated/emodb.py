@@ -18,8 +18,14 @@ def write(studio: Studio) -> None:
 
 DEFECTS = (
     Defect("AppleDouble twin of a clip", HIDDEN, lambda studio: studio.twin("wav/03a01Fa.wav")),
-    Defect("clip of a speaker who does not exist", ODD_NAME, lambda studio: studio.sound("wav/99a01Fa.wav", "happiness", 1)),
-    Defect("list beside the clips", ODD_NAME, lambda studio: studio.text("wav/list.txt", "03a01Fa\n")),
+    Defect(
+        "clip of a speaker who does not exist",
+        ODD_NAME,
+        lambda studio: studio.sound("wav/99a01Fa.wav", "happiness", 1),
+    ),
+    Defect(
+        "list beside the clips", ODD_NAME, lambda studio: studio.text("wav/list.txt", "03a01Fa\n")
+    ),
     Defect("empty file", EMPTY, lambda studio: studio.empty("wav/08a01Wa.wav")),
     Defect("sound cut short", FAILS, lambda studio: studio.cut("wav/16a01Wa.wav")),
 )

@@ -8,10 +8,17 @@ from extract.corpora.demo_release.writing import write_dialogue
 from extract.corpora.generated import FAILS, Defect, Studio
 from extract.corpora.iemocap import DROPPED
 
-NAMES = (("F_impro01", "M_script02_2b"), ("M_impro05a", "F_script01_1"), ("F_impro02", "M_script01_3"),
-         ("M_impro01", "F_script03_2"), ("F_impro04", "M_impro07"))
+NAMES = (
+    ("F_impro01", "M_script02_2b"),
+    ("M_impro05a", "F_script01_1"),
+    ("F_impro02", "M_script01_3"),
+    ("M_impro01", "F_script03_2"),
+    ("F_impro04", "M_impro07"),
+)
 TURNS, TURN_S, GAP_S = 4, 0.5, 0.15
-DIALOGUES = tuple(f"Ses{session:02d}{name}" for session, names in enumerate(NAMES, start=1) for name in names)
+DIALOGUES = tuple(
+    f"Ses{session:02d}{name}" for session, names in enumerate(NAMES, start=1) for name in names
+)
 
 
 def write(studio: Studio) -> None:
@@ -25,8 +32,16 @@ def _dialogue(name: str, number: int) -> Dialogue:
     for position in range(TURNS):
         label = CLASSES[(position + number // 2) % len(CLASSES)]
         start = round(0.2 + position * (TURN_S + GAP_S), 4)
-        turns.append(Turn(f"{name}_{'FM'[position % 2]}{position // 2:03d}", RAW_LABELS[label][number % len(RAW_LABELS[label])],
-                          label, dict.fromkeys(FIDELITY, label), start, round(start + TURN_S, 4)))
+        turns.append(
+            Turn(
+                f"{name}_{'FM'[position % 2]}{position // 2:03d}",
+                RAW_LABELS[label][number % len(RAW_LABELS[label])],
+                label,
+                dict.fromkeys(FIDELITY, label),
+                start,
+                round(start + TURN_S, 4),
+            )
+        )
     return Dialogue(name, tuple(turns), turns[-1].end_s + 0.2)
 
 
@@ -47,12 +62,18 @@ def _film(dialogue: int) -> str:
 
 
 def _wav(dialogue: int, turn: str) -> str:
-    return f"{_session(dialogue)}/sentences/wav/{DIALOGUES[dialogue]}/{DIALOGUES[dialogue]}_{turn}.wav"
+    return (
+        f"{_session(dialogue)}/sentences/wav/{DIALOGUES[dialogue]}/{DIALOGUES[dialogue]}_{turn}.wav"
+    )
 
 
 def _latin(studio: Studio) -> str:
     path = studio.root / _evaluation(0)
-    studio.text(_evaluation(0), path.read_text(encoding="utf-8").replace(";\t()", ";\t(caf\u00e9)", 1), "latin-1")
+    studio.text(
+        _evaluation(0),
+        path.read_text(encoding="utf-8").replace(";\t()", ";\t(caf\u00e9)", 1),
+        "latin-1",
+    )
     return path.name
 
 

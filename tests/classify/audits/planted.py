@@ -17,27 +17,45 @@ from embeddings_store.vectors.arrays import Embeddings, EncoderRef
 from embeddings_store.vectors.hdf5 import store_path, write_embeddings
 
 CLASSES = ("anger", "happiness", "sadness")
-WORDS = np.array([a + b for a in ("bra", "can", "dry", "fen", "gol", "kit") for b in ("dle", "gon", "mer", "tic", "vet")])
+WORDS = np.array(
+    [
+        a + b
+        for a in ("bra", "can", "dry", "fen", "gol", "kit")
+        for b in ("dle", "gon", "mer", "tic", "vet")
+    ]
+)
 ROWS, SESSIONS = 240, 4
 
 
 def clean_columns() -> dict[str, np.ndarray]:
-    """Four sessions of six dialogues with two speakers each; every sentence and every file is its own."""
+    """Four sessions of six dialogues with two speakers each.
+
+    Every sentence and every file is its own.
+    """
     rng, row = np.random.default_rng(3), np.arange(ROWS)
     session = row % SESSIONS
-    return {"id": np.array([f"u{i:03d}" for i in row], dtype=object),
-            "label": np.array(CLASSES, dtype=object)[rng.permutation(row % 3)],
-            "text": np.array([" ".join(rng.choice(WORDS, 9, replace=False)) for _ in row], dtype=object),
-            "session": np.array([f"S{s}" for s in session], dtype=object),
-            "speaker": np.array([f"S{s}-{'FM'[i // 4 % 2]}" for i, s in enumerate(session)], dtype=object),
-            "group": np.array([f"S{s}-d{i // 8 % 6}" for i, s in enumerate(session)], dtype=object),
-            "audio": np.array([f"wav/u{i:03d}.wav" for i in row], dtype=object),
-            "meta_cause": np.array([f"cause {i}" for i in row], dtype=object)}
+    return {
+        "id": np.array([f"u{i:03d}" for i in row], dtype=object),
+        "label": np.array(CLASSES, dtype=object)[rng.permutation(row % 3)],
+        "text": np.array(
+            [" ".join(rng.choice(WORDS, 9, replace=False)) for _ in row], dtype=object
+        ),
+        "session": np.array([f"S{s}" for s in session], dtype=object),
+        "speaker": np.array(
+            [f"S{s}-{'FM'[i // 4 % 2]}" for i, s in enumerate(session)], dtype=object
+        ),
+        "group": np.array([f"S{s}-d{i // 8 % 6}" for i, s in enumerate(session)], dtype=object),
+        "audio": np.array([f"wav/u{i:03d}.wav" for i in row], dtype=object),
+        "meta_cause": np.array([f"cause {i}" for i in row], dtype=object),
+    }
 
 
 @dataclass
 class Plan:
-    """What to write: columns of the manifest, marks of the vectors, attributes; a test changes what it plants."""
+    """What to write: columns of the manifest, marks of the vectors, attributes.
+
+    A test changes what it plants.
+    """
 
     columns: dict[str, np.ndarray] = field(default_factory=clean_columns)
     name: str = "toy"
@@ -58,16 +76,44 @@ class Plan:
         manifest = self.manifest()
         manifest.enter(store)
         y = np.array([CLASSES.index(label) for label in self.columns["label"]])
-        vectors = (np.eye(4)[y] * 2 + np.random.default_rng(5).normal(size=(len(y), 4))).astype(np.float32)
+        vectors = (np.eye(4)[y] * 2 + np.random.default_rng(5).normal(size=(len(y), 4))).astype(
+            np.float32
+        )
         ref, ok = EncoderRef("enc", "0" * 12, "audio"), np.full(len(y), "ok")
-        plan = make_plan(Manifest.from_columns(self.name, {**self.columns, "group": np.full(len(y), "", dtype=object)},
-                                               protocol=self.protocol))
+        plan = make_plan(
+            Manifest.from_columns(
+                self.name,
+                {**self.columns, "group": np.full(len(y), "", dtype=object)},
+                protocol=self.protocol,
+            )
+        )
         for fold in [str(f.number) for f in plan] if self.trained else ["any"]:
-            about = {"corpus": self.name, "inputs_digest": manifest.inputs_digest, "settings": {}, "provenance": {},
-                     **({"plan": plan.name, "plan_digest": plan.digest, "plan_valid": plan.valid} if self.trained else {}),
-                     **self.attributes}
-            write_embeddings(store_path(store, self.name, ref, fold), Embeddings(
-                manifest.ids, vectors, self.seen, ok, np.full(len(y), ""), ref, fold, inputs=self.inputs), about)
+            about = {
+                "corpus": self.name,
+                "inputs_digest": manifest.inputs_digest,
+                "settings": {},
+                "provenance": {},
+                **(
+                    {"plan": plan.name, "plan_digest": plan.digest, "plan_valid": plan.valid}
+                    if self.trained
+                    else {}
+                ),
+                **self.attributes,
+            }
+            write_embeddings(
+                store_path(store, self.name, ref, fold),
+                Embeddings(
+                    manifest.ids,
+                    vectors,
+                    self.seen,
+                    ok,
+                    np.full(len(y), ""),
+                    ref,
+                    fold,
+                    inputs=self.inputs,
+                ),
+                about,
+            )
         return manifest
 
     def case(self, store: Path) -> Case:
@@ -76,8 +122,12 @@ class Plan:
 
         manifest = self.write(store)
         plan, _ = plan_of(manifest, Request(folds=self.folds))
-        return Case(manifest, plan, read_files(store, manifest, {"audio": EncoderRef("enc", "0" * 12, "audio")}, plan),
-                    **self.options)  # type: ignore[arg-type]
+        return Case(
+            manifest,
+            plan,
+            read_files(store, manifest, {"audio": EncoderRef("enc", "0" * 12, "audio")}, plan),
+            **self.options,
+        )  # type: ignore[arg-type]
 
 
 def first(columns: dict[str, np.ndarray], session: str, count: int) -> np.ndarray:
@@ -111,7 +161,9 @@ def _transcripts(plan: Plan) -> None:
 def _near_transcripts(plan: Plan) -> None:
     _transcripts(plan)
     other = first(plan.columns, "S2", 20)
-    plan.columns["text"][other] = [text.replace("A", "E", 1) for text in plan.columns["text"][other]]
+    plan.columns["text"][other] = [
+        text.replace("A", "E", 1) for text in plan.columns["text"][other]
+    ]
 
 
 def _media(plan: Plan) -> None:
@@ -124,7 +176,11 @@ def _seen(plan: Plan) -> None:
 
 def _contamination(plan: Plan) -> None:
     plan.name = "ravdess"
-    plan.attributes = {"provenance": {"encoder_source": "ehcalabres/wav2vec2-lg-xlsr-en-speech-emotion-recognition"}}
+    plan.attributes = {
+        "provenance": {
+            "encoder_source": "ehcalabres/wav2vec2-lg-xlsr-en-speech-emotion-recognition"
+        }
+    }
 
 
 def _choices(plan: Plan) -> None:
@@ -144,8 +200,16 @@ def _metadata(plan: Plan) -> None:
 
 
 PLANTED: dict[str, tuple[str, Callable[[Plan], None]]] = {
-    "speakers": ("speakers", _speakers), "groups": ("groups", _groups), "videos": ("videos", _videos),
-    "transcripts": ("transcripts", _transcripts), "near-transcripts": ("transcripts", _near_transcripts),
-    "media": ("media", _media), "seen": ("seen", _seen), "contamination": ("contamination", _contamination),
-    "choices": ("choices", _choices), "select-on": ("choices", _select_on), "permuted": ("permuted", _permuted),
-    "metadata": ("metadata", _metadata)}
+    "speakers": ("speakers", _speakers),
+    "groups": ("groups", _groups),
+    "videos": ("videos", _videos),
+    "transcripts": ("transcripts", _transcripts),
+    "near-transcripts": ("transcripts", _near_transcripts),
+    "media": ("media", _media),
+    "seen": ("seen", _seen),
+    "contamination": ("contamination", _contamination),
+    "choices": ("choices", _choices),
+    "select-on": ("choices", _select_on),
+    "permuted": ("permuted", _permuted),
+    "metadata": ("metadata", _metadata),
+}

@@ -20,7 +20,9 @@ def test_a_clean_corpus_has_neither_leak_nor_caution(clean: Plan, tmp_path: Path
 
 
 @pytest.mark.parametrize("kind", PLANTED)
-def test_a_planted_leak_is_found_by_its_own_check_alone(kind: str, clean: Plan, tmp_path: Path) -> None:
+def test_a_planted_leak_is_found_by_its_own_check_alone(
+    kind: str, clean: Plan, tmp_path: Path
+) -> None:
     check, plant = PLANTED[kind]
     plant(clean)
     audit = run_checks(clean.case(tmp_path))

@@ -1,4 +1,7 @@
-"""CMU-MOSI's real vectors: its published leak under five folds, and every other leak planted into them, each found alone."""
+"""CMU-MOSI's real vectors.
+
+Its published leak under five folds, and every other leak planted into them, each found alone.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +25,23 @@ from embeddings_store.vectors.catalogue import catalogue
 def mosi(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Case:
     store = tmp_path_factory.mktemp("mosi")
     rows, source = shared / "data" / "mosi" / "rows.csv", shared / "data" / "mosi" / "features.npz"
-    import_vectors(ImportJob(source, store, "split:train", rows=rows, corpus="mosi", encoder="published"))
+    import_vectors(
+        ImportJob(source, store, "split:train", rows=rows, corpus="mosi", encoder="published")
+    )
     manifest = Manifest.load(store / "mosi")
     plan = make_plan(manifest)
-    return Case(manifest, plan, read_files(store, manifest, named_views(e.ref for e in catalogue(store, "mosi")), plan))
+    return Case(
+        manifest,
+        plan,
+        read_files(store, manifest, named_views(e.ref for e in catalogue(store, "mosi")), plan),
+    )
 
 
 def columns(case: Case, **changed: object) -> Case:
     """Return the case with other columns; files and plan stay."""
-    return replace(case, manifest=replace(case.manifest, table=case.manifest.table.assign(**changed)))
+    return replace(
+        case, manifest=replace(case.manifest, table=case.manifest.table.assign(**changed))
+    )
 
 
 def held_out(case: Case) -> np.ndarray:
@@ -61,10 +72,16 @@ def _videos(case: Case) -> Case:
 
 
 def _transcripts(case: Case) -> Case:
-    text, label = case.manifest.column("text").astype(object), case.manifest.column("label").astype(object)
+    text, label = (
+        case.manifest.column("text").astype(object),
+        case.manifest.column("label").astype(object),
+    )
     words = np.char.count(case.manifest.column("text"), " ") + 1
     draw = np.random.default_rng(0)
-    source, target = (draw.choice(rows[words[rows] >= 8], 60, replace=False) for rows in (learnt(case), held_out(case)))
+    source, target = (
+        draw.choice(rows[words[rows] >= 8], 60, replace=False)
+        for rows in (learnt(case), held_out(case))
+    )
     text[target], label[target] = [f"{t.lower()} ..." for t in text[source]], label[source]
     return columns(case, text=text, label=label)
 
@@ -89,7 +106,13 @@ def _choices(case: Case) -> Case:
 
 def _permuted(case: Case) -> Case:
     file = case.files[0]
-    return replace(case, files=[replace(file, fold="1", attributes={**file.attributes, "labels_shuffled": 0}), *case.files[1:]])
+    return replace(
+        case,
+        files=[
+            replace(file, fold="1", attributes={**file.attributes, "labels_shuffled": 0}),
+            *case.files[1:],
+        ],
+    )
 
 
 def _metadata(case: Case) -> Case:
@@ -97,8 +120,16 @@ def _metadata(case: Case) -> Case:
 
 
 PLANTED: dict[str, Callable[[Case], Case]] = {
-    "speakers": _speakers, "groups": _groups, "videos": _videos, "transcripts": _transcripts, "media": _media, "seen": _seen,
-    "choices": _choices, "permuted": _permuted, "metadata": _metadata}
+    "speakers": _speakers,
+    "groups": _groups,
+    "videos": _videos,
+    "transcripts": _transcripts,
+    "media": _media,
+    "seen": _seen,
+    "choices": _choices,
+    "permuted": _permuted,
+    "metadata": _metadata,
+}
 
 
 def test_the_official_split_is_clean(mosi: Case) -> None:

@@ -1,4 +1,7 @@
-"""Chance is known exactly: simulated permutations agree with the closed form, and a run that knows the answers is caught."""
+"""Chance is known exactly.
+
+Simulated permutations agree with the closed form, and a run that knows the answers is caught.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,19 @@ from classify.leakage.shuffled import judge, matches
 
 
 def write(folder: Path, answers: dict[str, np.ndarray], truth: np.ndarray) -> Path:
-    parts = [pd.DataFrame({"cell": name, "family": "unimodal", "fold": np.arange(len(truth)) % 2, "role": "test",
-                           "y_true": truth, "y_pred": y}) for name, y in answers.items()]
+    parts = [
+        pd.DataFrame(
+            {
+                "cell": name,
+                "family": "unimodal",
+                "fold": np.arange(len(truth)) % 2,
+                "role": "test",
+                "y_true": truth,
+                "y_pred": y,
+            }
+        )
+        for name, y in answers.items()
+    ]
     pd.concat(parts).astype({"cell": "category"}).to_parquet(folder / "predictions.parquet")
     return folder
 
@@ -38,9 +52,14 @@ def test_guesses_are_at_chance_and_knowledge_is_not(tmp_path: Path) -> None:
     truth = generator.choice(["sad", "happy", "angry"], 600, p=[0.6, 0.3, 0.1])
     guesses = {f"cell {i}": generator.permutation(truth) for i in range(8)}
     found = judge(write(tmp_path, guesses, truth))
-    assert found.verdict == "clean" and found.details["low"] < found.details["chance"] < found.details["high"]
+    assert (
+        found.verdict == "clean"
+        and found.details["low"] < found.details["chance"] < found.details["high"]
+    )
     knows = np.where(generator.random(600) < 0.2, truth, guesses["cell 0"])
     found = judge(write(tmp_path, {**guesses, "unimodal text svm": knows}, truth))
     assert found.verdict == "leak" and found.examples == ("unimodal text svm",)
-    avoids = np.where((generator.random(600) < 0.5) & (guesses["cell 0"] == truth), "nothing", guesses["cell 0"])
+    avoids = np.where(
+        (generator.random(600) < 0.5) & (guesses["cell 0"] == truth), "nothing", guesses["cell 0"]
+    )
     assert judge(write(tmp_path, {**guesses, "odd": avoids}, truth)).verdict == "caution"

@@ -1,4 +1,7 @@
-"""The page in a real browser: it works, asks the network for nothing, and whatever the run's files hold stays text."""
+"""The page in a real browser.
+
+It works, asks the network for nothing, and whatever the run's files hold stays text.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,22 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-BROWSER, DRIVER = (next(filter(None, map(shutil.which, names)), None)
-                   for names in (("chromium", "chromium-browser", "google-chrome"), ("chromedriver",)))
-pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs a browser: apt-get install chromium chromium-driver")
-OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
-           "--no-first-run", "--force-prefers-reduced-motion")
+BROWSER, DRIVER = (
+    next(filter(None, map(shutil.which, names)), None)
+    for names in (("chromium", "chromium-browser", "google-chrome"), ("chromedriver",))
+)
+pytestmark = pytest.mark.skipif(
+    not (BROWSER and DRIVER), reason="needs a browser: apt-get install chromium chromium-driver"
+)
+OPTIONS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--force-prefers-reduced-motion",
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +63,14 @@ def page(driver: webdriver.Chrome, made: Path) -> webdriver.Chrome:
 
 
 def media(driver: webdriver.Chrome, scheme: str, width: int = 1200) -> None:
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
-                           {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500})
+    driver.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia",
+        {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
+    )
+    driver.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500},
+    )
 
 
 def shown(driver: webdriver.Chrome) -> int:
@@ -61,12 +80,18 @@ def shown(driver: webdriver.Chrome) -> int:
 def choose(driver: webdriver.Chrome, name: str, value: str) -> None:
     before = driver.find_element(By.ID, "utterances").get_attribute("innerHTML")
     Select(driver.find_element(By.NAME, name)).select_by_value(value)
-    WebDriverWait(driver, 20).until(lambda d: d.find_element(By.ID, "utterances").get_attribute("innerHTML") != before)
+    WebDriverWait(driver, 20).until(
+        lambda d: d.find_element(By.ID, "utterances").get_attribute("innerHTML") != before
+    )
 
 
 def test_nothing_is_asked_of_the_network_and_the_console_is_silent(page: webdriver.Chrome) -> None:
     asked = [json.loads(line["message"])["message"] for line in page.get_log("performance")]
-    addresses = {message["params"]["request"]["url"] for message in asked if message["method"] == "Network.requestWillBeSent"}
+    addresses = {
+        message["params"]["request"]["url"]
+        for message in asked
+        if message["method"] == "Network.requestWillBeSent"
+    }
     assert addresses
     assert all(address.startswith(("file://", "data:")) for address in addresses), addresses
     assert page.get_log("browser") == []
@@ -83,8 +108,13 @@ def test_hostile_text_is_inert(page: webdriver.Chrome, made: Path) -> None:
     links = [a.get_attribute("href") for a in page.find_elements(By.CSS_SELECTOR, ".utterances a")]
     assert len(links) == 25
     assert all(link.startswith("file:///") and "/media/wav/" in link for link in links)
-    assert page.execute_script("const d = document.createElement('div'); d.innerHTML = '<img src=\"data:,\" "
-                               "onerror=\"document.title=1\">'; document.body.append(d); return document.title") != "1"
+    assert (
+        page.execute_script(
+            "const d = document.createElement('div'); d.innerHTML = '<img src=\"data:,\" "
+            'onerror="document.title=1">\'; document.body.append(d); return document.title'
+        )
+        != "1"
+    )
 
 
 def test_tables_sort_with_the_mouse_and_the_keyboard(page: webdriver.Chrome) -> None:
@@ -97,11 +127,17 @@ def test_tables_sort_with_the_mouse_and_the_keyboard(page: webdriver.Chrome) -> 
     recall = page.find_element(By.CSS_SELECTOR, "#table-table7 th:nth-child(3)")
     assert recall.get_attribute("aria-sort") == "none"
     recall.find_element(By.TAG_NAME, "button").click()
-    assert (recall.get_attribute("aria-sort"), column()) == ("descending", sorted(column(), reverse=True))
+    assert (recall.get_attribute("aria-sort"), column()) == (
+        "descending",
+        sorted(column(), reverse=True),
+    )
     recall.find_element(By.TAG_NAME, "button").send_keys(Keys.ENTER)
     assert (recall.get_attribute("aria-sort"), column()) == ("ascending", sorted(column()))
     head.find_element(By.TAG_NAME, "button").send_keys(Keys.SPACE)
-    values = [cell.text for cell in page.find_elements(By.CSS_SELECTOR, "#table-table5-early tbody td:nth-child(2)")]
+    values = [
+        cell.text
+        for cell in page.find_elements(By.CSS_SELECTOR, "#table-table5-early tbody td:nth-child(2)")
+    ]
     assert values[-1] == "-"  # what has no number stays last
     assert head.get_attribute("aria-sort") == "descending"
     assert recall.get_attribute("aria-sort") == "ascending"
@@ -138,9 +174,13 @@ def test_the_browser_of_answers_filters_and_turns_pages(page: webdriver.Chrome, 
     assert page.find_element(By.ID, "after").get_attribute("disabled")
 
 
-def test_a_count_of_the_confusion_table_shows_its_utterances(page: webdriver.Chrome, made: Path) -> None:
+def test_a_count_of_the_confusion_table_shows_its_utterances(
+    page: webdriver.Chrome, made: Path
+) -> None:
     counts = pd.read_csv(made / "confusion.csv").drop(columns="truth").to_numpy()
-    button = page.find_element(By.CSS_SELECTOR, "#table-confusion tbody tr:nth-child(2) td:nth-child(3) button")
+    button = page.find_element(
+        By.CSS_SELECTOR, "#table-confusion tbody tr:nth-child(2) td:nth-child(3) button"
+    )
     page.execute_script("arguments[0].click()", button)
     WebDriverWait(page, 20).until(lambda d: shown(d) == counts[1, 1])
 
@@ -154,7 +194,9 @@ def test_the_theme_follows_the_system_and_the_reader(page: webdriver.Chrome, sch
     assert page.execute_script(paper) == expected[0]
     page.find_element(By.ID, "theme").click()
     assert page.execute_script(paper) == expected[1]
-    assert page.find_element(By.ID, "theme").text == ("Light theme" if scheme == "light" else "Dark theme")
+    assert page.find_element(By.ID, "theme").text == (
+        "Light theme" if scheme == "light" else "Dark theme"
+    )
     page.refresh()
     assert page.execute_script(paper) == expected[1]
 
@@ -198,7 +240,9 @@ def test_values_show_under_the_pointer(page: webdriver.Chrome) -> None:
     assert told[0] is False
     assert told[1] == told[2]
     assert told[1].startswith("<b>&\"' taken for <b>&\"': ")
-    points = page.execute_script("return document.querySelectorAll('#figure08_pca_text [data-tip]').length")
+    points = page.execute_script(
+        "return document.querySelectorAll('#figure08_pca_text [data-tip]').length"
+    )
     assert points == 30
 
 
@@ -207,6 +251,8 @@ def test_every_control_has_a_name_and_the_headings_are_in_order(page: webdriver.
         return [...document.querySelectorAll('button, input, select, a')].filter(e => e.checkVisibility() &&
             !(e.textContent.trim() || e.ariaLabel || e.labels?.[0]?.textContent.trim())).map(e => e.outerHTML);""")
     assert nameless == []
-    levels = page.execute_script("return [...document.querySelectorAll('h1, h2, h3, h4')].map(e => Number(e.tagName[1]))")
+    levels = page.execute_script(
+        "return [...document.querySelectorAll('h1, h2, h3, h4')].map(e => Number(e.tagName[1]))"
+    )
     assert levels[0] == 1
     assert all(after <= before + 1 for before, after in pairwise(levels))

@@ -37,7 +37,10 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 class Reader(HTMLParser):
-    """Collects what a browser would see: tags with their attributes, and the text outside of scripts and styles."""
+    """Collects what a browser would see.
+
+    Tags with their attributes, and the text outside of scripts and styles.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +49,9 @@ class Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        self._inside = "data" if ("id", "data") in attrs else tag if tag in ("script", "style") else ""
+        self._inside = (
+            "data" if ("id", "data") in attrs else tag if tag in ("script", "style") else ""
+        )
 
     def handle_endtag(self, tag: str) -> None:
         self._inside = ""
@@ -68,12 +73,25 @@ def page(made: Path) -> Reader:
 def test_the_page_begins_with_the_answer(made: Path, page: Reader) -> None:
     run = Run.read(made)
     text = " ".join(page.text.split())
-    assert (f"recognises the emotion of {run.mean(run.headline):.1f} % of the test utterances (WA; 95 % confidence interval "
-            in text)
-    assert text.index("The answer") < text.index("recognises the emotion") < text.index("Table 4") < text.rindex("Protocol")
-    for part in ("chosen on validation rows", "best single modality", "Always answering the commonest class",
-                 "share of utterances answered correctly", "every class weighs the same", "an upper bound, not a result",
-                 "make-report results --store embeddings --media-root media"):
+    assert (
+        f"recognises the emotion of {run.mean(run.headline):.1f} % of the test utterances (WA; 95 "
+        "% confidence interval " in text
+    )
+    assert (
+        text.index("The answer")
+        < text.index("recognises the emotion")
+        < text.index("Table 4")
+        < text.rindex("Protocol")
+    )
+    for part in (
+        "chosen on validation rows",
+        "best single modality",
+        "Always answering the commonest class",
+        "share of utterances answered correctly",
+        "every class weighs the same",
+        "an upper bound, not a result",
+        "make-report results --store embeddings --media-root media",
+    ):
         assert part in text
 
 
@@ -102,7 +120,7 @@ def test_hostile_strings_stay_text(finished, page: Reader, made: Path) -> None:
     assert hostile <= texts
     raw = (made / "report.html").read_text(encoding="utf-8")
     assert "</script><script>document" not in raw
-    assert "onerror=\"document" not in raw
+    assert 'onerror="document' not in raw
     assert "\u202eright" not in raw.partition('id="data"')[0]
 
 
@@ -117,7 +135,9 @@ def test_the_browsers_rows_are_the_headlines_test_answers(finished) -> None:
     told = browser_data(run, None)
     columns = told["columns"]
     rows = run.of(run.headline)
-    assert np.mean(np.equal(columns["truth"], columns["answer"])) == pytest.approx(rows["WA"].mean())
+    assert np.mean(np.equal(columns["truth"], columns["answer"])) == pytest.approx(
+        rows["WA"].mean()
+    )
     assert told["total"] == 90
     assert columns["audio_path"][0] == 'wav/0 "x" <y> #1?.wav'
     assert [own["name"] for own in told["modalities"]] == ["text", "audio"]
@@ -145,21 +165,55 @@ def test_optional_files_are_shown_where_they_are(finished, tmp_path: Path) -> No
     results = tmp_path / "r"
     shutil.copytree(finished.results, results)
     run = Run.read(results)
-    statistics = pd.DataFrame({"cell": [run.headline] * 2, "metric": ["WA", "UAR"], "class": "", "pooled": [0.8, 0.7],
-                               "low": [0.61, np.nan], "high": [0.9, np.nan], "level": 0.95, "note": ""})
+    statistics = pd.DataFrame(
+        {
+            "cell": [run.headline] * 2,
+            "metric": ["WA", "UAR"],
+            "class": "",
+            "pooled": [0.8, 0.7],
+            "low": [0.61, np.nan],
+            "high": [0.9, np.nan],
+            "level": 0.95,
+            "note": "",
+        }
+    )
     statistics.to_csv(results / "statistics.csv", index=False)
-    pd.DataFrame({"first": ["a", run.headline], "second": ["b", run.best_single()], "metric": "WA", "difference": [0.02, 0.03],
-                  "low": [-0.01, 0.01], "high": 0.05, "p": 0.2, "p_holm": [0.4, 0.0004], "survives": ["no", "yes"]}
-                 ).to_csv(results / "comparisons.csv", index=False)
-    pd.DataFrame({"modality": ["text", "audio"], "shapley_WA": [30.0, 20.0]}).to_csv(results / "contributions.csv", index=False)
+    pd.DataFrame(
+        {
+            "first": ["a", run.headline],
+            "second": ["b", run.best_single()],
+            "metric": "WA",
+            "difference": [0.02, 0.03],
+            "low": [-0.01, 0.01],
+            "high": 0.05,
+            "p": 0.2,
+            "p_holm": [0.4, 0.0004],
+            "survives": ["no", "yes"],
+        }
+    ).to_csv(results / "comparisons.csv", index=False)
+    pd.DataFrame({"modality": ["text", "audio"], "shapley_WA": [30.0, 20.0]}).to_csv(
+        results / "contributions.csv", index=False
+    )
     pd.DataFrame({"subset": ["<script>"], "WA": [0.5]}).to_csv(results / "subsets.csv", index=False)
-    Audit({}, {"speakers": Finding("leak", "3 of 4 <b>", "too good", "fold by speaker")}, ("speakers",)).write(results)
+    Audit(
+        {},
+        {"speakers": Finding("leak", "3 of 4 <b>", "too good", "fold by speaker")},
+        ("speakers",),
+    ).write(results)
     text = Reader()
     text.feed(page_of(Run.read(results), [], ReportConfig(results)))
-    for part in ("95 % confidence interval 61.0 to 90.0", "80.0 (61.0 to 90.0)", "Which differences can be believed",
-                 "3 of 4 <b>", "leak, accepted", "The leakage audit finds: 3 of 4 <b>", "subsets.csv", "contributions.csv",
-                 "points (95 % confidence interval +1.0 to +5.0; p < 0.001 after",
-                 "Leak: “is anybody heard in training and in test?”"):
+    for part in (
+        "95 % confidence interval 61.0 to 90.0",
+        "80.0 (61.0 to 90.0)",
+        "Which differences can be believed",
+        "3 of 4 <b>",
+        "leak, accepted",
+        "The leakage audit finds: 3 of 4 <b>",
+        "subsets.csv",
+        "contributions.csv",
+        "points (95 % confidence interval +1.0 to +5.0; p < 0.001 after",
+        "Leak: “is anybody heard in training and in test?”",
+    ):
         assert part in text.text, part
     assert statistics_tables(Run.read(results))[0].rows[0][2] == Cell("70.0", 70.0)
     (results / "audit.json").write_text("{")
@@ -170,11 +224,15 @@ def test_optional_files_are_shown_where_they_are(finished, tmp_path: Path) -> No
 def test_what_a_reader_must_beware_of_is_said_first(finished, tmp_path: Path) -> None:
     shutil.copytree(finished.results, tmp_path / "r")
     rows = pd.read_csv(tmp_path / "r" / "grid.csv")
-    rows.assign(labels_shuffled="seed 0", verified="unverified: text").to_csv(tmp_path / "r" / "grid.csv", index=False)
+    rows.assign(labels_shuffled="seed 0", verified="unverified: text").to_csv(
+        tmp_path / "r" / "grid.csv", index=False
+    )
     found = warnings(Run.read(tmp_path / "r"))
     assert "permuted on purpose" in found[0]
     assert "unverified: text" in found[1]
-    rows.assign(claim="upper bound", flags="chosen_on_test").to_csv(tmp_path / "r" / "grid.csv", index=False)
+    rows.assign(claim="upper bound", flags="chosen_on_test").to_csv(
+        tmp_path / "r" / "grid.csv", index=False
+    )
     bound = answer(Run.read(tmp_path / "r"))
     assert "chosen on the test rows themselves (an upper bound)" in bound.sentence
     assert all("upper bound" in warning for warning in bound.warnings[:2])
@@ -187,21 +245,30 @@ def test_what_a_reader_must_beware_of_is_said_first(finished, tmp_path: Path) ->
     rows.assign(flags="", n_valid=0).to_csv(tmp_path / "r" / "grid.csv", index=False)
     nothing = answer(Run.read(tmp_path / "r"))
     assert nothing.sentence.startswith("No system counts as the result")
-    rows.assign(flags=rows["flags"].fillna("").str.replace("chosen_on_valid", "fixed_beforehand")).to_csv(
-        tmp_path / "r" / "grid.csv", index=False)
-    assert any("fixed beforehand as the paper's final model" in line for line in protocol(Run.read(tmp_path / "r")))
+    rows.assign(
+        flags=rows["flags"].fillna("").str.replace("chosen_on_valid", "fixed_beforehand")
+    ).to_csv(tmp_path / "r" / "grid.csv", index=False)
+    assert any(
+        "fixed beforehand as the paper's final model" in line
+        for line in protocol(Run.read(tmp_path / "r"))
+    )
 
 
 def test_a_generated_corpus_is_said_to_be_one(finished) -> None:
     run = Run.read(finished.results, finished.store)
     noted = replace(run, manifest=replace(run.manifest, notes=(f"{GENERATED}nobody spoke it",)))
     assert warnings(noted)[0] == "This corpus is generated: nobody spoke it."
-    assert warnings(replace(run, manifest=None)) == warnings(replace(run, manifest=replace(run.manifest, notes=())))
+    assert warnings(replace(run, manifest=None)) == warnings(
+        replace(run, manifest=replace(run.manifest, notes=()))
+    )
 
 
-def test_equal_runs_give_equal_files_and_the_listing_says_where_they_are(made: Path, finished, monkeypatch: pytest.MonkeyPatch,
-                                                                         capsys: pytest.CaptureFixture[str]) -> None:
-    before = {path: path.read_bytes() for path in [made / "report.html", *(made / "figures").iterdir()]}
+def test_equal_runs_give_equal_files_and_the_listing_says_where_they_are(
+    made: Path, finished, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {
+        path: path.read_bytes() for path in [made / "report.html", *(made / "figures").iterdir()]
+    }
     monkeypatch.chdir(finished.store.parent)  # where the usual store lies
     assert main([str(made), "--media-root", str(finished.media)]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -209,7 +276,8 @@ def test_equal_runs_give_equal_files_and_the_listing_says_where_they_are(made: P
     assert any(line.startswith("Figure 8: ") for line in lines)
     assert any(line.startswith("Table 4: ") for line in lines)
     assert Made(made, [], [LeftOut("loss, text", "nothing was trained")], made).listing() == [
-        "not drawn: loss, text: nothing was trained"]
+        "not drawn: loss, text: nothing was trained"
+    ]
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -223,19 +291,30 @@ def test_the_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None
         main(["--help"])
     text = capsys.readouterr().out
     assert "exit status:" in text
-    assert all(option in text for action in build_parser()._actions for option in action.option_strings)
+    assert all(
+        option in text for action in build_parser()._actions for option in action.option_strings
+    )
     assert config_from(build_parser().parse_args(["r"])) == ReportConfig(Path("r"))
 
 
-@pytest.mark.parametrize(("arguments", "status", "message"), [
-    (["nowhere"], 3, "name the folder that run-fusion-grid wrote"),
-    (["{results}", "--fold", "9"], 2, "the results have the folds 1, 2, 3"),
-    (["{results}", "--store", "nowhere"], 2, "unknown corpus"),
-    (["{results}", "--against", "nowhere"], 3, "no such file"),
-])
-def test_bad_input_is_one_line_and_a_status(arguments: list[str], status: int, message: str, finished,
-                                            capsys: pytest.CaptureFixture[str], tmp_path: Path,
-                                            monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["nowhere"], 3, "name the folder that run-fusion-grid wrote"),
+        (["{results}", "--fold", "9"], 2, "the results have the folds 1, 2, 3"),
+        (["{results}", "--store", "nowhere"], 2, "unknown corpus"),
+        (["{results}", "--against", "nowhere"], 3, "no such file"),
+    ],
+)
+def test_bad_input_is_one_line_and_a_status(
+    arguments: list[str],
+    status: int,
+    message: str,
+    finished,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     (tmp_path / "nowhere" / "other").mkdir(parents=True)
     (tmp_path / "nowhere" / "other" / "corpus.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
@@ -249,20 +328,39 @@ def test_bad_input_is_one_line_and_a_status(arguments: list[str], status: int, m
 
 
 def test_without_the_extra_it_says_which(finished) -> None:
-    code = ("import sys\nclass B:\n    def find_spec(self, name, path=None, target=None):\n"
-            "        if name.partition('.')[0] in ('jinja2', 'matplotlib'):\n"
-            "            raise ModuleNotFoundError(name, name=name)\nsys.meta_path.insert(0, B())\n"
-            f"from classify.commands.make_report import main\nsys.exit(main([{str(finished.results)!r}]))")
+    code = (
+        "import sys\nclass B:\n    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] in ('jinja2', 'matplotlib'):\n"
+        "            raise ModuleNotFoundError(name, name=name)\nsys.meta_path.insert(0, B())\n"
+        "from classify.commands.make_report import "
+        f"main\nsys.exit(main([{str(finished.results)!r}]))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 3
     assert "pip install 'emotion-fusion[report]'" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_the_grid_makes_it_on_demand(finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_grid_makes_it_on_demand(
+    finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.copytree(finished.results, tmp_path / "r")
-    arguments = ["--store", str(finished.store), "--out", str(tmp_path / "r"), "--classifiers", "svm", "--early", "concatenation",
-                 "--late", "sum", "--jobs", "1", "--quiet", "--report"]
+    arguments = [
+        "--store",
+        str(finished.store),
+        "--out",
+        str(tmp_path / "r"),
+        "--classifiers",
+        "svm",
+        "--early",
+        "concatenation",
+        "--late",
+        "sum",
+        "--jobs",
+        "1",
+        "--quiet",
+        "--report",
+    ]
     assert grid(arguments) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "r" / "report.html")
     assert (tmp_path / "r" / "figures" / "figure12_confusion.png").is_file()

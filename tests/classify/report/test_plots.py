@@ -21,9 +21,23 @@ from classify.figures.style import COLOURS, Drawing, looks, style
 from embeddings_store.errors import StoreError, StoreNotFoundError, UsageError
 
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
-BLIND = {"protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
-         "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
-         "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]}
+BLIND = {
+    "protan": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deutan": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritan": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
 
 
 @pytest.fixture(scope="module")
@@ -36,22 +50,32 @@ def drawn(run: Run) -> list[Drawing | LeftOut]:
     return draw(run)
 
 
-def test_every_figure_of_the_paper_that_two_modalities_allow_is_there(drawn: list[Drawing | LeftOut]) -> None:
+def test_every_figure_of_the_paper_that_two_modalities_allow_is_there(
+    drawn: list[Drawing | LeftOut],
+) -> None:
     numbers = [d.number for d in drawn if isinstance(d, Drawing) and d.number is not None]
     assert numbers == [1, 2, 3, 5, 6, 8, 9, 11, 12]
-    assert {d.name for d in drawn if isinstance(d, Drawing) and d.number is None} == {"systems", "per_class", "reliability",
-                                                                                         "contributions"}
+    assert {d.name for d in drawn if isinstance(d, Drawing) and d.number is None} == {
+        "systems",
+        "per_class",
+        "reliability",
+        "contributions",
+    }
     assert [d for d in drawn if isinstance(d, LeftOut)] == []
 
 
-def test_files_are_equal_each_time_whole_and_no_more_than_these(run: Run, drawn: list[Drawing | LeftOut], tmp_path: Path) -> None:
+def test_files_are_equal_each_time_whole_and_no_more_than_these(
+    run: Run, drawn: list[Drawing | LeftOut], tmp_path: Path
+) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "figure99_of_an_earlier_run.png").touch()
     (tmp_path / "a" / "my own.png").touch()
     some = ("figure02_loss_audio", "figure03_loss_audio", "figure11_pca_all", "figure12_confusion")
     one = write([d for d in drawn if isinstance(d, Drawing) and d.name in some], tmp_path / "a")
     with mpl.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.hashsalt": "mine"}):
-        two = write([d for d in draw(run) if isinstance(d, Drawing) and d.name in some], tmp_path / "b")
+        two = write(
+            [d for d in draw(run) if isinstance(d, Drawing) and d.name in some], tmp_path / "b"
+        )
     assert [p.name for p in one] == [p.name for p in two]
     assert {p.name for p in one} | {"my own.png"} == {p.name for p in (tmp_path / "a").iterdir()}
     assert len(one) == 6
@@ -64,14 +88,18 @@ def test_files_are_equal_each_time_whole_and_no_more_than_these(run: Run, drawn:
                 assert min(image.size) > 100
 
 
-def test_counts_and_confusion_are_those_of_the_run(run: Run, drawn: list[Drawing | LeftOut]) -> None:
+def test_counts_and_confusion_are_those_of_the_run(
+    run: Run, drawn: list[Drawing | LeftOut]
+) -> None:
     by_name = {d.name: d for d in drawn if isinstance(d, Drawing)}
     told = by_name["figure01_label_counts"].tips.values()
     assert sum(int(text.rpartition(" ")[2]) for text in told) == 90
     assert "session S1, anger: 10" in told
     counts = pd.read_csv(run.folder / "confusion.csv").drop(columns="truth").to_numpy()
     texts = list(by_name["figure12_confusion"].tips.values())
-    assert [int(t.partition(": ")[2].partition(" of ")[0]) for t in texts] == counts.ravel().tolist()
+    assert [
+        int(t.partition(": ")[2].partition(" of ")[0]) for t in texts
+    ] == counts.ravel().tolist()
 
 
 def test_the_kept_epoch_is_ringed_and_the_last_value_told(run: Run) -> None:
@@ -80,7 +108,11 @@ def test_the_kept_epoch_is_ringed_and_the_last_value_told(run: Run) -> None:
     assert isinstance(figure, Drawing)
     assert figure.tips["per_cent-fold-1"] == "fold 1 (S0): 73.3 at the end"
     rings = [line for line in figure.figure.axes[0].lines if line.get_markersize() == 11]
-    assert [line.get_xdata().tolist() for line in rings] == [[8], [8], [8]]  # best_epoch = 2 of 3, every 4 steps
+    assert [line.get_xdata().tolist() for line in rings] == [
+        [8],
+        [8],
+        [8],
+    ]  # best_epoch = 2 of 3, every 4 steps
 
 
 def test_a_map_shows_one_folds_rows_and_is_fitted_on_its_training_rows(run: Run) -> None:
@@ -123,10 +155,14 @@ def test_frozen_beside_fine_tuned(run: Run, frozen, finished, tmp_path: Path) ->
     with style():
         figure = compare.against(run, other)
     assert figure.title == "fine-tuned against frozen"
-    assert len(figure.tips["run-0"]) == len({*run.rows["cell"]} & {*other.rows["cell"]} - {"baseline majority",
-                                                                                         "baseline stratified-random"})
+    assert len(figure.tips["run-0"]) == len(
+        {*run.rows["cell"]}
+        & {*other.rows["cell"]} - {"baseline majority", "baseline stratified-random"}
+    )
     strange = pd.read_csv(frozen.results / "grid.csv").assign(plan_digest="000000000000")
-    (tmp_path / "predictions.parquet").write_bytes((frozen.results / "predictions.parquet").read_bytes())
+    (tmp_path / "predictions.parquet").write_bytes(
+        (frozen.results / "predictions.parquet").read_bytes()
+    )
     strange.to_csv(tmp_path / "grid.csv", index=False)
     with pytest.raises(UsageError, match="their plan_digest differ"):
         compare.against(run, Run.read(tmp_path))
@@ -136,25 +172,57 @@ def test_frozen_beside_fine_tuned(run: Run, frozen, finished, tmp_path: Path) ->
 def test_it_stays_readable_with_few_and_many(classes: int, folds: int, tmp_path: Path) -> None:
     """Classes named in other scripts and as markup, and more folds than lines that can be told apart."""
     names = [f"класс $x_{i}$ 感情 <{i}>" for i in range(classes)]
-    rows = pd.DataFrame({"corpus": "c", "protocol": "p", "plan_digest": "d", "fold": range(1, folds + 1),
-                         "fold_name": [f"speaker {i}" for i in range(folds)], "cell": "unimodal text svm", "family": "unimodal",
-                         "modalities": "text", "classifier": "svm", "encoders": "text=e@1", "flags": "chosen_on_valid",
-                         "n_test": 4, "WA": np.linspace(0, 1, folds), "UAR": 0.5})
+    rows = pd.DataFrame(
+        {
+            "corpus": "c",
+            "protocol": "p",
+            "plan_digest": "d",
+            "fold": range(1, folds + 1),
+            "fold_name": [f"speaker {i}" for i in range(folds)],
+            "cell": "unimodal text svm",
+            "family": "unimodal",
+            "modalities": "text",
+            "classifier": "svm",
+            "encoders": "text=e@1",
+            "flags": "chosen_on_valid",
+            "n_test": 4,
+            "WA": np.linspace(0, 1, folds),
+            "UAR": 0.5,
+        }
+    )
     rows.to_csv(tmp_path / "grid.csv", index=False)
     n = 4 * folds
-    answers = pd.DataFrame({"id": [f"u{i}" for i in range(n)], "fold": np.repeat(range(1, folds + 1), 4), "role": "test",
-                            "cell": "unimodal text svm", "kind": "probability", "y_true": [names[i % classes] for i in range(n)],
-                            "y_pred": [names[i * 7 % classes] for i in range(n)]})
+    answers = pd.DataFrame(
+        {
+            "id": [f"u{i}" for i in range(n)],
+            "fold": np.repeat(range(1, folds + 1), 4),
+            "role": "test",
+            "cell": "unimodal text svm",
+            "kind": "probability",
+            "y_true": [names[i % classes] for i in range(n)],
+            "y_pred": [names[i * 7 % classes] for i in range(n)],
+        }
+    )
     chances = np.random.default_rng(0).dirichlet(np.ones(classes), n)
     scores = {f"score:{name}": chances[:, i] for i, name in enumerate(names)}
     answers.assign(**scores).to_parquet(tmp_path / "predictions.parquet")
-    crossed = pd.crosstab(answers["y_true"], answers["y_pred"]).reindex(index=names, columns=names, fill_value=0)
+    crossed = pd.crosstab(answers["y_true"], answers["y_pred"]).reindex(
+        index=names, columns=names, fill_value=0
+    )
     crossed.columns = [f"predicted:{name}" for name in names]
     crossed.rename_axis("truth").reset_index().to_csv(tmp_path / "confusion.csv", index=False)
     found = [d for d in draw(Run.read(tmp_path)) if isinstance(d, Drawing)]
-    assert {d.name for d in found} >= {"figure01_label_counts", "figure12_confusion", "systems", "reliability"}
+    assert {d.name for d in found} >= {
+        "figure01_label_counts",
+        "figure12_confusion",
+        "systems",
+        "reliability",
+    }
     assert all(path.stat().st_size for path in write(found, tmp_path / "figures"))
-    histories = {i: pd.DataFrame({"step": [1, 2, 3], "loss": [2.0, 1.0, i / folds]}) for i in range(1, folds + 1)}
+    histories = {
+        i: pd.DataFrame({"step": [1, 2, 3], "loss": [2.0, 1.0, i / folds]})
+        for i in range(1, folds + 1)
+    }
     with style():
         figure = training.new_figure(4, 3)
         training._lines(Run.read(tmp_path), figure.subplots(), histories, "loss", labels=True)
@@ -177,7 +245,9 @@ def test_broken_results_are_refused_with_advice(finished, tmp_path: Path) -> Non
 
 
 def test_classes_differ_in_colour_for_every_eye_or_in_shape_and_hatch() -> None:
-    assert looks(["happiness", "anger"]) | looks(["anger", "happiness", "boredom"]) == looks(["anger", "happiness", "boredom"])
+    assert looks(["happiness", "anger"]) | looks(["anger", "happiness", "boredom"]) == looks(
+        ["anger", "happiness", "boredom"]
+    )
     emotions = looks(["anger", "happiness", "neutral", "sadness"])
     for part in ("colour", "marker", "hatch"):
         assert len({getattr(look, part) for look in emotions.values()}) == 4
@@ -191,14 +261,23 @@ def test_classes_differ_in_colour_for_every_eye_or_in_shape_and_hatch() -> None:
 
 def test_contributions_are_stacked_to_the_lead(finished, tmp_path: Path) -> None:
     shutil.copytree(finished.results, tmp_path / "r")
-    pd.DataFrame({"family": "early", "method": "sum", "classifier": ["svm", "svm", "nn", "nn"],
-                  "modality": ["text", "audio"] * 2, "shapley": [30.0, 20.0, 40.0, -5.0]}).to_csv(
-        tmp_path / "r" / "contributions.csv", index=False)
+    pd.DataFrame(
+        {
+            "family": "early",
+            "method": "sum",
+            "classifier": ["svm", "svm", "nn", "nn"],
+            "modality": ["text", "audio"] * 2,
+            "shapley": [30.0, 20.0, 40.0, -5.0],
+        }
+    ).to_csv(tmp_path / "r" / "contributions.csv", index=False)
     with style():
         figure = compare.contributions(Run.read(tmp_path / "r"))
     assert isinstance(figure, Drawing)
     assert "early, sum, nn: audio -5.0 points" in figure.tips.values()
-    bars = {patch.get_gid(): (patch.get_x(), patch.get_width()) for patch in figure.figure.axes[0].patches}
+    bars = {
+        patch.get_gid(): (patch.get_x(), patch.get_width())
+        for patch in figure.figure.axes[0].patches
+    }
     assert bars["share-1-0"] == (30.0, 20.0)  # audio begins where text ends
     assert bars["share-1-1"] == (0.0, -5.0)  # and a loss goes the other way
     (tmp_path / "r" / "contributions.csv").write_text("modality\ntext\n")
@@ -213,17 +292,23 @@ def test_reliability_of_a_system_that_is_as_sure_as_right() -> None:
 
 
 def test_outcome_without_a_headline_says_why(finished, tmp_path: Path) -> None:
-    (tmp_path / "predictions.parquet").write_bytes((finished.results / "predictions.parquet").read_bytes())
-    pd.read_csv(finished.results / "grid.csv").assign(flags="").to_csv(tmp_path / "grid.csv", index=False)
+    (tmp_path / "predictions.parquet").write_bytes(
+        (finished.results / "predictions.parquet").read_bytes()
+    )
+    pd.read_csv(finished.results / "grid.csv").assign(flags="").to_csv(
+        tmp_path / "grid.csv", index=False
+    )
     assert "no cell counts as the result" in str(outcome.confusion(Run.read(tmp_path)))
 
 
 def _linear(colour: str) -> np.ndarray:
-    rgb = np.array([int(colour[i:i + 2], 16) for i in (1, 3, 5)]) / 255
+    rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
     return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
 
 
 def _lab(linear: np.ndarray) -> np.ndarray:
-    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ np.clip(linear, 0, 1)
+    xyz = np.array(
+        [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    ) @ np.clip(linear, 0, 1)
     t = np.cbrt(np.maximum(xyz / [0.9505, 1.0, 1.089], 1e-9))
     return np.array([116 * t[1] - 16, 500 * (t[0] - t[1]), 200 * (t[1] - t[2])])

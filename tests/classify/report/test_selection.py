@@ -25,23 +25,38 @@ def test_a_line_per_training_with_the_figures_of_its_head(finished, tmp_path: Pa
     assert (table["test_WA"] / 100).tolist() == pytest.approx(heads["WA"].tolist(), abs=1e-4)
     assert (table["valid_WA"] / 100).tolist() == pytest.approx(heads["valid_WA"].tolist(), abs=1e-4)
     assert table["runtime_s"].tolist() == [1.5] * 3  # 30 of 90 rows, which took 4.5 s
-    file = read_embeddings(finished.store / "toy" / "enc-text@100000000000" / "seed-0" / "fold-1.h5")
-    rows = np.isin(file.ids, Run.read(finished.results).answers("unimodal text head", folds=(1,))["id"])
-    truth = [file.classes.index(name) for name in np.array(["anger", "happiness", "<b>&\"'"])[np.arange(90) % 3][rows]]
+    file = read_embeddings(
+        finished.store / "toy" / "enc-text@100000000000" / "seed-0" / "fold-1.h5"
+    )
+    rows = np.isin(
+        file.ids, Run.read(finished.results).answers("unimodal text head", folds=(1,))["id"]
+    )
+    truth = [
+        file.classes.index(name)
+        for name in np.array(["anger", "happiness", "<b>&\"'"])[np.arange(90) % 3][rows]
+    ]
     scores = file.scores[rows].astype(float)
     chances = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-    assert table["test_loss"][0] == pytest.approx(-np.log(chances[np.arange(30), truth]).mean(), abs=1e-4)
+    assert table["test_loss"][0] == pytest.approx(
+        -np.log(chances[np.arange(30), truth]).mean(), abs=1e-4
+    )
 
 
 def test_the_report_shows_them_first(finished, tmp_path: Path) -> None:
     shutil.copytree(finished.results, tmp_path / "r")
     write_selection(finished.store, "toy", tmp_path / "r")
     text = page(Run.read(tmp_path / "r"), [], ReportConfig(tmp_path / "r"))
-    assert text.index("Table 1: choice of the text encoder") < text.index("Table 2: choice") < text.index("Table 4: one modality")
+    assert (
+        text.index("Table 1: choice of the text encoder")
+        < text.index("Table 2: choice")
+        < text.index("Table 4: one modality")
+    )
     assert "chosen on valid" in text
 
 
-def test_two_candidates_of_one_name_are_told_apart_and_the_best_on_valid_is_marked(finished, tmp_path: Path) -> None:
+def test_two_candidates_of_one_name_are_told_apart_and_the_best_on_valid_is_marked(
+    finished, tmp_path: Path
+) -> None:
     store = tmp_path / "selection"
     shutil.copytree(finished.store, store)
     folder = store / "toy" / "enc-text@100000000000"
@@ -51,12 +66,17 @@ def test_two_candidates_of_one_name_are_told_apart_and_the_best_on_valid_is_mark
     file = read_embeddings(folder / "seed-0" / "fold-1.h5")
     worse = file.scores.copy()
     worse[file.seen == "select"] = 0  # wrong on validation rows, as good on test
-    write_embeddings(store / "toy" / "enc-text@200000000000" / "seed-0" / "fold-1.h5",
-                     _with(file, scores=worse, fingerprint="200000000000"),
-                     {**file.attributes, "settings": {"train_epochs": 9, "train_learning_rate": 1e-3}})
+    write_embeddings(
+        store / "toy" / "enc-text@200000000000" / "seed-0" / "fold-1.h5",
+        _with(file, scores=worse, fingerprint="200000000000"),
+        {**file.attributes, "settings": {"train_epochs": 9, "train_learning_rate": 1e-3}},
+    )
     write_selection(store, "toy", tmp_path)
     table = pd.read_csv(tmp_path / "table1_text.csv", keep_default_na=False).set_index("encoder")
-    assert table["remark"].to_dict() == {"enc-text (epochs 3)": "chosen on valid", "enc-text (epochs 9)": ""}
+    assert table["remark"].to_dict() == {
+        "enc-text (epochs 3)": "chosen on valid",
+        "enc-text (epochs 9)": "",
+    }
     assert table["test_WA"].nunique() == 1
 
 
@@ -70,13 +90,35 @@ def test_what_was_seen_or_is_of_another_plan_is_refused(finished, frozen, tmp_pa
     write_embeddings(path, _with(file, seen=np.full(90, "fit")), file.attributes)
     with pytest.raises(LeakError, match="fold 1"):
         write_selection(store, "toy", tmp_path)
-    write_embeddings(path, file, {**read_header(path), "plan_digest": "0" * 12, "plan_valid": "none"})
+    write_embeddings(
+        path, file, {**read_header(path), "plan_digest": "0" * 12, "plan_valid": "none"}
+    )
     with pytest.raises(StoreMismatchError, match="under a plan that has a name"):
         write_selection(store, "toy", tmp_path)
 
 
 def _with(file, *, scores=None, seen=None, fingerprint: str = ""):
-    ref = file.encoder if not fingerprint else type(file.encoder)(file.encoder.name, fingerprint, file.encoder.modality,
-                                                                  file.encoder.layer, file.encoder.seed)
-    return type(file)(file.ids, file.vectors, file.seen if seen is None else seen, file.status, file.reason, ref, file.fold,
-                      file.scores if scores is None else scores, file.classes, file.inputs, file.attributes)
+    ref = (
+        file.encoder
+        if not fingerprint
+        else type(file.encoder)(
+            file.encoder.name,
+            fingerprint,
+            file.encoder.modality,
+            file.encoder.layer,
+            file.encoder.seed,
+        )
+    )
+    return type(file)(
+        file.ids,
+        file.vectors,
+        file.seen if seen is None else seen,
+        file.status,
+        file.reason,
+        ref,
+        file.fold,
+        file.scores if scores is None else scores,
+        file.classes,
+        file.inputs,
+        file.attributes,
+    )
