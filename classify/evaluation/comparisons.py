@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from classify.evaluation.means import first_best, mean_right
 from classify.evaluation.predictions import Answers
 from classify.names import BASELINE, EARLY, HEAD, LAYER, PROBE, SYSTEM, UNIMODAL
 from embeddings_store.errors import UsageError, unknown_name
@@ -81,13 +82,9 @@ def _cells(answers: Answers) -> pd.DataFrame:
         ["family", "method", "modalities", "classifier"]
     ].first()
     if VALID in grid and bool((grid["n_valid"] > 0).all()):
-        of = grid[
-            "n_choice" if "n_choice" in grid else "n_valid"
-        ]  # as the grid chooses: with --valid-split on a half
-        share = (grid[VALID].fillna(0.0) * grid["n_valid_scored"] / of).groupby(grid["cell"]).mean()
-        return parts.assign(
-            **{VALID: share.round(12)}
-        )  # else ties would hang on the order of summing
+        # as the grid chooses: with --valid-split on a half
+        of = "n_choice" if "n_choice" in grid else "n_valid"
+        return parts.assign(**{VALID: mean_right(grid, VALID, "n_valid_scored", of)})
     return parts.assign(**{VALID: float("nan")})
 
 
@@ -96,7 +93,7 @@ def _fused(cells: pd.DataFrame) -> list[Pair]:
     if not len(single):
         return []
     if _chosen(cells):
-        best = str(single[VALID].idxmax())
+        best = str(first_best(single[VALID].to_dict()))
         return [
             Pair("fused", "does fusion beat the best single modality?", system, best)
             for system in _systems(cells)
@@ -134,7 +131,7 @@ def _strategies(cells: pd.DataFrame) -> list[Pair]:
                     "strategies",
                     question,
                     name,
-                    str(like[VALID].idxmax() if _chosen(cells) else like.index[0]),
+                    str(first_best(like[VALID].to_dict()) if _chosen(cells) else like.index[0]),
                 )
             )
     return pairs
@@ -151,7 +148,7 @@ def _systems(cells: pd.DataFrame) -> list[str]:
     if not _chosen(cells):
         return [str(name) for name in fused.index]
     return [
-        str(part[VALID].idxmax())
+        str(first_best(part[VALID].to_dict()))
         for _, part in fused.groupby(["family", "method", "modalities"], sort=False)
     ]
 

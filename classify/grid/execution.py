@@ -16,6 +16,7 @@ from itertools import product
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from classify.evaluation.means import first_best
 from classify.evaluation.metrics import accuracy
 from classify.grid.bind import drop_task, make_task
 from classify.grid.cache import read_outcome
@@ -193,20 +194,20 @@ def _choose_layers(prepared: Prepared, tasks: Sequence[Task]) -> dict[Place, Vie
 
     Ties go to the lowest.
     """
-    best: dict[tuple[int, int, str], tuple[float, int]] = {}
+    found: dict[tuple[int, int, str], dict[int, float]] = {}
     for task in tasks:
         if task.cell.family != LAYER or task.cell.classifier != LAYER_JUDGE:
             continue
         outcome = read_outcome(task.path, task.key)
         apart = next(fold.apart for fold in prepared.folds if fold.number == task.source.fold)
         learn = for_learning(outcome.ids["valid"], apart)
-        found = accuracy(outcome.y["valid"][learn], outcome.reported("valid").labels[learn])
+        right = accuracy(outcome.y["valid"][learn], outcome.reported("valid").labels[learn])
         slot = (task.replica, task.source.fold, task.cell.modalities[0])
-        if slot not in best or found > best[slot][0]:
-            best[slot] = (found, task.cell.layer)
+        found.setdefault(slot, {})[task.cell.layer] = right
+    best = {slot: first_best(by_layer) for slot, by_layer in found.items()}
     return {
         (replica, fold.number): {
-            m: refs[best[replica, fold.number, m][1] if len(refs) > 1 else 0]
+            m: refs[best[replica, fold.number, m] if len(refs) > 1 else 0]
             for m, refs in views.items()
         }
         for replica, views in enumerate(prepared.replicas)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from classify.evaluation.means import first_best
 from classify.evaluation.metrics import METRICS
 from classify.fusion.early import STRATEGIES
 from classify.models.classifiers import BASELINES, COMPETITORS
@@ -176,7 +177,7 @@ def _chosen(cells: pd.DataFrame) -> str:
         if "valid_WA" in cells
         else pd.Series(dtype=float)
     )
-    return str(valid.round(12).idxmax()) if len(valid) else ""
+    return str(first_best(valid.to_dict())) if len(valid) else ""
 
 
 def _parts(modalities: str) -> frozenset[str]:

@@ -1,42 +1,48 @@
-"""Which cell counts.
+"""Which cell counts: chosen on validation rows, fixed beforehand, or only an upper bound.
 
-Chosen on validation rows, fixed beforehand, or the best on test, which is only an upper bound.
+The cell that is best on test is that upper bound; :mod:`classify.evaluation.means` has the formula.
 """
 
 from __future__ import annotations
 
 import pandas as pd
 
+from classify.evaluation.means import first_best, mean_right
 from classify.names import EARLY, UNIMODAL
 from classify.results.table import BEST_ON_TEST, CANDIDATES, CHOSEN, FIXED, ON_TEST
 
 
 def with_flags(rows: pd.DataFrame, select_on: str) -> pd.DataFrame:
-    """Mark the cells that count, see the module's first lines."""
+    """Mark the cells that count, see the module's first lines.
+
+    Args:
+        rows: One per cell, fold and seed, in the columns of ``grid.csv``.
+        select_on: ``valid``, or ``test`` for an upper bound.
+    """
     candidates = rows[rows["family"].isin(CANDIDATES)]
+    best_on_test = first_best(mean_right(candidates, "WA", "n_scored", "n_test").to_dict())
     marks: dict[str, list[str]] = {}
     if select_on == "test":
-        marks[_best(candidates, "WA", "n_scored", "n_test")] = [ON_TEST]
+        marks[best_on_test] = [ON_TEST]
     elif (rows["n_valid"] > 0).all():
-        marks.setdefault(_best(candidates, "valid_WA", "n_valid_scored", "n_choice"), []).append(
-            CHOSEN
-        )
-    else:
-        fused = candidates[candidates["family"] == EARLY]
-        sizes = fused["modalities"].str.count(r"\+")
-        fixed = (
-            fused[(fused["method"] == "concatenation") & (sizes == sizes.max())]
-            if len(fused)
-            else (candidates[candidates["family"] == UNIMODAL])
-        )
-        fixed = fixed[fixed["classifier"] == "svm"]
-        if fixed["cell"].nunique() == 1:
-            marks.setdefault(str(fixed["cell"].iloc[0]), []).append(FIXED)
-    marks.setdefault(_best(candidates, "WA", "n_scored", "n_test"), []).append(BEST_ON_TEST)
+        means = mean_right(candidates, "valid_WA", "n_valid_scored", "n_choice")
+        marks[first_best(means.to_dict())] = [CHOSEN]
+    elif fixed := _fixed_beforehand(candidates):
+        marks[fixed] = [FIXED]
+    marks.setdefault(best_on_test, []).append(BEST_ON_TEST)
     return rows.assign(flags=rows["cell"].map(lambda name: " ".join(marks.get(name, []))))
 
 
-def _best(candidates: pd.DataFrame, metric: str, answered: str, of: str) -> str:
-    """Return the cell with the largest mean over folds of correct answers over all rows."""
-    share = candidates[metric].fillna(0.0) * candidates[answered] / candidates[of]
-    return str(share.groupby(candidates["cell"], sort=False).mean().idxmax())
+def _fixed_beforehand(candidates: pd.DataFrame) -> str:
+    """Return the paper's final model, concatenation of all modalities and an SVM, or nothing.
+
+    Where nothing is fused early, the SVM of the only modality stands for it.
+    """
+    fused = candidates[candidates["family"] == EARLY]
+    if len(fused):
+        sizes = fused["modalities"].str.count(r"\+")
+        final = fused[(fused["method"] == "concatenation") & (sizes == sizes.max())]
+    else:
+        final = candidates[candidates["family"] == UNIMODAL]
+    names = final.loc[final["classifier"] == "svm", "cell"].unique()
+    return str(names[0]) if len(names) == 1 else ""

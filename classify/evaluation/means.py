@@ -1,0 +1,60 @@
+"""The mean by which layers and cells are chosen, and how ties fall.
+
+Of a cell that was run on folds and seeds k, with rows(k) rows that choose, of which it answered
+answered(k) with the share right(k),
+
+    mean = 1 / K  sum over k of  right(k) * answered(k) / rows(k)
+
+so that a row that a cell cannot answer, for want of its modality, counts as wrong.
+
+Means are compared after rounding to :data:`DECIMALS` decimals, because the last bits of a sum hang
+on the order in which folds are added: with 2, 1 and 10 of 12 rows right the mean comes out larger
+than with 1, 2 and 10. Unrounded, such bits would choose between cells that are equally good. Of
+equals the first counts, in the order of the tables: rows of ``grid.csv`` for cells, the lowest for
+layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import TypeVar
+
+import pandas as pd
+
+DECIMALS = 12
+
+Name = TypeVar("Name", bound=Hashable)
+
+
+def mean_right(rows: pd.DataFrame, right: str, answered: str, of: str) -> pd.Series:
+    """Return each cell's mean share of right answers in [0, 1], cells in the order of the rows.
+
+    Args:
+        rows: One per cell, fold and seed, with the column ``cell`` and those named here.
+        right: The column with the share of right answers in [0, 1]; ``nan`` where none was given.
+        answered: The column with the number of rows that were answered.
+        of: The column with the number of rows that choose, at least 1.
+
+    >>> rows = pd.DataFrame({"cell": ["b", "a"], "WA": [1.0, 0.5], "n": [2, 4], "of": [4, 4]})
+    >>> mean_right(rows, "WA", "n", "of").to_dict()
+    {'b': 0.5, 'a': 0.5}
+    """
+    share = rows[right].fillna(0.0) * rows[answered] / rows[of]
+    return share.groupby(rows["cell"], sort=False).mean()
+
+
+def first_best(means: Mapping[Name, float]) -> Name:
+    """Return the name of the largest mean, the first of equals; ``nan`` is below every number.
+
+    Args:
+        means: At least one.
+
+    >>> first_best({"svm": 0.3611111111111111, "nn": 0.36111111111111116, "xgboost": 0.25})
+    'svm'
+    """
+
+    def rounded(name: Name) -> float:
+        mean = float(means[name])
+        return round(mean, DECIMALS) if mean == mean else float("-inf")
+
+    return max(means, key=rounded)
