@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from classify.grid.config import GridConfig
-from classify.grid.execution import Tell, run_waves
+from classify.grid.execution import Notify, run_waves
 from classify.grid.prepare import prepare
 from classify.results.write import GridResult, refuse_other_results, write_results
 from embeddings_store.atomic import exclusive, remove_leftovers
 from embeddings_store.provenance import commit, shown_command
 
 
-def run_grid(config: GridConfig, tell: Tell = lambda message: None) -> GridResult:
+def run_grid(config: GridConfig, tell: Notify = lambda message: None) -> GridResult:
     """Compute what is missing, choose, and write every result file.
 
     Args:

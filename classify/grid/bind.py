@@ -14,7 +14,7 @@ import xgboost
 from classify.grid.cross_fitting import crosses
 from classify.grid.missing_modalities import drops_of
 from classify.grid.prepared import Prepared
-from classify.grid.tasks import Source, Task
+from classify.grid.tasks import CellTask, FoldSource
 from classify.grid.tuning import SPLITS, Search
 from classify.models.classifiers import BASELINES, CLASSIFIERS, COMPETITORS, resolve
 from classify.models.probe import PROBE_SETTINGS, PROBE_SPLITS
@@ -57,7 +57,7 @@ def make_task(
     origin: Mapping[str, str],
     seed: int,
     replica: int,
-) -> Task:
+) -> CellTask:
     """Bind a cell to a fold, to the encoders (modality to reference) that stand for its modalities there, and to a seed."""
     config = prepared.config
     views = tuple((m, refs[m], prepared.entry(refs[m], fold).digest) for m in cell.modalities)
@@ -85,7 +85,7 @@ def make_task(
         if fit_rows == OOF
         else None
     )
-    source = Source(
+    source = FoldSource(
         config.store,
         prepared.corpus,
         config.out / "plan.parquet",
@@ -169,7 +169,7 @@ def make_task(
             prepared, Cell("unimodal", "", (modality,), PROBE), fold, refs, origin, seed, replica
         )
         probes[modality] = (probe.path, probe.key)
-    return Task(
+    return CellTask(
         cell,
         source,
         what,
@@ -200,7 +200,7 @@ def _of_rules(tree: Expression, seed: int) -> dict[str, object]:
     }
 
 
-def drop_task(task: Task, rates: Sequence[float], seed: int) -> Task:
+def drop_task(task: CellTask, rates: Sequence[float], seed: int) -> CellTask:
     """Return the task that asks a cell again as its test rows lose modalities."""
     drops = drops_of(task.cell, rates)
     return replace(

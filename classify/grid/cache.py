@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.grid.outcome import Outcome
+from classify.grid.outcome import CellOutcome
 from classify.models.classifiers import Predictions
 from embeddings_store.atomic import replacing
 from embeddings_store.errors import StoreError
@@ -33,7 +33,7 @@ def key_of(what: Mapping[str, object]) -> str:
     return fingerprint({"algorithm": ALGORITHM, **what})
 
 
-def write_outcome(path: Path, what: Mapping[str, object], outcome: Outcome) -> None:
+def write_outcome(path: Path, what: Mapping[str, object], outcome: CellOutcome) -> None:
     """Write one file, whole or not at all.
 
     Raises:
@@ -68,7 +68,7 @@ def write_outcome(path: Path, what: Mapping[str, object], outcome: Outcome) -> N
         )
 
 
-def read_outcome(path: Path, key: str) -> Outcome:
+def read_outcome(path: Path, key: str) -> CellOutcome:
     """Read one file back and check that it is whole and answers to ``key``.
 
     Raises:
@@ -101,4 +101,4 @@ def read_outcome(path: Path, key: str) -> Outcome:
                 raise StoreError(
                     f"{path}: its {role} rows do not agree with each other or are not finite"
                 )
-    return Outcome(ids, y, stages, record["facts"])
+    return CellOutcome(ids, y, stages, record["facts"])

@@ -38,7 +38,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from classify.evaluation.intervals import calibration_error
 from classify.evaluation.metrics import accuracy
-from classify.grid.outcome import Outcome
+from classify.grid.outcome import CellOutcome
 from classify.models.classifiers import LOG_PROBABILITY, MARGIN, PROBABILITY, Predictions
 from embeddings_store.vectors.arrays import SCORED_ROLES
 
@@ -86,7 +86,7 @@ def true_margins(answers: Predictions, y: Codes) -> Floats:
     return np.asarray(values[rows, y] - others.max(axis=1, initial=-np.inf))
 
 
-def margin_columns(outcome: Outcome) -> dict[str, float]:
+def margin_columns(outcome: CellOutcome) -> dict[str, float]:
     """Return mean margins on training and test rows, and their difference in deviations of the test rows' margins."""
     train, test = (
         true_margins(outcome.reported(role), outcome.y[role]) for role in ("train", "test")
@@ -121,7 +121,7 @@ def margin_note(rows: pd.DataFrame) -> str:
 
 
 def calibrate(
-    method: str, outcome: Outcome, chosen: NDArray[np.bool_], rows: str, n_classes: int
+    method: str, outcome: CellOutcome, chosen: NDArray[np.bool_], rows: str, n_classes: int
 ) -> Calibrated:
     """Fit a calibrator on some validation rows and apply it to all roles.
 
@@ -162,7 +162,7 @@ def calibrate(
     )
 
 
-def calibration_columns(outcome: Outcome, calibrated: Calibrated) -> dict[str, object]:
+def calibration_columns(outcome: CellOutcome, calibrated: Calibrated) -> dict[str, object]:
     """Return the calibration error of test rows before and after.
 
     ``nan`` where there are no probabilities.

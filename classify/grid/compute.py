@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from classify.grid.outcome import Outcome, Stage
+from classify.grid.outcome import CellOutcome, Stage
 from classify.models.classifiers import LOG_PROBABILITY, Predictions, Settings
 from classify.models.probe import spread
 from classify.names import FIT_ROWS, HEAD, PROBE
@@ -58,8 +58,8 @@ def compute(
     settings: Settings | None = None,
     seed: int = 0,
     scores_from: Mapping[str, str] | None = None,
-    probes: Mapping[str, Outcome] | None = None,
-) -> Outcome:
+    probes: Mapping[str, CellOutcome] | None = None,
+) -> CellOutcome:
     """Fit one cell on one fold and answer its training, validation and test rows.
 
     Args:
@@ -98,7 +98,7 @@ def compute(
         "learnt_on": _learnt_on(evaluator, node, last),
         "weights": _weights(evaluator, node, last),
     }
-    return Outcome(
+    return CellOutcome(
         {role: data.role(role).ids for role in SCORED_ROLES},
         {role: data.role(role).y for role in SCORED_ROLES},
         answers,
@@ -115,8 +115,8 @@ def ask_again(
     settings: Settings | None = None,
     seed: int = 0,
     scores_from: Mapping[str, str] | None = None,
-    probes: Mapping[str, Outcome] | None = None,
-) -> Outcome:
+    probes: Mapping[str, CellOutcome] | None = None,
+) -> CellOutcome:
     """Fit one cell as :func:`compute` does, and answer other versions of the test rows instead.
 
     Args:
@@ -153,7 +153,7 @@ def ask_again(
     none: dict[str, NDArray[np.str_]] = {
         role: data.role(role).ids[:0] for role in ("train", "valid")
     }
-    return Outcome(
+    return CellOutcome(
         {**none, "test": data.test.ids},
         {**{role: data.role(role).y[:0] for role in none}, "test": data.test.y},
         answers,
@@ -198,7 +198,7 @@ def _fold_of(
     settings: Settings,
     seed: int,
     scores_from: Mapping[str, str],
-    probes: Mapping[str, Outcome],
+    probes: Mapping[str, CellOutcome],
     others: Mapping[str, RoleData] | None = None,
 ) -> _Fold:
     if fit_rows not in FIT_ROWS:
@@ -275,7 +275,7 @@ def _of_valid(evaluator: Evaluator, node: Expression, rows: Rows, valid: NDArray
 
 
 def _of_probe(
-    modality: str, outcome: Outcome, stage: str, data: FoldData, others: Sequence[RoleData]
+    modality: str, outcome: CellOutcome, stage: str, data: FoldData, others: Sequence[RoleData]
 ) -> Said:
     """Return what a finished probe said of all rows.
 

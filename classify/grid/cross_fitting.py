@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classify.fusion.rules import NEVER
-from classify.grid.outcome import Outcome
+from classify.grid.outcome import CellOutcome
 from classify.models.classifiers import LOG_PROBABILITY, Predictions
 from classify.names import BASELINE, HEAD, SYSTEM
 from classify.systems.cell import Cell
@@ -154,7 +154,7 @@ def with_whole_spaces(
     return [cell for cell in cells if cell not in gone]
 
 
-def cross_fit(fit: Callable[..., Outcome], data: FoldData, **how: object) -> Outcome:
+def cross_fit(fit: Callable[..., CellOutcome], data: FoldData, **how: object) -> CellOutcome:
     """Fit and answer in every space of a fold, and average the answers to each row over the spaces that answer it.
 
     Args:

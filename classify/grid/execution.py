@@ -24,7 +24,7 @@ from classify.grid.config import GridConfig
 from classify.grid.missing_modalities import worth_dropping
 from classify.grid.prepare import prepare
 from classify.grid.prepared import Prepared
-from classify.grid.tasks import Task, run_task
+from classify.grid.tasks import CellTask, run_task
 from classify.grid.validation_rows import for_learning
 from classify.grid.workers import available_cpus, run_all
 from classify.names import BASELINE, LATE, LAYER, LAYER_JUDGE, SYSTEM
@@ -33,7 +33,7 @@ from embeddings_store.errors import StoreError
 from embeddings_store.vectors.arrays import EncoderRef
 
 WORTH_PROCESSES_S = 10.0  # starting worker processes takes 3 to 6 s, most of it imports
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 Views = Mapping[str, EncoderRef]
 Place = tuple[int, int]  # position among the seeds of the fine-tuning, and number of the fold
 
@@ -83,12 +83,12 @@ def survey(config: GridConfig) -> Survey:
     )
 
 
-def run_waves(prepared: Prepared, origin: Mapping[str, str], tell: Tell) -> list[Task]:
+def run_waves(prepared: Prepared, origin: Mapping[str, str], notify: Notify) -> list[CellTask]:
     """Compute every cell on every fold, family by family, and return their tasks in the order of the cells."""
     families = ((BASELINE, LAYER), ("unimodal", "early"), (LATE, SYSTEM))
     total = len(prepared.cells) * _per_cell(prepared)
     console = Console(stderr=True)
-    tasks: list[Task] = []
+    tasks: list[CellTask] = []
     views = _first_views(prepared)
     with Progress(
         TextColumn("{task.description}"),
@@ -105,7 +105,7 @@ def run_waves(prepared: Prepared, origin: Mapping[str, str], tell: Tell) -> list
             _run(
                 bound,
                 prepared.config.jobs or available_cpus(),
-                tell,
+                notify,
                 partial(progress.advance, bar),
             )
             tasks += bound
@@ -114,12 +114,12 @@ def run_waves(prepared: Prepared, origin: Mapping[str, str], tell: Tell) -> list
         dropped = _drop_tasks(prepared, tasks)
         progress.update(bar, total=total + len(dropped))
         _run(
-            dropped, prepared.config.jobs or available_cpus(), tell, partial(progress.advance, bar)
+            dropped, prepared.config.jobs or available_cpus(), notify, partial(progress.advance, bar)
         )
     return tasks + dropped
 
 
-def _drop_tasks(prepared: Prepared, tasks: Sequence[Task]) -> list[Task]:
+def _drop_tasks(prepared: Prepared, tasks: Sequence[CellTask]) -> list[CellTask]:
     config = prepared.config
     worth = worth_dropping(prepared.cells) if config.drop_rates else []
     return [
@@ -127,8 +127,8 @@ def _drop_tasks(prepared: Prepared, tasks: Sequence[Task]) -> list[Task]:
     ]
 
 
-def _run(tasks: Sequence[Task], jobs: int, tell: Tell, advance: Callable[[int], None]) -> None:
-    missing = {task.key: task for task in tasks if not _is_whole(task, tell)}
+def _run(tasks: Sequence[CellTask], jobs: int, notify: Notify, advance: Callable[[int], None]) -> None:
+    missing = {task.key: task for task in tasks if not _is_whole(task, notify)}
     advance(len(tasks) - len(missing))
     longest_first = sorted(missing.values(), key=lambda task: (task.source.fold, -task.cost_s))
     worthwhile = sum(task.cost_s for task in longest_first) > WORTH_PROCESSES_S
@@ -136,13 +136,13 @@ def _run(tasks: Sequence[Task], jobs: int, tell: Tell, advance: Callable[[int], 
         advance(1)
 
 
-def _is_whole(task: Task, tell: Tell) -> bool:
+def _is_whole(task: CellTask, notify: Notify) -> bool:
     if not task.path.is_file():
         return False
     try:
         read_outcome(task.path, task.key)
     except StoreError as error:
-        tell(f"{error}; computing it again")
+        notify(f"{error}; computing it again")
         return False
     return True
 
@@ -160,7 +160,7 @@ def _bind(
     cells: Sequence[Cell],
     views: Mapping[Place, Views],
     origin: Mapping[str, str],
-) -> list[Task]:
+) -> list[CellTask]:
     """Bind every cell to every fold and seed; a layer cell to its own candidate."""
     tasks = []
     for cell, fold, (replica, candidates), seed in product(
@@ -189,7 +189,7 @@ def _first_views(prepared: Prepared) -> dict[Place, Views]:
     }
 
 
-def _choose_layers(prepared: Prepared, tasks: Sequence[Task]) -> dict[Place, Views]:
+def _choose_layers(prepared: Prepared, tasks: Sequence[CellTask]) -> dict[Place, Views]:
     """Choose per fold and modality the layer whose SVM is best on the fold's validation rows.
 
     Ties go to the lowest.

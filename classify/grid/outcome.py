@@ -14,7 +14,7 @@ Stage = dict[str, Predictions]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CellOutcome:
     """What one cell says of one fold.
 
     Attributes:

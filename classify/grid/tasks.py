@@ -17,7 +17,7 @@ from classify.grid.cache import key_of, read_outcome, write_outcome
 from classify.grid.compute import ask_again, compute
 from classify.grid.cross_fitting import cross_fit
 from classify.grid.missing_modalities import Drop, without
-from classify.grid.outcome import Outcome
+from classify.grid.outcome import CellOutcome
 from classify.grid.tuning import Search, search
 from classify.metadata import Chosen, load_with_metadata
 from classify.models.classifiers import Settings
@@ -34,7 +34,7 @@ CACHED_FOLDS = 4  # views of one fold: all modalities, and each alone; jobs are 
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class FoldSource:
     """Where a process finds the data of one job; equal sources are read once per process.
 
     Attributes:
@@ -72,7 +72,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class CellTask:
     """One cell of one fold.
 
     Attributes:
@@ -97,7 +97,7 @@ class Task:
     """
 
     cell: Cell
-    source: Source
+    source: FoldSource
     what: Mapping[str, object]
     folder: Path
     fit_rows: str
@@ -124,7 +124,7 @@ class Task:
         return self.folder / f"{self.cell.classifier}.fold-{self.source.fold}.{self.key}.npz"
 
 
-def run_task(task: Task) -> str:
+def run_task(task: CellTask) -> str:
     """Compute one cell, write its file, and return its key; runs in a worker process."""
     started = time.perf_counter()
     data = _fold(task.source)
@@ -154,13 +154,13 @@ def run_task(task: Task) -> str:
 
 
 def _ask_again(
-    task: Task, data: FoldData, probes: Mapping[str, Outcome], path: Path, key: str
+    task: CellTask, data: FoldData, probes: Mapping[str, CellOutcome], path: Path, key: str
 ) -> None:
     """Answer test rows that lost modalities, with the settings that the cell itself was given or found."""
     tuned = read_outcome(path, key).facts.get("tuned")
     settings = tuned["settings"] if isinstance(tuned, dict) else task.settings
 
-    def ask(data: FoldData) -> Outcome:
+    def ask(data: FoldData) -> CellOutcome:
         others = {
             str(drop): without(data.test, task.cell.modalities, drop, task.drop_seed)
             for drop in task.drops
@@ -180,7 +180,7 @@ def _ask_again(
 
 
 @lru_cache(maxsize=CACHED_FOLDS)
-def _fold(source: Source) -> FoldData:
+def _fold(source: FoldSource) -> FoldData:
     views = {modality: ref for modality, ref, _ in source.views}
     manifest = _manifest(source.store / source.corpus, source.manifest_digest, source.labels)
     return load_with_metadata(

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
 from classify.evaluation.metrics import accuracy
-from classify.grid.outcome import Outcome
+from classify.grid.outcome import CellOutcome
 from classify.grid.validation_rows import learning_rows
 from classify.models.classifiers import CLASSIFIERS, Settings, resolve
 from classify.models.probe import inner_groups
@@ -42,7 +42,7 @@ from embeddings_store.vectors.fold_data import FoldData, RoleData
 SPLITS = 3
 TRIALS = 20  # what --tune without a number means
 
-Fit = Callable[..., Outcome]
+Fit = Callable[..., CellOutcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ def search(task: Search, fit: Fit, data: FoldData, log: Path) -> Tuned:
     )
 
 
-def trial_rows(row: Mapping[str, object], outcome: Outcome) -> list[dict[str, object]]:
+def trial_rows(row: Mapping[str, object], outcome: CellOutcome) -> list[dict[str, object]]:
     """Return one line of ``tuning.csv`` per trial of a cell and fold.
 
     ``chosen`` marks the one that was taken.

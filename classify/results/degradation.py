@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from classify.evaluation.metrics import METRICS, summary
-from classify.grid.outcome import Outcome
+from classify.grid.outcome import CellOutcome
 
 DEGRADATION = "degradation.csv"
 
@@ -35,7 +35,7 @@ ABOUT = (
 
 
 def degradation_table(
-    answers: Sequence[tuple[Mapping[str, object], Outcome]], seed: int
+    answers: Sequence[tuple[Mapping[str, object], CellOutcome]], seed: int
 ) -> pd.DataFrame:
     """Return one row per cell, fold and drop.
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import pandas as pd
 
 from classify.grid.cache import read_outcome
-from classify.grid.tasks import Task
+from classify.grid.tasks import CellTask
 from classify.results.degradation import DEGRADATION, degradation_table
 from classify.results.files import write_csv
 from classify.results.shapley import CONTRIBUTIONS, contributions
 
 
 def write_modalities(
-    rows: pd.DataFrame, tasks: Sequence[Task], dropped: Sequence[Task], out: Path
+    rows: pd.DataFrame, tasks: Sequence[CellTask], dropped: Sequence[CellTask], out: Path
 ) -> list[Path]:
     """Write both files where a run tells, remove what an earlier run left, and return what was written.
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from classify.evaluation.predictions import CLUSTERS
 from classify.grid.calibration import Calibrated
-from classify.grid.outcome import Outcome
+from classify.grid.outcome import CellOutcome
 from classify.grid.prepared import Prepared
 from classify.models.classifiers import LOG_PROBABILITY, PROBABILITY
 from embeddings_store.corpus.manifest import Manifest
@@ -66,7 +66,7 @@ def cluster_columns(prepared: Prepared) -> pd.DataFrame:
 def prediction_columns(
     prepared: Prepared,
     row: Mapping[str, object],
-    outcome: Outcome,
+    outcome: CellOutcome,
     clusters: pd.DataFrame,
     calibrated: Calibrated,
 ) -> dict[str, pa.Array]:

@@ -8,9 +8,9 @@ import numpy as np
 
 from classify.evaluation.metrics import accuracy, summary
 from classify.grid.calibration import Calibrated, calibration_columns, margin_columns
-from classify.grid.outcome import Outcome
+from classify.grid.outcome import CellOutcome
 from classify.grid.prepared import Prepared
-from classify.grid.tasks import Task
+from classify.grid.tasks import CellTask
 from classify.grid.validation_rows import for_choice
 from classify.models.classifiers import resolve
 from classify.names import BASELINE, LATE
@@ -20,7 +20,7 @@ from embeddings_store.vectors.catalogue import Entry
 
 
 def result_row(
-    prepared: Prepared, task: Task, outcome: Outcome, calibrated: Calibrated
+    prepared: Prepared, task: CellTask, outcome: CellOutcome, calibrated: Calibrated
 ) -> dict[str, object]:
     """Return one row of :data:`SCHEMA`, without flags."""
     cell, config = task.cell, prepared.config
@@ -130,7 +130,7 @@ def selection_rule(entries: Iterable[Entry]) -> str:
     )
 
 
-def _sources(task: Task) -> str:
+def _sources(task: CellTask) -> str:
     """``head``, ``probe``, or each modality's own where they differ.
 
     Empty where no class scores go in.

@@ -26,7 +26,7 @@ from classify.evaluation.comparisons import declared
 from classify.evaluation.predictions import read_answers
 from classify.grid.cache import read_outcome
 from classify.grid.prepared import Prepared
-from classify.grid.tasks import Task
+from classify.grid.tasks import CellTask
 from classify.grid.tuning import trial_rows
 from classify.names import RESULT
 from classify.results.choices import calibrated_cell
@@ -66,7 +66,7 @@ class GridResult:
 
 
 def write_results(
-    prepared: Prepared, tasks: Sequence[Task], dropped: Sequence[Task] = ()
+    prepared: Prepared, tasks: Sequence[CellTask], dropped: Sequence[CellTask] = ()
 ) -> GridResult:
     """Read every finished cell once and write all result files into the output folder, each whole or not at all."""
     out, rows, trials = prepared.config.out, [], list[dict[str, object]]()

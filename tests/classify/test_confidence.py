@@ -27,7 +27,7 @@ from classify.grid import execution as grid
 from classify.grid.calibration import calibrate, calibration_columns, margin_note, true_margins
 from classify.grid.compute import compute
 from classify.grid.config import GridConfig
-from classify.grid.outcome import Outcome
+from classify.grid.outcome import CellOutcome
 from classify.models.classifiers import LOG_PROBABILITY, MARGIN, Predictions
 from classify.systems.cell import Cell
 from classify.terminal.grid import show_results
@@ -179,7 +179,7 @@ def test_calibration_changes_no_answer_no_choice_and_computes_nothing_again(
 def test_a_class_without_calibration_rows_is_not_calibrated() -> None:
     roles = ("train", "valid", "test")
     values = np.eye(3)[[0, 1, 2, 0]]
-    outcome = Outcome(
+    outcome = CellOutcome(
         {r: np.array(list("abcd")) for r in roles},
         {r: np.array([0, 1, 0, 1]) for r in roles},
         {"train": {r: Predictions(values, MARGIN) for r in roles}},
@@ -194,7 +194,7 @@ def test_two_classes_are_calibrated_too() -> None:
     rng, roles = np.random.default_rng(0), ("train", "valid", "test")
     y = rng.integers(0, 2, 60)
     m = 3 * (y - 0.5) + rng.normal(size=60)
-    outcome = Outcome(
+    outcome = CellOutcome(
         {r: np.arange(60).astype(str) for r in roles},
         dict.fromkeys(roles, y),
         {"train": {r: Predictions(np.column_stack([-m, m]), MARGIN) for r in roles}},
