@@ -114,7 +114,10 @@ def run_waves(prepared: Prepared, origin: Mapping[str, str], notify: Notify) -> 
         dropped = _drop_tasks(prepared, tasks)
         progress.update(bar, total=total + len(dropped))
         _run(
-            dropped, prepared.config.jobs or available_cpus(), notify, partial(progress.advance, bar)
+            dropped,
+            prepared.config.jobs or available_cpus(),
+            notify,
+            partial(progress.advance, bar),
         )
     return tasks + dropped
 
@@ -127,7 +130,9 @@ def _drop_tasks(prepared: Prepared, tasks: Sequence[CellTask]) -> list[CellTask]
     ]
 
 
-def _run(tasks: Sequence[CellTask], jobs: int, notify: Notify, advance: Callable[[int], None]) -> None:
+def _run(
+    tasks: Sequence[CellTask], jobs: int, notify: Notify, advance: Callable[[int], None]
+) -> None:
     missing = {task.key: task for task in tasks if not _is_whole(task, notify)}
     advance(len(tasks) - len(missing))
     longest_first = sorted(missing.values(), key=lambda task: (task.source.fold, -task.cost_s))
