@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.record import record
-from extract.frames import FrameCache, FrameSettings, Span, read_spans
+from extract.frames import FrameCache, FrameSettings, TimeSpan, read_spans
 from extract.frames.settings import sample_times
 
 RATE = Fraction(30_000, 1_001)
@@ -40,7 +40,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         film = write_film(Path(folder) / "dialogue.avi", given.minutes * 60)
         edges = np.linspace(0.5, given.minutes * 60 - 0.5, given.utterances + 1)
-        spans = [Span(float(a), float(b - 0.1)) for a, b in pairwise(edges)]
+        spans = [TimeSpan(float(a), float(b - 0.1)) for a, b in pairwise(edges)]
         cache = FrameCache(Path(folder) / "cache")
         ways = {
             "plain loop from the start": lambda: [plain(film, span, settings) for span in spans],
@@ -67,7 +67,7 @@ def main() -> None:
     print(pd.DataFrame(rows).round(3).to_string(index=False))
 
 
-def plain(film: Path, span: Span, settings: FrameSettings) -> list[np.ndarray]:
+def plain(film: Path, span: TimeSpan, settings: FrameSettings) -> list[np.ndarray]:
     """Read from the start and keep the pictures nearest to the sampled times."""
     wanted = sample_times(span.start_s or 0.0, span.end_s or 0.0, settings)
     found: list[np.ndarray] = []

@@ -1,6 +1,6 @@
 """Is a corpus complete and sane? A table of checks, each of which looks at a release and yields what it found.
 
-To add a check, write a function ``(Release) -> Iterator[Finding]`` in one of the modules here and
+To add a check, write a function ``(ReleaseUnderCheck) -> Iterator[CorpusFinding]`` in one of the modules here and
 name it in :data:`CHECKS`.
 """
 
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 
-from extract.checks.finding import Finding, Release
+from extract.checks.finding import CorpusFinding, ReleaseUnderCheck
 
 CHECKS: Mapping[str, tuple[str, ...]] = {
     "notes": ("from_notes",),
-    "files": ("hidden_twins", "media_there", "unnamed_media"),
+    "files": ("apple_double_files", "media_there", "unnamed_media"),
     "rows": (
         "documented_counts",
         "label_words",
@@ -36,7 +36,7 @@ CHECKS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def run_checks(release: Release) -> list[Finding]:
+def run_checks(release: ReleaseUnderCheck) -> list[CorpusFinding]:
     """Run every check, errors first.
 
     A check that needs the media read finds nothing where they were not.
@@ -50,8 +50,8 @@ def run_checks(release: Release) -> list[Finding]:
     return sorted(found, key=lambda finding: finding.rank)
 
 
-def _check(module: str, name: str) -> Callable[[Release], Iterator[Finding]]:
-    check: Callable[[Release], Iterator[Finding]] = getattr(
+def _check(module: str, name: str) -> Callable[[ReleaseUnderCheck], Iterator[CorpusFinding]]:
+    check: Callable[[ReleaseUnderCheck], Iterator[CorpusFinding]] = getattr(
         import_module(f"{__name__}.{module}"), name
     )
     return check

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from embeddings_store.corpus.manifest import resolve_media
 from embeddings_store.errors import UnsafePathError
-from extract.checks.finding import INCOMPLETE, Finding, Release
+from extract.checks.finding import INCOMPLETE, CorpusFinding, ReleaseUnderCheck
 from extract.corpora._notes import POINTER
 from extract.media.containers import CONTAINER_SUFFIXES
 from extract.media.lfs_pointer import is_lfs_pointer
@@ -21,7 +21,7 @@ SOUND = frozenset({".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".aif", ".
 POINTER_BYTES = 300
 
 
-def hidden_twins(release: Release) -> Iterator[Finding]:
+def apple_double_files(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
     """Count ``._*`` files, which macOS puts beside each file of an archive."""
     if release.manifest.root is None:
         return
@@ -32,7 +32,7 @@ def hidden_twins(release: Release) -> Iterator[Finding]:
         if name.startswith("._")
     ]
     if twins:
-        yield Finding(
+        yield CorpusFinding(
             "warning",
             "hidden twins",
             "file of macOS beside the real one, which is skipped",
@@ -42,7 +42,7 @@ def hidden_twins(release: Release) -> Iterator[Finding]:
         )
 
 
-def media_there(release: Release) -> Iterator[Finding]:
+def media_there(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
     """Find files that rows name and that are missing, lead elsewhere, or are pointers of Git LFS."""
     root, noted = release.manifest.root, release.noted(POINTER)
     for medium in ("audio", "video") if root is not None else ():
@@ -76,7 +76,7 @@ def media_there(release: Release) -> Iterator[Finding]:
             ),
         ):
             if names:
-                yield Finding(
+                yield CorpusFinding(
                     "error",
                     f"{medium} there",
                     sentence,
@@ -87,7 +87,7 @@ def media_there(release: Release) -> Iterator[Finding]:
                 )
 
 
-def unnamed_media(release: Release) -> Iterator[Finding]:
+def unnamed_media(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
     """Count media that lie beside named ones and that no row names.
 
     Left out by the label set, or without a label at all.
@@ -107,7 +107,7 @@ def unnamed_media(release: Release) -> Iterator[Finding]:
             ]
     strangers = [name for name in others if name not in named]
     if strangers:
-        yield Finding(
+        yield CorpusFinding(
             "fact",
             "media without a row",
             "media file beside named ones that no row names",

@@ -19,7 +19,7 @@ SHOWN, KEPT = 3, 30
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CorpusFinding:
     """One sentence about a release.
 
     Attributes:
@@ -87,7 +87,7 @@ class MediaFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class ReleaseUnderCheck:
     """A corpus with what is known of it.
 
     Attributes:

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from extract.checks.finding import BAD_MEDIA, Finding, MediaFacts, Release
+from extract.checks.finding import BAD_MEDIA, CorpusFinding, MediaFacts, ReleaseUnderCheck
 from extract.checks.rows import time_columns
 from extract.corpora._notes import EMPTY, POINTER
 
 
-def unreadable(release: Release) -> Iterator[Finding]:
+def unreadable(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
     """Files that no decoder reads whole."""
     for medium in ("audio", "video"):
         bad = [
@@ -25,7 +25,7 @@ def unreadable(release: Release) -> Iterator[Finding]:
             if f.medium == medium and f.problem and f.name not in release.noted(POINTER, EMPTY)
         ]
         if bad:
-            yield Finding(
+            yield CorpusFinding(
                 "error",
                 f"{medium} unreadable",
                 f"{medium} file that cannot be read whole",
@@ -35,7 +35,7 @@ def unreadable(release: Release) -> Iterator[Finding]:
                 BAD_MEDIA,
             )
     if release.sampled:
-        yield Finding(
+        yield CorpusFinding(
             "fact",
             "media read",
             f"{release.sampled:,} of {release.sampled + len(release.media):,} media files were "
@@ -44,11 +44,11 @@ def unreadable(release: Release) -> Iterator[Finding]:
         )
 
 
-def silent(release: Release) -> Iterator[Finding]:
+def silent(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
     """Rows whose sound is nothing but zeros."""
     rows = [row for f in release.media if f.medium == "audio" for row in f.silent_rows]
     if rows:
-        yield Finding(
+        yield CorpusFinding(
             "error",
             "silent",
             "silent row: every sample is zero",
@@ -59,11 +59,11 @@ def silent(release: Release) -> Iterator[Finding]:
         )
 
 
-def black(release: Release) -> Iterator[Finding]:
+def black(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
     """Rows whose pictures have one colour only."""
     rows = [row for f in release.media if f.medium == "video" for row in f.silent_rows]
     if rows:
-        yield Finding(
+        yield CorpusFinding(
             "warning",
             "one colour",
             "row whose pictures are of one colour",
@@ -73,11 +73,11 @@ def black(release: Release) -> Iterator[Finding]:
         )
 
 
-def odd_spans(release: Release) -> Iterator[Finding]:
+def odd_spans(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
     """Rows whose times lie outside their file."""
     bad = [f"{row}: {reason}" for f in release.media for row, reason in f.bad_rows.items()]
     if bad:
-        yield Finding(
+        yield CorpusFinding(
             "error",
             "times outside the file",
             "row whose times do not fit its file",
@@ -88,7 +88,7 @@ def odd_spans(release: Release) -> Iterator[Finding]:
         )
 
 
-def other_lengths(release: Release) -> Iterator[Finding]:
+def other_lengths(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
     """Rows whose own file is far from as long as the times in their metadata say.
 
     Another cut than the one that was labelled.
@@ -103,7 +103,7 @@ def other_lengths(release: Release) -> Iterator[Finding]:
         told = table[end_name].to_numpy(dtype=float) - table[start_name].to_numpy(dtype=float)
         far = np.flatnonzero(np.abs(lengths - told) > np.maximum(1.0, 0.5 * told))
         if start_name != "start_s" and len(far):
-            yield Finding(
+            yield CorpusFinding(
                 "warning",
                 "lengths",
                 f"row whose file is far from as long as {start_name} and {end_name} say",
@@ -116,7 +116,7 @@ def other_lengths(release: Release) -> Iterator[Finding]:
             )
 
 
-def rates(release: Release) -> Iterator[Finding]:
+def rates(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
     """Which rates, channels and sizes there are; more than one is worth knowing."""
     for medium in ("audio", "video"):
         forms: dict[str, list[str]] = defaultdict(list)
@@ -129,7 +129,7 @@ def rates(release: Release) -> Iterator[Finding]:
         told = ", ".join(f"{form} ({len(forms[form]):,})" for form in (usual, *others))
         rare = [f"{name}: {form}" for form in reversed(others) for name in forms[form]]
         if rare:
-            yield Finding(
+            yield CorpusFinding(
                 "warning",
                 f"{medium} formats",
                 f"{medium} file of another format than most: {told}",
@@ -138,10 +138,10 @@ def rates(release: Release) -> Iterator[Finding]:
                 "all are brought to one form, but one that goes with a label or a speaker is a cue",
             )
         else:
-            yield Finding("fact", f"{medium} formats", f"{medium}: {told}", len(forms[usual]))
+            yield CorpusFinding("fact", f"{medium} formats", f"{medium}: {told}", len(forms[usual]))
 
 
-def durations(release: Release) -> Iterator[Finding]:
+def durations(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
     """How long the rows' parts are, and how many an encoder would cut."""
     length_of = {(f.name, f.medium): f.length_s for f in release.media}
     table, seen = release.manifest.table, []
@@ -167,7 +167,7 @@ def durations(release: Release) -> Iterator[Finding]:
         "max_s": float(there.max()),
         f"longer_than_{release.cut_s:g}_s": long,
     }
-    yield Finding(
+    yield CorpusFinding(
         "fact",
         "durations",
         f"{facts['hours']:.2f} h in {len(there):,} rows: min {facts['min_s']:.2f} s, median "
@@ -179,7 +179,7 @@ def durations(release: Release) -> Iterator[Finding]:
     )
     far = np.flatnonzero((lengths > max(60.0, 10 * middle)) | (lengths < 0.05))
     if len(far):
-        yield Finding(
+        yield CorpusFinding(
             "warning",
             "durations",
             f"row that lasts far more or less than the others (median {middle:.2f} s)",
@@ -189,7 +189,7 @@ def durations(release: Release) -> Iterator[Finding]:
         )
 
 
-def same_bytes(release: Release) -> Iterator[Finding]:
+def same_bytes(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
     """Files with the same bytes under several names."""
     by_digest: dict[str, list[str]] = defaultdict(list)
     for f in release.media:
@@ -201,7 +201,7 @@ def same_bytes(release: Release) -> Iterator[Finding]:
             zip(release.manifest.table["audio"], release.manifest.table["label"], strict=True)
         )
         differ = sum(len({labels.get(name, "") for name in names}) > 1 for names in twins)
-        yield Finding(
+        yield CorpusFinding(
             "error" if differ else "warning",
             "same bytes",
             "file that is byte for byte another one"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from extract.checks.finding import BAD_MEDIA, INCOMPLETE, Finding, Release
+from extract.checks.finding import BAD_MEDIA, INCOMPLETE, CorpusFinding, ReleaseUnderCheck
 from extract.corpora import Note
 from extract.corpora import _notes as kinds
 from extract.corpora.iemocap import DROPPED
@@ -30,7 +30,7 @@ LACKING = {kinds.NO_AUDIO, kinds.NO_VIDEO, NO_MEDIA}
 OTHERWISE = ("warning", 0, "see whether that is what you expect")
 
 
-def from_notes(release: Release) -> Iterator[Finding]:
+def from_notes(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
     """Yield the notes of the reader as findings."""
     for line in release.manifest.notes:
         note = line if isinstance(line, Note) else Note(line)
@@ -38,7 +38,7 @@ def from_notes(release: Release) -> Iterator[Finding]:
             continue
         level, status, advice = _meaning(note, len(release.manifest))
         sentence = note.kind if note.examples else str(note)
-        yield Finding(level, "reader", sentence, note.count, note.examples, advice, status)
+        yield CorpusFinding(level, "reader", sentence, note.count, note.examples, advice, status)
 
 
 def _meaning(note: Note, rows: int) -> tuple[str, int, str]:

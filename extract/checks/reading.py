@@ -21,7 +21,7 @@ from extract.checks.finding import MediaFacts
 from extract.media.file_check import check_media_file
 from extract.media.header import probe_sound
 from extract.media.sound import read_sound
-from extract.media.spans import Wanted
+from extract.media.spans import SoundSpan
 from extract.pipeline.inputs import video_spans
 
 # Longer sound is read in pieces, so that memory does not grow with a film's length.
@@ -32,7 +32,7 @@ SHORTFALL_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class ReadTask:
     """One file to read, with the parts of it that rows want.
 
     Id to start and end in seconds, none for the whole.
@@ -44,7 +44,7 @@ class Task:
     hashed: bool
 
 
-def tasks_of(manifest: Manifest, count: int | None = None) -> list[Task]:
+def tasks_of(manifest: Manifest, count: int | None = None) -> list[ReadTask]:
     """Return the files that rows name and that are there, in their order.
 
     ``count`` takes as many, evenly spread.
@@ -71,12 +71,12 @@ def tasks_of(manifest: Manifest, count: int | None = None) -> list[Task]:
     alike = Counter((sizes[key], key[1]) for key in there)
     if count is not None and count < len(there):
         there = [there[i * len(there) // count] for i in range(count)]
-    return [Task(*key, parts[key], alike[sizes[key], key[1]] > 1) for key in there]
+    return [ReadTask(*key, parts[key], alike[sizes[key], key[1]] > 1) for key in there]
 
 
 def read_media(
     manifest: Manifest,
-    tasks: Sequence[Task],
+    tasks: Sequence[ReadTask],
     jobs: int,
     advance: Callable[[int], None],
     memory: Path | None = None,
@@ -114,7 +114,7 @@ def read_media(
     return [found[position] for position in range(len(tasks))]
 
 
-def _read(root: Path, task: Task) -> MediaFacts:
+def _read(root: Path, task: ReadTask) -> MediaFacts:
     """Read one file; every fault becomes a sentence without the place of the user's corpus."""
     try:
         path = resolve_media(root, task.name)
@@ -127,7 +127,7 @@ def _read(root: Path, task: Task) -> MediaFacts:
     return dataclasses.replace(facts, digest=digest, bad_rows=bad)
 
 
-def _read_sound(path: Path, task: Task) -> MediaFacts:
+def _read_sound(path: Path, task: ReadTask) -> MediaFacts:
     length_s, rate, channels = probe_sound(path)
     whole = [row for row, (start, end, _) in task.parts.items() if start is None and end is None]
     bad, mute = dict[str, str](), list[str]()
@@ -136,7 +136,7 @@ def _read_sound(path: Path, task: Task) -> MediaFacts:
         for begin in np.arange(0.0, max(length_s, 1e-9), PIECE_S).tolist():
             last = begin + PIECE_S >= length_s
             sound = read_sound(
-                path, Wanted(start_s=begin or None, end_s=None if last else begin + PIECE_S)
+                path, SoundSpan(start_s=begin or None, end_s=None if last else begin + PIECE_S)
             )
             heard = heard or bool(np.any(sound.samples))
             if not np.isfinite(sound.samples).all():
@@ -147,7 +147,7 @@ def _read_sound(path: Path, task: Task) -> MediaFacts:
         if row in whole:
             continue
         try:
-            if not np.any(read_sound(path, Wanted(start_s=start, end_s=end)).samples):
+            if not np.any(read_sound(path, SoundSpan(start_s=start, end_s=end)).samples):
                 mute.append(row)
         except MediaError as error:
             bad[row] = str(error)
@@ -162,10 +162,10 @@ def _read_sound(path: Path, task: Task) -> MediaFacts:
     )
 
 
-def _read_film(path: Path, task: Task) -> MediaFacts:
+def _read_film(path: Path, task: ReadTask) -> MediaFacts:
     import av
 
-    from extract.frames import FrameSettings, Span, read_spans
+    from extract.frames import FrameSettings, TimeSpan, read_spans
 
     try:
         with av.open(str(path)) as container:
@@ -188,7 +188,7 @@ def _read_film(path: Path, task: Task) -> MediaFacts:
         ) from error
     rows, bad, plain = list(task.parts), dict[str, str](), list[str]()
     # The last picture of each part proves that the film is there to its end.
-    spans = [Span(start, end, "") for start, end, _ in task.parts.values()]
+    spans = [TimeSpan(start, end, "") for start, end, _ in task.parts.values()]
     for position, clip in read_spans(path, spans, FrameSettings(frames=3, size=32)):
         if isinstance(clip, MediaError):
             bad[rows[position]] = str(clip)
@@ -256,7 +256,7 @@ def _remembered(memory: Path | None) -> dict[str, MediaFacts]:
     return known
 
 
-def _state(root: Path, task: Task) -> str:
+def _state(root: Path, task: ReadTask) -> str:
     """Return a digest that changes with the file, as its size and time tell, and with what is asked of it."""
     try:
         about = (root / task.name).stat()
@@ -282,7 +282,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()[:24]
 
 
-def _placeless(reason: str, root: Path, task: Task) -> str:
+def _placeless(reason: str, root: Path, task: ReadTask) -> str:
     return reason.replace(f"{root.resolve() / task.name} ", "").replace(f"{root.resolve()}/", "")
 
 

@@ -16,10 +16,10 @@ import pandas as pd
 from embeddings_store.corpus.scan import LONG_S, MOJIBAKE, alike
 from embeddings_store.errors import FoldError
 from embeddings_store.folds.rules import make_plan
-from extract.checks.finding import INCOMPLETE, Finding, Release
+from extract.checks.finding import INCOMPLETE, CorpusFinding, ReleaseUnderCheck
 
 
-def documented_counts(release: Release) -> Iterator[Finding]:
+def documented_counts(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
     """Compare with the counts that the release's documents state."""
     differ = [
         (count.title, count.seen(release.manifest), count.count) for count in release.documented
@@ -27,7 +27,7 @@ def documented_counts(release: Release) -> Iterator[Finding]:
     wrong = [(title, seen, wanted) for title, seen, wanted in differ if seen != wanted]
     if wrong:
         lines = tuple(f"{title}: {seen:,}, documented {wanted:,}" for title, seen, wanted in wrong)
-        yield Finding(
+        yield CorpusFinding(
             "error",
             "documented counts",
             f"documented count that differs, of {len(differ)}",
@@ -39,12 +39,12 @@ def documented_counts(release: Release) -> Iterator[Finding]:
             {title: [seen, wanted] for title, seen, wanted in wrong},
         )
     elif differ:
-        yield Finding(
+        yield CorpusFinding(
             "fact", "documented counts", f"all {len(differ)} documented counts agree", len(differ)
         )
 
 
-def label_words(release: Release) -> Iterator[Finding]:
+def label_words(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
     """Find labels that differ in case or spaces only, and rows without one."""
     labels = release.manifest.table["label"]
     yield from label_forms([str(label) for label in labels.unique()])
@@ -55,11 +55,11 @@ def label_words(release: Release) -> Iterator[Finding]:
     )
 
 
-def label_forms(words: Sequence[str]) -> Iterator[Finding]:
+def label_forms(words: Sequence[str]) -> Iterator[CorpusFinding]:
     """Find words that differ in case or spaces only, or that have spaces around them."""
     groups = alike(words)
     if groups:
-        yield Finding(
+        yield CorpusFinding(
             "error",
             "label words",
             "label that differs from another only in case or spaces, so it is another class",
@@ -70,7 +70,7 @@ def label_forms(words: Sequence[str]) -> Iterator[Finding]:
         )
     padded = [word for word in words if word != word.strip()]
     if padded:
-        yield Finding(
+        yield CorpusFinding(
             "warning",
             "label words",
             "label that begins or ends with a space",
@@ -80,10 +80,10 @@ def label_forms(words: Sequence[str]) -> Iterator[Finding]:
         )
 
 
-def unlabelled(ids: Sequence[str], count: int, rows: int) -> Iterator[Finding]:
+def unlabelled(ids: Sequence[str], count: int, rows: int) -> Iterator[CorpusFinding]:
     """Say how many rows have no label; ``ids`` are the first of them at least."""
     if 0 < count < rows:
-        yield Finding(
+        yield CorpusFinding(
             "warning",
             "rows without a label",
             f"row without a label, of {rows:,}",
@@ -92,10 +92,10 @@ def unlabelled(ids: Sequence[str], count: int, rows: int) -> Iterator[Finding]:
             "they are encoded, and no fold scores them",
         )
     elif count:
-        yield Finding("fact", "rows without a label", "no row has a label", count)
+        yield CorpusFinding("fact", "rows without a label", "no row has a label", count)
 
 
-def label_counts(release: Release) -> Iterator[Finding]:
+def label_counts(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
     """Count the classes; a class of the label set without a row cannot be learnt."""
     manifest = release.manifest
     if manifest.labels is None:
@@ -104,7 +104,7 @@ def label_counts(release: Release) -> Iterator[Finding]:
     by_class = {name: counts[code] for code, name in enumerate(manifest.labels.classes)}
     absent = [name for name, count in by_class.items() if not count]
     if absent:
-        yield Finding(
+        yield CorpusFinding(
             "error",
             "labels without rows",
             f"class of {manifest.labels.name!r} without a row",
@@ -116,11 +116,11 @@ def label_counts(release: Release) -> Iterator[Finding]:
     yield class_shares(by_class)
 
 
-def class_shares(by_class: Mapping[str, int]) -> Finding:
+def class_shares(by_class: Mapping[str, int]) -> CorpusFinding:
     """Say how many rows each class has."""
     largest = max(by_class.values()) / max(1, sum(by_class.values()))
     told = ", ".join(f"{name} {count:,}" for name, count in by_class.items())
-    return Finding(
+    return CorpusFinding(
         "fact",
         "classes",
         f"{told}; the largest is {largest:.1%} of them",
@@ -129,7 +129,7 @@ def class_shares(by_class: Mapping[str, int]) -> Finding:
     )
 
 
-def transcripts(release: Release) -> Iterator[Finding]:
+def transcripts(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
     """Find empty transcripts and letters of a wrong encoding."""
     manifest = release.manifest
     if not manifest.has("text"):
@@ -137,7 +137,7 @@ def transcripts(release: Release) -> Iterator[Finding]:
     text = manifest.table["text"]
     blank = (text.str.strip() == "").to_numpy()
     if blank.any():
-        yield Finding(
+        yield CorpusFinding(
             "warning",
             "empty transcripts",
             f"row without words, of {len(text):,}",
@@ -151,7 +151,7 @@ def transcripts(release: Release) -> Iterator[Finding]:
             f"{name}: {_around(words)}"
             for name, words in zip(manifest.ids[odd].tolist(), text[odd], strict=True)
         ]
-        yield Finding(
+        yield CorpusFinding(
             "warning",
             "text encoding",
             "transcript with letters that come from a wrong encoding",
@@ -161,7 +161,7 @@ def transcripts(release: Release) -> Iterator[Finding]:
         )
 
 
-def times(release: Release) -> Iterator[Finding]:
+def times(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
     """Look at ``start_s`` and ``end_s`` and at the times that metadata columns give in the same way."""
     table, ids = release.manifest.table, release.manifest.ids
     for start_name, end_name in time_columns(table):
@@ -177,7 +177,7 @@ def times(release: Release) -> Iterator[Finding]:
                     f"{n}: {a:g} to {b:g} s"
                     for n, a, b in zip(ids[wrong], start[wrong], end[wrong], strict=True)
                 ]
-                yield Finding(
+                yield CorpusFinding(
                     "warning",
                     "times",
                     f"row {what} ({start_name}, {end_name})",
@@ -206,7 +206,7 @@ def time_columns(table: pd.DataFrame) -> list[tuple[str, str]]:
     ]
 
 
-def same_parts(release: Release) -> Iterator[Finding]:
+def same_parts(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
     """Find rows that are the same part of the same file."""
     manifest = release.manifest
     for medium in ("audio", "video"):
@@ -223,7 +223,7 @@ def same_parts(release: Release) -> Iterator[Finding]:
         twice = rows[rows.duplicated(keys, keep=False)]
         if len(twice):
             label_differs = twice.groupby(keys, dropna=False)["label"].nunique().gt(1).sum()
-            yield Finding(
+            yield CorpusFinding(
                 "error" if label_differs else "warning",
                 "same part twice",
                 f"row that is the same part of the same {medium} file as another"
@@ -239,11 +239,11 @@ def same_parts(release: Release) -> Iterator[Finding]:
             )
 
 
-def protocol(release: Release) -> Iterator[Finding]:
+def protocol(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
     """Make the corpus' own folds, and say which speakers the official split shares."""
     manifest = release.manifest
     if not manifest.protocol:
-        yield Finding(
+        yield CorpusFinding(
             "warning",
             "folds",
             "no split, session, speaker or group to fold by",
@@ -253,7 +253,7 @@ def protocol(release: Release) -> Iterator[Finding]:
     try:
         plan = make_plan(manifest)
     except FoldError as error:
-        yield Finding(
+        yield CorpusFinding(
             "error",
             "folds",
             str(error),
@@ -261,7 +261,7 @@ def protocol(release: Release) -> Iterator[Finding]:
             status=INCOMPLETE,
         )
         return
-    yield Finding(
+    yield CorpusFinding(
         "fact",
         "folds",
         f"{plan.name}: {len(plan)} fold{'s' * (len(plan) != 1)}, test rows "
@@ -275,7 +275,7 @@ def protocol(release: Release) -> Iterator[Finding]:
         if s
     }
     if shared:
-        yield Finding(
+        yield CorpusFinding(
             "warning",
             "folds",
             f"speaker who both trains and tests under {plan.name!r}",

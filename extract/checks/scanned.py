@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from embeddings_store.corpus.scan import LONG_S, Scan
-from extract.checks.finding import INCOMPLETE, Finding
+from extract.checks.finding import INCOMPLETE, CorpusFinding
 from extract.checks.rows import class_shares, label_forms, unlabelled
 
 # By the name of a remark of a scan: check, sentence, advice.
@@ -28,17 +28,17 @@ SENTENCES = {
 }
 
 
-def scan_findings(scan: Scan) -> list[Finding]:
+def scan_findings(scan: Scan) -> list[CorpusFinding]:
     """Return the findings, errors first."""
     return sorted(_findings(scan), key=lambda finding: finding.rank)
 
 
-def _findings(scan: Scan) -> Iterator[Finding]:
+def _findings(scan: Scan) -> Iterator[CorpusFinding]:
     for problem in scan.problems:
         shown = [
             f"row {row}: {name!r}" for row, name in zip(problem.rows, problem.ids, strict=True)
         ]
-        yield Finding(
+        yield CorpusFinding(
             "error",
             "rows",
             problem.name if shown else problem.sentence,
@@ -52,7 +52,7 @@ def _findings(scan: Scan) -> Iterator[Finding]:
     if labels.complete and labels.counts:
         yield class_shares(dict(sorted(labels.counts.items())))
     elif labels.counts:
-        yield Finding(
+        yield CorpusFinding(
             "warning",
             "classes",
             f"more than {len(labels.counts):,} different labels",
@@ -65,10 +65,10 @@ def _findings(scan: Scan) -> Iterator[Finding]:
     )
     for name, (check, sentence, advice) in SENTENCES.items():
         if (remark := remarks.get(name)) and (name != "no words" or scan.given["text"]):
-            yield Finding(
+            yield CorpusFinding(
                 "warning", check, sentence.format(rows=scan.rows), remark.count, remark.ids, advice
             )
-    yield Finding(
+    yield CorpusFinding(
         "warning",
         "scanned",
         "the table was scanned a piece at a time: media files, parts that are named twice, times "

@@ -37,9 +37,9 @@ from extract.checks.finding import (
     INCOMPLETE,
     LEVELS,
     SHOWN,
-    Finding,
+    CorpusFinding,
     MediaFacts,
-    Release,
+    ReleaseUnderCheck,
 )
 from extract.checks.scanned import scan_findings
 from extract.commands.extract_options import corpus_options
@@ -150,7 +150,7 @@ def build_parser() -> argparse.ArgumentParser:
     return top
 
 
-def check(release: Release) -> dict[str, Any]:
+def check(release: ReleaseUnderCheck) -> dict[str, Any]:
     """Run all checks and return the report.
 
     Corpus, rows, exit status, findings, and the label counts.
@@ -228,7 +228,7 @@ def estimate(
     return told
 
 
-def exit_status(findings: Sequence[Finding]) -> int:
+def exit_status(findings: Sequence[CorpusFinding]) -> int:
     """Return 3 where the release is incomplete, else 4 where media are bad, else 0."""
     asked = {finding.status for finding in findings}
     return next((status for status in (INCOMPLETE, BAD_MEDIA) if status in asked), 0)
@@ -288,7 +288,7 @@ def _read_and_check(
     if arguments.out is not None:
         make_folder(arguments.out)
     media, left = _read(manifest, count, arguments.jobs, arguments.out, errors)
-    release = Release(
+    release = ReleaseUnderCheck(
         manifest,
         arguments.root,
         READERS[arguments.corpus].documented(**options),

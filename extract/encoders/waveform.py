@@ -1,57 +1,26 @@
 """Runs wav2vec 2.0, HuBERT and WavLM so that a clip's vector is the same alone and in any batch.
 
-The base models normalise the output of their first convolution over time (group norm with one group
-per channel), so in a padded batch stock Transformers takes mean and variance over the padding too,
-and no attention mask can repair that. Here they are taken over each clip's own frames.
+Where a model has a group norm, :mod:`extract.encoders.own_frames_group_norm` takes its place.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from embeddings_store.errors import ModelLoadError
 from extract.encoders.architectures import SAMPLE_RATE
 from extract.encoders.audio import AudioEncoder, preprocessor_settings
 from extract.encoders.loading import LoadedModel
+from extract.encoders.own_frames_group_norm import replace_group_norm
 from extract.encoders.registry import EncoderSpec
-
-
-class OwnFramesGroupNorm(nn.GroupNorm):
-    """A group norm over time that sees each clip's own frames only, sharing the weights of the one it replaces.
-
-    Attributes:
-        own_frames: Number of frames of each clip in the batch; None for all, as in the stock
-            module.
-    """
-
-    def __init__(self, stock: nn.GroupNorm) -> None:
-        """Share the weights of ``stock``."""
-        super().__init__(stock.num_groups, stock.num_channels, stock.eps, affine=False)
-        self.affine = stock.affine
-        self.weight, self.bias = stock.weight, stock.bias
-        self.own_frames: Sequence[int] | None = None
-
-    def forward(self, states: Tensor) -> Tensor:
-        """Normalise (B, C, T); what lies behind a clip's own frames becomes zero."""
-        if self.own_frames is None:
-            return super().forward(states)
-        normed = torch.zeros_like(states)
-        # Clip by clip, so that the very kernel that serves a clip alone serves it here.
-        for row, frames in enumerate(self.own_frames):
-            own = states[row : row + 1, :, :frames]
-            normed[row, :, :frames] = functional.group_norm(
-                own, self.num_groups, self.weight, self.bias, self.eps
-            )[0]
-        return normed
 
 
 class WaveformEncoder(AudioEncoder):
@@ -78,9 +47,8 @@ class WaveformEncoder(AudioEncoder):
         self.spec = replace(
             self.spec, min_duration_s=receptive_field(self._convolutions) / SAMPLE_RATE
         )
-        self._norm = (
-            _replace_group_norm(self.model) if config.feat_extract_norm == "group" else None
-        )
+        has_group_norm = config.feat_extract_norm == "group"
+        self._norm = replace_group_norm(self.model) if has_group_norm else None
         found = preprocessor_settings(loaded.folder)
         self.normalise = found.get(
             "do_normalize", normalised_in_training(spec.architecture, config.feat_extract_norm)
@@ -100,34 +68,33 @@ class WaveformEncoder(AudioEncoder):
         samples = torch.zeros(len(items), longest)
         for row, item in enumerate(items):
             samples[row, : item.size] = torch.from_numpy(item)
+        samples = samples.to(self.device)
         frames = [frame_count(length, self._convolutions) for length in lengths]
-        mask = torch.arange(max(frames)) < torch.tensor(frames).unsqueeze(1)
+        own_states = _leading_mask(frames, max(frames)).to(self.device)
         # Without padding the model runs exactly as stock Transformers does.
-        attention = None
-        if min(lengths) < longest:
-            attention = (
-                (torch.arange(longest) < torch.tensor(lengths).unsqueeze(1)).long().to(self.device)
-            )
-        with self._own_frames(lengths if attention is not None else None), _mixed_masks_allowed():
-            states = self._stock_states(
-                input_values=samples.to(self.device), attention_mask=attention
-            )
-        return states, mask.to(self.device)
+        if min(lengths) == longest:
+            with _mixed_masks_allowed():
+                states = self._stock_states(input_values=samples, attention_mask=None)
+            return states, own_states
+        attention = _leading_mask(lengths, longest).long().to(self.device)
+        with self._norm_of_own_frames(lengths), _mixed_masks_allowed():
+            states = self._stock_states(input_values=samples, attention_mask=attention)
+        return states, own_states
 
-    @contextmanager
-    def _own_frames(self, lengths: Sequence[int] | None) -> Iterator[None]:
-        if self._norm is None or lengths is None:
-            yield
-            return
-        self._norm.own_frames = [frame_count(length, self._convolutions[:1]) for length in lengths]
-        try:
-            yield
-        finally:
-            self._norm.own_frames = None
+    def _norm_of_own_frames(self, lengths: Sequence[int]) -> AbstractContextManager[None]:
+        if self._norm is None:
+            return nullcontext()
+        first_convolution = self._convolutions[:1]
+        return self._norm.restricted_to(
+            [frame_count(length, first_convolution) for length in lengths]
+        )
 
 
 def zero_mean_unit_variance(samples: np.ndarray) -> np.ndarray:
-    """Return the samples as Transformers' ``Wav2Vec2FeatureExtractor`` normalises them, its 1e-7 included."""
+    """Return the samples normalised as by Transformers' ``Wav2Vec2FeatureExtractor``.
+
+    Its 1e-7 is included.
+    """
     normalised: np.ndarray = (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)
     return normalised
 
@@ -172,10 +139,9 @@ def normalised_in_training(architecture: str, feature_norm: str) -> bool:
     return architecture != "wavlm" or feature_norm == "layer"
 
 
-def _replace_group_norm(model: nn.Module) -> OwnFramesGroupNorm:
-    first = model.feature_extractor.conv_layers[0]
-    first.layer_norm = OwnFramesGroupNorm(first.layer_norm)
-    return first.layer_norm
+def _leading_mask(counts: Sequence[int], width: int) -> Tensor:
+    """Return a mask (B, width) that is true for the first ``counts[b]`` places of each row."""
+    return torch.arange(width) < torch.tensor(counts).unsqueeze(1)
 
 
 @contextmanager

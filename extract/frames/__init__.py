@@ -6,7 +6,7 @@ Drawn by a stated rule, cut to a region, scaled once, cached, and always the rig
 from extract.frames.cache import FrameCache
 from extract.frames.clips import FrameClip, VideoFile, read_clip, read_spans
 from extract.frames.geometry import flip
-from extract.frames.settings import FACES, REGIONS, RULES, SIDES, FrameSettings, Span
+from extract.frames.settings import FACES, REGIONS, RULES, SIDES, FrameSettings, TimeSpan
 
 __all__ = [
     "FACES",
@@ -16,7 +16,7 @@ __all__ = [
     "FrameCache",
     "FrameClip",
     "FrameSettings",
-    "Span",
+    "TimeSpan",
     "VideoFile",
     "flip",
     "read_clip",

@@ -24,7 +24,7 @@ from embeddings_store.atomic import exclusive, remove_leftovers, replacing
 from embeddings_store.errors import MediaError, UsageError
 from embeddings_store.provenance import fingerprint
 from extract.frames.clips import FrameClip, Read, VideoFile, by_start, try_read
-from extract.frames.settings import FACES, FrameSettings, Span
+from extract.frames.settings import FACES, FrameSettings, TimeSpan
 from extract.media.file_check import check_media_file
 
 # To be raised whenever the same video, span and settings give other pixels, or the files look
@@ -81,7 +81,12 @@ class FrameCache:
         self._unchecked = 0
 
     def read_clip(
-        self, path: str | os.PathLike[str], span: Span, settings: FrameSettings, *, threads: int = 1
+        self,
+        path: str | os.PathLike[str],
+        span: TimeSpan,
+        settings: FrameSettings,
+        *,
+        threads: int = 1,
     ) -> FrameClip:
         """Return one clip, decoding it only if it is not here.
 
@@ -97,7 +102,7 @@ class FrameCache:
     def read_spans(
         self,
         path: str | os.PathLike[str],
-        spans: Sequence[Span],
+        spans: Sequence[TimeSpan],
         settings: FrameSettings,
         *,
         threads: int = 1,
@@ -127,7 +132,7 @@ class FrameCache:
             if video is not None:
                 video.close()
 
-    def get(self, path: Path, span: Span, settings: FrameSettings) -> FrameClip | None:
+    def get(self, path: Path, span: TimeSpan, settings: FrameSettings) -> FrameClip | None:
         """Return a clip that is here, or None.
 
         Raises:
@@ -150,7 +155,7 @@ class FrameCache:
         )
         return clip if whole else None
 
-    def put(self, path: Path, span: Span, settings: FrameSettings, clip: FrameClip) -> None:
+    def put(self, path: Path, span: TimeSpan, settings: FrameSettings, clip: FrameClip) -> None:
         """Keep a clip, and make room for it.
 
         Raises:
@@ -195,14 +200,14 @@ class FrameCache:
         return len(entries)
 
     def _decode(
-        self, video: VideoFile, span: Span, settings: FrameSettings
+        self, video: VideoFile, span: TimeSpan, settings: FrameSettings
     ) -> FrameClip | MediaError:
         clip = try_read(video, span, settings)
         if isinstance(clip, FrameClip):
             self.put(video.path, span, settings, clip)
         return clip
 
-    def _entry(self, path: Path, span: Span, settings: FrameSettings) -> Path:
+    def _entry(self, path: Path, span: TimeSpan, settings: FrameSettings) -> Path:
         key = fingerprint({
             "version": CACHE_VERSION, "libraries": _libraries(settings.region in FACES), "media": self._identity(path),
             **settings.as_dict(),

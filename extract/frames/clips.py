@@ -20,7 +20,7 @@ from extract.frames.decoders import Decoder, open_decoder
 from extract.frames.face import find_face
 from extract.frames.geometry import Pixels, fit, region_box
 from extract.frames.index import FrameIndex, scan
-from extract.frames.settings import FACES, FrameSettings, Span, sample_times
+from extract.frames.settings import FACES, FrameSettings, TimeSpan, sample_times
 from extract.media.file_check import check_media_file
 
 Read = tuple[int, "FrameClip | MediaError"]
@@ -102,7 +102,7 @@ class VideoFile:
             self._decoder.close()
             self._decoder = None
 
-    def read(self, span: Span, settings: FrameSettings) -> FrameClip:
+    def read(self, span: TimeSpan, settings: FrameSettings) -> FrameClip:
         """Read one span.
 
         Raises:
@@ -163,14 +163,14 @@ def read_clip(
         UsageError: If the arguments describe no span or no region.
         MissingDependencyError: If PyAV or decord is not installed.
     """
-    span = Span(start_s, end_s, side)
+    span = TimeSpan(start_s, end_s, side)
     with VideoFile(path, threads=threads) as video:
         return video.read(span, settings or FrameSettings())
 
 
 def read_spans(
     path: str | os.PathLike[str],
-    spans: Sequence[Span],
+    spans: Sequence[TimeSpan],
     settings: FrameSettings | None = None,
     *,
     threads: int = 1,
@@ -193,16 +193,16 @@ def read_spans(
             yield position, try_read(video, spans[position], settings or FrameSettings())
 
 
-def by_start(spans: Sequence[Span]) -> list[int]:
+def by_start(spans: Sequence[TimeSpan]) -> list[int]:
     """Return the positions of spans in the order in which they are cheapest to read.
 
-    >>> by_start([Span(7.0, 9.0), Span(None, 1.0), Span(3.0, 8.0)])
+    >>> by_start([TimeSpan(7.0, 9.0), TimeSpan(None, 1.0), TimeSpan(3.0, 8.0)])
     [1, 2, 0]
     """
     return sorted(range(len(spans)), key=lambda position: spans[position].start_s or 0.0)
 
 
-def try_read(video: VideoFile, span: Span, settings: FrameSettings) -> FrameClip | MediaError:
+def try_read(video: VideoFile, span: TimeSpan, settings: FrameSettings) -> FrameClip | MediaError:
     """Read a span, or return why it cannot be read."""
     try:
         return video.read(span, settings)

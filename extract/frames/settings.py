@@ -95,7 +95,7 @@ class FrameSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TimeSpan:
     """A part of a video, in seconds from the start of the file.
 
     Attributes:
@@ -130,7 +130,7 @@ class Span:
             MediaError: If it begins at or after the end, or ends more than ``END_SLACK_S`` after
                 it.
 
-        >>> Span(1.0, 10.04).within(Path("a.avi"), 10.0)
+        >>> TimeSpan(1.0, 10.04).within(Path("a.avi"), 10.0)
         (1.0, 10.0, '')
         """
         begin, end = self.start_s or 0.0, duration_s if self.end_s is None else self.end_s

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from embeddings_store.errors import MediaError, MissingDependencyError
-from extract.media.spans import Sound, Wanted
+from extract.media.spans import Sound, SoundSpan
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -43,7 +43,7 @@ _PREROLL_S = 0.5
 _CLOCK_SLACK_S = 0.1
 
 
-def read_container(path: Path, wanted: Wanted) -> Sound:
+def read_container(path: Path, wanted: SoundSpan) -> Sound:
     """Decode the wanted part of the first sound track, timed from the start of the file as players do.
 
     Raises:
@@ -73,7 +73,7 @@ def read_container(path: Path, wanted: Wanted) -> Sound:
         ) from None
 
 
-def _read_track(path: Path, container: InputContainer, wanted: Wanted) -> Sound:
+def _read_track(path: Path, container: InputContainer, wanted: SoundSpan) -> Sound:
     track = container.streams.audio[0]
     origin_s = (container.start_time or 0) / 1_000_000
     promised_s = _promised_duration(container)

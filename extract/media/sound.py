@@ -17,7 +17,7 @@ import numpy as np
 from embeddings_store.errors import MediaError, MissingDependencyError, UsageError, unknown_name
 from extract.media.containers import CONTAINER_SUFFIXES, read_container
 from extract.media.file_check import check_media_file
-from extract.media.spans import LONG_RULES, Sound, Wanted
+from extract.media.spans import LONG_RULES, Sound, SoundSpan
 
 # A header may promise a little more than there is: writers round to blocks, and the last one may be
 # half empty.
@@ -89,14 +89,14 @@ def load_audio(
         unknown_name("long_rule", long_rule, LONG_RULES)
     if sample_rate < 1:
         raise UsageError(f"sample_rate is {sample_rate}; expected a rate in Hz, such as 16000")
-    wanted = Wanted(
+    wanted = SoundSpan(
         start_s=start_s, end_s=end_s, max_duration_s=max_duration_s, middle=long_rule == "middle"
     )
     file = Path(path)
     return _as_clip(file, read_sound(file, wanted), sample_rate)
 
 
-def read_sound(path: Path, wanted: Wanted) -> Sound:
+def read_sound(path: Path, wanted: SoundSpan) -> Sound:
     """Read one part of one file at the file's own rate; see :func:`load_audio`.
 
     Raises:
@@ -123,7 +123,7 @@ def require_duration(clip: AudioClip, min_duration_s: float) -> None:
         )
 
 
-def _read_sound_file(path: Path, wanted: Wanted) -> Sound:
+def _read_sound_file(path: Path, wanted: SoundSpan) -> Sound:
     try:
         import soundfile
     except (ImportError, OSError) as error:  # OSError: the package is there, the C library is not

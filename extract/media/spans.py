@@ -40,7 +40,7 @@ class Sound:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SoundSpan:
     """A part of a sound, in seconds from its beginning.
 
     Attributes:
@@ -77,9 +77,9 @@ class Wanted:
         Raises:
             MediaError: If the part is not inside the sound.
 
-        >>> Wanted(max_duration_s=2.0, middle=True).within(Path("a.wav"), 10.0)
+        >>> SoundSpan(max_duration_s=2.0, middle=True).within(Path("a.wav"), 10.0)
         (4.0, 6.0, True)
-        >>> Wanted(start_s=1.0, end_s=10.05).within(Path("a.wav"), 10.0)
+        >>> SoundSpan(start_s=1.0, end_s=10.05).within(Path("a.wav"), 10.0)
         (1.0, 10.0, False)
         """
         begin = self.start_s or 0.0

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from extract.encoders.base import Encoder
-    from extract.frames import FrameCache, Span
+    from extract.frames import FrameCache, TimeSpan
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def decode_ahead(
             advance(1)
 
 
-def video_spans(manifest: Manifest) -> dict[str, Span]:
+def video_spans(manifest: Manifest) -> dict[str, TimeSpan]:
     """Return id to the part of its video.
 
     ``meta_video_start_s``, ``_end_s`` and ``_side`` where the reader gives them.
@@ -102,7 +102,7 @@ def video_spans(manifest: Manifest) -> dict[str, Span]:
     A corpus such as IEMOCAP has the sound cut into utterances and the picture not, so the two have
     times of their own; other corpora share ``start_s`` and ``end_s``.
     """
-    from extract.frames import Span
+    from extract.frames import TimeSpan
 
     table = manifest.table
     own = "meta_video_start_s" in table
@@ -112,7 +112,7 @@ def video_spans(manifest: Manifest) -> dict[str, Span]:
         table["meta_video_side"].astype(str) if "meta_video_side" in table else [""] * len(table)
     )
     return {
-        name: Span(_time(start), _time(end), side if side in {"left", "right"} else "")
+        name: TimeSpan(_time(start), _time(end), side if side in {"left", "right"} else "")
         for name, start, end, side in zip(manifest.ids.tolist(), starts, ends, sides, strict=True)
     }
 
@@ -164,7 +164,7 @@ def _read_audio(row: Utterance, root: Path, encoder: Encoder) -> Input:
 
 
 def _read_video(
-    row: Utterance, root: Path, span: Span, encoder: Encoder, cache: FrameCache | None
+    row: Utterance, root: Path, span: TimeSpan, encoder: Encoder, cache: FrameCache | None
 ) -> Input:
     from extract.frames import read_clip
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from embeddings_store.corpus.manifest import Manifest
 from extract.checks import reading
-from extract.checks.finding import Finding, Release
+from extract.checks.finding import CorpusFinding, ReleaseUnderCheck
 from extract.checks.picture import draw_labels, label_groups
 from extract.checks.reading import read_media, tasks_of
 from extract.commands.check_corpus import check, main
@@ -25,7 +25,7 @@ OPTIONS = {"cremad": {"label": "multimodal"}}
 TONE = 0.1 * np.sin(np.arange(16000) / 9).astype(np.float32)
 
 
-def findings(release: Release) -> dict[str, list[dict[str, object]]]:
+def findings(release: ReleaseUnderCheck) -> dict[str, list[dict[str, object]]]:
     """Findings by check."""
     found: dict[str, list[dict[str, object]]] = {}
     for finding in check(release)["findings"]:
@@ -33,9 +33,9 @@ def findings(release: Release) -> dict[str, list[dict[str, object]]]:
     return found
 
 
-def examined(manifest: Manifest, **kwargs: object) -> Release:
+def examined(manifest: Manifest, **kwargs: object) -> ReleaseUnderCheck:
     facts = read_media(manifest, tasks_of(manifest), 2, lambda n: None)
-    return Release(manifest, manifest.root, media=facts, **kwargs)
+    return ReleaseUnderCheck(manifest, manifest.root, media=facts, **kwargs)
 
 
 def film(path: Path, colours: list[int]) -> None:
@@ -112,7 +112,7 @@ def test_the_real_clips_are_sound_and_half_a_release(shared: Path, tmp_path: Pat
     root = shared / "data" / "ravdess"
     manifest = read_corpus("ravdess", root)
     every = tasks_of(manifest, 24)
-    release = Release(
+    release = ReleaseUnderCheck(
         manifest,
         root,
         READERS["ravdess"].documented(),
@@ -129,7 +129,7 @@ def test_the_real_clips_are_sound_and_half_a_release(shared: Path, tmp_path: Pat
 
 def test_melds_odd_times_are_named(shared: Path) -> None:
     manifest = read_corpus("meld", shared / "data" / "meld")
-    release = Release(manifest, shared, READERS["meld"].documented())
+    release = ReleaseUnderCheck(manifest, shared, READERS["meld"].documented())
     named = " ".join(example for f in findings(release)["times"] for example in f["examples"])
     assert all(
         name in named for name in ("test_dia155_utt3", "test_dia38_utt4", "test_dia220_utt0")
@@ -450,4 +450,4 @@ def test_usage_is_checked(
 
 
 def test_findings_keep_their_first_examples() -> None:
-    assert len(Finding("fact", "c", "s", 99, [str(i) for i in range(99)]).examples) == 30
+    assert len(CorpusFinding("fact", "c", "s", 99, [str(i) for i in range(99)]).examples) == 30

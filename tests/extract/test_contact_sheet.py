@@ -13,7 +13,7 @@ from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, UsageError
 from extract.checks.contact_sheet import CAPTION, MARGIN, TILE, write_contact_sheet
 from extract.commands.extract_features import main
-from extract.frames import FrameCache, FrameSettings, Span
+from extract.frames import FrameCache, FrameSettings, TimeSpan
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 
@@ -87,7 +87,7 @@ def test_the_command_draws_it_and_lists_what_it_could_not_read(manifest, tmp_pat
 
 def test_the_cache_of_decoded_pictures_can_be_cleared(manifest, tmp_path, capsys):
     FrameCache(tmp_path / "e" / ".frames").read_clip(
-        tmp_path / "a.avi", Span(0.0, 0.5), FrameSettings()
+        tmp_path / "a.avi", TimeSpan(0.0, 0.5), FrameSettings()
     )
     assert main(["--clear-frame-cache", "--store", str(tmp_path / "e")]) == 0
     assert "1 clips removed" in capsys.readouterr().out

@@ -13,8 +13,9 @@ import transformers
 
 from embeddings_store.errors import MediaError, ModelLoadError, UsageError
 from extract.encoders import load_encoder
+from extract.encoders.own_frames_group_norm import OwnFramesGroupNorm
 from extract.encoders.registry import REGISTRY
-from extract.encoders.waveform import OwnFramesGroupNorm, frame_count
+from extract.encoders.waveform import frame_count
 
 ROWS = {row.name: row for row in REGISTRY}
 BASES = ("wav2vec2-base", "hubert-base", "wavlm-base")

@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 
 from embeddings_store.errors import MediaError, MissingDependencyError, UnknownNameError, UsageError
-from extract.frames import FrameClip, FrameSettings, Span, VideoFile, flip, read_clip, read_spans
+from extract.frames import (
+    FrameClip,
+    FrameSettings,
+    TimeSpan,
+    VideoFile,
+    flip,
+    read_clip,
+    read_spans,
+)
 from extract.frames.geometry import fit, region_box
 from extract.frames.settings import sample_times
 
@@ -124,7 +132,13 @@ def test_flip_mirrors_every_frame_and_twice_is_nothing(divx):
 
 
 def test_many_spans_come_in_the_order_of_time_each_as_if_alone(divx):
-    spans = [Span(3.0, 3.9), Span(0.2, 1.2), Span(7.0, 8.0), Span(0.1, 2.0), Span(1.0, 1.1)]
+    spans = [
+        TimeSpan(3.0, 3.9),
+        TimeSpan(0.2, 1.2),
+        TimeSpan(7.0, 8.0),
+        TimeSpan(0.1, 2.0),
+        TimeSpan(1.0, 1.1),
+    ]
     found = list(read_spans(divx, spans))
     assert [position for position, _ in found] == [3, 1, 4, 0, 2]
     for position, clip in found:
@@ -138,7 +152,7 @@ def test_many_spans_come_in_the_order_of_time_each_as_if_alone(divx):
 
 
 def test_spans_of_a_file_that_does_not_open_all_come_as_errors(tmp_path):
-    found = list(read_spans(tmp_path / "none.avi", [Span(1.0, 2.0), Span(0.0, 1.0)]))
+    found = list(read_spans(tmp_path / "none.avi", [TimeSpan(1.0, 2.0), TimeSpan(0.0, 1.0)]))
     assert [position for position, _ in found] == [1, 0]
     assert all(
         isinstance(error, MediaError) and "does not exist" in str(error) for _, error in found
@@ -163,7 +177,7 @@ def test_a_span_that_outlasts_the_picture_a_little_is_noted(divx):
 )
 def test_what_is_no_span_is_a_usage_error(start_s, end_s):
     with pytest.raises(UsageError, match="describe no part of a video"):
-        Span(start_s, end_s)
+        TimeSpan(start_s, end_s)
 
 
 def test_settings_are_checked_and_named():
@@ -175,7 +189,7 @@ def test_settings_are_checked_and_named():
     with pytest.raises(UnknownNameError, match="Known: full, half, half-unboxed"):
         FrameSettings(region="hand")
     with pytest.raises(UnknownNameError, match="unknown side 'middle'"):
-        Span(side="middle")
+        TimeSpan(side="middle")
     with pytest.raises(UsageError, match="threads is 0"):
         VideoFile("a.avi", threads=0)
 
@@ -272,7 +286,7 @@ def test_a_hundred_and_fifty_one_dialogues_leave_no_file_and_no_thread_behind(di
     def reads(times: int) -> tuple[int, int]:
         for _ in range(times):
             for path in (divx, counted):
-                list(read_spans(path, [Span(0.0, 0.1), Span(0.2, 0.3)], settings))
+                list(read_spans(path, [TimeSpan(0.0, 0.1), TimeSpan(0.2, 0.3)], settings))
         return len(list(files.iterdir())), len(list(threads.iterdir()))
 
     before = reads(3)

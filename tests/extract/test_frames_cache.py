@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from embeddings_store.errors import MediaError, UsageError
-from extract.frames import FrameCache, FrameSettings, Span, read_clip
+from extract.frames import FrameCache, FrameSettings, TimeSpan, read_clip
 from extract.frames import cache as module
 from extract.frames.clips import VideoFile
 
@@ -51,7 +51,7 @@ def openings(monkeypatch) -> list[Path]:
 
 
 def test_a_cached_clip_is_the_decoded_one(cache, video, openings):
-    span = Span(1.0, 2.0)
+    span = TimeSpan(1.0, 2.0)
     first, second = (cache.read_clip(video, span, FrameSettings()) for _ in range(2))
     fresh = read_clip(video, start_s=1.0, end_s=2.0)
     for clip in (first, second):
@@ -63,7 +63,7 @@ def test_a_cached_clip_is_the_decoded_one(cache, video, openings):
 
 
 def test_a_corpus_is_decoded_once_and_each_file_opened_once(cache, video, openings):
-    spans = [Span(2.0, 3.0), Span(0.0, 1.0), Span(9.0, 9.5), Span(1.0, 2.5)]
+    spans = [TimeSpan(2.0, 3.0), TimeSpan(0.0, 1.0), TimeSpan(9.0, 9.5), TimeSpan(1.0, 2.5)]
     first = dict(cache.read_spans(video, spans, SMALL))
     assert list(dict(cache.read_spans(video, spans[:2], SMALL))) == [1, 0]
     assert openings == [video] and len(entries(cache)) == 3
@@ -75,27 +75,27 @@ def test_a_corpus_is_decoded_once_and_each_file_opened_once(cache, video, openin
 
 def test_whatever_changes_a_pixel_is_another_clip(cache, video):
     ways = [
-        (Span(1.0, 2.0), SMALL),
-        (Span(1.0, 2.1), SMALL),
-        (Span(1.0, 2.0), FrameSettings(frames=5, size=32)),
-        (Span(1.0, 2.0), FrameSettings(frames=4, size=33)),
-        (Span(1.0, 2.0), FrameSettings(frames=4, size=32, rule="consecutive")),
-        (Span(1.0, 2.0), FrameSettings(frames=4, size=32, rule="consecutive", rate_hz=25.0)),
-        (Span(1.0, 2.0, "left"), FrameSettings(frames=4, size=32, region="half")),
-        (Span(1.0, 2.0, "right"), FrameSettings(frames=4, size=32, region="half")),
-        (Span(1.0, 2.0, "left"), FrameSettings(frames=4, size=32, region="half-unboxed")),
+        (TimeSpan(1.0, 2.0), SMALL),
+        (TimeSpan(1.0, 2.1), SMALL),
+        (TimeSpan(1.0, 2.0), FrameSettings(frames=5, size=32)),
+        (TimeSpan(1.0, 2.0), FrameSettings(frames=4, size=33)),
+        (TimeSpan(1.0, 2.0), FrameSettings(frames=4, size=32, rule="consecutive")),
+        (TimeSpan(1.0, 2.0), FrameSettings(frames=4, size=32, rule="consecutive", rate_hz=25.0)),
+        (TimeSpan(1.0, 2.0, "left"), FrameSettings(frames=4, size=32, region="half")),
+        (TimeSpan(1.0, 2.0, "right"), FrameSettings(frames=4, size=32, region="half")),
+        (TimeSpan(1.0, 2.0, "left"), FrameSettings(frames=4, size=32, region="half-unboxed")),
     ]
     for count, (span, settings) in enumerate(ways, start=1):
         cache.read_clip(video, span, settings)
         assert len(entries(cache)) == count
     cache.read_clip(
-        video, Span(1.0, 2.0, "left"), SMALL
+        video, TimeSpan(1.0, 2.0, "left"), SMALL
     )  # The side means nothing to the whole picture.
     assert len(entries(cache)) == len(ways)
 
 
 def test_another_video_under_the_same_name_is_another_clip(cache, video):
-    before = cache.read_clip(video, Span(0.0, 1.0), SMALL)
+    before = cache.read_clip(video, TimeSpan(0.0, 1.0), SMALL)
     found = video.stat()
     content = bytearray(video.read_bytes())
     content[found.st_size // 2] ^= 1
@@ -103,23 +103,25 @@ def test_another_video_under_the_same_name_is_another_clip(cache, video):
     os.utime(
         video, ns=(found.st_atime_ns, found.st_mtime_ns)
     )  # Neither size nor time gives it away.
-    assert FrameCache(cache.folder).get(video, Span(0.0, 1.0), SMALL) is None
+    assert FrameCache(cache.folder).get(video, TimeSpan(0.0, 1.0), SMALL) is None
     numbered.write(video, rate=numbered.PAL)
-    assert not np.array_equal(cache.read_clip(video, Span(0.0, 1.0), SMALL).times_s, before.times_s)
+    assert not np.array_equal(
+        cache.read_clip(video, TimeSpan(0.0, 1.0), SMALL).times_s, before.times_s
+    )
 
 
 def test_a_corpus_that_was_moved_keeps_its_clips(cache, video, openings):
-    cache.read_clip(video, Span(0.0, 1.0), SMALL)
+    cache.read_clip(video, TimeSpan(0.0, 1.0), SMALL)
     moved = video.rename(video.with_name("elsewhere.avi"))
-    cache.read_clip(moved, Span(0.0, 1.0), SMALL)
+    cache.read_clip(moved, TimeSpan(0.0, 1.0), SMALL)
     assert len(openings) == 1
     with pytest.raises(MediaError, match="does not exist"):
-        cache.read_clip(video, Span(0.0, 1.0), SMALL)
+        cache.read_clip(video, TimeSpan(0.0, 1.0), SMALL)
 
 
 @pytest.mark.parametrize("harm", ["cut", "flipped", "empty", "other"])
 def test_a_damaged_clip_is_decoded_again(cache, video, harm):
-    fresh = cache.read_clip(video, Span(0.0, 1.0), SMALL)
+    fresh = cache.read_clip(video, TimeSpan(0.0, 1.0), SMALL)
     (entry,) = entries(cache)
     content = bytearray(entry.read_bytes())
     content[len(content) // 2] ^= 8
@@ -130,41 +132,41 @@ def test_a_damaged_clip_is_decoded_again(cache, video, harm):
         "other": b"not an archive at all",
     }
     entry.write_bytes(wrong[harm])
-    assert cache.get(video, Span(0.0, 1.0), SMALL) is None
+    assert cache.get(video, TimeSpan(0.0, 1.0), SMALL) is None
     np.testing.assert_array_equal(
-        cache.read_clip(video, Span(0.0, 1.0), SMALL).frames, fresh.frames
+        cache.read_clip(video, TimeSpan(0.0, 1.0), SMALL).frames, fresh.frames
     )
-    assert cache.get(video, Span(0.0, 1.0), SMALL) is not None
+    assert cache.get(video, TimeSpan(0.0, 1.0), SMALL) is not None
 
 
 def test_pickles_are_never_read(cache, video):
-    cache.read_clip(video, Span(0.0, 1.0), SMALL)
+    cache.read_clip(video, TimeSpan(0.0, 1.0), SMALL)
     (entry,) = entries(cache)
     with entry.open("wb") as file:
         np.savez(file, frames=np.array([object()]), times_s=np.zeros(4), facts=np.array("{}"))
-    assert cache.get(video, Span(0.0, 1.0), SMALL) is None
+    assert cache.get(video, TimeSpan(0.0, 1.0), SMALL) is None
 
 
 def test_the_least_recently_used_clips_make_room(video, tmp_path):
     one = FrameCache(tmp_path / "one")
-    one.read_clip(video, Span(0.0, 1.0), SMALL)
+    one.read_clip(video, TimeSpan(0.0, 1.0), SMALL)
     each = one.size_bytes()
     cache = FrameCache(tmp_path / "cache", max_gb=5.5 * each / 1e9)
-    spans = [Span(0.1 * n, 1.0 + 0.1 * n) for n in range(5)]
+    spans = [TimeSpan(0.1 * n, 1.0 + 0.1 * n) for n in range(5)]
     for age, span in enumerate(spans):
         cache.read_clip(video, span, SMALL)
         newest = max(entries(cache), key=lambda path: path.stat().st_mtime_ns)
         os.utime(newest, ns=(0, 1_000_000_000 * (age + 1)))
     assert cache.get(video, spans[0], SMALL) is not None  # Used just now, so the next oldest goes.
-    cache.read_clip(video, Span(2.0, 3.0), SMALL)
+    cache.read_clip(video, TimeSpan(2.0, 3.0), SMALL)
     assert cache.size_bytes() <= 5.5 * each
-    kept = [cache.get(video, span, SMALL) is not None for span in (*spans, Span(2.0, 3.0))]
+    kept = [cache.get(video, span, SMALL) is not None for span in (*spans, TimeSpan(2.0, 3.0))]
     assert kept == [True, False, False, True, True, True]
 
 
 def test_no_room_at_all_keeps_nothing_and_still_reads(video, tmp_path):
     cache = FrameCache(tmp_path / "cache", max_gb=0)
-    assert cache.read_clip(video, Span(0.0, 1.0), SMALL).frames.shape == (4, 32, 32, 3)
+    assert cache.read_clip(video, TimeSpan(0.0, 1.0), SMALL).frames.shape == (4, 32, 32, 3)
     assert not cache.folder.exists() and cache.size_bytes() == 0 and cache.clear() == 0
     with pytest.raises(UsageError, match="expected 0 for no cache, or more"):
         FrameCache(tmp_path, max_gb=-1)
@@ -173,30 +175,30 @@ def test_no_room_at_all_keeps_nothing_and_still_reads(video, tmp_path):
 def test_clear_removes_clips_and_nothing_else(cache, video):
     cache.folder.mkdir()
     (cache.folder / "mine.npz").write_bytes(b"x")
-    list(cache.read_spans(video, [Span(0.0, 1.0), Span(1.0, 2.0)], SMALL))
+    list(cache.read_spans(video, [TimeSpan(0.0, 1.0), TimeSpan(1.0, 2.0)], SMALL))
     assert cache.size_bytes() == sum(path.stat().st_size for path in entries(cache)) > 0
     assert cache.clear() == 2 and cache.size_bytes() == 0
     assert (cache.folder / "mine.npz").read_bytes() == b"x"
-    assert isinstance(cache.read_clip(video, Span(0.0, 1.0), SMALL).frames, np.ndarray)
+    assert isinstance(cache.read_clip(video, TimeSpan(0.0, 1.0), SMALL).frames, np.ndarray)
 
 
 def test_threads_may_write_the_same_clip_at_once(cache, video):
     fresh = read_clip(video, start_s=0.0, end_s=1.0, settings=SMALL)
     with ThreadPoolExecutor(6) as pool:
-        list(pool.map(lambda _: cache.put(video, Span(0.0, 1.0), SMALL, fresh), range(18)))
-    np.testing.assert_array_equal(cache.get(video, Span(0.0, 1.0), SMALL).frames, fresh.frames)
+        list(pool.map(lambda _: cache.put(video, TimeSpan(0.0, 1.0), SMALL, fresh), range(18)))
+    np.testing.assert_array_equal(cache.get(video, TimeSpan(0.0, 1.0), SMALL).frames, fresh.frames)
     assert not list(cache.folder.rglob("*.tmp"))
 
 
 WRITER = """
 import sys
 from pathlib import Path
-from extract.frames import FrameCache, FrameSettings, Span, read_clip
+from extract.frames import FrameCache, FrameSettings, TimeSpan, read_clip
 video, cache = Path(sys.argv[1]), FrameCache(sys.argv[2])
 clip = read_clip(video, start_s=0.0, end_s=1.0, settings=FrameSettings(size=96))
 print("ready", flush=True)
 for n in range(int(sys.argv[3])):
-    cache.put(video, Span(0.0, 1.0 + n % 20 / 1000), FrameSettings(size=96), clip)
+    cache.put(video, TimeSpan(0.0, 1.0 + n % 20 / 1000), FrameSettings(size=96), clip)
 """
 
 
@@ -217,6 +219,8 @@ def test_processes_write_side_by_side_and_a_killed_one_leaves_nothing_half_read(
     for process in (killed, other):
         process.wait(60)
         process.stdout.close()
-    found = [cache.get(video, Span(0.0, 1.0 + n / 1000), FrameSettings(size=96)) for n in range(20)]
+    found = [
+        cache.get(video, TimeSpan(0.0, 1.0 + n / 1000), FrameSettings(size=96)) for n in range(20)
+    ]
     for clip in found:
         np.testing.assert_array_equal(clip.frames, fresh.frames)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from embeddings_store.errors import MediaError
-from extract.frames import FrameSettings, Span, VideoFile, read_clip
+from extract.frames import FrameSettings, TimeSpan, VideoFile, read_clip
 from extract.frames.decoders import AvDecoder, DecordDecoder, open_decoder
 from extract.frames.geometry import fit
 from extract.frames.index import scan
@@ -161,7 +161,7 @@ def test_real_clips_have_the_times_of_their_rate(real):
 
 
 def test_seeking_into_a_real_clip_is_decoding_from_its_start(real):
-    span, settings = Span(2.0, 3.5), FrameSettings()
+    span, settings = TimeSpan(2.0, 3.5), FrameSettings()
     with VideoFile(real) as video:
         sought = video.read(span, settings)
         numbers = video.index.shown_at(sought.times_s).tolist()

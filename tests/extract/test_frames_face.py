@@ -17,7 +17,7 @@ from embeddings_store.errors import MediaError, MissingDependencyError, UsageErr
 from extract.checks.contact_sheet import write_contact_sheet
 from extract.corpora import read_corpus
 from extract.corpora.demo_release import faces
-from extract.frames import FrameCache, FrameSettings, Span, face, read_clip
+from extract.frames import FrameCache, FrameSettings, TimeSpan, face, read_clip
 from extract.frames.face import SETTINGS, find_face
 
 pytest.importorskip("cv2", reason="needs the extra 'face'")
@@ -118,13 +118,13 @@ def test_faces_come_out_of_the_cache_as_they_went_in(tmp_path: Path) -> None:
         FrameSettings(frames=3, region="face", size=64),
     )
     cache = FrameCache(tmp_path / "cache")
-    made = cache.read_clip(path, Span(), settings)
-    there = cache.get(path, Span(), settings)
+    made = cache.read_clip(path, TimeSpan(), settings)
+    there = cache.get(path, TimeSpan(), settings)
     assert (
         there is not None
         and there.digest == made.digest == read_clip(path, settings=settings).digest
     )
-    assert cache.get(path, Span(), FrameSettings(frames=3, size=64)) is None
+    assert cache.get(path, TimeSpan(), FrameSettings(frames=3, size=64)) is None
 
 
 def test_without_the_extra_the_message_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import soundfile
 
 from embeddings_store.errors import MediaError, UnknownNameError, UsageError
 from extract.media.sound import AudioClip, load_audio, require_duration
-from extract.media.spans import Wanted
+from extract.media.spans import SoundSpan
 
 RATE = 16_000
 
@@ -129,7 +129,7 @@ def test_rounded_end_is_forgiven_and_a_wrong_one_is_not(tmp_path):
 )
 def test_spans_that_are_none_are_refused(span):
     with pytest.raises(UsageError, match="describe no part of a sound"):
-        Wanted(start_s=span[0], end_s=span[1])
+        SoundSpan(start_s=span[0], end_s=span[1])
 
 
 def test_options_are_checked(tmp_path):
