@@ -17,8 +17,7 @@ from embeddings_store.errors import ProjectError
 ORPHAN = """
 import os, sys, time
 from pathlib import Path
-from classify.workers import run_all
-import classify.grid.workers
+from classify.grid.workers import run_all
 
 def slow(path):
     Path(path).write_text(str(os.getpid()))
