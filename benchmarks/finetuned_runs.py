@@ -20,7 +20,7 @@ from scipy import stats
 from benchmarks.real_runs import call, frozen_store, make_vectors
 from benchmarks.record import record
 from embeddings_store.corpus.manifest import Manifest
-from embeddings_store.load import catalogue
+from embeddings_store.vectors.catalogue import catalogue
 
 RESAMPLES = 10_000
 

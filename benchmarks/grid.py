@@ -25,8 +25,9 @@ from benchmarks.record import record
 from classify.commands.run_fusion_grid import main as run_fusion_grid
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.folds.rules import make_plan
-from embeddings_store.load import catalogue, choose_views, load_fold
+from embeddings_store.load import load_fold
 from embeddings_store.vectors.arrays import Embeddings, EncoderRef
+from embeddings_store.vectors.catalogue import catalogue, choose_views
 from embeddings_store.vectors.hdf5 import store_path, write_embeddings
 
 MODALITIES = ("audio", "text", "video")

@@ -25,7 +25,7 @@ from sklearn.svm import SVC
 from benchmarks.record import record
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.exchange.interchange import export_vectors
-from embeddings_store.load import catalogue, choose_views
+from embeddings_store.vectors.catalogue import catalogue, choose_views
 
 CELL = [
     "family",

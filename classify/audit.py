@@ -21,7 +21,7 @@ from embeddings_store.corpus.label_sets import named_labels
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, LeakError, StoreMismatchError, UsageError
-from embeddings_store.folds.rules import FoldPlan
+from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.folds.setup import Request, set_up
 from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.catalogue import Entry, catalogue

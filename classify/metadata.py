@@ -37,7 +37,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from embeddings_store.corpus.columns import LEAK_TAGS, UNTAGGED, numbers
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, UsageError, unknown_name
-from embeddings_store.folds.rules import FoldPlan
+from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.load import load_fold
 from embeddings_store.provenance import fingerprint
 from embeddings_store.vectors.arrays import EncoderRef

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.corpus.groups import group_or_speaker
+from embeddings_store.corpus.labels import LabelSet, permute_labels
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import (
     FoldError,
@@ -25,9 +26,8 @@ from embeddings_store.errors import (
     unknown_name,
 )
 from embeddings_store.folds.halves import apart
-from embeddings_store.folds.rules import Fold, FoldPlan
+from embeddings_store.folds.plan import Fold, FoldPlan
 from embeddings_store.vectors.arrays import Embeddings, EncoderRef
-from embeddings_store.vectors.catalogue import Entry, catalogue, choose_views, corpora
 from embeddings_store.vectors.fold_data import FoldData, RoleData
 from embeddings_store.vectors.hdf5 import read_embeddings, store_path
 from embeddings_store.vectors.inner_folds import (
@@ -37,7 +37,6 @@ from embeddings_store.vectors.inner_folds import (
     refuse_other_rows,
 )
 
-__all__ = ["SELECT_ON", "Entry", "catalogue", "choose_views", "corpora", "load_fold"]
 SELECT_ON = ("valid", "test")
 
 
@@ -108,8 +107,7 @@ def load_fold(
         )
     y = labels.encode(manifest.column("label"))
     if shuffle_seed is not None:
-        labelled = np.flatnonzero(y >= 0)
-        y[labelled] = np.random.default_rng(shuffle_seed).permutation(y[labelled])
+        y = permute_labels(y, shuffle_seed)
     chosen = plan.fold(fold)
     files = {
         name: _aligned(
@@ -119,8 +117,7 @@ def load_fold(
     }
     has_input = np.zeros(len(y), dtype=bool) if also is None else also
     usable = (y >= 0) & np.logical_or.reduce([has_input, *(f.ok for f in files.values())])
-    groups = manifest.column("group")
-    groups = np.where(groups != "", groups, manifest.column("speaker"))
+    groups = group_or_speaker(manifest)
     masks = {role: usable & chosen.mask(role) for role in ("train", "valid", "test")}
     kept = None
     if valid_split is not None and masks["valid"].any():

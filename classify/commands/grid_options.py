@@ -20,7 +20,8 @@ from classify.systems.definitions import read_systems
 from embeddings_store.commands.common import parser
 from embeddings_store.commands.protocol_options import add_protocol_options
 from embeddings_store.errors import UsageError
-from embeddings_store.folds.rules import PLAN_NAMES, VALID_RULES
+from embeddings_store.folds.rules import PLAN_NAMES
+from embeddings_store.folds.validation_rules import VALID_RULES, explained_rules
 from embeddings_store.load import SELECT_ON
 
 PROGRAM = "run-fusion-grid"
@@ -219,11 +220,7 @@ def _add_input(group: argparse._ArgumentGroup) -> None:
         "--valid",
         default=DEFAULTS["valid"],
         choices=VALID_RULES,
-        help="next = the next block validates; none = it trains too, and nothing is chosen; fifth "
-        "= a fifth of "
-        "the training groups; partner = the other speaker of the session, flagged; next-shared = "
-        "next where it "
-        f"shares speakers with test, flagged (default: {VALID_RULES[0]})",
+        help=f"{explained_rules()} (default: {VALID_RULES[0]})",
     )
     group.add_argument(
         "--accept",

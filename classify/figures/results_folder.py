@@ -20,9 +20,9 @@ from classify.names import UNIMODAL
 from classify.results.table import CHOSEN, FIXED, ON_TEST
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreError, StoreMismatchError, StoreNotFoundError, UsageError
-from embeddings_store.load import Entry, catalogue
 from embeddings_store.tables import first_line
 from embeddings_store.vectors.arrays import Embeddings
+from embeddings_store.vectors.catalogue import Entry, catalogue
 from embeddings_store.vectors.hdf5 import read_embeddings
 
 NEEDED = (

@@ -161,23 +161,6 @@ def ask_again(
     )
 
 
-def join(parts: Sequence[RoleData]) -> RoleData:
-    """Put the rows of several roles below each other."""
-    if len(parts) == 1:
-        return parts[0]
-    first = parts[0]
-    return RoleData(
-        np.concatenate([p.ids for p in parts]),
-        np.concatenate([p.y for p in parts]),
-        np.concatenate([p.groups for p in parts]),
-        {name: np.concatenate([p.vectors[name] for p in parts]) for name in first.vectors},
-        {name: np.concatenate([p.scores[name] for p in parts]) for name in first.scores},
-        {name: np.concatenate([p.present[name] for p in parts]) for name in first.present},
-        np.concatenate([p.fitted for p in parts]),
-        np.concatenate([p.selected for p in parts]),
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class _Fold:
     """An evaluator over all rows of a fold.
@@ -221,7 +204,7 @@ def _fold_of(
         for m, inner in data.train.inner_scores.items()
     }
     evaluator = Evaluator(
-        join(list(parts.values())),
+        RoleData.join(list(parts.values())),
         len(data.labels.classes),
         learn_on=learn_on(fit_rows),
         taught=bool(data.train.fitted.any()),

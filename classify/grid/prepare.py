@@ -22,7 +22,7 @@ from classify.models.probe import inner_groups
 from classify.names import EARLY, HEAD, OOF, PROBE, SYSTEM, VALID
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, StoreMismatchError, UsageError
-from embeddings_store.folds.rules import FoldPlan
+from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.folds.setup import Request, set_up
 from embeddings_store.provenance import fingerprint
 from embeddings_store.vectors.arrays import SCORED_ROLES, EncoderRef

@@ -15,7 +15,7 @@ from classify.names import LEAKY, OOF, RESULT, TRAIN, UPPER_BOUND, VALID
 from classify.systems.cell import Cell
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.errors import LabelError
-from embeddings_store.folds.rules import FoldPlan
+from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.folds.setup import Setup
 from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.catalogue import Entry

@@ -25,7 +25,7 @@ from classify.systems.cell import Cell
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreMismatchError
-from embeddings_store.folds.rules import FoldPlan
+from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.fold_data import FoldData
 from embeddings_store.vectors.inner_folds import InnerSet

@@ -238,8 +238,8 @@ def _parts(task: Search, data: FoldData) -> tuple[list[Callable[[Fit, Settings],
         )
     splits = [
         (
-            _take(data.train, _mask(fit, len(data.train))),
-            _answered(_take(data.train, _mask(rest, len(data.train)))),
+            data.train.take(_mask(fit, len(data.train))),
+            _answered(data.train.take(_mask(rest, len(data.train)))),
         )
         for fit, rest in GroupKFold(min(SPLITS, count)).split(groups, groups=groups)
     ]
@@ -257,7 +257,7 @@ def _parts(task: Search, data: FoldData) -> tuple[list[Callable[[Fit, Settings],
 def _without_test(data: FoldData) -> FoldData:
     return replace(
         data,
-        test=_take(data.test, np.zeros(len(data.test), dtype=bool)),
+        test=data.test.take(np.zeros(len(data.test), dtype=bool)),
         spaces=tuple(_without_test(space) for space in data.spaces),
     )
 
@@ -268,25 +268,6 @@ def _answered(rows: RoleData) -> RoleData:
     Their out-of-fold scores, where there are any, are their scores.
     """
     return replace(rows, scores={**rows.scores, **rows.inner_scores}, inner_scores={})
-
-
-def _take(rows: RoleData, mask: NDArray[np.bool_]) -> RoleData:
-    each = {
-        name: {view: values[mask] for view, values in getattr(rows, name).items()}
-        for name in ("vectors", "scores", "present", "inner_scores")
-    }
-    return RoleData(
-        rows.ids[mask],
-        rows.y[mask],
-        rows.groups[mask],
-        each["vectors"],
-        each["scores"],
-        each["present"],
-        rows.fitted[mask],
-        rows.selected[mask],
-        each["inner_scores"],
-        rows.apart[mask],
-    )
 
 
 def _mask(positions: NDArray[np.int64], size: int) -> NDArray[np.bool_]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreMismatchError
-from embeddings_store.folds.rules import Fold, FoldPlan
+from embeddings_store.folds.plan import Fold, FoldPlan
 from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.hdf5 import read_marks, store_path
 

@@ -14,7 +14,7 @@ from classify.leakage.facts import Contamination, contaminations, corpus_names, 
 from classify.leakage.finding import CAUTION, CLEAN, LEAK, NOT_CHECKED, Finding, per_cent, some
 from embeddings_store.corpus.columns import LEAK_TAGS, UNTAGGED
 from embeddings_store.corpus.manifest import safe_name
-from embeddings_store.folds.rules import Fold
+from embeddings_store.folds.plan import Fold
 
 JUDGED = ("test", "valid")  # rows in these roles say how good a model is
 ADVICE = (

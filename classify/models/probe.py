@@ -14,6 +14,7 @@ from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from embeddings_store.corpus.groups import groups_of_their_own
 from embeddings_store.errors import FoldError
 from embeddings_store.vectors.fold_data import RoleData
 
@@ -124,4 +125,4 @@ def fit_probe(vectors: Vectors, y: Codes, n_classes: int) -> Probe:
 
 def inner_groups(rows: RoleData) -> NDArray[np.str_]:
     """Return the group of each row (n,); a row without one is a group of its own."""
-    return np.where(rows.groups == "", np.char.add("row ", rows.ids), rows.groups)
+    return groups_of_their_own(rows.groups, rows.ids)

@@ -22,8 +22,8 @@ from classify.results.paper_tables import per_cent
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreMismatchError, StoreNotFoundError
 from embeddings_store.folds.rules import make_plan
-from embeddings_store.load import catalogue, load_fold
-from embeddings_store.vectors.catalogue import Entry
+from embeddings_store.load import load_fold
+from embeddings_store.vectors.catalogue import Entry, catalogue
 from embeddings_store.vectors.fold_data import RoleData
 from embeddings_store.vectors.hdf5 import read_header
 

@@ -19,24 +19,13 @@ from classify.models.classifiers import CLASSIFIERS
 from classify.names import BASELINE, EARLY, HEAD, LATE, LAYER, RESULT, RULE, UNIMODAL
 from classify.results.table import BEST_ON_TEST, FIXED, ON_TEST
 from embeddings_store.corpus.manifest import GENERATED
+from embeddings_store.folds.validation_rules import SELECTION_RULES, reported_rule
 
 ROTATING = {
     "leave-one-": "one {what} is held out for testing in each fold",
     "kfold": "the {what}s are divided into {folds} blocks, and each fold holds one block out for "
     "testing",
     "split": "the corpus' own division is used",
-}
-KEPT = {
-    "valid-session": "; the epoch with the best accuracy on validation rows is kept",
-    "fixed-epochs": "; the last epoch is kept",
-    "test": "; the epoch is chosen on the test rows themselves, an upper bound",
-}
-VALID_RULES = {
-    "next": "In each fold the block after the one held out (after the last, the first) holds the "
-    "validation rows, on "
-    "which choices are made; the other blocks train.",
-    "none": "There are no validation rows: all that is not tested trains, and nothing is chosen.",
-    "split": "Validation rows are the corpus' own.",
 }
 
 
@@ -239,7 +228,7 @@ def protocol(run: Run) -> list[str]:
         "rows."
     ]
     valid = str(first.get("valid_rule", ""))
-    lines.append(VALID_RULES.get(valid, f"Validation rows: {valid or 'as the plan says'}."))
+    lines.append(reported_rule(valid))
     lines.append(
         f"Label set “{first.get('label_set', '')}”: {len(run.classes)} classes, "
         f"{', '.join(run.classes)}."
@@ -381,8 +370,9 @@ def _encoder(run: Run, modality: str) -> str:
         if {"train_epochs", "train_learning_rate"} <= set(settings)
         else ""
     )
-    rule = KEPT.get(str(settings.get("train_rule")), "")
-    return f"{title}, fine-tuned for each fold on its training rows alone{epochs}{rule}."
+    rule = SELECTION_RULES.get(str(settings.get("train_rule")))
+    kept = rule.report if rule else ""
+    return f"{title}, fine-tuned for each fold on its training rows alone{epochs}{kept}."
 
 
 def _choice(run: Run) -> str:

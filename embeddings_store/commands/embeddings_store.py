@@ -16,7 +16,7 @@ from embeddings_store.corpus.scan import LETTERS, Problem, Scan, alike, scan_man
 from embeddings_store.errors import StoreError, StoreNotFoundError, UsageError
 from embeddings_store.exchange.interchange import ImportJob, export_vectors, import_vectors
 from embeddings_store.exchange.join import join_corpora
-from embeddings_store.load import Entry, catalogue, corpora
+from embeddings_store.vectors.catalogue import Entry, catalogue, corpora
 from embeddings_store.vectors.hdf5 import read_embeddings, read_header, verify
 from embeddings_store.vectors.seen import SPEC_HELP
 

@@ -120,3 +120,19 @@ class LabelSet:
         return hashlib.sha256(
             json.dumps(content, sort_keys=True, ensure_ascii=False).encode()
         ).hexdigest()[:12]
+
+
+def permute_labels(codes: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Return class codes (n,) permuted among the rows that have one; rows without (-1) stay so.
+
+    A contract between the stages: an encoder that was fine-tuned on permuted labels can only be
+    judged by a grid that sees the same permutation. It depends on nothing but the codes, their
+    order and the seed.
+
+    >>> permute_labels(np.array([0, -1, 1, 2, 2]), 0).tolist()
+    [2, -1, 0, 1, 2]
+    """
+    labelled = np.flatnonzero(codes >= 0)
+    permuted = codes.copy()
+    permuted[labelled] = np.random.default_rng(seed).permutation(codes[labelled])
+    return permuted

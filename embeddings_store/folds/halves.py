@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from embeddings_store.corpus.groups import groups_of_their_own
 from embeddings_store.errors import FoldError
 
 
@@ -32,7 +33,7 @@ def apart(
     >>> apart(np.array(list("12345")), who, np.array([True, True, True, True, False]), 0, "fold 1").sum()
     np.int64(2)
     """
-    names = np.where(groups == "", np.char.add("row ", ids), groups)[rows]
+    names = groups_of_their_own(groups, ids)[rows]
     found, place, counts = np.unique(names, return_inverse=True, return_counts=True)
     if len(found) < 2:
         raise FoldError(

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from embeddings_store.errors import UsageError, unknown_name
+from embeddings_store.folds.validation_rules import selection_rule_of
 
 ANY = "any"
-VALID_SESSION, FIXED_EPOCHS = "valid-session", "fixed-epochs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Protocol:
 
         A name of the training's selection rules, empty if it leaves it open.
         """
-        return {"none": FIXED_EPOCHS, "split": "", "files": ""}.get(self.valid, VALID_SESSION)
+        return selection_rule_of(self.valid)
 
     def applies_to(self, corpus: str) -> bool:
         """Say whether it is a protocol of this corpus.

@@ -38,13 +38,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from embeddings_store.corpus.groups import indivisible_groups
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, UsageError, did_you_mean, unknown_name
-from embeddings_store.folds.plan import ROLE_CODE
-from embeddings_store.folds.plan import ROLES as ROLES
-from embeddings_store.folds.plan import Fold as Fold
-from embeddings_store.folds.plan import FoldPlan as FoldPlan
-from embeddings_store.folds.plan import shared as shared
+from embeddings_store.folds.plan import ROLE_CODE, Fold, FoldPlan, shared
+from embeddings_store.folds.validation_rules import SHARED, VALID_RULES
 
 SPLIT_ROLES = {
     "train": "train",
@@ -59,8 +57,6 @@ SPLIT_ROLES = {
     "tst": "test",
     "": "unused",
 }
-VALID_RULES = ("next", "none", "partner", "fifth", "next-shared")
-SHARED = "-shared"
 ROTATING = ("session", "speaker", "group")
 COLUMNS = {**{name: name for name in ROTATING}, "corpus": "meta_corpus"}
 SPEAKER_OF_SESSION = "leave-one-speaker-of-session-out"
@@ -209,7 +205,7 @@ def _rotating(manifest: Manifest, name: str, column: str, blocks: int, valid: st
 
 
 def _stratified(manifest: Manifest, name: str, blocks: int, seed: int, valid: str) -> FoldPlan:
-    groups = whole_groups(manifest)
+    groups = indivisible_groups(manifest)
     _check_blocks(name, blocks, len(set(groups.tolist())), "groups", valid)
     position = stratified_blocks(manifest.codes(), groups, blocks, seed)
     return FoldPlan(
@@ -289,7 +285,7 @@ def _with_fifth(plan: FoldPlan, manifest: Manifest) -> FoldPlan:
     """Let a fifth of each fold's training groups validate, where that is the rule."""
     if plan.valid != "fifth":
         return plan
-    groups, codes = whole_groups(manifest), manifest.codes()
+    groups, codes = indivisible_groups(manifest), manifest.codes()
     folds: list[Fold] = []
     for fold in plan:
         rows = np.flatnonzero(fold.mask("train"))
@@ -332,16 +328,6 @@ def stratified_blocks(
     for block, (_, rows) in enumerate(parts.split(labelled, codes[labelled], groups[labelled])):
         block_of |= dict.fromkeys(groups[labelled[rows]].tolist(), block)
     return np.array([block_of.get(group, 0) for group in groups.tolist()])
-
-
-def whole_groups(manifest: Manifest) -> NDArray[np.str_]:
-    """Return what must stay in one role (N,): the group, else the speaker, else the row itself."""
-    groups, speakers = manifest.column("group"), manifest.column("speaker")
-    return np.where(
-        groups != "",
-        groups,
-        np.where(speakers != "", np.char.add("speaker ", speakers), manifest.ids),
-    )
 
 
 def _values(manifest: Manifest, name: str, column: str, known: tuple[str, ...]) -> NDArray[np.str_]:

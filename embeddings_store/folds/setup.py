@@ -15,7 +15,8 @@ from embeddings_store.errors import FoldError, ProjectError, UsageError
 from embeddings_store.folds.plan import ROLE_CODE, Fold, FoldPlan, shared
 from embeddings_store.folds.protocol_files import READERS
 from embeddings_store.folds.protocols import TABLE, Protocol, find_protocol
-from embeddings_store.folds.rules import SHARED, VALID_RULES, make_plan, marked_shared
+from embeddings_store.folds.rules import make_plan, marked_shared
+from embeddings_store.folds.validation_rules import SHARED, VALID_RULES
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ Rows per role with labels, vectors, scores and what is missing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,39 @@ class RoleData:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> RoleData:
+        """Return some of the rows, by mask (n,) or by positions (m,), with all that is theirs."""
+        taken: dict[str, Any] = {}
+        for one in fields(self):
+            value: NDArray[Any] | Mapping[str, NDArray[Any]] = getattr(self, one.name)
+            if isinstance(value, np.ndarray):
+                taken[one.name] = value[rows]
+            else:
+                taken[one.name] = {view: array[rows] for view, array in value.items()}
+        return RoleData(**taken)
+
+    @classmethod
+    def join(cls, parts: Sequence[RoleData]) -> RoleData:
+        """Return the rows of one or more parts below each other; all have the views of the first.
+
+        Out-of-fold scores belong to training rows alone, so several parts leave them out.
+        """
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        joined: dict[str, Any] = {}
+        for one in fields(cls):
+            if one.name == "inner_scores":
+                continue
+            values = [getattr(part, one.name) for part in parts]
+            if isinstance(values[0], np.ndarray):
+                joined[one.name] = np.concatenate(values)
+                continue
+            joined[one.name] = {
+                view: np.concatenate([value[view] for value in values]) for view in values[0]
+            }
+        return RoleData(**joined)
 
 
 @dataclass(frozen=True, slots=True)

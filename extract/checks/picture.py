@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from embeddings_store.atomic import replacing
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, MissingDependencyError
-from embeddings_store.folds.rules import ROLES, make_plan, natural_key
+from embeddings_store.folds.plan import ROLES
+from embeddings_store.folds.rules import make_plan, natural_key
 
 # Okabe and Ito's colours, which people with any colour vision tell apart, beginning with four of
 # different lightness.

@@ -17,7 +17,9 @@ from embeddings_store.atomic import explained, make_folder
 from embeddings_store.commands.common import guarded, parser
 from embeddings_store.corpus.manifest import Manifest, resolve_media
 from embeddings_store.errors import MediaError, UnsafePathError, UsageError, unknown_name
-from embeddings_store.folds.rules import PLAN_NAMES, VALID_RULES, FoldPlan, make_plan
+from embeddings_store.folds.plan import FoldPlan
+from embeddings_store.folds.rules import PLAN_NAMES, make_plan
+from embeddings_store.folds.validation_rules import VALID_RULES
 from extract.commands.extract_options import corpus_options
 from extract.corpora import READERS, corpus_names, format_names, huggingface
 from extract.corpora._notes import Notes

@@ -11,9 +11,10 @@ from embeddings_store.commands.protocol_options import add_protocol_options
 from embeddings_store.errors import UsageError
 from embeddings_store.folds.protocols import PROTOCOLS
 from embeddings_store.folds.rules import PLAN_NAMES
+from embeddings_store.folds.validation_rules import SELECTION_RULES
 from extract.corpora import READERS, corpus_names
 from extract.finetuning.augmentation import AUGMENTATIONS, DEFAULT_AUGMENTATIONS
-from extract.finetuning.settings import PAPER, PRECISIONS, RULES, SCHEDULERS, TrainingSettings
+from extract.finetuning.settings import PAPER, PRECISIONS, SCHEDULERS, TrainingSettings
 from extract.frames.settings import REGIONS
 from extract.frames.settings import RULES as FRAME_RULES
 from extract.pipeline.finetuned import TunedJob, paper_settings
@@ -336,10 +337,10 @@ def _add_training(top: argparse.ArgumentParser) -> None:
         metavar="PLAN",
         help=f"the fold plan: {', '.join(PLAN_NAMES)} (default: the corpus' own)",
     )
-    rules = "; ".join(f"{name}: {text}" for name, text in RULES.items())
+    rules = "; ".join(f"{rule.name}: {rule.option}" for rule in SELECTION_RULES.values())
     train.add_argument(
         "--rule",
-        choices=list(RULES),
+        choices=list(SELECTION_RULES),
         help=f"which rows choose the epoch: {rules} (default: {plain['rule']})",
     )
     train.add_argument("--epochs", type=int, help="passes over the training rows")

@@ -27,7 +27,7 @@ from typing import Any
 
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import UsageError, unknown_name
-from embeddings_store.folds.rules import FoldPlan
+from embeddings_store.folds.plan import FoldPlan
 from extract.corpora._notes import Documented, Note, differences
 
 __all__ = [

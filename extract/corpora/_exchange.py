@@ -20,7 +20,7 @@ from embeddings_store.errors import (
     MissingDependencyError,
     UnsafePathError,
 )
-from embeddings_store.folds.rules import ROLES, FoldPlan
+from embeddings_store.folds.plan import ROLES, FoldPlan
 from extract.corpora._notes import Notes
 
 Row = dict[str, Any]

@@ -16,7 +16,7 @@ import pandas as pd
 
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, UsageError, unknown_name
-from embeddings_store.folds.rules import ROLES, FoldPlan
+from embeddings_store.folds.plan import ROLES, FoldPlan
 from extract.corpora._exchange import (
     ROLE_WORDS,
     Row,

@@ -15,7 +15,7 @@ from pathlib import Path
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, unknown_name
-from embeddings_store.folds.rules import FoldPlan
+from embeddings_store.folds.plan import FoldPlan
 from extract.corpora._exchange import (
     ROLE_WORDS,
     Lengths,

@@ -16,7 +16,8 @@ from typing import Any
 from embeddings_store.atomic import make_folder, replacing
 from embeddings_store.corpus.manifest import Manifest, resolve_media
 from embeddings_store.errors import ManifestError, UsageError
-from embeddings_store.folds.rules import SPLIT_ROLES, FoldPlan
+from embeddings_store.folds.plan import FoldPlan
+from embeddings_store.folds.rules import SPLIT_ROLES
 from extract.corpora._exchange import Row, label_set, media_folder, missing, rows_of, to_manifest
 from extract.corpora._files import check_root
 from extract.corpora._notes import Notes

@@ -8,7 +8,7 @@ from pathlib import Path
 from embeddings_store.corpus.columns import STRINGS, TIMES, parse_tags
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError
-from embeddings_store.folds.rules import FoldPlan
+from embeddings_store.folds.plan import FoldPlan
 from extract.corpora._exchange import media_folder
 
 TABLES = (".csv", ".parquet", ".pq")

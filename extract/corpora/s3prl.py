@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError
-from embeddings_store.folds.rules import FoldPlan
+from embeddings_store.folds.plan import FoldPlan
 from extract.corpora._exchange import (
     ROLE_WORDS,
     Row,

@@ -12,7 +12,7 @@ from typing import Any
 
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError
-from embeddings_store.folds.rules import FoldPlan
+from embeddings_store.folds.plan import FoldPlan
 from extract.corpora._exchange import (
     ROLE_WORDS,
     Lengths,

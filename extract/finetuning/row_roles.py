@@ -8,12 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from embeddings_store.corpus.labels import permute_labels
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, LabelError, UsageError
+from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.folds.protocols import find_protocol
-from embeddings_store.folds.rules import FoldPlan, natural_key
+from embeddings_store.folds.rules import natural_key
 from embeddings_store.folds.setup import Request, Setup, set_up
-from extract.finetuning.settings import PLAN_VALID
+from embeddings_store.folds.validation_rules import (
+    FIXED_EPOCHS,
+    ON_TEST,
+    SELECTION_RULES,
+    VALID_SESSION,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +56,14 @@ def training_setup(manifest: Manifest, request: Request, rule: str) -> Setup:
     """
     if request.protocol:
         own = find_protocol(request.protocol, manifest.name)[0].rule
-        if own and rule != own and not (rule == "test" and own == "fixed-epochs"):
+        if own and rule != own and not (rule == ON_TEST and own == FIXED_EPOCHS):
             raise UsageError(
                 f"--rule {rule} contradicts --protocol {request.protocol}, whose epochs are "
                 f"chosen by {own}; leave "
                 "it out, or choose another protocol"
             )
-    setup = set_up(manifest, request, PLAN_VALID[rule])
-    if rule == "valid-session" and not setup.plan.has_valid:
+    setup = set_up(manifest, request, SELECTION_RULES[rule].valid)
+    if rule == VALID_SESSION and not setup.plan.has_valid:
         raise FoldError(
             f"plan {setup.plan.name!r} has no validation rows to choose the epoch on; choose "
             "--rule fixed-epochs, or "
@@ -70,8 +77,8 @@ def class_codes(manifest: Manifest, shuffle_seed: int | None) -> NDArray[np.int6
 
     A seed permutes those of all labelled rows.
 
-    The permutation is that of :func:`embeddings_store.load.load_fold`, so that a grid with the same
-    seed sees the labels that the encoder was trained on.
+    A grid with the same seed sees the labels that the encoder was trained on, because both take
+    :func:`embeddings_store.corpus.labels.permute_labels`.
 
     Raises:
         LabelError: The corpus has no labels.
@@ -83,8 +90,7 @@ def class_codes(manifest: Manifest, shuffle_seed: int | None) -> NDArray[np.int6
         )
     codes = manifest.codes()
     if shuffle_seed is not None:
-        labelled = np.flatnonzero(codes >= 0)
-        codes[labelled] = np.random.default_rng(shuffle_seed).permutation(codes[labelled])
+        codes = permute_labels(codes, shuffle_seed)
     return codes
 
 
@@ -104,7 +110,7 @@ def assign_roles(
         modality: Rows without it play no role.
         plan: None trains on all rows.
         number: The fold's number, from 1; without meaning where there is no plan.
-        rule: See :data:`extract.finetuning.settings.RULES`.
+        rule: See :data:`embeddings_store.folds.validation_rules.SELECTION_RULES`.
         codes: Class code of each row (N,), -1 for none; such rows play no role.
         inner: Part and number of parts: the rows of this part are left out of training; (0, 0) for
             none.
@@ -118,8 +124,8 @@ def assign_roles(
     if plan is not None:
         fold = plan.fold(int(number))
         fit = usable & fold.mask("train")
-        if rule != "fixed-epochs":
-            choose = usable & fold.mask("test" if rule == "test" else "valid")
+        if rule != FIXED_EPOCHS:
+            choose = usable & fold.mask("test" if rule == ON_TEST else "valid")
             if not choose.any():
                 raise FoldError(
                     f"fold {number} of {plan.name!r}: none of the rows that choose the epoch "

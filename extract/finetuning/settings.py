@@ -7,15 +7,12 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from embeddings_store.errors import ProjectError, UsageError, unknown_name
+from embeddings_store.folds.validation_rules import (
+    FIXED_EPOCHS,
+    SELECTION_RULES,
+    VALID_SESSION,
+)
 
-RULES = {
-    "valid-session": "the next block of sessions or speakers validates; the best epoch by its "
-    "accuracy is kept",
-    "fixed-epochs": "nothing validates and training has all of it; the last epoch is kept",
-    "test": "the best epoch is chosen on the test rows, as several published repositories do; an "
-    "upper bound, not a result",
-}
-PLAN_VALID = {"valid-session": "next", "fixed-epochs": "none", "test": "none"}
 PRECISIONS = ("auto", "float32", "bf16")
 SCHEDULERS = ("linear", "cosine", "constant", "constant_with_warmup", "polynomial")
 
@@ -56,7 +53,8 @@ class TrainingSettings:
             (without class weights, and but for an epoch's last).
         max_grad_norm: Gradients longer than this are shortened to it; 1 is Transformers' default.
         seed: Of the head, the order of rows, dropout and augmentation.
-        rule: Which rows choose the epoch, see :data:`RULES`.
+        rule: Which rows choose the epoch, see
+            :data:`embeddings_store.folds.validation_rules.SELECTION_RULES`.
         freeze: ``auto`` freezes the convolutions of speech encoders that read samples, as
             Transformers' recipe for audio classification does, and nothing else; ``none`` freezes
             nothing; a number freezes what lies before the layers and that many layers.
@@ -82,7 +80,7 @@ class TrainingSettings:
     gradient_accumulation: int = 1
     max_grad_norm: float = 1.0
     seed: int = 0
-    rule: str = "valid-session"
+    rule: str = VALID_SESSION
     freeze: str = "auto"
     label_smoothing: float = 0.0
     class_weights: bool = False
@@ -95,8 +93,8 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained with."""
-        if self.rule not in RULES:
-            unknown_name("selection rule", self.rule, list(RULES))
+        if self.rule not in SELECTION_RULES:
+            unknown_name("selection rule", self.rule, list(SELECTION_RULES))
         if self.scheduler not in SCHEDULERS:
             unknown_name("scheduler", self.scheduler, SCHEDULERS)
         if self.precision not in PRECISIONS:
@@ -125,7 +123,7 @@ class TrainingSettings:
                     f"--{name.replace('_', '-')} {value}: expected at least {least} and below "
                     f"{below:g}"
                 )
-        if self.early_stopping and self.rule == "fixed-epochs":
+        if self.early_stopping and self.rule == FIXED_EPOCHS:
             raise UsageError(
                 "--early-stopping needs rows to look at; with --rule fixed-epochs there are none"
             )

@@ -20,8 +20,9 @@ from embeddings_store.atomic import explained, make_folder, replacing, write_jso
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest, safe_name
 from embeddings_store.errors import FoldError, UsageError
-from embeddings_store.folds.rules import FoldPlan
+from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.folds.setup import Request, view_of
+from embeddings_store.folds.validation_rules import FIXED_EPOCHS
 from embeddings_store.provenance import fingerprint
 from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.seen import parse_seen
@@ -298,7 +299,7 @@ def prepare(job: TunedJob, manifest: Manifest | None = None) -> Prepared:
             "plan": plan.name if plan else "",
             "plan_digest": plan.digest if plan else "",
             "plan_valid": plan.valid if plan else "",
-            "selection_rule": job.settings.rule if plan else "fixed-epochs",
+            "selection_rule": job.settings.rule if plan else FIXED_EPOCHS,
             "labels_digest": labels.digest,
             "label_set": labels.name,
             "protocol": job.protocol,

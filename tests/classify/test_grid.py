@@ -29,7 +29,8 @@ from classify.systems.definitions import read_systems
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, LeakError, StoreBusyError, UsageError
 from embeddings_store.folds.rules import make_plan
-from embeddings_store.load import catalogue, choose_views, load_fold
+from embeddings_store.load import load_fold
+from embeddings_store.vectors.catalogue import catalogue, choose_views
 from embeddings_store.vectors.fold_data import FoldData
 
 MakeStore = Callable[..., Path]

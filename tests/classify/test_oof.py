@@ -36,10 +36,11 @@ from embeddings_store.errors import (
     StoreNotFoundError,
     UsageError,
 )
-from embeddings_store.folds.rules import Fold, make_plan
-from embeddings_store.load import catalogue, choose_views, load_fold
+from embeddings_store.folds.plan import Fold
+from embeddings_store.folds.rules import make_plan
+from embeddings_store.load import load_fold
 from embeddings_store.vectors.arrays import Embeddings, EncoderRef
-from embeddings_store.vectors.catalogue import Entry
+from embeddings_store.vectors.catalogue import Entry, catalogue, choose_views
 from embeddings_store.vectors.hdf5 import read_embeddings, store_path, write_embeddings
 from embeddings_store.vectors.inner_folds import find_inner
 

@@ -19,7 +19,8 @@ from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, UsageError
 from embeddings_store.folds.halves import apart
 from embeddings_store.folds.rules import make_plan
-from embeddings_store.load import catalogue, choose_views, load_fold
+from embeddings_store.load import load_fold
+from embeddings_store.vectors.catalogue import catalogue, choose_views
 
 MakeStore = Callable[..., Path]
 

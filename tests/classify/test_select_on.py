@@ -17,7 +17,8 @@ from classify.results.table import BEST_ON_TEST, CHOSEN, ON_TEST, ResultTable
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import LeakError, UsageError
 from embeddings_store.folds.rules import make_plan
-from embeddings_store.load import catalogue, choose_views, load_fold
+from embeddings_store.load import load_fold
+from embeddings_store.vectors.catalogue import catalogue, choose_views
 
 MakeStore = Callable[..., Path]
 QUICK = ["--classifiers", "svm", "--early", "concatenation", "--late", "sum", "--jobs", "1"]

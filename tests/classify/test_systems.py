@@ -43,7 +43,8 @@ from classify.systems.parser import parse
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, UsageError
 from embeddings_store.folds.rules import make_plan
-from embeddings_store.load import catalogue, choose_views, load_fold
+from embeddings_store.load import load_fold
+from embeddings_store.vectors.catalogue import catalogue, choose_views
 from embeddings_store.vectors.fold_data import RoleData
 
 MakeStore = Callable[..., Path]

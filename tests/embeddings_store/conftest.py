@@ -11,7 +11,7 @@ import pytest
 
 from embeddings_store.corpus.label_sets import LABEL_SETS
 from embeddings_store.corpus.manifest import Manifest
-from embeddings_store.folds.rules import FoldPlan
+from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.vectors.arrays import Embeddings, EncoderRef
 from embeddings_store.vectors.hdf5 import store_path, write_embeddings
 from extract.corpora._iemocap_counts import FOUR_WAY, PER_SESSION, SESSIONS, TOTAL

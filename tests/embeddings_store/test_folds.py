@@ -16,7 +16,8 @@ from pyarrow import parquet
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, StoreError, StoreNotFoundError, UnknownNameError
-from embeddings_store.folds.rules import ROLES, Fold, FoldPlan, make_plan, natural_key
+from embeddings_store.folds.plan import ROLES, Fold, FoldPlan
+from embeddings_store.folds.rules import make_plan, natural_key
 
 Make = Callable[..., Manifest]
 

@@ -18,10 +18,12 @@ import pytest
 from embeddings_store import provenance
 from embeddings_store.corpus import columns, manifest
 from embeddings_store.corpus.manifest import Manifest
-from embeddings_store.folds.rules import ROLES, FoldPlan, make_plan
-from embeddings_store.load import catalogue, corpora, load_fold
+from embeddings_store.folds.plan import ROLES, FoldPlan
+from embeddings_store.folds.rules import make_plan
+from embeddings_store.load import load_fold
 from embeddings_store.vectors import hdf5
 from embeddings_store.vectors.arrays import SEEN, STATUS, Embeddings, EncoderRef
+from embeddings_store.vectors.catalogue import catalogue, corpora
 from embeddings_store.vectors.hdf5 import read_embeddings, read_header, verify, write_embeddings
 
 FORMAT = resources.files("embeddings_store").joinpath("FORMAT.md").read_text(encoding="utf-8")

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from embeddings_store.errors import FoldError, StoreMismatchError, StoreNotFoundError, UsageError
-from embeddings_store.folds.rules import FoldPlan, make_plan
+from embeddings_store.folds.plan import FoldPlan
+from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import load_fold
 from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.catalogue import catalogue, choose_views

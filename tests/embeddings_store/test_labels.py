@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.corpus.labels import LabelSet, permute_labels
 from embeddings_store.errors import LabelError
 
 FOUR = LabelSet(
@@ -85,3 +85,14 @@ def test_the_digest_changes_with_order_mapping_and_dropped(other: LabelSet) -> N
 def test_a_damaged_record_is_refused(data: dict[str, object]) -> None:
     with pytest.raises(LabelError, match="needs name, classes, mapping and dropped"):
         LabelSet.from_dict(data)
+
+
+@pytest.mark.parametrize(
+    ("seed", "permuted"),
+    [(0, [1, 2, 2, -1, 0, 0, -1, 2, 3, 0, 1, 1]), (1, [1, 1, 0, -1, 0, 1, -1, 2, 2, 3, 2, 0])],
+)
+def test_both_stages_permute_labels_alike_in_all_versions(seed: int, permuted: list[int]) -> None:
+    codes = np.array([0, 1, 2, -1, 0, 1, -1, 2, 2, 0, 1, 3])
+    before = codes.copy()
+    assert permute_labels(codes, seed).tolist() == permuted
+    assert np.array_equal(codes, before)

@@ -18,10 +18,11 @@ from embeddings_store.corpus.label_sets import LABEL_SETS, named_labels
 from embeddings_store.corpus.label_sets import TABLE as LABEL_TABLE
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, LabelError, UnknownNameError, UsageError
+from embeddings_store.folds.plan import FoldPlan, shared
 from embeddings_store.folds.protocol_files import torch_permutation
 from embeddings_store.folds.protocols import PROTOCOLS, TABLE
 from embeddings_store.folds.protocols_page import PAGE, page
-from embeddings_store.folds.rules import FoldPlan, make_plan, shared
+from embeddings_store.folds.rules import make_plan
 from embeddings_store.folds.setup import Request, Setup, applicable, set_up
 
 SESSIONS = (1085, 1023, 1151, 1031, 1241)

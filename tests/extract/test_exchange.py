@@ -17,7 +17,8 @@ import soundfile
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, UnknownNameError, UnsafePathError, UsageError
-from embeddings_store.folds.rules import ROLES, make_plan
+from embeddings_store.folds.plan import ROLES
+from embeddings_store.folds.rules import make_plan
 from extract.commands.convert_corpus import convert, main
 from extract.corpora import format_names, huggingface, read_corpus
 from extract.corpora._exchange import rows_of

@@ -11,7 +11,8 @@ import pytest
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreMismatchError
 from embeddings_store.folds.rules import make_plan
-from embeddings_store.load import catalogue, load_fold
+from embeddings_store.load import load_fold
+from embeddings_store.vectors.catalogue import catalogue
 from embeddings_store.vectors.hdf5 import read_embeddings
 from extract.commands.extract_features import main
 from extract.encoders.registry import REGISTRY

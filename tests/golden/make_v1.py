@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.exchange import interchange
-from embeddings_store.folds.rules import ROLES, make_plan
+from embeddings_store.folds.plan import ROLES
+from embeddings_store.folds.rules import make_plan
 from embeddings_store.vectors.arrays import Embeddings, EncoderRef
 from embeddings_store.vectors.hdf5 import store_path, write_embeddings
 

@@ -15,7 +15,8 @@ from classify.leakage.checks import Audit, Case, run_checks
 from classify.leakage.finding import LEAK
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
-from embeddings_store.folds.rules import Fold, FoldPlan, make_plan
+from embeddings_store.folds.plan import Fold, FoldPlan
+from embeddings_store.folds.rules import make_plan
 from extract.corpora import read_corpus
 from extract.corpora.demo_release.words import say
 from tests.classify.audits.planted import WORDS

@@ -17,7 +17,8 @@ from classify.leakage.checks import Case, run_checks
 from classify.leakage.finding import CAUTION, CLEAN, LEAK
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.exchange.interchange import ImportJob, import_vectors
-from embeddings_store.folds.rules import Fold, FoldPlan, make_plan
+from embeddings_store.folds.plan import Fold, FoldPlan
+from embeddings_store.folds.rules import make_plan
 from embeddings_store.vectors.catalogue import catalogue
 
 
