@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.record import record
-from classify.leakage.case import named_views, read_files
-from classify.leakage.checks import CHECKS, Case
+from classify.leakage.case import AuditCase, named_views, read_files
+from classify.leakage.checks import CHECKS
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.folds.rules import make_plan
 from embeddings_store.vectors.arrays import Embeddings, EncoderRef
@@ -52,7 +52,7 @@ def main() -> None:
         started = clocks()
         manifest = Manifest.load(store / "many")
         plan = make_plan(manifest)
-        case = Case(
+        case = AuditCase(
             manifest,
             plan,
             read_files(store, manifest, named_views(e.ref for e in catalogue(store, "many")), plan),

@@ -36,7 +36,7 @@ METRIC = "WA"
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class MetadataGroup:
     """What one run adds.
 
     Attributes:
@@ -126,7 +126,7 @@ def ablate(
     return table, config.out / FILE
 
 
-def groups_of(manifest: Manifest, stored: Iterable[str]) -> list[Group]:
+def groups_of(manifest: Manifest, stored: Iterable[str]) -> list[MetadataGroup]:
     """Return what is to be compared.
 
     Nothing, each leak tag, all that is fair together, and everything.
@@ -135,9 +135,9 @@ def groups_of(manifest: Manifest, stored: Iterable[str]) -> list[Group]:
         UsageError: No column can be added.
     """
 
-    def group(*tags: str) -> Group:
+    def group(*tags: str) -> MetadataGroup:
         vector, texts = columns_tagged(manifest, *tags)
-        return Group(tags, vector, tuple(c for c in texts if c in set(stored)))
+        return MetadataGroup(tags, vector, tuple(c for c in texts if c in set(stored)))
 
     single = [g for g in map(group, TAGS) if g.vector or g.texts]
     if not single:
@@ -150,7 +150,7 @@ def groups_of(manifest: Manifest, stored: Iterable[str]) -> list[Group]:
     tags = [g.tags[0] for g in single]
     fair = tuple(t for t in tags if t in {"safe", "context"})
     together = [combined for combined in dict.fromkeys((fair, tuple(tags))) if len(combined) > 1]
-    return [Group(()), *single, *(group(*combined) for combined in together)]
+    return [MetadataGroup(()), *single, *(group(*combined) for combined in together)]
 
 
 def show_ablation(table: pd.DataFrame, console: Console) -> None:
@@ -205,7 +205,9 @@ def _answers(results: Path, system: str, base: Sequence[str]) -> pd.DataFrame:
     )
 
 
-def _difference(answers: pd.DataFrame, without: pd.DataFrame, group: Group) -> dict[str, object]:
+def _difference(
+    answers: pd.DataFrame, without: pd.DataFrame, group: MetadataGroup
+) -> dict[str, object]:
     """Return the paired difference to the run without metadata; the run itself has none."""
     nan, by = float("nan"), _cluster(answers)
     both = answers.join(without["y_pred"].rename("y_pred_without"), how="inner")

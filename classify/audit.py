@@ -10,9 +10,9 @@ from pathlib import Path
 from classify.experiment import run_grid
 from classify.grid.config import GridConfig
 from classify.grid.prepare import only_corpus
-from classify.leakage.case import named_views, read_files
-from classify.leakage.checks import FILE, Audit, Case
-from classify.leakage.finding import NOT_CHECKED, Finding
+from classify.leakage.case import AuditCase, named_views, read_files
+from classify.leakage.checks import FILE, Audit
+from classify.leakage.finding import NOT_CHECKED, LeakageFinding
 from classify.leakage.shuffled import judge
 from classify.metadata import METADATA
 from classify.names import UPPER_BOUND
@@ -28,7 +28,7 @@ from embeddings_store.vectors.catalogue import Entry, catalogue
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AuditRequest:
     """What is to be judged.
 
     Attributes:
@@ -50,7 +50,7 @@ class Asked:
     results: Path | None = None
 
 
-def gather(asked: Asked) -> tuple[Case, Sequence[str]]:
+def gather(asked: AuditRequest) -> tuple[AuditCase, Sequence[str]]:
     """Return the case, and the checks whose leak the results took knowingly.
 
     Raises:
@@ -84,7 +84,7 @@ def plan_of(manifest: Manifest, request: Request) -> tuple[FoldPlan, LabelSet | 
 
 
 def with_shuffled(
-    audit: Audit, case: Case, store: Path, seed: int, tell: Callable[[str], None]
+    audit: Audit, case: AuditCase, store: Path, seed: int, tell: Callable[[str], None]
 ) -> Audit:
     """Run an SVM on everything with permuted labels, and add what that shows.
 
@@ -115,11 +115,13 @@ def with_shuffled(
             run_grid(config, tell)
             found = judge(config.out)
         except (FoldError, LeakError, StoreMismatchError, UsageError) as error:
-            found = Finding(NOT_CHECKED, f"the grid would not run on permuted labels: {error}")
+            found = LeakageFinding(
+                NOT_CHECKED, f"the grid would not run on permuted labels: {error}"
+            )
     return replace(audit, findings={**audit.findings, "shuffled": found})
 
 
-def _of_results(asked: Asked, folder: Path) -> tuple[Case, Sequence[str]]:
+def _of_results(asked: AuditRequest, folder: Path) -> tuple[AuditCase, Sequence[str]]:
     if asked.request != Request():
         raise UsageError(
             "--results brings its own plan, protocol and label set; leave out --folds, --valid, "
@@ -154,13 +156,13 @@ def _of_results(asked: Asked, folder: Path) -> tuple[Case, Sequence[str]]:
 
 
 def _case(
-    asked: Asked,
+    asked: AuditRequest,
     entries: Sequence[Entry],
     manifest: Manifest,
     plan: FoldPlan,
     labels: LabelSet | None,
     encoders: Sequence[str],
-) -> Case:
+) -> AuditCase:
     if asked.media and not any(
         (asked.media / path).is_file()
         for column in ("audio", "video")
@@ -173,7 +175,7 @@ def _case(
             "media paths are relative to"
         )
     files = read_files(asked.store, manifest, _views(entries, encoders), plan)
-    return Case(manifest, plan, files, labels, media=asked.media)
+    return AuditCase(manifest, plan, files, labels, media=asked.media)
 
 
 def _views(entries: Sequence[Entry], wanted: Sequence[str]) -> dict[str, EncoderRef]:

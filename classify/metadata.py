@@ -51,7 +51,7 @@ MOST_CATEGORIES = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class MetadataColumns:
     """Which columns of one corpus make the vector.
 
     Attributes:
@@ -77,7 +77,9 @@ class Chosen:
         return EncoderRef(METADATA, fingerprint(settings), self.view)
 
 
-def choose_columns(manifest: Manifest, asked: Sequence[str], view: str = METADATA) -> Chosen:
+def choose_columns(
+    manifest: Manifest, asked: Sequence[str], view: str = METADATA
+) -> MetadataColumns:
     """Resolve tags and column names, with or without ``meta_``, to columns.
 
     Args:
@@ -129,7 +131,7 @@ def choose_columns(manifest: Manifest, asked: Sequence[str], view: str = METADAT
             "give them to a "
             "text encoder with extract-features --modality text --text-column NAME"
         )
-    return Chosen(view, chosen, tuple(left_out))
+    return MetadataColumns(view, chosen, tuple(left_out))
 
 
 def columns_tagged(manifest: Manifest, *tags: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -148,7 +150,7 @@ def load_with_metadata(
     views: Mapping[str, EncoderRef],
     plan: FoldPlan,
     fold: int,
-    metadata: Sequence[Chosen],
+    metadata: Sequence[MetadataColumns],
     **gate: Any,
 ) -> FoldData:
     """Load one fold through the gate, with metadata as further views.
@@ -182,7 +184,7 @@ def load_with_metadata(
     return replace(data, views={name: data.views[name] for name in views})
 
 
-def columns(manifest: Manifest, chosen: Chosen) -> pd.DataFrame:
+def columns(manifest: Manifest, chosen: MetadataColumns) -> pd.DataFrame:
     """Return the columns (N, columns), numbers as float64, by id."""
     table = manifest.table.set_index("id")[list(chosen.columns)]
     return table.assign(
@@ -190,7 +192,7 @@ def columns(manifest: Manifest, chosen: Chosen) -> pd.DataFrame:
     )
 
 
-def add_metadata(data: FoldData, manifest: Manifest, chosen: Chosen) -> FoldData:
+def add_metadata(data: FoldData, manifest: Manifest, chosen: MetadataColumns) -> FoldData:
     """Return a fold with one view more: the metadata's vectors, fitted on the fold's training rows.
 
     Raises:
@@ -230,7 +232,7 @@ def add_metadata(data: FoldData, manifest: Manifest, chosen: Chosen) -> FoldData
     )
 
 
-def entry(manifest: Manifest, chosen: Chosen, folder: Path) -> Entry:
+def entry(manifest: Manifest, chosen: MetadataColumns, folder: Path) -> Entry:
     """Describe the view as the catalogue describes files.
 
     ``dim`` is the width over all rows, a fold's may be smaller.

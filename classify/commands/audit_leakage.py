@@ -115,7 +115,7 @@ def build_parser() -> argparse.ArgumentParser:
 def _run(arguments: argparse.Namespace) -> int:
     # imported here because it takes a second or two, in which Ctrl-C must not print a traceback
     # either
-    from classify.audit import Asked, gather, with_shuffled
+    from classify.audit import AuditRequest, gather, with_shuffled
     from classify.leakage.checks import run_checks
     from classify.leakage.finding import LEAK
     from classify.terminal.audit import show_audit
@@ -130,7 +130,7 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.protocol_files,
     )
     case, accepted = gather(
-        Asked(
+        AuditRequest(
             arguments.store,
             arguments.corpus,
             request,

@@ -13,7 +13,7 @@ import xgboost
 
 from classify.grid.cross_fitting import crosses
 from classify.grid.missing_modalities import drops_of
-from classify.grid.prepared import Prepared
+from classify.grid.prepared import PreparedGrid
 from classify.grid.tasks import CellTask, FoldSource
 from classify.grid.tuning import SPLITS, Search
 from classify.models.classifiers import BASELINES, CLASSIFIERS, COMPETITORS, resolve
@@ -50,7 +50,7 @@ TASK_S = 0.05  # loading and writing, at least
 
 
 def make_task(
-    prepared: Prepared,
+    prepared: PreparedGrid,
     cell: Cell,
     fold: int,
     refs: Mapping[str, EncoderRef],
@@ -218,7 +218,7 @@ def versions() -> dict[str, str]:
 
 
 def _cost_s(
-    prepared: Prepared, cell: Cell, tree: Expression, fold: int, refs: Mapping[str, EncoderRef]
+    prepared: PreparedGrid, cell: Cell, tree: Expression, fold: int, refs: Mapping[str, EncoderRef]
 ) -> float:
     """Add up what each classifier and probe of an expression takes, as often as it is fitted for scores out of fold."""
     classes = len(prepared.labels.classes)

@@ -23,7 +23,7 @@ from classify.grid.cache import read_outcome
 from classify.grid.config import GridConfig
 from classify.grid.missing_modalities import worth_dropping
 from classify.grid.prepare import prepare
-from classify.grid.prepared import Prepared
+from classify.grid.prepared import PreparedGrid
 from classify.grid.tasks import CellTask, run_task
 from classify.grid.validation_rows import for_learning
 from classify.grid.workers import available_cpus, run_all
@@ -50,7 +50,7 @@ class Survey:
         cost_s: Roughly how long the tasks to run take one after the other, in seconds.
     """
 
-    prepared: Prepared
+    prepared: PreparedGrid
     finished: int
     to_run: int
     later: int
@@ -83,7 +83,7 @@ def survey(config: GridConfig) -> Survey:
     )
 
 
-def run_waves(prepared: Prepared, origin: Mapping[str, str], notify: Notify) -> list[CellTask]:
+def run_waves(prepared: PreparedGrid, origin: Mapping[str, str], notify: Notify) -> list[CellTask]:
     """Compute every cell on every fold, family by family, and return their tasks in the order of the cells."""
     families = ((BASELINE, LAYER), ("unimodal", "early"), (LATE, SYSTEM))
     total = len(prepared.cells) * _per_cell(prepared)
@@ -122,7 +122,7 @@ def run_waves(prepared: Prepared, origin: Mapping[str, str], notify: Notify) -> 
     return tasks + dropped
 
 
-def _drop_tasks(prepared: Prepared, tasks: Sequence[CellTask]) -> list[CellTask]:
+def _drop_tasks(prepared: PreparedGrid, tasks: Sequence[CellTask]) -> list[CellTask]:
     config = prepared.config
     worth = worth_dropping(prepared.cells) if config.drop_rates else []
     return [
@@ -152,7 +152,7 @@ def _is_whole(task: CellTask, notify: Notify) -> bool:
     return True
 
 
-def _per_cell(prepared: Prepared) -> int:
+def _per_cell(prepared: PreparedGrid) -> int:
     """How often each cell is computed.
 
     Folds x seeds of the fine-tuning x seeds of the classifier.
@@ -161,7 +161,7 @@ def _per_cell(prepared: Prepared) -> int:
 
 
 def _bind(
-    prepared: Prepared,
+    prepared: PreparedGrid,
     cells: Sequence[Cell],
     views: Mapping[Place, Views],
     origin: Mapping[str, str],
@@ -178,11 +178,11 @@ def _bind(
     return tasks
 
 
-def _layered(prepared: Prepared) -> bool:
+def _layered(prepared: PreparedGrid) -> bool:
     return any(len(refs) > 1 for refs in prepared.views.values())
 
 
-def _first_views(prepared: Prepared) -> dict[Place, Views]:
+def _first_views(prepared: PreparedGrid) -> dict[Place, Views]:
     """Before layers are chosen the first candidate stands for each modality.
 
     Baselines only take rows from it.
@@ -194,7 +194,7 @@ def _first_views(prepared: Prepared) -> dict[Place, Views]:
     }
 
 
-def _choose_layers(prepared: Prepared, tasks: Sequence[CellTask]) -> dict[Place, Views]:
+def _choose_layers(prepared: PreparedGrid, tasks: Sequence[CellTask]) -> dict[Place, Views]:
     """Choose per fold and modality the layer whose SVM is best on the fold's validation rows.
 
     Ties go to the lowest.

@@ -13,11 +13,18 @@ import numpy as np
 from classify.grid.cells import list_cells
 from classify.grid.config import GridConfig
 from classify.grid.cross_fitting import inner_sets, refuse_mixed, with_whole_spaces
-from classify.grid.prepared import FoldFacts, Prepared
+from classify.grid.prepared import FoldFacts, PreparedGrid
 from classify.grid.tuning import require_optuna
-from classify.leakage.case import named_views, read_files
-from classify.leakage.checks import Case, refuse, run_checks
-from classify.metadata import BANNED, METADATA, Chosen, choose_columns, entry, load_with_metadata
+from classify.leakage.case import AuditCase, named_views, read_files
+from classify.leakage.checks import refuse, run_checks
+from classify.metadata import (
+    BANNED,
+    METADATA,
+    MetadataColumns,
+    choose_columns,
+    entry,
+    load_with_metadata,
+)
 from classify.models.probe import inner_groups
 from classify.names import EARLY, HEAD, OOF, PROBE, SYSTEM, VALID
 from embeddings_store.corpus.manifest import Manifest
@@ -30,7 +37,7 @@ from embeddings_store.vectors.catalogue import Entry, catalogue, choose_seeds, c
 from embeddings_store.vectors.fold_data import FoldData
 
 
-def prepare(config: GridConfig) -> Prepared:
+def prepare(config: GridConfig) -> PreparedGrid:
     """Check a configuration against its store; reads everything once, computes nothing.
 
     Raises:
@@ -117,7 +124,7 @@ def prepare(config: GridConfig) -> Prepared:
         cells = with_whole_spaces(cells, inner[0], scores_from, load_spaces, asked, notes)
     files = read_files(config.store, manifest, _files(replicas, metadata), setup.plan)
     audit = run_checks(
-        Case(
+        AuditCase(
             manifest,
             setup.plan,
             files,
@@ -129,7 +136,7 @@ def prepare(config: GridConfig) -> Prepared:
         config.accept,
     )
     refuse(audit)
-    return Prepared(
+    return PreparedGrid(
         config,
         corpus,
         manifest.digest,
@@ -163,7 +170,7 @@ def only_corpus(store: Path) -> str:
 
 def _metadata(
     config: GridConfig, manifest: Manifest, entries: Sequence[Entry], notes: list[str]
-) -> tuple[Chosen, ...]:
+) -> tuple[MetadataColumns, ...]:
     stored = METADATA in {e.ref.modality for e in entries}
     if not config.metadata:
         if METADATA in config.modalities and not stored:
@@ -213,14 +220,14 @@ def _modalities(
 
 
 def _leaky(
-    manifest: Manifest, metadata: Sequence[Chosen], views: Mapping[str, object]
+    manifest: Manifest, metadata: Sequence[MetadataColumns], views: Mapping[str, object]
 ) -> tuple[str, ...]:
     used = {c for chosen in metadata if chosen.view in views for c in chosen.columns} | set(views)
     return tuple(c for c in manifest.tagged(*BANNED) if c in used)
 
 
 def _files(
-    replicas: Sequence[Mapping[str, Sequence[EncoderRef]]], metadata: Sequence[Chosen]
+    replicas: Sequence[Mapping[str, Sequence[EncoderRef]]], metadata: Sequence[MetadataColumns]
 ) -> dict[str, EncoderRef]:
     """Name every encoder whose vectors are files, all layers and seeds."""
     made = {chosen.view for chosen in metadata}

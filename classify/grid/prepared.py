@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from classify.grid.config import GridConfig
 from classify.leakage.checks import Audit
-from classify.metadata import Chosen
+from classify.metadata import MetadataColumns
 from classify.names import LEAKY, OOF, RESULT, TRAIN, UPPER_BOUND, VALID
 from classify.systems.cell import Cell
 from embeddings_store.corpus.labels import LabelSet
@@ -51,7 +51,7 @@ class FoldFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedGrid:
     """A checked run: what :func:`prepare` found.
 
     Attributes:
@@ -84,7 +84,7 @@ class Prepared:
     cells: Sequence[Cell]
     notes: Sequence[str]
     audit: Audit
-    metadata: tuple[Chosen, ...] = ()
+    metadata: tuple[MetadataColumns, ...] = ()
     leaky: tuple[str, ...] = ()
     inner: Sequence[Mapping[str, InnerSet]] = ()
 

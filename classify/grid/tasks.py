@@ -19,7 +19,7 @@ from classify.grid.cross_fitting import cross_fit
 from classify.grid.missing_modalities import Drop, without
 from classify.grid.outcome import CellOutcome
 from classify.grid.tuning import Search, search
-from classify.metadata import Chosen, load_with_metadata
+from classify.metadata import MetadataColumns, load_with_metadata
 from classify.models.classifiers import Settings
 from classify.systems.cell import Cell
 from embeddings_store.corpus.labels import LabelSet
@@ -66,7 +66,7 @@ class FoldSource:
     shuffle_seed: int | None
     select_on: str
     valid_split: int | None
-    metadata: tuple[Chosen, ...] = ()
+    metadata: tuple[MetadataColumns, ...] = ()
     inner: tuple[tuple[str, InnerSet, tuple[str, ...]], ...] | None = None
     spaces: bool = False
 
@@ -84,7 +84,7 @@ class CellTask:
         settings: Those of the classifier that differ from its defaults.
         seed: For the classifier.
         replica: Position among the seeds of the fine-tuning, see
-            :class:`classify.grid.prepared.Prepared`.
+            :class:`classify.grid.prepared.PreparedGrid`.
         probes: Modality to the file and key of its probe's outcome.
         origin: Commit and command, for the record.
         cost_s: Roughly how long it takes, in seconds; only the order and number of processes follow

@@ -60,7 +60,7 @@ class VectorFile:
 
 
 @dataclass(frozen=True)
-class Case:
+class AuditCase:
     """One evaluation, before anything is computed.
 
     Attributes:
@@ -164,7 +164,7 @@ class Overlap:
         return self.right / self.rows if self.rows else float("nan")
 
 
-def overlap(case: Case, keys: Codes, roles: Sequence[str] = ("train", "valid")) -> Overlap:
+def overlap(case: AuditCase, keys: Codes, roles: Sequence[str] = ("train", "valid")) -> Overlap:
     """Count the test rows whose key also occurs among the rows that train or validate in the same fold.
 
     Args:
@@ -174,7 +174,7 @@ def overlap(case: Case, keys: Codes, roles: Sequence[str] = ("train", "valid")) 
 
     >>> m = Manifest.from_columns("m", {"id": list("abcd"), "label": ["x", "y"] * 2, "text": list("tttt")})
     >>> plan = FoldPlan("p", "none", m.ids, (Fold(1, "1", np.array([1, 1, 3, 3], dtype=np.uint8)),))
-    >>> found = overlap(Case(m, plan), np.array([0, 1, 1, 2]))
+    >>> found = overlap(AuditCase(m, plan), np.array([0, 1, 1, 2]))
     >>> found.rows, found.of, found.right
     (1, 2, 0)
     """

@@ -2,7 +2,7 @@
 
 A table of checks, each a small function from the set-up of an evaluation to a finding.
 
-To add a check, write ``def check(case: Case) -> Finding`` in a module of this folder and one row in
+To add a check, write ``def check(case: AuditCase) -> LeakageFinding`` in a module of this folder and one row in
 :data:`CHECKS`; the grid, the command, its table, ``audit.json`` and the line under every table take
 it from there. A check that a corpus can excuse by its design reads ``by_design.csv``; encoders that
 were trained on a corpus are rows of ``contamination.csv``.
@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from classify.leakage import encoders, rows
-from classify.leakage.case import Case
-from classify.leakage.finding import CAUTION, CLEAN, LEAK, NOT_CHECKED, VERDICTS, Finding, per_cent
+from classify.leakage.case import AuditCase
+from classify.leakage.finding import CAUTION, CLEAN, LEAK, NOT_CHECKED, LeakageFinding, per_cent
 from embeddings_store.atomic import write_json
 from embeddings_store.errors import LeakError, StoreError, UsageError, unknown_name
 
@@ -39,7 +39,7 @@ class Check:
     """
 
     question: str
-    run: Callable[[Case], Finding] | None
+    run: Callable[[AuditCase], LeakageFinding] | None
     acceptable: bool = False
     blocks: bool = True
 
@@ -75,7 +75,7 @@ class Audit:
     """
 
     about: Mapping[str, object]
-    findings: Mapping[str, Finding]
+    findings: Mapping[str, LeakageFinding]
     accepted: Sequence[str] = field(default_factory=tuple)
 
     def having(self, verdict: str) -> list[str]:
@@ -123,7 +123,7 @@ class Audit:
     def line(self) -> str:
         """Say it all in one line, for the foot of a table.
 
-        >>> Audit({}, {"speakers": Finding(CLEAN, "none"), "media": Finding(NOT_CHECKED, "no media")}).line()
+        >>> Audit({}, {"speakers": LeakageFinding(CLEAN, "none"), "media": LeakageFinding(NOT_CHECKED, "no media")}).line()
         'audit: clean (1 of 2 checks); not checked: media'
         """
         checked = len(self.findings) - len(self.having(NOT_CHECKED))
@@ -143,7 +143,7 @@ class Audit:
             parts.append(f"not checked: {', '.join(self.having(NOT_CHECKED))}")
         return "; ".join(parts)
 
-    def _is_shallower(self, name: str, other: Finding) -> bool:
+    def _is_shallower(self, name: str, other: LeakageFinding) -> bool:
         """Say whether another finding rests on more than the one of this audit.
 
         On a run of models, or on files read.
@@ -205,7 +205,7 @@ class Audit:
                     f"to {VERSION}"
                 )
             findings = {
-                name: Finding(
+                name: LeakageFinding(
                     f["verdict"],
                     f["number"],
                     f["means"],
@@ -227,7 +227,7 @@ class Audit:
             ) from error
 
 
-def run_checks(case: Case, accepted: Sequence[str] = ()) -> Audit:
+def run_checks(case: AuditCase, accepted: Sequence[str] = ()) -> Audit:
     """Run every check that fits no model.
 
     Raises:
@@ -241,12 +241,12 @@ def run_checks(case: Case, accepted: Sequence[str] = ()) -> Audit:
                 f"--accept {name}: nobody can want this leak; what can be accepted: "
                 f"{', '.join(ACCEPTABLE)}"
             )
-    never = Finding(NOT_CHECKED, "run audit-leakage --shuffled")
+    never = LeakageFinding(NOT_CHECKED, "run audit-leakage --shuffled")
     findings = {name: check.run(case) if check.run else never for name, check in CHECKS.items()}
     return Audit(about(case), findings, tuple(accepted))
 
 
-def about(case: Case) -> dict[str, object]:
+def about(case: AuditCase) -> dict[str, object]:
     """Say which evaluation this is, in plain JSON types."""
     labels = case.labels or case.manifest.labels
     return {
@@ -277,17 +277,3 @@ def refuse(audit: Audit) -> None:
         "to do: "
         f"{finding.advice}{more}; audit-leakage shows everything"
     )
-
-
-__all__ = [
-    "ACCEPTABLE",
-    "CHECKS",
-    "VERDICTS",
-    "Audit",
-    "Case",
-    "Check",
-    "Finding",
-    "about",
-    "refuse",
-    "run_checks",
-]

@@ -9,9 +9,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from classify.leakage.case import Case, Mask, VectorFile
-from classify.leakage.facts import Contamination, contaminations, corpus_names, is_corpus
-from classify.leakage.finding import CAUTION, CLEAN, LEAK, NOT_CHECKED, Finding, per_cent, some
+from classify.leakage.case import AuditCase, Mask, VectorFile
+from classify.leakage.facts import ContaminatedEncoder, contaminations, corpus_names, is_corpus
+from classify.leakage.finding import (
+    CAUTION,
+    CLEAN,
+    LEAK,
+    NOT_CHECKED,
+    LeakageFinding,
+    per_cent,
+    some,
+)
 from embeddings_store.corpus.columns import LEAK_TAGS, UNTAGGED
 from embeddings_store.corpus.manifest import safe_name
 from embeddings_store.folds.plan import Fold
@@ -24,10 +32,10 @@ ADVICE = (
 )
 
 
-def seen(case: Case) -> Finding:
+def seen(case: AuditCase) -> LeakageFinding:
     """No encoder was fitted on rows that it is tested or chosen on."""
     if not case.files:
-        return Finding(NOT_CHECKED, "there are no vectors yet")
+        return LeakageFinding(NOT_CHECKED, "there are no vectors yet")
     tested = scored(case)
     fitted = [
         (fold, file, role, rows)
@@ -54,7 +62,7 @@ def seen(case: Case) -> Finding:
                 for fold, _, _, rows in fitted
             ]
         )
-        return Finding(
+        return LeakageFinding(
             LEAK,
             number,
             "such vectors carry the labels of their rows, so the accuracy is far too high",
@@ -69,7 +77,7 @@ def seen(case: Case) -> Finding:
     ]
     if unknown:
         count = _distinct([(fold, mask) for fold, mask, _ in unknown])
-        return Finding(
+        return LeakageFinding(
             CAUTION,
             f"{count:,} of {tested:,} test rows ({per_cent(count / tested)}): nobody knows "
             "whether the "
@@ -78,17 +86,17 @@ def seen(case: Case) -> Finding:
             "unverified",
             share=count / tested,
         )
-    return Finding(
+    return LeakageFinding(
         CLEAN,
         f"no encoder was fitted on any of {tested:,} test rows, by the record of its file",
         share=0.0,
     )
 
 
-def contamination(case: Case) -> Finding:
+def contamination(case: AuditCase) -> LeakageFinding:
     """No encoder is known to have been trained on this corpus' labels."""
     if not case.files:
-        return Finding(NOT_CHECKED, "there are no vectors yet")
+        return LeakageFinding(NOT_CHECKED, "there are no vectors yet")
     here = [
         c for c in contaminations() if any(is_corpus(name, c.corpus) for name in corpus_names(case))
     ]
@@ -102,12 +110,12 @@ def contamination(case: Case) -> Finding:
             file.view for file in case.files if file.ref.name == f"imported-{file.ref.modality}"
         ]
         if nameless:
-            return Finding(
+            return LeakageFinding(
                 NOT_CHECKED,
                 f"nobody said which encoder made the imported vectors: {', '.join(nameless)}",
             )
         sources = ", ".join(dict.fromkeys(source_of(file) for file in case.files))
-        return Finding(
+        return LeakageFinding(
             CLEAN,
             f"{sources}: none of the {len(here)} listed encoders that were trained on this corpus",
         )
@@ -116,7 +124,7 @@ def contamination(case: Case) -> Finding:
         for hub_id, (file, known) in found.items()
     )
     if all(known.trained == "head" for _, known in found.values()):
-        return Finding(
+        return LeakageFinding(
             CAUTION,
             shown,
             "only its head was trained there, which is not used here; its states are those of the "
@@ -125,14 +133,14 @@ def contamination(case: Case) -> Finding:
         )
     means = "its states know the labels of rows that are tested here, even frozen; the figure says how well it remembers"
     if all(_declared(file, case) for file, _ in found.values()):
-        return Finding(
+        return LeakageFinding(
             CAUTION,
             shown,
             "the file says which rows that were, and none of them is tested; whether that is all, "
             "only the encoder's authors know",
             examples=_sources(found),
         )
-    return Finding(
+    return LeakageFinding(
         LEAK,
         shown,
         means,
@@ -141,7 +149,7 @@ def contamination(case: Case) -> Finding:
     )
 
 
-def choices(case: Case) -> Finding:
+def choices(case: AuditCase) -> LeakageFinding:
     """Nothing was chosen by how well it does on test rows."""
     chosen = [
         (fold, file, rows)
@@ -164,7 +172,7 @@ def choices(case: Case) -> Finding:
     if case.select_on == "test":
         told.append("settings or cells were chosen on test rows (--select-on test)")
     if told:
-        return Finding(
+        return LeakageFinding(
             LEAK,
             "; ".join(told),
             "the figure is an upper bound that nobody reaches on new rows",
@@ -173,14 +181,14 @@ def choices(case: Case) -> Finding:
             some([str(case.manifest.ids[np.argmax(rows)]) for *_, rows in chosen]),
         )
     if not case.files:
-        return Finding(NOT_CHECKED, "there are no vectors yet")
+        return LeakageFinding(NOT_CHECKED, "there are no vectors yet")
     where = (
         "validation rows" if case.plan.has_valid else "nothing, for the plan has no validation rows"
     )
-    return Finding(CLEAN, f"no epoch was chosen on test rows; choices rest on {where}")
+    return LeakageFinding(CLEAN, f"no epoch was chosen on test rows; choices rest on {where}")
 
 
-def permuted(case: Case) -> Finding:
+def permuted(case: AuditCase) -> LeakageFinding:
     """No vectors come from a training on permuted labels while true ones are scored, nor the other way round."""
     trained = [
         (file, int(str(file.attributes.get("labels_shuffled", -1))))
@@ -192,7 +200,7 @@ def permuted(case: Case) -> Finding:
     if wrong:
         file, seed = wrong[0]
         what = f"permuted labels (seed {seed})" if seed >= 0 else "true labels"
-        return Finding(
+        return LeakageFinding(
             LEAK,
             f"{len(wrong)} of {len(trained)} fine-tuned files were trained on {what}, first "
             f"{file.view} for "
@@ -204,8 +212,8 @@ def permuted(case: Case) -> Finding:
             some([file.path.parent.parent.name for file, _ in wrong]),
         )
     if not case.files:
-        return Finding(NOT_CHECKED, "there are no vectors yet")
-    return Finding(
+        return LeakageFinding(NOT_CHECKED, "there are no vectors yet")
+    return LeakageFinding(
         CLEAN,
         f"{len(trained)} fine-tuned files, all trained on the labels that are scored"
         if trained
@@ -213,7 +221,7 @@ def permuted(case: Case) -> Finding:
     )
 
 
-def metadata(case: Case) -> Finding:
+def metadata(case: AuditCase) -> LeakageFinding:
     """No metadata column explains the label."""
     tags = {
         column: case.manifest.tag(column) for column in case.manifest.tagged(*LEAK_TAGS, UNTAGGED)
@@ -232,7 +240,7 @@ def metadata(case: Case) -> Finding:
         if tags.get(column, UNTAGGED) in ("leaky", UNTAGGED)
     ]
     if bad:
-        return Finding(
+        return LeakageFinding(
             LEAK,
             f"{len(bad)} of {len(used)} metadata columns in use may explain the label: "
             f"{', '.join(bad)}",
@@ -243,11 +251,15 @@ def metadata(case: Case) -> Finding:
             some(bad),
         )
     if used:
-        return Finding(CLEAN, f"metadata in use is tagged safe or context: {', '.join(used)}")
-    return Finding(CLEAN, f"no metadata column is given to a model ({len(tags)} in the manifest)")
+        return LeakageFinding(
+            CLEAN, f"metadata in use is tagged safe or context: {', '.join(used)}"
+        )
+    return LeakageFinding(
+        CLEAN, f"no metadata column is given to a model ({len(tags)} in the manifest)"
+    )
 
 
-def scored(case: Case) -> int:
+def scored(case: AuditCase) -> int:
     """Labelled test rows of all folds that some view has a vector of."""
     return sum(
         int(
@@ -283,7 +295,7 @@ def _spellings(hub_id: str) -> set[str]:
     return {name.lower() for name in (hub_id, safe_name(hub_id), hub_id.rpartition("/")[2])}
 
 
-def _declared(file: VectorFile, case: Case) -> bool:
+def _declared(file: VectorFile, case: AuditCase) -> bool:
     """Whether a file says which rows of the corpus its encoder was fitted on, and no scored row is one of them."""
     if not (file.seen == "fit").any() or (file.seen == "unknown").any():
         return False
@@ -295,15 +307,15 @@ def _declared(file: VectorFile, case: Case) -> bool:
     )
 
 
-def _sources(found: dict[str, tuple[VectorFile, Contamination]]) -> tuple[str, ...]:
+def _sources(found: dict[str, tuple[VectorFile, ContaminatedEncoder]]) -> tuple[str, ...]:
     return some([known.source for _, known in found.values()])
 
 
-def _pairs(case: Case) -> Iterator[tuple[Fold, VectorFile]]:
+def _pairs(case: AuditCase) -> Iterator[tuple[Fold, VectorFile]]:
     return ((fold, file) for fold in case.plan for file in case.files_for(fold))
 
 
-def _marked(case: Case, fold: Fold, file: VectorFile, role: str, word: str) -> Mask:
+def _marked(case: AuditCase, fold: Fold, file: VectorFile, role: str, word: str) -> Mask:
     return np.asarray(case.rows(fold, role) & file.ok & (file.seen == word))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from classify.leakage.case import Case
+from classify.leakage.case import AuditCase
 
 BY_DESIGN, CONTAMINATION = (
     Path(__file__).with_name(name) for name in ("by_design.csv", "contamination.csv")
@@ -19,7 +19,7 @@ BY_DESIGN, CONTAMINATION = (
 
 
 @dataclass(frozen=True, slots=True)
-class Design:
+class CorpusDesign:
     """What a corpus is known for: the overlap that one check counts belongs to it."""
 
     corpus: str
@@ -29,7 +29,7 @@ class Design:
 
 
 @dataclass(frozen=True, slots=True)
-class Contamination:
+class ContaminatedEncoder:
     """An encoder that is known to have been trained on the labels of a corpus.
 
     Its page was read, none is from memory.
@@ -49,7 +49,7 @@ class Contamination:
     source: str
 
 
-def by_design(case: Case, check: str) -> Design | None:
+def by_design(case: AuditCase, check: str) -> CorpusDesign | None:
     """Return why the overlap that a check counts belongs to the corpus, none where nothing is known.
 
     No design excuses a plan that tests and trains on the same groups.
@@ -65,7 +65,7 @@ def by_design(case: Case, check: str) -> Design | None:
     return next(known, None)
 
 
-def corpus_names(case: Case) -> tuple[str, ...]:
+def corpus_names(case: AuditCase) -> tuple[str, ...]:
     """Return what the corpus is called.
 
     Its name in the store, which a user may choose, and its label set's.
@@ -84,15 +84,15 @@ def is_corpus(name: str, key: str) -> bool:
 
 
 @cache
-def designs() -> tuple[Design, ...]:
+def designs() -> tuple[CorpusDesign, ...]:
     """Return the table of designs."""
-    return tuple(Design(**row) for row in _rows(BY_DESIGN))
+    return tuple(CorpusDesign(**row) for row in _rows(BY_DESIGN))
 
 
 @cache
-def contaminations() -> tuple[Contamination, ...]:
+def contaminations() -> tuple[ContaminatedEncoder, ...]:
     """Return the table of encoders."""
-    return tuple(Contamination(**row) for row in _rows(CONTAMINATION))
+    return tuple(ContaminatedEncoder(**row) for row in _rows(CONTAMINATION))
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -13,7 +13,7 @@ SHOWN_EXAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LeakageFinding:
     """What one check found.
 
     Attributes:

@@ -12,9 +12,17 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from classify.leakage.case import Case, Codes, factorized, overlap
+from classify.leakage.case import AuditCase, Codes, factorized, overlap
 from classify.leakage.facts import by_design
-from classify.leakage.finding import CAUTION, CLEAN, LEAK, NOT_CHECKED, Finding, per_cent, some
+from classify.leakage.finding import (
+    CAUTION,
+    CLEAN,
+    LEAK,
+    NOT_CHECKED,
+    LeakageFinding,
+    per_cent,
+    some,
+)
 from classify.leakage.near_duplicates import near_identical
 from embeddings_store.corpus.manifest import resolve_media
 from embeddings_store.corpus.transcripts import normalised
@@ -28,21 +36,23 @@ HELPS = (
 RECORDINGS = ("audio", "video", "meta_video", "meta_video_id")
 
 
-def speakers(case: Case) -> Finding:
+def speakers(case: AuditCase) -> LeakageFinding:
     """Nobody is heard in training and in test."""
     keys, names = case.keys("speaker"), case.manifest.column("speaker")
     if not (keys >= 0).any():
-        return Finding(NOT_CHECKED, "the manifest names no speaker")
+        return LeakageFinding(NOT_CHECKED, "the manifest names no speaker")
     found, choosing = overlap(case, keys, ("train",)), overlap(case, keys, ("valid",))
     nameless = case.n_test - found.of
     rest = f"; {nameless:,} test rows name no speaker" if nameless else ""
     if not found.rows and not choosing.rows:
-        return Finding(CLEAN, f"{keys.max() + 1:,} speakers, none on both sides{rest}", share=0.0)
+        return LeakageFinding(
+            CLEAN, f"{keys.max() + 1:,} speakers, none on both sides{rest}", share=0.0
+        )
     worse, verb = (found, "train") if found.rows else (choosing, "validate")
     number = f"{per_cent(worse.share)} of {worse.of:,} test rows are by {len(worse.keys):,} speakers who also {verb}{rest}"
     who = some([names[keys == key][0] for key in worse.keys[:3]])
     if not found.rows:
-        return Finding(
+        return LeakageFinding(
             CAUTION,
             number,
             "what is chosen on validation rows fits these people",
@@ -52,8 +62,10 @@ def speakers(case: Case) -> Finding:
     means = "a model can know these people's voices and faces, so the figure says little about strangers"
     design = by_design(case, "speakers")
     if design:
-        return Finding(CAUTION, number, f"{design.why}; {means}", examples=who, share=found.share)
-    return Finding(
+        return LeakageFinding(
+            CAUTION, number, f"{design.why}; {means}", examples=who, share=found.share
+        )
+    return LeakageFinding(
         LEAK,
         number,
         means,
@@ -64,10 +76,10 @@ def speakers(case: Case) -> Finding:
     )
 
 
-def groups(case: Case) -> Finding:
+def groups(case: AuditCase) -> LeakageFinding:
     """The rows of a dialogue or video share a role."""
     if not (case.groups >= 0).any():
-        return Finding(NOT_CHECKED, "the manifest names no groups (dialogues, videos)")
+        return LeakageFinding(NOT_CHECKED, "the manifest names no groups (dialogues, videos)")
     total, declared = case.groups.max() + 1, getattr(case.plan, "shares", ())
     for one, other, means in (
         (
@@ -97,13 +109,13 @@ def groups(case: Case) -> Finding:
             [str(case.manifest.column("group")[case.groups == key][0]) for key in torn[:3]]
         )
         if f"{one}+{other}" in declared:
-            return Finding(
+            return LeakageFinding(
                 CAUTION,
                 number,
                 f"the plan's name says so ({case.plan.valid}); {means}",
                 examples=first,
             )
-        return Finding(
+        return LeakageFinding(
             LEAK,
             number,
             means,
@@ -111,10 +123,10 @@ def groups(case: Case) -> Finding:
             first,
             rows / max(of, 1) if other == "test" else None,
         )
-    return Finding(CLEAN, f"{total:,} groups, none torn apart", share=0.0)
+    return LeakageFinding(CLEAN, f"{total:,} groups, none torn apart", share=0.0)
 
 
-def videos(case: Case) -> Finding:
+def videos(case: AuditCase) -> LeakageFinding:
     """Nothing is cut from a recording that another role is cut from too."""
     columns = [
         c
@@ -133,7 +145,7 @@ def videos(case: Case) -> Finding:
     )
     if not worst.rows:
         several = [c for c in columns if len(np.unique(case.keys(c))) < len(case.manifest)]
-        return Finding(
+        return LeakageFinding(
             CLEAN,
             f"no recording on both sides ({', '.join(columns)}; "
             + ("some hold several rows)" if several else "each row has its own)"),
@@ -147,7 +159,7 @@ def videos(case: Case) -> Finding:
     )
     examples = some([f"{ids[a]} and {ids[b]}: {names.iloc[a]}" for a, b in worst.examples])
     if role == "valid" and "valid+test" in getattr(case.plan, "shares", ()):
-        return Finding(
+        return LeakageFinding(
             CAUTION,
             number,
             f"the plan's name says so ({case.plan.valid}); what is chosen on validation rows fits "
@@ -155,7 +167,7 @@ def videos(case: Case) -> Finding:
             examples=examples,
             share=worst.rows / of,
         )
-    return Finding(
+    return LeakageFinding(
         LEAK,
         number,
         "rows of one recording have its voice, face, room and topic, and overlapping windows the "
@@ -168,12 +180,12 @@ def videos(case: Case) -> Finding:
     )
 
 
-def transcripts(case: Case) -> Finding:
+def transcripts(case: AuditCase) -> LeakageFinding:
     """No test row says what a training row says."""
     texts = normalised(case.manifest.column("text"))
     same = factorized(texts)
     if not (same >= 0).any():
-        return Finding(NOT_CHECKED, "the manifest holds no transcripts")
+        return LeakageFinding(NOT_CHECKED, "the manifest holds no transcripts")
     unique = np.unique(texts[same >= 0])
     place = np.searchsorted(unique, texts)
     near = np.where(same >= 0, near_identical(unique)[np.minimum(place, len(unique) - 1)], -1)
@@ -191,7 +203,7 @@ def transcripts(case: Case) -> Finding:
         "constant_accuracy": alike.constant / max(alike.rows, 1),
     }
     if not alike.rows:
-        return Finding(
+        return LeakageFinding(
             CLEAN,
             f"none of {alike.of:,} test rows says what a training or validation row says",
             share=0.0,
@@ -220,11 +232,11 @@ def transcripts(case: Case) -> Finding:
         known = (
             f"{design.why}; {means}" if helps or not telling.rows else f"{design.why}, {nothing}"
         )
-        return Finding(
+        return LeakageFinding(
             CAUTION, number, known, examples=examples, share=alike.share, details=details
         )
     if telling.rows <= FEW * alike.of:
-        return Finding(
+        return LeakageFinding(
             CAUTION,
             number,
             f"nearly all have fewer than {LONG_WORDS} words: phrases that people say twice; "
@@ -234,7 +246,7 @@ def transcripts(case: Case) -> Finding:
             details=details,
         )
     if not helps:
-        return Finding(
+        return LeakageFinding(
             CAUTION,
             number,
             f"the same sentences are spoken with every label, {nothing}",
@@ -242,7 +254,7 @@ def transcripts(case: Case) -> Finding:
             share=alike.share,
             details=details,
         )
-    return Finding(
+    return LeakageFinding(
         LEAK,
         number,
         means,
@@ -254,7 +266,7 @@ def transcripts(case: Case) -> Finding:
     )
 
 
-def media(case: Case) -> Finding:
+def media(case: AuditCase) -> LeakageFinding:
     """No encoder was given the very same sound or pictures for rows of two roles."""
     found = [(overlap(case, keys), what) for what, keys in _inputs(case)]
     for column in ("audio", "video"):
@@ -267,7 +279,7 @@ def media(case: Case) -> Finding:
                 )
             )
     if not found:
-        return Finding(
+        return LeakageFinding(
             NOT_CHECKED,
             "no vectors of sound or pictures carry digests of what went in; give the files with "
             "--media",
@@ -276,7 +288,7 @@ def media(case: Case) -> Finding:
     worst, what = max(found, key=lambda one: one[0].rows)
     compared = ", ".join(name for _, name in found)
     if not worst.rows:
-        return Finding(
+        return LeakageFinding(
             CLEAN,
             f"no two rows of different roles are byte-identical ({compared})",
             share=0.0,
@@ -292,7 +304,7 @@ def media(case: Case) -> Finding:
     means = "their vectors are those of a training row, whose label the classifier was told"
     design = by_design(case, "media")
     if design and worst.share <= FEW:
-        return Finding(
+        return LeakageFinding(
             CAUTION,
             number,
             f"{design.why}; {means}",
@@ -300,7 +312,7 @@ def media(case: Case) -> Finding:
             share=worst.share,
             details=details,
         )
-    return Finding(
+    return LeakageFinding(
         LEAK,
         number,
         means,
@@ -311,7 +323,7 @@ def media(case: Case) -> Finding:
     )
 
 
-def _by_ids(case: Case) -> Finding:
+def _by_ids(case: AuditCase) -> LeakageFinding:
     """Ids that differ in a last number alone may be windows of one recording.
 
     Where nothing else says so, nobody can know.
@@ -322,9 +334,9 @@ def _by_ids(case: Case) -> Finding:
     keys = np.where(case.groups < 0, factorized(np.asarray(ids.to_numpy(dtype=str))), -1)
     found = overlap(case, keys)
     if not found.rows or len(found.keys) <= 2 * (case.codes.max() + 1):
-        return Finding(NOT_CHECKED, "the manifest names no recordings")
+        return LeakageFinding(NOT_CHECKED, "the manifest names no recordings")
     shown = some([f"{case.manifest.ids[a]} and {case.manifest.ids[b]}" for a, b in found.examples])
-    return Finding(
+    return LeakageFinding(
         CAUTION,
         f"the manifest names no recordings; by their ids, {per_cent(found.rows / case.n_test)} of "
         "the test "
@@ -336,7 +348,7 @@ def _by_ids(case: Case) -> Finding:
     )
 
 
-def _inputs(case: Case) -> Iterator[tuple[str, Codes]]:
+def _inputs(case: AuditCase) -> Iterator[tuple[str, Codes]]:
     """Yield each different record of inputs once; texts are compared as transcripts."""
     met: set[tuple[str, bytes]] = set()
     for file in case.files:
@@ -348,7 +360,7 @@ def _inputs(case: Case) -> Iterator[tuple[str, Codes]]:
             yield file.view, keys
 
 
-def _file_copies(case: Case, column: str) -> tuple[Codes | None, int]:
+def _file_copies(case: AuditCase, column: str) -> tuple[Codes | None, int]:
     """Return the code of each row's file by its content (N,), -1 where no other file is the same, and how many are not there.
 
     Only files of equal size are read. Without any file there are no codes.

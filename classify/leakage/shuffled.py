@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from classify.leakage.finding import CAUTION, CLEAN, LEAK, Finding, per_cent
+from classify.leakage.finding import CAUTION, CLEAN, LEAK, LeakageFinding, per_cent
 from classify.names import BASELINE
 
 FALSE_ALARM = 0.01  # over all cells together (Bonferroni)
@@ -27,7 +27,7 @@ Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Chance:
+class ChanceLevel:
     """A cell under permuted labels.
 
     Right answers, how many chance gives, and the deviation of that number; over all folds.
@@ -45,7 +45,7 @@ class Chance:
         return self.right / self.rows
 
 
-def judge(results: Path) -> Finding:
+def judge(results: Path) -> LeakageFinding:
     """Say whether the cells of a run on permuted labels are at chance.
 
     Args:
@@ -78,7 +78,7 @@ def judge(results: Path) -> Finding:
         "high": high,
     }
     if above:
-        return Finding(
+        return LeakageFinding(
             LEAK,
             f"{number}; {len(above)} cells are above",
             "something tells the models the answers of test rows",
@@ -87,7 +87,7 @@ def judge(results: Path) -> Finding:
             details=details,
         )
     if below:
-        return Finding(
+        return LeakageFinding(
             CAUTION,
             f"{number}; {len(below)} cells are below theirs",
             "worse than chance is no leak and yet no "
@@ -96,10 +96,10 @@ def judge(results: Path) -> Finding:
             examples=tuple(c.cell for c in below[:3]),
             details=details,
         )
-    return Finding(CLEAN, number, details=details)
+    return LeakageFinding(CLEAN, number, details=details)
 
 
-def of_cell(name: str, rows: pd.DataFrame) -> Chance:
+def of_cell(name: str, rows: pd.DataFrame) -> ChanceLevel:
     """Count a cell's right answers and what chance gives, fold by fold."""
     found = [
         matches(
@@ -110,7 +110,7 @@ def of_cell(name: str, rows: pd.DataFrame) -> Chance:
         for _, part in rows.groupby("fold", sort=False)
     ]
     right, expected, variance = np.sum(found, axis=0)
-    return Chance(name, len(rows), float(right), float(expected), float(np.sqrt(variance)))
+    return ChanceLevel(name, len(rows), float(right), float(expected), float(np.sqrt(variance)))
 
 
 def matches(codes: Codes) -> tuple[int, float, float]:

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from classify.figures.results_folder import Run
-from classify.leakage.checks import CHECKS, VERDICTS, Audit
-from classify.leakage.finding import LEAK
+from classify.leakage.checks import CHECKS, Audit
+from classify.leakage.finding import LEAK, VERDICTS
 from classify.models.classifiers import CLASSIFIERS
 from classify.names import EARLY, LATE, LAYER, SYSTEM, UNIMODAL
 from classify.results.paper_tables import CONFUSION, PAPER_TABLES, PER_CLASS, VALID

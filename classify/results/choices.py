@@ -26,7 +26,7 @@ from classify.grid.validation_rows import choosing_rows, for_learning, learning_
 from classify.names import BASELINE, CHOICE, LAYER, LEARN, TEST, VALID
 
 if TYPE_CHECKING:
-    from classify.grid.prepared import Prepared
+    from classify.grid.prepared import PreparedGrid
     from classify.grid.tasks import CellTask
 
 OVERLAPS = {VALID: (VALID, LEARN, CHOICE), LEARN: (LEARN,), CHOICE: (CHOICE,), TEST: (TEST,)}
@@ -82,7 +82,7 @@ def note(rows: pd.DataFrame, split: bool) -> str:
 
 
 def purposes_of(
-    prepared: Prepared, task: CellTask, outcome: CellOutcome, calibrated: Calibrated
+    prepared: PreparedGrid, task: CellTask, outcome: CellOutcome, calibrated: Calibrated
 ) -> dict[str, str]:
     """Return which rows served which purpose in one cell and fold; nothing for a baseline."""
     cell, facts, split = task.cell, outcome.facts, prepared.config.valid_split is not None
@@ -109,7 +109,7 @@ def purposes_of(
     }
 
 
-def calibrated_cell(prepared: Prepared, task: CellTask, outcome: CellOutcome) -> Calibrated:
+def calibrated_cell(prepared: PreparedGrid, task: CellTask, outcome: CellOutcome) -> Calibrated:
     """Calibrate one cell and fold as the configuration says, on the validation rows that may be learnt from."""
     fold = next(f for f in prepared.folds if f.number == task.source.fold)
     method = NONE if task.cell.family == BASELINE else prepared.config.calibrate

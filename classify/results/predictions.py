@@ -11,13 +11,13 @@ import pyarrow as pa
 from classify.evaluation.predictions import CLUSTERS
 from classify.grid.calibration import Calibrated
 from classify.grid.outcome import CellOutcome
-from classify.grid.prepared import Prepared
+from classify.grid.prepared import PreparedGrid
 from classify.models.classifiers import LOG_PROBABILITY, PROBABILITY
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.vectors.arrays import SCORED_ROLES
 
 
-def _calibrated_columns(prepared: Prepared) -> list[str]:
+def _calibrated_columns(prepared: PreparedGrid) -> list[str]:
     """Further columns of the predictions: none where nothing is calibrated."""
     return (
         [f"calibrated:{name}" for name in prepared.labels.classes]
@@ -26,7 +26,7 @@ def _calibrated_columns(prepared: Prepared) -> list[str]:
     )
 
 
-def prediction_schema(prepared: Prepared) -> pa.Schema:
+def prediction_schema(prepared: PreparedGrid) -> pa.Schema:
     """Return the columns of ``predictions.parquet`` with their types."""
     word, calibrated = pa.dictionary(pa.int32(), pa.string()), _calibrated_columns(prepared)
     words = (
@@ -57,14 +57,14 @@ def prediction_schema(prepared: Prepared) -> pa.Schema:
     )
 
 
-def cluster_columns(prepared: Prepared) -> pd.DataFrame:
+def cluster_columns(prepared: PreparedGrid) -> pd.DataFrame:
     """Who speaks, in which group and session, by utterance id."""
     table = Manifest.load(prepared.config.store / prepared.corpus).table
     return table.set_index("id")[list(CLUSTERS)].astype("category")
 
 
 def prediction_columns(
-    prepared: Prepared,
+    prepared: PreparedGrid,
     row: Mapping[str, object],
     outcome: CellOutcome,
     clusters: pd.DataFrame,

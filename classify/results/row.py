@@ -9,7 +9,7 @@ import numpy as np
 from classify.evaluation.metrics import accuracy, summary
 from classify.grid.calibration import Calibrated, calibration_columns, margin_columns
 from classify.grid.outcome import CellOutcome
-from classify.grid.prepared import Prepared
+from classify.grid.prepared import PreparedGrid
 from classify.grid.tasks import CellTask
 from classify.grid.validation_rows import for_choice
 from classify.models.classifiers import resolve
@@ -20,7 +20,7 @@ from embeddings_store.vectors.catalogue import Entry
 
 
 def result_row(
-    prepared: Prepared, task: CellTask, outcome: CellOutcome, calibrated: Calibrated
+    prepared: PreparedGrid, task: CellTask, outcome: CellOutcome, calibrated: Calibrated
 ) -> dict[str, object]:
     """Return one row of :data:`SCHEMA`, without flags."""
     cell, config = task.cell, prepared.config

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from classify.evaluation.comparisons import declared
 from classify.evaluation.predictions import read_answers
 from classify.grid.cache import read_outcome
-from classify.grid.prepared import Prepared
+from classify.grid.prepared import PreparedGrid
 from classify.grid.tasks import CellTask
 from classify.grid.tuning import trial_rows
 from classify.names import RESULT
@@ -60,13 +60,13 @@ class GridResult:
         files: What was written, in reading order.
     """
 
-    prepared: Prepared
+    prepared: PreparedGrid
     table: ResultTable
     files: Sequence[Path]
 
 
 def write_results(
-    prepared: Prepared, tasks: Sequence[CellTask], dropped: Sequence[CellTask] = ()
+    prepared: PreparedGrid, tasks: Sequence[CellTask], dropped: Sequence[CellTask] = ()
 ) -> GridResult:
     """Read every finished cell once and write all result files into the output folder, each whole or not at all."""
     out, rows, trials = prepared.config.out, [], list[dict[str, object]]()
@@ -112,7 +112,7 @@ def write_results(
     return GridResult(prepared, table, files)
 
 
-def refuse_other_results(out: Path, prepared: Prepared) -> None:
+def refuse_other_results(out: Path, prepared: PreparedGrid) -> None:
     """Refuse to replace the results of another corpus, of true labels by shuffled ones, or of results by upper bounds.
 
     Raises:

@@ -16,7 +16,7 @@ from rich.text import Text
 from classify.evaluation.metrics import FORMULAS, METRICS
 from classify.grid.calibration import margin_note
 from classify.grid.execution import Survey
-from classify.grid.prepared import Prepared
+from classify.grid.prepared import PreparedGrid
 from classify.models.classifiers import CLASSIFIERS, COMPETITORS
 from classify.models.probe import PROBE_C, PROBE_SPLITS
 from classify.names import BASELINE, EARLY, HEAD, LATE, LAYER, OOF, PROBE, RESULT, SYSTEM, UNIMODAL
@@ -135,7 +135,7 @@ def show_survey(survey: Survey, console: Console) -> None:
     _banner(prepared, console)
 
 
-def _times_seeds(prepared: Prepared) -> str:
+def _times_seeds(prepared: PreparedGrid) -> str:
     seeds = len(prepared.replicas) * len(prepared.config.seeds)
     return f" x {seeds} seeds" if seeds > 1 else ""
 
@@ -238,7 +238,7 @@ def _claim(rows: pd.DataFrame) -> str:
     return claim if claim == RESULT else f"{claim.upper()}, no result"
 
 
-def cautions(prepared: Prepared) -> list[str]:
+def cautions(prepared: PreparedGrid) -> list[str]:
     """What was left out, and what makes training rows unlike test rows."""
     lines = [f"note: {note}" for note in prepared.notes]
     seen, total = (
@@ -274,7 +274,7 @@ def cautions(prepared: Prepared) -> list[str]:
     return lines
 
 
-def _banner(prepared: Prepared, console: Console) -> None:
+def _banner(prepared: PreparedGrid, console: Console) -> None:
     if prepared.config.shuffle_seed is not None:
         console.print(
             f"*** LABELS SHUFFLED (seed {prepared.config.shuffle_seed}): every figure must be at "
@@ -298,7 +298,7 @@ def _banner(prepared: Prepared, console: Console) -> None:
         )
 
 
-def _stamp(prepared: Prepared) -> str:
+def _stamp(prepared: PreparedGrid) -> str:
     return "" if prepared.claim == RESULT else f", {prepared.claim.upper()}"
 
 

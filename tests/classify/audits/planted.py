@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from classify.leakage.case import read_files
-from classify.leakage.checks import Case
+from classify.leakage.case import AuditCase, read_files
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.folds.rules import make_plan
 from embeddings_store.folds.setup import Request
@@ -116,13 +115,13 @@ class Plan:
             )
         return manifest
 
-    def case(self, store: Path) -> Case:
+    def case(self, store: Path) -> AuditCase:
         """Write everything and return what the checks are given."""
         from classify.audit import plan_of
 
         manifest = self.write(store)
         plan, _ = plan_of(manifest, Request(folds=self.folds))
-        return Case(
+        return AuditCase(
             manifest,
             plan,
             read_files(store, manifest, {"audio": EncoderRef("enc", "0" * 12, "audio")}, plan),

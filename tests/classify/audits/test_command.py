@@ -10,7 +10,8 @@ import pytest
 
 from classify.commands import audit_leakage as audit
 from classify.commands import run_fusion_grid as cli
-from classify.leakage.checks import Audit, Finding, run_checks
+from classify.leakage.checks import Audit, run_checks
+from classify.leakage.finding import LeakageFinding
 from embeddings_store.errors import StoreError
 from tests.classify.audits.planted import PLANTED, Plan
 
@@ -108,17 +109,19 @@ def test_what_was_found_last_counts_and_a_damaged_record_does_not(
     found = run_checks(clean.case(tmp_path / "e"))
     found.write(tmp_path)
     once, again = (
-        replace(found, findings={**found.findings, "shuffled": Finding(verdict, "run", "m", "a")})
+        replace(
+            found, findings={**found.findings, "shuffled": LeakageFinding(verdict, "run", "m", "a")}
+        )
         for verdict in ("clean", "leak")
     )
     once.write(tmp_path)
     assert found.keeping(tmp_path).findings["shuffled"].verdict == "clean"
     assert again.keeping(tmp_path).findings["shuffled"].verdict == "leak"
-    read = Finding("clean", "no copies", details={"files_read": 1.0})
+    read = LeakageFinding("clean", "no copies", details={"files_read": 1.0})
     replace(found, findings={**found.findings, "media": read}).write(tmp_path)
     assert found.keeping(tmp_path).findings["media"] == read
     leaks = replace(
-        found, findings={**found.findings, "media": Finding("leak", "copies", "m", "a")}
+        found, findings={**found.findings, "media": LeakageFinding("leak", "copies", "m", "a")}
     )
     assert leaks.keeping(tmp_path).findings["media"].verdict == "leak"
     assert (

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from classify.leakage.checks import Audit, Case, run_checks
+from classify.leakage.case import AuditCase
+from classify.leakage.checks import Audit, run_checks
 from classify.leakage.finding import LEAK
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
@@ -27,7 +28,7 @@ REPLAYED = (5 * 243 + 2) / 5531  # 22.0 %
 
 
 def audit(manifest: Manifest, plan: FoldPlan | None = None) -> Audit:
-    return run_checks(Case(manifest, plan or make_plan(manifest)))
+    return run_checks(AuditCase(manifest, plan or make_plan(manifest)))
 
 
 def random_split(manifest: Manifest) -> FoldPlan:

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from classify.leakage.case import named_views, read_files
-from classify.leakage.checks import Case, run_checks
+from classify.leakage.case import AuditCase, named_views, read_files
+from classify.leakage.checks import run_checks
 from classify.leakage.finding import CAUTION, CLEAN, LEAK
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.exchange.interchange import ImportJob, import_vectors
@@ -23,7 +23,7 @@ from embeddings_store.vectors.catalogue import catalogue
 
 
 @pytest.fixture(scope="module")
-def mosi(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Case:
+def mosi(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> AuditCase:
     store = tmp_path_factory.mktemp("mosi")
     rows, source = shared / "data" / "mosi" / "rows.csv", shared / "data" / "mosi" / "features.npz"
     import_vectors(
@@ -31,48 +31,48 @@ def mosi(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Case:
     )
     manifest = Manifest.load(store / "mosi")
     plan = make_plan(manifest)
-    return Case(
+    return AuditCase(
         manifest,
         plan,
         read_files(store, manifest, named_views(e.ref for e in catalogue(store, "mosi")), plan),
     )
 
 
-def columns(case: Case, **changed: object) -> Case:
+def columns(case: AuditCase, **changed: object) -> AuditCase:
     """Return the case with other columns; files and plan stay."""
     return replace(
         case, manifest=replace(case.manifest, table=case.manifest.table.assign(**changed))
     )
 
 
-def held_out(case: Case) -> np.ndarray:
+def held_out(case: AuditCase) -> np.ndarray:
     return np.flatnonzero(case.plan.fold(1).mask("test"))
 
 
-def learnt(case: Case) -> np.ndarray:
+def learnt(case: AuditCase) -> np.ndarray:
     return np.flatnonzero(case.plan.fold(1).mask("train"))
 
 
-def _speakers(case: Case) -> Case:
+def _speakers(case: AuditCase) -> AuditCase:
     names = case.manifest.column("group").astype(object)
     names[np.isin(names, names[held_out(case)][:1])] = names[learnt(case)][0]
     return columns(case, speaker=names)
 
 
-def _groups(case: Case) -> Case:
+def _groups(case: AuditCase) -> AuditCase:
     roles = case.plan.fold(1).roles.copy()
     roles[held_out(case)[0]] = 1
     case = columns(case, meta_video="")
     return replace(case, plan=FoldPlan("torn", "none", case.plan.ids, (Fold(1, "torn", roles),)))
 
 
-def _videos(case: Case) -> Case:
+def _videos(case: AuditCase) -> AuditCase:
     video = case.manifest.column("meta_video").astype(object)
     video[held_out(case)[0]] = video[learnt(case)[0]]
     return columns(case, meta_video=video)
 
 
-def _transcripts(case: Case) -> Case:
+def _transcripts(case: AuditCase) -> AuditCase:
     text, label = (
         case.manifest.column("text").astype(object),
         case.manifest.column("label").astype(object),
@@ -87,25 +87,25 @@ def _transcripts(case: Case) -> Case:
     return columns(case, text=text, label=label)
 
 
-def _media(case: Case) -> Case:
+def _media(case: AuditCase) -> AuditCase:
     inputs = np.array([f"{i:016x}" for i in range(len(case.manifest))])
     inputs[held_out(case)[:5]] = inputs[learnt(case)[:5]]
     return replace(case, files=[replace(file, inputs=inputs) for file in case.files])
 
 
-def _seen(case: Case) -> Case:
+def _seen(case: AuditCase) -> AuditCase:
     plan = make_plan(case.manifest, "group-kfold:5")
     every = frozenset(fold.number for fold in plan)
     return replace(case, plan=plan, files=[replace(file, folds=every) for file in case.files])
 
 
-def _choices(case: Case) -> Case:
+def _choices(case: AuditCase) -> AuditCase:
     seen = case.files[0].seen.astype("U7")
     seen[held_out(case)] = "select"
     return replace(case, files=[replace(case.files[0], seen=seen), *case.files[1:]])
 
 
-def _permuted(case: Case) -> Case:
+def _permuted(case: AuditCase) -> AuditCase:
     file = case.files[0]
     return replace(
         case,
@@ -116,11 +116,11 @@ def _permuted(case: Case) -> Case:
     )
 
 
-def _metadata(case: Case) -> Case:
+def _metadata(case: AuditCase) -> AuditCase:
     return replace(case, metadata=("meta_video",))
 
 
-PLANTED: dict[str, Callable[[Case], Case]] = {
+PLANTED: dict[str, Callable[[AuditCase], AuditCase]] = {
     "speakers": _speakers,
     "groups": _groups,
     "videos": _videos,
@@ -133,20 +133,20 @@ PLANTED: dict[str, Callable[[Case], Case]] = {
 }
 
 
-def test_the_official_split_is_clean(mosi: Case) -> None:
+def test_the_official_split_is_clean(mosi: AuditCase) -> None:
     found = run_checks(mosi)
     assert found.verdict == CLEAN
     assert set(found.having("not checked")) == {"speakers", "media", "shuffled"}
 
 
-def test_five_folds_are_the_published_leak(mosi: Case) -> None:
+def test_five_folds_are_the_published_leak(mosi: AuditCase) -> None:
     found = run_checks(_seen(mosi)).findings["seen"]
     assert found.verdict == LEAK
     assert found.number.startswith("1,447 of 2,199 test rows (65.8 %)")
 
 
 @pytest.mark.parametrize("kind", PLANTED)
-def test_a_planted_leak_is_found_by_its_own_check_alone(kind: str, mosi: Case) -> None:
+def test_a_planted_leak_is_found_by_its_own_check_alone(kind: str, mosi: AuditCase) -> None:
     audit = run_checks(PLANTED[kind](mosi))
     assert audit.having(LEAK) == [kind], {name: f.number for name, f in audit.findings.items()}
     assert audit.having(CAUTION) == []

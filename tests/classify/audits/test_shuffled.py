@@ -1,4 +1,4 @@
-"""Chance is known exactly.
+"""ChanceLevel is known exactly.
 
 Simulated permutations agree with the closed form, and a run that knows the answers is caught.
 """

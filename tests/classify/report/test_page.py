@@ -22,7 +22,7 @@ from classify.figures.outcome import confusion as draw_confusion
 from classify.figures.results_folder import Run
 from classify.figures.style import Drawing
 from classify.leakage.checks import Audit
-from classify.leakage.finding import Finding
+from classify.leakage.finding import LeakageFinding
 from classify.report.browser import MAX_ROWS, browser_data
 from classify.report.config import ReportConfig
 from classify.report.make import Made, make_report
@@ -197,7 +197,7 @@ def test_optional_files_are_shown_where_they_are(finished, tmp_path: Path) -> No
     pd.DataFrame({"subset": ["<script>"], "WA": [0.5]}).to_csv(results / "subsets.csv", index=False)
     Audit(
         {},
-        {"speakers": Finding("leak", "3 of 4 <b>", "too good", "fold by speaker")},
+        {"speakers": LeakageFinding("leak", "3 of 4 <b>", "too good", "fold by speaker")},
         ("speakers",),
     ).write(results)
     text = Reader()
