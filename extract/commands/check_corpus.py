@@ -9,17 +9,16 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from embeddings_store.atomic import make_folder, write_json
 from embeddings_store.commands.common import guarded, parser
+from embeddings_store.commands.progress import progress_bar
 from embeddings_store.corpus.columns import LEAK_TAGS, check_tags, parse_tags
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.corpus.scan import scan_manifest
@@ -326,9 +325,9 @@ def _read(
 
     every = tasks_of(manifest)
     tasks = every if count is None else tasks_of(manifest, count)
-    with _bar(console, "media", len(tasks)) as advance:
+    with progress_bar("media", len(tasks), console) as bar:
         media = read_media(
-            manifest, tasks, jobs, advance, out / "media.jsonl" if out is not None else None
+            manifest, tasks, jobs, bar.advance, out / "media.jsonl" if out is not None else None
         )
     return media, len(every) - len(tasks)
 
@@ -384,22 +383,6 @@ def _show(report: dict[str, Any], console: Console, levels: Sequence[str]) -> No
         markup=False,
         style="bold green" if not report["status"] else "bold red",
     )
-
-
-@contextmanager
-def _bar(console: Console, title: str, total: int) -> Iterator[Callable[[int], None]]:
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal or console.quiet,
-    )
-    with bar:
-        task = bar.add_task(title, total=total)
-        yield lambda n: bar.advance(task, n)
 
 
 if __name__ == "__main__":

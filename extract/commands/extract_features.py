@@ -5,20 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from embeddings_store.commands.common import guarded
+from embeddings_store.commands.progress import progress_bar, progress_bars
 from embeddings_store.commands.protocol_options import listing
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import UsageError
 from extract.commands.extract_options import PROGRAM, build_parser, frozen_job, tuned_jobs
 from extract.corpora import READERS, corpus_names
 from extract.extras import with_extra
-from extract.finetuning import distributed as team
+from extract.finetuning import distributed
 from extract.pipeline import finetuned as tune
 from extract.pipeline import frozen as run
 from extract.pipeline.estimate import Speed, frozen_lines, tuned_lines
@@ -32,13 +31,16 @@ SHOWN_FAILURES = 20
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     arguments = build_parser().parse_args(argv)
-    team.hush()
+    distributed.hush()
     return guarded(lambda: with_extra(lambda: _run(arguments)), PROGRAM)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     console = Console(
-        stderr=True, quiet=arguments.quiet or team.rank() > 0, highlight=False, soft_wrap=True
+        stderr=True,
+        quiet=arguments.quiet or distributed.rank() > 0,
+        highlight=False,
+        soft_wrap=True,
     )
     if arguments.list:
         _print_lists()
@@ -136,7 +138,7 @@ def _run_all_tuned(arguments: argparse.Namespace, console: Console) -> int:
         prepared = tune.prepare(single, manifest)
         _introduce(prepared.dump, prepared.encoder, console, shown)
         if arguments.dry_run:
-            if not team.rank():
+            if not distributed.rank():
                 print("\n".join(tuned_lines(prepared, speeds)))
             continue
         status = max(status, _run_tuned(prepared, console))
@@ -170,8 +172,9 @@ def _run_frozen(
     if arguments.dry_run:
         print("\n".join(frozen_lines(prepared.dump, prepared.encoder)))
         return 0
-    with _bars(console, (f"{modality} vectors", int(prepared.dump.present.sum()))) as (advance,):
-        summary = run.run_frozen(prepared, _sayer(console), advance)
+    rows = int(prepared.dump.present.sum())
+    with progress_bar(f"{modality} vectors", rows, console) as bar:
+        summary = run.run_frozen(prepared, _sayer(console), bar.advance)
     return _report(summary, console)
 
 
@@ -194,38 +197,19 @@ def _run_tuned(prepared: tune.Prepared, console: Console) -> int:
             "upper bound",
             markup=False,
         )
-    tasks = (
+    tasks = [
         (f"{title} reading", len(prepared.to_read)),
         (f"{title} training", prepared.steps),
         (f"{title} vectors", int(prepared.dump.present.sum())),
-    )
-    with _bars(console, *tasks) as bars:
-        summary = tune.run_tuned(prepared, tune.Progress(_sayer(console), *bars))
+    ]
+    with progress_bars(tasks, console) as (reading, training, rows):
+        progress = tune.Progress(_sayer(console), reading.advance, training.advance, rows.advance)
+        summary = tune.run_tuned(prepared, progress)
     return _report(summary, console) if summary else 0
 
 
 def _sayer(console: Console) -> Callable[[str], None]:
     return lambda sentence: console.print(sentence, markup=False)
-
-
-@contextmanager
-def _bars(console: Console, *tasks: tuple[str, int]) -> Iterator[tuple[Callable[[int], None], ...]]:
-    """Show a progress bar per task and yield their advance functions.
-
-    Nothing is drawn where the output is no terminal.
-    """
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal or console.quiet,
-    )
-    with bar:
-        numbers = [bar.add_task(title, total=total) for title, total in tasks]
-        yield tuple(lambda n, number=number: bar.advance(number, n) for number in numbers)
 
 
 def _introduce(dump: Dump, encoder: object, console: Console, shown: set[str]) -> None:

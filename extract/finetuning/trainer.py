@@ -30,7 +30,7 @@ from transformers.utils import logging
 
 from embeddings_store.atomic import disk_is_full
 from embeddings_store.errors import StoreFullError, UsageError
-from extract.finetuning import distributed as team
+from extract.finetuning import distributed
 from extract.finetuning.checkpoints import Checkpoint, keep_only, mark_complete, resume_point
 from extract.finetuning.classifier import Classifier
 from extract.finetuning.dataset import EpochOrder, Rows, collate
@@ -74,7 +74,7 @@ class _Conductor(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         epoch = round(state.epoch or 0)
-        _seed_everything(self._settings.seed, epoch, team.rank())
+        _seed_everything(self._settings.seed, epoch, distributed.rank())
         self._order.set_epoch(epoch)
 
     def on_step_end(
@@ -102,7 +102,7 @@ class _Conductor(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        team.meet()  # Each process writes a file of its own into the checkpoint.
+        distributed.meet()  # Each process writes a file of its own into the checkpoint.
         if state.is_world_process_zero:
             best = best_step(state.log_history) or state.global_step
             mark_complete(
@@ -165,7 +165,7 @@ def finetune(
     classifier.freeze(settings.freeze)
     if start and start.about.get("rows") != train.digest:
         start = None
-    if team.rank() == 0:
+    if distributed.rank() == 0:
         keep_only(folder, {start.step, start.about["best"]} if start else set())
     order = EpochOrder(train, settings.seed, balanced=settings.balanced_sampling)
     verbosity = logging.get_verbosity()
@@ -187,7 +187,7 @@ def finetune(
     gc.collect()
     torch.cuda.empty_cache()
     outcome = _outcome(classifier, log, folder, record)
-    team.meet()  # The writer removes the checkpoints next.
+    distributed.meet()  # The writer removes the checkpoints next.
     return outcome
 
 
@@ -262,7 +262,11 @@ def _trainer(
     choose: Rows | None,
     folder: Path,
 ) -> _OrderedTrainer:
-    device, processes, steps = classifier.encoder.device, team.size(), settings.steps(len(train))
+    device, processes, steps = (
+        classifier.encoder.device,
+        distributed.size(),
+        settings.steps(len(train)),
+    )
     if settings.batch_size % processes:
         raise UsageError(
             f"--batch-size {settings.batch_size} cannot be divided among {processes} processes; "
@@ -289,7 +293,7 @@ def _trainer(
         data_seed=settings.seed,
         bf16=uses_bf16(settings.precision, device),
         use_cpu=device.type == "cpu",
-        ddp_timeout=int(team.PATIENCE.total_seconds()),
+        ddp_timeout=int(distributed.PATIENCE.total_seconds()),
         eval_strategy="epoch" if choose is not None else "no",
         # Old checkpoints are removed by the conductor: the Trainer does it before the new one is
         # known to be whole.
@@ -340,7 +344,7 @@ def _record(
         "steps": settings.steps(len(train)),
         "optimizer": OPTIMIZER,
         "precision": "bf16" if arguments.bf16 else "float32",
-        "processes": team.size(),
+        "processes": distributed.size(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
         "accelerate": metadata.version("accelerate"),

@@ -26,7 +26,7 @@ from embeddings_store.folds.validation_rules import FIXED_EPOCHS
 from embeddings_store.provenance import fingerprint
 from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.seen import parse_seen
-from extract.finetuning import distributed as team
+from extract.finetuning import distributed
 from extract.finetuning.augmentation import augmenter
 from extract.finetuning.checkpoints import MARKER, Checkpoint, is_complete, remove, resume_point
 from extract.finetuning.row_roles import (
@@ -325,8 +325,8 @@ def run_tuned(prepared: Prepared, progress: Progress) -> dump.Summary | None:
         TrainingError: The training cannot go on.
     """
     device_type = prepared.encoder.device.type
-    if team.rank():
-        trains, start = team.agree(None, device_type)
+    if distributed.rank():
+        trains, start = distributed.agree(None, device_type)
         if trains:
             _train(prepared, progress, start)
         return None
@@ -334,7 +334,7 @@ def run_tuned(prepared: Prepared, progress: Progress) -> dump.Summary | None:
         if prepared.job.overwrite:
             _start_over(prepared)
         if not prepared.pending:
-            team.agree((False, None), device_type)
+            distributed.agree((False, None), device_type)
             _remove_leftovers(prepared, progress.say)
             return dump.summarise(prepared.dump)
         return _dump(prepared, _outcome(prepared, progress), progress)
@@ -355,7 +355,7 @@ def _load(job: TunedJob, source: Any, pooling: str) -> Any:
         source,
         layer="all" if job.settings.weighted_layers else "last",
         pooling=pooling or None,
-        device=team.local_device(job.device),
+        device=distributed.local_device(job.device),
         max_duration_s=job.max_duration_s or None,
         long_rule=job.long_rule,
         max_tokens=job.max_tokens,
@@ -375,7 +375,7 @@ def _outcome(prepared: Prepared, progress: Progress) -> Outcome:
         len(prepared.dump.classes),
     )
     if is_complete(folder):
-        team.agree((False, None), encoder.device.type)
+        distributed.agree((False, None), encoder.device.type)
         progress.say("goes on: the training was finished before")
         if prepared.keeps_model:
             marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
@@ -383,7 +383,7 @@ def _outcome(prepared: Prepared, progress: Progress) -> Outcome:
         return load_model(folder, _load(job, str(folder / "encoder"), encoder.pooling), classes)
     start = resume_point(prepared.checkpoints)
     log = finished_log(start, job.settings)
-    team.agree((log is None, start), encoder.device.type)
+    distributed.agree((log is None, start), encoder.device.type)
     if start is None or log is None:
         outcome = _train(prepared, progress, start)
     else:

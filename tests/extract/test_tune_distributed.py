@@ -21,20 +21,20 @@ from embeddings_store.errors import UsageError
 from embeddings_store.vectors.hdf5 import read_embeddings
 from extract.commands.extract_features import main
 from extract.encoders import load_encoder
-from extract.finetuning import distributed as team
+from extract.finetuning import distributed
 
 
 def test_a_process_alone_agrees_with_itself():
-    assert (team.rank(), team.size()) == (0, 1)
-    assert team.agree({"trains": True}, "cpu") == {"trains": True}
-    team.meet()
+    assert (distributed.rank(), distributed.size()) == (0, 1)
+    assert distributed.agree({"trains": True}, "cpu") == {"trains": True}
+    distributed.meet()
 
 
 def test_each_process_takes_a_gpu_of_its_own(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert [team.local_device(name) for name in ("auto", "cuda", "cuda:3", "cpu")] == [
+    assert [distributed.local_device(name) for name in ("auto", "cuda", "cuda:3", "cpu")] == [
         "cuda:1",
         "cuda:1",
         "cuda:3",
