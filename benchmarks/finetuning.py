@@ -27,13 +27,14 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, WhisperFeatureExtractor
 
 from benchmarks.record import record
-from extract.encoders import load_encoder
+from extract.encoders import InputSettings, load_encoder
 from extract.encoders.loading import quiet
 from extract.finetuning.dataset import EpochOrder, Memory, Rows
 from extract.finetuning.settings import TrainingSettings
 from extract.finetuning.trainer import finetune
 
 RATE, MAX_S, MAX_TOKENS, CLASSES, LEARNING_RATE = 16_000, 10.0, 128, 4, 3e-5
+INPUTS = InputSettings(max_duration_s=MAX_S, max_tokens=MAX_TOKENS)
 # Of IEMOCAP's 5,531 utterances: median 3.58 s, shortest 0.585 s, and what is longer than 10 s is
 # cut.
 MEDIAN_S, SHORTEST_S, SPREAD = 3.58, 0.585, 0.65
@@ -107,7 +108,7 @@ def main() -> None:
 
 def measure(folder: str, given: argparse.Namespace) -> list[dict[str, Any]]:
     """Return one row per way."""
-    encoder = load_encoder(folder, device=given.device, max_duration_s=MAX_S, max_tokens=MAX_TOKENS)
+    encoder = load_encoder(folder, device=given.device, inputs=INPUTS)
     inputs = generate(encoder.spec.modality, given.rows, given.seed)
     labels = np.random.default_rng(given.seed).integers(0, CLASSES, given.rows)
     ways: dict[str, Callable[[], tuple[float, float]]] = {
@@ -157,7 +158,7 @@ def ours(
 
     Returns rows per second after the first step, and seconds of the rest.
     """
-    encoder = load_encoder(folder, device=given.device, max_duration_s=MAX_S, max_tokens=MAX_TOKENS)
+    encoder = load_encoder(folder, device=given.device, inputs=INPUTS)
     settings = TrainingSettings(
         epochs=1,
         batch_size=given.batch_size,
@@ -200,7 +201,7 @@ def plain(
     Raises:
         SystemExit: The plain loop of such an encoder is not written here.
     """
-    encoder = load_encoder(folder, device=given.device, max_duration_s=MAX_S, max_tokens=MAX_TOKENS)
+    encoder = load_encoder(folder, device=given.device, inputs=INPUTS)
     device, kind = encoder.device, encoder.spec.architecture
     vectors = {"bert": _text, "whisper": _whisper}.get(
         kind, _waveform if encoder.spec.modality == "audio" else None

@@ -9,20 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from embeddings_store.errors import MissingDependencyError, UsageError, unknown_name
+from embeddings_store.errors import MissingDependencyError, UsageError
 from extract.encoders.architectures import ARCHITECTURES
 from extract.encoders.batching import auto_batch_size, length_buckets
 from extract.encoders.registry import REGISTRY, EncoderSpec, ResolvedEncoder, names, resolve
-from extract.media.spans import LONG_RULES
+from extract.encoders.settings import INPUTS, OPTIONS, EncoderOptions, InputSettings
 
 if TYPE_CHECKING:
     from extract.encoders.base import Encoder
-    from extract.frames.settings import FrameSettings
 
 __all__ = [
     "ARCHITECTURES",
     "REGISTRY",
+    "EncoderOptions",
     "EncoderSpec",
+    "InputSettings",
     "ResolvedEncoder",
     "auto_batch_size",
     "length_buckets",
@@ -35,14 +36,11 @@ __all__ = [
 def load_encoder(
     encoder: str | ResolvedEncoder,
     *,
-    layer: str | int | Sequence[int] = "last",
-    pooling: str | None = None,
-    device: str = "auto",
-    batch_size: int | None = None,
-    max_duration_s: float | None = 10.0,
-    long_rule: str = "first",
-    max_tokens: int = 128,
-    frames: FrameSettings | None = None,
+    layer: str | int | Sequence[int] = OPTIONS.layer,
+    pooling: str | None = OPTIONS.pooling,
+    device: str = OPTIONS.device,
+    batch_size: int | None = OPTIONS.batch_size,
+    inputs: InputSettings = INPUTS,
     revision: str | None = None,
 ) -> Encoder:
     """Load an encoder, ready to encode.
@@ -56,14 +54,7 @@ def load_encoder(
             ``"cuda:1"`` or ``"mps"``.
         batch_size: Inputs that go through the model at once; None for :func:`auto_batch_size`.
             Changes no vector.
-        max_duration_s: Length in seconds at which clips are cut as they are read; None for not at
-            all. Speech only.
-        long_rule: Which part of a longer clip is kept: ``"first"`` or ``"middle"``. Speech only.
-        max_tokens: Tokens of a text that are read, special tokens included, at most what the model
-            takes. Text only.
-        frames: Rule and region by which clips are drawn, and for ViT their number; other models
-            take the number that they were made for, and all of them the size. None for the
-            defaults. Video only.
+        inputs: How long clips and texts are cut, and which pictures are drawn.
         revision: Commit, tag or branch on the Hub; not for folders.
 
     Raises:
@@ -73,12 +64,6 @@ def load_encoder(
         MissingDependencyError: If torch or transformers is not installed.
     """
     resolved = encoder if isinstance(encoder, ResolvedEncoder) else resolve(encoder)
-    if long_rule not in LONG_RULES:
-        unknown_name("long_rule", long_rule, LONG_RULES)
-    if max_duration_s is not None and not max_duration_s > 0:
-        raise UsageError(
-            f"max_duration_s is {max_duration_s}; expected more than 0 seconds, or None"
-        )
     if revision is not None and resolved.is_local:
         raise UsageError(f"{resolved.source} is a folder; a revision goes with a Hub id")
     try:
@@ -87,15 +72,4 @@ def load_encoder(
         raise MissingDependencyError(
             f"encoders need {error.name}; install the extra 'extract'"
         ) from error
-    return build(
-        resolved,
-        revision=revision,
-        device=device,
-        layer=layer,
-        pooling=pooling,
-        batch_size=batch_size,
-        max_duration_s=max_duration_s,
-        long_rule=long_rule,
-        max_tokens=max_tokens,
-        frames=frames,
-    )
+    return build(resolved, EncoderOptions(layer, pooling, device, batch_size), inputs, revision)

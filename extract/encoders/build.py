@@ -5,8 +5,6 @@ The part of ``load_encoder`` that needs torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 
 from embeddings_store.errors import UsageError
@@ -15,12 +13,12 @@ from extract.encoders.base import Encoder
 from extract.encoders.batching import auto_batch_size
 from extract.encoders.loading import load_model
 from extract.encoders.registry import ResolvedEncoder
+from extract.encoders.settings import EncoderOptions, InputSettings
 from extract.encoders.spectrogram import SpectrogramEncoder
 from extract.encoders.text import TextEncoder
 from extract.encoders.video import FrameByFrameEncoder, PatchEncoder, VideoEncoder
 from extract.encoders.waveform import WaveformEncoder
 from extract.encoders.whisper import WhisperOwnLengthEncoder
-from extract.frames.settings import FrameSettings
 
 _AUDIO_FAMILIES = {
     "waveform": WaveformEncoder,
@@ -32,48 +30,56 @@ _VIDEO_FAMILIES = {"clip": VideoEncoder, "patches": PatchEncoder, "frames": Fram
 
 def build(
     resolved: ResolvedEncoder,
-    *,
+    options: EncoderOptions,
+    inputs: InputSettings,
     revision: str | None,
-    device: str,
-    layer: str | int | Sequence[int],
-    pooling: str | None,
-    batch_size: int | None,
-    max_duration_s: float | None,
-    long_rule: str,
-    max_tokens: int,
-    frames: FrameSettings | None,
 ) -> Encoder:
-    """Load the weights and return their adapter; see ``load_encoder`` for the arguments."""
+    """Load the weights and return their adapter.
+
+    Args:
+        resolved: What to load.
+        options: Which vector is made, and where.
+        inputs: What the encoder is given.
+        revision: Commit, tag or branch on the Hub; none for the registry's.
+    """
     spec = resolved.spec
-    if pooling is not None:
-        check_pooling(spec.architecture, pooling)
-    place = chosen_device(device)
-    size = auto_batch_size(spec.modality, place.type) if batch_size is None else batch_size
+    if options.pooling is not None:
+        check_pooling(spec.architecture, options.pooling)
+    device = chosen_device(options.device)
+    batch_size = options.batch_size
+    if batch_size is None:
+        batch_size = auto_batch_size(spec.modality, device.type)
     loaded = load_model(resolved, revision)
     family = ARCHITECTURES[spec.architecture].family
     if family == "tokens":
         return TextEncoder(
             spec,
             loaded,
-            layer=layer,
-            pooling=pooling,
-            device=place,
-            batch_size=size,
-            max_tokens=max_tokens,
+            layer=options.layer,
+            pooling=options.pooling,
+            device=device,
+            batch_size=batch_size,
+            max_tokens=inputs.max_tokens,
         )
     if family in _VIDEO_FAMILIES:
         return _VIDEO_FAMILIES[family](
-            spec, loaded, layer=layer, pooling=pooling, device=place, batch_size=size, frames=frames
+            spec,
+            loaded,
+            layer=options.layer,
+            pooling=options.pooling,
+            device=device,
+            batch_size=batch_size,
+            frames=inputs.frames,
         )
     return _AUDIO_FAMILIES[family](
         spec,
         loaded,
-        layer=layer,
-        pooling=pooling,
-        device=place,
-        batch_size=size,
-        max_duration_s=max_duration_s,
-        long_rule=long_rule,
+        layer=options.layer,
+        pooling=options.pooling,
+        device=device,
+        batch_size=batch_size,
+        max_duration_s=inputs.max_duration_s,
+        long_rule=inputs.long_rule,
     )
 
 

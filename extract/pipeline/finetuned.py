@@ -348,7 +348,7 @@ def paper_settings(modality: str, **given: Any) -> TrainingSettings:
 
 
 def _load(job: TunedJob, source: Any, pooling: str) -> Any:
-    from extract.encoders import load_encoder
+    from extract.encoders import InputSettings, load_encoder
     from extract.frames.settings import FrameSettings
 
     return load_encoder(
@@ -356,10 +356,12 @@ def _load(job: TunedJob, source: Any, pooling: str) -> Any:
         layer="all" if job.settings.weighted_layers else "last",
         pooling=pooling or None,
         device=distributed.local_device(job.device),
-        max_duration_s=job.max_duration_s or None,
-        long_rule=job.long_rule,
-        max_tokens=job.max_tokens,
-        frames=FrameSettings(rule=job.frame_rule, region=job.region),
+        inputs=InputSettings(
+            job.max_duration_s or None,
+            job.long_rule,
+            job.max_tokens,
+            FrameSettings(rule=job.frame_rule, region=job.region),
+        ),
     )
 
 

@@ -121,7 +121,7 @@ def prepare(job: FrozenJob) -> Prepared:
     Raises:
         ProjectError: The corpus, the encoder or an option is not as it must be.
     """
-    from extract.encoders import load_encoder, resolve
+    from extract.encoders import InputSettings, load_encoder, resolve
     from extract.frames.settings import FrameSettings
 
     if job.modality not in PAPER_ENCODERS:
@@ -140,10 +140,12 @@ def prepare(job: FrozenJob) -> Prepared:
         pooling=job.pooling or None,
         device=job.device,
         batch_size=job.batch_size or None,
-        max_duration_s=job.max_duration_s or None,
-        long_rule=job.long_rule,
-        max_tokens=job.max_tokens,
-        frames=FrameSettings(rule=job.frame_rule, region=job.region),
+        inputs=InputSettings(
+            job.max_duration_s or None,
+            job.long_rule,
+            job.max_tokens,
+            FrameSettings(rule=job.frame_rule, region=job.region),
+        ),
     )
     spec = job.seen or ("unknown" if encoder.likely_finetuned else "none")
     read = {"text_column": job.text_column} if job.text_column else {}

@@ -17,7 +17,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from embeddings_store.errors import ModelLoadError, UsageError
-from extract.encoders import load_encoder, resolve
+from extract.encoders import InputSettings, load_encoder, resolve
 from extract.encoders.base import chosen_layers
 
 HUBERT, BERT = resolve("hubert-base").spec, resolve("bert-base-uncased").spec
@@ -193,9 +193,6 @@ def test_layers_that_are_not_there_are_refused(layer):
     ("options", "says"),
     [
         ({"pooling": "first"}, "pooling 'first' means nothing for hubert; it takes mean, max"),
-        ({"long_rule": "last"}, "unknown long_rule 'last'"),
-        ({"max_duration_s": 0.0}, "max_duration_s is 0.0; expected more than 0"),
-        ({"max_duration_s": float("nan")}, "max_duration_s is nan"),
         ({"batch_size": 0}, "batch_size is 0; expected at least 1"),
         ({"revision": "main"}, "is a folder; a revision goes with a Hub id"),
         ({"layer": 7}, "layer is 7; expected"),
@@ -204,6 +201,19 @@ def test_layers_that_are_not_there_are_refused(layer):
 def test_options_that_do_not_fit_are_refused(folder, options, says):
     with pytest.raises(UsageError, match=says):
         load(folder, **options)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"long_rule": "last"}, "unknown long_rule 'last'"),
+        ({"max_duration_s": 0.0}, "max_duration_s is 0.0; expected more than 0"),
+        ({"max_duration_s": float("nan")}, "max_duration_s is nan"),
+    ],
+)
+def test_inputs_that_cannot_be_are_refused(settings, says):
+    with pytest.raises(UsageError, match=says):
+        InputSettings(**settings)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import torch
 import transformers
 
 from embeddings_store.errors import ModelLoadError, UsageError
-from extract.encoders import load_encoder
+from extract.encoders import InputSettings, load_encoder
 from extract.encoders.registry import REGISTRY
 
 ROWS = {row.name: row for row in REGISTRY}
@@ -27,14 +27,17 @@ def folders(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["bert-base-uncased", "roberta-base", "distilbert-base-uncased"])
 def test_long_text_is_cut_at_what_the_positions_reach(folders, name):
-    encoder = load_encoder(str(folders[name]), device="cpu", max_tokens=500)
+    encoder = load_encoder(str(folders[name]), device="cpu", inputs=InputSettings(max_tokens=500))
     assert encoder.max_tokens == encoder.settings["max_tokens"] == encoder.spec.max_input == 24
     assert np.isfinite(encoder.encode([LONG])).all()
 
 
 def test_cut_texts_are_counted_and_cut_behind_the_last_token_that_fits(folders):
     encoder = load_encoder(
-        str(folders["bert-base-uncased"]), device="cpu", max_tokens=8, pooling="mean"
+        str(folders["bert-base-uncased"]),
+        device="cpu",
+        inputs=InputSettings(max_tokens=8),
+        pooling="mean",
     )
     assert encoder.token_count("a b c") == 5 and encoder.token_count(LONG) == 122
     vectors = encoder.encode([LONG, "a b c a b c", "a b c"])
@@ -58,7 +61,9 @@ def test_only_text_is_read(folders, item):
 
 def test_max_tokens_must_leave_room(folders):
     with pytest.raises(UsageError, match="max_tokens is 2; expected at least 3"):
-        load_encoder(str(folders["bert-base-uncased"]), device="cpu", max_tokens=2)
+        load_encoder(
+            str(folders["bert-base-uncased"]), device="cpu", inputs=InputSettings(max_tokens=2)
+        )
 
 
 def test_folder_without_a_tokenizer_is_refused(folders, tmp_path):

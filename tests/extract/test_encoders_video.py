@@ -14,7 +14,7 @@ import torch
 import transformers
 
 from embeddings_store.errors import ModelLoadError, UsageError
-from extract.encoders import REGISTRY, load_encoder
+from extract.encoders import REGISTRY, InputSettings, load_encoder
 from extract.frames import FrameSettings, flip
 
 ROWS = {row.architecture: row for row in REGISTRY if row.modality == "video"}
@@ -130,10 +130,10 @@ def test_videomae_that_was_trained_further_saves_its_norm_too(tmp_path, mean_poo
 def test_timesformer_and_vit_have_the_frames_that_they_take(tmp_path):
     assert load(tiny("timesformer", tmp_path)).frames == FrameSettings(frames=4, size=32)
     asked = FrameSettings(frames=7, size=500, rule="consecutive", region="half")
-    vit = load(tiny("vit", tmp_path), frames=asked)
+    vit = load(tiny("vit", tmp_path), inputs=InputSettings(frames=asked))
     assert vit.frames == FrameSettings(frames=7, size=32, rule="consecutive", region="half")
     assert vit.encode([np.zeros((7, 32, 32, 3), np.uint8)]).shape == (1, 1, 32)
-    assert load(tiny("videomae", tmp_path), frames=asked).frames.frames == 4
+    assert load(tiny("videomae", tmp_path), inputs=InputSettings(frames=asked)).frames.frames == 4
     shown = {
         key: vit.settings[key]
         for key in ("frames", "frame_rule", "frame_rate_hz", "region", "frame_size")

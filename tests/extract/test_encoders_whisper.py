@@ -13,7 +13,7 @@ import torch
 import transformers
 
 from embeddings_store.errors import MediaError
-from extract.encoders import load_encoder
+from extract.encoders import InputSettings, load_encoder
 from extract.encoders.registry import REGISTRY
 from extract.encoders.whisper import own_length_states
 
@@ -75,7 +75,7 @@ def test_checkpoints_of_every_whisper_class_give_the_same_encoder(folder, tmp_pa
 
 
 def test_clip_longer_than_the_positions_is_refused(folder):
-    encoder = load_encoder(str(folder), device="cpu", max_duration_s=None)
+    encoder = load_encoder(str(folder), device="cpu", inputs=InputSettings(max_duration_s=None))
     assert encoder.spec.max_input == 2.0
     assert encoder.encode([np.zeros(32_000, np.float32)]).shape == (1, 1, 32)
     with pytest.raises(
@@ -97,7 +97,7 @@ def test_real_weights_give_the_states_of_transformers_for_30_s(shared):
     assert_states_are_stock(model, mel, tolerance=0.0)
     with torch.inference_mode():
         expected = model(mel).last_hidden_state.mean(1).numpy()
-    encoder = load_encoder(str(path), device="cpu", max_duration_s=30.0)
+    encoder = load_encoder(str(path), device="cpu", inputs=InputSettings(max_duration_s=30.0))
     np.testing.assert_array_equal(encoder.encode([clip])[:, 0], expected)
 
 
