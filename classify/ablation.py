@@ -21,7 +21,6 @@ from classify.evaluation.paired_tests import Comparison, compare, holm
 from classify.evaluation.predictions import CLUSTERS, PREDICTIONS
 from classify.experiment import run_grid
 from classify.grid.config import GridConfig
-from classify.grid.prepare import only_corpus
 from classify.metadata import METADATA, TAGS, columns_tagged
 from classify.names import RESULT
 from classify.results.files import write_csv
@@ -29,7 +28,7 @@ from classify.systems.definitions import System
 from classify.terminal.statistics import figure, p_value
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import UsageError
-from embeddings_store.vectors.catalogue import catalogue
+from embeddings_store.vectors.catalogue import catalogue, only_corpus
 
 FILE, FOLDER, NONE = "metadata_ablation.csv", "metadata-ablation", "none"
 METRIC = "WA"

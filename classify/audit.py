@@ -9,7 +9,6 @@ from pathlib import Path
 
 from classify.experiment import run_grid
 from classify.grid.config import GridConfig
-from classify.grid.prepare import only_corpus
 from classify.leakage.case import AuditCase, named_views, read_files
 from classify.leakage.checks import FILE, Audit
 from classify.leakage.finding import NOT_CHECKED, LeakageFinding
@@ -24,7 +23,7 @@ from embeddings_store.errors import FoldError, LeakError, StoreMismatchError, Us
 from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.folds.setup import Request, set_up
 from embeddings_store.vectors.arrays import EncoderRef
-from embeddings_store.vectors.catalogue import Entry, catalogue
+from embeddings_store.vectors.catalogue import Entry, catalogue, only_corpus
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ Corpus, encoders, folds and cells, every name checked, every fold through the le
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -33,7 +32,13 @@ from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.folds.setup import Request, set_up
 from embeddings_store.provenance import fingerprint
 from embeddings_store.vectors.arrays import SCORED_ROLES, EncoderRef
-from embeddings_store.vectors.catalogue import Entry, catalogue, choose_seeds, choose_views, corpora
+from embeddings_store.vectors.catalogue import (
+    Entry,
+    catalogue,
+    choose_seeds,
+    choose_views,
+    only_corpus,
+)
 from embeddings_store.vectors.fold_data import FoldData
 
 
@@ -152,20 +157,6 @@ def prepare(config: GridConfig) -> PreparedGrid:
         _leaky(manifest, metadata, views),
         [encoders or {} for encoders in inner],
     )
-
-
-def only_corpus(store: Path) -> str:
-    """Return the name of a store's only corpus.
-
-    Raises:
-        UsageError: There are several; they are listed.
-    """
-    names = corpora(store)
-    if len(names) > 1:
-        raise UsageError(
-            f"{store} holds {len(names)} corpora; choose one with --corpus: {', '.join(names)}"
-        )
-    return names[0]
 
 
 def _metadata(

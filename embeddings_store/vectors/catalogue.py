@@ -56,6 +56,20 @@ def corpora(store: Path) -> list[str]:
     return found
 
 
+def only_corpus(store: Path) -> str:
+    """Return the name of a store's only corpus.
+
+    Raises:
+        UsageError: There are several; they are listed.
+    """
+    names = corpora(store)
+    if len(names) > 1:
+        raise UsageError(
+            f"{store} holds {len(names)} corpora; choose one with --corpus: {', '.join(names)}"
+        )
+    return names[0]
+
+
 def catalogue(store: Path, corpus: str, damaged: list[str] | None = None) -> list[Entry]:
     """List every finished file of a corpus, in the order of their paths.
 
