@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -111,14 +111,23 @@ class GridConfig:
 
     def __post_init__(self) -> None:
         """Check every name and number that needs no store."""
-        for what, names, known in (
+        self._check_names()
+        self._check_settings()
+        self._check_drops()
+        self._check_seeds()
+        self._check_tuning()
+        self._check_inner_folds()
+
+    def _check_names(self) -> None:
+        choices: tuple[tuple[str, Sequence[str], Collection[str]], ...] = (
             ("classifier", self.classifiers, COMPETITORS),
             ("early fusion", self.early or (), fusion.STRATEGIES),
             ("late fusion", self.late or (), LATE_METHODS),
             ("choice of rows to fit on", (self.fit_rows,), FIT_ROWS),
             ("role to choose on", (self.select_on,), SELECT_ON),
             ("calibration", (self.calibrate,), CALIBRATIONS),
-        ):
+        )
+        for what, names, known in choices:
             for name in names:
                 if name not in known:
                     unknown_name(what, name, list(known))
@@ -126,43 +135,46 @@ class GridConfig:
                 raise UsageError(f"{what} names one thing twice: {' '.join(names)}")
         if not self.classifiers:
             raise UsageError(f"the grid needs a classifier or more of {', '.join(COMPETITORS)}")
+
+    def _check_settings(self) -> None:
         for name, settings in self.settings.items():
             resolve(name, settings)
         if self.project:
             fusion.read_projection(self.project)
-        if not all(0 < rate < 1 for rate in self.drop_rates) or self.drop_seed < 0:
-            raise UsageError(
-                "modalities are dropped at rates between 0 and 1, with a seed of 0 or more, not "
-                "at "
-                f"{', '.join(f'{rate:g}' for rate in self.drop_rates)} with the seed "
-                f"{self.drop_seed}"
-            )
-        if (
-            self.jobs < 0
-            or min(self.seeds, default=-1) < 0
-            or max(self.seeds) >= SEEDS_BELOW
-            or len(set(self.seeds)) < len(self.seeds)
-        ):
+
+    def _check_drops(self) -> None:
+        if all(0 < rate < 1 for rate in self.drop_rates) and self.drop_seed >= 0:
+            return
+        rates = ", ".join(f"{rate:g}" for rate in self.drop_rates)
+        raise UsageError(
+            "modalities are dropped at rates between 0 and 1, with a seed of 0 or more, not at "
+            f"{rates} with the seed {self.drop_seed}"
+        )
+
+    def _check_seeds(self) -> None:
+        in_range = all(0 <= seed < SEEDS_BELOW for seed in self.seeds)
+        different = len(set(self.seeds)) == len(self.seeds)
+        if not self.seeds or not in_range or not different or self.jobs < 0:
+            seeds = ", ".join(map(str, self.seeds)) or "no seed"
             raise UsageError(
                 f"jobs and seeds are 0 or more, seeds are below {SEEDS_BELOW}, and none is there "
-                "twice; not "
-                f"{self.jobs} and {', '.join(map(str, self.seeds)) or 'no seed'}"
+                f"twice; not {self.jobs} and {seeds}"
             )
         if self.valid_split is not None and self.valid_split < 0:
             raise UsageError(f"--valid-split takes a seed of 0 or more, not {self.valid_split}")
+
+    def _check_tuning(self) -> None:
         if self.tune_on and self.tune_on not in TUNE_ON:
             unknown_name("rows to tune on", self.tune_on, TUNE_ON)
-        if (
-            self.tune < 0
-            or not 0 <= self.tune_minutes < inf
-            or (not self.tune and (self.tune_minutes or self.tune_on))
-        ):
+        without_effect = not self.tune and (self.tune_minutes or self.tune_on)
+        if self.tune < 0 or not 0 <= self.tune_minutes < inf or without_effect:
             raise UsageError(
                 "--tune takes a number of trials of 1 or more, and --tune-minutes and --tune-on "
-                "have no effect "
-                f"without it; got {self.tune} trials, {self.tune_minutes:g} minutes, "
-                f"{self.tune_on or 'no rows'}"
+                f"have no effect without it; got {self.tune} trials, {self.tune_minutes:g} "
+                f"minutes, {self.tune_on or 'no rows'}"
             )
+
+    def _check_inner_folds(self) -> None:
         if self.inner_folds and self.fit_rows != OOF:
             raise UsageError(
                 f"--inner-folds {self.inner_folds} has no effect without --fit-rows {OOF}; leave "
