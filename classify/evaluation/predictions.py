@@ -8,7 +8,7 @@ name.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,13 +145,29 @@ def read_answers(results: Path, cluster_by: str = "") -> Answers:
             na_values={"valid_WA": [""], "WA": [""]},
             dtype={"cell": str, "flags": str},
         )
-        table = _test_rows(results / PREDICTIONS)
+        rows = only_test_rows(read_parts(results / PREDICTIONS))
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise StoreError(
             f"{results}: cannot be read as results ({first_line(error)}); run the grid again, "
             "finished cells "
             "are kept"
         ) from error
+    return answers_of(grid, rows, results, cluster_by)
+
+
+def answers_of(grid: pd.DataFrame, table: pa.Table, results: Path, cluster_by: str = "") -> Answers:
+    """Arrange test rows by cell, as :func:`read_answers` does for those of a folder.
+
+    Args:
+        grid: The rows of ``grid.csv``.
+        table: What :func:`only_test_rows` returns.
+        results: The folder that errors name.
+        cluster_by: ``speaker``, ``group`` or ``session``; empty takes the first that every row has.
+
+    Raises:
+        StoreError: The predictions were written before they named speakers.
+        UsageError: Not every row has such a cluster.
+    """
     column, codes, names = _clusters(table, cluster_by, results)
     classes = tuple(c.removeprefix("score:") for c in table.column_names if c.startswith("score:"))
     order = {name: code for code, name in enumerate(classes)}
@@ -188,16 +204,28 @@ def read_answers(results: Path, cluster_by: str = "") -> Answers:
     )
 
 
-def _test_rows(path: Path) -> pa.Table:
-    """Read only the test rows, batch by batch: training rows are most of the file."""
-    parts = []
+def read_parts(path: Path) -> Iterator[pa.Table]:
+    """Yield the predictions of one cell and fold after the other, as they were written."""
     with pq.ParquetFile(path) as file:
-        named = {"id", "fold", "role", *SEEDS, *WORDS, *CLUSTERS}
-        wanted = [c for c in file.schema_arrow.names if c in named or c.startswith("score:")]
+        wanted = needed_columns(file.schema_arrow.names)
         for group in range(file.num_row_groups):
-            part = file.read_row_group(group, columns=wanted)
-            parts.append(part.filter(pc.equal(part["role"].cast(pa.string()), "test")))
-    return pa.concat_tables(parts).unify_dictionaries()
+            yield file.read_row_group(group, columns=wanted)
+
+
+def needed_columns(names: Sequence[str]) -> list[str]:
+    """Return those columns of the predictions that figures are made from.
+
+    >>> needed_columns(["id", "fold", "method", "score:anger", "calibrated:anger"])
+    ['id', 'fold', 'score:anger']
+    """
+    known = {"id", "fold", "role", "family", *SEEDS, *WORDS, *CLUSTERS}
+    return [name for name in names if name in known or name.startswith("score:")]
+
+
+def only_test_rows(parts: Iterable[pa.Table]) -> pa.Table:
+    """Return only the test rows of predictions: training rows are most of them."""
+    tested = [part.filter(pc.equal(part["role"].cast(pa.string()), "test")) for part in parts]
+    return pa.concat_tables(tested).unify_dictionaries()
 
 
 def _clusters(table: pa.Table, wanted: str, results: Path) -> tuple[str, Codes, list[str]]:

@@ -1,4 +1,4 @@
-"""The columns of ``predictions.parquet``: every test row, every cell, its label and its scores."""
+"""The columns of ``predictions.parquet``: every row of every cell, its label and its scores."""
 
 from __future__ import annotations
 
@@ -7,58 +7,54 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from classify.evaluation.predictions import CLUSTERS
+from classify.evaluation.predictions import CLUSTERS, needed_columns
 from classify.grid.calibration import Calibrated
 from classify.grid.outcome import CellOutcome
 from classify.grid.prepared import PreparedGrid
 from classify.models.classifiers import LOG_PROBABILITY, PROBABILITY
+from classify.names import BASELINE
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.vectors.arrays import SCORED_ROLES
 
+NUMBERS = ("fold", "seed")
+OF_CELL = ("encoder_seed", "cell", "family", "method", "modalities", "classifier", "layer")
+WORDS = (
+    *CLUSTERS,
+    "encoder_seed",
+    "role",
+    "cell",
+    "family",
+    "method",
+    "modalities",
+    "classifier",
+    "layer",
+    "kind",
+    "y_true",
+    "y_pred",
+)
 
-def _calibrated_columns(prepared: PreparedGrid) -> list[str]:
-    """Further columns of the predictions: none where nothing is calibrated."""
-    return (
-        [f"calibrated:{name}" for name in prepared.labels.classes]
-        if prepared.config.calibrate != "none"
-        else []
-    )
-
-
-def prediction_schema(prepared: PreparedGrid) -> pa.Schema:
-    """Return the columns of ``predictions.parquet`` with their types."""
-    word, calibrated = pa.dictionary(pa.int32(), pa.string()), _calibrated_columns(prepared)
-    words = (
-        *CLUSTERS,
-        "encoder_seed",
-        "role",
-        "cell",
-        "family",
-        "method",
-        "modalities",
-        "classifier",
-        "layer",
-        "kind",
-        "y_true",
-        "y_pred",
-    )
-    return pa.schema(
-        [
-            ("id", pa.string()),
-            ("fold", pa.int32()),
-            ("seed", pa.int32()),
-            *((name, word) for name in words),
-            *((f"score:{name}", pa.float64()) for name in prepared.labels.classes),
-            *((name, pa.float64()) for name in calibrated),
-            *((("calibration", word),) if calibrated else ()),
-        ],
-        metadata={"claim": prepared.claim, "corpus": prepared.corpus},
-    )
+Codes = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
-def cluster_columns(prepared: PreparedGrid) -> pd.DataFrame:
-    """Who speaks, in which group and session, by utterance id."""
+def prediction_schema(prepared: Prepared) -> pa.Schema:
+    """Return the columns of ``predictions.parquet`` with their types, in their order."""
+    word = pa.dictionary(pa.int32(), pa.string())
+    columns = [("id", pa.string())]
+    columns += [(name, pa.int32()) for name in NUMBERS]
+    columns += [(name, word) for name in WORDS]
+    columns += [(f"score:{name}", pa.float64()) for name in prepared.labels.classes]
+    if _is_calibrated(prepared):
+        columns += [(f"calibrated:{name}", pa.float64()) for name in prepared.labels.classes]
+        columns.append(("calibration", word))
+    return pa.schema(columns, metadata={"claim": prepared.claim, "corpus": prepared.corpus})
+
+
+def cluster_columns(prepared: Prepared) -> pd.DataFrame:
+    """Return who speaks, in which group and session, by utterance id."""
     table = Manifest.load(prepared.config.store / prepared.corpus).table
     return table.set_index("id")[list(CLUSTERS)].astype("category")
 
@@ -70,61 +66,84 @@ def prediction_columns(
     clusters: pd.DataFrame,
     calibrated: Calibrated,
 ) -> dict[str, pa.Array]:
-    """One cell and fold as columns; scores of heads and probes leave their logarithms here."""
+    """Return one cell and fold as columns, the rows of every role.
+
+    Args:
+        prepared: The run.
+        row: The cell's and fold's row of ``grid.csv``.
+        outcome: What the cell answered.
+        clusters: What :func:`cluster_columns` returns.
+        calibrated: Its calibrated probabilities.
+    """
+    classes = prepared.labels.classes
+    ids = np.concatenate([outcome.ids[role] for role in SCORED_ROLES]).tolist()
     answers = [outcome.reported(role) for role in SCORED_ROLES]
     sizes = [len(answer) for answer in answers]
-    total, classes = sum(sizes), list(prepared.labels.classes)
-    values = np.concatenate([answer.values for answer in answers])
-    kind = answers[0].kind
-    chances = np.concatenate(
-        [
-            calibrated.probabilities.get(role, np.full((size, len(classes)), np.nan))
-            for role, size in zip(SCORED_ROLES, sizes, strict=True)
-        ]
-    )
-    if kind == LOG_PROBABILITY:
+    values, kind = np.concatenate([answer.values for answer in answers]), answers[0].kind
+    if kind == LOG_PROBABILITY:  # heads and probes compute in logarithms, readers want none
         values, kind = np.exp(values), PROBABILITY
-
-    def same(text: object) -> pa.Array:
-        return pa.DictionaryArray.from_arrays(
-            pa.array(np.zeros(total, dtype=np.int32)), [str(text)]
-        )
-
-    def coded(codes: np.ndarray, names: Sequence[str]) -> pa.Array:
-        return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), list(names))
-
-    ids = np.concatenate([outcome.ids[role] for role in SCORED_ROLES]).tolist()
     of_rows = clusters.loc[ids]
-    return {
-        "id": pa.array(ids, pa.string()),
-        **{name: pa.array(np.full(total, row[name], dtype=np.int32)) for name in ("fold", "seed")},
-        **{
-            name: coded(of_rows[name].cat.codes.to_numpy(), list(clusters[name].cat.categories))
-            for name in CLUSTERS
-        },
-        "role": coded(np.repeat(np.arange(len(sizes)), sizes), SCORED_ROLES),
-        **{
-            name: same(row[name])
-            for name in (
-                "encoder_seed",
-                "cell",
-                "family",
-                "method",
-                "modalities",
-                "classifier",
-                "layer",
-            )
-        },
-        "kind": same(kind),
-        "y_true": coded(np.concatenate([outcome.y[role] for role in SCORED_ROLES]), classes),
-        "y_pred": coded(np.concatenate([answer.labels for answer in answers]), classes),
-        **{
-            f"score:{name}": pa.array(np.ascontiguousarray(values[:, i]))
-            for i, name in enumerate(classes)
-        },
-        **{
-            name: pa.array(np.ascontiguousarray(chances[:, i]))
-            for i, name in enumerate(_calibrated_columns(prepared))
-        },
-        **({"calibration": same(calibrated.about)} if _calibrated_columns(prepared) else {}),
-    }
+
+    columns = {"id": pa.array(ids, pa.string())}
+    for name in NUMBERS:
+        columns[name] = pa.array(np.full(len(ids), row[name], dtype=np.int32))
+    for name in CLUSTERS:
+        codes = of_rows[name].cat.codes.to_numpy()
+        columns[name] = _words(codes, list(clusters[name].cat.categories))
+    columns["role"] = _words(np.repeat(np.arange(len(sizes)), sizes), SCORED_ROLES)
+    for name in OF_CELL:
+        columns[name] = _one_word(row[name], len(ids))
+    columns["kind"] = _one_word(kind, len(ids))
+    columns["y_true"] = _words(np.concatenate([outcome.y[role] for role in SCORED_ROLES]), classes)
+    columns["y_pred"] = _words(np.concatenate([answer.labels for answer in answers]), classes)
+    for position, name in enumerate(classes):
+        columns[f"score:{name}"] = pa.array(np.ascontiguousarray(values[:, position]))
+    if _is_calibrated(prepared):
+        chances = _calibrated_probabilities(calibrated, sizes, len(classes))
+        for position, name in enumerate(classes):
+            columns[f"calibrated:{name}"] = pa.array(np.ascontiguousarray(chances[:, position]))
+        columns["calibration"] = _one_word(calibrated.about, len(ids))
+    return columns
+
+
+def rows_for_figures(part: pa.Table) -> pa.Table:
+    """Return what figures of the same run are made from, so that none reads the file again.
+
+    These are the test rows, and of baselines all rows: they say what every fold is fitted on.
+
+    Args:
+        part: The predictions of one cell and fold, in the columns of :func:`prediction_columns`.
+    """
+    part = part.select(needed_columns(part.column_names))
+    if part.num_rows and part["family"][0].as_py() == BASELINE:
+        return part
+    return part.filter(pc.equal(part["role"].cast(pa.string()), "test"))
+
+
+def label_codes(part: pa.Table, column: str) -> Codes:
+    """Return the class codes (n,) of ``y_true`` or ``y_pred``, as :func:`prediction_columns` made them."""
+    codes: Codes = part[column].combine_chunks().indices.to_numpy().astype(np.int64)
+    return codes
+
+
+def _is_calibrated(prepared: Prepared) -> bool:
+    return prepared.config.calibrate != "none"
+
+
+def _calibrated_probabilities(
+    calibrated: Calibrated, sizes: Sequence[int], n_classes: int
+) -> Floats:
+    """Return the probabilities (n, C) of all roles, ``nan`` where none were calibrated."""
+    parts = [
+        calibrated.probabilities.get(role, np.full((size, n_classes), np.nan))
+        for role, size in zip(SCORED_ROLES, sizes, strict=True)
+    ]
+    return np.concatenate(parts)
+
+
+def _one_word(text: object, size: int) -> pa.Array:
+    return _words(np.zeros(size, dtype=np.int32), [str(text)])
+
+
+def _words(codes: NDArray[np.integer], words: Sequence[str]) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), list(words))

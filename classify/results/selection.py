@@ -1,6 +1,15 @@
 """Which cell counts: chosen on validation rows, fixed beforehand, or only an upper bound.
 
-The cell that is best on test is that upper bound; :mod:`classify.evaluation.means` has the formula.
+Where every fold has validation rows, the cell with the best mean accuracy on them is
+``chosen_on_valid`` and its test figures are the result. Without validation rows nothing is chosen:
+the paper's final model (concatenation + SVM; of one modality its SVM) stands as
+``fixed_beforehand``. The cell that is best on test is shown as ``best_on_test``, an upper bound and
+no result; with ``--select-on test`` it is also ``chosen_on_test``, and the column ``claim`` of
+every row and table says ``upper bound`` instead of ``result``. A row that a cell cannot answer, for
+want of its modality, counts as wrong in these comparisons. Baselines and single layers are not
+candidates; ties go to the first in the order of the table.
+
+:mod:`classify.evaluation.means` has the formula.
 """
 
 from __future__ import annotations

@@ -5,14 +5,15 @@ training with its label. One row per cell and subset: ``n`` test rows over all f
 ``UAR`` as means over the folds that have such rows (shares, not per cent). To add a subset, add a
 row to :data:`SUBSETS`.
 
-================  ==========================================================================================================
-subset            test rows
-================  ==========================================================================================================
-``all``           all of them
-``text-seen``     those whose normalised transcript occurs among the rows that the fold's classifiers are fitted on
-``text-unseen``   those that have a transcript which does not
-``improvised``    those of improvised dialogues, where the corpus says which these are
-================  ==========================================================================================================
+===============  ================================================================================
+subset           test rows
+===============  ================================================================================
+``all``          all of them
+``text-seen``    those whose normalised transcript occurs among the rows that the fold's
+                 classifiers are fitted on
+``text-unseen``  those that have a transcript which does not
+``improvised``   those of improvised dialogues, where the corpus says which these are
+===============  ================================================================================
 
 The look-up answers a test row with the commonest class of the training rows of the same transcript,
 and any other row with the commonest class of training; ties go to the first class of the label
@@ -21,14 +22,14 @@ order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from classify.evaluation.metrics import summary
@@ -47,7 +48,7 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class FoldRows:
+class ComparedRows:
     """The rows of one fold that are compared: what is fitted on, and what is tested.
 
     Attributes:
@@ -63,29 +64,41 @@ class FoldRows:
     tested_y: Codes
 
 
-def _all(manifest: Manifest, seen: Mask, said: Mask) -> Mask | None:
-    return np.ones(len(manifest), dtype=bool)
+@dataclass(frozen=True, slots=True)
+class CorpusTexts:
+    """A corpus and its transcripts, as one fold sees them.
+
+    Attributes:
+        manifest: The corpus, N rows.
+        filled: Which rows have a transcript at all (N,).
+        seen: Which rows have one that the fold is fitted on as well (N,).
+    """
+
+    manifest: Manifest
+    filled: Mask
+    seen: Mask
 
 
-def _seen(manifest: Manifest, seen: Mask, said: Mask) -> Mask | None:
-    return seen if said.any() else None
+def _all(texts: CorpusTexts) -> Mask | None:
+    return np.ones(len(texts.manifest), dtype=bool)
 
 
-def _unseen(manifest: Manifest, seen: Mask, said: Mask) -> Mask | None:
-    return said & ~seen if said.any() else None
+def _seen(texts: CorpusTexts) -> Mask | None:
+    return texts.seen if texts.filled.any() else None
 
 
-def _improvised(manifest: Manifest, seen: Mask, said: Mask) -> Mask | None:
-    return (
-        np.asarray(manifest.column("meta_kind") == "improvised")
-        if "meta_kind" in manifest.table
-        else None
-    )
+def _unseen(texts: CorpusTexts) -> Mask | None:
+    return texts.filled & ~texts.seen if texts.filled.any() else None
 
 
-# Each gets the corpus, which rows (N,) have a transcript that the fold's training has, and which
-# have one at all; it returns its rows (N,), or none where the corpus cannot say.
-SUBSETS: Mapping[str, Callable[[Manifest, Mask, Mask], Mask | None]] = {
+def _improvised(texts: CorpusTexts) -> Mask | None:
+    if "meta_kind" not in texts.manifest.table:
+        return None
+    return np.asarray(texts.manifest.column("meta_kind") == "improvised")
+
+
+# Each returns its rows of the corpus (N,), or none where the corpus cannot say.
+SUBSETS: Mapping[str, Callable[[CorpusTexts], Mask | None]] = {
     ALL: _all,
     SEEN: _seen,
     UNSEEN: _unseen,
@@ -94,14 +107,19 @@ SUBSETS: Mapping[str, Callable[[Manifest, Mask, Mask], Mask | None]] = {
 
 
 def write_subsets(
-    out: Path, manifest: Manifest, fit_roles: Sequence[str], about: Mapping[str, object]
+    out: Path,
+    parts: Sequence[pa.Table],
+    manifest: Manifest,
+    fit_roles: Sequence[str],
+    about: Mapping[str, object],
 ) -> list[Path]:
     """Write ``subsets.csv`` into a results folder.
 
     Nothing, where the corpus has neither transcripts nor kinds of dialogue.
 
     Args:
-        out: The folder, with ``predictions.parquet``.
+        out: The folder.
+        parts: Predictions as for :func:`subsets_table`.
         manifest: The corpus.
         fit_roles: Which roles classifiers are fitted on.
         about: The columns of :data:`ABOUT`.
@@ -110,33 +128,48 @@ def write_subsets(
     if not manifest.has("text") and "meta_kind" not in manifest.table:
         path.unlink(missing_ok=True)
         return []
-    table = subsets_table(out / "predictions.parquet", manifest, fit_roles)
+    table = subsets_table(parts, manifest, fit_roles)
     for position, name in enumerate(ABOUT):
         table.insert(position, name, about.get(name, ""))
     write_csv(path, table)
     return [path]
 
 
-def subsets_table(predictions: Path, manifest: Manifest, fit_roles: Sequence[str]) -> pd.DataFrame:
+def subsets_table(
+    parts: Sequence[pa.Table], manifest: Manifest, fit_roles: Sequence[str]
+) -> pd.DataFrame:
     """Return one row per cell and subset, the look-up last.
 
-    ``cell, subset, n, folds, WA, WA_sd, UAR, UAR_sd``.
+    The columns are ``cell, subset, n, folds, WA, WA_sd, UAR, UAR_sd``.
+
+    Args:
+        parts: The predictions of one cell, fold and seed after the other; of baselines the rows of
+            every role, of other cells at least the test rows.
+        manifest: The corpus.
+        fit_roles: Which roles classifiers are fitted on.
     """
-    places = {name: place for place, name in enumerate(manifest.ids.tolist())}
-    classes = _classes(predictions)
-    codes = {name: code for code, name in enumerate(classes)}
-    compared = _compared(predictions, places, codes, fit_roles)
+    coding = _Coding.of(manifest, parts)
+    compared = _compared_rows(coding.cells(parts), fit_roles)
     texts, _ = pd.factorize(normalised(manifest.column("text")))
-    said = normalised(manifest.column("text")) != ""
-    masks = {fold: _masks(manifest, rows, texts, said) for fold, rows in compared.items()}
-    figures = [
-        line for part in _parts(predictions) for line in _figures(part, places, codes, masks)
-    ]
+    filled = normalised(manifest.column("text")) != ""
+    masks = {}
     for fold, rows in compared.items():
-        found = look_up(rows, texts, said, len(classes))
-        figures += _of_subsets(LOOK_UP, fold, rows.tested, rows.tested_y, found, masks[fold])
-    lines = pd.DataFrame(figures, columns=["cell", "subset", "fold", "n", "WA", "UAR"])
-    table = lines.groupby(["cell", "subset"], sort=False).agg(
+        seen = filled & np.isin(texts, texts[rows.fitted[filled[rows.fitted]]])
+        masks[fold] = _masks(CorpusTexts(manifest, filled, seen))
+
+    lines: list[tuple[object, ...]] = []
+    for answered in coding.cells(parts):
+        tested = answered[answered["role"] == "test"]
+        if len(tested):
+            cell, fold = str(tested["cell"].iloc[0]), int(tested["fold"].iloc[0])
+            codes = (tested[name].to_numpy() for name in ("place", "y_true", "y_pred"))
+            lines += _figures(cell, fold, masks[fold], *codes)
+    for fold, rows in compared.items():
+        found = look_up(rows, texts, filled, len(coding.classes))
+        lines += _figures(LOOK_UP, fold, masks[fold], rows.tested, rows.tested_y, found)
+
+    by_fold = pd.DataFrame(lines, columns=["cell", "subset", "fold", "n", "WA", "UAR"])
+    table = by_fold.groupby(["cell", "subset"], sort=False).agg(
         n=("n", "sum"),
         folds=("WA", "count"),
         WA=("WA", "mean"),
@@ -147,114 +180,106 @@ def subsets_table(predictions: Path, manifest: Manifest, fit_roles: Sequence[str
     return table.reset_index()
 
 
-def look_up(rows: FoldRows, texts: Codes, said: Mask, n_classes: int) -> Codes:
-    """Answer test rows (m,) by the commonest class of the same transcript in training, else of all training.
+def look_up(rows: ComparedRows, texts: Codes, filled: Mask, n_classes: int) -> Codes:
+    """Answer test rows (m,) by the commonest class of the same transcript in training.
 
-    >>> rows = FoldRows(np.array([0, 1, 2]), np.array([1, 1, 0]), np.array([3, 4]), np.array([0, 0]))
+    Rows whose transcript training does not have get the commonest class of all training.
+
+    Args:
+        rows: The rows of one fold.
+        texts: A code for every row's transcript (N,), equal where transcripts are.
+        filled: Which rows have a transcript at all (N,).
+        n_classes: How many classes there are.
+
+    >>> rows = ComparedRows(
+    ...     np.array([0, 1, 2]), np.array([1, 1, 0]), np.array([3, 4]), np.array([0, 0])
+    ... )
     >>> look_up(rows, np.array([7, 8, 5, 5, 6]), np.ones(5, dtype=bool), 2).tolist()
     [0, 1]
     """
     counts = np.zeros((int(texts.max(initial=0)) + 1, n_classes), dtype=np.int64)
-    np.add.at(counts, (texts[rows.fitted], rows.fitted_y), said[rows.fitted].astype(np.int64))
+    np.add.at(counts, (texts[rows.fitted], rows.fitted_y), filled[rows.fitted].astype(np.int64))
     commonest = int(np.bincount(rows.fitted_y, minlength=n_classes).argmax())
-    known = said[rows.tested] & (counts[texts[rows.tested]].sum(axis=1) > 0)
-    return np.where(known, counts[texts[rows.tested]].argmax(axis=1), commonest)
+    of_text = counts[texts[rows.tested]]
+    known = filled[rows.tested] & (of_text.sum(axis=1) > 0)
+    return np.where(known, of_text.argmax(axis=1), commonest)
 
 
-def _masks(manifest: Manifest, rows: FoldRows, texts: Codes, said: Mask) -> dict[str, Mask]:
-    seen = said & np.isin(texts, texts[rows.fitted[said[rows.fitted]]])
-    found = {name: subset(manifest, seen, said) for name, subset in SUBSETS.items()}
-    return {name: mask for name, mask in found.items() if mask is not None}
+@dataclass(frozen=True, slots=True)
+class _Coding:
+    """Codes for the words of predictions: ids by their place in the manifest, labels by class."""
+
+    places: Mapping[str, int]
+    classes: Mapping[str, int]
+
+    @classmethod
+    def of(cls, manifest: Manifest, parts: Sequence[pa.Table]) -> _Coding:
+        scores = [name for name in parts[0].column_names if name.startswith("score:")]
+        classes = {name.removeprefix("score:"): code for code, name in enumerate(scores)}
+        return cls({name: place for place, name in enumerate(manifest.ids.tolist())}, classes)
+
+    def cells(self, parts: Sequence[pa.Table]) -> Iterator[pd.DataFrame]:
+        """Yield the rows of one cell and fold after the other, all seeds of it together."""
+        names = ["id", "fold", "role", "cell", "family", "y_true", "y_pred"]
+        filled = (part for part in parts if part.num_rows)
+        for _, seeds in groupby(filled, key=_cell_and_fold):
+            tables = [_without_dictionaries(part.select(names)) for part in seeds]
+            rows = pa.concat_tables(tables).to_pandas()
+            rows["place"] = rows["id"].map(self.places).to_numpy(dtype=np.int64)
+            for name in ("y_true", "y_pred"):
+                rows[name] = rows[name].map(self.classes).to_numpy(dtype=np.int64)
+            yield rows
 
 
-def _classes(predictions: Path) -> list[str]:
-    return [
-        c.removeprefix("score:")
-        for c in pq.read_schema(predictions).names
-        if c.startswith("score:")
-    ]
+def _cell_and_fold(part: pa.Table) -> tuple[str, int]:
+    return part["cell"][0].as_py(), part["fold"][0].as_py()
 
 
-def _parts(predictions: Path) -> Iterator[pd.DataFrame]:
-    """Yield the rows of one cell and fold after the other.
-
-    Several seeds of one cell and fold stay together.
-    """
-    wanted = ["id", "fold", "role", "cell", "family", "y_true", "y_pred"]
-    held: list[pd.DataFrame] = []
-    with pq.ParquetFile(predictions) as file:
-        plain = _plain(file.schema_arrow, wanted)
-        for group in range(file.num_row_groups):
-            part = file.read_row_group(group, columns=wanted).cast(plain).to_pandas()
-            if part.empty:
-                continue
-            if held and (held[0][["cell", "fold"]].iloc[0] != part[["cell", "fold"]].iloc[0]).any():
-                yield pd.concat(held)
-                held = []
-            held.append(part)
-    if held:
-        yield pd.concat(held)
+def _without_dictionaries(part: pa.Table) -> pa.Table:
+    """Return the table with words in the place of codes, so that tables can be joined."""
+    fields = []
+    for field in part.schema:
+        coded = pa.types.is_dictionary(field.type)
+        fields.append(pa.field(field.name, field.type.value_type if coded else field.type))
+    return part.cast(pa.schema(fields))
 
 
-def _plain(schema: pa.Schema, names: list[str]) -> pa.Schema:
-    """The schema with words instead of dictionaries."""
-    fields = [schema.field(name) for name in names]
-    return pa.schema(
-        [
-            pa.field(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type)
-            for f in fields
-        ]
-    )
-
-
-def _compared(
-    predictions: Path, places: Mapping[str, int], codes: Mapping[str, int], fit_roles: Sequence[str]
-) -> dict[int, FoldRows]:
+def _compared_rows(
+    cells: Iterable[pd.DataFrame], fit_roles: Sequence[str]
+) -> dict[int, ComparedRows]:
     """Return the rows that baselines are compared on, by fold."""
-    found: dict[int, FoldRows] = {}
-    for part in _parts(predictions):
-        if part["family"].iloc[0] != BASELINE or part["fold"].iloc[0] in found:
+    found: dict[int, ComparedRows] = {}
+    for rows in cells:
+        fold = int(rows["fold"].iloc[0])
+        if rows["family"].iloc[0] != BASELINE or fold in found:
             continue
-        part = part.drop_duplicates("id")
-        place, y = (
-            part["id"].map(places).to_numpy(dtype=np.int64),
-            part["y_true"].map(codes).to_numpy(dtype=np.int64),
-        )
-        fitted, tested = (
-            part["role"].isin(list(fit_roles)).to_numpy(),
-            (part["role"] == "test").to_numpy(),
-        )
-        found[int(part["fold"].iloc[0])] = FoldRows(
-            place[fitted], y[fitted], place[tested], y[tested]
+        once = rows.drop_duplicates("id")  # several seeds answer each row again
+        fitted = once[once["role"].isin(list(fit_roles))]
+        tested = once[once["role"] == "test"]
+        found[fold] = ComparedRows(
+            fitted["place"].to_numpy(),
+            fitted["y_true"].to_numpy(),
+            tested["place"].to_numpy(),
+            tested["y_true"].to_numpy(),
         )
     return found
 
 
+def _masks(texts: CorpusTexts) -> dict[str, Mask]:
+    """Return the rows (N,) of every subset that the corpus can tell."""
+    found = {name: subset(texts) for name, subset in SUBSETS.items()}
+    return {name: mask for name, mask in found.items() if mask is not None}
+
+
 def _figures(
-    part: pd.DataFrame,
-    places: Mapping[str, int],
-    codes: Mapping[str, int],
-    masks: Mapping[int, Mapping[str, Mask]],
+    cell: str, fold: int, masks: Mapping[str, Mask], place: Codes, y_true: Codes, y_pred: Codes
 ) -> list[tuple[object, ...]]:
-    part = part[part["role"] == "test"]
-    if part.empty:
-        return []
-    place, y_true, y_pred = (
-        part[name].map(table).to_numpy(dtype=np.int64)
-        for name, table in (("id", places), ("y_true", codes), ("y_pred", codes))
-    )
-    fold = int(part["fold"].iloc[0])
-    return _of_subsets(str(part["cell"].iloc[0]), fold, place, y_true, y_pred, masks[fold])
-
-
-def _of_subsets(
-    cell: str, fold: int, place: Codes, y_true: Codes, y_pred: Codes, masks: Mapping[str, Mask]
-) -> list[tuple[object, ...]]:
+    """Return cell, subset, fold, number of utterances, WA and UAR of every subset."""
     lines: list[tuple[object, ...]] = []
     for name, mask in masks.items():
         rows = mask[place]
-        figures = (
-            summary(y_true[rows], y_pred[rows]) if rows.any() else {"WA": np.nan, "UAR": np.nan}
-        )
+        figures = {"WA": np.nan, "UAR": np.nan}
+        if rows.any():
+            figures = summary(y_true[rows], y_pred[rows])
         lines.append((cell, name, fold, len(np.unique(place[rows])), figures["WA"], figures["UAR"]))
     return lines

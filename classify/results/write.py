@@ -1,16 +1,4 @@
-"""What a run of the grid leaves behind.
-
-``grid.csv``, ``predictions.parquet`` and the paper's tables, and which cell counts.
-
-**Choosing.** Where every fold has validation rows, the cell with the best mean accuracy on them is
-``chosen_on_valid`` and its test figures are the result. Without validation rows nothing is chosen:
-the paper's final model (concatenation + SVM; of one modality its SVM) stands as
-``fixed_beforehand``. The cell that is best on test is shown as ``best_on_test``, an upper bound and
-no result; with ``--select-on test`` it is also ``chosen_on_test``, and the column ``claim`` of
-every row and table says ``upper bound`` instead of ``result``. A row that a cell cannot answer, for
-want of its modality, counts as wrong in these comparisons. Baselines and single layers are not
-candidates; ties go to the first in the order of the table.
-"""
+"""Writes what a run of the grid leaves behind: ``grid.csv``, ``predictions.parquet`` and tables."""
 
 from __future__ import annotations
 
@@ -23,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from classify.evaluation.comparisons import declared
-from classify.evaluation.predictions import read_answers
+from classify.evaluation.predictions import GRID, PREDICTIONS, answers_of, only_test_rows
 from classify.grid.cache import read_outcome
 from classify.grid.prepared import PreparedGrid
 from classify.grid.tasks import CellTask
@@ -33,7 +21,13 @@ from classify.results.choices import calibrated_cell
 from classify.results.files import write_csv
 from classify.results.modality_tables import write_modalities
 from classify.results.paper_tables import per_class_tables, write_paper_tables
-from classify.results.predictions import cluster_columns, prediction_columns, prediction_schema
+from classify.results.predictions import (
+    cluster_columns,
+    label_codes,
+    prediction_columns,
+    prediction_schema,
+    rows_for_figures,
+)
 from classify.results.row import result_row
 from classify.results.selection import with_flags
 from classify.results.statistics_tables import (
@@ -65,54 +59,101 @@ class GridResult:
     files: Sequence[Path]
 
 
+@dataclass(frozen=True, slots=True)
+class _FinishedCells:
+    """What the files of finished cells hold, gathered in one pass.
+
+    Attributes:
+        rows: One row of ``grid.csv`` per task, without flags.
+        trials: The lines of ``tuning.csv``.
+        parts: Predictions per task, those rows that further figures are made from.
+    """
+
+    rows: list[dict[str, object]]
+    trials: list[dict[str, object]]
+    parts: list[pa.Table]
+
+
 def write_results(
     prepared: PreparedGrid, tasks: Sequence[CellTask], dropped: Sequence[CellTask] = ()
 ) -> GridResult:
-    """Read every finished cell once and write all result files into the output folder, each whole or not at all."""
-    out, rows, trials = prepared.config.out, [], list[dict[str, object]]()
-    clusters = cluster_columns(prepared)
-    predictions = out / "predictions.parquet"
-    with replacing(predictions) as temporary:
-        schema = prediction_schema(prepared)
-        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            for task in tasks:
-                outcome = read_outcome(task.path, task.key)
-                calibrated = calibrated_cell(prepared, task, outcome)
-                rows.append(result_row(prepared, task, outcome, calibrated))
-                trials += trial_rows(rows[-1], outcome)
-                columns = prediction_columns(prepared, rows[-1], outcome, clusters, calibrated)
-                writer.write_table(pa.table(columns, schema=schema))
-    table = ResultTable(with_flags(pd.DataFrame(rows), prepared.config.select_on))
-    table.write(out / "grid.csv")
-    headline = [
-        read_outcome(t.path, t.key)
-        for t, row in zip(tasks, rows, strict=True)
-        if row["cell"] == table.headline
-    ]
-    answers = [(o.y["test"], o.reported("test").labels) for o in headline]
-    of_fold = [
-        t.source.fold for t, row in zip(tasks, rows, strict=True) if row["cell"] == table.headline
-    ]
-    files = [out / "grid.csv", predictions, *write_paper_tables(table.rows, out)]
-    files += per_class_tables(
-        answers, of_fold, table.rows, table.headline, prepared.labels.classes, out
-    )
-    found = read_answers(out)
-    write_statistics(found, declared(found), DECLARED_METRIC, out)
+    """Write all result files into the output folder, each whole or not at all.
+
+    Every finished cell is read once, and nothing that was written here is read back.
+
+    Args:
+        prepared: What was run.
+        tasks: The cells of the grid on every fold and seed, all finished.
+        dropped: Those that were asked again without modalities.
+    """
+    out = prepared.config.out
+    predictions, grid = out / PREDICTIONS, out / GRID
+    finished = _write_predictions(prepared, tasks, predictions)
+    table = ResultTable(with_flags(pd.DataFrame(finished.rows), prepared.config.select_on))
+    table.write(grid)
+    files = [grid, predictions, *write_paper_tables(table.rows, out)]
+    files += _write_headline(prepared, tasks, table, finished.parts)
+    answers = answers_of(table.rows, only_test_rows(finished.parts), out)
+    write_statistics(answers, declared(answers), DECLARED_METRIC, out)
     files += [out / STATISTICS, out / COMPARISONS]
     files.append(prepared.audit.write(out))
     fit_roles = ("train", "valid") if "valid" in prepared.config.fit_rows else ("train",)
-    files += write_subsets(out, prepared.setup.view, fit_roles, rows[0])
+    files += write_subsets(out, finished.parts, prepared.setup.view, fit_roles, finished.rows[0])
     files += write_modalities(table.rows, tasks, dropped, out)
-    if trials:
-        write_csv(out / TUNING, pd.DataFrame(trials))
-        files.append(out / TUNING)
-    else:
-        (out / TUNING).unlink(missing_ok=True)
+    files += _write_trials(finished.trials, out / TUNING)
     return GridResult(prepared, table, files)
 
 
-def refuse_other_results(out: Path, prepared: PreparedGrid) -> None:
+def _write_predictions(prepared: Prepared, tasks: Sequence[Task], path: Path) -> _FinishedCells:
+    """Write ``predictions.parquet`` task by task, and keep what the other files need."""
+    finished = _FinishedCells([], [], [])
+    clusters, schema = cluster_columns(prepared), prediction_schema(prepared)
+    with (
+        replacing(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+    ):
+        for task in tasks:
+            outcome = read_outcome(task.path, task.key)
+            calibrated = calibrated_cell(prepared, task, outcome)
+            row = result_row(prepared, task, outcome, calibrated)
+            columns = prediction_columns(prepared, row, outcome, clusters, calibrated)
+            part = pa.table(columns, schema=schema)
+            writer.write_table(part)
+            finished.rows.append(row)
+            finished.trials.extend(trial_rows(row, outcome))
+            finished.parts.append(rows_for_figures(part))
+    return finished
+
+
+def _write_headline(
+    prepared: Prepared, tasks: Sequence[Task], table: ResultTable, parts: Sequence[pa.Table]
+) -> list[Path]:
+    """Write what each class and the confusion of the cell that counts look like."""
+    answers, of_fold = [], []
+    for task, cell, part in zip(tasks, table.rows["cell"], parts, strict=True):
+        if cell == table.headline:
+            answers.append((label_codes(part, "y_true"), label_codes(part, "y_pred")))
+            of_fold.append(task.source.fold)
+    return per_class_tables(
+        answers,
+        of_fold,
+        table.rows,
+        table.headline,
+        prepared.labels.classes,
+        prepared.config.out,
+    )
+
+
+def _write_trials(trials: Sequence[dict[str, object]], path: Path) -> list[Path]:
+    """Write ``tuning.csv``, or remove what an earlier run left where nothing was searched."""
+    if not trials:
+        path.unlink(missing_ok=True)
+        return []
+    write_csv(path, pd.DataFrame(trials))
+    return [path]
+
+
+def refuse_other_results(out: Path, prepared: Prepared) -> None:
     """Refuse to replace the results of another corpus, of true labels by shuffled ones, or of results by upper bounds.
 
     Raises:

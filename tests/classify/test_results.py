@@ -8,15 +8,26 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 from sklearn.metrics import precision_recall_fscore_support
 
+from classify.evaluation.comparisons import declared
 from classify.evaluation.metrics import METRICS
+from classify.evaluation.predictions import PREDICTIONS, only_test_rows, read_answers, read_parts
 from classify.experiment import run_grid
 from classify.grid.config import GridConfig
 from classify.results.paper_tables import per_class_table
+from classify.results.statistics_tables import (
+    COMPARISONS,
+    DECLARED_METRIC,
+    STATISTICS,
+    write_statistics,
+)
 from classify.results.table import SCHEMA, VOLATILE, ResultTable
+from classify.results.text_overlap import SUBSETS_FILE, subsets_table, write_subsets
 from classify.results.write import GridResult
 from classify.terminal.grid import show_results, verdict
 from embeddings_store.errors import StoreError
@@ -180,3 +191,54 @@ def test_no_headline_is_said(result: GridResult) -> None:
     assert bare.headline == ""
     assert verdict(bare)[0].startswith("no result")
     assert replace(result, table=bare).table.headline == ""
+
+
+def test_a_run_never_reads_the_predictions_that_it_wrote_and_its_figures_are_those_of_the_file(
+    make_store: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[list[pa.Table]] = []
+
+    def keep(parts: list[pa.Table], *arguments: object) -> pd.DataFrame:
+        kept.append(parts)
+        return subsets_table(parts, *arguments)  # type: ignore[arg-type]
+
+    opened: list[Path] = []
+    monkeypatch.setattr("classify.results.text_overlap.subsets_table", keep)
+    monkeypatch.setattr(pq, "ParquetFile", _noting(pq.ParquetFile, opened))
+    monkeypatch.setattr(pq, "read_table", _noting(pq.read_table, opened))
+    monkeypatch.setattr(pd, "read_parquet", _noting(pd.read_parquet, opened))
+    out = tmp_path / "results"
+    config = GridConfig(
+        make_store(missing={"audio": 3}),
+        out,
+        classifiers=("svm",),
+        early=("concatenation",),
+        late=("sum",),
+        seeds=(0, 1),
+        calibrate="temperature",
+        jobs=1,
+    )
+    result = run_grid(config)
+    assert [path for path in opened if Path(path).name == PREDICTIONS] == []
+
+    stored = list(read_parts(out / PREDICTIONS))
+    assert opened[-1] == out / PREDICTIONS  # so reading would have been seen
+    assert only_test_rows(kept[0]).equals(only_test_rows(stored))
+    from_file = read_answers(out)
+    written = (out / STATISTICS).read_bytes(), (out / COMPARISONS).read_bytes()
+    write_statistics(from_file, declared(from_file), DECLARED_METRIC, tmp_path)
+    assert ((tmp_path / STATISTICS).read_bytes(), (tmp_path / COMPARISONS).read_bytes()) == written
+    subsets = (out / SUBSETS_FILE).read_bytes()
+    about = result.table.rows.iloc[0].to_dict()
+    write_subsets(out, stored, result.prepared.setup.view, ("train",), about)
+    assert (out / SUBSETS_FILE).read_bytes() == subsets
+
+
+def _noting(function: Callable[..., object], opened: list[Path]) -> Callable[..., object]:
+    """Return the function, which notes what it was called with first."""
+
+    def noting(source: Path, *arguments: object, **options: object) -> object:
+        opened.append(source)
+        return function(source, *arguments, **options)
+
+    return noting

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from classify.commands.compare_results import main as compare
+from classify.evaluation.predictions import read_parts
 from classify.experiment import run_grid
 from classify.grid.config import GridConfig
 from classify.results.text_overlap import LOOK_UP, SUBSETS, subsets_table, write_subsets
@@ -139,10 +140,8 @@ def test_subsets_are_what_pandas_says(
 def _without_words_only_kinds_are_told_apart(store: Path, out: Path) -> None:
     manifest = Manifest.load(store / "toy")
     silent = Manifest("toy", manifest.table.assign(text=""), manifest.labels)
-    assert set(subsets_table(out / "predictions.parquet", silent, ("train",))["subset"]) == {
-        "all",
-        "improvised",
-    }
+    parts = list(read_parts(out / "predictions.parquet"))
+    assert set(subsets_table(parts, silent, ("train",))["subset"]) == {"all", "improvised"}
 
 
 def _two_results_are_compared(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -172,5 +171,5 @@ def _two_results_are_compared(out: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_a_corpus_that_can_say_nothing_gets_no_table(tmp_path: Path) -> None:
     (tmp_path / "subsets.csv").write_text("stale")
     manifest = Manifest.from_columns("m", {"id": ["a"], "audio": ["a.wav"]})
-    assert write_subsets(tmp_path, manifest, ("train",), {}) == []
+    assert write_subsets(tmp_path, [], manifest, ("train",), {}) == []
     assert not (tmp_path / "subsets.csv").exists()
