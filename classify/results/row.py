@@ -3,44 +3,94 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from classify.evaluation.metrics import accuracy, summary
 from classify.grid.calibration import Calibrated, calibration_columns, margin_columns
 from classify.grid.outcome import CellOutcome
-from classify.grid.prepared import PreparedGrid
+from classify.grid.prepared import FoldFacts, Prepared
 from classify.grid.tasks import CellTask
 from classify.grid.validation_rows import for_choice
 from classify.models.classifiers import resolve
 from classify.names import BASELINE, LATE
 from classify.results.choices import in_words, purposes_of, sharing
 from classify.results.table import cell_name
+from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.catalogue import Entry
+
+Columns = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """One finished cell of one fold, and what follows from its parts alone.
+
+    Attributes:
+        prepared: The run.
+        task: What was computed.
+        outcome: What came of it.
+        fold: The fold that it was computed on.
+        encoders: Modality to the encoder that gave its vectors; none for a baseline.
+    """
+
+    prepared: Prepared
+    task: CellTask
+    outcome: CellOutcome
+    fold: FoldFacts
+    encoders: Mapping[str, EncoderRef]
+
+    @property
+    def is_baseline(self) -> bool:
+        return self.task.cell.family == BASELINE
+
+    @property
+    def layer(self) -> str:
+        """The layers that are used, where an encoder has several."""
+        used = [f"{m}={ref.layer}" for m, ref in self.encoders.items() if ref.layer >= 0]
+        return ",".join(used)
+
+    @property
+    def tuned_settings(self) -> Mapping[str, float] | None:
+        """What a search chose, or none where nothing was searched."""
+        tuned = self.outcome.facts.get("tuned")
+        return tuned["settings"] if isinstance(tuned, dict) else None
 
 
 def result_row(
     prepared: PreparedGrid, task: CellTask, outcome: CellOutcome, calibrated: Calibrated
 ) -> dict[str, object]:
-    """Return one row of :data:`SCHEMA`, without flags."""
-    cell, config = task.cell, prepared.config
+    """Return the columns of :data:`classify.results.table.SCHEMA`, without flags.
+
+    Their order is that of the schema only in the table.
+
+    Args:
+        prepared: The run.
+        task: What was computed.
+        outcome: What came of it.
+        calibrated: Its calibrated probabilities.
+    """
+    baseline = task.cell.family == BASELINE
+    encoders = {} if baseline else {modality: ref for modality, ref, _ in task.source.views}
     fold = next(f for f in prepared.folds if f.number == task.source.fold)
-    test, facts = outcome.reported("test"), outcome.facts
-    choice = for_choice(outcome.ids["valid"], fold.apart)
-    purposes = purposes_of(prepared, task, outcome, calibrated)
-    refs = {} if cell.family == BASELINE else {m: ref for m, ref, _ in task.source.views}
-    unverified = [] if cell.family == BASELINE else list(_strings(facts["unverified"]))
-    layer = ",".join(f"{m}={ref.layer}" for m, ref in refs.items() if ref.layer >= 0)
-    tuned = facts.get("tuned")
-    settings = (
-        resolve(cell.classifier, tuned["settings"])
-        if isinstance(tuned, dict)
-        else task.what["settings"]
-    )
-    commonest = np.bincount(outcome.y["test"]).argmax()
-    shown = (
-        "; ".join(f"{k}={v:g}" for k, v in settings.items()) if isinstance(settings, dict) else ""
-    )
+    finished = _Finished(prepared, task, outcome, fold, encoders)
+    return {
+        **_data_and_protocol(finished),
+        **_cell(finished),
+        **_fitted(finished),
+        **_counts(finished),
+        **_figures(finished, calibrated),
+        **_choices(finished, calibrated),
+        **_provenance(finished),
+        "flags": "",
+    }
+
+
+def _data_and_protocol(finished: _Finished) -> Columns:
+    """Return what the figures are of: corpus, protocol, labels and fold."""
+    prepared, fold = finished.prepared, finished.fold
+    shuffle_seed = prepared.config.shuffle_seed
     return {
         "claim": prepared.claim,
         "corpus": prepared.corpus,
@@ -51,62 +101,109 @@ def result_row(
         "test_digest": prepared.setup.test_digest,
         "valid_rule": prepared.plan.valid,
         "shared": prepared.setup.shared,
-        "selection_rule": selection_rule(
-            [prepared.entry(ref, fold.number) for ref in refs.values()]
-        ),
         "label_set": prepared.labels.name,
         "labels_digest": prepared.labels.digest,
+        "labels_shuffled": "no" if shuffle_seed is None else f"seed {shuffle_seed}",
         "fold": fold.number,
         "fold_name": fold.name,
-        "cell": cell_name(cell, layer),
+    }
+
+
+def _cell(finished: _Finished) -> Columns:
+    """Return what identifies the cell: its parts, its encoders and its seeds."""
+    prepared, task, encoders = finished.prepared, finished.task, finished.encoders
+    cell = task.cell
+    entries = [prepared.entry(ref, finished.fold.number) for ref in encoders.values()]
+    metadata: list[str] = []
+    for chosen in prepared.metadata:
+        if chosen.view in encoders:
+            metadata += chosen.columns
+    seeds = [f"{m}={refs[0].seed}" for m, refs in prepared.replicas[task.replica].items()]
+    return {
+        "cell": cell_name(cell, finished.layer),
         "family": cell.family,
         "method": cell.method,
-        "modalities": "" if cell.family == BASELINE else "+".join(cell.modalities),
+        "modalities": "" if finished.is_baseline else "+".join(cell.modalities),
         "classifier": cell.classifier,
         "scores_from": _sources(task),
-        "layer": layer,
-        "encoders": ",".join(f"{m}={ref.folder}" for m, ref in refs.items()),
-        "metadata": "+".join(
-            c for chosen in prepared.metadata if chosen.view in refs for c in chosen.columns
-        ),
-        "verified": f"unverified: {'+'.join(unverified)}" if unverified else "verified",
-        "fit_rows": task.fit_rows,
-        "learnt_on": facts.get("learnt_on", "train" if cell.family == LATE else ""),
-        "weights": "; ".join(f"{part} {weight}" for part, weight in _pairs(facts.get("weights"))),
-        "expression": str(
-            cell.tree(
-                tuned["settings"] if isinstance(tuned, dict) else task.settings,
-                prepared.scores_from,
-                task.fit_rows,
-            )
-        ),
-        "settings": shown,
+        "layer": finished.layer,
+        "encoders": ",".join(f"{m}={ref.folder}" for m, ref in encoders.items()),
+        "metadata": "+".join(metadata),
+        "selection_rule": selection_rule(entries),
+        "verified": _verified(finished),
         "seed": task.seed,
-        "encoder_seed": ",".join(
-            f"{m}={refs[0].seed}" for m, refs in prepared.replicas[task.replica].items()
-        ),
-        "labels_shuffled": "no" if config.shuffle_seed is None else f"seed {config.shuffle_seed}",
+        "encoder_seed": ",".join(seeds),
+    }
+
+
+def _fitted(finished: _Finished) -> Columns:
+    """Return what was fitted on what: rows, weights, settings, and all of it as an expression."""
+    prepared, task, facts = finished.prepared, finished.task, finished.outcome.facts
+    settings = task.what["settings"]
+    in_expression = task.settings
+    if (tuned := finished.tuned_settings) is not None:
+        settings = resolve(task.cell.classifier, tuned)
+        in_expression = tuned
+    shown = settings.items() if isinstance(settings, Mapping) else ()
+    weights = [f"{part} {weight}" for part, weight in _pairs(facts.get("weights"))]
+    return {
+        "fit_rows": task.fit_rows,
+        "learnt_on": facts.get("learnt_on", "train" if task.cell.family == LATE else ""),
+        "weights": "; ".join(weights),
+        "expression": str(task.cell.tree(in_expression, prepared.scores_from, task.fit_rows)),
+        "settings": "; ".join(f"{name}={value:g}" for name, value in shown),
+    }
+
+
+def _counts(finished: _Finished) -> Columns:
+    """Return how many rows the fold has, were fitted on, chose, and were answered."""
+    fold, outcome = finished.fold, finished.outcome
+    facts = outcome.facts
+    n_scored = len(outcome.reported("test"))
+    return {
         "n_train": fold.counts["train"],
         "n_valid": fold.counts["valid"],
         "n_test": fold.counts["test"],
         "n_fit": facts["n_fit"],
-        "n_fit_seen": 0 if cell.family == BASELINE else facts["n_fit_seen"],
-        "n_test_selected": 0 if cell.family == BASELINE else facts.get("n_test_selected", 0),
+        "n_fit_seen": 0 if finished.is_baseline else facts["n_fit_seen"],
+        "n_test_selected": 0 if finished.is_baseline else facts.get("n_test_selected", 0),
         "n_choice": len(fold.apart) or fold.counts["valid"],
-        "n_scored": len(test),
-        "n_valid_scored": int(choice.sum()),
-        "n_missing": int(str(facts["n_missing"])) + fold.counts["test"] - len(test),
-        **summary(outcome.y["test"], test.labels),
-        "train_WA": accuracy(outcome.y["train"], outcome.reported("train").labels),
-        "valid_WA": accuracy(outcome.y["valid"][choice], outcome.reported("valid").labels[choice]),
+        "n_scored": n_scored,
+        "n_valid_scored": int(for_choice(outcome.ids["valid"], fold.apart).sum()),
+        # rows that lack some modality, and those that have none of the cell's
+        "n_missing": int(str(facts["n_missing"])) + fold.counts["test"] - n_scored,
+    }
+
+
+def _figures(finished: _Finished, calibrated: Calibrated) -> Columns:
+    """Return the figures of merit, margins and calibration, and the constant answer for scale."""
+    outcome = finished.outcome
+    y, answers = outcome.y, {role: outcome.reported(role).labels for role in outcome.y}
+    choice = for_choice(outcome.ids["valid"], finished.fold.apart)
+    commonest = np.bincount(y["test"]).argmax()
+    return {
+        **summary(y["test"], answers["test"]),
+        "train_WA": accuracy(y["train"], answers["train"]),
+        "valid_WA": accuracy(y["valid"][choice], answers["valid"][choice]),
         **margin_columns(outcome),
         **calibration_columns(outcome, calibrated),
-        "chosen_on": in_words(purposes),
-        "shared_rows": sharing(purposes),
-        "constant": prepared.labels.classes[commonest],
-        "constant_WA": accuracy(outcome.y["test"], commonest),
-        "flags": "",
-        "versions": "; ".join(f"{k} {v}" for k, v in _pairs(task.what["versions"])),
+        "constant": finished.prepared.labels.classes[commonest],
+        "constant_WA": accuracy(y["test"], commonest),
+    }
+
+
+def _choices(finished: _Finished, calibrated: Calibrated) -> Columns:
+    """Return what was chosen on which rows, and which of these rows served twice."""
+    purposes = purposes_of(finished.prepared, finished.task, finished.outcome, calibrated)
+    return {"chosen_on": in_words(purposes), "shared_rows": sharing(purposes)}
+
+
+def _provenance(finished: _Finished) -> Columns:
+    """Return by what program the cell was computed, when, and how long it took in seconds."""
+    versions = [f"{name} {number}" for name, number in _pairs(finished.task.what["versions"])]
+    facts = finished.outcome.facts
+    return {
+        "versions": "; ".join(versions),
         "fit_s": facts["fit_s"],
         "date": facts["date"],
         "commit": facts["commit"],
@@ -115,35 +212,40 @@ def result_row(
 
 
 def selection_rule(entries: Iterable[Entry]) -> str:
-    """Say what chose the epochs of the encoders.
+    """Return what chose the epochs of the encoders.
 
     ``none`` where nothing was trained, several rules joined by ``+``.
 
     >>> selection_rule([])
     'none'
     """
-    return (
-        "+".join(
-            sorted({"none" if e.fold == "any" else e.selection_rule or "unknown" for e in entries})
-        )
-        or "none"
-    )
+    rules = {
+        "none" if entry.fold == "any" else entry.selection_rule or "unknown" for entry in entries
+    }
+    return "+".join(sorted(rules)) or "none"
+
+
+def _verified(finished: _Finished) -> str:
+    """Return whether it is known of every encoder which rows it has seen."""
+    listed = [] if finished.is_baseline else finished.outcome.facts["unverified"]
+    if not isinstance(listed, list) or not listed:
+        return "verified"
+    return f"unverified: {'+'.join(map(str, listed))}"
 
 
 def _sources(task: CellTask) -> str:
-    """``head``, ``probe``, or each modality's own where they differ.
+    """Return ``head``, ``probe``, or each modality's own where they differ.
 
     Empty where no class scores go in.
     """
     sources = dict(_pairs(task.what["scores_from"]))
     if len(set(sources.values())) <= 1:
         return next(iter(sources.values()), "")
-    return ",".join(f"{m}={source}" for m, source in sources.items())
+    return ",".join(f"{modality}={source}" for modality, source in sources.items())
 
 
-def _pairs(mapping: object) -> Iterable[tuple[str, str]]:
-    return ((str(k), str(v)) for k, v in mapping.items()) if isinstance(mapping, Mapping) else ()
-
-
-def _strings(values: object) -> Iterable[str]:
-    return (str(v) for v in values) if isinstance(values, list) else ()
+def _pairs(mapping: object) -> list[tuple[str, str]]:
+    """Return the entries of a mapping as words, none of anything else."""
+    if not isinstance(mapping, Mapping):
+        return []
+    return [(str(key), str(value)) for key, value in mapping.items()]

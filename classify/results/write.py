@@ -104,7 +104,7 @@ def write_results(
     return GridResult(prepared, table, files)
 
 
-def _write_predictions(prepared: Prepared, tasks: Sequence[Task], path: Path) -> _FinishedCells:
+def _write_predictions(prepared: Prepared, tasks: Sequence[CellTask], path: Path) -> _FinishedCells:
     """Write ``predictions.parquet`` task by task, and keep what the other files need."""
     finished = _FinishedCells([], [], [])
     clusters, schema = cluster_columns(prepared), prediction_schema(prepared)
@@ -126,7 +126,7 @@ def _write_predictions(prepared: Prepared, tasks: Sequence[Task], path: Path) ->
 
 
 def _write_headline(
-    prepared: Prepared, tasks: Sequence[Task], table: ResultTable, parts: Sequence[pa.Table]
+    prepared: Prepared, tasks: Sequence[CellTask], table: ResultTable, parts: Sequence[pa.Table]
 ) -> list[Path]:
     """Write what each class and the confusion of the cell that counts look like."""
     answers, of_fold = [], []
