@@ -1,16 +1,16 @@
-"""What was chosen or learnt on which rows of one cell, in words, so that rows that served twice are seen.
+"""What was chosen or learnt on which rows, in words, so that rows that served twice are seen.
 
-``CHOICES.md`` beside this file has the whole table. Here are the purposes that validation or test
-rows may serve:
+``classify/CHOICES.md`` has the whole table. Here are the purposes that validation or test rows may
+serve:
 
-===============  =====================================================================================================
+===============  ==============================================================================
 ``epoch``        an encoder's epoch was chosen on them, before any vector was made
 ``layer``        a layer was chosen on them (``--layer valid``)
 ``weights``      what learns from class scores learnt from them
 ``settings``     a classifier's settings were chosen on them (``--tune``)
 ``calibration``  probabilities were calibrated on them
 ``cell``         the cell that counts was chosen on them
-===============  =====================================================================================================
+===============  ==============================================================================
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from classify.grid.prepared import PreparedGrid
     from classify.grid.tasks import CellTask
 
-OVERLAPS = {VALID: (VALID, LEARN, CHOICE), LEARN: (LEARN,), CHOICE: (CHOICE,), TEST: (TEST,)}
+# Which parts of the rows a name covers: all validation rows hold both of their halves.
+PARTS_OF = {VALID: (VALID, LEARN, CHOICE), LEARN: (LEARN,), CHOICE: (CHOICE,), TEST: (TEST,)}
 
 
 def in_words(purposes: Mapping[str, str]) -> str:
@@ -46,25 +47,31 @@ def sharing(purposes: Mapping[str, str]) -> str:
 
     Empty where none do.
 
-    >>> sharing({"epoch": "valid", "settings": "train (3 grouped splits), 20 trials", "cell": "valid"})
+    >>> sharing({"epoch": "valid", "settings": "train (3 grouped splits)", "cell": "valid"})
     'epoch+cell'
-    >>> sharing({"epoch": VALID, "settings": f"{LEARN}, 20 trials", "calibration": LEARN, "cell": CHOICE})
+    >>> halves = {"settings": f"{LEARN}, 20 trials", "calibration": LEARN, "cell": CHOICE}
+    >>> sharing({"epoch": VALID, **halves})
     'epoch+settings+calibration, epoch+cell'
     """
-    held = {
-        purpose: rows.partition(", ")[0] for purpose, rows in purposes.items()
-    }  # without the number of trials
-    halved = {LEARN, CHOICE} & set(held.values())
-    parts = [
-        [p for p, rows in held.items() if part in OVERLAPS.get(rows, ())]
-        for part in ((LEARN, CHOICE, TEST) if halved else (VALID, TEST))
-    ]
-    return ", ".join("+".join(part) for part in parts if len(part) > 1)
+    # "valid, 20 trials" are validation rows
+    named = {purpose: rows.partition(", ")[0] for purpose, rows in purposes.items()}
+    were_halved = {LEARN, CHOICE} & set(named.values())
+    shared = []
+    for part in (LEARN, CHOICE, TEST) if were_halved else (VALID, TEST):
+        served = [p for p, rows in named.items() if part in PARTS_OF.get(rows, ())]
+        if len(served) > 1:
+            shared.append("+".join(served))
+    return ", ".join(shared)
 
 
 def note(rows: pd.DataFrame, split: bool) -> str:
-    """Say of the rows of ``grid.csv`` which purposes share rows; empty where none do."""
-    shared = [s for s in rows["shared_rows"].drop_duplicates() if s]
+    """Return a note on the purposes that share rows; empty where none do.
+
+    Args:
+        rows: The rows of ``grid.csv``.
+        split: Whether validation rows were halved (``--valid-split``).
+    """
+    shared = [purposes for purposes in rows["shared_rows"].drop_duplicates() if purposes]
     if not shared:
         return ""
     lines = [
@@ -73,7 +80,7 @@ def note(rows: pd.DataFrame, split: bool) -> str:
     ]
     if not split and rows["chosen_on"].str.contains(VALID, regex=False).any():
         lines.append("--valid-split keeps a half of them for choosing the cell")
-    if any("epoch" in s for s in shared):
+    if any("epoch" in purposes for purposes in shared):
         lines.append(
             "an encoder's epoch was chosen on all of them when it was trained, which no split "
             "undoes"
@@ -84,33 +91,58 @@ def note(rows: pd.DataFrame, split: bool) -> str:
 def purposes_of(
     prepared: PreparedGrid, task: CellTask, outcome: CellOutcome, calibrated: Calibrated
 ) -> dict[str, str]:
-    """Return which rows served which purpose in one cell and fold; nothing for a baseline."""
-    cell, facts, split = task.cell, outcome.facts, prepared.config.valid_split is not None
+    """Return which rows served which purpose in one cell and fold; nothing for a baseline.
+
+    Args:
+        prepared: The run.
+        task: What was computed.
+        outcome: What came of it.
+        calibrated: Its calibrated probabilities.
+    """
+    cell, facts = task.cell, outcome.facts
     if cell.family == BASELINE:
         return {}
-    learn, choose = learning_rows(split), choosing_rows(split) if len(outcome.y["valid"]) else ""
+    learn = learning_rows(prepared.config.valid_split is not None)
+    has_candidates = any(len(prepared.views[m]) > 1 for m in cell.modalities)
     tuned = facts.get("tuned")
-    layered = cell.family != LAYER and any(len(prepared.views[m]) > 1 for m in cell.modalities)
     return {
-        "epoch": TEST
-        if facts.get("n_test_selected")
-        else VALID
-        if facts.get("n_valid_selected")
-        else "",
-        "layer": learn if layered else "",
+        "epoch": _chose_epoch(outcome),
+        "layer": learn if has_candidates and cell.family != LAYER else "",
         "weights": learn if "valid" in str(facts.get("learnt_on", "")) else "",
         "settings": str(tuned["on"]) if isinstance(tuned, dict) else "",
         "calibration": learn if calibrated.probabilities else "",
-        "cell": ""
-        if cell.family == LAYER
-        else TEST
-        if prepared.config.select_on == "test"
-        else choose,
+        "cell": _chose_cell(prepared, task, outcome),
     }
 
 
-def calibrated_cell(prepared: PreparedGrid, task: CellTask, outcome: CellOutcome) -> Calibrated:
-    """Calibrate one cell and fold as the configuration says, on the validation rows that may be learnt from."""
+def _chose_epoch(outcome: CellOutcome) -> str:
+    """Return the rows on which an encoder's epoch was chosen; nothing for frozen encoders."""
+    if outcome.facts.get("n_test_selected"):
+        return TEST
+    return VALID if outcome.facts.get("n_valid_selected") else ""
+
+
+def _chose_cell(prepared: Prepared, task: CellTask, outcome: CellOutcome) -> str:
+    """Return the rows that choose the cell that counts; a single layer is no candidate."""
+    if task.cell.family == LAYER:
+        return ""
+    if prepared.config.select_on == "test":
+        return TEST
+    if not len(outcome.y["valid"]):
+        return ""
+    return choosing_rows(prepared.config.valid_split is not None)
+
+
+def calibrated_cell(prepared: Prepared, task: CellTask, outcome: CellOutcome) -> Calibrated:
+    """Calibrate one cell and fold as the configuration says.
+
+    The validation rows that may be learnt from are what it is fitted on.
+
+    Args:
+        prepared: The run.
+        task: What was computed.
+        outcome: What came of it.
+    """
     fold = next(f for f in prepared.folds if f.number == task.source.fold)
     method = NONE if task.cell.family == BASELINE else prepared.config.calibrate
     return calibrate(

@@ -10,8 +10,6 @@ from classify.evaluation.metrics import METRICS, summary
 from classify.grid.outcome import CellOutcome
 
 DEGRADATION = "degradation.csv"
-
-
 ABOUT = (
     "claim",
     "corpus",
@@ -37,28 +35,26 @@ ABOUT = (
 def degradation_table(
     answers: Sequence[tuple[Mapping[str, object], CellOutcome]], seed: int
 ) -> pd.DataFrame:
-    """Return one row per cell, fold and drop.
-
-    How many rows lack something, and every metric in [0, 1].
+    """Return one row per cell, fold and drop, with every metric in [0, 1].
 
     Args:
-        answers: The row of the results that a cell and fold has, and what it said of every drop.
+        answers: The row of the results that a cell and fold has, and what it answered at every
+            drop.
         seed: The seed of the drops.
     """
     lines = []
     for row, outcome in answers:
+        about = {column: row.get(column, "") for column in ABOUT}
         for name, stage in outcome.stages.items():
             modality, _, rate = name.rpartition(" ")
-            lines.append(
-                {
-                    **{column: row.get(column, "") for column in ABOUT},
-                    "dropped": modality,
-                    "rate": float(rate),
-                    "drop_seed": seed,
-                    "n_scored": len(stage["test"]),
-                    **summary(outcome.y["test"], stage["test"].labels),
-                }
-            )
+            line = {
+                "dropped": modality,
+                "rate": float(rate),
+                "drop_seed": seed,
+                "n_scored": len(stage["test"]),
+            }
+            figures = summary(outcome.y["test"], stage["test"].labels)
+            lines.append({**about, **line, **figures})
     return pd.DataFrame(lines)
 
 

@@ -1,4 +1,4 @@
-"""Writes a table whole or not at all."""
+"""The one writer of result tables: CSV with Unix line ends, whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from embeddings_store.atomic import replacing
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a table whole or not at all."""
+    """Write a table as CSV, without its index; a crash leaves the old file or the new one."""
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")

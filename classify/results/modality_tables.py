@@ -1,7 +1,4 @@
-"""The files of a run that say what each modality does.
-
-``contributions.csv`` and ``degradation.csv``, where it was asked.
-"""
+"""Writes what each modality does: ``contributions.csv``, and ``degradation.csv`` where asked for."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from classify.results.shapley import CONTRIBUTIONS, contributions
 def write_modalities(
     rows: pd.DataFrame, tasks: Sequence[CellTask], dropped: Sequence[CellTask], out: Path
 ) -> list[Path]:
-    """Write both files where a run tells, remove what an earlier run left, and return what was written.
+    """Write both files and return which were written; what does not apply is removed.
 
     Args:
         rows: The rows of a :class:`classify.results.table.ResultTable`, one per task.
@@ -29,22 +26,24 @@ def write_modalities(
         out: Where to.
     """
     # what draws no random numbers is one file for every seed, and a row for each
-    of_cell = {
-        ((task.path, task.key), task.seed, task.replica): row
-        for task, row in zip(tasks, rows.to_dict("records"), strict=True)
-    }
-    answers = [
-        (of_cell[task.whole, task.seed, task.replica], read_outcome(task.path, task.key))
-        for task in dropped
-        if task.whole
-    ]
-    found = {
+    of_cell = {}
+    for task, row in zip(tasks, rows.to_dict("records"), strict=True):
+        of_cell[(task.path, task.key), task.seed, task.replica] = row
+    answers = []
+    for task in dropped:
+        if task.whole:
+            row = of_cell[task.whole, task.seed, task.replica]
+            answers.append((row, read_outcome(task.path, task.key)))
+    drop_seed = dropped[0].drop_seed if dropped else 0
+    tables = {
         CONTRIBUTIONS: contributions(rows),
-        DEGRADATION: degradation_table(answers, dropped[0].drop_seed if dropped else 0),
+        DEGRADATION: degradation_table(answers, drop_seed),
     }
-    for name, frame in found.items():
-        if len(frame):
-            write_csv(out / name, frame)
+    written = []
+    for name, table in tables.items():
+        if len(table):
+            write_csv(out / name, table)
+            written.append(out / name)
         else:
             (out / name).unlink(missing_ok=True)
-    return [out / name for name, frame in found.items() if len(frame)]
+    return written

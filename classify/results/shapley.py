@@ -1,6 +1,4 @@
-"""What each modality contributes to each way of fusing.
-
-Its exact Shapley value over all sets of modalities.
+"""What each modality contributes to each way of fusing: its exact Shapley value over all sets.
 
 With ``v(S)`` the accuracy on test rows of a strategy over the modalities S (a row that none of them
 has counts as wrong), and ``v()`` that of the commonest training class,
@@ -46,90 +44,96 @@ def shapley(values: Mapping[frozenset[str], float], players: frozenset[str]) -> 
     n = len(players)
     found = {}
     for player in sorted(players):
-        others = [frozenset(s) for s in [(), *sets_of(sorted(players - {player}))]]
-        found[player] = sum(
-            factorial(len(s))
-            * factorial(n - len(s) - 1)
-            / factorial(n)
-            * (values[s | {player}] - values[s])
-            for s in others
-        )
+        total = 0.0
+        for others in [(), *sets_of(sorted(players - {player}))]:
+            before = frozenset(others)
+            weight = factorial(len(before)) * factorial(n - len(before) - 1) / factorial(n)
+            total += weight * (values[before | {player}] - values[before])
+        found[player] = total
     return found
 
 
 def contributions(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per strategy and modality, of the strategies that ran over every set of modalities.
+    """Return one row per strategy and modality.
+
+    Only strategies that ran over every set of modalities are there.
 
     Args:
         rows: The rows of a :class:`classify.results.table.ResultTable`.
     """
     rows = rows.assign(
+        # a row without any of the modalities counts as wrong
         right=rows["WA"].fillna(0.0) * rows["n_scored"] / rows["n_test"],
         strategy=rows["method"].str.replace(r"\[.*\]$", "", regex=True),
     )
     floor = rows[rows["cell"] == FLOOR].set_index(list(RUN))["right"]
     lines = []
     for strategy, part in _strategies(rows):
-        by_run = []
-        for run, of_run in part.groupby(list(RUN)):
-            values = {
-                frozenset(m.split("+")): float(v)
-                for m, v in zip(of_run["modalities"], of_run["right"], strict=True)
-            }
-            players = frozenset.union(*values)
-            if len(players) < 2 or len(values) < 2 ** len(players) - 1:
-                break
-            values[frozenset()] = float(floor.loc[run])
-            shares = shapley(values, players)
-            by_run += [
-                {
-                    "fold": run[0],
-                    "modality": m,
-                    "shapley": share,
-                    "alone": values[frozenset({m})] - values[frozenset()],
-                    "last": values[players] - values[players - {m}],
-                    "total": values[players] - values[frozenset()],
-                }
-                for m, share in shares.items()
-            ]
-        if by_run:
-            by_fold = pd.DataFrame(by_run).groupby(["modality", "fold"])[list(FIGURES)].mean()
-            mean, deviation = (
-                by_fold.groupby("modality").mean(),
-                by_fold.groupby("modality")["shapley"].std(ddof=1),
-            )
+        shares = _shares_by_run(part, floor)
+        if len(shares):
             about = {name: part.iloc[0][name] for name in ABOUT}
-            lines += [
-                {
-                    **about,
-                    **strategy,
-                    "modality": m,
-                    **{f: round(100 * mean.loc[m, f], 2) for f in FIGURES},
-                    "shapley_sd": round(100 * deviation.loc[m], 2),
-                    "folds": by_fold.loc[m].shape[0],
-                }
-                for m in mean.index
-            ]
+            lines += [{**about, **strategy, **line} for line in _over_folds(shares)]
     return pd.DataFrame(lines)
+
+
+def _shares_by_run(part: pd.DataFrame, floor: pd.Series) -> pd.DataFrame:
+    """Return :data:`FIGURES` per fold, seed and modality; no rows where a set of them is missing.
+
+    Args:
+        part: The rows of one strategy over all its sets of modalities.
+        floor: What answering the commonest training class gives, by :data:`RUN`.
+    """
+    lines = []
+    for run, of_run in part.groupby(list(RUN)):
+        values = {}
+        for names, right in zip(of_run["modalities"], of_run["right"], strict=True):
+            values[frozenset(names.split("+"))] = float(right)
+        players = frozenset.union(*values)
+        if len(players) < 2 or len(values) < 2 ** len(players) - 1:
+            break
+        nothing = values[frozenset()] = float(floor.loc[run])
+        for modality, share in shapley(values, players).items():
+            line = {
+                "fold": run[0],
+                "modality": modality,
+                "shapley": share,
+                "alone": values[frozenset({modality})] - nothing,
+                "last": values[players] - values[players - {modality}],
+                "total": values[players] - nothing,
+            }
+            lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def _over_folds(shares: pd.DataFrame) -> list[dict[str, object]]:
+    """Return one line per modality: means over folds in points of per cent, and the deviation."""
+    by_fold = shares.groupby(["modality", "fold"])[list(FIGURES)].mean()
+    means = by_fold.groupby("modality").mean()
+    deviations = by_fold.groupby("modality")["shapley"].std(ddof=1)
+    lines: list[dict[str, object]] = []
+    for modality in means.index:
+        line: dict[str, object] = {"modality": modality}
+        for figure in FIGURES:
+            line[figure] = round(100 * means.loc[modality, figure], 2)
+        line["shapley_sd"] = round(100 * deviations.loc[modality], 2)
+        line["folds"] = by_fold.loc[modality].shape[0]
+        lines.append(line)
+    return lines
 
 
 def _strategies(rows: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
     """Yield every way of fusing with the rows of all its sets of modalities."""
     single = rows[rows["family"] == UNIMODAL]
-    for (family, method), part in rows[rows["family"].isin((EARLY, LATE, SYSTEM))].groupby(
-        ["family", "strategy"], sort=False
-    ):
+    fused = rows[rows["family"].isin((EARLY, LATE, SYSTEM))]
+    for (family, method), part in fused.groupby(["family", "strategy"], sort=False):
+        named = {"family": str(family), "method": str(method)}
         if family == SYSTEM:
             whole = part.loc[part["modalities"].str.count(r"\+").idxmax(), "classifier"]
-            yield {"family": str(family), "method": str(method), "classifier": str(whole)}, part
+            yield {**named, "classifier": str(whole)}, part
             continue
         for classifier, of_classifier in part.groupby("classifier", sort=False):
-            alone = single[
-                single["classifier"].isin((HEAD, PROBE))
-                if family == LATE
-                else single["classifier"] == classifier
-            ]
-            yield (
-                {"family": str(family), "method": str(method), "classifier": str(classifier)},
-                pd.concat([of_classifier, alone]),
-            )
+            if family == LATE:
+                alone = single[single["classifier"].isin((HEAD, PROBE))]
+            else:
+                alone = single[single["classifier"] == classifier]
+            yield {**named, "classifier": str(classifier)}, pd.concat([of_classifier, alone])
