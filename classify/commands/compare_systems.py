@@ -80,8 +80,9 @@ def _run(argv: Sequence[str] | None) -> int:
     from classify.evaluation.comparisons import declared
     from classify.evaluation.predictions import read_answers
     from classify.results.statistics_tables import COMPARISONS, STATISTICS, write_statistics
+    from classify.results.table import headline_cell
     from classify.terminal.grid import console_for_output
-    from classify.terminal.statistics import ASSUMPTIONS, comparison_table, headline_of, in_words
+    from classify.terminal.statistics import ASSUMPTIONS, comparison_table, in_words
     from embeddings_store.atomic import make_folder
 
     answers = read_answers(arguments.results, arguments.cluster)
@@ -96,7 +97,7 @@ def _run(argv: Sequence[str] | None) -> int:
     if len(comparisons):
         console.print(comparison_table(comparisons))
         console.print(ASSUMPTIONS, style="dim", markup=False, soft_wrap=True)
-    for line in in_words(statistics, comparisons, headline_of(answers.grid)):
+    for line in in_words(statistics, comparisons, headline_cell(answers.grid)):
         console.print(line, style="bold", markup=False, soft_wrap=True)
     print(
         f"figures: {len(statistics)}, comparisons: {len(comparisons)}; in {out}: {STATISTICS}, "

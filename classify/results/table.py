@@ -11,13 +11,14 @@ import pandas as pd
 
 from classify.evaluation.metrics import METRICS
 from classify.names import BASELINE, EARLY, LATE, LAYER, SYSTEM, UNIMODAL
+from classify.results.files import write_csv
 from classify.systems.cell import Cell
-from embeddings_store.atomic import replacing
 from embeddings_store.errors import StoreError
 
 TEXT, COUNT, NUMBER = "text", "count", "number"
+DTYPES = {TEXT: "str", COUNT: "int64", NUMBER: "float64"}
 
-
+# The one place that states the order of the columns.
 SCHEMA: Mapping[str, str] = {
     "claim": TEXT,
     "corpus": TEXT,
@@ -83,14 +84,8 @@ SCHEMA: Mapping[str, str] = {
     "command": TEXT,
 }
 
-
-VOLATILE = (
-    "fit_s",
-    "date",
-    "commit",
-    "command",
-)  # the columns in which two runs of the same grid may differ
-
+# the columns in which two runs of the same grid may differ
+VOLATILE = ("fit_s", "date", "commit", "command")
 
 CHOSEN, FIXED, ON_TEST, BEST_ON_TEST = (
     "chosen_on_valid",
@@ -98,12 +93,7 @@ CHOSEN, FIXED, ON_TEST, BEST_ON_TEST = (
     "chosen_on_test",
     "best_on_test",
 )
-
-
 CANDIDATES = (UNIMODAL, EARLY, LATE, SYSTEM)
-
-
-DTYPES = {TEXT: "str", COUNT: "int64", NUMBER: "float64"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,30 +116,27 @@ class ResultTable:
     rows: pd.DataFrame
 
     def __post_init__(self) -> None:
-        """Bring the columns into their order and types."""
-        absent, strange = (
-            [c for c in SCHEMA if c not in self.rows],
-            [str(c) for c in self.rows if c not in SCHEMA],
-        )
+        """Bring the columns into their order and types.
+
+        Raises:
+            StoreError: Columns are absent, or there are others.
+        """
+        absent = [name for name in SCHEMA if name not in self.rows]
+        strange = [str(name) for name in self.rows if name not in SCHEMA]
         if absent or strange:
             raise StoreError(
                 f"a table of results lacks the columns {absent} and has {strange} too many; it "
-                "was written by "
-                "another version of this program, delete it and run the grid again"
+                "was written by another version of this program, delete it and run the grid again"
             )
-        object.__setattr__(
-            self,
-            "rows",
-            self.rows[list(SCHEMA)].astype({c: DTYPES[kind] for c, kind in SCHEMA.items()}),
-        )
+        types = {name: DTYPES[kind] for name, kind in SCHEMA.items()}
+        object.__setattr__(self, "rows", self.rows[list(SCHEMA)].astype(types))
 
     def write(self, path: Path) -> None:
         """Write CSV, whole or not at all.
 
         :meth:`read` gives back the same table to the last bit.
         """
-        with replacing(path) as temporary:
-            self.rows.to_csv(temporary, index=False, lineterminator="\n")
+        write_csv(path, self.rows)
 
     @classmethod
     def read(cls, path: Path) -> ResultTable:
@@ -160,29 +147,48 @@ class ResultTable:
         """
         try:
             raw = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-            numbers = {
-                c: [float(cell) if cell else np.nan for cell in raw[c]]
-                for c, kind in SCHEMA.items()
-                if kind == NUMBER and c in raw
-            }
+            numbers = {}
+            for name, kind in SCHEMA.items():
+                if kind == NUMBER and name in raw:
+                    # Python's own parser: pandas' may be off by the last bit
+                    numbers[name] = [float(text) if text else np.nan for text in raw[name]]
             return cls(raw.assign(**numbers))
         except (OSError, ValueError) as error:
             raise StoreError(f"{path}: is not a table of results ({error})") from error
 
     def flagged(self, flag: str) -> str:
         """Return the name of the cell that carries a flag, or an empty string."""
-        names = self.rows.loc[
-            self.rows["flags"].str.split().map(lambda flags: flag in flags), "cell"
-        ]
-        return str(names.iloc[0]) if len(names) else ""
+        return flagged_cell(self.rows, flag)
 
     @property
     def headline(self) -> str:
-        """The cell that counts.
+        """The cell that counts, see :func:`headline_cell`."""
+        return headline_cell(self.rows)
 
-        Chosen on valid, else fixed beforehand, else (an upper bound) chosen on test, else none.
-        """
-        return self.flagged(CHOSEN) or self.flagged(FIXED) or self.flagged(ON_TEST)
+
+def flagged_cell(rows: pd.DataFrame, flag: str) -> str:
+    """Return the name of the cell that carries a flag, or an empty string.
+
+    Args:
+        rows: Rows of ``grid.csv`` with the columns ``cell`` and ``flags``.
+        flag: ``chosen_on_valid`` or another of them.
+    """
+    marked = [flag in flags for flags in rows["flags"].str.split()]
+    names = rows.loc[marked, "cell"]
+    return str(names.iloc[0]) if len(names) else ""
+
+
+def headline_cell(rows: pd.DataFrame) -> str:
+    """Return the cell that counts by the flags of ``grid.csv``.
+
+    Chosen on valid, else fixed beforehand, else (an upper bound) chosen on test, else none.
+
+    >>> rows = pd.DataFrame({"cell": ["a", "b"], "flags": ["best_on_test", "fixed_beforehand"]})
+    >>> headline_cell(rows)
+    'b'
+    """
+    named = (flagged_cell(rows, flag) for flag in (CHOSEN, FIXED, ON_TEST))
+    return next(filter(None, named), "")
 
 
 def cell_name(cell: Cell, layer: str = "") -> str:
@@ -195,14 +201,6 @@ def cell_name(cell: Cell, layer: str = "") -> str:
     """
     if cell.family == BASELINE:
         return f"{BASELINE} {cell.classifier}"
-    return " ".join(
-        filter(
-            None,
-            (
-                cell.family,
-                cell.method,
-                layer if cell.family == LAYER else "+".join(cell.modalities),
-                cell.classifier,
-            ),
-        )
-    )
+    over = layer if cell.family == LAYER else "+".join(cell.modalities)
+    parts = (cell.family, cell.method, over, cell.classifier)
+    return " ".join(part for part in parts if part)

@@ -13,7 +13,6 @@ from rich.table import Table
 from classify.evaluation.metrics import METRICS
 from classify.names import RESULT
 from classify.results.statistics_tables import ALPHA, COMPARISONS
-from classify.results.table import CHOSEN, FIXED, ON_TEST
 
 SHOWN = 6  # survivors in words; all of them stand in the file
 OTHER_TESTS = {
@@ -39,17 +38,6 @@ def in_words(statistics: pd.DataFrame, comparisons: pd.DataFrame, headline: str)
         headline: The cell that counts; empty where there is none.
     """
     return [*_result(statistics, headline), *_family(comparisons)]
-
-
-def headline_of(grid: pd.DataFrame) -> str:
-    """Return the cell that counts by the flags of ``grid.csv``; empty where there is none."""
-    for flag in (CHOSEN, FIXED, ON_TEST):
-        names = grid.loc[
-            grid["flags"].str.split().map(lambda flags, flag=flag: flag in flags), "cell"
-        ]
-        if len(names):
-            return str(names.iloc[0])
-    return ""
 
 
 def comparison_table(comparisons: pd.DataFrame) -> Table:
