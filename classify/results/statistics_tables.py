@@ -1,6 +1,4 @@
-"""``statistics.csv`` and ``comparisons.csv``.
-
-Every figure with its interval, and a declared family of comparisons.
+"""``statistics.csv`` and ``comparisons.csv``: figures with intervals, and declared comparisons.
 
 ``statistics.csv`` has one row per cell, metric and class (empty: all classes). ``pooled`` is the
 figure of all test rows, ``low`` and ``high`` its interval (:mod:`classify.evaluation.intervals`),
@@ -14,17 +12,18 @@ per cent. ``comparisons.csv`` has one row per comparison of the declared family
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from classify.evaluation.comparisons import Pair
 from classify.evaluation.intervals import (
     INTERVAL,
     LEVEL,
     Estimate,
-    Figure,
     calibration_error,
     estimate,
     of_class,
@@ -59,13 +58,24 @@ ALPHA = 0.05
 DECLARED_METRIC = "WA"  # what the grid chooses by is what its comparisons are about
 ECE = "ECE"
 NO_ECE_INTERVAL = "binning biases it upwards, so no interval"
+NAN = float("nan")
+
+Floats = NDArray[np.float64]
 
 
 def write_statistics(
     answers: Answers, pairs: Sequence[Pair], metric: str, out: Path
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Write both files into a results folder, each whole or not at all, and return them."""
-    statistics, comparisons = statistics_table(answers), comparisons_table(answers, pairs, metric)
+    """Write both files into a results folder, each whole or not at all, and return them.
+
+    Args:
+        answers: What the cells answered.
+        pairs: The declared family.
+        metric: The one metric that the comparisons are about.
+        out: The folder.
+    """
+    statistics = statistics_table(answers)
+    comparisons = comparisons_table(answers, pairs, metric)
     write_csv(out / STATISTICS, statistics)
     write_csv(out / COMPARISONS, comparisons)
     return statistics, comparisons
@@ -73,11 +83,12 @@ def write_statistics(
 
 def read_statistics(results: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read both files back; words are never ``nan``, numbers are where there is none."""
-    statistics, comparisons = (
-        pd.read_csv(results / name, keep_default_na=False, na_values={c: [""] for c in NUMBERS})
-        for name in (STATISTICS, COMPARISONS)
-    )
-    return statistics, comparisons
+    return _read(results / STATISTICS), _read(results / COMPARISONS)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    empty_numbers = {column: [""] for column in NUMBERS}
+    return pd.read_csv(path, keep_default_na=False, na_values=empty_numbers)
 
 
 def statistics_table(answers: Answers) -> pd.DataFrame:
@@ -86,11 +97,10 @@ def statistics_table(answers: Answers) -> pd.DataFrame:
     lines = []
     for name, rows in answers.cells.items():
         of_cell = answers.grid[answers.grid["cell"] == name]
-        head = about | {"cell": name, **{c: of_cell[c].iloc[0] for c in NAMED if c in of_cell}}
-        lines += [
-            head | line | {"n_missing": int(of_cell["n_missing"].sum())}
-            for line in _cell_lines(answers, rows)
-        ]
+        named = {column: of_cell[column].iloc[0] for column in NAMED if column in of_cell}
+        n_missing = int(of_cell["n_missing"].sum())
+        for line in _cell_lines(answers, rows):
+            lines.append({**about, "cell": name, **named, **line, "n_missing": n_missing})
     return pd.DataFrame(lines)
 
 
@@ -108,9 +118,8 @@ def comparisons_table(answers: Answers, pairs: Sequence[Pair], metric: str) -> p
     table = pd.DataFrame(lines, columns=list(COLUMNS))
     table["p_holm"] = holm(table["p"].astype(float).tolist())
     table["family_size"] = int(table["p"].notna().sum())
-    table["survives"] = np.where(
-        table["p_holm"].isna(), "", np.where(table["p_holm"] < ALPHA, "yes", "no")
-    )
+    decided = np.where(table["p_holm"] < ALPHA, "yes", "no")
+    table["survives"] = np.where(table["p_holm"].isna(), "", decided)
     return table
 
 
@@ -148,98 +157,100 @@ COLUMNS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Figure:
+    """One figure of one cell.
+
+    Attributes:
+        metric: Its name.
+        of_class: The class that it is of; empty for all classes.
+        found: Its value over all test rows, with the interval.
+        by_fold: Its value in every fold that has rows (K,).
+        n_rows: How many rows it is of.
+    """
+
+    metric: str
+    of_class: str
+    found: Estimate
+    by_fold: Floats
+    n_rows: int
+
+
 def _cell_lines(answers: Answers, rows: Rows) -> list[dict[str, object]]:
+    """Return one line per metric, per class and metric, and for calibration where there is such."""
     counts, folds = answers.counts(rows), answers.fold_counts(rows)
     by_fold, by_fold_class = of_counts(folds), per_class_of_counts(folds)
-    lines = [
-        _line(answers, metric, "", counts, overall(metric), by_fold[metric]) for metric in METRICS
-    ]
+    figures = []
+    for metric in METRICS:
+        sizes = counts.sum((-1, -2))
+        found = estimate(counts, overall(metric), sizes)
+        figures.append(_Figure(metric, "", found, by_fold[metric], int(sizes.sum())))
     for code, name in enumerate(answers.classes):
+        sizes = counts[:, code, :].sum(-1)
+        # a fold without rows of a class says nothing of it
         held = by_fold_class["support"][:, code] > 0
-        lines += [
-            _line(
-                answers,
-                metric,
-                name,
-                counts,
-                of_class(metric, code),
-                by_fold_class[metric][held, code],
-                counts[:, code, :].sum(-1),
-            )
-            for metric in CLASS_METRICS
-        ]
+        for metric in CLASS_METRICS:
+            found = estimate(counts, of_class(metric, code), sizes)
+            in_folds = by_fold_class[metric][held, code]
+            figures.append(_Figure(metric, name, found, in_folds, int(sizes.sum())))
     if rows.largest is not None:
-        right = rows.y_true == rows.y_pred
-        each = np.array(
-            [
-                calibration_error(rows.largest[rows.fold == fold], right[rows.fold == fold])
-                for fold in np.unique(rows.fold)
-            ]
-        )
-        nan = float("nan")
-        found = Estimate(
-            calibration_error(rows.largest, right), nan, nan, nan, 0, nan, NO_ECE_INTERVAL
-        )
-        lines.append(_figures(answers, ECE, "", found, each, len(right)))
-    return lines
+        figures.append(_calibration_figure(rows, rows.largest))
+    return [_statistics_line(answers, figure) for figure in figures]
 
 
-def _line(
-    answers: Answers,
-    metric: str,
-    name: str,
-    counts: np.ndarray,
-    figure: Figure,
-    folds: np.ndarray,
-    sizes: np.ndarray | None = None,
-) -> dict[str, object]:
-    sizes = counts.sum((-1, -2)) if sizes is None else sizes
-    found = estimate(counts, figure, sizes)
-    return _figures(answers, metric, name, found, folds, int(sizes.sum()))
+def _calibration_figure(rows: Rows, largest: Floats) -> _Figure:
+    """Return the calibration error of the largest probabilities (n,), without an interval."""
+    right = rows.y_true == rows.y_pred
+    by_fold = []
+    for fold in np.unique(rows.fold):
+        of_fold = rows.fold == fold
+        by_fold.append(calibration_error(largest[of_fold], right[of_fold]))
+    value = calibration_error(largest, right)
+    found = Estimate(value, NAN, NAN, NAN, 0, NAN, NO_ECE_INTERVAL)
+    return _Figure(ECE, "", found, np.array(by_fold), len(right))
 
 
-def _figures(
-    answers: Answers, metric: str, name: str, found: Estimate, folds: np.ndarray, n_rows: int
-) -> dict[str, object]:
-    why = answers.cluster_note or found.why_none
-    low, high = (float("nan"), float("nan")) if why else (found.low, found.high)
+def _statistics_line(answers: Answers, figure: _Figure) -> dict[str, object]:
+    found, folds = figure.found, figure.by_fold
+    why_none = answers.cluster_note or found.why_none
     return {
-        "metric": metric,
-        "class": name,
+        "metric": figure.metric,
+        "class": figure.of_class,
         "pooled": found.value,
-        "low": low,
-        "high": high,
+        "low": NAN if why_none else found.low,
+        "high": NAN if why_none else found.high,
         "level": LEVEL,
-        "mean": float(folds.mean()) if len(folds) else float("nan"),
-        "sd": float(folds.std(ddof=1)) if len(folds) > 1 else float("nan"),
+        "mean": float(folds.mean()) if len(folds) else NAN,
+        "sd": float(folds.std(ddof=1)) if len(folds) > 1 else NAN,
         "folds": len(folds),
-        "n_rows": n_rows,
+        "n_rows": figure.n_rows,
         "cluster_by": answers.cluster_by,
         "clusters": found.clusters,
         "effective_clusters": found.effective,
         "sessions": answers.sessions,
-        "interval": "" if why else INTERVAL,
-        "note": why,
+        "interval": "" if why_none else INTERVAL,
+        "note": why_none,
     }
 
 
 def _pair_line(answers: Answers, pair: Pair, metric: str) -> dict[str, object]:
+    """Return one comparison, on the rows that both cells answered."""
     first, second = answers.cell(pair.first), answers.cell(pair.second)
     common = np.intersect1d(first.key, second.key, assume_unique=True)
-    left_out = len(np.union1d(first.key, second.key)) - len(common)
-    first, second = first.take(np.isin(first.key, common)), second.take(np.isin(second.key, common))
+    n_left_out = len(np.union1d(first.key, second.key)) - len(common)
+    first = first.take(np.isin(first.key, common))
+    second = second.take(np.isin(second.key, common))
     figure = overall(metric)
     found = compare(answers.counts(first), answers.counts(second), figure)
     by_fold = figure(answers.fold_counts(first)) - figure(answers.fold_counts(second))
-    right, other = first.y_pred == first.y_true, second.y_pred == second.y_true
-    only_first, only_second = int((right & ~other).sum()), int((other & ~right).sum())
-    seeds = [c for c in SEEDS if c in answers.grid]
-    once = (
-        not seeds or len(answers.grid[seeds].drop_duplicates()) == 1
-    )  # several seeds answer each row again
+    first_right = first.y_pred == first.y_true
+    second_right = second.y_pred == second.y_true
+    only_first = int((first_right & ~second_right).sum())
+    only_second = int((second_right & ~first_right).sum())
     grid = answers.grid[answers.grid["cell"] == pair.first]
-    effect, why = found.difference, answers.cluster_note or found.difference.why_none
-    nan = float("nan")
+    test_per_fit = float((grid["n_test"] / grid["n_fit"]).mean())
+    effect = found.difference
+    why_none = answers.cluster_note or effect.why_none
     return _about(answers) | {
         "family": pair.family,
         "question": pair.question,
@@ -249,26 +260,32 @@ def _pair_line(answers: Answers, pair: Pair, metric: str) -> dict[str, object]:
         "first_value": found.first,
         "second_value": found.second,
         "difference": effect.value,
-        "low": nan if why else effect.low,
-        "high": nan if why else effect.high,
+        "low": NAN if why_none else effect.low,
+        "high": NAN if why_none else effect.high,
         "level": LEVEL,
-        "p": nan if why else found.p,
-        "p_sign_flip": nan if answers.cluster_note else found.p_sign_flip,
-        "p_mcnemar": mcnemar(only_first, only_second) if once else nan,
-        "p_nadeau_bengio": nadeau_bengio(by_fold, float((grid["n_test"] / grid["n_fit"]).mean())),
+        "p": NAN if why_none else found.p,
+        "p_sign_flip": NAN if answers.cluster_note else found.p_sign_flip,
+        "p_mcnemar": mcnemar(only_first, only_second) if _answered_once(answers) else NAN,
+        "p_nadeau_bengio": nadeau_bengio(by_fold, test_per_fit),
         "better": found.better,
         "worse": found.worse,
         "only_first_right": only_first,
         "only_second_right": only_second,
         "n_rows": len(common),
-        "n_left_out": left_out,
+        "n_left_out": n_left_out,
         "folds": len(by_fold),
         "cluster_by": answers.cluster_by,
         "clusters": effect.clusters,
         "effective_clusters": effect.effective,
-        "note": why,
+        "note": why_none,
     }
 
 
+def _answered_once(answers: Answers) -> bool:
+    """Return whether every row was answered once: several seeds answer each of them again."""
+    seeds = [column for column in SEEDS if column in answers.grid]
+    return not seeds or len(answers.grid[seeds].drop_duplicates()) == 1
+
+
 def _about(answers: Answers) -> dict[str, object]:
-    return {c: answers.grid[c].iloc[0] for c in ABOUT if c in answers.grid}
+    return {column: answers.grid[column].iloc[0] for column in ABOUT if column in answers.grid}
