@@ -1,6 +1,4 @@
-"""The grid in the shape of the paper's Tables 4 to 7, as CSV.
-
-One file per table, per-cent, mean and deviation over folds.
+"""The grid in the shape of the paper's Tables 4 to 7: per cent, mean and deviation over folds.
 
 In ``table4_unimodal``, ``table5_early``, ``table6_late`` (and ``table_layers`` and
 ``table_systems`` where there are such) there is one line per row of the paper's table and metric: a
@@ -21,6 +19,7 @@ is that of one seed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -59,10 +58,16 @@ SEEDS = ["seed", "encoder_seed"]
 VALID = "valid_WA"
 
 Codes = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 def write_paper_tables(rows: pd.DataFrame, out: Path) -> list[Path]:
-    """Write a table for every family that ran, and remove a table that an earlier run left for one that did not."""
+    """Write a table for every family that ran, and remove what an earlier run left for others.
+
+    Args:
+        rows: The rows of a :class:`classify.results.table.ResultTable`.
+        out: Where to.
+    """
     written = []
     for family, name in PAPER_TABLES.items():
         if (rows["family"] == family).any():
@@ -81,22 +86,19 @@ def paper_table(rows: pd.DataFrame, family: str) -> pd.DataFrame:
         family: ``unimodal``, ``early``, ``late``, ``layer`` or ``system``.
     """
     part = rows[rows["family"] == family]
+    baselines = rows[rows["family"] == BASELINE]
     labels = part[ROW[family]]
-    if part.groupby(labels)["modalities"].nunique().max() > 1:  # subsets of the modalities
+    # where subsets of the modalities ran as well, a method alone names no row
+    if part.groupby(labels)["modalities"].nunique().max() > 1:
         labels = labels + " of " + part["modalities"]
-    metrics = [*METRICS, *([VALID] if rows[VALID].notna().any() else [])]
+    metrics = [*METRICS, VALID] if rows[VALID].notna().any() else list(METRICS)
     lines = []
     for metric in metrics:
         for label, of_row in part.groupby(labels, sort=False):
             lines.append(_line(str(label), metric, of_row, family))
-        for name, of_baseline in rows[rows["family"] == BASELINE].groupby("classifier", sort=False):
-            lines.append(
-                {
-                    "row": CLASSIFIERS[str(name)].title,
-                    "metric": metric,
-                    **_mean_sd("average", of_baseline, metric),
-                }
-            )
+        for name, of_baseline in baselines.groupby("classifier", sort=False):
+            line = {"row": CLASSIFIERS[str(name)].title, "metric": metric}
+            lines.append({**line, **_mean_sd("average", of_baseline, metric)})
     about = about_of(part)
     table = pd.DataFrame(lines)
     for position, name in enumerate(ABOUT):
@@ -106,51 +108,64 @@ def paper_table(rows: pd.DataFrame, family: str) -> pd.DataFrame:
 
 
 def about_of(rows: pd.DataFrame) -> dict[str, str]:
-    """Return what is the same for all rows, and all seeds with commas (fit rows and those of fine-tunings with semicolons)."""
-    first = rows.iloc[0]
-    marks = {"seed": ",", "encoder_seed": "; ", "fit_rows": "; "}
-    several = {
-        name: mark.join(map(str, rows[name].drop_duplicates())) for name, mark in marks.items()
-    }
-    return {name: str(first[name]) for name in ABOUT} | several
+    """Return what is the same for all rows, and where there are several seeds or fit rows all.
+
+    Seeds of classifiers stand between commas, the others between semicolons.
+    """
+    about = {name: str(rows.iloc[0][name]) for name in ABOUT}
+    for name, mark in (("seed", ","), ("encoder_seed", "; "), ("fit_rows", "; ")):
+        about[name] = mark.join(map(str, rows[name].drop_duplicates()))
+    return about
 
 
-def per_class_tables(
-    answers: Sequence[tuple[Codes, Codes]],
-    folds: Sequence[int],
-    rows: pd.DataFrame,
-    headline: str,
-    classes: Sequence[str],
-    out: Path,
-) -> list[Path]:
-    """Write precision, recall, F1, support and the confusion of the headline cell.
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """What the cell that counts answered on test rows.
+
+    Attributes:
+        cell: Its name; empty where none counts.
+        classes: The label order.
+        answers: Per fold and seed true and predicted class codes (n,) each.
+        folds: Which fold each of these is of.
+    """
+
+    cell: str
+    classes: Sequence[str]
+    answers: Sequence[tuple[Codes, Codes]]
+    folds: Sequence[int]
+
+
+def write_per_class(headline: Headline, rows: pd.DataFrame, out: Path) -> list[Path]:
+    """Write precision, recall, F1 and support of every class, and the confusion.
 
     Args:
-        answers: Per fold and seed true and predicted codes of the test rows; empty where there is
-            no headline.
-        folds: Which fold each of them is of.
+        headline: Of which cell; where there is none, what an earlier run left is removed.
         rows: The rows of a :class:`classify.results.table.ResultTable`.
-        headline: The cell's name.
-        classes: The label order.
         out: Where to.
     """
-    if not answers:
+    if not headline.answers:
         for name in (PER_CLASS, CONFUSION):
             (out / name).unlink(missing_ok=True)
         return []
-    table = per_class_table(answers, classes, folds)
-    of_cell = rows[rows["cell"] == headline]
-    about = about_of(of_cell) | {"cell": headline, "flags": of_cell["flags"].iloc[0]}
+    table = per_class_table(headline.answers, headline.classes, headline.folds)
+    of_cell = rows[rows["cell"] == headline.cell]
+    about = about_of(of_cell) | {"cell": headline.cell, "flags": of_cell["flags"].iloc[0]}
     for position, name in enumerate((*ABOUT, "cell", "flags")):
         table.insert(position, name, about[name])
     write_csv(out / PER_CLASS, table)
-    counts = np.sum([confusion(y_true, y_pred, classes) for y_true, y_pred in answers], axis=0)
-    crossed = pd.DataFrame(counts, columns=[f"predicted:{name}" for name in classes])
-    crossed.insert(0, "truth", list(classes))
-    if about["claim"] != RESULT:
-        crossed["claim"] = about["claim"]
-    write_csv(out / CONFUSION, crossed)
+    write_csv(out / CONFUSION, _confusion_table(headline, about["claim"]))
     return [out / PER_CLASS, out / CONFUSION]
+
+
+def _confusion_table(headline: Headline, claim: str) -> pd.DataFrame:
+    """Return counts over all folds and seeds, a row per true class, a column per predicted one."""
+    classes = headline.classes
+    counts = [confusion(y_true, y_pred, classes) for y_true, y_pred in headline.answers]
+    table = pd.DataFrame(np.sum(counts, axis=0), columns=[f"predicted:{name}" for name in classes])
+    table.insert(0, "truth", list(classes))
+    if claim != RESULT:
+        table["claim"] = claim
+    return table
 
 
 def per_class_table(
@@ -177,20 +192,22 @@ def per_class_table(
     support = np.sum([seeds[0].support for seeds in folds], axis=0)
     lines: list[dict[str, object]] = []
     for code, name in enumerate(classes):
-        held = [seeds for seeds in folds if seeds[0].support[code]]
-        figures = [
-            np.mean([[s.precision[code], s.recall[code], s.f1[code]] for s in seeds], axis=0)
-            for seeds in held
-        ]
+        figures = [_of_class(seeds, code) for seeds in folds if seeds[0].support[code]]
         lines.append(_per_class_line(name, figures or [np.full(3, np.nan)], int(support[code])))
-    lines.append(
-        _per_class_line(
-            "all",
-            [np.mean([s.weighted() for s in seeds], axis=0) for seeds in folds],
-            int(support.sum()),
-        )
-    )
+    weighted = [_weighted(seeds) for seeds in folds]
+    lines.append(_per_class_line("all", weighted, int(support.sum())))
     return pd.DataFrame(lines)
+
+
+def _of_class(seeds: Sequence[PerClass], code: int) -> Floats:
+    """Return precision, recall and F1 (3,) of one class in one fold, means over seeds."""
+    each = [[seed.precision[code], seed.recall[code], seed.f1[code]] for seed in seeds]
+    return np.asarray(np.mean(each, axis=0))
+
+
+def _weighted(seeds: Sequence[PerClass]) -> Floats:
+    """Return precision, recall and F1 (3,) of one fold weighted by support, means over seeds."""
+    return np.asarray(np.mean([seed.weighted() for seed in seeds], axis=0))
 
 
 def per_cent(share: float) -> float:
@@ -199,43 +216,52 @@ def per_cent(share: float) -> float:
 
 
 def _line(label: str, metric: str, rows: pd.DataFrame, family: str) -> dict[str, object]:
+    """Return one metric of one row of the paper's table: its columns of classifiers and averages.
+
+    Args:
+        label: What stands in the first column.
+        metric: A column of ``rows``.
+        rows: The cells that the row is about, on every fold and seed.
+        family: Their family.
+    """
     line: dict[str, object] = {
         "row": label,
         "metric": metric,
         "encoders": "; ".join(dict.fromkeys(rows["encoders"])),
         "verified": "; ".join(dict.fromkeys(rows["verified"])),
     }
-    sources = [s for s in dict.fromkeys(rows["scores_from"]) if s]
     if family in (LATE, UNIMODAL):
-        line["scores_from"] = "; ".join(sources)
-    named = rows[rows["family"] != SYSTEM]
+        line["scores_from"] = "; ".join(filter(None, dict.fromkeys(rows["scores_from"])))
+    is_system = rows["family"] == SYSTEM
+    named = rows[~is_system]
     for name in COMPETITORS:
         of_classifier = named[named["classifier"] == name]
         if len(of_classifier):
             line |= _mean_sd(name, of_classifier, metric)
     competing = named[named["classifier"].isin(COMPETITORS)]
     line |= _mean_sd("average", competing if len(competing) else rows, metric)
-    own = rows[rows["classifier"].isin((HEAD, PROBE, RULE)) | (rows["family"] == SYSTEM)]
+    own = rows[rows["classifier"].isin((HEAD, PROBE, RULE)) | is_system]
     if len(own):
         line |= _mean_sd("own", own, metric)
     return line
 
 
 def _mean_sd(name: str, rows: pd.DataFrame, metric: str) -> dict[str, float]:
-    """Mean, deviation over folds, and where there are several seeds the deviation over these."""
-    by_fold, by_seed = rows.groupby("fold")[metric].mean(), rows.groupby(SEEDS)[metric].mean()
+    """Return the mean, the deviation over folds, and of several seeds the deviation over these."""
+    by_fold = rows.groupby("fold")[metric].mean()
+    by_seed = rows.groupby(SEEDS)[metric].mean()
     found = {name: per_cent(by_fold.mean()), f"{name}_sd": per_cent(by_fold.std(ddof=1))}
-    return found | ({f"{name}_seed_sd": per_cent(by_seed.std(ddof=1))} if len(by_seed) > 1 else {})
+    if len(by_seed) > 1:
+        found[f"{name}_seed_sd"] = per_cent(by_seed.std(ddof=1))
+    return found
 
 
-def _per_class_line(
-    name: str, figures: Sequence[NDArray[np.float64]], support: int
-) -> dict[str, object]:
+def _per_class_line(name: str, figures: Sequence[Floats], support: int) -> dict[str, object]:
+    """Return a line of Table 7 in per cent from precision, recall and F1 (3,) of every fold."""
     means = np.mean(figures, axis=0)
     deviations = np.std(figures, axis=0, ddof=1) if len(figures) > 1 else np.full(3, np.nan)
     line: dict[str, object] = {"class": name}
-    for title, mean, deviation in zip(
-        ("precision", "recall", "F1"), means, deviations, strict=True
-    ):
+    titles = ("precision", "recall", "F1")
+    for title, mean, deviation in zip(titles, means, deviations, strict=True):
         line |= {title: per_cent(mean), f"{title}_sd": per_cent(deviation)}
     return line | {"support": support}

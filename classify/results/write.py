@@ -20,7 +20,7 @@ from classify.names import RESULT
 from classify.results.choices import calibrated_cell
 from classify.results.files import write_csv
 from classify.results.modality_tables import write_modalities
-from classify.results.paper_tables import per_class_tables, write_paper_tables
+from classify.results.paper_tables import Headline, write_paper_tables, write_per_class
 from classify.results.predictions import (
     cluster_columns,
     label_codes,
@@ -92,7 +92,8 @@ def write_results(
     table = ResultTable(with_flags(pd.DataFrame(finished.rows), prepared.config.select_on))
     table.write(grid)
     files = [grid, predictions, *write_paper_tables(table.rows, out)]
-    files += _write_headline(prepared, tasks, table, finished.parts)
+    headline = _headline(prepared, tasks, table, finished.parts)
+    files += write_per_class(headline, table.rows, out)
     answers = answers_of(table.rows, only_test_rows(finished.parts), out)
     write_statistics(answers, declared(answers), DECLARED_METRIC, out)
     files += [out / STATISTICS, out / COMPARISONS]
@@ -125,23 +126,16 @@ def _write_predictions(prepared: Prepared, tasks: Sequence[CellTask], path: Path
     return finished
 
 
-def _write_headline(
+def _headline(
     prepared: Prepared, tasks: Sequence[CellTask], table: ResultTable, parts: Sequence[pa.Table]
-) -> list[Path]:
-    """Write what each class and the confusion of the cell that counts look like."""
-    answers, of_fold = [], []
+) -> Headline:
+    """Return what the cell that counts answered, fold by fold."""
+    answers, folds = [], []
     for task, cell, part in zip(tasks, table.rows["cell"], parts, strict=True):
         if cell == table.headline:
             answers.append((label_codes(part, "y_true"), label_codes(part, "y_pred")))
-            of_fold.append(task.source.fold)
-    return per_class_tables(
-        answers,
-        of_fold,
-        table.rows,
-        table.headline,
-        prepared.labels.classes,
-        prepared.config.out,
-    )
+            folds.append(task.source.fold)
+    return Headline(table.headline, prepared.labels.classes, answers, folds)
 
 
 def _write_trials(trials: Sequence[dict[str, object]], path: Path) -> list[Path]:
@@ -154,12 +148,19 @@ def _write_trials(trials: Sequence[dict[str, object]], path: Path) -> list[Path]
 
 
 def refuse_other_results(out: Path, prepared: Prepared) -> None:
-    """Refuse to replace the results of another corpus, of true labels by shuffled ones, or of results by upper bounds.
+    """Refuse to replace results of another kind.
+
+    That is of another corpus, of true labels by shuffled ones, or of results by upper bounds.
+
+    Args:
+        out: The folder to write into.
+        prepared: What is to be run.
 
     Raises:
         UsageError: The folder holds such results.
+        StoreError: It holds a file in their place that is no table.
     """
-    path = out / "grid.csv"
+    path = out / GRID
     if not path.is_file():
         return
     shuffled = prepared.config.shuffle_seed is not None
@@ -171,14 +172,15 @@ def refuse_other_results(out: Path, prepared: Prepared) -> None:
             f"{path}: is not a table of results ({error!r}); move it away, or choose another --out"
         ) from error
     claims = set(rows["claim"]) if "claim" in rows else {RESULT}
+    true_or_not = "results of true labels" if shuffled else "results of shuffled labels"
     for held, there, now in (
         ("results of corpus {!r}", corpora, prepared.corpus),
-        ("results of true labels" if shuffled else "results of shuffled labels", labels, shuffled),
+        (true_or_not, labels, shuffled),
         ("figures of the kind {!r}", claims, prepared.claim),
     ):
-        if others := sorted(there - {now}):
+        others = sorted(there - {now})
+        if others:
             raise UsageError(
                 f"{path} holds {held.format(others[0])}, which this run would replace; give it a "
-                "folder of its "
-                "own with --out"
+                "folder of its own with --out"
             )
