@@ -7,7 +7,9 @@ data of this package. ``benchmarks/README.md`` explains their columns.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import pandas as pd
@@ -47,7 +49,7 @@ NOTHING, SEPARATOR = "-", "; "
 
 
 def published(corpus: str = "", metric: str = "") -> pd.DataFrame:
-    """Return published rows, every cell a string, in the columns of :data:`COLUMNS` behind ``file``.
+    """Return published rows, every cell a string, in the columns ``file`` and :data:`COLUMNS`.
 
     Args:
         corpus: Only of this corpus.
@@ -55,34 +57,42 @@ def published(corpus: str = "", metric: str = "") -> pd.DataFrame:
 
     Raises:
         UnknownNameError: Nothing is published of such a corpus or metric.
+        StoreError: A table has other columns.
 
     >>> rows = published("iemocap", "WA")
     >>> rows[(rows["table"] == "Table 5") & (rows["classifier"] == "svm")]["value"].tolist()
     ['75.451', '75.42', '']
     """
     folder = files("classify.results") / "published"
-    tables = []
-    for entry in sorted(folder.iterdir(), key=lambda item: item.name):
-        if entry.name.endswith(".csv"):
-            with entry.open(encoding="utf-8") as handle:
-                table = pd.read_csv(handle, dtype=str, keep_default_na=False)
-            if tuple(table.columns) != COLUMNS:
-                raise StoreError(
-                    f"{entry.name}: has the columns {', '.join(table.columns)}, not "
-                    f"{', '.join(COLUMNS)}"
-                )
-            table.insert(0, "file", entry.name)
-            tables.append(table)
+    entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
+    tables = [_read_published(entry) for entry in entries if entry.name.endswith(".csv")]
     rows = pd.concat(tables, ignore_index=True)
     for column, wanted in (("corpus", corpus), ("metric", metric)):
-        if wanted and wanted not in set(rows[column]):
-            unknown_name(f"{column} of published figures", wanted, sorted(set(rows[column])))
-        rows = rows[rows[column] == wanted] if wanted else rows
+        if not wanted:
+            continue
+        names = sorted(set(rows[column]))
+        if wanted not in names:
+            unknown_name(f"{column} of published figures", wanted, names)
+        rows = rows[rows[column] == wanted]
     return rows.reset_index(drop=True)
 
 
+def _read_published(entry: Traversable) -> pd.DataFrame:
+    with entry.open(encoding="utf-8") as handle:
+        table = pd.read_csv(handle, dtype=str, keep_default_na=False)
+    if tuple(table.columns) != COLUMNS:
+        raise StoreError(
+            f"{entry.name}: has the columns {', '.join(table.columns)}, not {', '.join(COLUMNS)}"
+        )
+    table.insert(0, "file", entry.name)
+    return table
+
+
 def read_grid(results: Path) -> pd.DataFrame:
-    """Return ``grid.csv`` of a results folder, or that file itself.
+    """Return the rows of ``grid.csv``, words as they stand there and figures as numbers.
+
+    Args:
+        results: A results folder, or the file itself.
 
     Raises:
         StoreNotFoundError: It is not there.
@@ -95,13 +105,10 @@ def read_grid(results: Path) -> pd.DataFrame:
         )
     try:
         grid = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-        return grid.assign(
-            **{
-                name: pd.to_numeric(grid[name])
-                for name in (*METRICS, "n_scored", "valid_WA")
-                if name in grid
-            }
-        )
+        for name in (*METRICS, "n_scored", "valid_WA"):
+            if name in grid:
+                grid[name] = pd.to_numeric(grid[name])
+        return grid
     except (OSError, ValueError, KeyError) as error:
         raise StoreError(
             f"{path}: cannot be read as results ({error}); run the grid again, finished cells are "
@@ -109,75 +116,100 @@ def read_grid(results: Path) -> pd.DataFrame:
         ) from error
 
 
+@dataclass(frozen=True, slots=True)
+class _Ours:
+    """What stands beside one published row; the names of the fields are those of the columns.
+
+    Attributes:
+        ours: Our figure in per cent, the mean over folds, with two decimals.
+        our_cell: The cell that it is of.
+        comparable: ``yes``, ``caution`` or ``no``.
+        why: The reasons.
+    """
+
+    ours: str
+    our_cell: str
+    comparable: str
+    why: str
+
+    @classmethod
+    def none(cls, why: str) -> _Ours:
+        return cls(NOTHING, "", NOTHING, why)
+
+
 def beside(rows: pd.DataFrame, grid: pd.DataFrame) -> pd.DataFrame:
     """Put ours beside published rows.
-
-    ``ours`` (per cent, mean over folds), ``our_cell``, ``comparable`` and ``why``.
 
     A published system answers to the cell of the same fusion, classifier and modalities, a single
     encoder with its head to our head or probe; one of another kind, such as a record, to the cell
     of its modalities that is best on validation rows.
+
+    Args:
+        rows: What :func:`published` returns.
+        grid: What :func:`read_grid` returns.
+
+    Returns:
+        The rows with the columns ``ours`` (per cent, mean over folds), ``our_cell``,
+        ``comparable`` and ``why`` as well.
     """
     found = [_ours(row, grid) for row in rows.to_dict("records")]
-    return rows.assign(
-        **{
-            name: [line[position] for line in found]
-            for position, name in enumerate(("ours", "our_cell", "comparable", "why"))
-        }
-    )
+    columns = {}
+    for field in fields(_Ours):
+        columns[field.name] = [getattr(line, field.name) for line in found]
+    return rows.assign(**columns)
 
 
-def _ours(row: dict[str, str], grid: pd.DataFrame) -> tuple[str, str, str, str]:
+def _ours(row: dict[str, str], grid: pd.DataFrame) -> _Ours:
     metric = row["metric"]
     if metric not in METRICS or row["class"]:
-        return NOTHING, "", NOTHING, f"only {', '.join(METRICS)} over all classes are compared"
+        return _Ours.none(f"only {', '.join(METRICS)} over all classes are compared")
     if not row["value"]:
-        return NOTHING, "", NOTHING, "nothing was published"
+        return _Ours.none("nothing was published")
     cells = _cells(row, grid)
     if not len(cells):
-        return NOTHING, "", NOTHING, "the results have no such system"
+        return _Ours.none("the results have no such system")
     first = cells.iloc[0]
+    # rows scored are those of one run over all folds, not of every cell and seed together
     one_run = ["cell", *(name for name in SEEDS if name in cells)]
-    rows_scored = cells.groupby(one_run, sort=False)["n_scored"].sum().iloc[0]
-    verdict = comparable({**first.to_dict(), "metric": metric, "n_scored": rows_scored}, row)
-    name = (
-        f"average of {', '.join(cells['classifier'].unique())}"
-        if row["classifier"] == AVERAGE
-        else str(first["cell"])
-    )
+    n_scored = cells.groupby(one_run, sort=False)["n_scored"].sum().iloc[0]
+    found = comparable({**first.to_dict(), "metric": metric, "n_scored": n_scored}, row)
+    name = str(first["cell"])
+    if row["classifier"] == AVERAGE:
+        name = f"average of {', '.join(cells['classifier'].unique())}"
     mean = f"{100 * cells.groupby('cell')[metric].mean().mean():.2f}"
-    return mean, name, verdict.verdict, SEPARATOR.join(verdict.against or verdict.reasons)
+    return _Ours(mean, name, found.verdict, SEPARATOR.join(found.against or found.reasons))
 
 
 def _cells(row: dict[str, str], grid: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the cell, or of the cells to average over, that answer to a published system."""
+    """Return the rows of the cell that answers to a published system.
+
+    Where the system is an average over classifiers, of the cells to average over.
+    """
     same = grid[grid["modalities"].map(_parts) == _parts(row["modalities"])]
     family, _, method = row["fusion"].partition(" ")
     if method in STRATEGIES:
         fused = same[(same["family"] == family) & (same["method"] == method)]
-        return fused[
-            fused["classifier"].isin(
-                COMPETITORS if row["classifier"] == AVERAGE else (row["classifier"],)
-            )
-        ]
+        classifiers = COMPETITORS if row["classifier"] == AVERAGE else (row["classifier"],)
+        return fused[fused["classifier"].isin(classifiers)]
     if row["classifier"] in BASELINES:
         return same[same["classifier"] == row["classifier"]]
-    own = same[(same["family"] == UNIMODAL) & same["classifier"].isin((HEAD, PROBE))]
-    return own if row["classifier"] == HEAD and len(own) else same[same["cell"] == _chosen(same)]
+    if row["classifier"] == HEAD:
+        own = same[(same["family"] == UNIMODAL) & same["classifier"].isin((HEAD, PROBE))]
+        if len(own):
+            return own
+    return same[same["cell"] == _best_on_valid(same)]
 
 
-def _chosen(cells: pd.DataFrame) -> str:
-    """Return the cell that is best on validation rows.
+def _best_on_valid(cells: pd.DataFrame) -> str:
+    """Return the cell that is best on validation rows, or nothing where there are none.
 
     Single layers are no candidates, as in the grid.
     """
-    cells = cells[cells["family"] != LAYER]
-    valid = (
-        cells.groupby("cell", sort=False)["valid_WA"].mean().dropna()
-        if "valid_WA" in cells
-        else pd.Series(dtype=float)
-    )
-    return str(first_best(valid.to_dict())) if len(valid) else ""
+    candidates = cells[cells["family"] != LAYER]
+    if "valid_WA" not in candidates:
+        return ""
+    means = candidates.groupby("cell", sort=False)["valid_WA"].mean().dropna()
+    return str(first_best(means.to_dict())) if len(means) else ""
 
 
 def _parts(modalities: str) -> frozenset[str]:
