@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from classify.results.comparable import Comparison, comparable
+from classify.results.comparable import Comparability, comparable
 from embeddings_store.commands.common import guarded, parser
 from embeddings_store.errors import StoreNotFoundError, UsageError, unknown_name
 
@@ -127,7 +127,7 @@ def read_result(path: Path, cell: str, metric: str) -> dict[str, object]:
     return {**told, "metric": metric, "value": float(seeds.mean()), "folds": len(seeds)}
 
 
-def report(a: Mapping[str, object], b: Mapping[str, object], found: Comparison) -> list[str]:
+def report(a: Mapping[str, object], b: Mapping[str, object], found: Comparability) -> list[str]:
     """Return what both say of themselves, and the verdict with its reasons."""
     pairs = [(name, *(str(result.get(name) or "-") for result in (a, b))) for name in SHOWN]
     pairs.append(

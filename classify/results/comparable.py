@@ -1,10 +1,9 @@
-"""May two results be compared.
+"""May two results be compared: yes, no, or with caution, and why.
 
-Yes, no, or with caution, and why, from what the results say of themselves.
-
-A result is a mapping with the columns of ``grid.csv``, of one cell over its folds or of a published
-figure; what it does not say counts as unknown, and unknown is a reason for caution, never a silent
-yes. To ask something more, add a row to :data:`QUESTIONS`.
+The answer follows from what the results say of themselves. A result is a mapping with the columns
+of ``grid.csv``, of one cell over its folds or of a published figure; what it does not say counts as
+unknown, and unknown is a reason for caution, never a silent yes. To ask something more, add a row
+to :data:`QUESTIONS`.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ Answer = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """What was found.
+class Comparability:
+    """Whether two results may be compared.
 
     Attributes:
         verdict: ``yes``, ``caution`` or ``no``: the gravest of the reasons'.
@@ -34,8 +33,8 @@ class Comparison:
     against: tuple[str, ...] = ()
 
 
-def comparable(a: Result, b: Result) -> Comparison:
-    """Say whether two results may be compared.
+def comparable(a: Result, b: Result) -> Comparability:
+    """Return whether two results may be compared.
 
     Args:
         a: ``claim, corpus, protocol, plan, split_digest, test_digest, valid_rule, selection_rule,
@@ -43,20 +42,25 @@ def comparable(a: Result, b: Result) -> Comparison:
             as far as they are known.
         b: Likewise.
 
-    >>> paper = {"corpus": "iemocap", "protocol": "iemocap-paper", "label_set": "iemocap-4", "metric": "WA"}
+    >>> paper = {
+    ...     "corpus": "iemocap",
+    ...     "protocol": "iemocap-paper",
+    ...     "label_set": "iemocap-4",
+    ...     "metric": "WA",
+    ... }
     >>> comparable(paper, paper | {"label_set": "iemocap-4-no-exc"}).verdict
     'no'
     >>> comparable(paper, paper).reasons[0]
     'the folds: both say protocol iemocap-paper, but one or both give no digest of their rows'
     """
-    answers = sorted(
-        (answer for question in QUESTIONS for answer in question(a, b)),
-        key=lambda answer: -VERDICTS.index(answer[0]),
-    )
-    return Comparison(
-        answers[0][0],
-        tuple(reason for _, reason in answers),
-        tuple(r for verdict, r in answers if verdict != YES),
+    answers: list[Answer] = []
+    for question in QUESTIONS:
+        answers += question(a, b)
+    answers.sort(key=lambda answer: -VERDICTS.index(answer[0]))
+    return Comparability(
+        verdict=answers[0][0],
+        reasons=tuple(reason for _, reason in answers),
+        against=tuple(reason for verdict, reason in answers if verdict != YES),
     )
 
 
@@ -70,66 +74,66 @@ def _metric(a: Result, b: Result) -> Iterator[Answer]:
 
 def _labels(a: Result, b: Result) -> Iterator[Answer]:
     one, other = _text(a, "labels_digest"), _text(b, "labels_digest")
-    if one and other:
+    if not (one and other):
+        yield _same("the label set", a, b, "label_set", NO)
+    elif one == other:
+        yield YES, "the label set is the same"
+    else:
         names = f"{_text(a, 'label_set') or one} and {_text(b, 'label_set') or other}"
         yield (
-            (YES, "the label set is the same")
-            if one == other
-            else (
-                NO,
-                f"the label sets differ: {names} do not count the same rows as the same classes",
-            )
+            NO,
+            f"the label sets differ: {names} do not count the same rows as the same classes",
         )
-    else:
-        yield _same("the label set", a, b, "label_set", NO)
-    shuffled = [_text(result, "labels_shuffled") or "no" for result in (a, b)]
-    if shuffled != ["no", "no"]:
+    if any((_text(result, "labels_shuffled") or "no") != "no" for result in (a, b)):
         yield NO, "labels were shuffled in one or both: such figures measure chance"
 
 
 def _folds(a: Result, b: Result) -> Iterator[Answer]:
-    names = [_text(result, "protocol") for result in (a, b)]
+    one, other = _text(a, "protocol"), _text(b, "protocol")
     if _equal(a, b, "split_digest"):
         yield YES, "the folds are the same, row by row"
     elif _equal(a, b, "test_digest"):
         yield (
             CAUTION,
-            (
-                "the folds: the same rows are tested, fold by fold, but others train or validate "
-                f"(validation rule {_text(a, 'valid_rule') or 'unknown'} against "
-                f"{_text(b, 'valid_rule') or 'unknown'})"
-            ),
+            "the folds: the same rows are tested, fold by fold, but others train or validate "
+            f"(validation rule {_text(a, 'valid_rule') or 'unknown'} against "
+            f"{_text(b, 'valid_rule') or 'unknown'})",
         )
-    elif all(_text(result, "split_digest") for result in (a, b)):
+    elif _text(a, "split_digest") and _text(b, "split_digest"):
         yield (
             NO,
-            f"the folds differ: other rows are tested ({names[0] or 'no name'} against "
-            f"{names[1] or 'no name'})",
-        )
-    elif not all(names):
-        yield CAUTION, "the folds: one or both do not say their protocol"
-    elif names[0] == names[1]:
-        yield (
-            CAUTION,
-            f"the folds: both say protocol {names[0]}, but one or both give no digest of their "
-            "rows",
-        )
-    elif any(
-        one in PROTOCOLS and PROTOCOLS[one].plan == other for one, other in (names, names[::-1])
-    ):
-        yield (
-            CAUTION,
-            f"the folds: {names[0]} and {names[1]} hold out the same rows, but one names its plan "
-            "alone",
-        )
-    elif names[0] in PROTOCOLS and names[1] in PROTOCOLS[names[0]].tests_as:
-        yield (
-            CAUTION,
-            f"the folds: {names[0]} and {names[1]} test the same rows by definition, but train or "
-            "validate on others",
+            f"the folds differ: other rows are tested ({one or 'no name'} against "
+            f"{other or 'no name'})",
         )
     else:
-        yield NO, f"the protocols differ: {names[0]} against {names[1]}"
+        yield _protocols(one, other)
+
+
+def _protocols(one: str, other: str) -> Answer:
+    """Judge two protocols by their names alone, where digests are not known."""
+    if not (one and other):
+        return CAUTION, "the folds: one or both do not say their protocol"
+    if one == other:
+        return (
+            CAUTION,
+            f"the folds: both say protocol {one}, but one or both give no digest of their rows",
+        )
+    if _plan_of(one) == other or _plan_of(other) == one:
+        return (
+            CAUTION,
+            f"the folds: {one} and {other} hold out the same rows, but one names its plan alone",
+        )
+    if one in PROTOCOLS and other in PROTOCOLS[one].tests_as:
+        return (
+            CAUTION,
+            f"the folds: {one} and {other} test the same rows by definition, but train or "
+            "validate on others",
+        )
+    return NO, f"the protocols differ: {one} against {other}"
+
+
+def _plan_of(protocol: str) -> str | None:
+    return PROTOCOLS[protocol].plan if protocol in PROTOCOLS else None
 
 
 def _rows(a: Result, b: Result) -> Iterator[Answer]:
@@ -147,8 +151,8 @@ def _rows(a: Result, b: Result) -> Iterator[Answer]:
 
 
 def _selection(a: Result, b: Result) -> Iterator[Answer]:
-    rules = [_text(result, "selection_rule") for result in (a, b)]
-    for rule in dict.fromkeys(rules):
+    # a set would lose the order, and both may say the same
+    for rule in dict.fromkeys((_text(a, "selection_rule"), _text(b, "selection_rule"))):
         if "test" in rule.split("+"):
             yield (
                 NO,
@@ -159,11 +163,7 @@ def _selection(a: Result, b: Result) -> Iterator[Answer]:
         if claim not in ("", "result"):
             yield NO, f"one or both say that they are no result ({claim})"
     yield _same("what chose the epoch", a, b, "selection_rule", CAUTION)
-    if any(
-        "best_on_test" in _text(result, "flags").split()
-        and "chosen_on_valid" not in _text(result, "flags").split()
-        for result in (a, b)
-    ):
+    if _is_best_on_test_alone(a) or _is_best_on_test_alone(b):
         yield (
             NO,
             "one or both are the best cell on the test rows themselves, which is an upper bound "
@@ -171,23 +171,26 @@ def _selection(a: Result, b: Result) -> Iterator[Answer]:
         )
 
 
-def _honesty(a: Result, b: Result) -> Iterator[Answer]:
+def _is_best_on_test_alone(result: Result) -> bool:
+    flags = _text(result, "flags").split()
+    return "best_on_test" in flags and "chosen_on_valid" not in flags
+
+
+def _training_rows(a: Result, b: Result) -> Iterator[Answer]:
     for result in (a, b):
-        if _text(result, "verified").startswith("unverified"):
-            yield (
-                CAUTION,
-                f"nobody can say what an encoder was trained on ({_text(result, 'verified')})",
-            )
+        verified = _text(result, "verified")
+        if verified.startswith("unverified"):
+            yield CAUTION, f"nobody can say what an encoder was trained on ({verified})"
+
+
+def _shared(a: Result, b: Result) -> Iterator[Answer]:
     if "shared" not in a or "shared" not in b:
         return
     one, other = _text(a, "shared"), _text(b, "shared")
-    if one == other:
-        yield (
-            YES,
-            f"roles share in both alike: {one}"
-            if one
-            else "neither shares speakers or groups between roles",
-        )
+    if one == other == "":
+        yield YES, "neither shares speakers or groups between roles"
+    elif one == other:
+        yield YES, f"roles share in both alike: {one}"
     elif ("valid+test" in one) != ("valid+test" in other):
         text = one if "valid+test" in one else other
         yield (
@@ -210,19 +213,27 @@ QUESTIONS: tuple[Callable[[Result, Result], Iterator[Answer]], ...] = (
     _folds,
     _rows,
     _selection,
-    _honesty,
+    _training_rows,
+    _shared,
 )
 
 
 def _same(what: str, a: Result, b: Result, key: str, otherwise: str) -> Answer:
+    """Return the answer to whether two results say the same of one thing.
+
+    Args:
+        what: The thing in words.
+        a: A result.
+        b: Another.
+        key: Its column.
+        otherwise: The verdict where they differ.
+    """
     one, other = _text(a, key), _text(b, key)
     if not one or not other:
         return CAUTION, f"{what}: one or both do not say"
-    return (
-        (YES, f"{what} is the same: {one}")
-        if one == other
-        else (otherwise, f"{what} differs: {one} against {other}")
-    )
+    if one == other:
+        return YES, f"{what} is the same: {one}"
+    return otherwise, f"{what} differs: {one} against {other}"
 
 
 def _equal(a: Result, b: Result, key: str) -> bool:
@@ -230,9 +241,7 @@ def _equal(a: Result, b: Result, key: str) -> bool:
 
 
 def _text(result: Result, key: str) -> str:
-    """What a result says, an empty string where it does not.
-
-    An absent key, an empty cell, ``nan``.
-    """
+    """Return what a result says, an empty string for an absent key, an empty cell or ``nan``."""
     value = result.get(key)
-    return "" if value is None or value != value else str(value).strip()
+    is_nan = value != value
+    return "" if value is None or is_nan else str(value).strip()
