@@ -1,7 +1,4 @@
-"""The command ``compare-results``.
-
-Two results side by side, whether they may be compared, and why.
-"""
+"""The command ``compare-results``: two results side by side, may they be compared, and why."""
 
 from __future__ import annotations
 
@@ -17,6 +14,7 @@ from embeddings_store.commands.common import guarded, parser
 from embeddings_store.errors import StoreNotFoundError, UsageError, unknown_name
 
 PROGRAM = "compare-results"
+# those of classify.evaluation.metrics, which takes seconds to import; a test compares them
 METRICS = ("WA", "UAR", "macro_F1", "weighted_F1")
 SUMMED = ("n_scored", "n_test")
 SHOWN = (
@@ -43,8 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     top = parser(
         PROGRAM,
         "Say whether two results of run-fusion-grid may be compared, and why. The answer is "
-        "printed; the exit "
-        "status is 0 whatever it is.",
+        "printed; the exit status is 0 whatever it is.",
         [
             f"{PROGRAM} results/a results/b",
             f"{PROGRAM} results/a results/b --cell 'unimodal audio svm' --metric UAR",
@@ -73,11 +70,10 @@ def _run(argv: Sequence[str] | None) -> int:
     arguments = build_parser().parse_args(argv)
     if len(arguments.cell) > 2:
         raise UsageError(f"--cell is given {len(arguments.cell)} times; there are two results")
+    # a name that is given once is that of both
     names = (arguments.cell * 2)[:2] if arguments.cell else ["", ""]
-    a, b = (
-        read_result(path, name, arguments.metric)
-        for path, name in zip((arguments.a, arguments.b), names, strict=True)
-    )
+    a = read_result(arguments.a, names[0], arguments.metric)
+    b = read_result(arguments.b, names[1], arguments.metric)
     print("\n".join(report(a, b, comparable(a, b))))
     return 0
 
@@ -108,42 +104,52 @@ def read_result(path: Path, cell: str, metric: str) -> dict[str, object]:
         raise UsageError(
             f"{path}: is no grid.csv of run-fusion-grid (no column {sorted(absent)[0]!r})"
         )
-    if not cell:
-        counting = (
-            rows[rows["flags"].str.contains("chosen_on_valid|fixed_beforehand")]
-            if "flags" in rows
-            else rows[:0]
-        )
-        if counting.empty:
-            raise UsageError(f"{path}: no cell counts as the result; name one with --cell")
-        cell = str(counting["cell"].iloc[0])
+    cell = cell or _counting_cell(rows, path)
     of_cell = rows[rows["cell"] == cell]
     if of_cell.empty:
         unknown_name(f"cell of {path}", cell, sorted(set(rows["cell"])))
-    first = of_cell.drop_duplicates("fold")
-    seeds = of_cell.groupby("fold")[metric].apply(lambda column: pd.to_numeric(column).mean())
-    told: dict[str, object] = {name: "+".join(dict.fromkeys(of_cell[name])) for name in rows}
-    told |= {name: int(pd.to_numeric(first[name]).sum()) for name in SUMMED if name in rows}
-    return {**told, "metric": metric, "value": float(seeds.mean()), "folds": len(seeds)}
+    result: dict[str, object] = {}
+    for name in rows:
+        result[name] = "+".join(dict.fromkeys(of_cell[name]))
+    # every seed answers the same rows again
+    once = of_cell.drop_duplicates("fold")
+    for name in SUMMED:
+        if name in rows:
+            result[name] = int(pd.to_numeric(once[name]).sum())
+    by_fold = pd.to_numeric(of_cell[metric]).groupby(of_cell["fold"]).mean()
+    return {**result, "metric": metric, "value": float(by_fold.mean()), "folds": len(by_fold)}
+
+
+def _counting_cell(rows: pd.DataFrame, path: Path) -> str:
+    """Return the cell that counts as the result, by its flag."""
+    if "flags" in rows:
+        flagged = rows["flags"].str.contains("chosen_on_valid|fixed_beforehand")
+        if flagged.any():
+            return str(rows.loc[flagged, "cell"].iloc[0])
+    raise UsageError(f"{path}: no cell counts as the result; name one with --cell")
 
 
 def report(a: Mapping[str, object], b: Mapping[str, object], found: Comparability) -> list[str]:
-    """Return what both say of themselves, and the verdict with its reasons."""
-    pairs = [(name, *(str(result.get(name) or "-") for result in (a, b))) for name in SHOWN]
-    pairs.append(
-        (
-            f"{a['metric']} %",
-            *(f"{100 * float(str(r['value'])):.2f}, mean of {r['folds']} folds" for r in (a, b)),
-        )
-    )
-    width = max(len(one) for _, one, _ in pairs)
-    lines = [f"{name:<16} {one:<{width}}  {other}" for name, one, other in pairs]
+    """Return what both say of themselves, and the verdict with its reasons.
+
+    Args:
+        a: A result, as :func:`read_result` returns it.
+        b: Another.
+        found: Whether they may be compared.
+    """
+    lines = [(name, str(a.get(name) or "-"), str(b.get(name) or "-")) for name in SHOWN]
+    lines.append((f"{a['metric']} %", _figure(a), _figure(b)))
+    width = max(len(of_a) for _, of_a, _ in lines)
     return [
-        *lines,
+        *(f"{name:<16} {of_a:<{width}}  {of_b}" for name, of_a, of_b in lines),
         "",
         f"comparable: {found.verdict}",
         *(f"  {reason}" for reason in found.reasons),
     ]
+
+
+def _figure(result: Mapping[str, object]) -> str:
+    return f"{100 * float(str(result['value'])):.2f}, mean of {result['folds']} folds"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,4 @@
-"""The command ``compare-systems``.
-
-Intervals and a declared family of paired comparisons over a folder of results.
-"""
+"""The command ``compare-systems``: intervals and declared paired comparisons of one run."""
 
 from __future__ import annotations
 
@@ -14,8 +11,10 @@ from embeddings_store.commands.common import guarded, parser
 
 PROGRAM = "compare-systems"
 DESCRIPTION = """\
-Compare systems of one run of the grid on the test rows that both answered, by speaker: the difference with its interval,
-paired tests, and Holm's correction over the declared family. Writes statistics.csv and comparisons.csv into the folder;
+Compare systems of one run of the grid on the test rows that both answered, by speaker: the difference \
+with its interval,
+paired tests, and Holm's correction over the declared family. Writes statistics.csv and \
+comparisons.csv into the folder;
 which comparisons are asked is declared here, before a p value is read."""
 
 

@@ -13,8 +13,10 @@ from embeddings_store.commands.common import guarded, parser
 
 PROGRAM = "make-report"
 DESCRIPTION = """\
-Draw the figures of a finished run (figures/*.png and *.svg) and write report.html: one file that opens offline and
-says what was measured, on what, how good it is, and where it goes wrong. Nothing is computed anew but the maps."""
+Draw the figures of a finished run (figures/*.png and *.svg) and write report.html: one file that \
+opens offline and
+says what was measured, on what, how good it is, and where it goes wrong. \
+Nothing is computed anew but the maps."""
 DEFAULTS = {field.name: field.default for field in dataclasses.fields(ReportConfig)}
 
 
@@ -87,8 +89,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def config_from(arguments: argparse.Namespace) -> ReportConfig:
     """Turn parsed arguments into the configuration."""
-    names = {field.name for field in dataclasses.fields(ReportConfig)}
-    return ReportConfig(**{name: value for name, value in vars(arguments).items() if name in names})
+    options = {name: value for name, value in vars(arguments).items() if name in DEFAULTS}
+    return ReportConfig(**options)
 
 
 def _run(argv: Sequence[str] | None) -> int:

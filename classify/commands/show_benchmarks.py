@@ -1,7 +1,4 @@
-"""The command ``show-benchmarks``.
-
-Published figures, and ours beside them with a word on whether they may be compared.
-"""
+"""The command ``show-benchmarks``: published figures, and ours beside them where they compare."""
 
 from __future__ import annotations
 
@@ -16,8 +13,10 @@ from embeddings_store.commands.common import guarded, parser
 
 PROGRAM = "show-benchmarks"
 DESCRIPTION = """\
-Print published figures with their protocol, label set, rule of selection and source. With --compare ours stand beside them,
-and a column says whether the two may be compared and why. Tables carry what their sources contradict as notes."""
+Print published figures with their protocol, label set, rule of selection and source. With \
+--compare ours stand beside them,
+and a column says whether the two may be compared and why. Tables carry what \
+their sources contradict as notes."""
 SHOWN = (
     "table",
     "system",
@@ -40,8 +39,7 @@ COMPARED = (
     "comparable",
     "why",
 )
-
-REASONS = 2
+REASONS = 2  # of those that speak against a comparison, the gravest come first
 NOTES = ("selection_rule", "encoders", "parameters", "note")
 
 
@@ -115,17 +113,28 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _lines(rows: pd.DataFrame, form: str, *, notes: bool) -> list[dict[str, str]]:
-    """Return the columns that a format shows, those that are empty everywhere left out, and of many reasons the gravest."""
-    from classify.results.published_figures import SEPARATOR
+    """Return the lines of a table in the columns that a format shows.
 
+    Columns that are empty everywhere are left out, and of many reasons all but the gravest.
+
+    Args:
+        rows: Published rows, with ours beside them or not.
+        form: ``csv`` and ``json`` show everything.
+        notes: Whether every reason and the notes are shown too.
+    """
     if form not in ("csv", "json"):
         if "why" in rows and not notes:
-            rows = rows.assign(
-                why=[SEPARATOR.join(why.split(SEPARATOR)[:REASONS]) for why in rows["why"]]
-            )
+            rows = rows.assign(why=rows["why"].map(_gravest))
         names = [*(COMPARED if "ours" in rows else SHOWN), *(NOTES if notes else ())]
         rows = rows[[name for name in names if (rows[name] != "").any()]]
-    return [{str(name): str(cell) for name, cell in row.items()} for row in rows.to_dict("records")]
+    lines: list[dict[str, str]] = rows.astype(str).to_dict("records")
+    return lines
+
+
+def _gravest(why: str) -> str:
+    from classify.results.published_figures import SEPARATOR
+
+    return SEPARATOR.join(why.split(SEPARATOR)[:REASONS])
 
 
 if __name__ == "__main__":
