@@ -122,7 +122,7 @@ def _chose_epoch(outcome: CellOutcome) -> str:
     return VALID if outcome.facts.get("n_valid_selected") else ""
 
 
-def _chose_cell(prepared: Prepared, task: CellTask, outcome: CellOutcome) -> str:
+def _chose_cell(prepared: PreparedGrid, task: CellTask, outcome: CellOutcome) -> str:
     """Return the rows that choose the cell that counts; a single layer is no candidate."""
     if task.cell.family == LAYER:
         return ""
@@ -133,7 +133,7 @@ def _chose_cell(prepared: Prepared, task: CellTask, outcome: CellOutcome) -> str
     return choosing_rows(prepared.config.valid_split is not None)
 
 
-def calibrated_cell(prepared: Prepared, task: CellTask, outcome: CellOutcome) -> Calibrated:
+def calibrated_cell(prepared: PreparedGrid, task: CellTask, outcome: CellOutcome) -> Calibrated:
     """Calibrate one cell and fold as the configuration says.
 
     The validation rows that may be learnt from are what it is fitted on.

@@ -40,7 +40,7 @@ Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
-def prediction_schema(prepared: Prepared) -> pa.Schema:
+def prediction_schema(prepared: PreparedGrid) -> pa.Schema:
     """Return the columns of ``predictions.parquet`` with their types, in their order."""
     word = pa.dictionary(pa.int32(), pa.string())
     columns = [("id", pa.string())]
@@ -53,7 +53,7 @@ def prediction_schema(prepared: Prepared) -> pa.Schema:
     return pa.schema(columns, metadata={"claim": prepared.claim, "corpus": prepared.corpus})
 
 
-def cluster_columns(prepared: Prepared) -> pd.DataFrame:
+def cluster_columns(prepared: PreparedGrid) -> pd.DataFrame:
     """Return who speaks, in which group and session, by utterance id."""
     table = Manifest.load(prepared.config.store / prepared.corpus).table
     return table.set_index("id")[list(CLUSTERS)].astype("category")
@@ -126,7 +126,7 @@ def label_codes(part: pa.Table, column: str) -> Codes:
     return codes
 
 
-def _is_calibrated(prepared: Prepared) -> bool:
+def _is_calibrated(prepared: PreparedGrid) -> bool:
     return prepared.config.calibrate != "none"
 
 

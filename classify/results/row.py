@@ -10,7 +10,7 @@ import numpy as np
 from classify.evaluation.metrics import accuracy, summary
 from classify.grid.calibration import Calibrated, calibration_columns, margin_columns
 from classify.grid.outcome import CellOutcome
-from classify.grid.prepared import FoldFacts, Prepared
+from classify.grid.prepared import FoldFacts, PreparedGrid
 from classify.grid.tasks import CellTask
 from classify.grid.validation_rows import for_choice
 from classify.models.classifiers import resolve
@@ -35,7 +35,7 @@ class _Finished:
         encoders: Modality to the encoder that gave its vectors; none for a baseline.
     """
 
-    prepared: Prepared
+    prepared: PreparedGrid
     task: CellTask
     outcome: CellOutcome
     fold: FoldFacts

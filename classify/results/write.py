@@ -105,7 +105,9 @@ def write_results(
     return GridResult(prepared, table, files)
 
 
-def _write_predictions(prepared: Prepared, tasks: Sequence[CellTask], path: Path) -> _FinishedCells:
+def _write_predictions(
+    prepared: PreparedGrid, tasks: Sequence[CellTask], path: Path
+) -> _FinishedCells:
     """Write ``predictions.parquet`` task by task, and keep what the other files need."""
     finished = _FinishedCells([], [], [])
     clusters, schema = cluster_columns(prepared), prediction_schema(prepared)
@@ -127,7 +129,7 @@ def _write_predictions(prepared: Prepared, tasks: Sequence[CellTask], path: Path
 
 
 def _headline(
-    prepared: Prepared, tasks: Sequence[CellTask], table: ResultTable, parts: Sequence[pa.Table]
+    prepared: PreparedGrid, tasks: Sequence[CellTask], table: ResultTable, parts: Sequence[pa.Table]
 ) -> Headline:
     """Return what the cell that counts answered, fold by fold."""
     answers, folds = [], []
@@ -147,7 +149,7 @@ def _write_trials(trials: Sequence[dict[str, object]], path: Path) -> list[Path]
     return [path]
 
 
-def refuse_other_results(out: Path, prepared: Prepared) -> None:
+def refuse_other_results(out: Path, prepared: PreparedGrid) -> None:
     """Refuse to replace results of another kind.
 
     That is of another corpus, of true labels by shuffled ones, or of results by upper bounds.
