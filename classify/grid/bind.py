@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -14,7 +13,7 @@ import xgboost
 from classify.grid.cross_fitting import crosses
 from classify.grid.missing_modalities import drops_of
 from classify.grid.prepared import PreparedGrid
-from classify.grid.tasks import CellTask, FoldSource
+from classify.grid.tasks import CellTask
 from classify.grid.tuning import SPLITS, Search
 from classify.models.classifiers import BASELINES, CLASSIFIERS, COMPETITORS, resolve
 from classify.models.probe import PROBE_SETTINGS, PROBE_SPLITS
@@ -60,46 +59,21 @@ def make_task(
 ) -> CellTask:
     """Bind a cell to a fold, to the encoders (modality to reference) that stand for its modalities there, and to a seed."""
     config = prepared.config
-    views = tuple((m, refs[m], prepared.entry(refs[m], fold).digest) for m in cell.modalities)
     spaces = crosses(cell, prepared.inner[replica], prepared.scores_from)
     fit_rows = (
         config.fit_rows
         if spaces or cell.family in (LATE, SYSTEM) or config.fit_rows not in OVER_SCORES
         else "train"
     )
-    inner = (
-        tuple(
-            (
-                m,
-                s,
-                tuple(
-                    e.digest
-                    for part in range(1, s.parts + 1)
-                    for e in prepared.entries
-                    if e.ref == s.ref and e.fold == s.fold(fold, part)
-                ),
-            )
-            for m, s in prepared.inner[replica].items()
-            if m in cell.modalities
-        )
-        if fit_rows == OOF
-        else None
-    )
-    source = FoldSource(
-        config.store,
-        prepared.corpus,
-        config.out / "plan.parquet",
-        prepared.plan.digest,
-        prepared.manifest_digest,
-        json.dumps(prepared.labels.to_dict()),
+    inner = None
+    if fit_rows == OOF:
+        inner = {m: found for m, found in prepared.inner[replica].items() if m in cell.modalities}
+    source = prepared.source.fold(
         fold,
-        views,
-        config.shuffle_seed,
-        config.select_on,
-        config.valid_split,
-        tuple(chosen for chosen in prepared.metadata if chosen.view in cell.modalities),
-        inner,
-        spaces,
+        {m: refs[m] for m in cell.modalities},
+        valid_split=config.valid_split,
+        inner=inner,
+        spaces=spaces,
     )
     folder = config.out / "cells"
     written = cell.family == SYSTEM  # its expression holds its settings
@@ -123,7 +97,7 @@ def make_task(
         "settings": resolve(cell.classifier, settings) if named else {},
         "scores_from": scores,
         "probe": PROBE_SETTINGS if PROBE in scores.values() else {},
-        "views": [[m, ref.folder, ref.seed, digest] for m, ref, digest in views],
+        "views": [[m, ref.folder, ref.seed, digest] for m, ref, digest in source.views],
         "corpus": prepared.corpus,
         "manifest": prepared.manifest_digest,
         "labels": prepared.labels.digest,
@@ -145,8 +119,8 @@ def make_task(
             **tuned.what,
             "valid_split": config.valid_split if tuned.on == VALID else None,
         }
-    if inner:
-        what["inner"] = [[m, s.ref.folder, *digests] for m, s, digests in inner]
+    if source.inner:
+        what["inner"] = [[m, s.ref.folder, *digests] for m, s, digests in source.inner]
     tree = cell.tree(settings, prepared.scores_from, fit_rows)
     if written or cell.classifier == RULE:
         what |= _of_rules(tree, seed)

@@ -21,6 +21,7 @@ from classify.evaluation.metrics import accuracy
 from classify.grid.bind import drop_task, make_task
 from classify.grid.cache import read_outcome
 from classify.grid.config import GridConfig
+from classify.grid.fold_loading import LOADER
 from classify.grid.missing_modalities import worth_dropping
 from classify.grid.prepare import prepare
 from classify.grid.prepared import PreparedGrid
@@ -119,6 +120,7 @@ def run_waves(prepared: PreparedGrid, origin: Mapping[str, str], notify: Notify)
             notify,
             partial(progress.advance, bar),
         )
+    LOADER.forget()
     return tasks + dropped
 
 
@@ -137,7 +139,10 @@ def _run(
     advance(len(tasks) - len(missing))
     longest_first = sorted(missing.values(), key=lambda task: (task.source.fold, -task.cost_s))
     worthwhile = sum(task.cost_s for task in longest_first) > WORTH_PROCESSES_S
-    for _ in run_all(run_task, longest_first, jobs if worthwhile else 1):
+    processes = min(jobs, len(longest_first)) if worthwhile else 1
+    if processes > 1:
+        LOADER.forget()  # worker processes load for themselves
+    for _ in run_all(run_task, longest_first, processes):
         advance(1)
 
 

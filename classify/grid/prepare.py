@@ -12,18 +12,12 @@ import numpy as np
 from classify.grid.cells import list_cells
 from classify.grid.config import GridConfig
 from classify.grid.cross_fitting import inner_sets, refuse_mixed, with_whole_spaces
+from classify.grid.fold_loading import LOADER, RunSource
 from classify.grid.prepared import FoldFacts, PreparedGrid
 from classify.grid.tuning import require_optuna
 from classify.leakage.case import AuditCase, named_views, read_files
 from classify.leakage.checks import refuse, run_checks
-from classify.metadata import (
-    BANNED,
-    METADATA,
-    MetadataColumns,
-    choose_columns,
-    entry,
-    load_with_metadata,
-)
+from classify.metadata import BANNED, METADATA, MetadataColumns, choose_columns, entry
 from classify.models.probe import inner_groups
 from classify.names import EARLY, HEAD, OOF, PROBE, SYSTEM, VALID
 from embeddings_store.corpus.manifest import Manifest
@@ -71,6 +65,19 @@ def prepare(config: GridConfig) -> PreparedGrid:
         else None
         for refs in replicas
     ]
+    source = RunSource(
+        config.store,
+        corpus,
+        manifest.digest,
+        setup.plan,
+        config.out / "plan.parquet",
+        setup.labels,
+        entries,
+        metadata,
+        config.shuffle_seed,
+        config.select_on,
+    )
+    LOADER.begin(source, setup.view)
     folds = []
     for fold in setup.plan:
         facts = []
@@ -80,17 +87,8 @@ def prepare(config: GridConfig) -> PreparedGrid:
                 for m, some in refs.items()
                 for ref in some
             }
-            data = load_with_metadata(
-                config.store,
-                setup.view,
-                every,
-                setup.plan,
-                fold.number,
-                metadata,
-                shuffle_seed=config.shuffle_seed,
-                select_on=config.select_on,
-                inner=encoders,
-                valid_split=config.valid_split,
+            data = LOADER.load(
+                source.fold(fold.number, every, inner=encoders, valid_split=config.valid_split)
             )
             facts.append(_facts(data, fold.name))
         folds.append(_same_rows(facts))
@@ -108,18 +106,14 @@ def prepare(config: GridConfig) -> PreparedGrid:
             for refs, encoders in zip(replicas, inner, strict=True):
                 own = {m: found for m, found in (encoders or {}).items() if m in modalities}
                 for fold in setup.plan:
-                    load_with_metadata(
-                        config.store,
-                        setup.view,
-                        {m: refs[m][0] for m in modalities},
-                        setup.plan,
-                        fold.number,
-                        metadata,
-                        shuffle_seed=config.shuffle_seed,
-                        select_on=config.select_on,
-                        inner=own,
-                        valid_split=config.valid_split,
-                        spaces=True,
+                    LOADER.load(
+                        source.fold(
+                            fold.number,
+                            {m: refs[m][0] for m in modalities},
+                            inner=own,
+                            valid_split=config.valid_split,
+                            spaces=True,
+                        )
                     )
 
         refuse_mixed(cells, inner[0], scores_from)
@@ -146,6 +140,7 @@ def prepare(config: GridConfig) -> PreparedGrid:
         corpus,
         manifest.digest,
         setup,
+        source,
         replicas,
         entries,
         folds,

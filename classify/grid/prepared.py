@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from classify.grid.config import GridConfig
+from classify.grid.fold_loading import RunSource
 from classify.leakage.checks import Audit
 from classify.metadata import MetadataColumns
 from classify.names import LEAKY, OOF, RESULT, TRAIN, UPPER_BOUND, VALID
@@ -59,6 +60,7 @@ class PreparedGrid:
         corpus: The corpus' name.
         manifest_digest: Over every column of the manifest and its own label set.
         setup: The protocol: fold plan, label set, and what roles share.
+        source: Where the data of every fold lie.
         replicas: For each seed of the fine-tuning, modality to candidates; more than one only for
             ``layer="valid"``.
         entries: The store's files.
@@ -77,6 +79,7 @@ class PreparedGrid:
     corpus: str
     manifest_digest: str
     setup: Setup
+    source: RunSource
     replicas: Sequence[Mapping[str, Sequence[EncoderRef]]]
     entries: Sequence[Entry]
     folds: Sequence[FoldFacts]

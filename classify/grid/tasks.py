@@ -5,70 +5,23 @@ What it depends on, its file, and how it is computed.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 from classify.grid.cache import key_of, read_outcome, write_outcome
 from classify.grid.compute import ask_again, compute
 from classify.grid.cross_fitting import cross_fit
+from classify.grid.fold_loading import LOADER, FoldSource
 from classify.grid.missing_modalities import Drop, without
 from classify.grid.outcome import CellOutcome
 from classify.grid.tuning import Search, search
-from classify.metadata import MetadataColumns, load_with_metadata
 from classify.models.classifiers import Settings
 from classify.systems.cell import Cell
-from embeddings_store.corpus.labels import LabelSet
-from embeddings_store.corpus.manifest import Manifest
-from embeddings_store.errors import StoreMismatchError
-from embeddings_store.folds.plan import FoldPlan
-from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.fold_data import FoldData
-from embeddings_store.vectors.inner_folds import InnerSet
-
-CACHED_FOLDS = 4  # views of one fold: all modalities, and each alone; jobs are ordered by fold
-
-
-@dataclass(frozen=True, slots=True)
-class FoldSource:
-    """Where a process finds the data of one job; equal sources are read once per process.
-
-    Attributes:
-        store: The store's folder.
-        corpus: The corpus' name.
-        plan: The fold plan as a file.
-        plan_digest: Which plan that is.
-        manifest_digest: Which manifest.
-        labels: The label set that counts, as JSON.
-        fold: Number of the fold.
-        views: Modality, encoder and content digest of each view.
-        shuffle_seed: Seed of permuted labels, or none.
-        select_on: ``valid`` or ``test``, for the gate; it lets rows through and changes no number.
-        valid_split: Seed by which validation rows are halved, or none.
-        metadata: Which of the views are metadata, and of which columns.
-        inner: Modality, inner encoders and content digests of their files, where training rows are
-            answered out of fold.
-        spaces: Whether the vectors of inner encoders are needed, not only their scores.
-    """
-
-    store: Path
-    corpus: str
-    plan: Path
-    plan_digest: str
-    manifest_digest: str
-    labels: str
-    fold: int
-    views: tuple[tuple[str, EncoderRef, str], ...]
-    shuffle_seed: int | None
-    select_on: str
-    valid_split: int | None
-    metadata: tuple[MetadataColumns, ...] = ()
-    inner: tuple[tuple[str, InnerSet, tuple[str, ...]], ...] | None = None
-    spaces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +80,7 @@ class CellTask:
 def run_task(task: CellTask) -> str:
     """Compute one cell, write its file, and return its key; runs in a worker process."""
     started = time.perf_counter()
-    data = _fold(task.source)
+    data = LOADER.load(task.source)
     probes = {modality: read_outcome(path, key) for modality, (path, key) in task.probes.items()}
     if task.whole:
         _ask_again(task, data, probes, *task.whole)
@@ -177,46 +130,3 @@ def _ask_again(
         )
 
     write_outcome(task.path, task.what, cross_fit(ask, data))
-
-
-@lru_cache(maxsize=CACHED_FOLDS)
-def _fold(source: FoldSource) -> FoldData:
-    views = {modality: ref for modality, ref, _ in source.views}
-    manifest = _manifest(source.store / source.corpus, source.manifest_digest, source.labels)
-    return load_with_metadata(
-        source.store,
-        manifest,
-        views,
-        _plan(source.plan, source.plan_digest),
-        source.fold,
-        source.metadata,
-        shuffle_seed=source.shuffle_seed,
-        select_on=source.select_on,
-        valid_split=source.valid_split,
-        inner=None if source.inner is None else {m: s for m, s, _ in source.inner},
-        spaces=source.spaces,
-    )
-
-
-@lru_cache(maxsize=1)
-def _manifest(folder: Path, digest: str, labels: str) -> Manifest:
-    manifest = Manifest.load(folder)
-    if manifest.digest != digest:
-        raise StoreMismatchError(
-            f"{folder}: the corpus was replaced while it was read (digest {manifest.digest}, not "
-            f"{digest}); "
-            "run the same command again"
-        )
-    return replace(manifest, labels=LabelSet.from_dict(json.loads(labels)))
-
-
-@lru_cache(maxsize=1)
-def _plan(path: Path, digest: str) -> FoldPlan:
-    plan = FoldPlan.load(path)
-    if plan.digest != digest:
-        raise RuntimeError(
-            f"{path} was replaced during the run (digest {plan.digest}, not {digest}), though its "
-            "folder is "
-            "locked"
-        )
-    return plan
