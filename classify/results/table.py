@@ -204,3 +204,12 @@ def cell_name(cell: Cell, layer: str = "") -> str:
     over = layer if cell.family == LAYER else "+".join(cell.modalities)
     parts = (cell.family, cell.method, over, cell.classifier)
     return " ".join(part for part in parts if part)
+
+
+def read_results(folder: str | Path) -> ResultTable:
+    """Read the table of a folder that ``run-fusion-grid --out`` or :func:`classify.run_grid` wrote.
+
+    Raises:
+        StoreError: The folder holds no such table, or a damaged one.
+    """
+    return ResultTable.read(Path(folder) / "grid.csv")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from embeddings_store.corpus.labels import LabelSet
@@ -130,3 +131,35 @@ class FoldData:
         if name not in SCORED_ROLES:
             raise KeyError(name)
         return getattr(self, name)  # type: ignore[no-any-return]
+
+    def frame(self, role: str = "") -> pd.DataFrame:
+        """Return the fold as a pandas frame, a row per utterance.
+
+        Args:
+            role: ``train``, ``valid`` or ``test``; empty takes all three below each other.
+
+        Returns:
+            Indexed by ``id``: ``role``, ``label`` (the class' name), ``group`` (else the speaker),
+            then one column per component of each view's vectors, ``text.0``, ``text.1`` and so on;
+            ``nan`` where a row lacks the view.
+
+        Raises:
+            KeyError: There is no such role.
+        """
+        parts = []
+        for name in [role] if role else SCORED_ROLES:
+            rows = self.role(name)
+            described = pd.DataFrame(
+                {
+                    "role": name,
+                    "label": np.array(self.labels.classes)[rows.y],
+                    "group": rows.groups,
+                },
+                index=pd.Index(rows.ids, name="id"),
+            )
+            vectors = [
+                pd.DataFrame(values, described.index).add_prefix(f"{view}.")
+                for view, values in rows.vectors.items()
+            ]
+            parts.append(pd.concat([described, *vectors], axis=1))
+        return pd.concat(parts)

@@ -1,0 +1,10 @@
+from .evaluation.metrics import accuracy as accuracy
+from .experiment import run_grid as run_grid
+from .grid.config import GridConfig as GridConfig
+from .results.table import ResultTable as ResultTable
+from .results.table import read_results as read_results
+from .results.write import GridResult as GridResult
+from .single_system import SystemResult as SystemResult
+from .single_system import run_system as run_system
+from .systems.definitions import System as System
+from .systems.definitions import read_systems as read_systems
