@@ -28,7 +28,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.record import record
-from classify.fusion.rules import LATE_RULES, RULES, Inputs, Lesson
+from classify.fusion.rules import RULES, Inputs, TrainingScores, late_rules
 from classify.grid.compute import compute
 from classify.names import EARLY, LATE, RULE, UNIMODAL
 from classify.systems.cell import Cell
@@ -81,7 +81,9 @@ class World:
         inputs = Inputs(log_p, np.ones(log_p.shape[:2], dtype=bool))
         prior = self.joint.sum(axis=tuple(range(1, self.joint.ndim)))
         values = RULES[rule].fit(
-            Lesson(Inputs(log_p[:, :0], inputs.present[:, :0]), np.zeros(0, dtype=np.int64), prior)
+            TrainingScores(
+                Inputs(log_p[:, :0], inputs.present[:, :0]), np.zeros(0, dtype=np.int64), prior
+            )
         )(inputs)
         best = values >= values.max(axis=1, keepdims=True) - 1e-9  # classes that tie share the row
         worth = self.joint.reshape(len(prior), -1).T
@@ -133,7 +135,7 @@ def worlds() -> list[World]:
 def cells(world: World) -> list[Cell]:
     """Return every early strategy with an SVM, every rule over probes, and each modality's own probe."""
     early = [Cell(EARLY, method, world.modalities, "svm") for method in _early(world)]
-    late = [Cell(LATE, method, world.modalities, RULE) for method in LATE_RULES]
+    late = [Cell(LATE, method, world.modalities, RULE) for method in late_rules()]
     return [*(Cell(UNIMODAL, "", (m,), "probe") for m in world.modalities), *early, *late]
 
 

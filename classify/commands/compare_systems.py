@@ -77,14 +77,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     arguments = build_parser().parse_args(argv)
     from classify.evaluation.comparisons import declared
-    from classify.evaluation.predictions import read_answers
+    from classify.evaluation.predictions import read_predictions
     from classify.results.statistics_tables import COMPARISONS, STATISTICS, write_statistics
     from classify.results.table import headline_cell
     from classify.terminal.grid import console_for_output
     from classify.terminal.statistics import ASSUMPTIONS, comparison_table, in_words
     from embeddings_store.atomic import make_folder
 
-    answers = read_answers(arguments.results, arguments.cluster)
+    answers = read_predictions(arguments.results, arguments.cluster)
     if arguments.list:
         print("\n".join(answers.cells))
         return 0

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from classify.fusion import early as fusion
-from classify.fusion.rules import LATE_METHODS
+from classify.fusion.rules import late_methods
 from classify.grid.calibration import METHODS as CALIBRATIONS
 from classify.grid.config import GridConfig
 from classify.grid.tuning import TRIALS
 from classify.leakage.checks import ACCEPTABLE
 from classify.metadata import TAGS
-from classify.models.classifiers import CLASSIFIERS, COMPETITORS
+from classify.models.classifiers import CLASSIFIERS, competitors
 from classify.names import FIT_ROWS, LAYER_JUDGE, TUNE_ON
 from classify.systems.definitions import read_systems
 from embeddings_store.commands.common import parser
@@ -245,13 +245,13 @@ def _add_grid(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--classifiers",
         nargs="+",
-        default=list(COMPETITORS),
+        default=list(competitors()),
         metavar="NAME",
-        help=f"of {', '.join(COMPETITORS)} (default: all)",
+        help=f"of {', '.join(competitors())} (default: all)",
     )
     for name, strategies, rest in (
         ("early", fusion.STRATEGIES, "all that the widths allow"),
-        ("late", LATE_METHODS, "all that the rows allow"),
+        ("late", late_methods(), "all that the rows allow"),
     ):
         group.add_argument(
             f"--{name}",

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from classify.evaluation.means import first_best, mean_right
-from classify.evaluation.predictions import Answers
+from classify.evaluation.predictions import StoredPredictions
 from classify.names import BASELINE, EARLY, HEAD, LAYER, PROBE, SYSTEM, UNIMODAL
 from embeddings_store.errors import UsageError, unknown_name
 
@@ -45,7 +45,7 @@ class Pair:
 
 
 def declared(
-    answers: Answers, families: Sequence[str] = (), pairs: Sequence[Sequence[str]] = ()
+    answers: StoredPredictions, families: Sequence[str] = (), pairs: Sequence[Sequence[str]] = ()
 ) -> list[Pair]:
     """Return the comparisons of all families together, in their order, each once.
 
@@ -72,7 +72,7 @@ def declared(
     return list({(pair.first, pair.second): pair for pair in reversed(found)}.values())[::-1]
 
 
-def _cells(answers: Answers) -> pd.DataFrame:
+def _cells(answers: StoredPredictions) -> pd.DataFrame:
     """One row per cell.
 
     Its parts, and its mean accuracy on validation rows where every fold has some.

@@ -33,7 +33,7 @@ Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class CellPredictions:
     """The test rows of one cell.
 
     Attributes:
@@ -53,9 +53,9 @@ class Rows:
     cluster: Codes
     largest: NDArray[np.float64] | None
 
-    def take(self, rows: NDArray[np.generic]) -> Rows:
+    def take(self, rows: NDArray[np.generic]) -> CellPredictions:
         """Return some of the rows, by mask or positions."""
-        return Rows(
+        return CellPredictions(
             self.key[rows],
             self.fold[rows],
             self.y_true[rows],
@@ -66,7 +66,7 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class StoredPredictions:
     """What all cells of a results folder answered on test rows.
 
     Attributes:
@@ -82,7 +82,7 @@ class Answers:
 
     grid: pd.DataFrame
     classes: tuple[str, ...]
-    cells: dict[str, Rows]
+    cells: dict[str, CellPredictions]
     cluster_by: str
     clusters: Sequence[str]
     sessions: int = 0
@@ -99,7 +99,7 @@ class Answers:
             )
         )
 
-    def cell(self, name: str) -> Rows:
+    def cell(self, name: str) -> CellPredictions:
         """Return the rows of a cell.
 
         Raises:
@@ -109,19 +109,19 @@ class Answers:
             unknown_name("cell", name, list(self.cells))
         return self.cells[name]
 
-    def counts(self, rows: Rows) -> Counts:
+    def counts(self, rows: CellPredictions) -> Counts:
         """Return one confusion per cluster (G, C, C)."""
         return cluster_counts(
             rows.y_true, rows.y_pred, rows.cluster, len(self.clusters), len(self.classes)
         )
 
-    def fold_counts(self, rows: Rows) -> Counts:
+    def fold_counts(self, rows: CellPredictions) -> Counts:
         """Return one confusion per fold that has rows (K, C, C)."""
         numbers, place = np.unique(rows.fold, return_inverse=True)
         return cluster_counts(rows.y_true, rows.y_pred, place, len(numbers), len(self.classes))
 
 
-def read_answers(results: Path, cluster_by: str = "") -> Answers:
+def read_predictions(results: Path, cluster_by: str = "") -> StoredPredictions:
     """Read the test rows of a results folder.
 
     Args:
@@ -189,7 +189,7 @@ def answers_of(grid: pd.DataFrame, table: pa.Table, results: Path, cluster_by: s
     for code, rows in enumerate(
         np.split(by_cell, np.searchsorted(cell_codes[by_cell], np.arange(1, len(cell_names))))
     ):
-        cells[cell_names[code]] = Rows(
+        cells[cell_names[code]] = CellPredictions(
             key[rows],
             fold[rows],
             y_true[rows],
@@ -199,7 +199,7 @@ def answers_of(grid: pd.DataFrame, table: pa.Table, results: Path, cluster_by: s
         )
     names_in_order = [name for name in dict.fromkeys(grid["cell"]) if name in cells]
     sessions = _sessions(table, codes) if column == "speaker" else 0
-    return Answers(
+    return StoredPredictions(
         grid, classes, {name: cells[name] for name in names_in_order}, column, names, sessions
     )
 

@@ -47,7 +47,7 @@ Map = Callable[[Block], NDArray[np.floating[Any]]]
 PCA_SEED = 0  # large blocks are decomposed by random projections
 
 
-class Blocks(Protocol):
+class VectorBlocks(Protocol):
     """Rows in several blocks, as :class:`embeddings_store.vectors.fold_data.RoleData` has them."""
 
     @property
@@ -195,7 +195,7 @@ class EarlyFusion:
         self.maps: dict[str, tuple[Map, StandardScaler]] = {}
         self.indicated: tuple[str, ...] = ()
 
-    def fit(self, rows: Blocks) -> EarlyFusion:
+    def fit(self, rows: VectorBlocks) -> EarlyFusion:
         """Take mean and deviation of each modality from the rows that have it.
 
         Raises:
@@ -219,7 +219,7 @@ class EarlyFusion:
             self.indicated = tuple(m for m in self.modalities if not rows.present[m].all())
         return self
 
-    def _fit_projection(self, rows: Blocks, name: str, width: int) -> None:
+    def _fit_projection(self, rows: VectorBlocks, name: str, width: int) -> None:
         blocks: dict[str, Block] = {
             m: np.full(rows.vectors[m].shape, np.nan, dtype=np.float32) for m in self.modalities
         }
@@ -248,7 +248,7 @@ class EarlyFusion:
                 StandardScaler().fit(_columns(mapped(blocks[m][rows.present[m]]))),
             )
 
-    def transform(self, rows: Blocks) -> FusedFeatures:
+    def transform(self, rows: VectorBlocks) -> FusedFeatures:
         """Fuse rows with the statistics that :meth:`fit` took."""
         blocks = [self._block(rows, modality) for modality in self.modalities]
         names, widths = ["+".join(self.modalities)], [blocks[0].shape[1]]
@@ -265,7 +265,7 @@ class EarlyFusion:
         }
         return FusedFeatures(np.ascontiguousarray(self.strategy.combine(blocks)), slices)
 
-    def _block(self, rows: Blocks, modality: str) -> Block:
+    def _block(self, rows: VectorBlocks, modality: str) -> Block:
         present, vectors = rows.present[modality], rows.vectors[modality]
         width = self.maps[modality][1].n_features_in_ if self.maps else vectors.shape[1]
         block = np.full((len(present), width), self.strategy.neutral, dtype=np.float32)

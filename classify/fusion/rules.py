@@ -48,8 +48,8 @@ from classify.names import CALIBRATED
 from embeddings_store.errors import FoldError
 
 FROM_SHARES, FROM_SCORES = "shares", "scores"
-NEVER = -1e300  # the logarithm of nothing, finite so that it can be added and stored
-SURPRISE = (
+LOG_ZERO = -1e300  # the logarithm of nothing, finite so that it can be added and stored
+LOWEST_LOG_P = (
     -36.0
 )  # a true class that an input holds for less likely than 2e-16 teaches no more than that
 Mask = NDArray[np.bool_]
@@ -76,7 +76,7 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class TrainingScores:
     """What a rule may learn from.
 
     Attributes:
@@ -112,7 +112,7 @@ class FittedRule:
         """Return log probabilities (n, C); rows without any input are uniform."""
         if not inputs.present.shape[1]:
             return np.zeros(inputs.log_p.shape[1:])
-        return np.asarray(log_softmax(np.maximum(self.combine(inputs), NEVER), axis=1))
+        return np.asarray(log_softmax(np.maximum(self.combine(inputs), LOG_ZERO), axis=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +121,14 @@ class Rule:
 
     Attributes:
         name: The name on the command line, in expressions and in results.
-        fit: A lesson to the fitted rule.
+        fit: A training to the fitted rule.
         learns: From what: nothing, the classes' ``shares`` in the training rows, or ``scores``,
             which must then be of rows that their systems were not fitted on.
         hidden: Whether it stands in expressions only, because it takes one input.
     """
 
     name: str
-    fit: Callable[[Lesson], FittedRule]
+    fit: Callable[[TrainingScores], FittedRule]
     learns: str = ""
     hidden: bool = False
 
@@ -167,38 +167,38 @@ def _vote(inputs: Inputs) -> LogProbabilities:
     )
 
 
-def _bayes(lesson: Lesson) -> FittedRule:
+def _bayes(training: TrainingScores) -> FittedRule:
     def combine(inputs: Inputs) -> LogProbabilities:
         others = np.maximum(inputs.present.sum(axis=0) - 1, 0)[:, None]
-        return np.asarray(_log_product(inputs) - others * np.log(lesson.prior))
+        return np.asarray(_log_product(inputs) - others * np.log(training.prior))
 
     return FittedRule(combine)
 
 
-def _weighted(lesson: Lesson) -> FittedRule:
-    return _mixture(lesson, lambda inputs: np.zeros((*inputs.present.shape, 0)))
+def _weighted(training: TrainingScores) -> FittedRule:
+    return _mixture(training, lambda inputs: np.zeros((*inputs.present.shape, 0)))
 
 
-def _gate(lesson: Lesson) -> FittedRule:
+def _gate(training: TrainingScores) -> FittedRule:
     return _mixture(
-        lesson,
+        training,
         lambda inputs: np.concatenate(
             [confidence(inputs)[:, :, None], np.exp(inputs.log_p)], axis=2
         ),
     )
 
 
-def _mixture(lesson: Lesson, features: Callable[[Inputs], Floats]) -> FittedRule:
+def _mixture(training: TrainingScores, features: Callable[[Inputs], Floats]) -> FittedRule:
     """Fit ``sum_m g_m p_m`` with ``g = softmax(theta_m . [1, features_m])`` over the inputs that are there."""
 
     def shares(theta: Floats, inputs: Inputs, z: Floats) -> Floats:
         logits = theta[:, :1] + np.einsum("mnf,mf->mn", z, theta[:, 1:])
-        return np.asarray(log_softmax(np.where(inputs.present, logits, NEVER), axis=0))
+        return np.asarray(log_softmax(np.where(inputs.present, logits, LOG_ZERO), axis=0))
 
-    inputs, rows = lesson.inputs, np.arange(len(lesson.y))
+    inputs, rows = training.inputs, np.arange(len(training.y))
     z = features(inputs)
     ones = np.concatenate([np.ones((*z.shape[:2], 1)), z], axis=2)
-    right = np.maximum(inputs.log_p[:, rows, lesson.y], SURPRISE)  # (M, n)
+    right = np.maximum(inputs.log_p[:, rows, training.y], LOWEST_LOG_P)  # (M, n)
 
     def loss(flat: Floats) -> tuple[float, Floats]:
         theta = flat.reshape(len(right), -1)
@@ -230,23 +230,29 @@ def _mixture(lesson: Lesson, features: Callable[[Inputs], Floats]) -> FittedRule
     return FittedRule(combine, tuple(mean_share.tolist()))
 
 
-def _stack(lesson: Lesson) -> FittedRule:
-    lacked = np.flatnonzero(~lesson.inputs.present.all(axis=1))
-    X = _columns(lesson.inputs, lacked)
-    return FittedRule(_logistic(X, lesson.y, len(lesson.prior), lambda new: _columns(new, lacked)))
+def _stack(training: TrainingScores) -> FittedRule:
+    lacked = np.flatnonzero(~training.inputs.present.all(axis=1))
+    X = _columns(training.inputs, lacked)
+    return FittedRule(
+        _logistic(X, training.y, len(training.prior), lambda new: _columns(new, lacked))
+    )
 
 
-def _calibrated(lesson: Lesson) -> FittedRule:
+def _calibrated(training: TrainingScores) -> FittedRule:
     def columns(inputs: Inputs) -> Floats:
-        return np.asarray(np.maximum(inputs.log_p[0], SURPRISE))
+        return np.asarray(np.maximum(inputs.log_p[0], LOWEST_LOG_P))
 
-    return FittedRule(_logistic(columns(lesson.inputs), lesson.y, len(lesson.prior), columns))
+    return FittedRule(_logistic(columns(training.inputs), training.y, len(training.prior), columns))
 
 
-def _stack_xgboost(lesson: Lesson) -> FittedRule:
-    lacked = np.flatnonzero(~lesson.inputs.present.all(axis=1))
+def _stack_xgboost(training: TrainingScores) -> FittedRule:
+    lacked = np.flatnonzero(~training.inputs.present.all(axis=1))
     model = fit_classifier(
-        "xgboost", _columns(lesson.inputs, lacked), lesson.y, len(lesson.prior), seed=lesson.seed
+        "xgboost",
+        _columns(training.inputs, lacked),
+        training.y,
+        len(training.prior),
+        seed=training.seed,
     )
     return FittedRule(lambda new: _log(model.predict(_columns(new, lacked)).values))
 
@@ -285,8 +291,8 @@ def _log(values: NDArray[Any]) -> LogProbabilities:
         return np.asarray(np.log(np.asarray(values, dtype=np.float64)))
 
 
-def _plain(combine: Combine) -> Callable[[Lesson], FittedRule]:
-    return lambda lesson: FittedRule(combine)
+def _plain(combine: Combine) -> Callable[[TrainingScores], FittedRule]:
+    return lambda training: FittedRule(combine)
 
 
 RULES: Mapping[str, Rule] = {
@@ -305,5 +311,13 @@ RULES: Mapping[str, Rule] = {
         Rule(CALIBRATED, _calibrated, learns=FROM_SCORES, hidden=True),
     )
 }
-LATE_RULES = tuple(name for name, rule in RULES.items() if not rule.hidden)
-LATE_METHODS = (*STRATEGIES, *LATE_RULES)
+
+
+def late_rules() -> tuple[str, ...]:
+    """Return the names of the rules that are cells of the grid, in the table's order."""
+    return tuple(name for name, rule in RULES.items() if not rule.hidden)
+
+
+def late_methods() -> tuple[str, ...]:
+    """Return the names of all ways of late fusion: strategies for a classifier, then rules."""
+    return (*STRATEGIES, *late_rules())

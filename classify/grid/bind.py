@@ -15,7 +15,7 @@ from classify.grid.missing_modalities import drops_of
 from classify.grid.prepared import PreparedGrid
 from classify.grid.tasks import CellTask
 from classify.grid.tuning import SPLITS, Search
-from classify.models.classifiers import BASELINES, CLASSIFIERS, COMPETITORS, resolve
+from classify.models.classifiers import CLASSIFIERS, baselines, competitors, resolve
 from classify.models.probe import PROBE_SETTINGS, PROBE_SPLITS
 from classify.names import EARLY, HEAD, LATE, OOF, OVER_SCORES, PROBE, RULE, SYSTEM, UNIMODAL, VALID
 from classify.systems.cell import Cell
@@ -86,7 +86,7 @@ def make_task(
         else "scores"
         if scored
         else "rows"
-        if cell.classifier in BASELINES
+        if cell.classifier in baselines()
         else "vectors"
     )
     scores = {m: prepared.scores_from[m] for m in cell.modalities} if scored else {}
@@ -111,7 +111,7 @@ def make_task(
     if config.valid_split is not None and cell.family in (LATE, SYSTEM):
         what["valid_split"] = config.valid_split
     tuned = None
-    if config.tune and cell.classifier in COMPETITORS and cell.family in (UNIMODAL, EARLY, LATE):
+    if config.tune and cell.classifier in competitors() and cell.family in (UNIMODAL, EARLY, LATE):
         tuned = Search(
             cell.classifier, settings, config.tune, config.tune_minutes, prepared.tune_on, seed
         )
@@ -204,7 +204,7 @@ def _cost_s(
         refits = learns_from_scores(node) and node.option(FIT_OPTION) not in NO_REFITS
         again = fits * (PROBE_SPLITS + 1) if refits else fits
         below = sum(cost(argument, again) for argument in node.arguments)
-        if (node.word not in CLASSIFIERS and node.word != PROBE) or node.word in BASELINES:
+        if (node.word not in CLASSIFIERS and node.word != PROBE) or node.word in baselines():
             return below
         if node.word == PROBE and cell.classifier != PROBE:  # its own cell has scored the rows
             return below + TASK_S

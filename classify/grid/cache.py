@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classify.grid.outcome import CellOutcome
-from classify.models.classifiers import Predictions
+from classify.models.class_scores import ClassScores
 from embeddings_store.atomic import replacing
 from embeddings_store.errors import StoreError
 from embeddings_store.provenance import fingerprint
@@ -83,7 +83,7 @@ def read_outcome(path: Path, key: str) -> CellOutcome:
             y = {role: file[f"{role}.y"] for role in SCORED_ROLES}
             stages = {
                 stage: {
-                    role: Predictions(file[f"{stage}.{role}"], record["kind"])
+                    role: ClassScores(file[f"{stage}.{role}"], record["kind"])
                     for role in SCORED_ROLES
                 }
                 for stage in record["stages"]

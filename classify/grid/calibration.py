@@ -39,7 +39,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from classify.evaluation.intervals import calibration_error
 from classify.evaluation.metrics import accuracy
 from classify.grid.outcome import CellOutcome
-from classify.models.classifiers import LOG_PROBABILITY, MARGIN, PROBABILITY, Predictions
+from classify.models.class_scores import LOG_PROBABILITY, MARGIN, PROBABILITY, ClassScores
 from embeddings_store.vectors.arrays import SCORED_ROLES
 
 NONE = "none"
@@ -71,12 +71,12 @@ class Calibrated:
         return f"{self.method}: {self.rows}" if self.rows else self.method
 
 
-def true_margins(answers: Predictions, y: Codes) -> Floats:
+def true_margins(answers: ClassScores, y: Codes) -> Floats:
     """Return the value of the true class less the largest other one (n,).
 
     Logarithms are taken back to probabilities.
 
-    >>> true_margins(Predictions(np.array([[0.75, 0.25], [0.75, 0.25]]), PROBABILITY), np.array([0, 1])).tolist()
+    >>> true_margins(ClassScores(np.array([[0.75, 0.25], [0.75, 0.25]]), PROBABILITY), np.array([0, 1])).tolist()
     [0.5, -0.5]
     """
     values = np.exp(answers.values) if answers.kind == LOG_PROBABILITY else answers.values
@@ -205,7 +205,7 @@ class _Given(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(X.argmax(axis=1))
 
 
-def _values(answers: Predictions) -> Floats:
+def _values(answers: ClassScores) -> Floats:
     return (
         np.log(np.maximum(answers.values, SMALLEST))
         if answers.kind == PROBABILITY

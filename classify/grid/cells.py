@@ -9,15 +9,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from classify.fusion import early as fusion
-from classify.fusion.rules import LATE_METHODS
+from classify.fusion.rules import late_methods
 from classify.fusion.scores import STRATEGIES
-from classify.models.classifiers import BASELINES
+from classify.models.classifiers import baselines
 from classify.names import BASELINE, EARLY, HEAD, LATE, LAYER, LAYER_JUDGE, PROBE, RULE, UNIMODAL
-from classify.systems.cell import Cell, learn_on
+from classify.systems.cell import Cell, default_fit_mode
 from classify.systems.definitions import (
-    Circumstances,
+    FitConditions,
+    check_fit_rows,
     check_heads,
-    check_lessons,
     sets_of,
     system_cells,
 )
@@ -55,7 +55,7 @@ def list_cells(
     """
     modalities = tuple(views)
     probes_work = _probes_work(config, modalities, folds, scores_from, notes)
-    cells = [Cell(BASELINE, "", modalities, name) for name in BASELINES]
+    cells = [Cell(BASELINE, "", modalities, name) for name in baselines()]
     for modality, refs in views.items():
         if len(refs) > 1:
             judged = dict.fromkeys((LAYER_JUDGE, *config.classifiers))
@@ -75,7 +75,7 @@ def list_cells(
     )
     for cell in systems:
         check_heads(cell, cell.tree({}, scores_from), scores_from)
-        check_lessons(cell, cell.tree({}, scores_from), learn_on(config.fit_rows), there)
+        check_fit_rows(cell, cell.tree({}, scores_from), default_fit_mode(config.fit_rows), there)
     return cells + systems
 
 
@@ -83,7 +83,7 @@ def _fused(
     config: GridConfig,
     widths: Mapping[str, int],
     scores_from: Mapping[str, str],
-    there: Circumstances,
+    there: FitConditions,
     notes: list[str],
     *,
     probes: bool,
@@ -109,7 +109,7 @@ def _fused(
         for method in _possible_early(config, {m: widths[m] for m in chosen}, notes)
         for name in config.classifiers
     ]
-    late = tuple(LATE_METHODS) if config.late is None else config.late
+    late = late_methods() if config.late is None else config.late
     if late and PROBE in scores_from.values() and not probes:
         late = ()
     for chosen in reversed(sets):
@@ -119,7 +119,9 @@ def _fused(
                 continue
             cell = Cell(LATE, method, chosen, RULE)
             try:
-                check_lessons(cell, cell.tree({}, scores_from), learn_on(config.fit_rows), there)
+                check_fit_rows(
+                    cell, cell.tree({}, scores_from), default_fit_mode(config.fit_rows), there
+                )
             except (FoldError, UsageError) as error:
                 if config.late is not None:
                     raise
@@ -130,8 +132,8 @@ def _fused(
     return cells
 
 
-def _circumstances(folds: Sequence[FoldFacts]) -> Circumstances:
-    return Circumstances(
+def _circumstances(folds: Sequence[FoldFacts]) -> FitConditions:
+    return FitConditions(
         any(fold.train_seen for fold in folds),
         frozenset.intersection(*(fold.honest for fold in folds)),
         min(fold.counts["valid"] for fold in folds),

@@ -32,11 +32,12 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from classify.grid.outcome import CellOutcome, Stage
-from classify.models.classifiers import LOG_PROBABILITY, Predictions, Settings
+from classify.models.class_scores import LOG_PROBABILITY, ClassScores
 from classify.models.probe import spread
+from classify.models.specification import Settings
 from classify.names import FIT_ROWS, HEAD, PROBE
-from classify.systems.cell import Cell, learn_on
-from classify.systems.evaluator import Evaluator, Rows
+from classify.systems.cell import Cell, default_fit_mode
+from classify.systems.evaluator import Evaluator, FitRows
 from classify.systems.expression import (
     Call,
     Expression,
@@ -44,7 +45,7 @@ from classify.systems.expression import (
     learns_from_scores,
     walk,
 )
-from classify.systems.feature_tree import Said
+from classify.systems.feature_tree import PartOutput
 from embeddings_store.errors import StoreMismatchError, unknown_name
 from embeddings_store.vectors.arrays import SCORED_ROLES
 from embeddings_store.vectors.fold_data import FoldData, RoleData
@@ -137,15 +138,15 @@ def ask_again(
     )
     last, nobody = (
         next(reversed(fold.stages.values())),
-        Predictions(np.zeros((0, len(data.labels.classes))), LOG_PROBABILITY),
+        ClassScores(np.zeros((0, len(data.labels.classes))), LOG_PROBABILITY),
     )
     with threadpool_limits(limits=1):
         answers = {
             name: {
                 "train": nobody,
                 "valid": nobody,
-                "test": fold.evaluator.predictions(
-                    fold.node, fold.evaluator.say(fold.node, last, fold.at[name])
+                "test": fold.evaluator.class_scores(
+                    fold.node, fold.evaluator.output(fold.node, last, fold.at[name])
                 ),
             }
             for name in others
@@ -171,7 +172,7 @@ class _Fold:
     evaluator: Evaluator
     node: Expression
     at: Mapping[str, NDArray[np.int64]]
-    stages: dict[str, Rows]
+    stages: dict[str, FitRows]
 
 
 def _fold_of(
@@ -197,7 +198,7 @@ def _fold_of(
     }
     # an encoder that was trained on the training rows has seen neither valid nor test rows: their
     # scores are as they are
-    honest = {
+    out_of_fold_logits = {
         m: np.concatenate(
             [inner, *(part.scores[m] for name, part in parts.items() if name != "train")]
         )
@@ -206,27 +207,27 @@ def _fold_of(
     evaluator = Evaluator(
         RoleData.join(list(parts.values())),
         len(data.labels.classes),
-        learn_on=learn_on(fit_rows),
-        taught=bool(data.train.fitted.any()),
-        honest=honest,
+        default_fit_mode=default_fit_mode(fit_rows),
+        encoders_fitted=bool(data.train.fitted.any()),
+        out_of_fold_logits=out_of_fold_logits,
         seed=seed,
         baseline_seed=seed + data.fold,
     )
     held = at["valid"][~data.valid.apart]
     stages = {
-        name: Rows(np.concatenate([at[role] for role in FIT_ROWS[name]]), held) for name in names
+        name: FitRows(np.concatenate([at[role] for role in FIT_ROWS[name]]), held) for name in names
     }
     for modality, outcome in probes.items():
         for name, fitted in stages.items():
             said = _of_probe(modality, outcome, name, data, list((others or {}).values()))
-            evaluator.tell(Call(PROBE, (View(modality),)), fitted, said)
+            evaluator.reuse(Call(PROBE, (View(modality),)), fitted, said)
     return _Fold(evaluator, node, at, stages)
 
 
 def _stage(
-    evaluator: Evaluator, node: Expression, rows: Rows, at: Mapping[str, NDArray[np.int64]]
+    evaluator: Evaluator, node: Expression, rows: FitRows, at: Mapping[str, NDArray[np.int64]]
 ) -> Stage:
-    of_fit = evaluator.of_fit(node, rows)
+    of_fit = evaluator.fit_row_output(node, rows)
     stage = {
         role: of_fit.at(np.isin(rows.fit, places))
         for role, places in at.items()
@@ -234,23 +235,25 @@ def _stage(
     }
     if "valid" not in stage:
         stage["valid"] = _of_valid(evaluator, node, rows, at["valid"])
-    stage["test"] = evaluator.say(node, rows, at["test"])
-    return {role: evaluator.predictions(node, stage[role]) for role in SCORED_ROLES}
+    stage["test"] = evaluator.output(node, rows, at["test"])
+    return {role: evaluator.class_scores(node, stage[role]) for role in SCORED_ROLES}
 
 
-def _of_valid(evaluator: Evaluator, node: Expression, rows: Rows, valid: NDArray[np.int64]) -> Said:
+def _of_valid(
+    evaluator: Evaluator, node: Expression, rows: FitRows, valid: NDArray[np.int64]
+) -> PartOutput:
     """Return what a system says of validation rows.
 
     Out of fold of those that it learns from, of those kept apart as of any.
     """
     kept = np.setdiff1d(valid, rows.held)
     if not evaluator.learns_from_held(node, rows):  # then the halves are nothing to it
-        return evaluator.say(node, rows, valid)
-    of_held = evaluator.held_out(node, rows)
+        return evaluator.output(node, rows, valid)
+    of_held = evaluator.held_out_output(node, rows)
     if not len(kept):
         return of_held
-    of_kept = evaluator.say(node, rows, kept)
-    both = Said(
+    of_kept = evaluator.output(node, rows, kept)
+    both = PartOutput(
         np.concatenate([of_held.values, of_kept.values]),
         np.concatenate([of_held.present, of_kept.present]),
     )
@@ -259,7 +262,7 @@ def _of_valid(evaluator: Evaluator, node: Expression, rows: Rows, valid: NDArray
 
 def _of_probe(
     modality: str, outcome: CellOutcome, stage: str, data: FoldData, others: Sequence[RoleData]
-) -> Said:
+) -> PartOutput:
     """Return what a finished probe said of all rows.
 
     Of test rows that lost the modality it says nothing.
@@ -276,28 +279,30 @@ def _of_probe(
                 "folder "
                 "'cells' and run again"
             )
-        parts.append(Said(spread(outcome.stages[stage][role].values, present), present))
+        parts.append(PartOutput(spread(outcome.stages[stage][role].values, present), present))
     of_test = parts[-1].values
     for rows in others:
         present = rows.present[modality]
-        parts.append(Said(spread(of_test[present], present), present))
-    return Said(
+        parts.append(PartOutput(spread(of_test[present], present), present))
+    return PartOutput(
         np.concatenate([p.values for p in parts]), np.concatenate([p.present for p in parts])
     )
 
 
-def _learnt_on(evaluator: Evaluator, node: Expression, rows: Rows) -> str:
+def _learnt_on(evaluator: Evaluator, node: Expression, rows: FitRows) -> str:
     """Name what those parts are fitted on that learn from class scores.
 
     Empty where there are none.
     """
     modes = [
-        evaluator.mode(n, rows) for n in walk(node) if isinstance(n, Call) and learns_from_scores(n)
+        evaluator.fit_mode(n, rows)
+        for n in walk(node)
+        if isinstance(n, Call) and learns_from_scores(n)
     ]
     return ", ".join(dict.fromkeys(modes))
 
 
-def _weights(evaluator: Evaluator, node: Expression, rows: Rows) -> dict[str, float]:
+def _weights(evaluator: Evaluator, node: Expression, rows: FitRows) -> dict[str, float]:
     """Return what each input of the outermost rule counts, where it knows such a thing."""
     weights = evaluator.weights(node, rows)
     return {

@@ -8,9 +8,10 @@ from math import inf
 from pathlib import Path
 
 from classify.fusion import early as fusion
-from classify.fusion.rules import LATE_METHODS
+from classify.fusion.rules import late_methods
 from classify.grid.calibration import METHODS as CALIBRATIONS
-from classify.models.classifiers import COMPETITORS, Settings, resolve
+from classify.models.classifiers import competitors, resolve
+from classify.models.specification import Settings
 from classify.names import FIT_ROWS, OOF, TUNE_ON
 from classify.systems.definitions import System
 from embeddings_store.errors import UsageError, unknown_name
@@ -46,7 +47,7 @@ class GridConfig:
         fit_rows: A name of :data:`classify.names.FIT_ROWS`.
         inner_folds: How many inner folds ``oof`` takes training rows from, where the store has
             several choices; 0 the only one.
-        classifiers: Names of :data:`classify.models.classifiers.COMPETITORS`.
+        classifiers: Names of :data:`classify.models.classifiers.CLASSIFIERS` that compete.
         early: Early strategies; none means all that the widths allow.
         late: Late strategies and rules; none means all that the rows allow.
         project: How early sums and products bring unequal widths to one, see
@@ -89,7 +90,7 @@ class GridConfig:
     label_set: str = ""
     fit_rows: str = "train"
     inner_folds: int = 0
-    classifiers: tuple[str, ...] = COMPETITORS
+    classifiers: tuple[str, ...] = field(default_factory=competitors)
     early: tuple[str, ...] | None = None
     late: tuple[str, ...] | None = None
     project: str = ""
@@ -120,9 +121,9 @@ class GridConfig:
 
     def _check_names(self) -> None:
         choices: tuple[tuple[str, Sequence[str], Collection[str]], ...] = (
-            ("classifier", self.classifiers, COMPETITORS),
+            ("classifier", self.classifiers, competitors()),
             ("early fusion", self.early or (), fusion.STRATEGIES),
-            ("late fusion", self.late or (), LATE_METHODS),
+            ("late fusion", self.late or (), late_methods()),
             ("choice of rows to fit on", (self.fit_rows,), FIT_ROWS),
             ("role to choose on", (self.select_on,), SELECT_ON),
             ("calibration", (self.calibrate,), CALIBRATIONS),
@@ -134,7 +135,7 @@ class GridConfig:
             if len(set(names)) < len(names):
                 raise UsageError(f"{what} names one thing twice: {' '.join(names)}")
         if not self.classifiers:
-            raise UsageError(f"the grid needs a classifier or more of {', '.join(COMPETITORS)}")
+            raise UsageError(f"the grid needs a classifier or more of {', '.join(competitors())}")
 
     def _check_settings(self) -> None:
         for name, settings in self.settings.items():

@@ -22,9 +22,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.fusion.rules import NEVER
+from classify.fusion.rules import LOG_ZERO
 from classify.grid.outcome import CellOutcome
-from classify.models.classifiers import LOG_PROBABILITY, Predictions
+from classify.models.class_scores import LOG_PROBABILITY, ClassScores
 from classify.names import BASELINE, HEAD, SYSTEM
 from classify.systems.cell import Cell
 from classify.systems.expression import Call, Expression, View, learns_from_scores, walk
@@ -188,8 +188,8 @@ def cross_fit(fit: Callable[..., CellOutcome], data: FoldData, **how: object) ->
 
 
 def _mean(
-    ids: NDArray[np.str_], answers: Sequence[tuple[NDArray[np.str_], Predictions]]
-) -> Predictions:
+    ids: NDArray[np.str_], answers: Sequence[tuple[NDArray[np.str_], ClassScores]]
+) -> ClassScores:
     kind, classes = answers[0][1].kind, answers[0][1].values.shape[1]
     total, times = np.zeros((len(ids), classes)), np.zeros((len(ids), 1))
     for of, said in answers:
@@ -198,8 +198,8 @@ def _mean(
         times[here] += 1
     if kind == LOG_PROBABILITY:
         with np.errstate(divide="ignore"):
-            return Predictions(np.maximum(np.log(total / times), NEVER), kind)
-    return Predictions(total / times, kind)
+            return ClassScores(np.maximum(np.log(total / times), LOG_ZERO), kind)
+    return ClassScores(total / times, kind)
 
 
 def _facts(each: Sequence[Mapping[str, object]], n_fit: int) -> dict[str, object]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.models.classifiers import Predictions
+from classify.models.class_scores import ClassScores
 
-Stage = dict[str, Predictions]
+Stage = dict[str, ClassScores]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class CellOutcome:
     stages: Mapping[str, Stage]
     facts: Mapping[str, object]
 
-    def reported(self, role: str) -> Predictions:
+    def reported(self, role: str) -> ClassScores:
         """Return the predictions that count.
 
         The first stage's for ``valid``, else the last stage's.

@@ -19,7 +19,7 @@ from classify.grid.fold_loading import LOADER, FoldSource
 from classify.grid.missing_modalities import Drop, without
 from classify.grid.outcome import CellOutcome
 from classify.grid.tuning import Search, search
-from classify.models.classifiers import Settings
+from classify.models.specification import Settings
 from classify.systems.cell import Cell
 from embeddings_store.vectors.fold_data import FoldData
 

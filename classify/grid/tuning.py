@@ -32,8 +32,9 @@ from sklearn.model_selection import GroupKFold
 from classify.evaluation.metrics import accuracy
 from classify.grid.outcome import CellOutcome
 from classify.grid.validation_rows import learning_rows
-from classify.models.classifiers import CLASSIFIERS, Settings, resolve
+from classify.models.classifiers import CLASSIFIERS, resolve
 from classify.models.probe import inner_groups
+from classify.models.specification import Settings
 from classify.names import TRAIN, VALID
 from embeddings_store.atomic import write_json
 from embeddings_store.errors import FoldError, MissingDependencyError

@@ -27,7 +27,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from classify.evaluation.metrics import METRICS, PerClass, confusion, per_class
-from classify.models.classifiers import CLASSIFIERS, COMPETITORS
+from classify.models.classifiers import CLASSIFIERS, competitors
 from classify.names import BASELINE, EARLY, HEAD, LATE, LAYER, PROBE, RESULT, RULE, SYSTEM, UNIMODAL
 from classify.results.files import write_csv
 
@@ -234,11 +234,11 @@ def _line(label: str, metric: str, rows: pd.DataFrame, family: str) -> dict[str,
         line["scores_from"] = "; ".join(filter(None, dict.fromkeys(rows["scores_from"])))
     is_system = rows["family"] == SYSTEM
     named = rows[~is_system]
-    for name in COMPETITORS:
+    for name in competitors():
         of_classifier = named[named["classifier"] == name]
         if len(of_classifier):
             line |= _mean_sd(name, of_classifier, metric)
-    competing = named[named["classifier"].isin(COMPETITORS)]
+    competing = named[named["classifier"].isin(competitors())]
     line |= _mean_sd("average", competing if len(competing) else rows, metric)
     own = rows[rows["classifier"].isin((HEAD, PROBE, RULE)) | is_system]
     if len(own):

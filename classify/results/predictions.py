@@ -14,7 +14,7 @@ from classify.evaluation.predictions import CLUSTERS, needed_columns
 from classify.grid.calibration import Calibrated
 from classify.grid.outcome import CellOutcome
 from classify.grid.prepared import PreparedGrid
-from classify.models.classifiers import LOG_PROBABILITY, PROBABILITY
+from classify.models.class_scores import LOG_PROBABILITY, PROBABILITY
 from classify.names import BASELINE
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.vectors.arrays import SCORED_ROLES

@@ -17,7 +17,7 @@ import pandas as pd
 from classify.evaluation.means import first_best
 from classify.evaluation.metrics import METRICS
 from classify.fusion.early import STRATEGIES
-from classify.models.classifiers import BASELINES, COMPETITORS
+from classify.models.classifiers import baselines, competitors
 from classify.names import HEAD, LAYER, PROBE, UNIMODAL
 from classify.results.comparable import comparable
 from classify.results.paper_tables import SEEDS
@@ -189,9 +189,9 @@ def _cells(row: dict[str, str], grid: pd.DataFrame) -> pd.DataFrame:
     family, _, method = row["fusion"].partition(" ")
     if method in STRATEGIES:
         fused = same[(same["family"] == family) & (same["method"] == method)]
-        classifiers = COMPETITORS if row["classifier"] == AVERAGE else (row["classifier"],)
+        classifiers = competitors() if row["classifier"] == AVERAGE else (row["classifier"],)
         return fused[fused["classifier"].isin(classifiers)]
-    if row["classifier"] in BASELINES:
+    if row["classifier"] in baselines():
         return same[same["classifier"] == row["classifier"]]
     if row["classifier"] == HEAD:
         own = same[(same["family"] == UNIMODAL) & same["classifier"].isin((HEAD, PROBE))]

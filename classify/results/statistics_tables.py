@@ -31,7 +31,7 @@ from classify.evaluation.intervals import (
 )
 from classify.evaluation.metrics import METRICS, of_counts, per_class_of_counts
 from classify.evaluation.paired_tests import compare, holm, mcnemar, nadeau_bengio
-from classify.evaluation.predictions import SEEDS, Answers, Rows
+from classify.evaluation.predictions import SEEDS, CellPredictions, StoredPredictions
 from classify.results.files import write_csv
 
 STATISTICS, COMPARISONS = "statistics.csv", "comparisons.csv"
@@ -64,7 +64,7 @@ Floats = NDArray[np.float64]
 
 
 def write_statistics(
-    answers: Answers, pairs: Sequence[Pair], metric: str, out: Path
+    answers: StoredPredictions, pairs: Sequence[Pair], metric: str, out: Path
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write both files into a results folder, each whole or not at all, and return them.
 
@@ -91,7 +91,7 @@ def _read(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, keep_default_na=False, na_values=empty_numbers)
 
 
-def statistics_table(answers: Answers) -> pd.DataFrame:
+def statistics_table(answers: StoredPredictions) -> pd.DataFrame:
     """Return one row per cell, metric and class."""
     about = _about(answers)
     lines = []
@@ -104,7 +104,9 @@ def statistics_table(answers: Answers) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def comparisons_table(answers: Answers, pairs: Sequence[Pair], metric: str) -> pd.DataFrame:
+def comparisons_table(
+    answers: StoredPredictions, pairs: Sequence[Pair], metric: str
+) -> pd.DataFrame:
     """Return one row per pair, Holm's correction over all of them.
 
     An empty table has the columns too.
@@ -176,7 +178,7 @@ class _Figure:
     n_rows: int
 
 
-def _cell_lines(answers: Answers, rows: Rows) -> list[dict[str, object]]:
+def _cell_lines(answers: StoredPredictions, rows: CellPredictions) -> list[dict[str, object]]:
     """Return one line per metric, per class and metric, and for calibration where there is such."""
     counts, folds = answers.counts(rows), answers.fold_counts(rows)
     by_fold, by_fold_class = of_counts(folds), per_class_of_counts(folds)
@@ -198,7 +200,7 @@ def _cell_lines(answers: Answers, rows: Rows) -> list[dict[str, object]]:
     return [_statistics_line(answers, figure) for figure in figures]
 
 
-def _calibration_figure(rows: Rows, largest: Floats) -> _Figure:
+def _calibration_figure(rows: CellPredictions, largest: Floats) -> _Figure:
     """Return the calibration error of the largest probabilities (n,), without an interval."""
     right = rows.y_true == rows.y_pred
     by_fold = []
@@ -210,7 +212,7 @@ def _calibration_figure(rows: Rows, largest: Floats) -> _Figure:
     return _Figure(ECE, "", found, np.array(by_fold), len(right))
 
 
-def _statistics_line(answers: Answers, figure: _Figure) -> dict[str, object]:
+def _statistics_line(answers: StoredPredictions, figure: _Figure) -> dict[str, object]:
     found, folds = figure.found, figure.by_fold
     why_none = answers.cluster_note or found.why_none
     return {
@@ -233,7 +235,7 @@ def _statistics_line(answers: Answers, figure: _Figure) -> dict[str, object]:
     }
 
 
-def _pair_line(answers: Answers, pair: Pair, metric: str) -> dict[str, object]:
+def _pair_line(answers: StoredPredictions, pair: Pair, metric: str) -> dict[str, object]:
     """Return one comparison, on the rows that both cells answered."""
     first, second = answers.cell(pair.first), answers.cell(pair.second)
     common = np.intersect1d(first.key, second.key, assume_unique=True)
@@ -281,11 +283,11 @@ def _pair_line(answers: Answers, pair: Pair, metric: str) -> dict[str, object]:
     }
 
 
-def _answered_once(answers: Answers) -> bool:
+def _answered_once(answers: StoredPredictions) -> bool:
     """Return whether every row was answered once: several seeds answer each of them again."""
     seeds = [column for column in SEEDS if column in answers.grid]
     return not seeds or len(answers.grid[seeds].drop_duplicates()) == 1
 
 
-def _about(answers: Answers) -> dict[str, object]:
+def _about(answers: StoredPredictions) -> dict[str, object]:
     return {column: answers.grid[column].iloc[0] for column in ABOUT if column in answers.grid}

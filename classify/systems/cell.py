@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from classify.models.classifiers import Settings
+from classify.models.specification import Settings
 from classify.names import BASELINE, EARLY, LATE, OVER_SCORES, RULE, SYSTEM
 from classify.systems.expression import (
     AUTO,
@@ -87,6 +87,6 @@ class Cell:
         return Call(self.classifier, views, options)
 
 
-def learn_on(fit_rows: str) -> str:
+def default_fit_mode(fit_rows: str) -> str:
     """Return what late fusion learns from where it does not say, as :mod:`classify.systems.evaluator` names it."""
     return fit_rows if fit_rows in OVER_SCORES else AUTO

@@ -14,7 +14,8 @@ from itertools import combinations
 from pathlib import Path
 
 from classify.fusion import early as fusion
-from classify.models.classifiers import CLASSIFIERS, Settings
+from classify.models.classifiers import CLASSIFIERS
+from classify.models.specification import Settings
 from classify.names import HEAD, SYSTEM
 from classify.systems.cell import Cell
 from classify.systems.expression import (
@@ -23,9 +24,9 @@ from classify.systems.expression import (
     Call,
     Expression,
     View,
+    fit_mode_of,
     kind,
     learns_from_scores,
-    learnt_on,
     prune,
     view_of_head,
     views_of,
@@ -54,19 +55,19 @@ class System:
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class FitConditions:
     """What decides which rows a system can learn from, over all folds.
 
     Attributes:
-        taught: Whether an encoder was fitted on training rows.
-        honest: Modalities whose heads have out-of-fold scores of training rows.
+        encoders_fitted: Whether an encoder was fitted on training rows.
+        out_of_fold_heads: Modalities whose heads have out-of-fold scores of training rows.
         valid_rows: The smallest number of validation rows.
         valid_groups: The smallest number of groups that they are of.
         train_groups: The smallest number of groups that training rows are of.
     """
 
-    taught: bool
-    honest: frozenset[str]
+    encoders_fitted: bool
+    out_of_fold_heads: frozenset[str]
     valid_rows: int
     valid_groups: int
     train_groups: int
@@ -189,7 +190,7 @@ def check_heads(cell: Cell, node: Expression, scores_from: Mapping[str, str]) ->
             )
 
 
-def check_lessons(cell: Cell, node: Expression, learn_on: str, there: Circumstances) -> None:
+def check_fit_rows(cell: Cell, node: Expression, default_mode: str, there: FitConditions) -> None:
     """Check that every part which learns from class scores has rows that it may learn from.
 
     Raises:
@@ -199,7 +200,7 @@ def check_lessons(cell: Cell, node: Expression, learn_on: str, there: Circumstan
     for part in walk(node):
         if not isinstance(part, Call) or not learns_from_scores(part):
             continue
-        mode = learnt_on(part, learn_on, there.taught, there.honest)
+        mode = fit_mode_of(part, default_mode, there.encoders_fitted, there.out_of_fold_heads)
         what = (
             f"{cell.method} ({part.word})"
             if cell.family == SYSTEM and cell.method != part.word

@@ -1,6 +1,6 @@
 """Evaluate an expression on one fold: what every part is fitted on, and what it says of which rows.
 
-A part is fitted on :class:`Rows`: *fit* rows, from which classifiers, scalers and projections
+A part is fitted on :class:`FitRows`: *fit* rows, from which classifiers, scalers and projections
 learn, and *held* rows (the validation rows), from which only those parts learn that take class
 scores. What such a part learns from is named:
 
@@ -28,17 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
-from classify.fusion.rules import NEVER, RULES, FittedRule, Inputs, Lesson
-from classify.models.classifiers import (
-    BASELINES,
-    CLASSIFIERS,
-    LOG_PROBABILITY,
-    MARGIN,
-    PROBABILITY,
-    FittedClassifier,
-    Predictions,
-    fit_classifier,
-)
+from classify.fusion.rules import LOG_ZERO, RULES, FittedRule, Inputs, TrainingScores
+from classify.models.class_scores import LOG_PROBABILITY, MARGIN, PROBABILITY, ClassScores
+from classify.models.classifiers import CLASSIFIERS, FittedClassifier, baselines, fit_classifier
 from classify.models.probe import PROBE_SPLITS, Probe, fit_probe, head_scores, inner_groups
 from classify.names import HEAD, PROBE
 from classify.systems.expression import (
@@ -47,20 +39,20 @@ from classify.systems.expression import (
     Call,
     Expression,
     View,
+    fit_mode_of,
     learns_from_scores,
-    learnt_on,
     leaves,
     view_of_head,
     walk,
 )
-from classify.systems.feature_tree import FeatureTree, Said
+from classify.systems.feature_tree import FeatureTree, PartOutput
 from embeddings_store.errors import FoldError
 from embeddings_store.vectors.fold_data import RoleData
 
 SPLITS = PROBE_SPLITS
 Index = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-Source = Callable[[Expression], Said]
+Source = Callable[[Expression], PartOutput]
 _Key = tuple[Expression, bytes, bytes]
 # an SVM keeps its training rows, 0.08 GB at 4,400 x 2304; those of inner splits are used once or
 # twice
@@ -68,7 +60,7 @@ KEPT_MODELS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class FitRows:
     """What a part is fitted on, as positions among all rows of the evaluator.
 
     Attributes:
@@ -81,9 +73,9 @@ class Rows:
     held: Index
 
     @property
-    def first(self) -> Rows:
+    def first(self) -> FitRows:
         """The rows of the first stage, whose parts have not seen the held rows."""
-        return Rows(np.setdiff1d(self.fit, self.held), self.held)
+        return FitRows(np.setdiff1d(self.fit, self.held), self.held)
 
 
 class Evaluator:
@@ -94,11 +86,11 @@ class Evaluator:
     Args:
         rows: All rows, those of every role below each other.
         n_classes: Size of the label set.
-        learn_on: What parts that learn from class scores are fitted on where they do not say, see
+        default_fit_mode: What parts that learn from class scores are fitted on where they do not say, see
             above.
-        taught: Whether an encoder was fitted on training rows, whose vectors then carry their
+        encoders_fitted: Whether an encoder was fitted on training rows, whose vectors then carry their
             labels; rules ``auto``.
-        honest: Modality to logits (N, C) of encoders that have not been fitted on the row, where
+        out_of_fold_logits: Modality to logits (N, C) of encoders that have not been fitted on the row, where
             inner folds were trained.
         seed: For whatever is random.
         baseline_seed: For baselines, whose draws must differ from fold to fold.
@@ -109,71 +101,84 @@ class Evaluator:
         rows: RoleData,
         n_classes: int,
         *,
-        learn_on: str = AUTO,
-        taught: bool = False,
-        honest: Mapping[str, NDArray[np.floating[Any]]] | None = None,
+        default_fit_mode: str = AUTO,
+        encoders_fitted: bool = False,
+        out_of_fold_logits: Mapping[str, NDArray[np.floating[Any]]] | None = None,
         seed: int = 0,
         baseline_seed: int = 0,
     ) -> None:
-        self.rows, self.n_classes, self.learn_on, self.taught = rows, n_classes, learn_on, taught
-        self.honest, self.seed, self.baseline_seed = honest or {}, seed, baseline_seed
+        self.rows = rows
+        self.n_classes = n_classes
+        self.default_fit_mode = default_fit_mode
+        self.encoders_fitted = encoders_fitted
+        self.out_of_fold_logits = out_of_fold_logits or {}
+        self.seed = seed
+        self.baseline_seed = baseline_seed
         self.groups = inner_groups(rows)
-        self._known: dict[tuple[Expression, bytes], Said] = {}
+        self._known: dict[tuple[Expression, bytes], PartOutput] = {}
         self._rules: dict[_Key, FittedRule] = {}
         self._models: dict[_Key, _Model] = {}
 
-    def tell(self, node: Expression, rows: Rows, said: Said) -> None:
+    def reuse(self, node: Expression, rows: FitRows, said: PartOutput) -> None:
         """Take over what a part says of all rows, fit rows out of fold, from where it was computed before."""
         self._known[node, rows.fit.tobytes()] = said
 
-    def of_fit(self, node: Expression, rows: Rows) -> Said:
+    def fit_row_output(self, node: Expression, rows: FitRows) -> PartOutput:
         """Return what a part says of the fit rows themselves; a probe says it out of fold."""
         if isinstance(node, Call) and node.word == PROBE:
-            return self.out_of_fold(node, rows)
-        honest = (
-            isinstance(node, Call) and learns_from_scores(node) and self.mode(node, rows) == "oof"
+            return self.out_of_fold_output(node, rows)
+        out_of_fold = (
+            isinstance(node, Call)
+            and learns_from_scores(node)
+            and self.fit_mode(node, rows) == "oof"
         )
-        source = self.out_of_fold if honest else self.of_fit
+        source = self.out_of_fold_output if out_of_fold else self.fit_row_output
         return self._apply(node, rows, rows.fit, lambda child: source(child, rows))
 
-    def out_of_fold(self, node: Expression, rows: Rows) -> Said:
+    def out_of_fold_output(self, node: Expression, rows: FitRows) -> PartOutput:
         """Return what parts that were fitted without a fit row's group say of that row."""
         if (node, rows.fit.tobytes()) in self._known:
             return self._known[node, rows.fit.tobytes()].at(rows.fit)
         if isinstance(node, View):
             return self._view(node, rows, rows.fit)
-        if node.word == HEAD and view_of_head(node) in self.honest:
-            said = self.say(node, rows, rows.fit)
-            logits = self.honest[view_of_head(node)][rows.fit][said.present]
+        if node.word == HEAD and view_of_head(node) in self.out_of_fold_logits:
+            said = self.output(node, rows, rows.fit)
+            logits = self.out_of_fold_logits[view_of_head(node)][rows.fit][said.present]
             said.values[said.present] = head_scores(logits)
             return said
         if _learns_nothing(node):
-            return self._apply(node, rows, rows.fit, lambda child: self.out_of_fold(child, rows))
-        return self._around(node, rows.fit, lambda part: Rows(part, rows.held))
+            return self._apply(
+                node, rows, rows.fit, lambda child: self.out_of_fold_output(child, rows)
+            )
+        return self._around(node, rows.fit, lambda part: FitRows(part, rows.held))
 
-    def held_out(self, node: Expression, rows: Rows) -> Said:
+    def held_out_output(self, node: Expression, rows: FitRows) -> PartOutput:
         """Return what parts that have not learnt from a held row's group say of that row."""
         if isinstance(node, View) or not self.learns_from_held(node, rows):
-            return self.say(node, rows, rows.held)
+            return self.output(node, rows, rows.held)
         if _learns_nothing(node):
-            return self._apply(node, rows, rows.held, lambda child: self.held_out(child, rows))
-        return self._around(node, rows.held, lambda part: Rows(rows.fit, part))
+            return self._apply(
+                node, rows, rows.held, lambda child: self.held_out_output(child, rows)
+            )
+        return self._around(node, rows.held, lambda part: FitRows(rows.fit, part))
 
-    def say(self, node: Expression, rows: Rows, at: Index) -> Said:
+    def output(self, node: Expression, rows: FitRows, at: Index) -> PartOutput:
         """Return what a part says of rows that it was not fitted on."""
-        return self._apply(node, rows, at, lambda child: self.say(child, rows, at))
+        return self._apply(node, rows, at, lambda child: self.output(child, rows, at))
 
-    def predictions(self, node: Expression, said: Said) -> Predictions:
+    def class_scores(self, node: Expression, said: PartOutput) -> ClassScores:
         """Return the answers of a whole system."""
-        return Predictions(said.values, _kind(node))
+        return ClassScores(said.values, _kind(node))
 
-    def mode(self, node: Call, rows: Rows) -> str:
+    def fit_mode(self, node: Call, rows: FitRows) -> str:
         """Return what a part that learns from class scores is fitted on.
 
         Raises:
             FoldError: Nothing that it may be fitted on is there.
         """
-        mode = learnt_on(node, self.learn_on, self.taught, self.honest)
+        mode = fit_mode_of(
+            node, self.default_fit_mode, self.encoders_fitted, self.out_of_fold_logits
+        )
         if mode == "valid" and not len(rows.held):
             raise FoldError(
                 f"{node.word} learns from the scores of validation rows, because encoders have "
@@ -185,32 +190,32 @@ class Evaluator:
             )
         return mode
 
-    def rule(self, node: Call, rows: Rows) -> FittedRule:
+    def rule(self, node: Call, rows: FitRows) -> FittedRule:
         """Return a fitted rule."""
         key = self._key(node, rows)
         if key not in self._rules:
             learnt = learns_from_scores(node)
             at, lesson = self._lesson(node, rows, node.arguments) if learnt else (rows.fit[:0], {})
-            nothing = Said(np.zeros((0, self.n_classes)), np.zeros(0, dtype=bool))
+            nothing = PartOutput(np.zeros((0, self.n_classes)), np.zeros(0, dtype=bool))
             said = [lesson.get(child, nothing) for child in node.arguments]
             some = np.flatnonzero(_any(said))
             y = self.rows.y[at][some]
             counts = np.bincount(self.rows.y[rows.fit], minlength=self.n_classes) + 1.0
             self._rules[key] = RULES[node.word].fit(
-                Lesson(_inputs(said, some), y, counts / counts.sum(), self.seed)
+                TrainingScores(_inputs(said, some), y, counts / counts.sum(), self.seed)
             )
         return self._rules[key]
 
-    def learns_from_held(self, node: Expression, rows: Rows) -> bool:
+    def learns_from_held(self, node: Expression, rows: FitRows) -> bool:
         """Say whether any part learns from held rows."""
         return any(
             isinstance(n, Call)
             and learns_from_scores(n)
-            and self.mode(n, rows) in {"valid", "train+valid"}
+            and self.fit_mode(n, rows) in {"valid", "train+valid"}
             for n in walk(node)
         )
 
-    def weights(self, node: Expression, rows: Rows) -> tuple[float, ...]:
+    def weights(self, node: Expression, rows: FitRows) -> tuple[float, ...]:
         """Return what each input of a rule counts, or nothing where it knows no such thing."""
         return (
             self.rule(node, rows).weights if isinstance(node, Call) and node.word in RULES else ()
@@ -224,7 +229,7 @@ class Evaluator:
             np.logical_or.reduce([self.present(argument) for argument in node.arguments])
         )
 
-    def _apply(self, node: Expression, rows: Rows, at: Index, source: Source) -> Said:
+    def _apply(self, node: Expression, rows: FitRows, at: Index, source: Source) -> PartOutput:
         if isinstance(node, View):
             return self._view(node, rows, at)
         if (node, rows.fit.tobytes()) in self._known:
@@ -233,7 +238,7 @@ class Evaluator:
         values = np.full((len(at), self.n_classes), _nothing(node, self.n_classes))
         chosen = np.flatnonzero(here)
         if not len(chosen):
-            return Said(values, here)
+            return PartOutput(values, here)
         if node.word == HEAD:
             values[here] = head_scores(self.rows.scores[view_of_head(node)][at[here]])
         elif node.word in RULES:
@@ -247,16 +252,16 @@ class Evaluator:
                 for part in leaves(node.arguments[0])
             }
             values[here] = self._model(node, rows).values(leaf)
-        return Said(values, here)
+        return PartOutput(values, here)
 
-    def _view(self, view: View, rows: Rows, at: Index) -> Said:
+    def _view(self, view: View, rows: FitRows, at: Index) -> PartOutput:
         """Return a view's vectors.
 
         One that is made of raw columns would be fitted on ``rows.fit`` here.
         """
-        return Said(self.rows.vectors[view.name][at], self.rows.present[view.name][at])
+        return PartOutput(self.rows.vectors[view.name][at], self.rows.present[view.name][at])
 
-    def _model(self, node: Call, rows: Rows) -> _Model:
+    def _model(self, node: Call, rows: FitRows) -> _Model:
         key = self._key(node, rows)
         model = self._models.pop(key, None) or self._fit_model(node, rows)
         self._models[key] = model  # the last used stands last
@@ -264,7 +269,7 @@ class Evaluator:
             self._models.pop(next(iter(self._models)))
         return model
 
-    def _fit_model(self, node: Call, rows: Rows) -> _Model:
+    def _fit_model(self, node: Call, rows: FitRows) -> _Model:
         tree = node.arguments[0]
         if learns_from_scores(node):
             at, leaf = self._lesson(node, rows, leaves(tree))
@@ -279,7 +284,7 @@ class Evaluator:
             )
         some = np.flatnonzero(_any(leaf.values()))
         leaf, y = {child: said.at(some) for child, said in leaf.items()}, self.rows.y[at][some]
-        if node.word in BASELINES:
+        if node.word in baselines():
             model = fit_classifier(
                 node.word, np.zeros((len(y), 1)), y, self.n_classes, seed=self.baseline_seed
             )
@@ -299,12 +304,12 @@ class Evaluator:
         )
 
     def _lesson(
-        self, node: Call, rows: Rows, parts: Sequence[Expression]
-    ) -> tuple[Index, dict[Expression, Said]]:
+        self, node: Call, rows: FitRows, parts: Sequence[Expression]
+    ) -> tuple[Index, dict[Expression, PartOutput]]:
         """Return the rows that a part learns from class scores on, and what its inputs say of them."""
-        mode, pieces = self.mode(node, rows), []
+        mode, pieces = self.fit_mode(node, rows), []
         if mode != "valid":
-            source = self.out_of_fold if mode == "oof" else self.of_fit
+            source = self.out_of_fold_output if mode == "oof" else self.fit_row_output
             pieces.append(
                 (rows.fit, {part: self._logs(part, source(part, rows)) for part in parts})
             )
@@ -312,11 +317,14 @@ class Evaluator:
             pieces.append(
                 (
                     rows.held,
-                    {part: self._logs(part, self.held_out(part, rows.first)) for part in parts},
+                    {
+                        part: self._logs(part, self.held_out_output(part, rows.first))
+                        for part in parts
+                    },
                 )
             )
         joined = {
-            part: Said(
+            part: PartOutput(
                 np.concatenate([said[part].values for _, said in pieces]),
                 np.concatenate([said[part].present for _, said in pieces]),
             )
@@ -324,7 +332,7 @@ class Evaluator:
         }
         return np.concatenate([at for at, _ in pieces]), joined
 
-    def _around(self, node: Call, index: Index, rows_of: Callable[[Index], Rows]) -> Said:
+    def _around(self, node: Call, index: Index, rows_of: Callable[[Index], FitRows]) -> PartOutput:
         """Answer each row by parts that were fitted without its group."""
         present = self.present(node)[index]
         here = index[present]
@@ -339,31 +347,31 @@ class Evaluator:
                 "'group'"
             )
         for part, rest in GroupKFold(min(SPLITS, count)).split(here, groups=self.groups[here]):
-            answers[rest] = self.say(node, rows_of(here[part]), here[rest]).values
+            answers[rest] = self.output(node, rows_of(here[part]), here[rest]).values
         values = np.full((len(index), self.n_classes), _nothing(node, self.n_classes))
         values[present] = answers
-        return Said(values, present)
+        return PartOutput(values, present)
 
-    def _key(self, node: Expression, rows: Rows) -> _Key:
+    def _key(self, node: Expression, rows: FitRows) -> _Key:
         return (
             node,
             rows.fit.tobytes(),
             rows.held.tobytes() if self.learns_from_held(node, rows) else b"",
         )
 
-    def _logs(self, node: Expression, said: Said) -> Said:
+    def _logs(self, node: Expression, said: PartOutput) -> PartOutput:
         if _kind(node) != PROBABILITY:
             return said
         with np.errstate(divide="ignore"):
-            return Said(np.maximum(np.log(said.values), NEVER), said.present)
+            return PartOutput(np.maximum(np.log(said.values), LOG_ZERO), said.present)
 
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    features: Callable[[Mapping[Expression, Said]], NDArray[Any]]
+    features: Callable[[Mapping[Expression, PartOutput]], NDArray[Any]]
     model: FittedClassifier | Probe
 
-    def values(self, leaf: Mapping[Expression, Said]) -> NDArray[np.float64]:
+    def values(self, leaf: Mapping[Expression, PartOutput]) -> NDArray[np.float64]:
         X = self.features(leaf)
         return (
             self.model.scores(X) if isinstance(self.model, Probe) else self.model.predict(X).values
@@ -389,12 +397,12 @@ def _learns_nothing(node: Call) -> bool:
     return node.word in RULES and not RULES[node.word].learns
 
 
-def _inputs(said: Sequence[Said], rows: Index) -> Inputs:
+def _inputs(said: Sequence[PartOutput], rows: Index) -> Inputs:
     return Inputs(
         np.stack([part.values[rows] for part in said]),
         np.stack([part.present[rows] for part in said]),
     )
 
 
-def _any(said: Iterable[Said]) -> Mask:
+def _any(said: Iterable[PartOutput]) -> Mask:
     return np.asarray(np.logical_or.reduce([part.present for part in said]))

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 
 from classify.fusion import early as fusion
 from classify.fusion.rules import FROM_SCORES, RULES
-from classify.models.classifiers import CLASSIFIERS, MARGIN
+from classify.models.class_scores import MARGIN
+from classify.models.classifiers import CLASSIFIERS
 from classify.names import CALIBRATED, HEAD, PROBE
 from embeddings_store.errors import UsageError
 
@@ -25,7 +26,7 @@ VECTORS, SCORES = "vectors", "scores"
 OWN_SCORES = "scores"
 FIT_OPTION, PROJECT = "fit_rows", "project"
 AUTO = "auto"
-LEARNT_ON = ("oof", "valid", "train", "train+valid")
+FIT_MODES = ("oof", "valid", "train", "train+valid")
 CONCATENATION = "concatenation"
 EARLY_WORDS: Mapping[str, str] = {"concat": CONCATENATION} | {
     name: name for name in fusion.STRATEGIES
@@ -196,33 +197,35 @@ def prune(node: Expression, keep: frozenset[str]) -> Expression | None:
     if not left:
         return None
     pruned = replace(node, arguments=left)
-    taught = learns_from_scores(node) == learns_from_scores(pruned)
+    still_fitted = learns_from_scores(node) == learns_from_scores(pruned)
     return (
         pruned
-        if taught
+        if still_fitted
         else replace(pruned, options=tuple(o for o in node.options if o[0] != FIT_OPTION))
     )
 
 
-def learnt_on(node: Call, learn_on: str, taught: bool, honest: Container[str]) -> str:
+def fit_mode_of(
+    node: Call, default_mode: str, encoders_fitted: bool, out_of_fold_heads: Container[str]
+) -> str:
     """Return what a part that learns from class scores is fitted on, see :mod:`classify.systems.evaluator`.
 
     Args:
         node: The part.
-        learn_on: What it is fitted on where it does not say.
-        taught: Whether an encoder was fitted on training rows.
-        honest: Modalities whose heads have out-of-fold scores of training rows.
+        default_mode: What it is fitted on where it does not say.
+        encoders_fitted: Whether an encoder was fitted on training rows.
+        out_of_fold_heads: Modalities whose heads have out-of-fold scores of training rows.
 
     Raises:
         UsageError: Out-of-fold scores are asked of a head that has none.
     """
-    mode = str(node.option(FIT_OPTION) or learn_on)
+    mode = str(node.option(FIT_OPTION) or default_mode)
     if mode == AUTO:
-        return "valid" if _has_seen_labels(node, taught, honest) else "oof"
+        return "valid" if _has_seen_labels(node, encoders_fitted, out_of_fold_heads) else "oof"
     heads = [
         n
         for n in walk(node)
-        if isinstance(n, Call) and n.word == HEAD and view_of_head(n) not in honest
+        if isinstance(n, Call) and n.word == HEAD and view_of_head(n) not in out_of_fold_heads
     ]
     if mode == "oof" and heads:
         raise UsageError(
@@ -234,12 +237,17 @@ def learnt_on(node: Call, learn_on: str, taught: bool, honest: Container[str]) -
     return mode
 
 
-def _has_seen_labels(node: Expression, taught: bool, honest: Container[str]) -> bool:
+def _has_seen_labels(
+    node: Expression, encoders_fitted: bool, out_of_fold_heads: Container[str]
+) -> bool:
     if isinstance(node, View):
-        return taught
+        return encoders_fitted
     if node.word == HEAD:
-        return view_of_head(node) not in honest
-    return any(_has_seen_labels(argument, taught, honest) for argument in node.arguments)
+        return view_of_head(node) not in out_of_fold_heads
+    return any(
+        _has_seen_labels(argument, encoders_fitted, out_of_fold_heads)
+        for argument in node.arguments
+    )
 
 
 def view_of_head(head: Call) -> str:

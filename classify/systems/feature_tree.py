@@ -18,7 +18,7 @@ from classify.systems.expression import CONCATENATION, PROJECT, SCORES, Call, Ex
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class PartOutput:
     """What a part of an expression says of n rows.
 
     Attributes:
@@ -30,9 +30,9 @@ class Said:
     values: NDArray[Any]
     present: NDArray[np.bool_]
 
-    def at(self, rows: NDArray[Any]) -> Said:
+    def at(self, rows: NDArray[Any]) -> PartOutput:
         """Return some of the rows, by position or mask."""
-        return Said(self.values[rows], self.present[rows])
+        return PartOutput(self.values[rows], self.present[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class FeatureTree:
         leaf: What each leaf says of the rows to fit on.
     """
 
-    def __init__(self, node: Expression, leaf: Mapping[Expression, Said]) -> None:
+    def __init__(self, node: Expression, leaf: Mapping[Expression, PartOutput]) -> None:
         call = node if isinstance(node, Call) and _fuses(node) else Call(CONCATENATION, (node,))
         self.inner = {
             child: FeatureTree(child, leaf) if _fuses(child) else None for child in call.arguments
@@ -68,7 +68,7 @@ class FeatureTree:
             )
             self.early.fit(_blocks(said))
 
-    def __call__(self, leaf: Mapping[Expression, Said]) -> NDArray[Any]:
+    def __call__(self, leaf: Mapping[Expression, PartOutput]) -> NDArray[Any]:
         """Return the fused rows (n, D')."""
         said = self._inner(leaf)
         return (
@@ -77,11 +77,11 @@ class FeatureTree:
             else self.early.transform(_blocks(said)).X
         )
 
-    def _inner(self, leaf: Mapping[Expression, Said]) -> dict[Expression, Said]:
+    def _inner(self, leaf: Mapping[Expression, PartOutput]) -> dict[Expression, PartOutput]:
         return {
             child: leaf[child]
             if tree is None
-            else Said(tree(leaf), _any(leaf[n].present for n in tree.leaves))
+            else PartOutput(tree(leaf), _any(leaf[n].present for n in tree.leaves))
             for child, tree in self.inner.items()
         }
 
@@ -99,7 +99,7 @@ def _fuses(node: Expression) -> bool:
     return isinstance(node, Call) and node.word in STRATEGIES
 
 
-def _blocks(said: Mapping[Expression, Said]) -> _Blocks:
+def _blocks(said: Mapping[Expression, PartOutput]) -> _Blocks:
     vectors = {
         str(node): np.exp(part.values).astype(np.float32) if kind(node) == SCORES else part.values
         for node, part in said.items()

@@ -21,8 +21,8 @@ from classify.models.classifiers import CLASSIFIERS, resolve
 from classify.names import CALIBRATED, HEAD, PROBE
 from classify.systems.expression import (
     EARLY_WORDS,
+    FIT_MODES,
     FIT_OPTION,
-    LEARNT_ON,
     OWN_SCORES,
     PROJECT,
     SCORES,
@@ -251,8 +251,8 @@ class _Checker:
                     )
                 self._unknown(f"option of {node.word}", name, known, node.at)
             try:
-                if name == FIT_OPTION and value not in LEARNT_ON:
-                    self._unknown("choice of rows to fit on", str(value), LEARNT_ON, node.at)
+                if name == FIT_OPTION and value not in FIT_MODES:
+                    self._unknown("choice of rows to fit on", str(value), FIT_MODES, node.at)
                 elif name == PROJECT:
                     fusion.read_projection(str(value))
                 elif name not in (FIT_OPTION, PROJECT):

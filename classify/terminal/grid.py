@@ -17,7 +17,7 @@ from classify.evaluation.metrics import FORMULAS, METRICS
 from classify.grid.calibration import margin_note
 from classify.grid.execution import Survey
 from classify.grid.prepared import PreparedGrid
-from classify.models.classifiers import CLASSIFIERS, COMPETITORS
+from classify.models.classifiers import CLASSIFIERS, competitors
 from classify.models.probe import PROBE_C, PROBE_SPLITS
 from classify.names import BASELINE, EARLY, HEAD, LATE, LAYER, OOF, PROBE, RESULT, SYSTEM, UNIMODAL
 from classify.names import VALID as VALID_ROWS
@@ -305,7 +305,7 @@ def _stamp(prepared: PreparedGrid) -> str:
 def _table(title: str, frame: pd.DataFrame) -> Table:
     """Accuracy per classifier, then the averages of every metric."""
     table = Table(title=title, title_justify="left")
-    classifiers = [name for name in COMPETITORS if name in frame]
+    classifiers = [name for name in competitors() if name in frame]
     own = "own" in frame
     table.add_column("", overflow="fold")
     for name in [

@@ -15,7 +15,7 @@ import pytest
 from classify.commands.compare_systems import main
 from classify.evaluation.comparisons import declared
 from classify.evaluation.metrics import METRICS
-from classify.evaluation.predictions import read_answers
+from classify.evaluation.predictions import read_predictions
 from classify.experiment import run_grid
 from classify.grid.config import GridConfig
 from classify.results.statistics_tables import read_statistics
@@ -159,7 +159,7 @@ def test_speakers_that_are_not_named_fall_back_to_groups_and_never_to_rows(
     table = pd.read_parquet(run / "predictions.parquet")
     (tmp_path / "grid.csv").write_bytes((run / "grid.csv").read_bytes())
     table.assign(speaker="").to_parquet(tmp_path / "predictions.parquet")
-    assert read_answers(tmp_path).cluster_by == "group"
+    assert read_predictions(tmp_path).cluster_by == "group"
     assert main([str(tmp_path), "--cluster", "speaker"]) == 2
     table.assign(speaker="", group="", session="").to_parquet(tmp_path / "predictions.parquet")
     assert main([str(tmp_path)]) == 0
@@ -174,7 +174,7 @@ def test_without_validation_rows_nothing_is_chosen_and_the_family_grows(
     grid = pd.read_csv(run / "grid.csv").assign(n_valid=0, n_valid_scored=0, valid_WA=math.nan)
     grid.to_csv(tmp_path / "grid.csv", index=False)
     (tmp_path / "predictions.parquet").write_bytes((run / "predictions.parquet").read_bytes())
-    pairs = declared(read_answers(tmp_path), ["fused"])
+    pairs = declared(read_predictions(tmp_path), ["fused"])
     assert {p.second for p in pairs if p.first == CELLS[0]} == {
         "unimodal audio svm",
         "unimodal text svm",
@@ -186,7 +186,7 @@ def test_without_validation_rows_nothing_is_chosen_and_the_family_grows(
     grid.to_csv(tmp_path / "grid.csv", index=False)
     rivals = {
         p.second
-        for p in declared(read_answers(tmp_path), ["fused"])
+        for p in declared(read_predictions(tmp_path), ["fused"])
         if p.first == "late sum audio+text svm"
     }
     assert rivals == {"unimodal audio probe", "unimodal text probe"}
@@ -205,7 +205,9 @@ def test_the_family_chooses_as_the_grid_does_where_validation_rows_were_halved(
     grid.loc[(grid["cell"] == "unimodal text svm") & (grid["fold"] == others[0]), "valid_WA"] = 0.8
     grid.to_csv(tmp_path / "grid.csv", index=False)
     (tmp_path / "predictions.parquet").write_bytes((run / "predictions.parquet").read_bytes())
-    assert {p.second for p in declared(read_answers(tmp_path), ["fused"])} == {"unimodal audio svm"}
+    assert {p.second for p in declared(read_predictions(tmp_path), ["fused"])} == {
+        "unimodal audio svm"
+    }
 
 
 def test_a_system_that_somebody_wrote_down_is_compared_whatever_its_modalities(
@@ -215,4 +217,4 @@ def test_a_system_that_somebody_wrote_down_is_compared_whatever_its_modalities(
     grid.loc[grid["cell"] == "unimodal audio nn", ["family", "method"]] = ["system", "mine"]
     grid.to_csv(tmp_path / "grid.csv", index=False)
     (tmp_path / "predictions.parquet").write_bytes((run / "predictions.parquet").read_bytes())
-    assert "unimodal audio nn" in {p.first for p in declared(read_answers(tmp_path), ["fused"])}
+    assert "unimodal audio nn" in {p.first for p in declared(read_predictions(tmp_path), ["fused"])}

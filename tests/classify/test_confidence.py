@@ -28,7 +28,7 @@ from classify.grid.calibration import calibrate, calibration_columns, margin_not
 from classify.grid.compute import compute
 from classify.grid.config import GridConfig
 from classify.grid.outcome import CellOutcome
-from classify.models.classifiers import LOG_PROBABILITY, MARGIN, Predictions
+from classify.models.class_scores import LOG_PROBABILITY, MARGIN, ClassScores
 from classify.systems.cell import Cell
 from classify.terminal.grid import show_results
 from embeddings_store.corpus.manifest import Manifest
@@ -93,7 +93,7 @@ def shown(result: object) -> str:
 
 
 def test_margins_of_logarithms_are_those_of_probabilities() -> None:
-    answers = Predictions(np.log([[0.7, 0.2, 0.1]]), LOG_PROBABILITY)
+    answers = ClassScores(np.log([[0.7, 0.2, 0.1]]), LOG_PROBABILITY)
     assert true_margins(answers, np.array([1])).tolist() == pytest.approx([-0.5])
 
 
@@ -183,7 +183,7 @@ def test_a_class_without_calibration_rows_is_not_calibrated() -> None:
     outcome = CellOutcome(
         {r: np.array(list("abcd")) for r in roles},
         {r: np.array([0, 1, 0, 1]) for r in roles},
-        {"train": {r: Predictions(values, MARGIN) for r in roles}},
+        {"train": {r: ClassScores(values, MARGIN) for r in roles}},
         {},
     )
     found = calibrate("sigmoid", outcome, np.ones(4, dtype=bool), "valid", 3)
@@ -198,7 +198,7 @@ def test_two_classes_are_calibrated_too() -> None:
     outcome = CellOutcome(
         {r: np.arange(60).astype(str) for r in roles},
         dict.fromkeys(roles, y),
-        {"train": {r: Predictions(np.column_stack([-m, m]), MARGIN) for r in roles}},
+        {"train": {r: ClassScores(np.column_stack([-m, m]), MARGIN) for r in roles}},
         {},
     )
     p = calibrate("sigmoid", outcome, np.ones(60, dtype=bool), "valid", 2).probabilities["test"]

@@ -242,15 +242,17 @@ def test_no_row_is_answered_with_its_own_group_s_labels(expression: str, rows: s
 
 
 def values_out_of_fold(expression: str, data: FoldData) -> np.ndarray:
-    from classify.systems.evaluator import Evaluator, Rows
+    from classify.systems.evaluator import Evaluator, FitRows
     from classify.systems.expression import complete
     from classify.systems.parser import parse
 
     node = complete(parse(expression), dict.fromkeys(WIDTHS, "probe"))
     at = np.cumsum([0, *(len(data.role(r)) for r in ("train", "valid", "test"))])
-    evaluator = Evaluator(RoleData.join([data.train, data.valid, data.test]), 3, learn_on="oof")
-    return evaluator.out_of_fold(
-        node, Rows(np.arange(at[0], at[1]), np.arange(at[1], at[2]))
+    evaluator = Evaluator(
+        RoleData.join([data.train, data.valid, data.test]), 3, default_fit_mode="oof"
+    )
+    return evaluator.out_of_fold_output(
+        node, FitRows(np.arange(at[0], at[1]), np.arange(at[1], at[2]))
     ).values
 
 

@@ -11,8 +11,8 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 from xgboost import XGBClassifier
 
-from classify.models import classifiers as models
-from classify.models.classifiers import BASELINES, CLASSIFIERS, COMPETITORS, fit_classifier, resolve
+from classify.models import svm
+from classify.models.classifiers import CLASSIFIERS, baselines, competitors, fit_classifier, resolve
 from embeddings_store.errors import FoldError, UnknownNameError, UsageError
 
 
@@ -25,8 +25,8 @@ def blobs(classes: int, n: int = 120, seed: int = 0) -> tuple[np.ndarray, np.nda
 @pytest.mark.parametrize("classes", [2, 4])
 @pytest.mark.parametrize("kernel_rows", [10, 100_000], ids=["libsvm's kernel", "our kernel matrix"])
 def test_svm_is_svc(classes: int, kernel_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "KERNEL_ROWS", kernel_rows)
-    monkeypatch.setattr(models, "KERNEL_CHUNK_ROWS", 7)
+    monkeypatch.setattr(svm, "KERNEL_ROWS", kernel_rows)
+    monkeypatch.setattr(svm, "KERNEL_CHUNK_ROWS", 7)
     X, y = blobs(classes)
     X_test, _ = blobs(classes, 50, seed=1)
     plain = SVC(C=2.0, break_ties=True).fit(X, y)
@@ -75,7 +75,7 @@ def test_xgboost_is_plain_xgboost() -> None:
     assert found.labels.tolist() == plain.predict(X).tolist()
 
 
-@pytest.mark.parametrize("name", COMPETITORS)
+@pytest.mark.parametrize("name", competitors())
 @pytest.mark.parametrize("known", [(0, 3), (1, 2, 4)])
 def test_a_class_without_training_rows_keeps_its_column_and_is_never_the_answer(
     name: str, known: tuple[int, ...]
@@ -108,10 +108,10 @@ def test_baselines_need_no_features_and_take_one_class() -> None:
         .labels
     )
     assert np.bincount(many, minlength=3) / 3000 == pytest.approx([0, 2 / 3, 1 / 3], abs=0.03)
-    assert set(BASELINES) == {"majority", "stratified-random"}
+    assert set(baselines()) == {"majority", "stratified-random"}
 
 
-@pytest.mark.parametrize("name", COMPETITORS)
+@pytest.mark.parametrize("name", competitors())
 def test_one_class_cannot_be_learnt(name: str) -> None:
     with pytest.raises(FoldError, match="two or more"):
         fit_classifier(name, np.zeros((4, 2)), np.ones(4, dtype=np.int64), 3)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.fusion_optimum import World, measure, worlds
-from classify.fusion.rules import LATE_RULES, RULES
+from classify.fusion.rules import RULES, late_rules
 from classify.names import EARLY, LATE, RULE, UNIMODAL
 from classify.systems.cell import Cell
 
@@ -31,7 +31,7 @@ def test_worlds_are_probabilities_and_rules_do_not_pass_the_optimum(name: str) -
     assert (world.joint >= 0).all()
     assert all(
         world.limit(rule) <= world.optimum + 1e-9
-        for rule in LATE_RULES
+        for rule in late_rules()
         if RULES[rule].learns != "scores"
     )
 

@@ -9,7 +9,7 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from xgboost import XGBClassifier
 
-from classify.fusion.rules import FROM_SCORES, LATE_RULES, RULES, Inputs, Lesson, confidence
+from classify.fusion.rules import FROM_SCORES, RULES, Inputs, TrainingScores, confidence, late_rules
 from classify.models.classifiers import CLASSIFIERS
 from classify.names import CALIBRATED
 
@@ -33,7 +33,7 @@ def inputs(present: np.ndarray = ALL) -> Inputs:
 
 
 def answer(rule: str, present: np.ndarray = ALL) -> np.ndarray:
-    lesson = Lesson(inputs(present), Y, PRIOR)
+    lesson = TrainingScores(inputs(present), Y, PRIOR)
     return np.exp(RULES[rule].fit(lesson)(inputs(present)))
 
 
@@ -103,13 +103,13 @@ def _mixture(rule: str) -> np.ndarray:
     return mixed(found.x)
 
 
-@pytest.mark.parametrize("rule", LATE_RULES)
+@pytest.mark.parametrize("rule", late_rules())
 def test_it_is_plain_numpy_or_scikit_learn(rule: str) -> None:
     tolerance = 2e-3 if rule in {"weighted", "gate"} else 1e-5 if rule == "stack-xgboost" else 1e-9
     np.testing.assert_allclose(answer(rule), plain(rule), atol=tolerance)
 
 
-@pytest.mark.parametrize("rule", LATE_RULES)
+@pytest.mark.parametrize("rule", late_rules())
 def test_a_row_with_one_input_is_answered_by_it(rule: str) -> None:
     present = ALL.copy()
     present[1:, :40] = False
@@ -123,7 +123,7 @@ def test_a_row_with_one_input_is_answered_by_it(rule: str) -> None:
             np.testing.assert_allclose(found[:40], P[0, :40], atol=1e-9)
 
 
-@pytest.mark.parametrize("rule", LATE_RULES)
+@pytest.mark.parametrize("rule", late_rules())
 def test_rows_without_any_input_do_not_break_the_others(rule: str) -> None:
     present = ALL.copy()
     present[:, 7] = False
@@ -135,7 +135,7 @@ def test_rows_without_any_input_do_not_break_the_others(rule: str) -> None:
 
 @pytest.mark.parametrize("rule", ["weighted", "gate"])
 def test_noise_gets_the_least_weight(rule: str) -> None:
-    weights = RULES[rule].fit(Lesson(inputs(), Y, PRIOR)).weights
+    weights = RULES[rule].fit(TrainingScores(inputs(), Y, PRIOR)).weights
     assert sum(weights) == pytest.approx(1)
     assert weights[2] < weights[1] < weights[0]
 
@@ -150,16 +150,16 @@ def test_confidence_is_one_for_certainty_and_none_for_a_uniform_row() -> None:
 
 def test_certainty_that_is_wrong_does_not_overflow() -> None:
     wrong = Inputs(np.array([[[0.0, -1e300]], [[-5.0, -0.00674]]]), np.ones((2, 1), dtype=bool))
-    for rule in LATE_RULES:
+    for rule in late_rules():
         if rule.startswith("stack"):
             continue
-        fitted = RULES[rule].fit(Lesson(wrong, np.array([1]), np.array([0.5, 0.5])))
+        fitted = RULES[rule].fit(TrainingScores(wrong, np.array([1]), np.array([0.5, 0.5])))
         assert np.isfinite(fitted(wrong)).all()
 
 
 def test_a_class_without_rows_is_improbable_and_not_impossible() -> None:
     two = np.flatnonzero(Y < 2)
-    lesson = Lesson(Inputs(inputs().log_p[:, two], ALL[:, two]), Y[two], PRIOR)
+    lesson = TrainingScores(Inputs(inputs().log_p[:, two], ALL[:, two]), Y[two], PRIOR)
     found = np.exp(RULES["stack"].fit(lesson)(inputs()))
     np.testing.assert_allclose(found.sum(axis=1), 1)
     np.testing.assert_allclose(found[:, 2:], 1 / (len(two) + C))
@@ -168,5 +168,5 @@ def test_a_class_without_rows_is_improbable_and_not_impossible() -> None:
 def test_calibration_is_a_logistic_regression_on_margins() -> None:
     one = Inputs(LOGITS[:1], ALL[:1])
     model = LogisticRegression(max_iter=2000).fit(LOGITS[0], Y)
-    found = RULES[CALIBRATED].fit(Lesson(one, Y, PRIOR))(one)
+    found = RULES[CALIBRATED].fit(TrainingScores(one, Y, PRIOR))(one)
     np.testing.assert_allclose(np.exp(found), model.predict_proba(LOGITS[0]), atol=1e-9)

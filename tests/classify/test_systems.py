@@ -23,14 +23,14 @@ from classify.grid import execution as grid
 from classify.grid.config import GridConfig
 from classify.grid.execution import survey
 from classify.grid.prepare import prepare
-from classify.models.classifiers import BASELINES
+from classify.models.classifiers import baselines
 from classify.report.tables import NOTES, ROW_TITLES, TITLES
 from classify.results.paper_tables import PAPER_TABLES
 from classify.results.shapley import shapley
 from classify.systems import expression as expressions_module
 from classify.systems.definitions import read_systems, sets_of
 from classify.systems.expression import (
-    LEARNT_ON,
+    FIT_MODES,
     WORDS,
     Call,
     Expression,
@@ -382,8 +382,8 @@ def test_the_page_explains_every_word() -> None:
     page = (Path(expressions_module.__file__).parent.with_name("FUSION.md")).read_text(
         encoding="utf-8"
     )
-    for word in (*WORDS, *PROJECTIONS, *LEARNT_ON):
-        assert f"`{word}`" in page or f"`{word}:D`" in page or word in BASELINES, word
+    for word in (*WORDS, *PROJECTIONS, *FIT_MODES):
+        assert f"`{word}`" in page or f"`{word}:D`" in page or word in baselines(), word
 
 
 def test_the_report_knows_the_table_of_every_family() -> None:
