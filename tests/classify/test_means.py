@@ -10,7 +10,7 @@ import pytest
 
 from classify.evaluation.comparisons import declared
 from classify.evaluation.means import first_best, mean_right
-from classify.evaluation.predictions import Answers
+from classify.evaluation.predictions import StoredPredictions
 from classify.results.selection import with_flags
 from classify.results.table import BEST_ON_TEST, CHOSEN
 
@@ -58,7 +58,7 @@ def test_the_cell_that_the_grid_chooses_is_the_one_that_comparisons_are_about() 
         rows = pd.concat([single, grid(svm=(1, 2, 10), xgboost=order)], ignore_index=True)
         flagged = with_flags(rows, "valid")
         chosen = flagged.loc[flagged["flags"].str.contains(CHOSEN), "cell"].unique().tolist()
-        answers = Answers(rows, ("sad", "happy"), dict.fromkeys(rows["cell"]), "", [])
+        answers = StoredPredictions(rows, ("sad", "happy"), dict.fromkeys(rows["cell"]), "", [])
         assert [pair.first for pair in declared(answers, ["fused"])] == chosen
         assert chosen == ["early concatenation audio+text svm"]
 
