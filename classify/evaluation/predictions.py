@@ -152,11 +152,13 @@ def read_predictions(results: Path, cluster_by: str = "") -> StoredPredictions:
             "finished cells "
             "are kept"
         ) from error
-    return answers_of(grid, rows, results, cluster_by)
+    return arrange_predictions(grid, rows, results, cluster_by)
 
 
-def answers_of(grid: pd.DataFrame, table: pa.Table, results: Path, cluster_by: str = "") -> Answers:
-    """Arrange test rows by cell, as :func:`read_answers` does for those of a folder.
+def arrange_predictions(
+    grid: pd.DataFrame, table: pa.Table, results: Path, cluster_by: str = ""
+) -> StoredPredictions:
+    """Arrange test rows by cell, as :func:`read_predictions` does for those of a folder.
 
     Args:
         grid: The rows of ``grid.csv``.

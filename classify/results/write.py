@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from classify.evaluation.comparisons import declared
-from classify.evaluation.predictions import GRID, PREDICTIONS, answers_of, only_test_rows
+from classify.evaluation.predictions import GRID, PREDICTIONS, arrange_predictions, only_test_rows
 from classify.grid.cache import read_outcome
 from classify.grid.prepared import PreparedGrid
 from classify.grid.tasks import CellTask
@@ -94,7 +94,7 @@ def write_results(
     files = [grid, predictions, *write_paper_tables(table.rows, out)]
     headline = _headline(prepared, tasks, table, finished.parts)
     files += write_per_class(headline, table.rows, out)
-    answers = answers_of(table.rows, only_test_rows(finished.parts), out)
+    answers = arrange_predictions(table.rows, only_test_rows(finished.parts), out)
     write_statistics(answers, declared(answers), DECLARED_METRIC, out)
     files += [out / STATISTICS, out / COMPARISONS]
     files.append(prepared.audit.write(out))

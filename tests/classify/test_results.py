@@ -16,7 +16,12 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from classify.evaluation.comparisons import declared
 from classify.evaluation.metrics import METRICS
-from classify.evaluation.predictions import PREDICTIONS, only_test_rows, read_answers, read_parts
+from classify.evaluation.predictions import (
+    PREDICTIONS,
+    only_test_rows,
+    read_parts,
+    read_predictions,
+)
 from classify.experiment import run_grid
 from classify.grid.config import GridConfig
 from classify.results.paper_tables import per_class_table
@@ -224,7 +229,7 @@ def test_a_run_never_reads_the_predictions_that_it_wrote_and_its_figures_are_tho
     stored = list(read_parts(out / PREDICTIONS))
     assert opened[-1] == out / PREDICTIONS  # so reading would have been seen
     assert only_test_rows(kept[0]).equals(only_test_rows(stored))
-    from_file = read_answers(out)
+    from_file = read_predictions(out)
     written = (out / STATISTICS).read_bytes(), (out / COMPARISONS).read_bytes()
     write_statistics(from_file, declared(from_file), DECLARED_METRIC, tmp_path)
     assert ((tmp_path / STATISTICS).read_bytes(), (tmp_path / COMPARISONS).read_bytes()) == written
