@@ -5,6 +5,7 @@ The rows, their roles, what made the vectors, and how a key of one role is found
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from classify.leakage.finding import SHOWN_EXAMPLES
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreMismatchError
@@ -119,12 +121,11 @@ class AuditCase:
 
     def torn(self, fold: Fold, one: str, other: str) -> Mask:
         """Rows in one of two roles whose group has rows in both (N,)."""
-        count = int(self.groups.max(initial=-1)) + 1
-        in_one, in_other = (fold.mask(role) & (self.groups >= 0) for role in (one, other))
-        both = np.isin(np.arange(count), self.groups[in_one]) & np.isin(
-            np.arange(count), self.groups[in_other]
-        )
-        return np.asarray((in_one | in_other) & np.append(both, False)[self.groups])
+        has_group = self.groups >= 0
+        in_one = fold.mask(one) & has_group
+        in_other = fold.mask(other) & has_group
+        shared = np.intersect1d(self.groups[in_one], self.groups[in_other])
+        return np.asarray((in_one | in_other) & np.isin(self.groups, shared))
 
     def files_for(self, fold: Fold) -> Iterator[VectorFile]:
         """Yield the files that serve a fold."""
@@ -165,73 +166,80 @@ class Overlap:
 
 
 def overlap(case: AuditCase, keys: Codes, roles: Sequence[str] = ("train", "valid")) -> Overlap:
-    """Count the test rows whose key also occurs among the rows that train or validate in the same fold.
+    """Count the test rows whose key also occurs in other roles of the same fold.
 
     Args:
         case: The evaluation.
         keys: Code of each row (N,), -1 for none.
         roles: The roles that test rows are compared with.
 
-    >>> m = Manifest.from_columns("m", {"id": list("abcd"), "label": ["x", "y"] * 2, "text": list("tttt")})
-    >>> plan = FoldPlan("p", "none", m.ids, (Fold(1, "1", np.array([1, 1, 3, 3], dtype=np.uint8)),))
+    >>> columns = {"id": list("abcd"), "label": ["x", "y"] * 2, "text": list("tttt")}
+    >>> m = Manifest.from_columns("m", columns)
+    >>> roles = np.array([1, 1, 3, 3], dtype=np.uint8)
+    >>> plan = FoldPlan("p", "none", m.ids, (Fold(1, "1", roles),))
     >>> found = overlap(AuditCase(m, plan), np.array([0, 1, 1, 2]))
     >>> found.rows, found.of, found.right
     (1, 2, 0)
     """
-    total, classes = int(keys.max(initial=-1)) + 1, int(case.codes.max(initial=0)) + 1
+    n_keys = int(keys.max(initial=-1)) + 1
+    n_classes = int(case.codes.max(initial=0)) + 1
     rows = of = right = 0
     met: dict[int, None] = {}
     examples: list[tuple[int, int]] = []
-    answers = np.zeros(classes, dtype=np.int64)
+    labels_met = np.zeros(n_classes, dtype=np.int64)
     for fold in case.plan:
-        known, asked = case.rows(fold, *roles) & (keys >= 0), case.rows(fold, "test") & (keys >= 0)
+        known = case.rows(fold, *roles) & (keys >= 0)
+        asked = case.rows(fold, "test") & (keys >= 0)
+        of += int(asked.sum())
+        if not n_keys:
+            continue
+        # how often each key has each label among the rows that are known
         table = np.bincount(
-            keys[known] * classes + case.codes[known], minlength=total * classes
-        ).reshape(total, classes)
-        both = asked & (table.sum(axis=1) > 0)[keys] if total else asked & False
-        found = np.flatnonzero(both)
-        of, rows = of + int(asked.sum()), rows + len(found)
-        right += int((table.argmax(axis=1)[keys[found]] == case.codes[found]).sum())
-        answers += np.bincount(case.codes[found], minlength=classes)
+            keys[known] * n_classes + case.codes[known], minlength=n_keys * n_classes
+        ).reshape(n_keys, n_classes)
+        found = np.flatnonzero(asked & (table.sum(axis=1) > 0)[keys])
+        commonest = table.argmax(axis=1)[keys[found]]
+        rows += len(found)
+        right += int((commonest == case.codes[found]).sum())
+        labels_met += np.bincount(case.codes[found], minlength=n_classes)
         met |= dict.fromkeys(pd.unique(keys[found]).tolist())
-        examples += [
-            (int(row), int(np.argmax(known & (keys == keys[row]))))
-            for row in found[: max(0, 3 - len(examples))]
-        ]
+        for row in found[: max(0, SHOWN_EXAMPLES - len(examples))]:
+            examples.append((int(row), int(np.argmax(known & (keys == keys[row])))))
     return Overlap(
         rows,
         of,
         np.array(list(met), dtype=np.int64),
         tuple(examples),
         right,
-        int(answers.max(initial=0)),
+        int(labels_met.max(initial=0)),
     )
 
 
 def factorized(values: NDArray[np.str_]) -> Codes:
-    """Return texts as codes in the order in which they are met, -1 for empty ones.
+    """Return texts (N,) as codes (N,) in the order in which they are met, -1 for empty ones.
 
     >>> factorized(np.array(["b", "", "a", "b"])).tolist()
     [0, -1, 1, 0]
     """
-    values = np.asarray(values, dtype=object)
-    return np.asarray(
-        pd.factorize(pd.Series(values, dtype=object).where(values != "", None))[0], dtype=np.int64
-    )
+    texts = np.asarray(values, dtype=object)
+    given = pd.Series(texts, dtype=object).where(texts != "", None)
+    return np.asarray(pd.factorize(given)[0], dtype=np.int64)
 
 
 def named_views(refs: Iterable[EncoderRef]) -> dict[str, EncoderRef]:
     """Name encoders by their modality, with folder and seed where a modality has several.
 
-    >>> list(named_views([EncoderRef("bert", "00", "text"), EncoderRef("bert", "11", "text"), EncoderRef("ast", "22", "audio")]))
+    >>> two = [EncoderRef("bert", "00", "text"), EncoderRef("bert", "11", "text")]
+    >>> list(named_views([*two, EncoderRef("ast", "22", "audio")]))
     ['text bert@00 seed 0', 'text bert@11 seed 0', 'audio']
     """
     different = list(dict.fromkeys(refs))
-    several = [ref.modality for ref in different]
-    return {
-        f"{r.modality} {r.folder} seed {r.seed}" if several.count(r.modality) > 1 else r.modality: r
-        for r in different
-    }
+    times = Counter(ref.modality for ref in different)
+    named = {}
+    for ref in different:
+        several = times[ref.modality] > 1
+        named[f"{ref.modality} {ref.folder} seed {ref.seed}" if several else ref.modality] = ref
+    return named
 
 
 def read_files(
@@ -251,36 +259,41 @@ def read_files(
     """
     found = []
     for view, ref in views.items():
-        served: dict[str, set[int]] = {}
-        for fold in plan:
-            own = str(fold.number)
-            served.setdefault(
-                own if store_path(store, manifest.name, ref, own).is_file() else "any", set()
-            ).add(fold.number)
-        for name, numbers in served.items():
+        for name, numbers in _files_of(store, manifest.name, ref, plan).items():
             path = store_path(store, manifest.name, ref, name)
-            if not path.is_file():
-                continue
-            attributes, columns = read_marks(path)
-            if not np.array_equal(columns["ids"], manifest.ids):
-                raise StoreMismatchError(
-                    f"{path}: holds {len(columns['ids'])} other rows than the {len(manifest)} of "
-                    "corpus "
-                    f"{manifest.name!r}; extract it again with --overwrite"
-                )
-            silent = np.char.startswith(columns["reason"], "silent")
-            found.append(
-                VectorFile(
-                    path,
-                    ref,
-                    view,
-                    name,
-                    frozenset(numbers),
-                    columns["seen"],
-                    columns["status"] == "ok",
-                    silent,
-                    columns.get("inputs"),
-                    attributes,
-                )
-            )
+            if path.is_file():
+                found.append(_read_file(path, manifest, ref, view, name, numbers))
     return tuple(found)
+
+
+def _files_of(store: Path, corpus: str, ref: EncoderRef, plan: FoldPlan) -> dict[str, set[int]]:
+    """Return the fold in a file's name, ``any`` for all, to the numbers of the folds it serves."""
+    served: defaultdict[str, set[int]] = defaultdict(set)
+    for fold in plan:
+        own = str(fold.number)
+        has_own = store_path(store, corpus, ref, own).is_file()
+        served[own if has_own else "any"].add(fold.number)
+    return served
+
+
+def _read_file(
+    path: Path, manifest: Manifest, ref: EncoderRef, view: str, fold: str, numbers: set[int]
+) -> VectorFile:
+    attributes, columns = read_marks(path)
+    if not np.array_equal(columns["ids"], manifest.ids):
+        raise StoreMismatchError(
+            f"{path}: holds {len(columns['ids'])} other rows than the {len(manifest)} of corpus "
+            f"{manifest.name!r}; extract it again with --overwrite"
+        )
+    return VectorFile(
+        path,
+        ref,
+        view,
+        fold,
+        frozenset(numbers),
+        columns["seen"],
+        columns["status"] == "ok",
+        np.char.startswith(columns["reason"], "silent"),
+        columns.get("inputs"),
+        attributes,
+    )

@@ -2,10 +2,10 @@
 
 A table of checks, each a small function from the set-up of an evaluation to a finding.
 
-To add a check, write ``def check(case: AuditCase) -> LeakageFinding`` in a module of this folder and one row in
-:data:`CHECKS`; the grid, the command, its table, ``audit.json`` and the line under every table take
-it from there. A check that a corpus can excuse by its design reads ``by_design.csv``; encoders that
-were trained on a corpus are rows of ``contamination.csv``.
+To add a check, write ``def check(case: AuditCase) -> LeakageFinding`` in a module of this folder
+and one row in :data:`CHECKS`; the grid, the command, its table, ``audit.json`` and the line under
+every table take it from there. A check that a corpus can excuse by its design reads
+``by_design.csv``; encoders that were trained on a corpus are rows of ``contamination.csv``.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Audit:
         ]
 
     def keeping(self, folder: Path) -> Audit:
-        """Return this audit with what an earlier and deeper one of the very same evaluation found, where there is one.
+        """Return this audit with what an earlier and deeper one of the same evaluation found.
 
         Only ``audit-leakage`` reads media and fits models; the grid, which does neither, must not
         forget what it found.
@@ -123,7 +123,10 @@ class Audit:
     def line(self) -> str:
         """Say it all in one line, for the foot of a table.
 
-        >>> Audit({}, {"speakers": LeakageFinding(CLEAN, "none"), "media": LeakageFinding(NOT_CHECKED, "no media")}).line()
+        >>> clean, unchecked = (
+        ...     LeakageFinding(CLEAN, "none"), LeakageFinding(NOT_CHECKED, "no media")
+        ... )
+        >>> Audit({}, {"speakers": clean, "media": unchecked}).line()
         'audit: clean (1 of 2 checks); not checked: media'
         """
         checked = len(self.findings) - len(self.having(NOT_CHECKED))
@@ -151,19 +154,13 @@ class Audit:
         own = self.findings[name]
         if name == "shuffled":
             return own.verdict == NOT_CHECKED
-        return (
-            own.verdict != LEAK
-            and bool(other.details.get("files_read"))
-            and not own.details.get("files_read")
-        )
+        read_files = bool(other.details.get("files_read")) and not own.details.get("files_read")
+        return own.verdict != LEAK and read_files
 
     def _with_number(self, name: str) -> str:
-        taken = (
-            " (accepted by --accept)"
-            if name in self.accepted and self.findings[name].verdict == LEAK
-            else ""
-        )
-        return f"{name}{taken}: {self.findings[name].number}"
+        finding = self.findings[name]
+        accepted = name in self.accepted and finding.verdict == LEAK
+        return f"{name}{' (accepted by --accept)' if accepted else ''}: {finding.number}"
 
     def _with_share(self, name: str) -> str:
         share = self.findings[name].share
@@ -205,16 +202,8 @@ class Audit:
                     f"to {VERSION}"
                 )
             findings = {
-                name: LeakageFinding(
-                    f["verdict"],
-                    f["number"],
-                    f["means"],
-                    f["advice"],
-                    tuple(f["examples"]),
-                    f["share"],
-                    dict(f["details"]),
-                )
-                for name, f in data["checks"].items()
+                name: LeakageFinding.from_dict(found)
+                for name, found in data["checks"].items()
                 if name in CHECKS
             }
             return cls(data["about"], findings, tuple(data["accepted"]))

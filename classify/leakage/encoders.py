@@ -1,21 +1,21 @@
-"""Do the vectors, or the choices, know the answers.
+"""Do the vectors, or the choices, know the answers?
 
-Encoders that have seen the rows, permuted labels, leaky metadata?
+Encoders that have seen the rows, permuted labels, leaky metadata.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from classify.leakage.case import AuditCase, Mask, VectorFile
 from classify.leakage.facts import ContaminatedEncoder, contaminations, corpus_names, is_corpus
 from classify.leakage.finding import (
-    CAUTION,
     CLEAN,
-    LEAK,
     NOT_CHECKED,
+    Evidence,
     LeakageFinding,
     per_cent,
     some,
@@ -25,66 +25,57 @@ from embeddings_store.corpus.manifest import safe_name
 from embeddings_store.folds.plan import Fold
 
 JUDGED = ("test", "valid")  # rows in these roles say how good a model is
+NO_VECTORS = LeakageFinding(NOT_CHECKED, "there are no vectors yet")
 ADVICE = (
     "use the plan under which the encoder was trained (often --folds split), drop the view with "
-    "--modalities, or extract "
-    "vectors with an encoder per fold"
+    "--modalities, or extract vectors with an encoder per fold"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedRows:
+    """Rows of one fold and role of which an encoder's file says one thing.
+
+    Attributes:
+        fold: The fold.
+        role: ``test`` or ``valid``.
+        file: The encoder's file.
+        rows: Which rows (N,), one at least.
+    """
+
+    fold: Fold
+    role: str
+    file: VectorFile
+    rows: Mask
 
 
 def seen(case: AuditCase) -> LeakageFinding:
     """No encoder was fitted on rows that it is tested or chosen on."""
     if not case.files:
-        return LeakageFinding(NOT_CHECKED, "there are no vectors yet")
+        return NO_VECTORS
     tested = scored(case)
-    fitted = [
-        (fold, file, role, rows)
-        for fold, file in _pairs(case)
-        for role in JUDGED
-        if (rows := _marked(case, fold, file, role, "fit")).any()
-    ]
+    fitted = _marked_rows(case, "fit", JUDGED)
     if fitted:
-        hit = {
-            role: _distinct([(fold, rows) for fold, _, r, rows in fitted if r == role])
-            for role in JUDGED
-        }
-        views = ", ".join(
-            dict.fromkeys(f"{file.view} ({file.ref.name})" for _, file, _, _ in fitted)
-        )
+        in_test = _distinct(found for found in fitted if found.role == "test")
+        in_valid = _distinct(found for found in fitted if found.role == "valid")
+        names = dict.fromkeys(f"{found.file.view} ({found.file.ref.name})" for found in fitted)
         number = (
-            f"{hit['test']:,} of {tested:,} test rows ({per_cent(hit['test'] / tested)}) and "
-            f"{hit['valid']:,} validation "
-            f"rows were training rows of an encoder: {views}"
+            f"{in_test:,} of {tested:,} test rows ({per_cent(in_test / tested)}) and "
+            f"{in_valid:,} validation rows were training rows of an encoder: {', '.join(names)}"
         )
-        examples = some(
-            [
-                f"fold {fold.number}: {case.manifest.ids[np.argmax(rows)]}"
-                for fold, _, _, rows in fitted
-            ]
+        examples = some([f"fold {found.fold.number}: {_first_id(case, found)}" for found in fitted])
+        return Evidence(number, examples, in_test / tested).leak(
+            "such vectors carry the labels of their rows, so the accuracy is far too high", ADVICE
         )
-        return LeakageFinding(
-            LEAK,
-            number,
-            "such vectors carry the labels of their rows, so the accuracy is far too high",
-            ADVICE,
-            examples,
-            hit["test"] / tested,
-        )
-    unknown = [
-        (fold, rows, file.view)
-        for fold, file in _pairs(case)
-        if (rows := _marked(case, fold, file, "test", "unknown")).any()
-    ]
+    unknown = _marked_rows(case, "unknown", ("test",))
     if unknown:
-        count = _distinct([(fold, mask) for fold, mask, _ in unknown])
-        return LeakageFinding(
-            CAUTION,
+        count = _distinct(unknown)
+        number = (
             f"{count:,} of {tested:,} test rows ({per_cent(count / tested)}): nobody knows "
-            "whether the "
-            f"encoder has seen them ({', '.join(dict.fromkeys(view for *_, view in unknown))})",
-            "if it was trained on them the accuracy is far too high; results are stamped "
-            "unverified",
-            share=count / tested,
+            f"whether the encoder has seen them ({_views_of(unknown)})"
+        )
+        return Evidence(number, share=count / tested).caution(
+            "if it was trained on them the accuracy is far too high; results are stamped unverified"
         )
     return LeakageFinding(
         CLEAN,
@@ -96,92 +87,85 @@ def seen(case: AuditCase) -> LeakageFinding:
 def contamination(case: AuditCase) -> LeakageFinding:
     """No encoder is known to have been trained on this corpus' labels."""
     if not case.files:
-        return LeakageFinding(NOT_CHECKED, "there are no vectors yet")
-    here = [
-        c for c in contaminations() if any(is_corpus(name, c.corpus) for name in corpus_names(case))
-    ]
+        return NO_VECTORS
+    here = _trained_on(corpus_names(case))
     found = {}
     for file in case.files:
         for known in here:
             if names_of(file) & _spellings(known.hub_id):
                 found[known.hub_id] = (file, known)
     if not found:
-        nameless = [
-            file.view for file in case.files if file.ref.name == f"imported-{file.ref.modality}"
-        ]
-        if nameless:
-            return LeakageFinding(
-                NOT_CHECKED,
-                f"nobody said which encoder made the imported vectors: {', '.join(nameless)}",
-            )
-        sources = ", ".join(dict.fromkeys(source_of(file) for file in case.files))
-        return LeakageFinding(
-            CLEAN,
-            f"{sources}: none of the {len(here)} listed encoders that were trained on this corpus",
-        )
+        return _uncontaminated(case, len(here))
     shown = "; ".join(
         f"{file.view}: {hub_id} was trained on {known.corpus} (which rows: {known.rows})"
         for hub_id, (file, known) in found.items()
     )
+    evidence = Evidence(shown, some([known.source for _, known in found.values()]))
     if all(known.trained == "head" for _, known in found.values()):
-        return LeakageFinding(
-            CAUTION,
-            shown,
+        return evidence.caution(
             "only its head was trained there, which is not used here; its states are those of the "
-            "encoder below",
-            examples=_sources(found),
+            "encoder below"
         )
-    means = "its states know the labels of rows that are tested here, even frozen; the figure says how well it remembers"
     if all(_declared(file, case) for file, _ in found.values()):
-        return LeakageFinding(
-            CAUTION,
-            shown,
+        return evidence.caution(
             "the file says which rows that were, and none of them is tested; whether that is all, "
-            "only the encoder's authors know",
-            examples=_sources(found),
+            "only the encoder's authors know"
         )
-    return LeakageFinding(
-        LEAK,
-        shown,
-        means,
+    return evidence.leak(
+        "its states know the labels of rows that are tested here, even frozen; the figure says "
+        "how well it remembers",
         "use an encoder that was not trained on this corpus, or evaluate on another corpus",
-        _sources(found),
+    )
+
+
+def _trained_on(names: Sequence[str]) -> list[ContaminatedEncoder]:
+    """Return the listed encoders that were trained on a corpus of one of these names."""
+    return [
+        known for known in contaminations() if any(is_corpus(name, known.corpus) for name in names)
+    ]
+
+
+def _uncontaminated(case: AuditCase, listed: int) -> LeakageFinding:
+    """Return what is to be said where no encoder is one of those listed for this corpus."""
+    nameless = [
+        file.view for file in case.files if file.ref.name == f"imported-{file.ref.modality}"
+    ]
+    if nameless:
+        return LeakageFinding(
+            NOT_CHECKED,
+            f"nobody said which encoder made the imported vectors: {', '.join(nameless)}",
+        )
+    sources = ", ".join(dict.fromkeys(source_of(file) for file in case.files))
+    return LeakageFinding(
+        CLEAN, f"{sources}: none of the {listed} listed encoders that were trained on this corpus"
     )
 
 
 def choices(case: AuditCase) -> LeakageFinding:
     """Nothing was chosen by how well it does on test rows."""
-    chosen = [
-        (fold, file, rows)
-        for fold, file in _pairs(case)
-        if (rows := _marked(case, fold, file, "test", "select")).any()
-    ]
+    chosen = _marked_rows(case, "select", ("test",))
     by_rule = [file for file in case.files if file.attributes.get("selection_rule") == "test"]
-    told = []
+    reasons = []
     if chosen:
-        count = _distinct([(fold, rows) for fold, _, rows in chosen])
-        views = ", ".join(dict.fromkeys(file.view for _, file, _ in chosen))
-        told.append(
-            f"the {views} encoder's epoch was chosen by its accuracy on {count:,} of "
-            f"{scored(case):,} test rows"
+        reasons.append(
+            f"the {_views_of(chosen)} encoder's epoch was chosen by its accuracy on "
+            f"{_distinct(chosen):,} of {scored(case):,} test rows"
         )
     elif by_rule:
-        told.append(
+        reasons.append(
             f"{len(by_rule)} files of vectors were trained with --rule test ({by_rule[0].view})"
         )
     if case.select_on == "test":
-        told.append("settings or cells were chosen on test rows (--select-on test)")
-    if told:
-        return LeakageFinding(
-            LEAK,
-            "; ".join(told),
+        reasons.append("settings or cells were chosen on test rows (--select-on test)")
+    if reasons:
+        examples = some([_first_id(case, found) for found in chosen])
+        return Evidence("; ".join(reasons), examples).leak(
             "the figure is an upper bound that nobody reaches on new rows",
             "choose on validation rows: fine-tune with --rule valid-session, leave out "
             "--select-on test",
-            some([str(case.manifest.ids[np.argmax(rows)]) for *_, rows in chosen]),
         )
     if not case.files:
-        return LeakageFinding(NOT_CHECKED, "there are no vectors yet")
+        return NO_VECTORS
     where = (
         "validation rows" if case.plan.has_valid else "nothing, for the plan has no validation rows"
     )
@@ -189,35 +173,29 @@ def choices(case: AuditCase) -> LeakageFinding:
 
 
 def permuted(case: AuditCase) -> LeakageFinding:
-    """No vectors come from a training on permuted labels while true ones are scored, nor the other way round."""
-    trained = [
-        (file, int(str(file.attributes.get("labels_shuffled", -1))))
-        for file in case.files
-        if file.fold != "any"
-    ]
+    """Vectors come from trainings on the labels that are scored, permuted or true."""
+    trained = [file for file in case.files if file.fold != "any"]
     wanted = -1 if case.shuffled is None else case.shuffled
-    wrong = [(file, seed) for file, seed in trained if seed != wanted]
+    wrong = [file for file in trained if _permutation_of(file) != wanted]
     if wrong:
-        file, seed = wrong[0]
-        what = f"permuted labels (seed {seed})" if seed >= 0 else "true labels"
-        return LeakageFinding(
-            LEAK,
-            f"{len(wrong)} of {len(trained)} fine-tuned files were trained on {what}, first "
-            f"{file.view} for "
-            f"fold {file.fold}",
-            "vectors and classifiers then go by different labels; the figure means nothing",
-            f"score them with --shuffle-labels {seed}"
-            if seed >= 0
-            else "fine-tune with the same --shuffle-labels",
-            some([file.path.parent.parent.name for file, _ in wrong]),
+        seed = _permutation_of(wrong[0])
+        labels, advice = "true labels", "fine-tune with the same --shuffle-labels"
+        if seed >= 0:
+            labels = f"permuted labels (seed {seed})"
+            advice = f"score them with --shuffle-labels {seed}"
+        number = (
+            f"{len(wrong)} of {len(trained)} fine-tuned files were trained on {labels}, first "
+            f"{wrong[0].view} for fold {wrong[0].fold}"
+        )
+        return Evidence(number, some([file.path.parent.parent.name for file in wrong])).leak(
+            "vectors and classifiers then go by different labels; the figure means nothing", advice
         )
     if not case.files:
-        return LeakageFinding(NOT_CHECKED, "there are no vectors yet")
+        return NO_VECTORS
+    if not trained:
+        return LeakageFinding(CLEAN, "no vectors come from a training on this corpus")
     return LeakageFinding(
-        CLEAN,
-        f"{len(trained)} fine-tuned files, all trained on the labels that are scored"
-        if trained
-        else "no vectors come from a training on this corpus",
+        CLEAN, f"{len(trained)} fine-tuned files, all trained on the labels that are scored"
     )
 
 
@@ -226,29 +204,21 @@ def metadata(case: AuditCase) -> LeakageFinding:
     tags = {
         column: case.manifest.tag(column) for column in case.manifest.tagged(*LEAK_TAGS, UNTAGGED)
     }
-    used = list(
-        dict.fromkeys(
-            (
-                *case.metadata,
-                *(f.ref.modality for f in case.files if f.ref.modality.startswith("meta_")),
-            )
-        )
-    )
-    bad = [
-        f"{column} ({tags.get(column, UNTAGGED)})"
-        for column in used
-        if tags.get(column, UNTAGGED) in ("leaky", UNTAGGED)
-    ]
+    modalities = [file.ref.modality for file in case.files]
+    as_text = [modality for modality in modalities if modality.startswith("meta_")]
+    used = dict.fromkeys((*case.metadata, *as_text))
+    tag_of = {column: tags.get(column, UNTAGGED) for column in used}
+    bad = [f"{column} ({tag})" for column, tag in tag_of.items() if tag in ("leaky", UNTAGGED)]
     if bad:
-        return LeakageFinding(
-            LEAK,
+        number = (
             f"{len(bad)} of {len(used)} metadata columns in use may explain the label: "
-            f"{', '.join(bad)}",
+            f"{', '.join(bad)}"
+        )
+        return Evidence(number, some(bad)).leak(
             "such a column was noted by somebody who knew the label, or nobody said that it was "
             "not",
             "leave it out; if it is harmless, tag it safe or context where the corpus is read or "
             "imported",
-            some(bad),
         )
     if used:
         return LeakageFinding(
@@ -260,16 +230,13 @@ def metadata(case: AuditCase) -> LeakageFinding:
 
 
 def scored(case: AuditCase) -> int:
-    """Labelled test rows of all folds that some view has a vector of."""
-    return sum(
-        int(
-            (
-                case.rows(fold, "test") & np.logical_or.reduce([f.ok for f in case.files_for(fold)])
-            ).sum()
-        )
-        for fold in case.plan
-        if any(True for _ in case.files_for(fold))
-    )
+    """Count the labelled test rows of all folds that some view has a vector of."""
+    count = 0
+    for fold in case.plan:
+        has_vector = [file.ok for file in case.files_for(fold)]
+        if has_vector:
+            count += int((case.rows(fold, "test") & np.logical_or.reduce(has_vector)).sum())
+    return count
 
 
 def source_of(file: VectorFile) -> str:
@@ -278,8 +245,8 @@ def source_of(file: VectorFile) -> str:
     A hub id or a folder's name, else the encoder's name in the store.
     """
     provenance = file.attributes.get("provenance")
-    told = provenance.get("encoder_source") if isinstance(provenance, dict) else None
-    return str(told or file.ref.name)
+    source = provenance.get("encoder_source") if isinstance(provenance, dict) else None
+    return str(source or file.ref.name)
 
 
 def names_of(file: VectorFile) -> set[str]:
@@ -291,37 +258,49 @@ def names_of(file: VectorFile) -> set[str]:
 
 
 def _spellings(hub_id: str) -> set[str]:
-    """A repository as hub id, as folder name in the store, and as the last part that a download is often called."""
+    """Return a repository as it may be called.
+
+    As hub id, as folder in the store, and by the last part, as a download often is.
+    """
     return {name.lower() for name in (hub_id, safe_name(hub_id), hub_id.rpartition("/")[2])}
 
 
 def _declared(file: VectorFile, case: AuditCase) -> bool:
-    """Whether a file says which rows of the corpus its encoder was fitted on, and no scored row is one of them."""
+    """Say whether a file names the rows its encoder was fitted on, and none of them is scored."""
     if not (file.seen == "fit").any() or (file.seen == "unknown").any():
         return False
-    return not any(
-        _marked(case, fold, file, role, "fit").any()
-        for fold in case.plan
-        if file.serves(fold)
-        for role in JUDGED
-    )
+    return not any(found.file is file for found in _marked_rows(case, "fit", JUDGED))
 
 
-def _sources(found: dict[str, tuple[VectorFile, ContaminatedEncoder]]) -> tuple[str, ...]:
-    return some([known.source for _, known in found.values()])
+def _permutation_of(file: VectorFile) -> int:
+    """Return the seed of the permuted labels that an encoder was trained on, -1 for true ones."""
+    return int(str(file.attributes.get("labels_shuffled", -1)))
 
 
-def _pairs(case: AuditCase) -> Iterator[tuple[Fold, VectorFile]]:
-    return ((fold, file) for fold in case.plan for file in case.files_for(fold))
+def _marked_rows(case: AuditCase, word: str, roles: Sequence[str]) -> list[MarkedRows]:
+    """Return the rows in some roles of which encoders say one word of ``seen``."""
+    found = []
+    for fold in case.plan:
+        for file in case.files_for(fold):
+            for role in roles:
+                rows = np.asarray(case.rows(fold, role) & file.ok & (file.seen == word))
+                if rows.any():
+                    found.append(MarkedRows(fold, role, file, rows))
+    return found
 
 
-def _marked(case: AuditCase, fold: Fold, file: VectorFile, role: str, word: str) -> Mask:
-    return np.asarray(case.rows(fold, role) & file.ok & (file.seen == word))
+def _views_of(found: Sequence[MarkedRows]) -> str:
+    return ", ".join(dict.fromkeys(marked.file.view for marked in found))
 
 
-def _distinct(found: list[tuple[Fold, Mask]]) -> int:
+def _first_id(case: AuditCase, found: MarkedRows) -> str:
+    return str(case.manifest.ids[np.argmax(found.rows)])
+
+
+def _distinct(found: Iterable[MarkedRows]) -> int:
     """Count the rows of each fold once, however many views have them."""
     by_fold: dict[int, Mask] = {}
-    for fold, rows in found:
-        by_fold[fold.number] = by_fold.get(fold.number, False) | rows
+    for marked in found:
+        number = marked.fold.number
+        by_fold[number] = by_fold.get(number, False) | marked.rows
     return sum(int(rows.sum()) for rows in by_fold.values())

@@ -13,14 +13,20 @@ from pathlib import Path
 
 from classify.leakage.case import AuditCase
 
-BY_DESIGN, CONTAMINATION = (
-    Path(__file__).with_name(name) for name in ("by_design.csv", "contamination.csv")
-)
+BY_DESIGN = Path(__file__).with_name("by_design.csv")
+CONTAMINATION = Path(__file__).with_name("contamination.csv")
 
 
 @dataclass(frozen=True, slots=True)
 class CorpusDesign:
-    """What a corpus is known for: the overlap that one check counts belongs to it."""
+    """What a corpus is known for: the overlap that one check counts belongs to it.
+
+    Attributes:
+        corpus: The corpus, as in :func:`is_corpus`.
+        check: Name of the check.
+        why: What the corpus is, in words.
+        source: Where that is written.
+    """
 
     corpus: str
     check: str
@@ -50,19 +56,17 @@ class ContaminatedEncoder:
 
 
 def by_design(case: AuditCase, check: str) -> CorpusDesign | None:
-    """Return why the overlap that a check counts belongs to the corpus, none where nothing is known.
+    """Return why the overlap that a check counts belongs to the corpus, if that is known.
 
     No design excuses a plan that tests and trains on the same groups.
     """
     if any(case.torn(fold, "train", "test").any() for fold in case.plan):
         return None
-    known = (
-        d
-        for name in corpus_names(case)
-        for d in designs()
-        if d.check == check and is_corpus(name, d.corpus)
-    )
-    return next(known, None)
+    for name in corpus_names(case):
+        for design in designs():
+            if design.check == check and is_corpus(name, design.corpus):
+                return design
+    return None
 
 
 def corpus_names(case: AuditCase) -> tuple[str, ...]:
@@ -70,14 +74,17 @@ def corpus_names(case: AuditCase) -> tuple[str, ...]:
 
     Its name in the store, which a user may choose, and its label set's.
     """
-    return (case.manifest.name, *([case.manifest.labels.name] if case.manifest.labels else []))
+    labels = case.manifest.labels
+    return (case.manifest.name, labels.name) if labels else (case.manifest.name,)
 
 
 def is_corpus(name: str, key: str) -> bool:
     """Say whether a corpus' name begins with the words of a key.
 
-    >>> is_corpus("CREMA-D_faces", "cremad"), is_corpus("iemocap-4", "iemocap"), is_corpus("meldings", "meld")
-    (True, True, False)
+    >>> is_corpus("CREMA-D_faces", "cremad"), is_corpus("iemocap-4", "iemocap")
+    (True, True)
+    >>> is_corpus("meldings", "meld")
+    False
     """
     words = re.findall(r"[a-z]+", name.lower())
     return any("".join(words[:count]) == key for count in range(1, len(words) + 1))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from embeddings_store.errors import UsageError, unknown_name
 
@@ -41,10 +42,12 @@ class LeakageFinding:
         """Check that a verdict is one of :data:`VERDICTS` and says what it has to."""
         if self.verdict not in VERDICTS:
             unknown_name("verdict", self.verdict, VERDICTS)
+        needs_meaning = self.verdict in (LEAK, CAUTION)
+        needs_advice = self.verdict == LEAK
         if (
             not self.number
-            or (self.verdict in (LEAK, CAUTION) and not self.means)
-            or (self.verdict == LEAK and not self.advice)
+            or (needs_meaning and not self.means)
+            or (needs_advice and not self.advice)
         ):
             raise UsageError(
                 f"a finding with the verdict {self.verdict!r} lacks its number, its meaning or "
@@ -62,6 +65,50 @@ class LeakageFinding:
             "examples": list(self.examples),
             "details": dict(self.details),
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> LeakageFinding:
+        """Read what :meth:`to_dict` returned; a missing part is a ``KeyError``."""
+        return cls(
+            data["verdict"],
+            data["number"],
+            data["means"],
+            data["advice"],
+            tuple(data["examples"]),
+            data["share"],
+            dict(data["details"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a check counted, before it is judged.
+
+    Attributes:
+        number: What was counted, in one line.
+        examples: A few rows, groups or files.
+        share: The part of the test rows that is concerned, in [0, 1]; none where rows are not what
+            is counted.
+        details: Further figures by name, for programs.
+    """
+
+    number: str
+    examples: Sequence[str] = ()
+    share: float | None = None
+    details: dict[str, float] = field(default_factory=dict)
+
+    def leak(self, means: str, advice: str) -> LeakageFinding:
+        """Judge that the set-up does something wrong."""
+        return self._judged(LEAK, means, advice)
+
+    def caution(self, means: str) -> LeakageFinding:
+        """Judge that this belongs to the corpus, and that a reader must know."""
+        return self._judged(CAUTION, means, "")
+
+    def _judged(self, verdict: str, means: str, advice: str) -> LeakageFinding:
+        return LeakageFinding(
+            verdict, self.number, means, advice, self.examples, self.share, self.details
+        )
 
 
 def some(values: Sequence[str]) -> tuple[str, ...]:

@@ -1,24 +1,26 @@
-"""Do rows of different roles share what they must not.
+"""Do rows of different roles share what they must not?
 
-A speaker, a dialogue, a video, a transcript, the very same input?
+A speaker, a dialogue, a video, a transcript, the very same input.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from classify.leakage.case import AuditCase, Codes, factorized, overlap
+from classify.leakage.case import AuditCase, Codes, Overlap, factorized, overlap
 from classify.leakage.facts import by_design
 from classify.leakage.finding import (
-    CAUTION,
     CLEAN,
-    LEAK,
     NOT_CHECKED,
+    SHOWN_EXAMPLES,
+    Evidence,
     LeakageFinding,
     per_cent,
     some,
@@ -30,10 +32,37 @@ from embeddings_store.provenance import file_digest
 
 LONG_WORDS = 6  # shorter transcripts are everyday phrases, which people say twice
 FEW = 0.01  # up to this part of the test rows, long transcripts that occur twice are chance
-HELPS = (
-    0.05  # a look-up that is right so much more often than a constant answer has something to tell
-)
+# A look-up that is right so much more often than a constant answer knows something of the label.
+HELPS = 0.05
 RECORDINGS = ("audio", "video", "meta_video", "meta_video_id")
+# Pairs of roles that must not share a group, the worst first, and what it means where they do.
+TEARS = (
+    (
+        "train",
+        "test",
+        "turns of one dialogue and windows of one video are all but the same row, so the model is "
+        "tested on what it was trained on",
+    ),
+    ("valid", "test", "what is chosen on validation rows fits the test rows"),
+    ("train", "valid", "what is chosen on validation rows was learnt by heart"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedTranscripts:
+    """Transcripts that test rows share with rows that train or validate.
+
+    Attributes:
+        exact: Those that are equal.
+        alike: Those that are equal or nearly so.
+        long: Of ``alike`` those of :data:`LONG_WORDS` words or more.
+        details: Figures by name, for programs.
+    """
+
+    exact: Overlap
+    alike: Overlap
+    long: Overlap
+    details: dict[str, float]
 
 
 def speakers(case: AuditCase) -> LeakageFinding:
@@ -41,38 +70,33 @@ def speakers(case: AuditCase) -> LeakageFinding:
     keys, names = case.keys("speaker"), case.manifest.column("speaker")
     if not (keys >= 0).any():
         return LeakageFinding(NOT_CHECKED, "the manifest names no speaker")
-    found, choosing = overlap(case, keys, ("train",)), overlap(case, keys, ("valid",))
-    nameless = case.n_test - found.of
+    training, choosing = overlap(case, keys, ("train",)), overlap(case, keys, ("valid",))
+    nameless = case.n_test - training.of
     rest = f"; {nameless:,} test rows name no speaker" if nameless else ""
-    if not found.rows and not choosing.rows:
+    if not training.rows and not choosing.rows:
         return LeakageFinding(
             CLEAN, f"{keys.max() + 1:,} speakers, none on both sides{rest}", share=0.0
         )
-    worse, verb = (found, "train") if found.rows else (choosing, "validate")
-    number = f"{per_cent(worse.share)} of {worse.of:,} test rows are by {len(worse.keys):,} speakers who also {verb}{rest}"
-    who = some([names[keys == key][0] for key in worse.keys[:3]])
-    if not found.rows:
-        return LeakageFinding(
-            CAUTION,
-            number,
-            "what is chosen on validation rows fits these people",
-            examples=who,
-            share=worse.share,
-        )
-    means = "a model can know these people's voices and faces, so the figure says little about strangers"
+    worse, verb = (training, "train") if training.rows else (choosing, "validate")
+    number = (
+        f"{per_cent(worse.share)} of {worse.of:,} test rows are by {len(worse.keys):,} speakers "
+        f"who also {verb}{rest}"
+    )
+    known = some([names[keys == key][0] for key in worse.keys[:SHOWN_EXAMPLES]])
+    evidence = Evidence(number, known, worse.share)
+    if not training.rows:
+        return evidence.caution("what is chosen on validation rows fits these people")
+    means = (
+        "a model can know these people's voices and faces, so the figure says little about "
+        "strangers"
+    )
     design = by_design(case, "speakers")
     if design:
-        return LeakageFinding(
-            CAUTION, number, f"{design.why}; {means}", examples=who, share=found.share
-        )
-    return LeakageFinding(
-        LEAK,
-        number,
+        return evidence.caution(f"{design.why}; {means}")
+    return evidence.leak(
         means,
         "fold by speaker (--folds speaker-kfold:5, or leave-one-speaker-out); if a figure for "
         "known speakers is what is wanted, --accept speakers says so under every table",
-        who,
-        found.share,
     )
 
 
@@ -80,214 +104,177 @@ def groups(case: AuditCase) -> LeakageFinding:
     """The rows of a dialogue or video share a role."""
     if not (case.groups >= 0).any():
         return LeakageFinding(NOT_CHECKED, "the manifest names no groups (dialogues, videos)")
-    total, declared = case.groups.max() + 1, getattr(case.plan, "shares", ())
-    for one, other, means in (
-        (
-            "train",
-            "test",
-            "turns of one dialogue and windows of one video are all but the same row, so the "
-            "model is tested on what it was trained on",
-        ),
-        ("valid", "test", "what is chosen on validation rows fits the test rows"),
-        ("train", "valid", "what is chosen on validation rows was learnt by heart"),
-    ):
-        apart = [case.torn(fold, one, other) for fold in case.plan]
-        torn = np.unique(np.concatenate([case.groups[rows] for rows in apart]))
-        if not len(torn):
-            continue
-        rows = sum(
-            int((mask & case.rows(fold, other)).sum())
-            for mask, fold in zip(apart, case.plan, strict=True)
-        )
-        of = sum(int(case.rows(fold, other).sum()) for fold in case.plan)
-        number = (
-            f"{len(torn):,} of {total:,} groups have rows in {one} and {other}; "
-            f"{per_cent(rows / max(of, 1))} of {of:,} "
-            f"{other} rows are of such a group"
-        )
-        first = some(
-            [str(case.manifest.column("group")[case.groups == key][0]) for key in torn[:3]]
-        )
-        if f"{one}+{other}" in declared:
-            return LeakageFinding(
-                CAUTION,
-                number,
-                f"the plan's name says so ({case.plan.valid}); {means}",
-                examples=first,
-            )
-        return LeakageFinding(
-            LEAK,
-            number,
-            means,
-            "fold by group (--folds group-kfold:5), or repair the column 'split'",
-            first,
-            rows / max(of, 1) if other == "test" else None,
-        )
+    for one, other, means in TEARS:
+        finding = _torn_groups(case, one, other, means)
+        if finding:
+            return finding
+    total = case.groups.max() + 1
     return LeakageFinding(CLEAN, f"{total:,} groups, none torn apart", share=0.0)
+
+
+def _torn_groups(case: AuditCase, one: str, other: str, means: str) -> LeakageFinding | None:
+    """Return what is found where groups have rows in two roles, none where no group has."""
+    keys: set[int] = set()
+    rows = of = 0
+    for fold in case.plan:
+        torn, asked = case.torn(fold, one, other), case.rows(fold, other)
+        keys.update(case.groups[torn].tolist())
+        rows += int((torn & asked).sum())
+        of += int(asked.sum())
+    if not keys:
+        return None
+    share = rows / max(of, 1)
+    number = (
+        f"{len(keys):,} of {case.groups.max() + 1:,} groups have rows in {one} and {other}; "
+        f"{per_cent(share)} of {of:,} {other} rows are of such a group"
+    )
+    names = case.manifest.column("group")
+    examples = some([str(names[case.groups == key][0]) for key in sorted(keys)[:SHOWN_EXAMPLES]])
+    if f"{one}+{other}" in case.plan.shares:
+        return Evidence(number, examples).caution(
+            f"the plan's name says so ({case.plan.valid}); {means}"
+        )
+    return Evidence(number, examples, share if other == "test" else None).leak(
+        means, "fold by group (--folds group-kfold:5), or repair the column 'split'"
+    )
 
 
 def videos(case: AuditCase) -> LeakageFinding:
     """Nothing is cut from a recording that another role is cut from too."""
-    columns = [
-        c
-        for c in RECORDINGS
-        if c in case.manifest.table and (case.manifest.table[c].astype(str) != "").any()
-    ]
+    table = case.manifest.table
+    columns = [c for c in RECORDINGS if c in table and (table[c].astype(str) != "").any()]
     if not columns:
         return _by_ids(case)
-    shared = [
-        (overlap(case, case.keys(c), (role,)), role, c)
-        for role in ("train", "valid")
-        for c in columns
-    ]
-    worst, role, column = max(
-        shared, key=lambda found: (found[0].rows > 0 and found[1] == "train", found[0].rows)
-    )
+    worst, role, column = _most_shared_recordings(case, columns)
     if not worst.rows:
         several = [c for c in columns if len(np.unique(case.keys(c))) < len(case.manifest)]
+        rows = "some hold several rows" if several else "each row has its own"
         return LeakageFinding(
-            CLEAN,
-            f"no recording on both sides ({', '.join(columns)}; "
-            + ("some hold several rows)" if several else "each row has its own)"),
-            share=0.0,
+            CLEAN, f"no recording on both sides ({', '.join(columns)}; {rows})", share=0.0
         )
-    names, ids, of = case.manifest.table[column], case.manifest.ids, case.n_test
+    names, ids, of = table[column], case.manifest.ids, case.n_test
     number = (
         f"{per_cent(worst.rows / of)} of {of:,} test rows are cut from {len(worst.keys):,} "
-        "recordings that rows which "
-        f"{'train' if role == 'train' else 'validate'} are cut from too"
+        f"recordings that rows which {'train' if role == 'train' else 'validate'} are cut from too"
     )
     examples = some([f"{ids[a]} and {ids[b]}: {names.iloc[a]}" for a, b in worst.examples])
-    if role == "valid" and "valid+test" in getattr(case.plan, "shares", ()):
-        return LeakageFinding(
-            CAUTION,
-            number,
+    evidence = Evidence(number, examples, worst.rows / of)
+    if role == "valid" and "valid+test" in case.plan.shares:
+        return evidence.caution(
             f"the plan's name says so ({case.plan.valid}); what is chosen on validation rows fits "
-            "the test rows",
-            examples=examples,
-            share=worst.rows / of,
+            "the test rows"
         )
-    return LeakageFinding(
-        LEAK,
-        number,
+    return evidence.leak(
         "rows of one recording have its voice, face, room and topic, and overlapping windows the "
-        "very "
-        "same samples; a random split over windows reports about 100 % and is worthless",
-        "give the manifest a column "
-        "'group' that names the recording, and fold by it (--folds group-kfold:5)",
-        examples,
-        worst.rows / of,
+        "very same samples; a random split over windows reports about 100 % and is worthless",
+        "give the manifest a column 'group' that names the recording, and fold by it (--folds "
+        "group-kfold:5)",
     )
+
+
+def _most_shared_recordings(case: AuditCase, columns: list[str]) -> tuple[Overlap, str, str]:
+    """Return the worst overlap, with its role and column.
+
+    Any with training rows is worse than all with validation rows.
+    """
+    for role in ("train", "valid"):
+        shared = [(overlap(case, case.keys(column), (role,)), column) for column in columns]
+        worst, column = max(shared, key=lambda found: found[0].rows)
+        if worst.rows:
+            break
+    return worst, role, column
 
 
 def transcripts(case: AuditCase) -> LeakageFinding:
     """No test row says what a training row says."""
     texts = normalised(case.manifest.column("text"))
-    same = factorized(texts)
-    if not (same >= 0).any():
+    if not (texts != "").any():
         return LeakageFinding(NOT_CHECKED, "the manifest holds no transcripts")
-    unique = np.unique(texts[same >= 0])
-    place = np.searchsorted(unique, texts)
-    near = np.where(same >= 0, near_identical(unique)[np.minimum(place, len(unique) - 1)], -1)
-    words = np.char.count(texts, " ") + 1
-    long = (same >= 0) & (words >= LONG_WORDS)
-    exact, alike, telling = (overlap(case, keys) for keys in (same, near, np.where(long, near, -1)))
-    details = {
-        "identical": exact.share,
-        "nearly_identical": alike.share,
-        "identical_4_words_or_more": overlap(case, np.where(words >= 4, same, -1)).rows
-        / max(exact.of, 1),
-        "long_share": telling.rows / max(alike.of, 1),
-        "look_up_accuracy_identical": exact.look_up if exact.rows else 0.0,
-        "look_up_accuracy": alike.look_up if alike.rows else 0.0,
-        "constant_accuracy": alike.constant / max(alike.rows, 1),
-    }
+    shared = _shared_transcripts(case, texts)
+    exact, alike, long = shared.exact, shared.alike, shared.long
     if not alike.rows:
         return LeakageFinding(
             CLEAN,
             f"none of {alike.of:,} test rows says what a training or validation row says",
             share=0.0,
-            details=details,
+            details=shared.details,
         )
-    nearly = (
-        f", {per_cent(alike.share)} with near-identical ones" if alike.rows > exact.rows else ""
-    )
+    nearly = ""
+    if alike.rows > exact.rows:
+        nearly = f", {per_cent(alike.share)} with near-identical ones"
     number = (
         f"{per_cent(exact.share)} of {exact.of:,} test rows repeat a transcript of training or "
-        f"validation rows{nearly}; "
-        f"looking it up is right on {per_cent(alike.look_up)} of these (always the commonest "
-        "label: "
-        f"{per_cent(alike.constant / alike.rows)})"
+        f"validation rows{nearly}; looking it up is right on {per_cent(alike.look_up)} of these "
+        f"(always the commonest label: {per_cent(alike.constant / alike.rows)})"
     )
     ids, raw = case.manifest.ids, case.manifest.column("text")
-    shown = telling if telling.rows else alike
+    shown = long if long.rows else alike
     examples = some([f"{ids[a]} and {ids[b]}: {_short(raw[a])}" for a, b in shown.examples])
+    evidence = Evidence(number, examples, alike.share, shared.details)
     means = (
         "a text model can answer these rows by heart; report text results on unseen transcripts too"
     )
     nothing = "so they tell nothing of it"
-    helps = telling.right - telling.constant > HELPS * telling.rows
+    helps = long.right - long.constant > HELPS * long.rows
     design = by_design(case, "transcripts")
+    if design and (helps or not long.rows):
+        return evidence.caution(f"{design.why}; {means}")
     if design:
-        known = (
-            f"{design.why}; {means}" if helps or not telling.rows else f"{design.why}, {nothing}"
-        )
-        return LeakageFinding(
-            CAUTION, number, known, examples=examples, share=alike.share, details=details
-        )
-    if telling.rows <= FEW * alike.of:
-        return LeakageFinding(
-            CAUTION,
-            number,
-            f"nearly all have fewer than {LONG_WORDS} words: phrases that people say twice; "
-            f"{means}",
-            examples=examples,
-            share=alike.share,
-            details=details,
+        return evidence.caution(f"{design.why}, {nothing}")
+    if long.rows <= FEW * alike.of:
+        return evidence.caution(
+            f"nearly all have fewer than {LONG_WORDS} words: phrases that people say twice; {means}"
         )
     if not helps:
-        return LeakageFinding(
-            CAUTION,
-            number,
-            f"the same sentences are spoken with every label, {nothing}",
-            examples=examples,
-            share=alike.share,
-            details=details,
-        )
-    return LeakageFinding(
-        LEAK,
-        number,
+        return evidence.caution(f"the same sentences are spoken with every label, {nothing}")
+    return evidence.leak(
         means,
         "fold so that equal sentences share a role, or drop the copies; if actors replay "
         "scripts, that is the corpus' design: --accept transcripts says so under every table",
-        examples,
-        alike.share,
-        details,
     )
+
+
+def _shared_transcripts(case: AuditCase, texts: NDArray[np.str_]) -> SharedTranscripts:
+    """Compare normalised texts (N,), of which one at least is not empty."""
+    same = factorized(texts)
+    unique = np.unique(texts[same >= 0])
+    code_of_unique = near_identical(unique)
+    near = np.where(same >= 0, code_of_unique[np.searchsorted(unique, texts)], -1)
+    words = np.char.count(texts, " ") + 1
+    exact, alike = overlap(case, same), overlap(case, near)
+    long = overlap(case, np.where(words >= LONG_WORDS, near, -1))
+    of_4_words = overlap(case, np.where(words >= 4, same, -1))
+    details = {
+        "identical": exact.share,
+        "nearly_identical": alike.share,
+        "identical_4_words_or_more": of_4_words.rows / max(exact.of, 1),
+        "long_share": long.rows / max(alike.of, 1),
+        "look_up_accuracy_identical": exact.look_up if exact.rows else 0.0,
+        "look_up_accuracy": alike.look_up if alike.rows else 0.0,
+        "constant_accuracy": alike.constant / max(alike.rows, 1),
+    }
+    return SharedTranscripts(exact, alike, long, details)
 
 
 def media(case: AuditCase) -> LeakageFinding:
     """No encoder was given the very same sound or pictures for rows of two roles."""
-    found = [(overlap(case, keys), what) for what, keys in _inputs(case)]
+    found = [(overlap(case, keys), view) for view, keys in _inputs(case)]
+    of_vectors = len(found)
     for column in ("audio", "video"):
         copies, absent = _file_copies(case, column)
         if copies is not None:
-            found.append(
-                (
-                    overlap(case, copies),
-                    f"{column} files" + (f", {absent:,} of them not there" if absent else ""),
-                )
-            )
+            missing = f", {absent:,} of them not there" if absent else ""
+            found.append((overlap(case, copies), f"{column} files{missing}"))
     if not found:
         return LeakageFinding(
             NOT_CHECKED,
             "no vectors of sound or pictures carry digests of what went in; give the files with "
             "--media",
         )
-    details = {"files_read": float(any(" files" in what for _, what in found))}
+    details = {"files_read": float(len(found) > of_vectors)}
     worst, what = max(found, key=lambda one: one[0].rows)
-    compared = ", ".join(name for _, name in found)
     if not worst.rows:
+        compared = ", ".join(name for _, name in found)
         return LeakageFinding(
             CLEAN,
             f"no two rows of different roles are byte-identical ({compared})",
@@ -296,55 +283,39 @@ def media(case: AuditCase) -> LeakageFinding:
         )
     number = (
         f"{worst.rows:,} of {worst.of:,} test rows ({per_cent(worst.share)}) are byte-identical "
-        "to rows that train or "
-        f"validate ({what})"
+        f"to rows that train or validate ({what})"
     )
     ids = case.manifest.ids
     examples = some([f"{ids[a]} = {ids[b]}" for a, b in worst.examples])
+    evidence = Evidence(number, examples, worst.share, details)
     means = "their vectors are those of a training row, whose label the classifier was told"
     design = by_design(case, "media")
     if design and worst.share <= FEW:
-        return LeakageFinding(
-            CAUTION,
-            number,
-            f"{design.why}; {means}",
-            examples=examples,
-            share=worst.share,
-            details=details,
-        )
-    return LeakageFinding(
-        LEAK,
-        number,
-        means,
-        "drop the copies from the manifest, or give both one group",
-        examples,
-        worst.share,
-        details,
-    )
+        return evidence.caution(f"{design.why}; {means}")
+    return evidence.leak(means, "drop the copies from the manifest, or give both one group")
 
 
 def _by_ids(case: AuditCase) -> LeakageFinding:
-    """Ids that differ in a last number alone may be windows of one recording.
+    """Judge by ids where nothing names a recording: those that differ in a last number alone.
 
-    Where nothing else says so, nobody can know.
-
-    Ids such as ``happy_012`` have few beginnings, those of windows have many.
+    They may be windows of one recording, and nobody can know. Ids such as ``happy_012`` have few
+    beginnings, those of windows have many.
     """
     ids = case.manifest.table["id"].str.replace(r"[-_./:]?[A-Za-z]*\d+$", "", regex=True)
     keys = np.where(case.groups < 0, factorized(np.asarray(ids.to_numpy(dtype=str))), -1)
     found = overlap(case, keys)
-    if not found.rows or len(found.keys) <= 2 * (case.codes.max() + 1):
+    classes = case.codes.max() + 1
+    if not found.rows or len(found.keys) <= 2 * classes:
         return LeakageFinding(NOT_CHECKED, "the manifest names no recordings")
     shown = some([f"{case.manifest.ids[a]} and {case.manifest.ids[b]}" for a, b in found.examples])
-    return LeakageFinding(
-        CAUTION,
-        f"the manifest names no recordings; by their ids, {per_cent(found.rows / case.n_test)} of "
-        "the test "
-        "rows may be of one that also trains or validates",
-        "if these ids are windows of recordings the figure is "
-        "worthless; fill the column 'group' to know",
-        examples=shown,
-        share=found.rows / case.n_test,
+    share = found.rows / case.n_test
+    number = (
+        f"the manifest names no recordings; by their ids, {per_cent(share)} of the test rows may "
+        "be of one that also trains or validates"
+    )
+    return Evidence(number, shown, share).caution(
+        "if these ids are windows of recordings the figure is worthless; fill the column 'group' "
+        "to know"
     )
 
 
@@ -354,30 +325,37 @@ def _inputs(case: AuditCase) -> Iterator[tuple[str, Codes]]:
     for file in case.files:
         if file.inputs is None or file.ref.modality == "text":
             continue
+        # all silent clips are equal, which says nothing of where they come from
         keys = factorized(np.where(file.ok & ~file.silent, file.inputs, ""))
-        if (keys >= 0).any() and (file.ref.modality, keys.tobytes()) not in met:
-            met.add((file.ref.modality, keys.tobytes()))
+        record = (file.ref.modality, keys.tobytes())
+        if (keys >= 0).any() and record not in met:
+            met.add(record)
             yield file.view, keys
 
 
 def _file_copies(case: AuditCase, column: str) -> tuple[Codes | None, int]:
-    """Return the code of each row's file by its content (N,), -1 where no other file is the same, and how many are not there.
+    """Return which rows' files are equal byte by byte, and how many files are not there.
 
-    Only files of equal size are read. Without any file there are no codes.
+    Each row (N,) has the code of its file's content, -1 where no other file is the same. Only files
+    of equal size are read. Without any file there are no codes.
     """
     if case.media is None:
         return None, 0
-    paths, sizes = case.manifest.column(column), defaultdict(list)
+    paths = case.manifest.column(column)
     named = np.unique(paths[paths != ""]).tolist()
+    by_size: defaultdict[int, list[str]] = defaultdict(list)
     for path in named:
         place = resolve_media(case.media, path)
         if place.is_file():
-            sizes[place.stat().st_size].append(path)
-    there = sum(map(len, sizes.values()))
+            by_size[place.stat().st_size].append(path)
+    there = sum(len(same) for same in by_size.values())
     if not there:
         return None, len(named)
+    alike: list[str] = []
+    for same in by_size.values():
+        if len(same) > 1:
+            alike += same
     console = Console(stderr=True)
-    alike = [path for same in sizes.values() if len(same) > 1 for path in same]
     shown = track(
         alike,
         f"{column} files of equal size",
@@ -388,9 +366,8 @@ def _file_copies(case: AuditCase, column: str) -> tuple[Codes | None, int]:
     content = {path: file_digest(resolve_media(case.media, path)) for path in shown}
     times = Counter(content.values())
     copied = {path: digest for path, digest in content.items() if times[digest] > 1}
-    return factorized(
-        np.array([copied.get(path, "") for path in paths.tolist()], dtype=object)
-    ), len(named) - there
+    digests = [copied.get(path, "") for path in paths.tolist()]
+    return factorized(np.array(digests, dtype=object)), len(named) - there
 
 
 def _short(text: str, width: int = 60) -> str:

@@ -1,11 +1,9 @@
-"""The check that fits models.
+"""The check that fits models: on permuted labels everything must fall to chance.
 
-On permuted labels everything must fall to chance, and chance is known exactly.
-
-Permuting labels makes the test rows' labels a random order of what they are, whatever a model
-learnt. So the number of right answers that a cell gives by chance follows from two counts, of its
-answers and of the labels, with mean and variance in closed form (the matches of a random
-permutation); no simulation, no assumption on the rows.
+Chance is known exactly. Permuting labels makes the test rows' labels a random order of what they
+are, whatever a model learnt. So the number of right answers that a cell gives by chance follows
+from two counts, of its answers and of the labels, with mean and variance in closed form (the
+matches of a random permutation); no simulation, no assumption on the rows.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from classify.leakage.finding import CAUTION, CLEAN, LEAK, LeakageFinding, per_cent
+from classify.leakage.finding import CLEAN, SHOWN_EXAMPLES, Evidence, LeakageFinding, per_cent
 from classify.names import BASELINE
 
 FALSE_ALARM = 0.01  # over all cells together (Bonferroni)
@@ -28,9 +26,14 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class ChanceLevel:
-    """A cell under permuted labels.
+    """What a cell answers on permuted labels, over all folds, and what chance would answer.
 
-    Right answers, how many chance gives, and the deviation of that number; over all folds.
+    Attributes:
+        cell: The cell's name.
+        rows: Test rows.
+        right: How many were answered rightly.
+        expected: How many chance gives.
+        deviation: Standard deviation of that number.
     """
 
     cell: str
@@ -51,24 +54,16 @@ def judge(results: Path) -> LeakageFinding:
     Args:
         results: Where :func:`classify.experiment.run_grid` wrote them.
     """
-    columns = ["cell", "family", "fold", "role", "y_true", "y_pred"]
-    table = pd.read_parquet(
-        results / "predictions.parquet", columns=columns, filters=[("role", "==", "test")]
-    )
-    table = table[table["family"].astype(str) != BASELINE]
-    cells = [
-        of_cell(str(name), part)
-        for name, part in table.groupby(table["cell"].astype(str), sort=False)
-    ]
+    cells = _read_cells(results)
     margin = float(norm.isf(FALSE_ALARM / 2 / len(cells)))
     above = [c for c in cells if c.right > c.expected + margin * c.deviation]
     below = [c for c in cells if c.right < c.expected - margin * c.deviation]
     top = max(cells, key=lambda c: (c.right - c.expected) / max(c.deviation, 1e-12))
-    low, high = ((top.expected + sign * margin * top.deviation) / top.rows for sign in (-1, 1))
+    low = (top.expected - margin * top.deviation) / top.rows
+    high = (top.expected + margin * top.deviation) / top.rows
     number = (
         f"{len(cells)} cells on permuted labels; the farthest above chance, {top.cell}, has "
-        f"{per_cent(top.accuracy)}, "
-        f"where chance is {per_cent(max(low, 0.0))} to {per_cent(high)}"
+        f"{per_cent(top.accuracy)}, where chance is {per_cent(max(low, 0.0))} to {per_cent(high)}"
     )
     details = {
         "cells": float(len(cells)),
@@ -78,59 +73,62 @@ def judge(results: Path) -> LeakageFinding:
         "high": high,
     }
     if above:
-        return LeakageFinding(
-            LEAK,
-            f"{number}; {len(above)} cells are above",
+        examples = tuple(c.cell for c in above[:SHOWN_EXAMPLES])
+        number += f"; {len(above)} cells are above"
+        return Evidence(number, examples, details=details).leak(
             "something tells the models the answers of test rows",
             "look at the other checks first; then at how the vectors were made",
-            tuple(c.cell for c in above[:3]),
-            details=details,
         )
     if below:
-        return LeakageFinding(
-            CAUTION,
-            f"{number}; {len(below)} cells are below theirs",
-            "worse than chance is no leak and yet no "
-            "chance: few rows of a class, or classes that are rare in training where they are "
-            "common in test",
-            examples=tuple(c.cell for c in below[:3]),
-            details=details,
+        examples = tuple(c.cell for c in below[:SHOWN_EXAMPLES])
+        number += f"; {len(below)} cells are below theirs"
+        return Evidence(number, examples, details=details).caution(
+            "worse than chance is no leak and yet no chance: few rows of a class, or classes that "
+            "are rare in training where they are common in test"
         )
     return LeakageFinding(CLEAN, number, details=details)
 
 
+def _read_cells(results: Path) -> list[ChanceLevel]:
+    """Count every cell of a folder of results but the baselines, which need no features."""
+    columns = ["cell", "family", "fold", "role", "y_true", "y_pred"]
+    table = pd.read_parquet(
+        results / "predictions.parquet", columns=columns, filters=[("role", "==", "test")]
+    )
+    table = table[table["family"].astype(str) != BASELINE]
+    by_cell = table.groupby(table["cell"].astype(str), sort=False)
+    return [of_cell(str(name), rows) for name, rows in by_cell]
+
+
 def of_cell(name: str, rows: pd.DataFrame) -> ChanceLevel:
     """Count a cell's right answers and what chance gives, fold by fold."""
-    found = [
-        matches(
-            pd.factorize(np.concatenate([part["y_true"].astype(str), part["y_pred"].astype(str)]))[
-                0
-            ]
-        )
-        for _, part in rows.groupby("fold", sort=False)
-    ]
-    right, expected, variance = np.sum(found, axis=0)
+    counts = []
+    for _, part in rows.groupby("fold", sort=False):
+        both = np.concatenate([part["y_true"].astype(str), part["y_pred"].astype(str)])
+        counts.append(matches(pd.factorize(both)[0]))
+    right, expected, variance = np.sum(counts, axis=0)
     return ChanceLevel(name, len(rows), float(right), float(expected), float(np.sqrt(variance)))
 
 
 def matches(codes: Codes) -> tuple[int, float, float]:
-    """Return how many of n labels equal their answers, and mean and variance of that number if the labels were permuted.
+    """Return how many of n labels equal their answers, and what a permutation would give.
 
     Args:
         codes: n labels, then n answers (2 n,).
+
+    Returns:
+        The number of matches, and its mean and variance if the labels were permuted.
 
     >>> matches(np.array([0, 1, 0, 1]))
     (2, 1.0, 1.0)
     """
     n = len(codes) // 2
-    labels, answers = (
-        np.bincount(part, minlength=codes.max() + 1).astype(float)
-        for part in (codes[:n], codes[n:])
-    )
+    classes = codes.max() + 1
+    labels = np.bincount(codes[:n], minlength=classes).astype(float)
+    answers = np.bincount(codes[n:], minlength=classes).astype(float)
+    matched = int((codes[:n] == codes[n:]).sum())
     pairs = float(labels @ answers)
+    # the matches of a random permutation: mean and variance from the counts of both sides alone
     spread = n * n * pairs - n * float(labels * answers @ (labels + answers)) + pairs * pairs
-    return (
-        int((codes[:n] == codes[n:]).sum()),
-        pairs / n,
-        spread / (n * n * (n - 1)) if n > 1 else 0.0,
-    )
+    variance = spread / (n * n * (n - 1)) if n > 1 else 0.0
+    return matched, pairs / n, variance
