@@ -119,7 +119,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from classify.leakage.checks import run_checks
     from classify.leakage.finding import LEAK
     from classify.terminal.audit import show_audit
-    from classify.terminal.grid import console_for_output
+    from classify.terminal.console import console_for_output
     from embeddings_store.folds.setup import Request
 
     request = Request(

@@ -80,7 +80,7 @@ def _run(argv: Sequence[str] | None) -> int:
     from classify.evaluation.predictions import read_predictions
     from classify.results.statistics_tables import COMPARISONS, STATISTICS, write_statistics
     from classify.results.table import headline_cell
-    from classify.terminal.grid import console_for_output
+    from classify.terminal.console import console_for_output
     from classify.terminal.statistics import ASSUMPTIONS, comparison_table, in_words
     from embeddings_store.atomic import make_folder
 

@@ -31,7 +31,9 @@ def _run(argv: Sequence[str] | None) -> int:
     from classify.experiment import run_grid
     from classify.grid.execution import survey
     from classify.names import RESULT
-    from classify.terminal.grid import console_for_output, show_results, show_survey
+    from classify.terminal.console import console_for_output
+    from classify.terminal.grid import show_results
+    from classify.terminal.survey import show_survey
     from embeddings_store.commands.protocol_options import listing
     from embeddings_store.corpus.manifest import Manifest
     from embeddings_store.errors import unknown_name

@@ -1,7 +1,4 @@
-"""An audit on a terminal.
-
-One line per check, and below it what leaks and cautions mean and what to do.
-"""
+"""A leakage audit on a terminal: one line per check, then what leaks and cautions mean."""
 
 from __future__ import annotations
 
@@ -16,25 +13,13 @@ STYLES = {LEAK: "bold red", CAUTION: "yellow", CLEAN: "green", NOT_CHECKED: "dim
 
 
 def show_audit(audit: Audit, console: Console) -> None:
-    """Print the table, the explanations, and the verdict in one line."""
-    table = Table(
-        title=f"leakage audit of {audit.about['corpus']}, plan {audit.about['plan']} (digest "
-        f"{audit.about['plan_digest']})",
-        title_justify="left",
-        box=None,
-        padding=(0, 1),
-    )
-    for name, options in (
-        ("check", {"no_wrap": True}),
-        ("verdict", {"no_wrap": True}),
-        ("found", {"overflow": "fold"}),
-    ):
-        table.add_column(name, **options)
-    for name, finding in audit.findings.items():
-        table.add_row(
-            Text(name), Text(finding.verdict, style=STYLES[finding.verdict]), Text(finding.number)
-        )
-    console.print(table)
+    """Print the table, the explanations, and the verdict in one line.
+
+    Args:
+        audit: What was found.
+        console: Where to.
+    """
+    console.print(_findings(audit))
     for verdict in (LEAK, CAUTION):
         for name in audit.having(verdict):
             finding = audit.findings[name]
@@ -49,14 +34,32 @@ def show_audit(audit: Audit, console: Console) -> None:
     console.print(Text(_verdict(audit), style=f"bold {STYLES[audit.verdict]}"), soft_wrap=True)
 
 
-def _verdict(audit: Audit) -> str:
-    plural = {LEAK: "leaks", CAUTION: "cautions"}
-    counted = [
-        f"{n} {plural.get(v, v) if n > 1 else v}"
-        for v in (LEAK, CAUTION, CLEAN, NOT_CHECKED)
-        if (n := len(audit.having(v)))
-    ]
-    head = (
-        "LEAK: a figure from this set-up is worthless" if audit.verdict == LEAK else "no leak found"
+def _findings(audit: Audit) -> Table:
+    table = Table(
+        title=f"leakage audit of {audit.about['corpus']}, plan {audit.about['plan']} (digest "
+        f"{audit.about['plan_digest']})",
+        title_justify="left",
+        box=None,
+        padding=(0, 1),
     )
+    table.add_column("check", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("found", overflow="fold")
+    for name, finding in audit.findings.items():
+        verdict = Text(finding.verdict, style=STYLES[finding.verdict])
+        table.add_row(Text(name), verdict, Text(finding.number))
+    return table
+
+
+def _verdict(audit: Audit) -> str:
+    plurals = {LEAK: "leaks", CAUTION: "cautions"}
+    counted = []
+    for verdict in (LEAK, CAUTION, CLEAN, NOT_CHECKED):
+        count = len(audit.having(verdict))
+        if count:
+            word = plurals.get(verdict, verdict) if count > 1 else verdict
+            counted.append(f"{count} {word}")
+    head = "no leak found"
+    if audit.verdict == LEAK:
+        head = "LEAK: a figure from this set-up is worthless"
     return f"{head} ({', '.join(counted)})"

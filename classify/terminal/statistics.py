@@ -1,7 +1,4 @@
-"""The statistics in words.
-
-The result with its interval, how many speakers that rests on, and what survives Holm's correction.
-"""
+"""The statistics in words: the result's interval, and what survives Holm's correction."""
 
 from __future__ import annotations
 
@@ -22,10 +19,8 @@ OTHER_TESTS = {
 }
 ASSUMPTIONS = (
     "p and Holm are of the t by speaker and count. Sign-flip exchanges the answers of speakers. "
-    "McNemar takes rows "
-    "for independent, which they are not, and rejects too often; Nadeau-Bengio takes folds for "
-    "random resamples and "
-    "rejects too rarely: benchmarks/README.md has the rates"
+    "McNemar takes rows for independent, which they are not, and rejects too often; Nadeau-Bengio "
+    "takes folds for random resamples and rejects too rarely: benchmarks/README.md has the rates"
 )
 
 
@@ -49,16 +44,10 @@ def comparison_table(comparisons: pd.DataFrame) -> Table:
     )
     for name in ("first", "second"):
         table.add_column(name, overflow="fold")
-    for name in (
-        "difference",
-        f"{100 * first['level']:.0f} % interval",
-        "p",
-        "Holm",
-        *OTHER_TESTS.values(),
-        "better",
-        "rows",
-    ):
-        table.add_column(name, justify="right", no_wrap=name == "difference")
+    table.add_column("difference", justify="right", no_wrap=True)
+    interval = f"{100 * first['level']:.0f} % interval"
+    for name in (interval, "p", "Holm", *OTHER_TESTS.values(), "better", "rows"):
+        table.add_column(name, justify="right")
     for _, line in comparisons.iterrows():
         table.add_row(
             line["first"],
@@ -75,8 +64,14 @@ def comparison_table(comparisons: pd.DataFrame) -> Table:
 
 
 def figure(value: float, *, signed: bool = False) -> str:
-    """Return a share in per cent with one decimal, ``-`` for ``nan``."""
-    return "-" if math.isnan(value) else f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
+    """Return a share in per cent with one decimal, ``-`` for ``nan``.
+
+    >>> figure(0.71234), figure(0.0123, signed=True), figure(float("nan"))
+    ('71.2', '+1.2', '-')
+    """
+    if math.isnan(value):
+        return "-"
+    return f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
 
 
 def p_value(p: float) -> str:
@@ -87,80 +82,79 @@ def p_value(p: float) -> str:
     """
     if math.isnan(p):
         return "-"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+    if p < 0.001:
+        return "< 0.001"
+    return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def _result(statistics: pd.DataFrame, headline: str) -> list[str]:
-    lines = statistics[(statistics["cell"] == headline) & (statistics["class"] == "")].set_index(
-        "metric"
-    )
+    """Return the headline's interval, or why it has none."""
+    of_headline = (statistics["cell"] == headline) & (statistics["class"] == "")
+    lines = statistics[of_headline].set_index("metric")
     if not len(lines):
         return []
     first = lines.loc[METRICS[0]]
-    claim = (
-        ""
-        if first.get("claim", RESULT) == RESULT
-        else f" ({str(first['claim']).upper()}, no result)"
-    )
+    claim = ""
+    if first.get("claim", RESULT) != RESULT:
+        claim = f" ({str(first['claim']).upper()}, no result)"
     if first["note"]:
         shown = ", ".join(f"{metric} {figure(lines.loc[metric, 'pooled'])}" for metric in METRICS)
         return [f"interval{claim}: none, {first['note']}; all test rows pooled: {shown}"]
-    intervals = ", ".join(
-        f"{metric} {figure(line['pooled'])} ({figure(line['low'])} to {figure(line['high'])})"
-        for metric, line in lines.loc[list(METRICS)].iterrows()
-    )
-    told = [
+    intervals = ", ".join(_interval(metric, lines.loc[metric]) for metric in METRICS)
+    found = [
         f"interval{claim}, {100 * first['level']:.0f} %, all test rows pooled: {intervals}; it "
         f"rests on {_clusters(first)} "
         "and leaves out what another training would change"
     ]
     if first["sessions"]:
-        told.append(
+        found.append(
             f"note: these speakers sit in {first['sessions']} sessions; if those of a session are "
-            "alike, the interval is "
-            "wider: compare-systems --cluster session"
+            "alike, the interval is wider: compare-systems --cluster session"
         )
-    return told
+    return found
+
+
+def _interval(metric: str, line: pd.Series) -> str:
+    return f"{metric} {figure(line['pooled'])} ({figure(line['low'])} to {figure(line['high'])})"
 
 
 def _family(comparisons: pd.DataFrame) -> list[str]:
+    """Return how many comparisons were declared, and those that survive Holm's correction."""
     if not len(comparisons):
         return [
             "comparisons: none; fusion takes two modalities, or name two cells with "
             "compare-systems --pair"
         ]
     size, metric = int(comparisons["family_size"].iloc[0]), comparisons["metric"].iloc[0]
-    survivors = comparisons[comparisons["survives"] == "yes"]
     names = " and ".join(dict.fromkeys(comparisons["family"]))
-    better = int((survivors["difference"] > 0).sum())
     head = f"comparisons: {len(comparisons)} declared ({names}; {metric})"
     if not size:
         return [f"{head}; none could be tested: {comparisons['note'].iloc[0]}"]
+    survivors = comparisons[comparisons["survives"] == "yes"]
+    n_better = int((survivors["difference"] > 0).sum())
     lines = [
-        f"{head}; after Holm's correction at {ALPHA:g} {better} better, {len(survivors) - better} "
-        "worse, "
-        f"{len(comparisons) - len(survivors)} undecided"
+        f"{head}; after Holm's correction at {ALPHA:g} {n_better} better, "
+        f"{len(survivors) - n_better} worse, {len(comparisons) - len(survivors)} undecided"
     ]
     lines += [f"  {sentence(line)}" for _, line in survivors.head(SHOWN).iterrows()]
-    return lines + (
-        [f"  and {len(survivors) - SHOWN} more in {COMPARISONS}"] if len(survivors) > SHOWN else []
-    )
+    if len(survivors) > SHOWN:
+        lines.append(f"  and {len(survivors) - SHOWN} more in {COMPARISONS}")
+    return lines
 
 
 def sentence(line: pd.Series) -> str:
     """Return one comparison as a sentence."""
     return (
         f"{line['first']} against {line['second']}: {figure(line['difference'], signed=True)} "
-        f"({figure(line['low'], signed=True)} to {figure(line['high'], signed=True)}), p "
-        f"{p_value(line['p'])}, "
-        f"Holm {p_value(line['p_holm'])}; better for {line['better']} of {line['clusters']}"
+        f"({figure(line['low'], signed=True)} to {figure(line['high'], signed=True)}), "
+        f"p {p_value(line['p'])}, Holm {p_value(line['p_holm'])}; better for {line['better']} of {line['clusters']}"
     )
 
 
 def _clusters(line: pd.Series) -> str:
-    worth = (
-        f", worth {line['effective_clusters']:.1f} of one size"
-        if line["clusters"] - line["effective_clusters"] >= 1
-        else ""
-    )
-    return f"{line['clusters']} {line['cluster_by']}s{worth}"
+    """Return how many speakers an interval rests on, and what they are worth if uneven."""
+    clusters, effective = line["clusters"], line["effective_clusters"]
+    worth = ""
+    if clusters - effective >= 1:
+        worth = f", worth {effective:.1f} of one size"
+    return f"{clusters} {line['cluster_by']}s{worth}"

@@ -1,7 +1,4 @@
-"""A table of words and numbers as text.
-
-For a terminal, a spreadsheet, a program, a README or a paper.
-"""
+"""A table of words and numbers as text: for a terminal, a spreadsheet, a program or a paper."""
 
 from __future__ import annotations
 
@@ -14,9 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from classify.terminal.console import console_for_output
+
 Line = Mapping[str, str]
-FILE_WIDTH = 200
-LATEX = str.maketrans(
+SPECIAL_IN_LATEX = str.maketrans(
     {
         "&": r"\&",
         "%": r"\%",
@@ -33,7 +31,11 @@ LATEX = str.maketrans(
 
 
 def render(lines: Sequence[Line], form: str) -> str:
-    r"""Return lines, which all have the same keys, in one of :data:`FORMATS`.
+    r"""Return a table as text, nothing for no lines.
+
+    Args:
+        lines: All with the same keys.
+        form: One of :data:`FORMATS`.
 
     >>> print(render([{"system": "a|b", "WA": "75.4"}], "markdown"))
     | system | WA |
@@ -44,16 +46,14 @@ def render(lines: Sequence[Line], form: str) -> str:
 
 
 def _terminal(lines: Sequence[Line]) -> str:
-    numbers, terminal = _numbers(lines), Console()
+    numbers = _numbers(lines)
     table = Table()
     for name in lines[0]:
         table.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
     for line in lines:
         table.add_row(*(escape(cell) for cell in line.values()))
     out = io.StringIO()
-    Console(
-        file=out, width=terminal.width if terminal.is_terminal else FILE_WIDTH, highlight=False
-    ).print(table)
+    Console(file=out, width=console_for_output().width, highlight=False).print(table)
     return out.getvalue().rstrip("\n")
 
 
@@ -71,41 +71,44 @@ def _json(lines: Sequence[Line]) -> str:
 
 def _markdown(lines: Sequence[Line]) -> str:
     numbers = _numbers(lines)
-    names = list(lines[0])
-    rows = [names, *(list(line.values()) for line in lines)]
-    text = [
-        "| " + " | ".join(cell.replace("|", r"\|").replace("\n", " ") for cell in row) + " |"
-        for row in rows
-    ]
-    text.insert(1, "|" + "|".join("--:" if name in numbers else "---" for name in names) + "|")
-    return "\n".join(text)
+    marks = ["--:" if name in numbers else "---" for name in lines[0]]
+    rows = [_markdown_row(list(line.values())) for line in lines]
+    return "\n".join([_markdown_row(list(lines[0])), f"|{'|'.join(marks)}|", *rows])
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    escaped = (cell.replace("|", r"\|").replace("\n", " ") for cell in cells)
+    return f"| {' | '.join(escaped)} |"
 
 
 def _latex(lines: Sequence[Line]) -> str:
     numbers = _numbers(lines)
-    names = list(lines[0])
-    body = [" & ".join(cell.translate(LATEX) for cell in line.values()) + r" \\" for line in lines]
-    columns = "".join("r" if name in numbers else "l" for name in names)
+    columns = "".join("r" if name in numbers else "l" for name in lines[0])
     return "\n".join(
         [
             rf"\begin{{tabular}}{{{columns}}}",
             r"\hline",
-            " & ".join(name.translate(LATEX) for name in names) + r" \\",
+            _latex_row(list(lines[0])),
             r"\hline",
-            *body,
+            *(_latex_row(list(line.values())) for line in lines),
             r"\hline",
             r"\end{tabular}",
         ]
     )
 
 
+def _latex_row(cells: Sequence[str]) -> str:
+    return " & ".join(cell.translate(SPECIAL_IN_LATEX) for cell in cells) + r" \\"
+
+
 def _numbers(lines: Sequence[Line]) -> set[str]:
     """Return the columns that hold numbers, or nothing, in every line."""
-    return {
-        name
-        for name in lines[0]
-        if all(_is_number(line[name]) for line in lines) and any(line[name] for line in lines)
-    }
+    found = set()
+    for name in lines[0]:
+        cells = [line[name] for line in lines]
+        if any(cells) and all(map(_is_number, cells)):
+            found.add(name)
+    return found
 
 
 def _is_number(text: str) -> bool:

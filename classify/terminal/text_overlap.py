@@ -6,48 +6,40 @@ from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from classify.names import BASELINE
 from classify.results.paper_tables import per_cent
 from classify.results.text_overlap import LOOK_UP, SUBSETS_FILE
+from classify.terminal.console import figures_table, print_table, two_decimals
+
+MEANING = (
+    "text-unseen: the normalised transcript does not occur in the fold's training rows; the "
+    "look-up answers with the commonest class of the same transcript in training; means over folds"
+)
 
 
 def show_subsets(results: Path, headline: str, console: Console) -> None:
     """Print accuracy on the subsets, of the cell that counts, the look-up and the baselines.
 
     Nothing where there are none.
+
+    Args:
+        results: The folder of the run.
+        headline: The cell that counts.
+        console: Where to.
     """
     path = results / SUBSETS_FILE
     if not path.is_file():
         return
     frame = pd.read_csv(path, dtype={"cell": str})
     subsets = list(dict.fromkeys(frame["subset"]))
-    table = Table(title="Subsets of the test rows (WA, per cent)", title_justify="left")
-    table.add_column("", overflow="fold")
-    for name in subsets:
-        table.add_column(name, justify="right", no_wrap=True)
-    shown = frame[(frame["cell"] == headline) | frame["cell"].str.startswith(f"{BASELINE} ")]
-    for cell, of_cell in shown.groupby("cell", sort=False):
-        by_subset = of_cell.set_index("subset")
-        table.add_row(str(cell), *(_figure(by_subset, name) for name in subsets))
-    rows = frame[frame["cell"] == LOOK_UP].set_index("subset")["n"]
-    table.add_row("rows", *(str(rows[name]) for name in subsets))
-    console.print(table)
-    console.print(
-        Text(
-            "text-unseen: the normalised transcript does not occur in the fold's training rows; "
-            "the look-up answers "
-            "with the commonest class of the same transcript in training; means over folds",
-            style="dim",
-        ),
-        soft_wrap=True,
-    )
-    console.print()
-
-
-def _figure(rows: pd.DataFrame, name: str) -> str:
-    if name not in rows.index or pd.isna(rows.loc[name, "WA"]):
-        return "-"
-    return f"{per_cent(rows.loc[name, 'WA']):.2f}"
+    table = figures_table("Subsets of the test rows (WA, per cent)", subsets)
+    is_baseline = frame["cell"].str.startswith(f"{BASELINE} ")
+    for cell, of_cell in frame[(frame["cell"] == headline) | is_baseline].groupby(
+        "cell", sort=False
+    ):
+        accuracies = of_cell.set_index("subset")["WA"].reindex(subsets)
+        table.add_row(str(cell), *(two_decimals(per_cent(share)) for share in accuracies))
+    sizes = frame[frame["cell"] == LOOK_UP].set_index("subset")["n"]
+    table.add_row("rows", *(str(sizes[name]) for name in subsets))
+    print_table(console, table, [MEANING])

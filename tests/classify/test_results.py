@@ -34,7 +34,8 @@ from classify.results.statistics_tables import (
 from classify.results.table import SCHEMA, VOLATILE, ResultTable
 from classify.results.text_overlap import SUBSETS_FILE, subsets_table, write_subsets
 from classify.results.write import GridResult
-from classify.terminal.grid import show_results, verdict
+from classify.terminal.grid import show_results
+from classify.terminal.notes import verdict
 from embeddings_store.errors import StoreError
 
 

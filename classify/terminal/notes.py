@@ -1,0 +1,243 @@
+"""What a reader of the tables must know: what they are of, which cell counts, and cautions."""
+
+from __future__ import annotations
+
+import pandas as pd
+from rich.console import Console
+
+from classify.evaluation.metrics import FORMULAS, METRICS
+from classify.grid.prepared import PreparedGrid
+from classify.models.probe import PROBE_C, PROBE_SPLITS
+from classify.names import BASELINE, HEAD, OOF, PROBE, RESULT
+from classify.names import VALID as VALID_ROWS
+from classify.results.paper_tables import SEEDS, VALID, about_of, per_cent
+from classify.results.table import BEST_ON_TEST, CANDIDATES, CHOSEN, ON_TEST, ResultTable
+from classify.results.write import GridResult
+
+LEARNT = {
+    "oof": "of training rows, out of fold",
+    "valid": "of validation rows",
+    "train": "of training rows themselves",
+    "train+valid": "of training rows themselves and of validation rows",
+}
+
+
+def footer(result: GridResult, family: str) -> list[str]:
+    """Return what a table is of: corpus, protocol, folds, labels, choice, records and formulas.
+
+    Args:
+        result: The run.
+        family: Whose table.
+    """
+    rows = result.table.rows
+    part = rows[rows["family"] == family]
+    lines = [
+        _protocol(rows, part),
+        f"{_deviations(rows)}{_choice(result.table)}",
+        f"{_joined(part['verified'])}; {_labels(rows['labels_shuffled'].iloc[0])}",
+    ]
+    shared = rows["shared"].iloc[0]
+    if shared:
+        lines.append(f"CAUTION: roles that share speakers or groups: {shared}")
+    lines += _sources_of_scores(part)
+    missing = part[part["n_missing"] > 0]
+    if len(missing):
+        most = missing.loc[missing["n_missing"].idxmax()]
+        lines.append(
+            f"up to {most['n_missing']} of {most['n_test']} test rows lack a modality (fold "
+            f"{most['fold']}, "
+            f"{most['cell']}); cells of that modality alone score the others, see n_scored"
+        )
+    return [*lines, result.prepared.audit.line(), FORMULAS]
+
+
+def _protocol(rows: pd.DataFrame, part: pd.DataFrame) -> str:
+    first, n_folds = rows.iloc[0], rows["fold"].nunique()
+    plan = "" if first["protocol"] == first["plan"] else f"{first['plan']}, "
+    folds = f"{n_folds} folds" if n_folds > 1 else "1 fold"
+    encoder_seeds = rows["encoder_seed"].drop_duplicates()
+    of_encoders = ""
+    if len(encoder_seeds) > 1:
+        of_encoders = f"; seeds of the fine-tuning {'; '.join(encoder_seeds)}"
+    return (
+        f"corpus {first['corpus']}; protocol {first['protocol']} ({plan}valid: "
+        f"{first['valid_rule']}, split {first['split_digest']}); {folds}; label set "
+        f"{first['label_set']}; fitted on {_joined(part['fit_rows'])}; seed "
+        f"{about_of(rows)['seed']}{of_encoders}"
+    )
+
+
+def _joined(column: pd.Series) -> str:
+    return "; ".join(column.drop_duplicates())
+
+
+def _deviations(rows: pd.DataFrame) -> str:
+    """Return what stands behind the plus-minus signs of a table, nothing where there are none."""
+    n_folds, n_seeds = rows["fold"].nunique(), len(rows[SEEDS].drop_duplicates())
+    over = []
+    if n_folds > 1:
+        over.append(f"± sample deviation over {n_folds} folds")
+    if n_seeds > 1:
+        over.append(f"(± sample deviation over {n_seeds} seeds)")
+    return f"mean {' '.join(over)}; " if over else ""
+
+
+def _choice(table: ResultTable) -> str:
+    if table.flagged(ON_TEST):
+        return "UPPER BOUND: the cell that is shown was chosen on the test rows themselves"
+    if table.flagged(CHOSEN):
+        return (
+            "the cell that counts is chosen on validation rows (best mean WA); best on test is "
+            "shown as an upper bound"
+        )
+    return (
+        "no validation rows: nothing is chosen, the cell that counts was fixed beforehand; best "
+        "on test is an upper bound"
+    )
+
+
+def _labels(shuffled: str) -> str:
+    return "true labels" if shuffled == "no" else f"LABELS SHUFFLED ({shuffled})"
+
+
+def _sources_of_scores(part: pd.DataFrame) -> list[str]:
+    """Return where class scores come from, and what learns from them on which rows."""
+    lines = []
+    if part["scores_from"].str.contains(PROBE).any():
+        lines.append(
+            f"class scores from a probe: logistic regression (C = {PROBE_C}) fitted inside the "
+            f"fold; training rows out of fold, {PROBE_SPLITS} splits by group"
+        )
+    if part["scores_from"].str.contains(HEAD).any():
+        lines.append(
+            "class scores from the fine-tuned heads, which were trained on the training rows"
+        )
+    learning = part[part["learnt_on"].isin(LEARNT)]
+    for learnt_on, cells in learning.groupby("learnt_on", sort=False):
+        methods = ", ".join(cells["method"].unique())
+        lines.append(f"learnt from class scores ({LEARNT[str(learnt_on)]}): {methods}")
+    return lines
+
+
+def verdict(table: ResultTable) -> list[str]:
+    """Return the cell that counts, the one that would have been best on test, and chance."""
+    rows = table.rows
+    lines = [_headline(table)]
+    if not table.flagged(ON_TEST):
+        best = table.flagged(BEST_ON_TEST)
+        lines.append(
+            f"upper bound: {best}: {_figures(rows, best)} (best of {_n_candidates(rows)} cells on "
+            "the test rows themselves; no result)"
+        )
+    baselines = rows[rows["family"] == BASELINE]
+    lines += [f"chance: {name}: {_figures(rows, str(name))}" for name in baselines["cell"].unique()]
+    constants = ", ".join(baselines["constant"].unique())
+    lines.append(
+        f"for scale: always answering the commonest class of the test rows ({constants}; nobody "
+        "could know it "
+        f"beforehand) gives WA {per_cent(baselines['constant_WA'].mean()):.2f}"
+    )
+    return lines
+
+
+def _headline(table: ResultTable) -> str:
+    """Return the cell that counts with its figures, and how it came to count."""
+    rows, name = table.rows, table.headline
+    if not name:
+        return (
+            "no result: there are no validation rows to choose on, and the paper's final model "
+            "(concatenation + SVM) was not run; add it with --early concatenation --classifiers "
+            "svm, or use a plan with validation rows"
+        )
+    figures = f"{name}: {_figures(rows, name)}"
+    if table.flagged(CHOSEN):
+        valid = per_cent(rows.loc[rows["cell"] == name, VALID].mean())
+        return f"{_claim(rows)}: {figures} (chosen on validation rows, valid WA {valid:.2f})"
+    if table.flagged(ON_TEST):
+        return (
+            f"UPPER BOUND, no result: {figures} (chosen on the test rows themselves, of "
+            f"{_n_candidates(rows)} cells{_epochs_on_test(rows, name)})"
+        )
+    return (
+        f"{_claim(rows)}: {figures} (fixed beforehand as the paper's final model; there are no "
+        "validation rows, so nothing was chosen)"
+    )
+
+
+def _claim(rows: pd.DataFrame) -> str:
+    claim = str(rows["claim"].iloc[0])
+    return claim if claim == RESULT else f"{claim.upper()}, no result"
+
+
+def _epochs_on_test(rows: pd.DataFrame, cell: str) -> str:
+    part = rows[rows["cell"] == cell]
+    count, total = part["n_test_selected"].sum(), part["n_scored"].sum()
+    return f"; encoders' epochs were chosen on {count} of these {total} rows" if count else ""
+
+
+def _figures(rows: pd.DataFrame, cell: str) -> str:
+    of_cell = rows[rows["cell"] == cell]
+    return ", ".join(f"{metric} {per_cent(of_cell[metric].mean()):.2f}" for metric in METRICS)
+
+
+def _n_candidates(rows: pd.DataFrame) -> int:
+    return int(rows.loc[rows["family"].isin(list(CANDIDATES)), "cell"].nunique())
+
+
+def cautions(prepared: PreparedGrid) -> list[str]:
+    """Return what was left out, and what makes training rows unlike test rows."""
+    config = prepared.config
+    lines = [f"note: {note}" for note in prepared.notes]
+    n_seen = sum(fold.train_seen for fold in prepared.folds)
+    n_train = sum(fold.counts["train"] for fold in prepared.folds)
+    if n_seen and config.fit_rows != OOF:
+        lines.append(
+            f"note: encoders were fitted on {n_seen} of {n_train} training rows (seen=fit), so "
+            "classifiers and probes learn from vectors that carry their labels: training figures "
+            "and margins are over-confident, and these rows are no place to tune"
+        )
+    if any(prepared.inner):
+        parts = "; ".join(f"{m}: {inner.parts}" for m, inner in prepared.inner[0].items())
+        lines.append(
+            "note: late fusion learns from scores of training rows by inner encoders that have "
+            f"not seen them ({parts})"
+        )
+    if config.tune:
+        is_valid = prepared.tune_on == VALID_ROWS
+        where = "validation rows" if is_valid else "grouped splits of training rows"
+        minutes = ""
+        if config.tune_minutes:
+            minutes = f", none begun after {config.tune_minutes:g} minutes"
+        lines.append(
+            f"note: settings of classifiers are chosen per cell and fold, by up to {config.tune} "
+            f"trials on {where}{minutes}"
+        )
+    return lines
+
+
+def print_banner(prepared: PreparedGrid, console: Console) -> None:
+    """Print in red why figures are no results: labels, metadata, or what chose the cell.
+
+    Args:
+        prepared: What was run.
+        console: Where to.
+    """
+    lines = []
+    if prepared.config.shuffle_seed is not None:
+        lines.append(
+            f"LABELS SHUFFLED (seed {prepared.config.shuffle_seed}): every figure must be at chance"
+        )
+    if prepared.leaky:
+        lines.append(
+            f"LEAKY METADATA: {', '.join(prepared.leaky)} may explain the label itself; no figure "
+            "of a system that uses them is a result"
+        )
+    if prepared.config.select_on == "test":
+        lines.append("UPPER BOUND: chosen on the test rows themselves; no figure here is a result")
+    for line in lines:
+        console.print(f"*** {line} ***", style="bold red", markup=False)
+
+
+def stamp(prepared: PreparedGrid) -> str:
+    """Return what a table's title adds where its figures are no results."""
+    return "" if prepared.claim == RESULT else f", {prepared.claim.upper()}"
