@@ -1,6 +1,4 @@
-"""How long the whole leakage audit takes, without media.
-
-Every check on a store of many utterances, written and read as files.
+"""How long the whole leakage audit takes without media, on a store of many utterances.
 
     python -m benchmarks.audit --rows 150000
 
@@ -85,9 +83,15 @@ def main() -> None:
 
 
 def clocks() -> tuple[float, float]:
-    """Return the seconds of the clock and of the processors, this process' and its finished children's."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return time.perf_counter(), sum(u.ru_utime + u.ru_stime for u in used)
+    """Return the seconds of the clock and of the processors.
+
+    The latter are this process' and its finished children's.
+    """
+    processors = 0.0
+    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
+        used = resource.getrusage(who)
+        processors += used.ru_utime + used.ru_stime
+    return time.perf_counter(), processors
 
 
 def since(before: tuple[float, float]) -> tuple[float, float]:
@@ -97,7 +101,10 @@ def since(before: tuple[float, float]) -> tuple[float, float]:
 
 
 def make_store(store: Path, rows: int, width: int) -> None:
-    """Dialogues of twenty turns, a speaker for every hundred rows, and a sentence in twenty that was said before."""
+    """Write a store of generated dialogues of twenty turns.
+
+    There is a speaker for every hundred rows, and one sentence in twenty stood before.
+    """
     generator = np.random.default_rng(0)
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
     vocabulary = np.array(

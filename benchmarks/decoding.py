@@ -1,4 +1,4 @@
-"""Utterances decoded per second from long dialogues, against the loop that one writes first, in one run.
+"""Utterances decoded per second from long dialogues, against the loop that one writes first.
 
 The plain loop opens the dialogue anew for every utterance and reads its frames one after the other
 from the start with PyAV until the last one that it needs. Ours opens each dialogue once and seeks;
@@ -23,7 +23,8 @@ from benchmarks.record import record
 from extract.frames import FrameCache, FrameSettings, TimeSpan, read_spans
 from extract.frames.settings import sample_times
 
-RATE = Fraction(30_000, 1_001)
+RATE = Fraction(30_000, 1_001)  # frames per second
+HALF_A_FRAME_S = 0.5 / float(RATE)
 
 
 def main() -> None:
@@ -69,15 +70,15 @@ def main() -> None:
 
 def plain(film: Path, span: TimeSpan, settings: FrameSettings) -> list[np.ndarray]:
     """Read from the start and keep the pictures nearest to the sampled times."""
-    wanted = sample_times(span.start_s or 0.0, span.end_s or 0.0, settings)
+    times = sample_times(span.start_s or 0.0, span.end_s or 0.0, settings)
     found: list[np.ndarray] = []
     with av.open(str(film)) as container:
         for frame in container.decode(video=0):
-            while len(found) < len(wanted) and frame.time >= wanted[len(found)] - 0.5 / float(RATE):
-                found.append(
-                    frame.reformat(width=336, height=224, format="rgb24").to_ndarray()[:, 56:280]
-                )
-            if len(found) == len(wanted):
+            # one picture may be the nearest to several times
+            while len(found) < len(times) and frame.time >= times[len(found)] - HALF_A_FRAME_S:
+                picture = frame.reformat(width=336, height=224, format="rgb24").to_ndarray()
+                found.append(picture[:, 56:280])
+            if len(found) == len(times):
                 break
     return found
 
@@ -88,12 +89,9 @@ def write_film(path: Path, length_s: float) -> Path:
     still = generator.integers(0, 255, (480, 720, 3), dtype=np.uint8)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=RATE)
-        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = (
-            720,
-            480,
-            "yuv420p",
-            1_500_000,
-        )
+        stream.width, stream.height = 720, 480
+        stream.pix_fmt = "yuv420p"
+        stream.bit_rate = 1_500_000
         stream.codec_context.gop_size = 250
         stream.codec_context.codec_tag = "DIVX"
         for number in range(int(length_s * RATE)):

@@ -1,6 +1,4 @@
-"""What ``make demo`` runs.
-
-Every command on the embedded default, then what was reached beside what was possible.
+"""What ``make demo`` runs: every command, then what was reached beside what was possible.
 
 The choice of encoders (the paper's Tables 1 to 3) has a store of its own, so that the grid need not
 guess between trainings; the text encoder has a second candidate there. All tables and figures of
@@ -27,9 +25,8 @@ from benchmarks.record import record
 from extract.corpora.demo import release_folder
 from extract.corpora.demo_release import FIDELITY, best_possible
 
-CHOICE = (
-    "session-holdout:Ses05/Ses04"  # the paper's: sessions 1 to 3 train, 4 validates, 5 is tested
-)
+# the paper's: sessions 1 to 3 train, 4 validates, 5 is tested
+CHOICE = "session-holdout:Ses05/Ses04"
 
 
 def main() -> None:
@@ -54,6 +51,18 @@ def main() -> None:
             "--out"
         )
     started = time.monotonic()
+    run_commands(out)
+    Console(width=None if sys.stdout.isatty() else 120).print(
+        reached(pd.read_csv(out / "results" / "grid.csv"))
+    )
+    wall_s = time.monotonic() - started
+    print(f"{wall_s:.0f} s in all; tables, figures and report.html in {out / 'results'}")
+    if given.record:
+        record_demo(out / "results", wall_s)
+
+
+def run_commands(out: Path) -> None:
+    """Make vectors, choose encoders, run the grid and make the report, all below a folder."""
     store, selection, results = (str(out / name) for name in ("embeddings", "selection", "results"))
     extract = (
         "extract.commands.extract_features",
@@ -97,22 +106,18 @@ def main() -> None:
         "--media-root",
         str(release_folder(out)),
     )
-    Console(width=None if sys.stdout.isatty() else 120).print(
-        reached(pd.read_csv(out / "results" / "grid.csv"))
-    )
-    wall_s = time.monotonic() - started
-    print(f"{wall_s:.0f} s in all; tables, figures and report.html in {out / 'results'}")
-    if given.record:
-        cells = summary(out / "results" / "grid.csv")
-        cells["best_possible_WA"] = [
-            100 * best_possible(tuple(m.split("+"))) if m else None for m in cells["modalities"]
-        ]
-        record("demo", cells.assign(wall_s=round(wall_s)), "python -m benchmarks.demo --record")
-        record(
-            "demo_table7",
-            pd.read_csv(out / "results" / "table7_per_class.csv"),
-            "python -m benchmarks.demo --record",
-        )
+
+
+def record_demo(results: Path, wall_s: float) -> None:
+    """Record the cells with what is possible by design, and Table 7."""
+    command = "python -m benchmarks.demo --record"
+    cells = summary(results / "grid.csv")
+    possible = []
+    for modalities in cells["modalities"]:
+        possible.append(100 * best_possible(tuple(modalities.split("+"))) if modalities else None)
+    cells["best_possible_WA"] = possible
+    record("demo", cells.assign(wall_s=round(wall_s)), command)
+    record("demo_table7", pd.read_csv(results / "table7_per_class.csv"), command)
 
 
 def run(module: str, program: str, *arguments: str) -> None:
@@ -124,7 +129,10 @@ def run(module: str, program: str, *arguments: str) -> None:
 
 
 def reached(grid: pd.DataFrame) -> Table:
-    """Compare WA with the best that any method can reach, which the generator knows because it drew the cues."""
+    """Compare WA with the best that any method can reach.
+
+    The generator knows that, because it drew the cues.
+    """
     table = Table(
         title="reached on test, and the best possible by design (WA, per cent)",
         title_justify="left",

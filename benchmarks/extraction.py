@@ -1,4 +1,4 @@
-"""Clips per second of extract-features against a plain loop that runs Transformers on one clip at a time, in one run.
+"""Clips per second of extract-features against a plain loop of Transformers, one clip at a time.
 
 The plain loop is what one writes first: read with soundfile, the checkpoint's own feature
 extractor, the model, the mean over all frames. For Whisper that pads every clip to 30 s, as the
@@ -122,13 +122,9 @@ def plain_loop(files: list[Path], encoder: str, device: str) -> tuple[float, np.
     """Return the seconds of the plain loop, loading apart, and its vectors (n, D)."""
     from transformers import AutoFeatureExtractor, AutoModel
 
-    place = torch.device(
-        "cuda"
-        if device == "auto" and torch.cuda.is_available()
-        else "cpu"
-        if device == "auto"
-        else device
-    )
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    place = torch.device(device)
     extractor = AutoFeatureExtractor.from_pretrained(encoder)
     model = AutoModel.from_pretrained(encoder, dtype=torch.float32).eval().to(place)
     model = getattr(model, "encoder", model) if model.config.is_encoder_decoder else model

@@ -1,4 +1,6 @@
-"""Fine-tune on real clips and transcripts, choose each fold's training on its validation rows, and compare with frozen encoders.
+"""Fine-tune on real clips and transcripts, and compare with frozen encoders.
+
+Each fold's training is chosen on that fold's validation rows.
 
     python -m benchmarks.finetuned_runs --data ../shared --work build/real-runs
 
@@ -27,9 +29,14 @@ RESAMPLES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """One corpus and encoder.
+    """One corpus and encoder, and how it is trained and scored.
 
-    Its trainings as (learning rate, epochs), fixed before any was scored, and its grids' options.
+    Attributes:
+        corpus: The corpus' name.
+        modality: Which of its modalities.
+        encoder: A folder of models.
+        trainings: Learning rate and epochs of each, fixed before any was scored.
+        options: Those of its grids.
     """
 
     corpus: str
@@ -63,11 +70,9 @@ def main() -> None:
     made = make_vectors(given.data, store)
     for study in STUDIES:
         if study.corpus in made:
-            tried = [
-                one
-                for training in study.trainings
-                for one in tune(study, *training, given.data, store)
-            ]
+            tried = []
+            for rate, epochs in study.trainings:
+                tried += finetune(study, rate, epochs, given.data, store)
             used = used_per_fold(tried)
             rates += used + abandoned(study, tried, store)
             rows += compare(study, [t for t in used if t["used"]], store, given.work)
@@ -87,8 +92,13 @@ def arguments(study: Study, rate: str, epochs: int) -> str:
     )
 
 
-def tune(study: Study, rate: str, epochs: int, data: Path, store: Path) -> list[dict[str, object]]:
-    """Train every fold in one way and return for each the accuracy of its kept epoch on its validation rows."""
+def finetune(
+    study: Study, rate: str, epochs: int, data: Path, store: Path
+) -> list[dict[str, object]]:
+    """Train every fold in one way.
+
+    Returns for each the accuracy of its kept epoch on its validation rows.
+    """
     options = arguments(study, rate, epochs)
     done = call(
         "extract.commands.extract_features",
@@ -110,21 +120,20 @@ def tune(study: Study, rate: str, epochs: int, data: Path, store: Path) -> list[
 
 
 def used_per_fold(tried: list[dict[str, object]]) -> list[dict[str, object]]:
-    """Mark in each fold the training with the best accuracy on that fold's own validation rows.
-
-    The first of equals.
+    """Mark in each fold the training that is best on its own validation rows, the first of equals.
 
     One training for all folds would be chosen on rows that other folds test on.
     """
-    best = {
-        fold: max((t for t in tried if t["fold"] == fold), key=lambda t: float(str(t["valid_WA"])))
-        for fold in {t["fold"] for t in tried}
-    }
-    return [{**t, "used": t is best[t["fold"]]} for t in tried]
+    best: dict[object, dict[str, object]] = {}
+    for training in tried:
+        so_far = best.setdefault(training["fold"], training)
+        if float(str(training["valid_WA"])) > float(str(so_far["valid_WA"])):
+            best[training["fold"]] = training
+    return [{**training, "used": training is best[training["fold"]]} for training in tried]
 
 
 def abandoned(study: Study, tried: list[dict[str, object]], store: Path) -> list[dict[str, object]]:
-    """Return every other training of this corpus that lies in the store, so that no attempt goes unmentioned."""
+    """Return every other training of this corpus in the store, so that none goes unmentioned."""
     known = {(t["encoder"], t["fold"]) for t in tried}
     rows: list[dict[str, object]] = []
     for entry in catalogue(store, study.corpus):
@@ -148,7 +157,10 @@ def abandoned(study: Study, tried: list[dict[str, object]], store: Path) -> list
 def compare(
     study: Study, chosen: list[dict[str, object]], store: Path, work: Path
 ) -> list[dict[str, object]]:
-    """Score frozen and tuned vectors with the same grid and return one row per classifier of the tuned vectors."""
+    """Score frozen and fine-tuned vectors with the same grid.
+
+    Returns one row per classifier of the fine-tuned vectors.
+    """
     frozen = next(
         e.ref.folder
         for e in catalogue(store, study.corpus)
@@ -170,15 +182,10 @@ def compare(
         found = predictions(
             store, replace(study, options=plain), out, ("--encoder", f"{study.modality}={encoder}")
         )
-        tuned.append(
-            found[found["fold"].isin([t["fold"] for t in chosen if t["encoder"] == encoder])]
-        )
-    groups = dict(
-        zip(
-            *(Manifest.load(store / study.corpus).column(c).tolist() for c in ("id", "group")),
-            strict=True,
-        )
-    )
+        its_folds = [training["fold"] for training in chosen if training["encoder"] == encoder]
+        tuned.append(found[found["fold"].isin(its_folds)])
+    manifest = Manifest.load(store / study.corpus)
+    groups = dict(zip(manifest.ids.tolist(), manifest.column("group").tolist(), strict=True))
     return [
         {
             "corpus": study.corpus,

@@ -1,4 +1,4 @@
-"""Rows per second of our fine-tuning against plain PyTorch loops over the same generated rows, in one run.
+"""Rows per second of our fine-tuning against plain PyTorch loops over the same rows, in one run.
 
 The first plain loop pads every input to the maximum, as one writes it first: texts to 128 tokens,
 clips to 10 s, and for Whisper to the 30 s that the library asks for. The second pads to the longest
@@ -85,14 +85,14 @@ def main() -> None:
         "--no-record", action="store_true", help="print, and leave benchmarks/results as it is"
     )
     given = options.parse_args()
-    rows = [row for folder in given.encoder for row in measure(folder, given)]
+    rows = []
+    for folder in given.encoder:
+        rows += measure(folder, given)
     for row in rows:
-        print(
-            "  ".join(
-                f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}"
-                for key, value in row.items()
-            )
-        )
+        shown = []
+        for key, value in row.items():
+            shown.append(f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}")
+        print("  ".join(shown))
     if not given.no_record:
         folders = " ".join(f"--encoder {Path(folder).name}" for folder in given.encoder)
         print(
@@ -121,13 +121,12 @@ def measure(folder: str, given: argparse.Namespace) -> list[dict[str, Any]]:
         "extract-features": lambda: ours(folder, inputs, labels, given),
     }
     if encoder.spec.architecture == "whisper":
-        del ways[
-            "plain loop, padded to the longest of the batch"
-        ]  # The library's Whisper takes 30 s and nothing else.
-    made = []
+        # The library's Whisper takes 30 s and nothing else.
+        del ways["plain loop, padded to the longest of the batch"]
+    measured = []
     for way, run in ways.items():
         taken = [run() for _ in range(given.repeats)]
-        made.append(
+        measured.append(
             {
                 "encoder": Path(folder).name,
                 "way": way,
@@ -139,7 +138,8 @@ def measure(folder: str, given: argparse.Namespace) -> list[dict[str, Any]]:
                 "device": encoder.device.type,
             }
         )
-    return [{**row, "ratio_to_padded": row["rows_per_s"] / made[0]["rows_per_s"]} for row in made]
+    padded = measured[0]["rows_per_s"]
+    return [{**row, "ratio_to_padded": row["rows_per_s"] / padded} for row in measured]
 
 
 def generate(modality: str, rows: int, seed: int) -> list[Any]:
@@ -182,7 +182,7 @@ def ours(
             lambda n: ends.append(time.perf_counter()),
         )
         over = time.perf_counter()
-    ends = ends[1:]  # The first call tells that nothing was done before.
+    ends = ends[1:]  # The first call reports that nothing was done before.
     return (len(inputs) - given.batch_size) / (ends[-1] - ends[0]), over - ends[-1]
 
 
@@ -249,15 +249,15 @@ def _text(folder: str, inputs: Sequence[str], to_maximum: bool) -> tuple[nn.Modu
 
     def pooled(model: nn.Module, chosen: list[int], device: torch.device) -> Tensor:
         length = MAX_TOKENS if to_maximum else max(len(tokens[i]) for i in chosen)
-        ids = torch.tensor(
-            [tokens[i] + [tokenizer.pad_token_id] * (length - len(tokens[i])) for i in chosen],
-            device=device,
-        )
-        mask = torch.tensor(
-            [[1] * len(tokens[i]) + [0] * (length - len(tokens[i])) for i in chosen], device=device
-        )
-        states = model(input_ids=ids, attention_mask=mask).last_hidden_state * mask.unsqueeze(2)
-        return states.sum(1) / mask.sum(1, keepdim=True)
+        ids, mask = [], []
+        for i in chosen:
+            n_padded = length - len(tokens[i])
+            ids.append(tokens[i] + [tokenizer.pad_token_id] * n_padded)
+            mask.append([1] * len(tokens[i]) + [0] * n_padded)
+        on_device = torch.tensor(mask, device=device)
+        output = model(input_ids=torch.tensor(ids, device=device), attention_mask=on_device)
+        states = output.last_hidden_state * on_device.unsqueeze(2)
+        return states.sum(1) / on_device.sum(1, keepdim=True)
 
     return AutoModel.from_pretrained(folder, dtype=torch.float32, add_pooling_layer=False), pooled
 
@@ -271,11 +271,12 @@ def _whisper(
         extractor(clip, sampling_rate=RATE, return_tensors="np")["input_features"][0]
         for clip in inputs
     ]
-    return AutoModel.from_pretrained(
-        folder, dtype=torch.float32
-    ).encoder, lambda model, chosen, device: model(
-        torch.from_numpy(np.stack([mels[i] for i in chosen])).to(device)
-    ).last_hidden_state.mean(1)
+
+    def pooled(model: nn.Module, chosen: list[int], device: torch.device) -> Tensor:
+        inputs = torch.from_numpy(np.stack([mels[i] for i in chosen])).to(device)
+        return model(inputs).last_hidden_state.mean(1)
+
+    return AutoModel.from_pretrained(folder, dtype=torch.float32).encoder, pooled
 
 
 def _waveform(
@@ -286,13 +287,11 @@ def _waveform(
         samples = torch.zeros(len(chosen), length)
         mask = torch.zeros(len(chosen), length, dtype=torch.long)
         for row, i in enumerate(chosen):
-            samples[row, : len(inputs[i])] = torch.from_numpy(
-                (inputs[i] - inputs[i].mean()) / inputs[i].std()
-            )
-            mask[row, : len(inputs[i])] = 1
-        return model(
-            input_values=samples.to(device), attention_mask=mask.to(device)
-        ).last_hidden_state.mean(1)
+            clip = (inputs[i] - inputs[i].mean()) / inputs[i].std()
+            samples[row, : len(clip)] = torch.from_numpy(clip)
+            mask[row, : len(clip)] = 1
+        states = model(input_values=samples.to(device), attention_mask=mask.to(device))
+        return states.last_hidden_state.mean(1)
 
     return AutoModel.from_pretrained(folder, dtype=torch.float32), pooled
 

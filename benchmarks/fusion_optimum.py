@@ -6,14 +6,17 @@ x)``. Likewise a rule that learns nothing has an exact *limit*: its accuracy whe
 true ``p(y | x_m)`` of each modality instead of estimates. Where classes tie for a row they share
 it; where they tie inside an input, its vote goes to the first.
 
-===============  ==========================================================================================================
+===============  ================================================================================
 world            what theory says
-===============  ==========================================================================================================
-``independent``  given the class the modalities are independent: ``bayes`` is the optimum, the product without prior is not
-``redundant``    two modalities repeat a third: products count it three times, what learns does not
+===============  ================================================================================
+``independent``  given the class the modalities are independent: ``bayes`` is the optimum, the
+                 product without prior is not
+``redundant``    two modalities repeat a third: products count it three times, what learns does
+                 not
 ``xor``          the class is whether two coins agree: nothing late can see it, early fusion can
-``noise``        two of three modalities say nothing: voting listens to them, what learns does not
-===============  ==========================================================================================================
+``noise``        two of three modalities say nothing: voting listens to them, what learns does
+                 not
+===============  ================================================================================
 """
 
 from __future__ import annotations
@@ -70,14 +73,10 @@ class World:
         return table / np.maximum(table.sum(axis=1, keepdims=True), TINY)
 
     def limit(self, rule: str) -> float:
-        """Return what a rule that learns nothing reaches with the true posteriors of each modality."""
+        """Return what a rule that learns nothing reaches with each modality's true posteriors."""
         combinations = np.array(list(product(*(range(k) for k in self.joint.shape[1:]))))
-        log_p = np.stack(
-            [
-                np.log(np.maximum(self.posterior(m)[combinations[:, m]], TINY))
-                for m in range(combinations.shape[1])
-            ]
-        )
+        each = [self.posterior(m)[symbols] for m, symbols in enumerate(combinations.T)]
+        log_p = np.log(np.maximum(np.stack(each), TINY))
         inputs = Inputs(log_p, np.ones(log_p.shape[:2], dtype=bool))
         prior = self.joint.sum(axis=tuple(range(1, self.joint.ndim)))
         values = RULES[rule].fit(
@@ -112,9 +111,8 @@ class World:
 
 def worlds() -> list[World]:
     """Return the four worlds; their numbers are fixed, no seed changes them."""
-    fair = np.array(
-        [[0.6, 0.2, 0.1, 0.1], [0.15, 0.55, 0.2, 0.1], [0.1, 0.15, 0.25, 0.5]]
-    )  # p(x | y)
+    # p(x | y), a row per class
+    fair = np.array([[0.6, 0.2, 0.1, 0.1], [0.15, 0.55, 0.2, 0.1], [0.1, 0.15, 0.25, 0.5]])
     other = np.array([[0.5, 0.1, 0.3, 0.1], [0.1, 0.2, 0.1, 0.6], [0.2, 0.5, 0.2, 0.1]])
     third = np.array([[0.4, 0.4, 0.1, 0.1], [0.1, 0.3, 0.5, 0.1], [0.3, 0.1, 0.1, 0.5]])
     prior = np.array([0.6, 0.25, 0.15])
@@ -133,18 +131,16 @@ def worlds() -> list[World]:
 
 
 def cells(world: World) -> list[Cell]:
-    """Return every early strategy with an SVM, every rule over probes, and each modality's own probe."""
+    """Return every early strategy with an SVM, every rule over probes, and each single probe."""
     early = [Cell(EARLY, method, world.modalities, "svm") for method in _early(world)]
     late = [Cell(LATE, method, world.modalities, RULE) for method in late_rules()]
     return [*(Cell(UNIMODAL, "", (m,), "probe") for m in world.modalities), *early, *late]
 
 
 def _early(world: World) -> Sequence[str]:
-    return (
-        ("concatenation", "sum", "product")
-        if len(set(world.joint.shape[1:])) == 1
-        else ("concatenation",)
-    )
+    if len(set(world.joint.shape[1:])) == 1:
+        return "concatenation", "sum", "product"
+    return ("concatenation",)  # the others take vectors of one width
 
 
 def measure(world: World, cell: Cell, seed: int, train: int = TRAIN, test: int = TEST) -> float:

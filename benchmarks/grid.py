@@ -1,4 +1,4 @@
-"""Seconds of run-fusion-grid against a plain scikit-learn and XGBoost script of the same cells and settings, in one run.
+"""Seconds of run-fusion-grid against a plain scikit-learn and XGBoost script of the same cells.
 
 The plain script loops over folds, fusions and classifiers in one process with the libraries' own
 threads. Vectors are generated, with as many rows, folds and classes as asked for; both read them
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def make_store(store: Path, rows: int, dim: int) -> None:
-    """Five sessions, four classes, three modalities of which none tells everything."""
+    """Write a store: five sessions, four classes, three modalities of which none shows everything."""
     generator = np.random.default_rng(0)
     y = generator.integers(0, 4, rows)
     ids = [f"u{i:06d}" for i in range(rows)]
@@ -113,22 +113,21 @@ def make_store(store: Path, rows: int, dim: int) -> None:
 
 
 def plain_script(store: Path) -> pd.DataFrame:
-    """Return id, cell and predicted class of every early and unimodal cell, as a plain script would make them."""
+    """Return id, cell and predicted class of every early and unimodal cell."""
     views = {name: refs[0] for name, refs in choose_views(catalogue(store, "bench")).items()}
     plan = make_plan(Manifest.load(store / "bench"))
     found = []
     for fold in plan:
         data = load_fold(store, "bench", views, plan, fold.number)
-        scalers = {m: StandardScaler().fit(data.train.vectors[m]) for m in MODALITIES}
-        train, test = (
-            {m: scalers[m].transform(role.vectors[m]) for m in MODALITIES}
-            for role in (data.train, data.test)
-        )
-        inputs = {m: (train[m], test[m]) for m in MODALITIES}
-        blocks = [[role[m] for m in MODALITIES] for role in (train, test)]
-        inputs["concatenation"] = tuple(np.hstack(b) for b in blocks)
-        inputs["sum"] = tuple(np.sum(b, axis=0) for b in blocks)
-        inputs["product"] = tuple(np.prod(b, axis=0) for b in blocks)
+        inputs, train, test = {}, [], []
+        for modality in MODALITIES:
+            scaler = StandardScaler().fit(data.train.vectors[modality])
+            train.append(scaler.transform(data.train.vectors[modality]))
+            test.append(scaler.transform(data.test.vectors[modality]))
+            inputs[modality] = train[-1], test[-1]
+        inputs["concatenation"] = np.hstack(train), np.hstack(test)
+        inputs["sum"] = np.sum(train, axis=0), np.sum(test, axis=0)
+        inputs["product"] = np.prod(train, axis=0), np.prod(test, axis=0)
         for name, (fit, score) in inputs.items():
             for classifier, model in classifiers().items():
                 with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Measure how often intervals cover the truth and tests reject wrongly, when speakers differ as they do in emotion corpora.
+"""Measure how often intervals cover the truth and tests reject wrongly, where speakers differ.
 
     python -m benchmarks.interval_simulation             # a few minutes on one core
     python -m benchmarks.interval_simulation --quick     # seconds; prints, records nothing
@@ -57,10 +57,11 @@ ALPHAS = (0.05, 0.005)
 TESTED = ("WA", "macro_F1")
 POINTS = (0.0, 3.0)
 CHUNK = 50
+# deviation by speaker, rows in common
 SYSTEMS = {
     "same vectors, two classifiers": (0.05, 0.7),
     "two modalities": (0.25, 0.3),
-}  # deviation by speaker, rows in common
+}
 
 
 def main() -> None:
@@ -76,16 +77,11 @@ def main() -> None:
     )
     given = options.parse_args()
     replications, resamples = (200, 99) if given.quick else (given.replications, given.resamples)
-    coverage = pd.DataFrame(
-        [
-            row
-            for s in SCENARIOS
-            for row in interval_coverage(s, replications, resamples, given.seed)
-        ]
-    )
-    rates = pd.DataFrame(
-        [row for s in SCENARIOS for row in rejections(s, replications // 2, given.seed)]
-    )
+    covered, rejected = [], []
+    for scenario in SCENARIOS:
+        covered += interval_coverage(scenario, replications, resamples, given.seed)
+        rejected += rejections(scenario, replications // 2, given.seed)
+    coverage, rates = pd.DataFrame(covered), pd.DataFrame(rejected)
     if not given.quick:
         command = (
             f"python -m benchmarks.interval_simulation --replications {replications} --resamples "
@@ -145,7 +141,13 @@ def interval_coverage(
 def intervals(
     counts: Counts, resamples: int, rng: np.random.Generator
 ) -> Mapping[tuple[str, str], Ends]:
-    """Return (metric, method) to both ends (R,) of the usual 95 % intervals, for counts (R, G, C, C)."""
+    """Return both ends (R,) of the usual 95 % intervals, by metric and method.
+
+    Args:
+        counts: A confusion per replication and cluster (R, G, C, C).
+        resamples: How many a bootstrap draws.
+        rng: Where chance comes from.
+    """
     clusters, sizes = counts.shape[1], counts.sum((-1, -2))
     t = half_width(np.ones(1), np.array([clusters]))
     found: dict[tuple[str, str], Ends] = {}
@@ -175,15 +177,14 @@ def intervals(
         found[metric, "bootstrap-t"] = value - high * robust, value - low * robust
     for metric, code in class_figures(counts.shape[-1]).items():
         value, se = jackknife(counts, of_class("recall", code))
-        told = (
-            (value > 0) & (value < 1) & (se > 0)
-        )  # else every speaker has the class all right, or all wrong: no interval
-        low, high = ends(
-            value[told], se[told], effective_clusters(counts[told][..., code, :].sum(-1))
+        # else every speaker has the class all right, or all wrong: no interval
+        has_one = (value > 0) & (value < 1) & (se > 0)
+        sizes_of_class = counts[has_one][..., code, :].sum(-1)
+        low, high = np.full(len(counts), np.nan), np.full(len(counts), np.nan)
+        low[has_one], high[has_one] = ends(
+            value[has_one], se[has_one], effective_clusters(sizes_of_class)
         )
-        found[metric, USED_INTERVAL] = (np.full(len(counts), np.nan), np.full(len(counts), np.nan))
-        for all_ends, some in zip(found[metric, USED_INTERVAL], (low, high), strict=True):
-            all_ends[told] = some
+        found[metric, USED_INTERVAL] = low, high
     hits = np.trace(counts, axis1=-2, axis2=-1).sum(1)
     found["WA", "Wilson, ignoring speakers"] = proportion_confint(
         hits, sizes.sum(1), 1 - LEVEL, method="wilson"
@@ -220,7 +221,13 @@ def gradients(counts: NDArray[np.number]) -> dict[str, Floats]:
 
 
 def linear_se(slopes: Floats, flat: Floats, weights: Floats) -> Floats:
-    """Return the cluster-robust error (R, B) from slopes (R, B, C, C), counts (R, G, C * C) and weights (R, B, G)."""
+    """Return the cluster-robust error (R, B).
+
+    Args:
+        slopes: How a metric moves with each count (R, B, C, C).
+        flat: Counts per cluster (R, G, C * C).
+        weights: How often each cluster was drawn (R, B, G).
+    """
     influence = slopes.reshape(*slopes.shape[:2], -1) @ flat.swapaxes(1, 2)
     clusters = flat.shape[1]
     mean = (weights * influence).sum(-1, keepdims=True) / clusters
@@ -242,31 +249,40 @@ def rejections(scenario: Scenario, replications: int, seed: int) -> list[dict[st
             first, second = clustered(scenario, first), clustered(scenario, second)
             for metric in TESTED:
                 for test, p in p_values(scenario, first, second, only, metric).items():
-                    known = ~np.isnan(p)
-                    rows += [
-                        {
-                            "scenario": scenario.name,
-                            "clusters": first.shape[1],
-                            "systems": systems,
-                            "points": points,
-                            "metric": metric,
-                            "test": test,
-                            "used": "yes" if test == USED_TEST else "no",
-                            "alpha": alpha,
-                            "rejected": 100 * float((p[known] < alpha).mean())
-                            if known.any()
-                            else float("nan"),
-                            "replications": replications,
-                        }
-                        for alpha in ALPHAS
-                    ]
+                    about = {
+                        "scenario": scenario.name,
+                        "clusters": first.shape[1],
+                        "systems": systems,
+                        "points": points,
+                        "metric": metric,
+                        "test": test,
+                        "used": "yes" if test == USED_TEST else "no",
+                    }
+                    for alpha in ALPHAS:
+                        rate = _rejection_rate(p, alpha)
+                        line = {"alpha": alpha, "rejected": rate, "replications": replications}
+                        rows.append(about | line)
     return rows
+
+
+def _rejection_rate(p: Floats, alpha: float) -> float:
+    """Return how often p values (R,) are below a level, in per cent of those that are known."""
+    known = p[~np.isnan(p)]
+    return 100 * float((known < alpha).mean()) if len(known) else float("nan")
 
 
 def p_values(
     scenario: Scenario, first: Counts, second: Counts, only: Counts, metric: str
 ) -> dict[str, Floats]:
-    """Return each test's p values (R,) for two systems (R, G, C, C) and the rows that only one has right (R, 2)."""
+    """Return each test's p values (R,).
+
+    Args:
+        scenario: What was drawn.
+        first: The confusions of one system (R, G, C, C).
+        second: Those of the other.
+        only: How many rows only one of them has right (R, 2).
+        metric: What is compared.
+    """
     value, se = difference(first, second, overall(metric))
     found = {
         USED_TEST: difference_p(value, se, effective_clusters(first.sum((-1, -2)))),
@@ -285,11 +301,10 @@ def p_values(
     if metric == "WA":
         found["McNemar, ignoring speakers"] = np.array([mcnemar(int(a), int(b)) for a, b in only])
     fold = np.arange(first.shape[1]) * scenario.folds // first.shape[1]
-    folds = [
-        np.stack([counts[:, fold == k].sum(1) for k in range(scenario.folds)], 1)
-        for counts in (first, second)
-    ]
-    by_fold = of_counts(folds[0])[metric] - of_counts(folds[1])[metric]
+    in_fold = [fold == k for k in range(scenario.folds)]
+    first_by_fold = np.stack([first[:, members].sum(1) for members in in_fold], 1)
+    second_by_fold = np.stack([second[:, members].sum(1) for members in in_fold], 1)
+    by_fold = of_counts(first_by_fold)[metric] - of_counts(second_by_fold)[metric]
     found["Nadeau-Bengio over folds"] = np.array(
         [nadeau_bengio(row, 1 / (scenario.folds - 2)) for row in by_fold]
     )

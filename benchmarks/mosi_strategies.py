@@ -70,7 +70,9 @@ def main() -> None:
                 str(store),
             ],
         )
-        system = [part for text in SYSTEMS for part in ("--system", text)]
+        systems = []
+        for text in SYSTEMS:
+            systems += ["--system", text]
         call(
             run_fusion_grid,
             [
@@ -82,7 +84,7 @@ def main() -> None:
                 str(out),
                 "--quiet",
                 *OPTIONS,
-                *system,
+                *systems,
             ],
         )
         command = "python -m benchmarks.mosi_strategies --data DATA"

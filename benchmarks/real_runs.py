@@ -202,7 +202,7 @@ def layer_key(table: pd.DataFrame) -> pd.Series:
 
 
 def leak(store: Path) -> pd.DataFrame:
-    """Score MOSI as the gate allows and as a plain script does that does not ask what the encoders have seen."""
+    """Score MOSI as the gate allows, and as a plain script that asks no encoder what it has seen."""
     manifest = Manifest.load(store / "mosi")
     views = {name: refs[0] for name, refs in choose_views(catalogue(store, "mosi")).items()}
     vectors, y = {}, manifest.codes()
@@ -236,14 +236,14 @@ def leak(store: Path) -> pd.DataFrame:
             expected=3,
         )
         model = make_pipeline(StandardScaler(), SVC())
-        honest = model.fit(matrix[train], y[train]).score(matrix[test], y[test])
+        official = model.fit(matrix[train], y[train]).score(matrix[test], y[test])
         folds = cross_val_predict(
             model, matrix, y, cv=GroupKFold(5), groups=manifest.column("group")
         )
         rows.append(
             {
                 "vectors": name,
-                "official_split_WA": 100 * honest,
+                "official_split_WA": 100 * official,
                 "five_folds_by_video_WA": 100 * (folds == y).mean(),
                 "this_project": "refused, exit status 3"
                 if "has seen (seen=fit" in refused.stderr

@@ -1,4 +1,4 @@
-"""Render the tables of README.md and benchmarks/README.md from benchmarks/results, so that no figure is kept in two places.
+"""Render the tables of the README files from benchmarks/results: no figure is kept in two places.
 
     python -m benchmarks.render_readme          # rewrite both
     python -m benchmarks.render_readme --check  # exit 1 if one would change
@@ -51,16 +51,18 @@ def rendered(text: str) -> str:
 
 def markdown(table: pd.DataFrame) -> str:
     """Return a table in Markdown, numbers to the right."""
-    right = [all(isinstance(v, float | int) for v in table[c] if v != "") for c in table]
-    lines = [
-        "| " + " | ".join(map(str, table.columns)) + " |",
-        "|" + "|".join("--:" if r else "---" for r in right) + "|",
-    ]
-    lines += [
-        "| " + " | ".join(f"{v:.1f}" if isinstance(v, float) else str(v) for v in row) + " |"
-        for row in table.itertuples(index=False)
-    ]
+    marks = []
+    for name in table:
+        numbers = [isinstance(value, float | int) for value in table[name] if value != ""]
+        marks.append("--:" if all(numbers) else "---")
+    lines = [f"| {' | '.join(map(str, table.columns))} |", f"|{'|'.join(marks)}|"]
+    for row in table.itertuples(index=False):
+        lines.append(f"| {' | '.join(map(_cell, row))} |")
     return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
 def result(name: str) -> pd.DataFrame:
@@ -180,7 +182,7 @@ def meld() -> str:
 
 
 def mosi() -> str:
-    """The honest figures, and what a plain script reports that does not ask."""
+    """The figures of the official split, and what a plain script reports that asks nothing."""
     table = result("mosi_leak")
     rows = [
         [r.vectors, r.official_split_WA, r.five_folds_by_video_WA, r.this_project]
@@ -218,21 +220,14 @@ def window_story() -> str:
     """What a random split over windows reports, and what the audit and the grid say to it."""
     rows = []
     for row in result("window_story").itertuples():
-        named = {
-            word: checks
-            for word, checks in (("leak", row.leaks), ("caution", row.cautions))
-            if isinstance(checks, str)
-        }
-        said = (
-            "; ".join(f"{word}: {checks.replace(' ', ', ')}" for word, checks in named.items())
-            or "no leak"
-        )
-        grid = (
-            f"{row.grid_WA:.1f}"
-            if row.grid_exit_status == 0
-            else f"refused, exit status {row.grid_exit_status}"
-        )
-        rows.append([row.way, row.plain_script_WA, said, grid])
+        found = []
+        for word, checks in (("leak", row.leaks), ("caution", row.cautions)):
+            if isinstance(checks, str):  # an empty cell is not a number
+                found.append(f"{word}: {checks.replace(' ', ', ')}")
+        grid = f"{row.grid_WA:.1f}"
+        if row.grid_exit_status:
+            grid = f"refused, exit status {row.grid_exit_status}"
+        rows.append([row.way, row.plain_script_WA, "; ".join(found) or "no leak", grid])
     return markdown(
         pd.DataFrame(
             rows,
@@ -340,7 +335,10 @@ def coverage() -> str:
 
 
 def false_positives() -> str:
-    """How often tests at 5 % reject for accuracy, where neither system is better and where one is by three points."""
+    """How often tests at 5 % reject for accuracy.
+
+    Where neither system is better, and where one is by three points.
+    """
     table, rows = result("interval_false_positives"), []
     table = table[(table["metric"] == "WA") & (table["alpha"] == 0.05)]
     tests = {
@@ -352,9 +350,8 @@ def false_positives() -> str:
     for (scenario, systems), part in table.groupby(["scenario", "systems"], sort=False):
         of = part.set_index(["points", "test"])["rejected"]
         if (0.0, "McNemar, ignoring speakers") in of:
-            rows.append(
-                [scenario, systems, *(of[points, test] for points in (0.0, 3.0) for test in tests)]
-            )
+            rates = [of[0.0, test] for test in tests] + [of[3.0, test] for test in tests]
+            rows.append([scenario, systems, *rates])
     names = [*tests.values(), *(f"{name}, 3 points" for name in tests.values())]
     return markdown(pd.DataFrame(rows, columns=["rejected, %", "systems", *names]))
 

@@ -1,6 +1,4 @@
-"""Corpora of speakers who differ, drawn from a scenario.
-
-How many rows, which classes, what one system or two get right.
+"""Corpora of speakers who differ, drawn from a scenario: rows, classes, and what systems get right.
 
 A speaker is drawn with a size, a mix of classes and a skill: the logit of its recall of a class is
 base + speaker + speaker x class, and its errors fall on other classes in its own way. A scenario's
@@ -34,14 +32,20 @@ TRUTH_SPEAKERS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A kind of corpus.
+    """A kind of corpus, and how much its speakers differ.
 
-    G speakers of about ``rows`` rows, classes with these shares, and how much speakers differ.
-
-    ``spread`` is the deviation of a speaker's logit, ``size_spread`` that of the logarithm of its
-    rows, ``informative`` the correlation of both, ``session_spread`` a deviation that the two
-    speakers of a session share, ``pooled_by`` how many neighbouring speakers are taken for one
-    cluster, ``folds`` the folds of its tests, ``recall`` that of a speaker in the middle.
+    Attributes:
+        name: What it is like.
+        speakers: How many there are, G.
+        rows: About how many each has.
+        shares: Of the classes, the commonest first.
+        spread: The deviation of a speaker's logit.
+        size_spread: That of the logarithm of its rows.
+        informative: The correlation of both.
+        session_spread: A deviation that the two speakers of a session share.
+        pooled_by: How many neighbouring speakers are taken for one cluster.
+        folds: The folds of its tests.
+        recall: That of a speaker in the middle.
     """
 
     name: str
@@ -88,19 +92,28 @@ SCENARIOS = (
 def draw_speakers(
     scenario: Scenario, replications: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], Floats, Floats]:
-    """Return rows per speaker and class (R, G, C), logits of the recalls (R, G, C) and where errors fall (R, G, C, C)."""
+    """Return what speakers are like.
+
+    Args:
+        scenario: Which speakers.
+        replications: R.
+        rng: Where chance comes from.
+
+    Returns:
+        Rows per speaker and class (R, G, C), logits of the recalls (R, G, C), and where errors
+        fall (R, G, C, C).
+    """
     shape, n = (replications, scenario.speakers), len(scenario.shares)
     skill = scenario.spread * rng.normal(size=shape)
-    fate = scenario.informative * skill / scenario.spread + np.sqrt(
-        1 - scenario.informative**2
-    ) * rng.normal(size=shape)
+    # what decides a speaker's size, correlated with its skill
+    unexplained = np.sqrt(1 - scenario.informative**2) * rng.normal(size=shape)
+    fate = scenario.informative * skill / scenario.spread + unexplained
     if scenario.session_spread:
-        skill += scenario.session_spread * np.repeat(
-            rng.normal(size=(replications, scenario.speakers // 2)), 2, axis=1
-        )
-    sizes = np.maximum(
-        8, np.exp(scenario.size_spread * fate - scenario.size_spread**2 / 2) * scenario.rows
-    ).astype(np.int64)
+        of_session = rng.normal(size=(replications, scenario.speakers // 2))
+        skill += scenario.session_spread * np.repeat(of_session, 2, axis=1)
+    # the mean of a log-normal is exp(deviation^2 / 2), which is taken out
+    factor = np.exp(scenario.size_spread * fate - scenario.size_spread**2 / 2)
+    sizes = np.maximum(8, factor * scenario.rows).astype(np.int64)
     mix = rng.gamma(20 * np.array(scenario.shares), size=(*shape, n))
     base = np.log(scenario.recall / (1 - scenario.recall)) + np.linspace(0.6, -0.6, n)
     logits = base + skill[..., None] + 0.7 * scenario.spread * rng.normal(size=(*shape, n))
@@ -127,7 +140,9 @@ def draw_pair(
     points: float,
     rng: np.random.Generator,
 ) -> tuple[Counts, Counts, Counts]:
-    """Return two systems' confusions (R, G, C, C) of the same rows, and how many rows only one of them has right (R, 2).
+    """Return two systems' confusions (R, G, C, C) of the same rows.
+
+    The third value is how many rows only one of them has right (R, 2).
 
     Args:
         scenario: Which speakers.

@@ -1,4 +1,4 @@
-"""How fast the store reads and writes, as a ratio to np.load and np.save of the same array in the same run."""
+"""How fast the store reads and writes, as a ratio to np.load and np.save in the same run."""
 
 from __future__ import annotations
 
@@ -44,19 +44,11 @@ def measure(rows: int, dim: int, repeats: int) -> dict[str, object]:
     )
     with tempfile.TemporaryDirectory() as folder:
         ours, plain = Path(folder) / "ours.h5", Path(folder) / "plain.npy"
-        write_s, save_s = (
-            best_of(action, repeats)
-            for action in (
-                lambda: write_embeddings(
-                    ours, embeddings, {"corpus": "bench", "inputs_digest": "0" * 12}
-                ),
-                lambda: np.save(plain, vectors),
-            )
-        )
-        read_s, load_s = (
-            best_of(action, repeats)
-            for action in (lambda: read_embeddings(ours), lambda: np.load(plain))
-        )
+        about = {"corpus": "bench", "inputs_digest": "0" * 12}
+        write_s = best_of(lambda: write_embeddings(ours, embeddings, about), repeats)
+        save_s = best_of(lambda: np.save(plain, vectors), repeats)
+        read_s = best_of(lambda: read_embeddings(ours), repeats)
+        load_s = best_of(lambda: np.load(plain), repeats)
         size = ours.stat().st_size / plain.stat().st_size
     return {
         "rows": rows,

@@ -1,6 +1,4 @@
-"""Windows of videos under a random split, and what each part of this project says to that.
-
-Generated, so that the truth is known.
+"""Generated windows of videos under a random split, and what each part of this project says to it.
 
     python -m benchmarks.window_story
 
@@ -66,7 +64,10 @@ def main() -> None:
 
 
 def windows(seed: int) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """Return a row per window (id, video, label, split) and its vectors, modality to float32 (N, D)."""
+    """Return a row per window (id, video, label, split) and its vectors.
+
+    The latter are modality to float32 (N, D).
+    """
     generator = np.random.default_rng(seed)
     labels = generator.permutation(np.arange(VIDEOS) % len(CLASSES))
     cues = {m: generator.standard_normal((len(CLASSES), WIDTH)) for m in ("audio", "video")}
@@ -79,9 +80,8 @@ def windows(seed: int) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
         ]
         for modality, part in parts.items():
             own = SIGNATURE * generator.standard_normal(WIDTH) + CUE * cues[modality][label]
-            halves = generator.standard_normal((count + 1, WIDTH)) / np.sqrt(
-                2
-            )  # a window is two halves; neighbours share one
+            # a window is two halves; neighbours share one
+            halves = generator.standard_normal((count + 1, WIDTH)) / np.sqrt(2)
             part.append(own + NOISE * (halves[:-1] + halves[1:]))
     table = pd.DataFrame(rows)
     table["split"] = np.where(generator.random(len(table)) < 0.8, "train", "test")
@@ -107,16 +107,14 @@ def story(
         "reels",
         *store,
     )
-    told = json.loads(
-        call("classify.commands.audit_leakage", *store, "--folds", folds, "--json").stdout
-    )
+    done = call("classify.commands.audit_leakage", *store, "--folds", folds, "--json")
+    audit = json.loads(done.stdout)
     by_verdict: dict[str, list[str]] = {}
-    for check, finding in told["checks"].items():
+    for check, finding in audit["checks"].items():
         by_verdict.setdefault(finding["verdict"], []).append(check)
     out = work / f"{name}-results"
-    four_fifths = (
-        () if folds == "split" else ("--valid", "none")
-    )  # train on as much as the plain script does
+    # train on as much as the plain script does
+    four_fifths = () if folds == "split" else ("--valid", "none")
     grid = call(
         "classify.commands.run_fusion_grid",
         *store,
@@ -133,7 +131,7 @@ def story(
         "videos": VIDEOS,
         "plain_script_WA": 100 * plain(rows, folds, vectors),
         "chance_WA": 100 * rows["label"].value_counts(normalize=True).iloc[0],
-        "audit": told["verdict"],
+        "audit": audit["verdict"],
         "leaks": " ".join(by_verdict.get("leak", [])),
         "cautions": " ".join(by_verdict.get("caution", [])),
         "grid_exit_status": grid.returncode,
@@ -149,14 +147,11 @@ def plain(rows: pd.DataFrame, folds: str, vectors: dict[str, np.ndarray]) -> flo
         train = (rows["split"] == "train").to_numpy()
         return float(accuracy_score(y[~train], model.fit(X[train], y[train]).predict(X[~train])))
     names = np.unique(rows["video"].to_numpy(dtype=str))
-    block = {
-        name: number for number, part in enumerate(np.array_split(names, 5)) for name in part
-    }  # as group-kfold:5 cuts them
-    return float(
-        accuracy_score(
-            y, cross_val_predict(model, X, y, cv=PredefinedSplit(rows["video"].map(block)))
-        )
-    )
+    block = {}
+    for number, part in enumerate(np.array_split(names, 5)):  # as group-kfold:5 cuts them
+        block.update(dict.fromkeys(part, number))
+    folds_by_video = PredefinedSplit(rows["video"].map(block))
+    return float(accuracy_score(y, cross_val_predict(model, X, y, cv=folds_by_video)))
 
 
 def result(out: Path) -> float:
