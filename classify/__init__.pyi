@@ -1,5 +1,7 @@
 from .evaluation.metrics import accuracy as accuracy
 from .experiment import run_grid as run_grid
+from .figures.draw import draw_figure as draw_figure
+from .figures.draw import figure_names as figure_names
 from .grid.config import GridConfig as GridConfig
 from .results.table import ResultTable as ResultTable
 from .results.table import read_results as read_results

@@ -90,3 +90,17 @@ def test_a_store_that_is_not_there_and_a_corpus_that_is_not_named(tmp_path: Path
         store.fold(1, layer="valid")
     with pytest.raises(embeddings_store.UsageError, match="did you mean 'text'"):
         classify.run_system("svm(texxt)", store)
+
+
+def test_a_figure_of_finished_results_for_a_notebook(tmp_path: Path) -> None:
+    store = embeddings_store.write_example_store(tmp_path)
+    out = tmp_path / "results"
+    classify.run_grid(classify.GridConfig(store=store, out=out, classifiers=("svm",), jobs=1))
+    assert {"confusion", "systems", "map, text"} <= set(classify.figure_names(out))
+    figure = classify.draw_figure(out, "confusion")
+    assert figure.axes and figure.axes[0].get_xlabel()
+    assert classify.draw_figure(out, "map, text", store).axes
+    with pytest.raises(embeddings_store.UsageError, match="no figure 'loss by step, text'"):
+        classify.draw_figure(out, "loss by step, text", store)
+    with pytest.raises(embeddings_store.UsageError, match="did you mean 'confusion'"):
+        classify.draw_figure(out, "confusions")

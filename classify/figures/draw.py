@@ -6,16 +6,19 @@ Which there are, in the paper's order, and what could not be drawn and why.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+
+from matplotlib.figure import Figure
 
 from classify.figures import compare, maps, outcome, training
 from classify.figures.maps import MapConfig
 from classify.figures.results_folder import Run
 from classify.figures.style import Drawing, save, style
 from embeddings_store.atomic import remove_leftovers
+from embeddings_store.errors import UsageError, unknown_name
 
 FOLDER = "figures"
 OURS = re.compile(
@@ -51,18 +54,59 @@ def draw(
         UsageError: The other run is of other rows; no such fold.
         StoreError: A file of the store does not belong to the run.
     """
+    drawings: list[Drawing | LeftOut] = []
     with style():
-        return list(_draw(run, config or MapConfig(), tsne, other))
+        for what, make in _makers(run, config or MapConfig(), tsne, other).items():
+            found = make()
+            drawings.append(LeftOut(what, found) if isinstance(found, str) else found)
+    return drawings
+
+
+def figure_names(results: str | Path) -> tuple[str, ...]:
+    """Return the figures that :func:`draw_figure` knows of a results folder, in the paper's order.
+
+    Raises:
+        StoreError: The folder holds no results.
+    """
+    return tuple(_makers(Run.read(Path(results)), MapConfig(), tsne=True, other=None))
+
+
+def draw_figure(results: str | Path, what: str, store: str | Path | None = None) -> Figure:
+    """Draw one figure of a finished run, for a notebook.
+
+    Args:
+        results: The folder that ``run-fusion-grid --out`` or :func:`classify.run_grid` wrote.
+        what: A name of :func:`figure_names`, for example ``confusion``.
+        store: The store that the results were made from; maps and training curves need it.
+
+    Returns:
+        A Matplotlib figure, not attached to any window.
+
+    Raises:
+        UnknownNameError: There is no such figure.
+        UsageError: This run cannot have it; the message says why.
+        StoreError: The folder holds no results, or a file of the store does not belong to them.
+    """
+    run = Run.read(Path(results), None if store is None else Path(store))
+    makers = _makers(run, MapConfig(), tsne=True, other=None)
+    if what not in makers:
+        unknown_name("figure", what, list(makers))
+    with style():
+        found = makers[what]()
+    if isinstance(found, str):
+        raise UsageError(f"{results}: no figure {what!r}: {found}")
+    return found.figure
 
 
 def write(drawings: Sequence[Drawing | LeftOut], folder: Path) -> list[Path]:
-    """Write every drawing as PNG and SVG, and remove those of our figures that an earlier run left and this one does not have."""
-    written = [
-        path
-        for drawing in drawings
-        if isinstance(drawing, Drawing)
-        for path in save(drawing, folder)
-    ]
+    """Write every drawing as PNG and SVG.
+
+    Those of our figures that an earlier run left and this one does not have are removed.
+    """
+    written: list[Path] = []
+    for drawing in drawings:
+        if isinstance(drawing, Drawing):
+            written += save(drawing, folder)
     if folder.is_dir():
         remove_leftovers(folder)
         for path in folder.iterdir():
@@ -71,39 +115,34 @@ def write(drawings: Sequence[Drawing | LeftOut], folder: Path) -> list[Path]:
     return written
 
 
-def _draw(
+def _makers(
     run: Run, config: MapConfig, tsne: bool, other: Run | None
-) -> Iterator[Drawing | LeftOut]:
-    per_modality: list[tuple[str, Callable[[str], Drawing | str]]] = [
-        ("loss by step", partial(training.loss, run)),
-        ("accuracy by step", partial(training.accuracy, run)),
-        ("map", lambda modality: maps.embedding_map(run, [modality], config)),
-    ]
-    wanted: list[tuple[str, Callable[[], Drawing | str]]] = [
-        ("label counts", partial(outcome.label_counts, run))
-    ]
-    wanted += [
-        (f"{what}, {m}", partial(make, m)) for what, make in per_modality for m in run.modalities
-    ]
-    if len(run.modalities) > 1:
-        wanted.append(
-            ("map of all modalities", partial(maps.embedding_map, run, run.modalities, config))
-        )
-    wanted.append(("confusion", partial(outcome.confusion, run)))
+) -> dict[str, Callable[[], Drawing | str]]:
+    """Return what draws each figure, by name; it answers with a sentence where the run lacks data."""
+    makers: dict[str, Callable[[], Drawing | str]] = {
+        "label counts": partial(outcome.label_counts, run)
+    }
+    for what, curve in (("loss by step", training.loss), ("accuracy by step", training.accuracy)):
+        for modality in run.modalities:
+            makers[f"{what}, {modality}"] = partial(curve, run, modality)
+    for modality in run.modalities:
+        makers[f"map, {modality}"] = partial(maps.embedding_map, run, [modality], config)
+    several = len(run.modalities) > 1
+    if several:
+        makers["map of all modalities"] = partial(maps.embedding_map, run, run.modalities, config)
+    makers["confusion"] = partial(outcome.confusion, run)
     if tsne:
         near = replace(config, method="tsne")
-        sets = [[m] for m in run.modalities] + ([run.modalities] if len(run.modalities) > 1 else [])
-        wanted += [
-            (f"t-SNE, {'+'.join(s)}", partial(maps.embedding_map, run, s, near)) for s in sets
-        ]
-    wanted += [
-        ("systems", partial(compare.systems, run)),
-        ("per class", partial(outcome.per_class, run)),
-        ("reliability", partial(compare.reliability, run)),
-        ("contributions", partial(compare.contributions, run)),
-    ]
+        shown = [[modality] for modality in run.modalities]
+        if several:
+            shown.append(run.modalities)
+        for modalities in shown:
+            name = f"t-SNE, {'+'.join(modalities)}"
+            makers[name] = partial(maps.embedding_map, run, modalities, near)
+    makers["systems"] = partial(compare.systems, run)
+    makers["per class"] = partial(outcome.per_class, run)
+    makers["reliability"] = partial(compare.reliability, run)
+    makers["contributions"] = partial(compare.contributions, run)
     if other is not None:
-        wanted.append(("against", partial(compare.against, run, other)))
-    for what, make in wanted:
-        found = make()
-        yield LeftOut(what, found) if isinstance(found, str) else found
+        makers["against"] = partial(compare.against, run, other)
+    return makers
