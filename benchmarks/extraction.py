@@ -23,7 +23,9 @@ import torch
 
 from benchmarks.record import record
 from extract.encoders import load_encoder
-from extract.pipeline.frozen import FrozenJob, prepare, run_frozen
+from extract.encoders.settings import EncoderOptions
+from extract.pipeline.frozen import FrozenJob, prepare_extraction, run_frozen
+from extract.pipeline.job import CorpusSource, EncoderChoice, StoreTarget
 from extract.pipeline.write import Summary
 
 RATE = 16_000
@@ -143,8 +145,14 @@ def ours(table: Path, encoder: str, store: Path, batch_size: int, device: str) -
 
     Loading the model is left out on both sides.
     """
-    prepared = prepare(
-        FrozenJob("manifest", table, "audio", encoder, store, batch_size=batch_size, device=device)
+    options = EncoderOptions(batch_size=batch_size or None, device=device)
+    prepared = prepare_extraction(
+        FrozenJob(
+            CorpusSource("manifest", table),
+            "audio",
+            EncoderChoice(encoder, options),
+            StoreTarget(store),
+        )
     )
     load_encoder(encoder, device=device).encode([np.zeros(RATE, dtype=np.float32)])
     return run_frozen(prepared, print, lambda n: None)

@@ -29,7 +29,7 @@ from transformers import AutoModel, AutoTokenizer, WhisperFeatureExtractor
 from benchmarks.record import record
 from extract.encoders import InputSettings, load_encoder
 from extract.encoders.loading import quiet
-from extract.finetuning.dataset import EpochOrder, Memory, Rows
+from extract.finetuning.dataset import EpochOrder, Memory, TrainingRows
 from extract.finetuning.settings import TrainingSettings
 from extract.finetuning.trainer import finetune
 
@@ -168,7 +168,9 @@ def ours(
         precision="float32",
         scheduler="constant",
     )
-    rows = Rows(encoder, lambda i: inputs[i], np.arange(len(inputs)), labels, Memory(10**10))
+    rows = TrainingRows(
+        encoder, lambda i: inputs[i], np.arange(len(inputs)), labels, Memory(10**10)
+    )
     rows.read(lambda n: None)
     ends: list[float] = []
     with tempfile.TemporaryDirectory() as checkpoints:
@@ -217,7 +219,7 @@ def plain(
     )
     order = list(
         EpochOrder(
-            Rows(encoder, inputs.__getitem__, np.arange(len(inputs)), labels, Memory(0)),
+            TrainingRows(encoder, inputs.__getitem__, np.arange(len(inputs)), labels, Memory(0)),
             0,
             balanced=False,
         )

@@ -20,11 +20,10 @@ from embeddings_store.errors import MediaError, UnsafePathError, UsageError, unk
 from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.folds.rules import PLAN_NAMES, make_plan
 from embeddings_store.folds.validation_rules import VALID_RULES
-from extract.commands.extract_options import corpus_options
+from extract.commands.corpus_options import corpus_source
 from extract.corpora import READERS, corpus_names, format_names, huggingface
 from extract.corpora._notes import Notes
 from extract.extras import with_extra
-from extract.pipeline.job import read_manifest
 
 PROGRAM = "convert-corpus"
 MEDIA_RULES = {
@@ -161,9 +160,7 @@ def convert(
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    manifest = read_manifest(
-        arguments.corpus, arguments.root, corpus_options(arguments), arguments.corpus_name
-    )
+    manifest = corpus_source(arguments).read()
     for note in manifest.notes:
         print(f"note: {note}", file=sys.stderr)
     losses = convert(

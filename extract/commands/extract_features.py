@@ -14,16 +14,29 @@ from embeddings_store.commands.progress import progress_bar, progress_bars
 from embeddings_store.commands.protocol_options import listing
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import UsageError
-from extract.commands.extract_options import PROGRAM, build_parser, frozen_job, tuned_jobs
+from extract.commands.corpus_options import corpus_source
+from extract.commands.extract_jobs import (
+    finetune_jobs,
+    frozen_job,
+    refuse_training_options,
+    store_target,
+)
+from extract.commands.extract_options import PROGRAM, build_parser
 from extract.corpora import READERS, corpus_names
 from extract.extras import with_extra
 from extract.finetuning import distributed
-from extract.pipeline import finetuned as tune
-from extract.pipeline import frozen as run
-from extract.pipeline.estimate import Speed, frozen_lines, tuned_lines
-from extract.pipeline.finetuned import TunedJob
+from extract.finetuning.row_roles import FoldChoice
+from extract.pipeline.estimate import Speed, finetuning_lines, frozen_lines
+from extract.pipeline.finetuning_job import FinetuneJob
+from extract.pipeline.finetuning_prepare import (
+    PreparedFinetuning,
+    assign_rows,
+    prepare_finetuning,
+)
+from extract.pipeline.finetuning_run import FinetuningProgress, run_finetuning
+from extract.pipeline.frozen import PreparedExtraction, prepare_extraction, run_frozen
 from extract.pipeline.job import PAPER_ENCODERS
-from extract.pipeline.write import Dump, Summary, related_changes
+from extract.pipeline.write import Summary, related_changes
 
 SHOWN_FAILURES = 20
 
@@ -36,12 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    console = Console(
-        stderr=True,
-        quiet=arguments.quiet or distributed.rank() > 0,
-        highlight=False,
-        soft_wrap=True,
-    )
+    quiet = arguments.quiet or distributed.rank() > 0
+    console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
     if arguments.list:
         _print_lists()
         return 0
@@ -60,27 +69,20 @@ def _run(arguments: argparse.Namespace) -> int:
             "corpora"
         )
     if arguments.frozen:
-        shown = set[str]()
-        return max(
-            (
-                _run_frozen(arguments, modality, console, shown)
-                for modality in _frozen_modalities(arguments)
-            ),
-            default=0,
-        )
+        return _run_all_frozen(arguments, console)
     if not arguments.fold:
         raise UsageError(
             "say what to make: --fold N (or all, or final) to fine-tune, or --frozen to use the "
             "encoder as it is"
         )
-    return _run_all_tuned(arguments, console)
+    return _run_all_finetunings(arguments, console)
 
 
 def _list_protocols(arguments: argparse.Namespace) -> int:
     manifest = None
     if arguments.corpus and arguments.root:
-        job = frozen_job(arguments, "text")
-        manifest = run.read_manifest(job.corpus, job.root, job.corpus_options, job.corpus_name)
+        refuse_training_options(arguments)
+        manifest = corpus_source(arguments).read()
     print(listing(manifest))
     return 0
 
@@ -88,7 +90,7 @@ def _list_protocols(arguments: argparse.Namespace) -> int:
 def _clear_frame_cache(arguments: argparse.Namespace) -> int:
     from extract.frames import FrameCache
 
-    cache = FrameCache(arguments.frame_cache or arguments.store / ".frames")
+    cache = FrameCache(store_target(arguments).cache_folder)
     size = cache.size_bytes()
     print(f"{cache.folder}: {cache.clear()} clips removed, {size / 1e9:.2f} GB")
     return 0
@@ -99,8 +101,8 @@ def _contact_sheet(arguments: argparse.Namespace) -> int:
 
     if arguments.corpus is None or arguments.root is None:
         raise UsageError("--contact-sheet draws a corpus: add --corpus and --root")
-    job = frozen_job(arguments, "video")
-    manifest = run.read_manifest(job.corpus, job.root, job.corpus_options, job.corpus_name)
+    refuse_training_options(arguments)
+    manifest = corpus_source(arguments).read()
     problems = write_contact_sheet(manifest, arguments.contact_sheet)
     for problem in problems:
         print(problem, file=sys.stderr)
@@ -108,158 +110,187 @@ def _contact_sheet(arguments: argparse.Namespace) -> int:
     return 4 if problems else 0
 
 
-def _frozen_modalities(arguments: argparse.Namespace) -> list[str]:
+def _run_all_frozen(arguments: argparse.Namespace, console: Console) -> int:
+    """Run every modality that the command names; the corpus is read once."""
+    introduction = _Introduction(console)
     if arguments.modality != "all":
-        return [arguments.modality]
-    job = frozen_job(arguments, "text")
-    manifest = run.read_manifest(job.corpus, job.root, job.corpus_options, job.corpus_name)
-    return [m for m in PAPER_ENCODERS if manifest.has(m)]
+        prepared = prepare_extraction(frozen_job(arguments, arguments.modality))
+        return _run_frozen(arguments, prepared, introduction)
+    refuse_training_options(arguments)
+    manifest = corpus_source(arguments).read()
+    status = 0
+    for modality in PAPER_ENCODERS:
+        if manifest.has(modality):
+            prepared = prepare_extraction(frozen_job(arguments, modality), manifest)
+            status = max(status, _run_frozen(arguments, prepared, introduction))
+    return status
 
 
-def _run_all_tuned(arguments: argparse.Namespace, console: Console) -> int:
+def _run_frozen(
+    arguments: argparse.Namespace, prepared: PreparedExtraction, introduction: _Introduction
+) -> int:
+    dump, console = prepared.dump, introduction.console
+    introduction.show(prepared)
+    if arguments.dry_run:
+        print("\n".join(frozen_lines(dump, prepared.encoder)))
+        return 0
+    title = f"{prepared.encoder.spec.modality} vectors"
+    with progress_bar(title, int(dump.present.sum()), console) as bar:
+        summary = run_frozen(prepared, _printer(console), bar.advance)
+    return _report(summary, console)
+
+
+def _run_all_finetunings(arguments: argparse.Namespace, console: Console) -> int:
     """Run every modality, seed, fold and inner fold that the command names.
 
     The corpus is read once.
     """
     named = list(PAPER_ENCODERS) if arguments.modality == "all" else [arguments.modality]
-    jobs = {modality: tuned_jobs(arguments, modality) for modality in named}
-    manifest = tune.corpus_of(jobs[named[0]][0])
-    if arguments.modality == "all":
-        jobs = {modality: some for modality, some in jobs.items() if manifest.has(modality)}
-    singles = [
-        single
-        for some in jobs.values()
-        for job in some
-        for single in _folds(job, manifest, arguments.inner_folds or 0)
-    ]
-    status, shown = 0, set[str]()
+    # All of them before the corpus is read: a mistake on the command line shows at once.
+    jobs = {modality: finetune_jobs(arguments, modality) for modality in named}
+    manifest = corpus_source(arguments).read()
+    singles: list[FinetuneJob] = []
+    for modality, some in jobs.items():
+        if arguments.modality == "all" and not manifest.has(modality):
+            continue
+        for job in some:
+            singles += _folds(job, manifest, arguments.inner_folds or 0)
+    status, introduction = 0, _Introduction(console)
     speeds: dict[str, Speed] = {}
     for single in singles:
-        prepared = tune.prepare(single, manifest)
-        _introduce(prepared.dump, prepared.encoder, console, shown)
-        if arguments.dry_run:
-            if not distributed.rank():
-                print("\n".join(tuned_lines(prepared, speeds)))
-            continue
-        status = max(status, _run_tuned(prepared, console))
+        prepared = prepare_finetuning(single, manifest)
+        introduction.show(prepared)
+        if not arguments.dry_run:
+            status = max(status, _run_finetuning(prepared, console))
+        elif not distributed.rank():
+            print("\n".join(finetuning_lines(prepared, speeds)))
     return status
 
 
-def _folds(job: TunedJob, manifest: Manifest, inner_folds: int) -> Iterator[TunedJob]:
+def _folds(job: FinetuneJob, manifest: Manifest, inner_folds: int) -> Iterator[FinetuneJob]:
     """Yield one job per fold and inner fold."""
-    if job.fold not in {"all", "final"} and not job.fold.isdecimal():
-        raise UsageError(f"--fold {job.fold!r}: expected a number from 1, all, or final")
-    if inner_folds and job.fold == "final":
+    number = job.fold.number
+    if number not in {"all", "final"} and not number.isdecimal():
+        raise UsageError(f"--fold {number!r}: expected a number from 1, all, or final")
+    if inner_folds and job.fold.is_final:
         raise UsageError(
             "--fold final trains on all rows, so there are none for --inner-folds; leave it out"
         )
-    for fold in tune.fold_names(job, manifest) if job.fold == "all" else [job.fold]:
+    for fold in job.fold_numbers(manifest) if number == "all" else [number]:
         inner = [
-            replace(job, fold=fold, inner=inner_folds, inner_fold=part)
+            replace(job, fold=FoldChoice(fold, inner_folds, part))
             for part in range(1, inner_folds + 1)
         ]
         for single in inner:
-            tune.roles_of(single, manifest)  # Before hours of training, and not after them.
-        yield replace(job, fold=fold)
+            assign_rows(single, manifest)  # Before hours of training, and not after them.
+        yield replace(job, fold=FoldChoice(fold))
         yield from inner
 
 
-def _run_frozen(
-    arguments: argparse.Namespace, modality: str, console: Console, shown: set[str]
-) -> int:
-    prepared = run.prepare(frozen_job(arguments, modality))
-    _introduce(prepared.dump, prepared.encoder, console, shown)
-    if arguments.dry_run:
-        print("\n".join(frozen_lines(prepared.dump, prepared.encoder)))
-        return 0
-    rows = int(prepared.dump.present.sum())
-    with progress_bar(f"{modality} vectors", rows, console) as bar:
-        summary = run.run_frozen(prepared, _sayer(console), bar.advance)
-    return _report(summary, console)
-
-
-def _run_tuned(prepared: tune.Prepared, console: Console) -> int:
-    job, s, roles = prepared.job, prepared.job.settings, prepared.roles
-    title = f"{job.modality} fold {prepared.dump.fold}"
-    console.print(
-        f"{title}, seed {s.seed}: {len(roles.fit)} rows train, {len(roles.choose)} choose the "
-        "epoch "
-        f"({'all rows train' if job.fold == 'final' else s.rule}); {s.epochs} epochs of batch "
-        f"{s.batch_size} at "
-        f"{s.learning_rate:g}",
-        markup=False,
-    )
-    if s.rule == "test" and job.fold != "final":
-        console.print(
-            "  the test rows choose the epoch, so the encoder has seen them: run-fusion-grid "
-            "refuses to score these "
-            "vectors, except with --valid none --select-on test, which stamps every result as an "
-            "upper bound",
-            markup=False,
-        )
+def _run_finetuning(prepared: PreparedFinetuning, console: Console) -> int:
+    job, dump = prepared.job, prepared.dump
+    notify, title = _printer(console), f"{job.modality} fold {dump.fold}"
+    _announce(prepared, title, notify)
     tasks = [
         (f"{title} reading", len(prepared.to_read)),
         (f"{title} training", prepared.steps),
-        (f"{title} vectors", int(prepared.dump.present.sum())),
+        (f"{title} vectors", int(dump.present.sum())),
     ]
     with progress_bars(tasks, console) as (reading, training, rows):
-        progress = tune.Progress(_sayer(console), reading.advance, training.advance, rows.advance)
-        summary = tune.run_tuned(prepared, progress)
+        progress = FinetuningProgress(notify, reading.advance, training.advance, rows.advance)
+        summary = run_finetuning(prepared, progress)
     return _report(summary, console) if summary else 0
 
 
-def _sayer(console: Console) -> Callable[[str], None]:
+def _announce(prepared: PreparedFinetuning, title: str, notify: Callable[[str], None]) -> None:
+    """Say what is about to be trained, and what choosing the epoch on test rows comes to."""
+    settings, roles = prepared.job.settings, prepared.roles
+    is_final = prepared.job.fold.is_final
+    rule = "all rows train" if is_final else settings.rule
+    notify(
+        f"{title}, seed {settings.seed}: {len(roles.fit)} rows train, {len(roles.choose)} choose "
+        f"the epoch ({rule}); {settings.epochs} epochs of batch {settings.batch_size} at "
+        f"{settings.learning_rate:g}"
+    )
+    if settings.rule == "test" and not is_final:
+        notify(
+            "  the test rows choose the epoch, so the encoder has seen them: run-fusion-grid "
+            "refuses to score these vectors, except with --valid none --select-on test, which "
+            "stamps every result as an upper bound"
+        )
+
+
+def _printer(console: Console) -> Callable[[str], None]:
     return lambda sentence: console.print(sentence, markup=False)
 
 
-def _introduce(dump: Dump, encoder: object, console: Console, shown: set[str]) -> None:
-    for line in _introduction(dump.manifest, dump, encoder):
-        if line not in shown:
-            console.print(line, markup=False)
-            shown.add(line)
+class _Introduction:
+    """Says once what is about to be encoded with what."""
 
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._shown: set[str] = set()
 
-def _introduction(manifest: Manifest, dump: Dump, encoder: object) -> list[str]:
-    layers = ", ".join(map(str, encoder.layers))
-    return [
-        f"{manifest.name}: {len(manifest)} rows",
-        *(f"  note: {note}" for note in manifest.notes),
-        f"{dump.modality}: {int(dump.present.sum())} rows; {encoder.spec.name}, {encoder.dim}-d, "
-        f"{encoder.pooling} pooling, "
-        f"layer {layers}, on {encoder.device}; seen = {dump.attributes['seen_spec']}",
-        *(f"  {sentence}" for sentence in related_changes(dump)),
-    ]
+    def show(self, prepared: PreparedExtraction | PreparedFinetuning) -> None:
+        """Print what an earlier job of this command has not printed already."""
+        for line in self._lines(prepared):
+            if line not in self._shown:
+                self.console.print(line, markup=False)
+                self._shown.add(line)
+
+    @staticmethod
+    def _lines(prepared: PreparedExtraction | PreparedFinetuning) -> list[str]:
+        dump, encoder = prepared.dump, prepared.encoder
+        manifest = dump.manifest
+        layers = ", ".join(map(str, encoder.layers))
+        return [
+            f"{manifest.name}: {len(manifest)} rows",
+            *(f"  note: {note}" for note in manifest.notes),
+            f"{dump.modality}: {int(dump.present.sum())} rows; {encoder.spec.name}, "
+            f"{encoder.dim}-d, {encoder.pooling} pooling, layer {layers}, on {encoder.device}; "
+            f"seen = {dump.attributes['seen_spec']}",
+            *(f"  {sentence}" for sentence in related_changes(dump)),
+        ]
 
 
 def _report(summary: Summary, console: Console) -> int:
-    for title, rows in (("failed", summary.failed), ("want a look", summary.cautions)):
-        if rows:
-            console.print(f"{len(rows)} clips {title}:", markup=False)
-            for name, reason in rows[:SHOWN_FAILURES]:
-                console.print(f"  {name}: {reason}", markup=False)
-            if len(rows) > SHOWN_FAILURES:
-                console.print(
-                    f"  ... and {len(rows) - SHOWN_FAILURES} more; all are listed by "
-                    "embeddings-store inspect "
-                    f"{summary.files[0]}",
-                    markup=False,
-                )
-    if not summary.encoded:
-        console.print(
-            "nothing to do: these vectors are there"
-            + ("; --retry-failed tries the failed clips again" if summary.failed else ""),
-            markup=False,
+    """Print what a job came to, and return its exit status."""
+    notify = _printer(console)
+    _list_rows(summary, "failed", summary.failed, notify)
+    _list_rows(summary, "want a look", summary.cautions, notify)
+    if summary.encoded:
+        notify(
+            f"{summary.ok} of {summary.rows} rows have a vector ({summary.missing} missing, "
+            f"{len(summary.failed)} failed); {summary.encoded} made in {summary.wall_s:.1f} s"
+        )
+    elif summary.failed:
+        notify(
+            "nothing to do: these vectors are there; --retry-failed tries the failed clips again"
         )
     else:
-        console.print(
-            f"{summary.ok} of {summary.rows} rows have a vector ({summary.missing} missing, "
-            f"{len(summary.failed)} "
-            f"failed); {summary.encoded} made in {summary.wall_s:.1f} s",
-            markup=False,
-        )
+        notify("nothing to do: these vectors are there")
     for path in summary.files:
         print(path)
     return 4 if summary.failed else 0
+
+
+def _list_rows(
+    summary: Summary,
+    title: str,
+    rows: Sequence[tuple[str, str]],
+    notify: Callable[[str], None],
+) -> None:
+    """List the first of some rows with their reasons, and where the others are listed."""
+    if not rows:
+        return
+    notify(f"{len(rows)} clips {title}:")
+    for name, reason in rows[:SHOWN_FAILURES]:
+        notify(f"  {name}: {reason}")
+    if len(rows) > SHOWN_FAILURES:
+        notify(
+            f"  ... and {len(rows) - SHOWN_FAILURES} more; all are listed by embeddings-store "
+            f"inspect {summary.files[0]}"
+        )
 
 
 def _print_lists() -> None:
@@ -274,8 +305,7 @@ def _print_lists() -> None:
     for spec in REGISTRY:
         print(
             f"  {spec.name:<30} {spec.modality:<6} {spec.dim:>5}-d  {spec.layers:>2} layers  "
-            f"{spec.pooling:<9} "
-            f"{spec.licence:<14} {spec.hub_id}"
+            f"{spec.pooling:<9} {spec.licence:<14} {spec.hub_id}"
         )
 
 

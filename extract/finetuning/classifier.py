@@ -166,7 +166,7 @@ class Classifier(nn.Module):
             config.apply_spec_augment = True
 
 
-class TunedEncoder:
+class FinetunedEncoder:
     """A fine-tuned encoder where the store wants a frozen one.
 
     The same attributes, one vector per input.
@@ -180,8 +180,15 @@ class TunedEncoder:
         self._encoder = classifier.encoder
         self.layers = self._encoder.layers[-1:]
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._encoder, name)
+    @property
+    def dim(self) -> int:
+        """Width of a vector."""
+        return self._encoder.dim
+
+    @property
+    def batch_size(self) -> int:
+        """How many inputs go through the model at once."""
+        return self._encoder.batch_size
 
     def encode(self, inputs: Sequence[Any]) -> NDArray[np.float32]:
         """Return float32 (inputs, 1, D): what the head reads, without dropout."""

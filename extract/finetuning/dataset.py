@@ -43,7 +43,7 @@ class Items:
 
 @dataclass(slots=True)
 class Memory:
-    """Room for prepared inputs, in bytes; several :class:`Rows` may share it."""
+    """Room for prepared inputs, in bytes; several :class:`TrainingRows` may share it."""
 
     left: int
 
@@ -55,7 +55,7 @@ class Memory:
         return True
 
 
-class Rows(Dataset[Example]):
+class TrainingRows(Dataset[Example]):
     """Prepared inputs of some rows.
 
     What an augmentation does to a row depends on seed, epoch and row alone, so a run that was
@@ -159,7 +159,7 @@ class EpochOrder(Sampler[int]):
         digest: Twelve hex digits over the rows.
     """
 
-    def __init__(self, rows: Rows, seed: int, *, balanced: bool) -> None:
+    def __init__(self, rows: TrainingRows, seed: int, *, balanced: bool) -> None:
         self.digest = rows.digest
         self._rows, self._seed, self._epoch = rows, seed, 0
         self._weights: NDArray[np.float64] | None = None

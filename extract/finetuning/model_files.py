@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrainingOutcome:
     """What a fine-tuning came to.
 
     Attributes:
@@ -42,7 +42,7 @@ class Outcome:
     record: Mapping[str, object]
 
 
-def save_model(outcome: Outcome, folder: Path, about: Mapping[str, object]) -> None:
+def save_model(outcome: TrainingOutcome, folder: Path, about: Mapping[str, object]) -> None:
     """Write the tuned encoder, its head and its history, each file whole, the marker last.
 
     ``head.safetensors`` holds ``weight`` (C, D), ``bias`` (C) and, where layers are weighted,
@@ -64,7 +64,7 @@ def save_model(outcome: Outcome, folder: Path, about: Mapping[str, object]) -> N
     )
 
 
-def load_model(folder: Path, encoder: Encoder, classes: int) -> Outcome:
+def load_model(folder: Path, encoder: Encoder, classes: int) -> TrainingOutcome:
     """Read what :func:`save_model` wrote; ``encoder`` was loaded from its ``encoder/`` folder.
 
     Raises:
@@ -89,7 +89,7 @@ def load_model(folder: Path, encoder: Encoder, classes: int) -> Outcome:
     with torch.no_grad():
         for name, tensor in _head(classifier).items():
             tensor.copy_(saved[name])
-    return Outcome(
+    return TrainingOutcome(
         classifier.to(encoder.device).eval(),
         pd.read_csv(folder / "history.csv"),
         int(about["best_epoch"]),

@@ -24,6 +24,37 @@ from embeddings_store.folds.validation_rules import (
 
 
 @dataclass(frozen=True, slots=True)
+class FoldChoice:
+    """Which fold is trained for.
+
+    Attributes:
+        number: The fold's number from 1, or ``final`` to train on all rows for later use.
+        inner_folds: How many inner folds the training rows are cut into; 0 for none, and then the
+            one file of the fold is made.
+        inner_fold: Which of them, from 1: its rows are left out of training, so that their vectors
+            are out-of-fold; the epoch is still chosen on the fold's validation rows.
+    """
+
+    number: str
+    inner_folds: int = 0
+    inner_fold: int = 0
+
+    @property
+    def is_final(self) -> bool:
+        """Whether all rows are trained on."""
+        return self.number == "final"
+
+    @property
+    def name(self) -> str:
+        """The fold's name in the store.
+
+        >>> FoldChoice("3").name, FoldChoice("3", 5, 2).name
+        ('3', '3.inner-2')
+        """
+        return f"{self.number}.inner-{self.inner_fold}" if self.inner_folds else self.number
+
+
+@dataclass(frozen=True, slots=True)
 class Roles:
     """Which rows do what in one training.
 
@@ -59,15 +90,14 @@ def training_setup(manifest: Manifest, request: Request, rule: str) -> Setup:
         if own and rule != own and not (rule == ON_TEST and own == FIXED_EPOCHS):
             raise UsageError(
                 f"--rule {rule} contradicts --protocol {request.protocol}, whose epochs are "
-                f"chosen by {own}; leave "
-                "it out, or choose another protocol"
+                f"chosen by {own}; leave it out, or choose another protocol"
             )
     setup = set_up(manifest, request, SELECTION_RULES[rule].valid)
     if rule == VALID_SESSION and not setup.plan.has_valid:
         raise FoldError(
             f"plan {setup.plan.name!r} has no validation rows to choose the epoch on; choose "
-            "--rule fixed-epochs, or "
-            "add validation rows to the split"
+            "--rule fixed-epochs, or add "
+            "validation rows to the split"
         )
     return setup
 
@@ -98,10 +128,9 @@ def assign_roles(
     manifest: Manifest,
     modality: str,
     plan: FoldPlan | None,
-    number: str,
+    fold: FoldChoice,
     rule: str,
     codes: NDArray[np.int64],
-    inner: tuple[int, int] = (0, 0),
 ) -> Roles:
     """Say which rows are trained on and which choose the epoch.
 
@@ -109,11 +138,9 @@ def assign_roles(
         manifest: The corpus.
         modality: Rows without it play no role.
         plan: None trains on all rows.
-        number: The fold's number, from 1; without meaning where there is no plan.
+        fold: Which fold; its number is without meaning where there is no plan.
         rule: See :data:`embeddings_store.folds.validation_rules.SELECTION_RULES`.
         codes: Class code of each row (N,), -1 for none; such rows play no role.
-        inner: Part and number of parts: the rows of this part are left out of training; (0, 0) for
-            none.
 
     Raises:
         FoldError: There is no such fold, a class has no row to train on, or no row chooses.
@@ -122,23 +149,21 @@ def assign_roles(
     usable = (codes >= 0) & manifest.given(modality)
     fit, choose = usable, np.zeros_like(usable)
     if plan is not None:
-        fold = plan.fold(int(number))
-        fit = usable & fold.mask("train")
+        roles = plan.fold(int(fold.number))
+        fit = usable & roles.mask("train")
         if rule != FIXED_EPOCHS:
-            choose = usable & fold.mask("test" if rule == ON_TEST else "valid")
+            choose = usable & roles.mask("test" if rule == ON_TEST else "valid")
             if not choose.any():
                 raise FoldError(
-                    f"fold {number} of {plan.name!r}: none of the rows that choose the epoch "
-                    f"({rule}) has a label "
-                    f"and {modality}; choose --rule fixed-epochs, or another plan"
+                    f"fold {fold.number} of {plan.name!r}: none of the rows that choose the epoch "
+                    f"({rule}) has a label and {modality}; choose --rule fixed-epochs, or another "
+                    "plan"
                 )
-    if inner[1]:
-        fit = fit & ~_inner_part(manifest, fit, *inner)
-    roles = Roles(np.flatnonzero(fit), np.flatnonzero(choose))
-    require_classes(
-        manifest.labels.classes if manifest.labels else (), codes[roles.fit], f"fold {number}"
-    )
-    return roles
+    if fold.inner_folds:
+        fit = fit & ~_inner_part(manifest, fit, fold.inner_fold, fold.inner_folds)
+    classes = manifest.labels.classes if manifest.labels else ()
+    require_classes(classes, codes[fit], f"fold {fold.number}")
+    return Roles(np.flatnonzero(fit), np.flatnonzero(choose))
 
 
 def require_classes(classes: Sequence[str], codes: NDArray[np.int64], where: str) -> None:
@@ -151,45 +176,54 @@ def require_classes(classes: Sequence[str], codes: NDArray[np.int64], where: str
     if absent:
         raise FoldError(
             f"{where}: no row to train on of class {absent[0]!r} ({len(absent)} of {len(classes)} "
-            "classes absent); "
-            "use fewer folds, another grouping, or a label set without it"
+            "classes absent); use fewer folds, another grouping, or a label set without it"
         )
 
 
 def _inner_part(
     manifest: Manifest, fit: NDArray[np.bool_], part: int, parts: int
 ) -> NDArray[np.bool_]:
-    """Rows of one of ``parts`` blocks of neighbouring sessions, else speakers, else groups within the training rows (N,).
+    """Return which training rows (N,) belong to one of ``parts`` blocks of neighbours.
 
-    The first column that has so many values and keeps the rows of a group together, so that no half
-    of a dialogue is left out while its other half is trained on.
+    The blocks are made of sessions, else speakers, else groups: the first column that has so many
+    values and keeps the rows of a group together, so that no half of a dialogue is left out while
+    its other half is trained on.
     """
     tried = []
+    groups = manifest.column("group")[fit].tolist()
     for column in ("session", "speaker", "group"):
-        values, groups = manifest.column(column)[fit], manifest.column("group")[fit]
-        names = sorted(set(values.tolist()), key=natural_key)
+        values = manifest.column(column)[fit].tolist()
+        names = sorted(set(values), key=natural_key)
         if "" in names:
             continue
-        tried.append(f"{len(names)} in {column!r}")
+        found = f"{len(names)} in {column!r}"
         if not 2 <= parts <= len(names):
+            tried.append(found)
             continue
-        block_of = {
-            name: b
-            for b, some in enumerate(np.array_split(np.array(names), parts), start=1)
-            for name in some.tolist()
-        }
-        block = np.array([block_of[value] for value in values.tolist()])
-        if (
-            len(set(zip(groups.tolist(), block.tolist(), strict=True))) > len(set(groups.tolist()))
-            and (groups != "").all()
-        ):
-            tried[-1] += " (which would tear groups apart)"
+        block = _blocks(values, names, parts)
+        if _tears_apart(groups, block):
+            tried.append(f"{found} (which would tear groups apart)")
             continue
         left_out = np.zeros_like(fit)
         left_out[np.flatnonzero(fit)[block == part]] = True
         return left_out
     raise UsageError(
         f"--inner-folds {parts}: it takes 2 or more, and as many different values among the "
-        "training rows; they "
-        f"have {', '.join(tried) or 'neither session, speaker nor group'}"
+        f"training rows; they have {', '.join(tried) or 'neither session, speaker nor group'}"
     )
+
+
+def _blocks(values: Sequence[str], names: Sequence[str], parts: int) -> NDArray[np.int64]:
+    """Return the block (n,), counted from 1, that each row's value belongs to."""
+    block_of: dict[str, int] = {}
+    for number, some in enumerate(np.array_split(np.array(names), parts), start=1):
+        block_of |= dict.fromkeys(some.tolist(), number)
+    return np.array([block_of[value] for value in values])
+
+
+def _tears_apart(groups: Sequence[str], block: NDArray[np.int64]) -> bool:
+    """Say whether rows of one group lie in different blocks; rows without a group cannot."""
+    if "" in groups:
+        return False
+    pairs = set(zip(groups, block.tolist(), strict=True))
+    return len(pairs) > len(set(groups))

@@ -33,8 +33,8 @@ from embeddings_store.errors import StoreFullError, UsageError
 from extract.finetuning import distributed
 from extract.finetuning.checkpoints import Checkpoint, keep_only, mark_complete, resume_point
 from extract.finetuning.classifier import Classifier
-from extract.finetuning.dataset import EpochOrder, Rows, collate
-from extract.finetuning.model_files import Outcome
+from extract.finetuning.dataset import EpochOrder, TrainingRows, collate
+from extract.finetuning.model_files import TrainingOutcome
 from extract.finetuning.settings import OPTIMIZER, TrainingError, TrainingSettings
 
 if TYPE_CHECKING:
@@ -128,12 +128,12 @@ def finetune(
     encoder: Encoder,
     classes: int,
     settings: TrainingSettings,
-    train: Rows,
-    choose: Rows | None,
+    train: TrainingRows,
+    choose: TrainingRows | None,
     folder: Path,
     advance: Callable[[int], None],
     start: Checkpoint | None = None,
-) -> Outcome:
+) -> TrainingOutcome:
     """Train, or go on from a checkpoint.
 
     Args:
@@ -202,7 +202,9 @@ def finished_log(start: Checkpoint | None, settings: TrainingSettings) -> Log | 
     return state.log_history if over else None
 
 
-def restore(encoder: Encoder, classes: int, log: Log, folder: Path, start: Checkpoint) -> Outcome:
+def restore(
+    encoder: Encoder, classes: int, log: Log, folder: Path, start: Checkpoint
+) -> TrainingOutcome:
     """Return the outcome of a training that was finished, though not saved, when it was killed."""
     return _outcome(Classifier(encoder, classes), log, folder, start.about["record"])
 
@@ -258,8 +260,8 @@ def uses_bf16(precision: str, device: torch.device) -> bool:
 def _trainer(
     classifier: Classifier,
     settings: TrainingSettings,
-    train: Rows,
-    choose: Rows | None,
+    train: TrainingRows,
+    choose: TrainingRows | None,
     folder: Path,
 ) -> _OrderedTrainer:
     device, processes, steps = (
@@ -331,8 +333,8 @@ def _trainer(
 def _record(
     arguments: TrainingArguments,
     settings: TrainingSettings,
-    train: Rows,
-    choose: Rows | None,
+    train: TrainingRows,
+    choose: TrainingRows | None,
     start: Checkpoint | None,
 ) -> dict[str, object]:
     """Say what the settings leave open: what was trained on, and on what."""
@@ -354,7 +356,7 @@ def _record(
 
 def _outcome(
     classifier: Classifier, log: Log, folder: Path, record: Mapping[str, object]
-) -> Outcome:
+) -> TrainingOutcome:
     """Load the weights of the kept epoch, every key of them."""
     history = pd.DataFrame(
         [
@@ -367,7 +369,9 @@ def _outcome(
     step = best_step(log) or int(history["step"].iloc[-1])
     classifier.load_state_dict(load_file(folder / f"checkpoint-{step}" / "model.safetensors"))
     epoch = history.loc[history["step"] == step, "epoch"].iloc[-1]
-    return Outcome(classifier.to(classifier.encoder.device).eval(), history, round(epoch), record)
+    return TrainingOutcome(
+        classifier.to(classifier.encoder.device).eval(), history, round(epoch), record
+    )
 
 
 @contextmanager

@@ -9,26 +9,46 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embeddings_store.corpus.manifest import Utterance
 from embeddings_store.errors import MediaError
-from extract.pipeline.inputs import Input, Reader
-
-if TYPE_CHECKING:
-    from extract.encoders import Encoder
+from extract.pipeline.inputs import Input, RowReader
 
 WINDOW_BATCHES = 8
 # A kill costs at most this much work; a part per batch would cost more in syncs than it saves.
 COMMIT_EVERY_S = 5.0
 READ_AHEAD = 2
+NOT_FINITE = (
+    "the encoder made a vector that is not finite; listen to the clip, or use another encoder"
+)
+TOO_LARGE = (
+    "too large for the device's memory; lower --max-duration-s or --max-tokens, or use --device cpu"
+)
+
+
+class VectorMaker(Protocol):
+    """What makes vectors: a frozen encoder, or one that was fine-tuned."""
+
+    layers: tuple[int, ...]
+
+    @property
+    def dim(self) -> int:
+        """Width of a vector."""
+
+    @property
+    def batch_size(self) -> int:
+        """How many inputs go through the model at once."""
+
+    def encode(self, inputs: Sequence[Any]) -> NDArray[np.float32]:
+        """Return float32 (inputs, layers, D); the result does not depend on the batch."""
 
 
 @dataclass(slots=True)
-class Rows:
+class EncodedRows:
     """Finished rows on their way to the store; columns of equal length.
 
     Attributes:
@@ -48,7 +68,15 @@ class Rows:
     def add(
         self, position: int, vector: NDArray[np.float32], status: str, reason: str, digest: str
     ) -> None:
-        """Append one row."""
+        """Append one row.
+
+        Args:
+            position: Its place in the manifest.
+            vector: (layers, D).
+            status: ``ok`` or ``failed``.
+            reason: Why it failed, or a caution.
+            digest: Of what the encoder was given.
+        """
         self.positions.append(position)
         self.vectors.append(vector)
         self.status.append(status)
@@ -66,10 +94,10 @@ class Rows:
 
 
 def encode_rows(
-    encoder: Encoder,
-    read: Reader,
+    encoder: VectorMaker,
+    read: RowReader,
     rows: Sequence[tuple[int, Utterance]],
-    commit: Callable[[Rows], None],
+    commit: Callable[[EncodedRows], None],
     advance: Callable[[int], None],
 ) -> None:
     """Encode rows and commit them in portions; what was encoded is committed even if Ctrl-C comes.
@@ -81,12 +109,16 @@ def encode_rows(
         commit: Called with finished rows; when it returns they are safe.
         advance: Called with the number of rows that were finished since the last call.
     """
-    pending, committed_at = Rows(), time.monotonic()
+    pending = EncodedRows()
+    committed_at = time.monotonic()
     try:
         for window in _read_ahead(read, rows, encoder.batch_size * WINDOW_BATCHES):
             _encode_window(encoder, window, pending, advance)
             if time.monotonic() - committed_at >= COMMIT_EVERY_S:
-                done, pending, committed_at = pending, Rows(), time.monotonic()
+                # Set aside first: what an interrupted commit holds must not be committed again.
+                done = pending
+                pending = EncodedRows()
+                committed_at = time.monotonic()
                 commit(done)
     except KeyboardInterrupt:
         if pending.positions:
@@ -97,7 +129,7 @@ def encode_rows(
 
 
 def _read_ahead(
-    read: Reader, rows: Sequence[tuple[int, Utterance]], size: int
+    read: RowReader, rows: Sequence[tuple[int, Utterance]], size: int
 ) -> Iterator[list[tuple[int, Input | MediaError]]]:
     """Yield windows of read rows while threads already read the next one."""
 
@@ -116,7 +148,7 @@ def _read_ahead(
             pool.shutdown(cancel_futures=True)
 
 
-def _try(read: Reader, row: Utterance) -> Input | MediaError:
+def _try(read: RowReader, row: Utterance) -> Input | MediaError:
     try:
         return read(row)
     except MediaError as error:
@@ -124,45 +156,36 @@ def _try(read: Reader, row: Utterance) -> Input | MediaError:
 
 
 def _encode_window(
-    encoder: Encoder,
+    encoder: VectorMaker,
     window: list[tuple[int, Input | MediaError]],
-    into: Rows,
+    into: EncodedRows,
     advance: Callable[[int], None],
 ) -> None:
     from extract.encoders import length_buckets
 
     nothing = np.full((len(encoder.layers), encoder.dim), np.nan, dtype=np.float32)
-    good: list[tuple[int, Input]] = []
+    readable: list[tuple[int, Input]] = []
     for position, loaded in window:
         if isinstance(loaded, MediaError):
             into.add(position, nothing, "failed", str(loaded), "")
         else:
-            good.append((position, loaded))
-    advance(len(window) - len(good))
-    for bucket in length_buckets([loaded.length for _, loaded in good], encoder.batch_size):
-        chosen = [good[i] for i in bucket]
-        for (position, loaded), vector in zip(
-            chosen, _encode_batch(encoder, [c.item for _, c in chosen]), strict=True
-        ):
+            readable.append((position, loaded))
+    advance(len(window) - len(readable))
+    lengths = [loaded.length for _, loaded in readable]
+    for bucket in length_buckets(lengths, encoder.batch_size):
+        batch = [readable[number] for number in bucket]
+        vectors = _encode_batch(encoder, [loaded.item for _, loaded in batch])
+        for (position, loaded), vector in zip(batch, vectors, strict=True):
             if isinstance(vector, str):
                 into.add(position, nothing, "failed", vector, loaded.digest)
             elif not np.isfinite(vector).all():
-                into.add(
-                    position,
-                    nothing,
-                    "failed",
-                    "the encoder made a vector that is not finite; listen to the clip, or use "
-                    "another encoder",
-                    loaded.digest,
-                )
+                into.add(position, nothing, "failed", NOT_FINITE, loaded.digest)
             else:
                 into.add(position, vector, "ok", loaded.caution, loaded.digest)
-        advance(len(chosen))
+        advance(len(batch))
 
 
-def _encode_batch(
-    encoder: Encoder, items: list[str | NDArray[np.float32]]
-) -> list[NDArray[np.float32] | str]:
+def _encode_batch(encoder: VectorMaker, items: Sequence[Any]) -> list[NDArray[np.float32] | str]:
     """Return a (layers, D) array per item, or why there is none.
 
     A batch that is too large for the memory, or holds a clip that the encoder refuses, is halved
@@ -178,9 +201,6 @@ def _encode_batch(
     except torch.OutOfMemoryError:
         torch.cuda.empty_cache()
         if len(items) == 1:
-            return [
-                "too large for the device's memory; lower --max-duration-s or --max-tokens, or "
-                "use --device cpu"
-            ]
+            return [TOO_LARGE]
     half = len(items) // 2
     return _encode_batch(encoder, items[:half]) + _encode_batch(encoder, items[half:])

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from embeddings_store.errors import MediaError
-from extract.pipeline.inputs import reader_for
+from extract.finetuning.checkpoints import is_complete, step_of
+from extract.pipeline.inputs import RowReader, reader_for
 
 if TYPE_CHECKING:
-    from extract.pipeline.finetuned import Prepared
+    from extract.encoders.base import Encoder
+    from extract.pipeline.finetuning_prepare import PreparedFinetuning
     from extract.pipeline.write import Dump
 
 PROBE_ROWS = 4
-# Seconds per row of training and of encoding, bytes per row that a training step keeps for its way
-# back, and over how many rows.
-Speed = tuple[float, float, float, int]
 # Of each weight that learns there are the weight, its gradient and AdamW's two moments, in float32.
 LEARNING_BYTES, FROZEN_BYTES = 16, 4
 # Beside the weights a checkpoint holds AdamW's two moments of each; three lie there while one is
@@ -26,87 +27,123 @@ LEARNING_BYTES, FROZEN_BYTES = 16, 4
 CHECKPOINT_COPIES, CHECKPOINTS = 3, 3
 
 
-def frozen_lines(dump: Dump, encoder: Any) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What was measured on a few rows; all 0 where none of them can be read.
+
+    Attributes:
+        training_s: Seconds per row of a training step.
+        encoding_s: Seconds per row of encoding one at a time.
+        row_bytes: Bytes per row that a training step keeps for its way back.
+        rows: Over how many rows.
+    """
+
+    training_s: float = 0.0
+    encoding_s: float = 0.0
+    row_bytes: float = 0.0
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Remaining:
+    """What earlier runs of a fine-tuning have left to do.
+
+    Attributes:
+        steps: Steps of the optimiser.
+        is_trained: Whether the model is finished, and only its vectors are to be made.
+        found: What is there, for the sentence; empty for nothing.
+    """
+
+    steps: int
+    is_trained: bool
+    found: str
+
+
+def frozen_lines(dump: Dump, encoder: Encoder) -> list[str]:
     """Say what of a frozen job exists, and what the rest would cost."""
     waiting = dump.unwritten()
-    lines = [
-        f"{dump.path(ref)}: {'would be made' if ref in waiting else 'exists'}" for ref in dump.refs
-    ]
+    lines = []
+    for ref in dump.refs:
+        state = "would be made" if ref in waiting else "exists"
+        lines.append(f"{dump.path(ref)}: {state}")
     if not waiting:
         return lines
     finished = len(dump.shards().finished())
     rest = np.flatnonzero(dump.present)[finished:].tolist()
-    read = reader_for(
-        encoder, dump.manifest, column=dump.modality
-    )  # Without a cache: a dry run writes nothing.
-    items = _readable(lambda i: read(dump.manifest.row(i)).item, rest)
+    # Without a cache: a dry run writes nothing.
+    read = reader_for(encoder, dump.manifest, column=dump.modality)
+    items = _readable(dump, read, rest)
+    progress = f"{finished} rows finished, {len(rest)} to make"
     if not items:
-        return [*lines, f"{finished} rows finished, {len(rest)} to make"]
+        return [*lines, progress]
     per_row_s = _encoding_s(encoder, items)
     size = len(dump.manifest) * encoder.dim * 4 * len(waiting)
     return [
         *lines,
-        f"{finished} rows finished, {len(rest)} to make: about {_duration(per_row_s * len(rest))} "
-        "on "
-        f"{encoder.device} ({1 / per_row_s:.1f} rows/s, one at a time, over {len(items)} rows), "
+        f"{progress}: about {_duration(per_row_s * len(rest))} on {encoder.device} "
+        f"({1 / per_row_s:.1f} rows/s, one at a time, over {len(items)} rows), "
         f"{size / 1e6:.1f} MB in {len(waiting)} files",
     ]
 
 
-def tuned_lines(prepared: Prepared, speeds: dict[str, Speed]) -> list[str]:
+def finetuning_lines(prepared: PreparedFinetuning, speeds: dict[str, Speed]) -> list[str]:
     """Say what of a fine-tuning exists, and what the rest would cost in time and on the disk.
 
     Args:
         prepared: The job.
         speeds: What was measured for other folds; what is measured here is added.
     """
-    from extract.finetuning.checkpoints import is_complete
-
-    dump, encoder, roles = prepared.dump, prepared.encoder, prepared.roles
+    dump, encoder = prepared.dump, prepared.encoder
     path = dump.path(dump.refs[0])
     if not prepared.pending:
         return [f"{path}: exists"]
-    saved = sorted(
-        prepared.checkpoints.glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2])
-    )
-    trained = is_complete(prepared.model_folder) and not prepared.job.overwrite
-    done = prepared.steps if trained else int(saved[-1].name.rpartition("-")[2]) if saved else 0
-    left = prepared.steps - done
-    there = (
-        "trained, not dumped; "
-        if trained
-        else f"a checkpoint of step {done} is there; "
-        if done
-        else ""
-    )
-    lines = [
-        f"{path}: would be made; {there}{left} of {prepared.steps} steps and "
+    remaining = _remaining(prepared)
+    first = (
+        f"{path}: would be made; {remaining.found}{remaining.steps} of {prepared.steps} steps and "
         f"{int(dump.present.sum())} rows to do"
-    ]
-    step_s, row_s, row_bytes, probed = speeds.get(encoder.weights_digest) or _speed(prepared)
-    speeds[encoder.weights_digest] = step_s, row_s, row_bytes, probed
-    if not probed:
-        return lines
-    settings = prepared.job.settings
-    rows_per_step = settings.batch_size * settings.gradient_accumulation
-    validations = left / prepared.steps * settings.epochs * len(roles.choose)
-    total_s = left * rows_per_step * step_s + (validations + int(dump.present.sum())) * row_s
-    weights = sum(p.numel() for p in encoder.model.parameters()) * 4
-    vectors = len(dump.manifest) * (encoder.dim + len(dump.classes)) * 4
-    running = 0 if trained else CHECKPOINT_COPIES * CHECKPOINTS * weights
-    stays = vectors + (weights if prepared.keeps_model else 0)
+    )
+    speed = speeds.get(encoder.weights_digest) or _speed(prepared)
+    speeds[encoder.weights_digest] = speed
+    if not speed.rows:
+        return [first]
     return [
-        *lines,
-        f"  about {_duration(total_s)} on {encoder.device} ({step_s * rows_per_step:.2g} s per "
-        "step of "
-        f"{rows_per_step} rows, over {probed} rows); disk: up to {running / 1e6:.0f} MB while "
-        "training, "
-        f"{stays / 1e6:.1f} MB stay",
-        _memory_line(encoder, settings.batch_size, row_bytes),
+        first,
+        _cost_line(prepared, remaining, speed),
+        _memory_line(encoder, prepared.job.settings.batch_size, speed.row_bytes),
     ]
 
 
-def _memory_line(encoder: Any, batch_size: int, row_bytes: float) -> str:
+def _remaining(prepared: PreparedFinetuning) -> _Remaining:
+    if is_complete(prepared.model_folder) and not prepared.job.target.overwrite:
+        return _Remaining(0, is_trained=True, found="trained, not dumped; ")
+    saved: list[Path] = sorted(prepared.checkpoints.glob("checkpoint-*"), key=step_of)
+    if not saved:
+        return _Remaining(prepared.steps, is_trained=False, found="")
+    done = step_of(saved[-1])
+    found = f"a checkpoint of step {done} is there; " if done else ""
+    return _Remaining(prepared.steps - done, is_trained=False, found=found)
+
+
+def _cost_line(prepared: PreparedFinetuning, remaining: _Remaining, speed: Speed) -> str:
+    """Say how long the rest takes, and what lies on the disk meanwhile and afterwards."""
+    dump, encoder, settings = prepared.dump, prepared.encoder, prepared.job.settings
+    rows_per_step = settings.batch_size * settings.gradient_accumulation
+    epochs = remaining.steps / prepared.steps * settings.epochs
+    encoded = epochs * len(prepared.roles.choose) + int(dump.present.sum())
+    total_s = remaining.steps * rows_per_step * speed.training_s + encoded * speed.encoding_s
+    weights = sum(p.numel() for p in encoder.model.parameters()) * 4
+    running = 0 if remaining.is_trained else CHECKPOINT_COPIES * CHECKPOINTS * weights
+    stays = len(dump.manifest) * (encoder.dim + len(dump.classes)) * 4
+    if prepared.job.keeps_model:
+        stays += weights
+    return (
+        f"  about {_duration(total_s)} on {encoder.device} ({speed.training_s * rows_per_step:.2g} "
+        f"s per step of {rows_per_step} rows, over {speed.rows} rows); disk: up to "
+        f"{running / 1e6:.0f} MB while training, {stays / 1e6:.1f} MB stay"
+    )
+
+
+def _memory_line(encoder: Encoder, batch_size: int, row_bytes: float) -> str:
     """Say what a training holds on its device, all in float32.
 
     Mixed precision takes about half of what grows with the batch.
@@ -116,26 +153,23 @@ def _memory_line(encoder: Any, batch_size: int, row_bytes: float) -> str:
     fixed, growing = LEARNING_BYTES * learning + FROZEN_BYTES * frozen, row_bytes * batch_size
     return (
         f"  GPU memory: about {(fixed + growing) / 1e9:.2g} GB ({fixed / 1e9:.2g} GB weights, "
-        "gradients and AdamW; "
-        f"{growing / 1e9:.2g} GB for a batch of {batch_size} as long as the longest probed row)"
+        f"gradients and AdamW; {growing / 1e9:.2g} GB for a batch of {batch_size} as long as the "
+        "longest probed row)"
     )
 
 
-def _speed(prepared: Prepared) -> Speed:
-    """Measure a training step and the encoding of a few rows.
-
-    All is 0 if none of them can be read.
-    """
-    manifest = prepared.dump.manifest
-    read = reader_for(prepared.encoder, manifest, column=prepared.dump.modality)
-    items = _readable(lambda i: read(manifest.row(i)).item, prepared.roles.fit.tolist())
+def _speed(prepared: PreparedFinetuning) -> Speed:
+    """Measure a training step and the encoding of a few rows."""
+    dump, encoder = prepared.dump, prepared.encoder
+    read = reader_for(encoder, dump.manifest, column=dump.modality)
+    items = _readable(dump, read, prepared.roles.fit.tolist())
     if not items:
-        return 0.0, 0.0, 0.0, 0
-    step_s, row_bytes = _step(prepared.encoder, items)
-    return step_s, _encoding_s(prepared.encoder, items), row_bytes, len(items)
+        return Speed()
+    training_s, row_bytes = _step(encoder, items)
+    return Speed(training_s, _encoding_s(encoder, items), row_bytes, len(items))
 
 
-def _readable(read: Any, positions: Sequence[int]) -> list[Any]:
+def _readable(dump: Dump, read: RowReader, positions: Sequence[int]) -> list[Any]:
     """Return up to ``PROBE_ROWS`` inputs, spread over the rows.
 
     Those that cannot be read are left out.
@@ -143,22 +177,22 @@ def _readable(read: Any, positions: Sequence[int]) -> list[Any]:
     items = []
     for position in positions[:: max(1, len(positions) // PROBE_ROWS)][:PROBE_ROWS]:
         try:
-            items.append(read(position))
+            items.append(read(dump.manifest.row(position)).item)
         except MediaError:
             continue
     return items
 
 
-def _encoding_s(encoder: Any, items: list[Any]) -> float:
+def _encoding_s(encoder: Encoder, items: list[Any]) -> float:
     """Measure seconds per row of encoding one at a time."""
-    encoder.encode(items[:1])
+    encoder.encode(items[:1])  # The first one is slow: kernels are chosen, memory is taken.
     started = time.monotonic()
     for item in items:
         encoder.encode([item])
     return (time.monotonic() - started) / len(items)
 
 
-def _step(encoder: Any, items: list[Any]) -> tuple[float, float]:
+def _step(encoder: Encoder, items: list[Any]) -> tuple[float, float]:
     """Measure seconds and kept bytes per row of a training step, the optimiser's part left out."""
     import torch
 
@@ -198,4 +232,6 @@ def _duration(seconds: float) -> str:
     """
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

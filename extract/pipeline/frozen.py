@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from embeddings_store.corpus.manifest import safe_name
+from embeddings_store.corpus.manifest import Manifest, safe_name
 from embeddings_store.errors import UsageError
 from embeddings_store.provenance import fingerprint
 from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.seen import parse_seen
-from extract.pipeline import write as dump
 from extract.pipeline.inputs import decode_ahead, reader_for
 from extract.pipeline.job import (
     PAPER_ENCODERS,
-    default_encoder,
+    CorpusSource,
+    EncoderChoice,
+    StoreTarget,
     encoder_provenance,
-    frame_cache,
-    read_manifest,
     require_inputs,
+)
+from extract.pipeline.write import (
+    Advance,
+    Dump,
+    Notify,
+    Summary,
+    finished,
+    locked,
+    summarise,
+    write,
 )
 
 if TYPE_CHECKING:
@@ -33,193 +40,132 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FrozenJob:
-    """Which vectors to make with a frozen encoder; every default of the command stands here.
+    """Which vectors to make with an encoder as it is.
 
     Attributes:
-        corpus: Name of a reader, see :func:`extract.corpora.corpus_names`.
-        root: The release's folder, or the table of ``--corpus manifest``.
+        source: The corpus.
         modality: ``text``, ``audio`` or ``video``.
-        encoder: Registry name, hub id, or local folder; empty takes the paper's choice for the
-            modality.
-        store: The store's folder.
-        text_column: With ``text``: a ``meta_*`` column of long text to encode instead; it names the
-            modality in the store.
-        corpus_name: Name in the store; empty keeps the reader's.
-        corpus_options: The reader's own options.
-        layer: ``last``, a number (0 is the input of the first layer), several with commas, or
-            ``all``.
-        pooling: Empty takes the one that belongs to the encoder.
-        batch_size: 0 chooses by device.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
-        max_duration_s: Longer clips are cut to this, in seconds; 0 for not at all.
-        long_rule: Which part of a longer clip is used: ``first`` or ``middle``.
-        max_tokens: Longer transcripts are cut to this.
-        frame_rule: How pictures are drawn from a span, see :class:`extract.frames.FrameSettings`.
-        region: Which part of the picture is used, see there.
-        frame_cache: Folder of decoded pictures; none puts it into the store.
-        frame_cache_gb: Its size in 10^9 bytes; 0 decodes each time.
-        seen: What the encoder knows of the rows, see
-            :func:`embeddings_store.vectors.seen.parse_seen`; empty means ``none``, or ``unknown``
-            where the checkpoint has a classifier, which says that it was trained on labels.
-        overwrite: Make the vectors again even if they are there.
+        encoder: Which encoder, and what it is given.
+        target: Where the vectors go.
         retry_failed: Try failed rows of a finished file once more.
     """
 
-    corpus: str
-    root: Path
+    source: CorpusSource
     modality: str
-    encoder: str = ""
-    store: Path = Path("embeddings")
-    text_column: str = ""
-    corpus_name: str = ""
-    corpus_options: Mapping[str, str] = field(default_factory=dict)
-    layer: str = "last"
-    pooling: str = ""
-    batch_size: int = 0
-    device: str = "auto"
-    max_duration_s: float = 10.0
-    long_rule: str = "first"
-    max_tokens: int = 128
-    frame_rule: str = "uniform"
-    region: str = "full"
-    frame_cache: Path | None = None
-    frame_cache_gb: float = 20.0
-    seen: str = ""
-    overwrite: bool = False
+    encoder: EncoderChoice = field(default_factory=EncoderChoice)
+    target: StoreTarget = field(default_factory=StoreTarget)
     retry_failed: bool = False
 
     @property
     def column(self) -> str:
         """The manifest's column that is encoded."""
-        return self.text_column or self.modality
+        return self.source.column(self.modality)
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedExtraction:
     """A job with its corpus read and its encoder loaded.
 
     Attributes:
         dump: What will be written where.
         encoder: The loaded encoder.
         cache: Of decoded pictures; none for other modalities, or where it is switched off.
-        pending: Whether there is anything to do.
     """
 
-    dump: dump.Dump
+    dump: Dump
     encoder: Encoder
     cache: FrameCache | None = None
 
     @property
     def pending(self) -> bool:
         """Whether there is anything to do."""
-        return not dump.finished(self.dump)
+        return not finished(self.dump)
 
 
-def prepare(job: FrozenJob) -> Prepared:
+def prepare_extraction(job: FrozenJob, manifest: Manifest | None = None) -> PreparedExtraction:
     """Read the corpus and load the encoder; nothing is written.
+
+    Args:
+        job: What to do.
+        manifest: The job's corpus, for callers that have read it already.
 
     Raises:
         ProjectError: The corpus, the encoder or an option is not as it must be.
     """
-    from extract.encoders import InputSettings, load_encoder, resolve
-    from extract.frames.settings import FrameSettings
+    from extract.encoders import load_encoder
 
     if job.modality not in PAPER_ENCODERS:
         raise UsageError(
             f"modality {job.modality!r} has no frozen extraction yet; there is "
             f"{', '.join(PAPER_ENCODERS)}"
         )
-    resolved = resolve(
-        job.encoder or default_encoder(job.corpus, job.root, job.modality), job.modality
-    )
-    manifest = read_manifest(job.corpus, job.root, job.corpus_options, job.corpus_name)
+    # Before the corpus is read, which may take minutes: a misspelt name shows at once.
+    resolved = job.encoder.resolve(job.source, job.modality)
+    if manifest is None:
+        manifest = job.source.read()
     require_inputs(manifest, job.modality, job.column)
+    options = job.encoder.options
     encoder = load_encoder(
         resolved,
-        layer=parse_layer(job.layer),
-        pooling=job.pooling or None,
-        device=job.device,
-        batch_size=job.batch_size or None,
-        inputs=InputSettings(
-            job.max_duration_s or None,
-            job.long_rule,
-            job.max_tokens,
-            FrameSettings(rule=job.frame_rule, region=job.region),
-        ),
+        layer=options.layer,
+        pooling=options.pooling,
+        device=options.device,
+        batch_size=options.batch_size,
+        inputs=job.encoder.inputs,
     )
-    spec = job.seen or ("unknown" if encoder.likely_finetuned else "none")
-    read = {"text_column": job.text_column} if job.text_column else {}
-    settings = tuple(
-        {**encoder.settings, **read, "weights_digest": encoder.weights_digest, "layer": layer}
-        for layer in encoder.layers
+    settings = [_layer_settings(job, encoder, layer) for layer in encoder.layers]
+    refs = []
+    for layer, described in zip(encoder.layers, settings, strict=True):
+        name = safe_name(encoder.spec.name)
+        if layer != encoder.spec.layers:
+            name = f"{name}.L{layer}"
+        refs.append(EncoderRef(name, fingerprint(described), job.column, layer))
+    seen = job.encoder.seen_by(encoder)
+    dump = Dump(
+        job.target.folder,
+        manifest,
+        job.column,
+        tuple(refs),
+        tuple(settings),
+        parse_seen(seen, manifest),
+        attributes={"seen_spec": seen, "weights_digest": encoder.weights_digest},
+        provenance=encoder_provenance(encoder, resolved),
+        overwrite=job.target.overwrite,
+        retry_failed=job.retry_failed,
     )
-    name = safe_name(encoder.spec.name)
-    refs = tuple(
-        EncoderRef(
-            name if layer == encoder.spec.layers else f"{name}.L{layer}",
-            fingerprint(s),
-            job.column,
-            layer,
-        )
-        for layer, s in zip(encoder.layers, settings, strict=True)
-    )
-    return Prepared(
-        dump.Dump(
-            job.store,
-            manifest,
-            job.column,
-            refs,
-            settings,
-            parse_seen(spec, manifest),
-            attributes={"seen_spec": spec, "weights_digest": encoder.weights_digest},
-            provenance=encoder_provenance(
-                encoder, Path(resolved.source).name if resolved.is_local else resolved.source
-            ),
-            overwrite=job.overwrite,
-            retry_failed=job.retry_failed,
-        ),
-        encoder,
-        frame_cache(job),
-    )
+    return PreparedExtraction(dump, encoder, job.target.open_cache(job.modality))
 
 
-def run_frozen(prepared: Prepared, say: dump.Say, advance: dump.Advance) -> dump.Summary:
+def run_frozen(prepared: PreparedExtraction, notify: Notify, advance: Advance) -> Summary:
     """Make what is not there yet; returns at once where everything is.
+
+    Args:
+        prepared: The job.
+        notify: Called with each sentence that a user should read.
+        advance: Called with the number of rows that were just finished.
 
     Raises:
         StoreBusyError: Another process makes the same vectors.
         StoreMismatchError: The store holds another corpus of this name, or vectors of other inputs.
         StoreFullError: The disk is full; finished rows are safe.
     """
-    with dump.locked(prepared.dump):
+    dump, encoder, cache = prepared.dump, prepared.encoder, prepared.cache
+    with locked(dump):
         if not prepared.pending:
-            shutil.rmtree(
-                prepared.dump.running, ignore_errors=True
-            )  # What a kill at the very end left.
-            return dump.summarise(prepared.dump)
-        read = reader_for(
-            prepared.encoder, prepared.dump.manifest, prepared.cache, prepared.dump.modality
-        )
-        if prepared.cache is not None:
-            rows = np.flatnonzero(prepared.dump.present)
-            decode_ahead(
-                prepared.encoder, prepared.dump.manifest, prepared.cache, rows, lambda n: None
-            )
-        return dump.write(prepared.dump, prepared.encoder, read, say, advance)
+            shutil.rmtree(dump.running, ignore_errors=True)  # What a kill at the very end left.
+            return summarise(dump)
+        read = reader_for(encoder, dump.manifest, cache, dump.modality)
+        if cache is not None:
+            rows = np.flatnonzero(dump.present)
+            decode_ahead(encoder, dump.manifest, cache, rows, lambda count: None)
+        return write(dump, encoder, read, notify, advance)
 
 
-def parse_layer(text: str) -> str | int | list[int]:
-    """Turn ``last``, ``all``, ``3`` or ``0,3`` into what :func:`extract.encoders.load_encoder` takes.
-
-    >>> parse_layer("all"), parse_layer("3"), parse_layer("0,3")
-    ('all', 3, [0, 3])
-    """
-    if text in {"last", "all"}:
-        return text
-    try:
-        numbers = [int(part) for part in text.split(",")]
-    except ValueError as error:
-        raise UsageError(
-            f"--layer {text!r} is neither last, all, a number, nor numbers with commas"
-        ) from error
-    return numbers[0] if len(numbers) == 1 else numbers
+def _layer_settings(job: FrozenJob, encoder: Encoder, layer: int) -> dict[str, object]:
+    """Return everything that changes a vector of one layer; the fingerprint is made of it."""
+    return {
+        **encoder.settings,
+        **job.source.settings(),
+        "weights_digest": encoder.weights_digest,
+        "layer": layer,
+    }

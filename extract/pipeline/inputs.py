@@ -40,12 +40,12 @@ class Input:
     caution: str = ""
 
 
-Reader = Callable[[Utterance], Input]
+RowReader = Callable[[Utterance], Input]
 
 
 def reader_for(
     encoder: Encoder, manifest: Manifest, cache: FrameCache | None = None, column: str = "text"
-) -> Reader:
+) -> RowReader:
     """Return the function that reads one row for this encoder.
 
     It raises :class:`MediaError` where it cannot.

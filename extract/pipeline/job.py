@@ -1,48 +1,130 @@
-"""What frozen and fine-tuned jobs share: corpus, encoder, input limits, frame cache."""
+"""What frozen and fine-tuned jobs are composed of: a corpus, an encoder, and a place in a store."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from embeddings_store.corpus.columns import numbers
 from embeddings_store.corpus.manifest import MEDIA, Manifest
 from embeddings_store.errors import ManifestError, UsageError, unknown_name
 from extract.corpora import READERS, read_corpus
+from extract.encoders.settings import EncoderOptions, InputSettings
 
 if TYPE_CHECKING:
     from extract.encoders.base import Encoder
+    from extract.encoders.registry import ResolvedEncoder
     from extract.frames import FrameCache
 
 # The choices of Tables 1 to 3.
 PAPER_ENCODERS = {"text": "bert-base-uncased", "audio": "wav2vec2-base", "video": "videomae-base"}
 
 
-def frame_cache(job: Any) -> FrameCache | None:
-    """Return the cache of a job's decoded pictures, none for other modalities or where it is switched off."""
-    if job.modality != "video" or not job.frame_cache_gb:
-        return None
-    from extract.frames import FrameCache
+@dataclass(frozen=True, slots=True)
+class CorpusSource:
+    """Where a corpus comes from, and under which names it goes into the store.
 
-    return FrameCache(job.frame_cache or job.store / ".frames", job.frame_cache_gb)
+    Attributes:
+        reader: Name of a reader, see :func:`extract.corpora.corpus_names`.
+        root: The release's folder, or the table of the reader ``manifest``.
+        options: The reader's own options.
+        name: Name in the store; empty keeps the reader's.
+        text_column: With the modality ``text``: a ``meta_*`` column of long text to encode
+            instead; it names the modality in the store.
+    """
+
+    reader: str
+    root: Path
+    options: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+    text_column: str = ""
+
+    def read(self) -> Manifest:
+        """Read the corpus; the manifest has the name that it has in the store."""
+        manifest = read_corpus(self.reader, self.root, **self.options)
+        return replace(manifest, name=self.name) if self.name else manifest
+
+    def column(self, modality: str) -> str:
+        """Return the manifest's column that is encoded."""
+        return self.text_column or modality
+
+    def settings(self) -> dict[str, str]:
+        """Return what of this changes a vector, for the fingerprint."""
+        return {"text_column": self.text_column} if self.text_column else {}
 
 
-def read_manifest(corpus: str, root: Path, options: Mapping[str, str], name: str) -> Manifest:
-    """Read a corpus, under another name in the store if one is given."""
-    manifest = read_corpus(corpus, root, **options)
-    return replace(manifest, name=name) if name else manifest
+@dataclass(frozen=True, slots=True)
+class EncoderChoice:
+    """Which encoder, what it is given, and what it knows.
+
+    Attributes:
+        name: Registry name, hub id, or local folder; empty takes the corpus' own encoder, as the
+            demo brings some, else the paper's choice for the modality.
+        options: Layer, pooling, device and batch size.
+        inputs: How long clips and texts are cut, and which pictures are drawn.
+        seen: What the encoder knows of the rows, see
+            :func:`embeddings_store.vectors.seen.parse_seen`; empty means ``none``, or ``unknown``
+            where the checkpoint has a classifier, which says that it was trained on labels.
+    """
+
+    name: str = ""
+    options: EncoderOptions = field(default_factory=EncoderOptions)
+    inputs: InputSettings = field(default_factory=InputSettings)
+    seen: str = ""
+
+    def resolve(self, source: CorpusSource, modality: str) -> ResolvedEncoder:
+        """Find the encoder; nothing is loaded yet."""
+        from extract.encoders import resolve
+
+        name = self.name
+        if not name and source.reader in READERS:
+            name = READERS[source.reader].own_encoder(source.root, modality)
+        return resolve(name or PAPER_ENCODERS[modality], modality)
+
+    def seen_by(self, encoder: Encoder) -> str:
+        """Return what the loaded encoder knows of the rows."""
+        return self.seen or ("unknown" if encoder.likely_finetuned else "none")
 
 
-def default_encoder(corpus: str, root: Path, modality: str) -> str:
-    """Return the encoder that the corpus brings, as the demo does, else the paper's choice for the modality."""
-    own = READERS[corpus].own_encoder(root, modality) if corpus in READERS else ""
-    return own or PAPER_ENCODERS[modality]
+@dataclass(frozen=True, slots=True)
+class StoreTarget:
+    """Where vectors go, and decoded pictures on their way to them.
+
+    Attributes:
+        folder: The store's folder.
+        frame_cache: Folder of decoded pictures; none puts it into the store.
+        frame_cache_gb: Its size in 10^9 bytes; 0 decodes each time.
+        overwrite: Make the vectors again even if they are there.
+    """
+
+    folder: Path = Path("embeddings")
+    frame_cache: Path | None = None
+    frame_cache_gb: float = 20.0
+    overwrite: bool = False
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where decoded pictures lie."""
+        return self.frame_cache or self.folder / ".frames"
+
+    def open_cache(self, modality: str) -> FrameCache | None:
+        """Return the cache of decoded pictures; none for other modalities, or if it is off."""
+        if modality != "video" or not self.frame_cache_gb:
+            return None
+        from extract.frames import FrameCache
+
+        return FrameCache(self.cache_folder, self.frame_cache_gb)
 
 
 def require_inputs(manifest: Manifest, modality: str, column: str) -> None:
     """Refuse a modality, or a column of long text, that no row has.
+
+    Args:
+        manifest: The corpus.
+        modality: ``text``, ``audio`` or ``video``.
+        column: What is encoded: the column of that name, or one of metadata.
 
     Raises:
         UsageError: The column is no metadata of this corpus, or is not for a text encoder.
@@ -52,10 +134,10 @@ def require_inputs(manifest: Manifest, modality: str, column: str) -> None:
         _check_text_column(manifest, modality, column)
         return
     if not manifest.has(modality):
-        has = [m for m in MEDIA if manifest.has(m)]
+        present = [medium for medium in MEDIA if manifest.has(medium)]
         raise ManifestError(
             f"no row of corpus {manifest.name!r} has {modality}; it has "
-            f"{', '.join(has) or 'no media'}"
+            f"{', '.join(present) or 'no media'}"
         )
 
 
@@ -64,7 +146,8 @@ def _check_text_column(manifest: Manifest, modality: str, column: str) -> None:
         raise UsageError(
             f"--text-column {column} is read by a text encoder; use it with --modality text"
         )
-    known = [str(c) for c in manifest.table.columns if str(c).startswith("meta_")]
+    columns = map(str, manifest.table.columns)
+    known = [name for name in columns if name.startswith("meta_")]
     if column not in known:
         unknown_name("metadata column", column, known)
     if numbers(manifest.table[column]) is not None:
@@ -76,8 +159,10 @@ def _check_text_column(manifest: Manifest, modality: str, column: str) -> None:
         raise ManifestError(f"no row of corpus {manifest.name!r} has anything in {column}")
 
 
-def encoder_provenance(encoder: Encoder, source: str) -> dict[str, object]:
+def encoder_provenance(encoder: Encoder, resolved: ResolvedEncoder) -> dict[str, object]:
     """Say where the weights came from and what was found in the checkpoint."""
+    # The name of a local folder alone: its place on this machine is nobody's business.
+    source = Path(resolved.source).name if resolved.is_local else resolved.source
     return {
         "encoder_source": source,
         "revision": encoder.revision,

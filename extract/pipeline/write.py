@@ -9,6 +9,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,13 @@ from embeddings_store.provenance import changed_settings, collect, fingerprint
 from embeddings_store.vectors.arrays import Embeddings, EncoderRef
 from embeddings_store.vectors.hdf5 import read_embeddings, read_header, store_path, write_embeddings
 from embeddings_store.vectors.shards import ShardFolder
-from extract.pipeline.encode import Rows, encode_rows
-from extract.pipeline.inputs import Reader
+from extract.pipeline.encode import EncodedRows, VectorMaker, encode_rows
+from extract.pipeline.inputs import RowReader
 
-Say = Callable[[str], None]
+Notify = Callable[[str], None]
 Advance = Callable[[int], None]
+# Class scores (n, C) of vectors (n, D).
+Scorer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,32 +137,35 @@ class Dump:
 
 
 def related_changes(dump: Dump) -> list[str]:
-    """Say how this configuration differs from others of the same encoder in the store, one sentence each."""
-    found = []
+    """Say how this configuration differs from others of the same encoder in the store.
+
+    Returns:
+        One sentence for each of the others.
+    """
+    sentences = []
     for ref, settings in zip(dump.refs, dump.settings, strict=True):
         for folder in sorted((dump.store / dump.manifest.name).glob(f"{ref.name}@*")):
             for path in sorted(folder.glob("seed-*/fold-*.h5"))[:1]:
                 header = read_header(path)
                 other = header["settings"]
-                if (
-                    header["fingerprint"] != ref.fingerprint
-                    and header["modality"] == ref.modality
-                    and isinstance(other, dict)
-                ):
-                    kinds = [
-                        "fine-tuned" if "train_epochs" in s else "frozen" for s in (other, settings)
-                    ]
-                    changes = (
-                        changed_settings(other, settings)
-                        if kinds[0] == kinds[1]
-                        else [" -> ".join(kinds)]
+                is_related = (
+                    header["fingerprint"] != ref.fingerprint and header["modality"] == ref.modality
+                )
+                if is_related and isinstance(other, dict):
+                    sentences.append(
+                        f"{folder.name} is there with other settings "
+                        f"({'; '.join(_changes(other, settings))}); these vectors go beside it as "
+                        f"{ref.folder}"
                     )
-                    found.append(
-                        f"{folder.name} is there with other settings ({'; '.join(changes)}); "
-                        "these vectors go beside "
-                        f"it as {ref.folder}"
-                    )
-    return found
+    return sentences
+
+
+def _changes(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
+    """Say what changed, or only how they were trained where one is frozen and one is not."""
+    kinds = ["fine-tuned" if "train_epochs" in each else "frozen" for each in (before, after)]
+    if kinds[0] != kinds[1]:
+        return [" -> ".join(kinds)]
+    return changed_settings(before, after)
 
 
 def finished(dump: Dump) -> bool:
@@ -169,19 +175,19 @@ def finished(dump: Dump) -> bool:
 
 def write(
     dump: Dump,
-    encoder: Any,
-    read: Reader,
-    say: Say,
+    encoder: VectorMaker,
+    read: RowReader,
+    notify: Notify,
     advance: Advance,
-    scores: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None,
+    scores: Scorer | None = None,
 ) -> Summary:
     """Make what is not there yet; the caller holds the lock, see :func:`locked`.
 
     Args:
         dump: What goes where.
-        encoder: Anything with ``layers``, ``dim``, ``batch_size`` and ``encode``.
+        encoder: Makes the vectors.
         read: Reads one row.
-        say: Called with each sentence that a user should read.
+        notify: Called with each sentence that a user should read.
         advance: Called with the number of rows that were just finished.
         scores: Makes class scores (n, C) of vectors (n, D); none for encoders without a head.
 
@@ -190,32 +196,30 @@ def write(
     """
     started = time.monotonic()
     shards, kept = dump.shards(), _rows_to_keep(dump)
-    _drop_rows_of_other_weights(dump, say)
-    for sentence in shards.start(
-        {
-            "settings": [dict(s) for s in dump.settings],
-            "inputs_digest": dump.inputs_digest,
-            "weights_digest": dump.attributes.get("weights_digest", ""),
-        }
-    ):
-        say(sentence)
+    _forget_rows_of_other_weights(dump, notify)
+    about = {
+        "settings": [dict(settings) for settings in dump.settings],
+        "inputs_digest": dump.inputs_digest,
+        "weights_digest": dump.attributes.get("weights_digest", ""),
+    }
+    for sentence in shards.start(about):
+        notify(sentence)
     if kept is not None and not len(shards.finished()):
         shards.commit(*kept)
-    begun = time.monotonic()
-    resumed = _encode_rest(dump, encoder, read, shards, say, advance)
-    encoding = {
-        "rows": int(dump.present.sum()) - resumed,
-        "wall_s": round(time.monotonic() - begun, 3),
-    }
+    encoding_started = time.monotonic()
+    resumed = _encode_rest(dump, encoder, read, shards, notify, advance)
+    encoded = int(dump.present.sum()) - resumed
+    wall_s = round(time.monotonic() - encoding_started, 3)
+    encoding = {"rows": encoded, "wall_s": wall_s}
     dump = replace(dump, provenance={**dump.provenance, "encoding": encoding})
-    _assemble(
-        dump, encoder, shards, dump.refs if kept is not None else tuple(dump.unwritten()), scores
-    )
+    # Where failed rows are tried again, every file is there and every one is written again.
+    layers = dump.refs if kept is not None else tuple(dump.unwritten())
+    _assemble(dump, encoder, shards, layers, scores)
     shutil.rmtree(dump.running)
-    return summarise(dump, resumed, int(dump.present.sum()) - resumed, time.monotonic() - started)
+    return summarise(dump, resumed, encoded, time.monotonic() - started)
 
 
-def locked(dump: Dump) -> Any:
+def locked(dump: Dump) -> AbstractContextManager[None]:
     """Enter the corpus into the store and hold the lock of these files.
 
     Raises:
@@ -229,36 +233,45 @@ def locked(dump: Dump) -> Any:
 def summarise(dump: Dump, resumed: int = 0, encoded: int = 0, wall_s: float = 0.0) -> Summary:
     """Read the finished files and say what is in them.
 
+    Args:
+        dump: What was written.
+        resumed: Rows that an earlier run had finished.
+        encoded: Rows that this run encoded or found unreadable.
+        wall_s: Seconds that this run took.
+
     Raises:
         StoreMismatchError: A file was made from other inputs.
     """
     files = tuple(dump.path(ref) for ref in dump.refs)
     for path in files:
-        told = read_header(path)
-        if told["inputs_digest"] != dump.inputs_digest:
+        digest = read_header(path)["inputs_digest"]
+        if digest != dump.inputs_digest:
             raise StoreMismatchError(
-                f"{path}: was made from other inputs ({told['inputs_digest']}) than the corpus "
-                "now has "
+                f"{path}: was made from other inputs ({digest}) than the corpus now has "
                 f"({dump.inputs_digest}); run again with --overwrite"
             )
     first = read_embeddings(files[0])
-    listed = list(
-        zip(first.ids.tolist(), first.status.tolist(), first.reason.tolist(), strict=True)
-    )
+    failed, cautions = [], []
+    rows = zip(first.ids.tolist(), first.status.tolist(), first.reason.tolist(), strict=True)
+    for name, status, reason in rows:
+        if status == "failed":
+            failed.append((name, reason))
+        elif status == "ok" and reason:
+            cautions.append((name, reason))
     return Summary(
         files,
         len(first.ids),
         int(first.ok.sum()),
         int((first.status == "missing").sum()),
-        tuple((i, r) for i, s, r in listed if s == "failed"),
-        tuple((i, r) for i, s, r in listed if s == "ok" and r),
+        tuple(failed),
+        tuple(cautions),
         resumed,
         encoded,
         wall_s,
     )
 
 
-def _drop_rows_of_other_weights(dump: Dump, say: Say) -> None:
+def _forget_rows_of_other_weights(dump: Dump, notify: Notify) -> None:
     """Forget finished rows that were made with other weights.
 
     A training that is repeated on a GPU ends with other bits.
@@ -267,18 +280,19 @@ def _drop_rows_of_other_weights(dump: Dump, say: Say) -> None:
     if not folder.is_dir():
         return
     try:
-        told = json.loads((folder / "about.json").read_text(encoding="utf-8")).get("weights_digest")
+        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        digest = about.get("weights_digest")
     except (OSError, ValueError):
-        told = None
-    if told != dump.attributes.get("weights_digest", "") and any(folder.glob("part-*")):
-        say("rows that were finished before are of other weights; they are made again")
+        digest = None
+    if digest != dump.attributes.get("weights_digest", "") and any(folder.glob("part-*")):
+        notify("rows that were finished before are of other weights; they are made again")
         shutil.rmtree(folder)
 
 
 def _wants_retry(dump: Dump) -> bool:
-    return dump.retry_failed and bool(
-        (read_embeddings(dump.path(dump.refs[0])).status == "failed").any()
-    )
+    if not dump.retry_failed:
+        return False
+    return bool((read_embeddings(dump.path(dump.refs[0])).status == "failed").any())
 
 
 def _rows_to_keep(dump: Dump) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]]] | None:
@@ -291,7 +305,7 @@ def _rows_to_keep(dump: Dump) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]
     files = [read_embeddings(dump.path(ref)) for ref in dump.refs]
     keep = np.flatnonzero(files[0].status == "ok")
     columns = {
-        "vectors": np.stack([f.vectors[keep] for f in files], axis=1),
+        "vectors": np.stack([file.vectors[keep] for file in files], axis=1),
         "status": files[0].status[keep],
         "reason": files[0].reason[keep],
         "inputs": np.asarray(files[0].inputs)[keep],
@@ -300,70 +314,94 @@ def _rows_to_keep(dump: Dump) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]
 
 
 def _encode_rest(
-    dump: Dump, encoder: Any, read: Reader, shards: ShardFolder, say: Say, advance: Advance
+    dump: Dump,
+    encoder: VectorMaker,
+    read: RowReader,
+    shards: ShardFolder,
+    notify: Notify,
+    advance: Advance,
 ) -> int:
     """Encode the rows that no part holds yet; return how many there were before."""
-    done = np.intersect1d(shards.finished(), np.flatnonzero(dump.present))
-    rest = np.setdiff1d(np.flatnonzero(dump.present), done)
+    present = np.flatnonzero(dump.present)
+    done = np.intersect1d(shards.finished(), present)
+    rest = np.setdiff1d(present, done)
     if len(done):
-        say(f"goes on: {len(done)} of {int(dump.present.sum())} rows were finished before")
+        notify(f"goes on: {len(done)} of {len(present)} rows were finished before")
         advance(len(done))
 
-    def commit(rows: Rows) -> None:
+    def commit(rows: EncodedRows) -> None:
         shards.commit(np.array(rows.positions, dtype=np.int64), rows.columns())
 
-    encode_rows(encoder, read, [(int(i), dump.manifest.row(int(i))) for i in rest], commit, advance)
+    utterances = [(int(position), dump.manifest.row(int(position))) for position in rest]
+    encode_rows(encoder, read, utterances, commit, advance)
     return len(done)
 
 
 def _assemble(
     dump: Dump,
-    encoder: Any,
+    encoder: VectorMaker,
     shards: ShardFolder,
-    wanted: tuple[EncoderRef, ...],
-    scores: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None,
+    layers: tuple[EncoderRef, ...],
+    scores: Scorer | None,
 ) -> None:
-    manifest, absent = dump.manifest, np.flatnonzero(~dump.present)
+    """Write the files of some layers from the rows that are finished."""
+    absent = np.flatnonzero(~dump.present)
     if len(absent) and not np.isin(absent, shards.finished()).all():
-        empty = np.full((len(absent), len(encoder.layers), encoder.dim), np.nan, dtype=np.float32)
-        reason = f"the manifest gives no {dump.modality}"
-        shards.commit(
-            absent,
-            {
-                "vectors": empty,
-                "status": np.full(len(absent), "missing"),
-                "reason": np.full(len(absent), reason),
-                "inputs": np.full(len(absent), ""),
-            },
-        )
-    columns = shards.assemble(len(manifest))
-    provenance = {**collect(), **dump.provenance}
+        _commit_absent(dump, encoder, shards, absent)
+    columns = shards.assemble(len(dump.manifest))
+    dump = replace(dump, provenance={**collect(), **dump.provenance})
     for number, (ref, settings) in enumerate(zip(dump.refs, dump.settings, strict=True)):
-        if ref not in wanted:
-            continue
-        path = dump.path(ref)
-        vectors = np.ascontiguousarray(columns["vectors"][:, number], dtype=np.float32)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(path.parent)
-        write_embeddings(
-            path,
-            Embeddings(
-                manifest.ids,
-                vectors,
-                dump.seen,
-                columns["status"].astype(str),
-                columns["reason"].astype(str),
-                ref,
-                dump.fold,
-                scores(vectors) if scores else None,
-                dump.classes,
-                columns["inputs"].astype(str),
-            ),
-            {
-                "corpus": manifest.name,
-                "inputs_digest": dump.inputs_digest,
-                **dump.attributes,
-                "settings": dict(settings),
-                "provenance": provenance,
-            },
-        )
+        if ref in layers:
+            vectors = np.ascontiguousarray(columns["vectors"][:, number], dtype=np.float32)
+            _write_layer(dump, ref, settings, {**columns, "vectors": vectors}, scores)
+
+
+def _commit_absent(
+    dump: Dump, encoder: VectorMaker, shards: ShardFolder, absent: NDArray[np.int64]
+) -> None:
+    """Finish the rows (n,) that the manifest gives no input for."""
+    shape = (len(absent), len(encoder.layers), encoder.dim)
+    reason = f"the manifest gives no {dump.modality}"
+    shards.commit(
+        absent,
+        {
+            "vectors": np.full(shape, np.nan, dtype=np.float32),
+            "status": np.full(len(absent), "missing"),
+            "reason": np.full(len(absent), reason),
+            "inputs": np.full(len(absent), ""),
+        },
+    )
+
+
+def _write_layer(
+    dump: Dump,
+    ref: EncoderRef,
+    settings: Mapping[str, object],
+    columns: Mapping[str, NDArray[Any]],
+    scores: Scorer | None,
+) -> None:
+    """Write one file; its vectors are (N, D)."""
+    vectors = columns["vectors"]
+    embeddings = Embeddings(
+        dump.manifest.ids,
+        vectors,
+        dump.seen,
+        columns["status"].astype(str),
+        columns["reason"].astype(str),
+        ref,
+        dump.fold,
+        scores(vectors) if scores else None,
+        dump.classes,
+        columns["inputs"].astype(str),
+    )
+    about = {
+        "corpus": dump.manifest.name,
+        "inputs_digest": dump.inputs_digest,
+        **dump.attributes,
+        "settings": dict(settings),
+        "provenance": dump.provenance,
+    }
+    path = dump.path(ref)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path.parent)
+    write_embeddings(path, embeddings, about)

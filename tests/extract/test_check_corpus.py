@@ -17,7 +17,8 @@ from extract.checks import reading
 from extract.checks.finding import CorpusFinding, ReleaseUnderCheck
 from extract.checks.picture import draw_labels, label_groups
 from extract.checks.reading import read_media, tasks_of
-from extract.commands.check_corpus import check, main
+from extract.checks.report import check
+from extract.commands.check_corpus import main
 from extract.corpora import READERS, read_corpus
 from extract.corpora.generated import FAILS, RELEASES, make_release
 

@@ -17,12 +17,13 @@ import pytest
 import soundfile
 
 import extract.pipeline.encode
-import extract.pipeline.frozen
 from embeddings_store.atomic import exclusive
 from embeddings_store.vectors.hdf5 import read_embeddings, verify
 from extract.commands.extract_features import main
 from extract.encoders import load_encoder
 from extract.media.sound import load_audio
+from extract.pipeline.frozen import FrozenJob, prepare_extraction
+from extract.pipeline.job import CorpusSource, EncoderChoice, StoreTarget
 
 RATE = 16_000
 
@@ -273,8 +274,13 @@ def test_another_corpus_of_the_same_name_is_refused(tmp_path, model, capsys):
 
 def test_two_processes_cannot_make_the_same_vectors(tmp_path, model, capsys):
     rows = write_corpus(tmp_path / "c", 2)
-    prepared = extract.pipeline.frozen.prepare(
-        extract.pipeline.frozen.FrozenJob("manifest", rows, "audio", str(model), tmp_path / "e")
+    prepared = prepare_extraction(
+        FrozenJob(
+            CorpusSource("manifest", rows),
+            "audio",
+            EncoderChoice(str(model)),
+            StoreTarget(tmp_path / "e"),
+        )
     )
     with exclusive(prepared.dump.lock, "it"):
         assert main(command(rows, model, tmp_path / "e")) == 3

@@ -21,7 +21,7 @@ from extract.encoders import REGISTRY, load_encoder
 from extract.finetuning.checkpoints import is_complete, mark_complete
 from extract.finetuning.model_files import load_model
 from extract.finetuning.row_roles import training_setup
-from extract.pipeline.finetuned import corpus_of, prepare
+from extract.pipeline.finetuning_prepare import prepare_finetuning
 
 
 @pytest.fixture(scope="module")
@@ -134,19 +134,19 @@ def test_the_gate_scores_the_honest_rules_and_refuses_the_one_that_chose_on_test
     for rule, refused in (("valid-session", False), ("fixed-epochs", False), ("test", True)):
         job = text(epochs=1, rule=rule)
         prepared, _ = tuning.run(job)
-        manifest = corpus_of(job)
+        manifest = job.source.read()
         plan = training_setup(manifest, job.request, rule).plan
         views = {"text": prepared.dump.refs[0]}
         if refused:
             with pytest.raises(LeakError, match="chosen by its accuracy"):
-                load_fold(job.store, manifest.name, views, plan, 1)
+                load_fold(job.target.folder, manifest.name, views, plan, 1)
         else:
-            fold = load_fold(job.store, manifest.name, views, plan, 1)
+            fold = load_fold(job.target.folder, manifest.name, views, plan, 1)
             assert len(fold.test) == 4
             assert fold.test.scores["text"].shape == (4, 2)
             assert fold.train.fitted.all()
         with pytest.raises(Exception, match="fold 2"):
-            load_fold(job.store, manifest.name, views, plan, 2)
+            load_fold(job.target.folder, manifest.name, views, plan, 2)
 
 
 def test_rows_without_a_label_or_an_input_are_dumped_as_far_as_they_can_be(
@@ -225,11 +225,11 @@ def test_every_setting_but_the_seed_and_the_size_of_validation_changes_the_finge
         "folds": "speaker-kfold:4",
     }
     prints = {
-        name: prepare(text(**{name: value})).dump.refs[0].fingerprint
+        name: prepare_finetuning(text(**{name: value})).dump.refs[0].fingerprint
         for name, value in other.items()
     }
     same = [
-        prepare(text(**change)).dump.refs[0].fingerprint
+        prepare_finetuning(text(**change)).dump.refs[0].fingerprint
         for change in (
             {},
             {"seed": 3},
@@ -262,7 +262,7 @@ def test_what_it_takes_to_repeat_the_run_is_in_the_file(text):
     }
     assert "AdamW" in made["training"]["optimizer"]
     assert made["encoder_source"] == "bert-base-uncased"
-    assert str(prepared.job.store.parent) not in json.dumps(dict(told), default=str)
+    assert str(prepared.job.target.folder.parent) not in json.dumps(dict(told), default=str)
 
 
 def test_shuffled_labels_are_recorded_and_give_chance(tmp_path, models, monkeypatch):
@@ -280,9 +280,14 @@ def test_shuffled_labels_are_recorded_and_give_chance(tmp_path, models, monkeypa
             learning_rate=3e-3,
         )
         prepared, file = tuning.run(job)
-        plan = training_setup(corpus_of(job), job.request, "valid-session").plan
+        plan = training_setup(job.source.read(), job.request, "valid-session").plan
         fold = load_fold(
-            job.store, "rows", {"text": prepared.dump.refs[0]}, plan, 1, shuffle_seed=shuffle
+            job.target.folder,
+            "rows",
+            {"text": prepared.dump.refs[0]},
+            plan,
+            1,
+            shuffle_seed=shuffle,
         )
         accuracy[shuffle] = float((fold.test.scores["text"].argmax(1) == fold.test.y).mean())
         assert file.attributes["labels_shuffled"] == (-1 if shuffle is None else shuffle)
@@ -299,7 +304,7 @@ def test_final_keeps_its_model_and_others_only_on_request(text):
         prepared, _ = tuning.run(text(epochs=1, **changes))
         assert is_complete(prepared.model_folder) == kept
         assert prepared.model_folder.parent.exists() == kept
-        assert tuning.leftovers(prepared.job.store) == []
+        assert tuning.leftovers(prepared.job.target.folder) == []
     told = json.loads((prepared.model_folder / "complete.json").read_text())
     assert told["classes"] == list(tuning.CLASSES)
     assert told["record"]["fit_rows"] == 8
@@ -351,24 +356,26 @@ def test_a_model_that_is_not_what_was_written_is_refused(text):
 def test_a_corpus_without_labels_or_such_a_fold_is_refused_before_anything_is_loaded(
     tmp_path, models, monkeypatch
 ):
-    monkeypatch.setattr("extract.pipeline.finetuned._load", None)
+    monkeypatch.setattr("extract.pipeline.finetuning_prepare.load_for_training", None)
     model = models / "bert-base-uncased"
     rows = tuning.write_corpus(tmp_path / "c", label=[""] * 16)
     with pytest.raises(LabelError, match="no labels to train on; add --frozen"):
-        prepare(tuning.job(rows, model, "text"))
+        prepare_finetuning(tuning.job(rows, model, "text"))
     rows = tuning.write_corpus(tmp_path / "d")
     with pytest.raises(FoldError, match="has folds 1, 2, 3, 4, not 5"):
-        prepare(tuning.job(rows, model, "text", fold="5"))
+        prepare_finetuning(tuning.job(rows, model, "text", fold="5"))
     with pytest.raises(UsageError, match="4 in 'speaker'"):
-        prepare(tuning.job(rows, model, "text", inner=9, inner_fold=1))
+        prepare_finetuning(tuning.job(rows, model, "text", inner=9, inner_fold=1))
     with pytest.raises(UsageError, match="early-stopping"):
-        prepare(tuning.job(rows, model, "text", fold="final", early_stopping=1))
+        prepare_finetuning(tuning.job(rows, model, "text", fold="final", early_stopping=1))
     labels = ["sad" if i >= 4 else "happy" for i in range(16)]
     with pytest.raises(FoldError, match="class 'happy'"):
-        prepare(tuning.job(tuning.write_corpus(tmp_path / "g", label=labels), model, "text"))
+        prepare_finetuning(
+            tuning.job(tuning.write_corpus(tmp_path / "g", label=labels), model, "text")
+        )
     rows = tuning.write_corpus(tmp_path / "f", split=["train"] * 12 + ["test"] * 4)
     with pytest.raises(FoldError, match="--rule fixed-epochs"):
-        prepare(tuning.job(rows, model, "text"))
+        prepare_finetuning(tuning.job(rows, model, "text"))
 
 
 def test_inner_folds_keep_dialogues_whole(tmp_path, models):
@@ -376,7 +383,7 @@ def test_inner_folds_keep_dialogues_whole(tmp_path, models):
     for parts, column in ((2, "session"), (4, "group")):
         left_out = []
         for part in range(1, parts + 1):
-            prepared = prepare(
+            prepared = prepare_finetuning(
                 tuning.job(rows, models / "bert-base-uncased", "text", inner=parts, inner_fold=part)
             )
             manifest = prepared.dump.manifest

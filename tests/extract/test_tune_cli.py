@@ -14,7 +14,7 @@ import soundfile
 import tiny_encoders
 import tuning
 
-import extract.pipeline.finetuned
+import extract.pipeline.job
 from embeddings_store.vectors.hdf5 import read_embeddings
 from extract.commands.check_corpus import main as check_corpus
 from extract.commands.extract_features import main
@@ -183,11 +183,11 @@ def test_seeds_and_inner_folds(rows, models, capsys):
 
 
 def test_the_corpus_is_read_once(rows, models, capsys, monkeypatch):
-    read, real = [], extract.pipeline.finetuned.read_manifest
+    read, real = [], extract.pipeline.job.read_corpus
     monkeypatch.setattr(
-        extract.pipeline.finetuned,
-        "read_manifest",
-        lambda *given: read.append(given) or real(*given),
+        extract.pipeline.job,
+        "read_corpus",
+        lambda *given, **options: read.append(given) or real(*given, **options),
     )
     assert main(command(rows, models["text"], "text", "--fold", "all", "--epochs", "1")) == 0
     assert len(read) == 1
@@ -214,7 +214,7 @@ def test_a_dry_run_says_what_an_interrupted_one_has_left(rows, models, capsys, m
     assert "a checkpoint of step 6 is there; 0 of 6 steps" in capsys.readouterr().out
     with monkeypatch.context() as killed:
         killed.setattr(
-            "extract.pipeline.finetuned._dump",
+            "extract.pipeline.finetuning_run._dump",
             lambda *given: (_ for _ in ()).throw(KeyboardInterrupt),
         )
         assert main(base) == 130

@@ -18,8 +18,10 @@ from embeddings_store.errors import StoreMismatchError, UsageError
 from embeddings_store.folds.setup import Request, set_up
 from embeddings_store.load import load_fold
 from extract.commands.extract_features import main
-from extract.commands.extract_options import build_parser, tuned_jobs
+from extract.commands.extract_jobs import finetune_jobs
+from extract.commands.extract_options import build_parser
 from extract.corpora import emodb, meld, ravdess
+from extract.finetuning.row_roles import FoldChoice
 
 RAW = [
     "hap",
@@ -62,7 +64,7 @@ def test_a_view_trains_on_its_own_rows_and_serves_no_other_view(text):
         "iemocap-4-no-exc",
         ("anger", "happiness", "neutral", "sadness"),
     )
-    manifest = Manifest.load(job.store / "iemocap-mini")
+    manifest = Manifest.load(job.target.folder / "iemocap-mini")
     assert manifest.labels is not None
     assert "exc" in manifest.labels.classes, "the store keeps the corpus as it was read"
     views = {"text": prepared.dump.refs[0]}
@@ -72,12 +74,14 @@ def test_a_view_trains_on_its_own_rows_and_serves_no_other_view(text):
             with pytest.raises(
                 StoreMismatchError, match="on the label set 'iemocap-4-no-exc', not on 'iemocap-4'"
             ):
-                load_fold(job.store, "iemocap-mini", views, setup.plan, 1, manifest=setup.view)
+                load_fold(
+                    job.target.folder, "iemocap-mini", views, setup.plan, 1, manifest=setup.view
+                )
         else:
             assert (
                 len(
                     load_fold(
-                        job.store, "iemocap-mini", views, setup.plan, 1, manifest=setup.view
+                        job.target.folder, "iemocap-mini", views, setup.plan, 1, manifest=setup.view
                     ).test
                 )
                 == 6
@@ -108,9 +112,9 @@ def test_a_protocol_sets_plan_and_rule_and_is_named_in_the_file(text):
     with pytest.raises(
         UsageError, match="--label-set iemocap-6 contradicts --protocol iemocap-paper"
     ):
-        tuning.run(replace(job, protocol="iemocap-paper", label_set="iemocap-6"))
+        tuning.run(replace(job, request=Request("iemocap-paper", label_set="iemocap-6")))
     with pytest.raises(UsageError, match="it is of no protocol; leave out --protocol"):
-        tuning.run(replace(job, fold="final"))
+        tuning.run(replace(job, fold=FoldChoice("final")))
     with pytest.raises(
         UsageError, match="--rule fixed-epochs contradicts --protocol group-stratified-kfold:4"
     ):
@@ -141,7 +145,7 @@ def test_a_protocol_brings_its_selection_rule(protocol, rule):
             protocol,
         ]
     )
-    assert tuned_jobs(arguments, "text")[0].settings.rule == rule
+    assert finetune_jobs(arguments, "text")[0].settings.rule == rule
 
 
 def test_protocols_are_listed_without_a_corpus_and_with_one(tmp_path, capsys):

@@ -18,12 +18,14 @@ import tuning
 
 import extract.finetuning.trainer
 import extract.pipeline.encode
-import extract.pipeline.finetuned
+import extract.pipeline.finetuning_run
 from embeddings_store.atomic import exclusive
 from embeddings_store.errors import StoreBusyError, StoreFullError
 from embeddings_store.vectors.hdf5 import read_embeddings
 from extract.commands.extract_features import main
 from extract.finetuning.checkpoints import MARKER, is_complete, mark_complete, remove, resume_point
+from extract.pipeline.finetuning_prepare import prepare_finetuning
+from extract.pipeline.finetuning_run import run_finetuning
 
 # SpecAugment, dropout and layer drop all draw random numbers in these models.
 AUDIO, TEXT, VIDEO = "wav2vec2-base", "bert-base-uncased", "videomae-base"
@@ -68,7 +70,7 @@ def assert_same(file, reference, prepared, undisturbed) -> None:
     assert tuning.history(prepared).equals(tuning.history(undisturbed))
     for key in ("best_epoch", "weights_digest", "settings"):
         assert file.attributes[key] == reference.attributes[key]
-    assert tuning.leftovers(prepared.job.store) == []
+    assert tuning.leftovers(prepared.job.target.folder) == []
     assert not is_complete(prepared.model_folder)
 
 
@@ -139,7 +141,7 @@ def test_early_stopping_stops_where_it_would_have_stopped(audio, monkeypatch, mo
     with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
         killed.setattr(
             *(
-                (extract.pipeline.finetuned, "_dump")
+                (extract.pipeline.finetuning_run, "_dump")
                 if moment == "_dump"
                 else ("extract.finetuning.model_files.save_model",)
             ),
@@ -157,7 +159,7 @@ def test_early_stopping_stops_where_it_would_have_stopped(audio, monkeypatch, mo
 def prepared_checkpoints(audio, after: int, **changes) -> Path:
     with pytest.raises(KeyboardInterrupt):
         tuning.run(audio(**changes), tuning.quiet(training=interrupt(after)))
-    return extract.pipeline.finetuned.prepare(audio(**changes)).checkpoints
+    return prepare_finetuning(audio(**changes)).checkpoints
 
 
 def flip(path: Path) -> None:
@@ -268,7 +270,7 @@ def test_rows_of_other_weights_are_not_mixed_in(audio, monkeypatch):
         tuning.run(audio())
     monkeypatch.undo()
     tuning.give_inputs(monkeypatch, tuning.items("audio"))
-    prepared = extract.pipeline.finetuned.prepare(audio())
+    prepared = prepare_finetuning(audio())
     remove(prepared.model_folder)
     about = prepared.dump.running / "rows" / "about.json"
     about.write_text(json.dumps({**json.loads(about.read_text()), "weights_digest": "another"}))
@@ -283,8 +285,8 @@ def test_what_a_kill_at_the_very_end_left_is_cleared_by_the_next_run(audio, monk
     undisturbed, reference = tuning.run(audio("reference"))
     with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
         killed.setattr(
-            extract.pipeline.finetuned,
-            "_remove_leftovers",
+            extract.pipeline.finetuning_run,
+            "remove_leftovers",
             lambda *given: (_ for _ in ()).throw(KeyboardInterrupt),
         )
         tuning.run(audio())
@@ -306,12 +308,12 @@ def test_an_interrupted_overwrite_goes_on_and_does_not_begin_again(audio):
 
 
 def test_the_lock_is_held_while_training(audio):
-    prepared = extract.pipeline.finetuned.prepare(audio())
+    prepared = prepare_finetuning(audio())
     with (
         exclusive(prepared.dump.lock, "it"),
         pytest.raises(StoreBusyError, match=f"pid {os.getpid()}"),
     ):
-        extract.pipeline.finetuned.run_tuned(prepared, tuning.quiet())
+        run_finetuning(prepared, tuning.quiet())
 
 
 def test_a_marker_covers_every_file(tmp_path):

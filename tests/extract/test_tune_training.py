@@ -20,8 +20,8 @@ import extract.finetuning.trainer
 from embeddings_store.errors import UnknownNameError, UsageError
 from extract.encoders import load_encoder
 from extract.finetuning.augmentation import AUGMENTATIONS, augmenter
-from extract.finetuning.classifier import Classifier, TunedEncoder
-from extract.finetuning.dataset import EpochOrder, Items, Memory, Rows, collate
+from extract.finetuning.classifier import Classifier, FinetunedEncoder
+from extract.finetuning.dataset import EpochOrder, Items, Memory, TrainingRows, collate
 from extract.finetuning.settings import SCHEDULERS, TrainingError, TrainingSettings
 from extract.finetuning.trainer import finetune
 
@@ -48,9 +48,11 @@ def bert(models):
     return load_encoder(str(models["bert-base-uncased"]), device="cpu")
 
 
-def rows(encoder, given, labels=LABELS, *, chosen=None, **options) -> Rows:
+def rows(encoder, given, labels=LABELS, *, chosen=None, **options) -> TrainingRows:
     positions = np.arange(len(labels)) if chosen is None else np.array(chosen)
-    return Rows(encoder, lambda i: given[i], positions, labels[positions], Memory(10**8), **options)
+    return TrainingRows(
+        encoder, lambda i: given[i], positions, labels[positions], Memory(10**8), **options
+    )
 
 
 def settings(**changes) -> TrainingSettings:
@@ -306,7 +308,7 @@ def test_the_loss_that_is_trained_on_is_smoothed_once_and_weighed(models, tmp_pa
 
 def test_balanced_sampling_is_balanced_and_a_function_of_the_epoch(bert):
     labels = np.array([0] * 10 + [1] * 190)
-    data = Rows(bert, None, np.arange(200), labels, Memory(0))
+    data = TrainingRows(bert, None, np.arange(200), labels, Memory(0))
     order = EpochOrder(data, 0, balanced=True)
     share, drawn = [], {}
     for epoch in (*range(20), 0):
@@ -325,9 +327,9 @@ def test_every_row_is_drawn_once_per_epoch_and_each_epoch_in_another_order(
     bert, tmp_path, monkeypatch
 ):
     drawn = []
-    real = Rows.__getitem__
+    real = TrainingRows.__getitem__
     monkeypatch.setattr(
-        Rows, "__getitem__", lambda self, index: drawn.append(index) or real(self, index)
+        TrainingRows, "__getitem__", lambda self, index: drawn.append(index) or real(self, index)
     )
     train(bert, tmp_path, epochs=2, valid=())
     assert sorted(drawn[:14]) == sorted(drawn[14:]) == list(range(14))
@@ -346,7 +348,7 @@ def test_augmentation_depends_on_seed_epoch_and_row_alone(modality, name):
     clean = [np.copy(g) if isinstance(g, np.ndarray) else g for g in given]
 
     def made(seed: int, epoch: int, order: list[int]) -> dict[int, object]:
-        data = Rows(
+        data = TrainingRows(
             Bare(),
             lambda i: given[i],
             np.arange(16),
@@ -382,7 +384,7 @@ def test_augmentation_changes_training_and_never_what_is_dumped(models, tmp_path
             epochs=1,
             augment=augmenter("audio", names),
         )
-        tuned = TunedEncoder(outcome.classifier)
+        tuned = FinetunedEncoder(outcome.classifier)
         made[names] = tuned.encode(given)
         np.testing.assert_array_equal(made[names], tuned.encode(given))
         clean = (
@@ -403,7 +405,7 @@ def test_dropout_is_for_training_only(bert):
     model = Classifier(bert, 2, dropout=0.9)
     items = [bert.prepare(text) for text in tuning.items("text")[:3]]
     assert not torch.equal(model.train()(Items(items))["logits"], model(Items(items))["logits"])
-    tuned = TunedEncoder(model)
+    tuned = FinetunedEncoder(model)
     one, two = (tuned.encode(tuning.items("text")) for _ in range(2))
     np.testing.assert_array_equal(one, two)
     np.testing.assert_allclose(
@@ -549,7 +551,7 @@ def test_training_in_bf16_leaves_weights_and_vectors_in_float32(models, tmp_path
     outcome = train(encoder, tmp_path, given=given, precision="bf16")
     assert outcome.record["precision"] == "bf16"
     assert {t.dtype for t in outcome.classifier.parameters()} == {torch.float32}
-    tuned = TunedEncoder(outcome.classifier)
+    tuned = FinetunedEncoder(outcome.classifier)
     vectors = tuned.encode(given)
     assert vectors.dtype == np.float32
     alone = np.concatenate([tuned.encode([item]) for item in given])
@@ -601,7 +603,7 @@ def test_inputs_are_read_once_as_far_as_memory_goes(bert):
 
     for room, expected in ((10**6, 14), (0, 42)):
         count.clear()
-        data = Rows(bert, load, np.arange(14), LABELS, Memory(room))
+        data = TrainingRows(bert, load, np.arange(14), LABELS, Memory(room))
         assert data.read(lambda n: None) == {}
         for _ in range(2):
             collate([data[i] for i in range(14)])

@@ -15,15 +15,21 @@ import pandas as pd
 import pytest
 
 import extract.finetuning.trainer
-import extract.pipeline.finetuned
+import extract.pipeline.finetuning_run
 from embeddings_store.corpus.manifest import Utterance
 from embeddings_store.errors import MediaError
+from embeddings_store.folds.setup import Request
 from embeddings_store.vectors.arrays import Embeddings
 from embeddings_store.vectors.hdf5 import read_embeddings
 from extract.encoders import REGISTRY, EncoderSpec
+from extract.encoders.settings import EncoderOptions, InputSettings
+from extract.finetuning.row_roles import FoldChoice
 from extract.finetuning.settings import TrainingSettings
-from extract.pipeline.finetuned import Prepared, Progress, TunedJob
+from extract.pipeline.finetuning_job import FinetuneJob
+from extract.pipeline.finetuning_prepare import PreparedFinetuning, prepare_finetuning
+from extract.pipeline.finetuning_run import FinetuningProgress, run_finetuning
 from extract.pipeline.inputs import Input
+from extract.pipeline.job import CorpusSource, EncoderChoice, StoreTarget
 
 # Each training collects garbage twice, and with transformers in memory that would take longer than
 # training.
@@ -90,8 +96,8 @@ def give_inputs(
         raw = item.encode() if isinstance(item, str) else item.tobytes()
         return Input(item, len(item), hashlib.sha256(raw).hexdigest()[:16])
 
-    monkeypatch.setattr(extract.pipeline.finetuned, "reader_for", lambda *given: read)
-    monkeypatch.setattr(extract.pipeline.finetuned, "decode_ahead", lambda *given: None)
+    monkeypatch.setattr(extract.pipeline.finetuning_run, "reader_for", lambda *given: read)
+    monkeypatch.setattr(extract.pipeline.finetuning_run, "decode_ahead", lambda *given: None)
 
 
 def spec_named(name: str) -> EncoderSpec:
@@ -99,41 +105,60 @@ def spec_named(name: str) -> EncoderSpec:
     return next(row for row in REGISTRY if row.name == name)
 
 
-def job(rows: Path, model: Path, modality: str, fold: str = "1", **changes: Any) -> TunedJob:
-    """A job over the small corpus; what belongs to the settings goes there."""
+def job(rows: Path, model: Path, modality: str, fold: str = "1", **changes: Any) -> FinetuneJob:
+    """A job over the small corpus; each change goes where it belongs."""
     of_settings = {
         name: changes.pop(name)
         for name in list(changes)
         if name in TrainingSettings.__dataclass_fields__
     }
-    return TunedJob(
-        "manifest",
-        rows,
+    request = Request(
+        protocol=changes.pop("protocol", ""),
+        folds=changes.pop("folds", ""),
+        label_set=changes.pop("label_set", ""),
+    )
+    target = StoreTarget(
+        changes.pop("store", rows.parent / "e"), overwrite=changes.pop("overwrite", False)
+    )
+    inputs = InputSettings(
+        **{
+            name: changes.pop(name)
+            for name in list(changes)
+            if name in InputSettings.__dataclass_fields__
+        }
+    )
+    options = EncoderOptions(pooling=changes.pop("pooling", None), device="cpu")
+    return FinetuneJob(
+        CorpusSource(
+            "manifest", rows, changes.pop("corpus_options", {}), changes.pop("corpus_name", "")
+        ),
         modality,
-        fold,
+        FoldChoice(fold, changes.pop("inner", 0), changes.pop("inner_fold", 0)),
         TrainingSettings(**{**SETTINGS, **of_settings}),
-        str(model),
-        changes.pop("store", rows.parent / "e"),
-        device="cpu",
+        request,
+        EncoderChoice(str(model), options, inputs, seen=changes.pop("seen", "")),
+        target,
         **changes,
     )
 
 
-def run(given: TunedJob, progress: Progress | None = None) -> tuple[Prepared, Embeddings]:
+def run(
+    given: FinetuneJob, progress: FinetuningProgress | None = None
+) -> tuple[PreparedFinetuning, Embeddings]:
     """Run a job and read what it wrote."""
-    prepared = extract.pipeline.finetuned.prepare(given)
-    extract.pipeline.finetuned.run_tuned(prepared, progress or quiet())
+    prepared = prepare_finetuning(given)
+    run_finetuning(prepared, progress or quiet())
     return prepared, read_embeddings(prepared.dump.path(prepared.dump.refs[0]))
 
 
 def quiet(
-    say: Callable[[str], None] = lambda sentence: None, **told: Callable[[int], None]
-) -> Progress:
+    notify: Callable[[str], None] = lambda sentence: None, **counts: Callable[[int], None]
+) -> FinetuningProgress:
     """A progress that nobody looks at."""
-    return replace(Progress(say, *[lambda n: None] * 3), **told)
+    return replace(FinetuningProgress(notify, *[lambda n: None] * 3), **counts)
 
 
-def history(prepared: Prepared) -> pd.DataFrame:
+def history(prepared: PreparedFinetuning) -> pd.DataFrame:
     """The loss and accuracy that a job kept."""
     return pd.read_csv(prepared.dump.path(prepared.dump.refs[0]).with_suffix(".history.csv"))
 
