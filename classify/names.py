@@ -44,3 +44,5 @@ LAYER_JUDGE = "svm"  # the classifier by whose accuracy on validation rows a lay
 HEAD, PROBE = "head", "probe"  # where the class scores of a modality come from
 RULE = "rule"  # stands in the column of classifiers
 CALIBRATED = "calibrated"
+
+CONCATENATION = "concatenation"  # the strategy that every other one is measured against

@@ -7,8 +7,8 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from classify.fusion import early as fusion
 from classify.fusion.rules import late_methods
+from classify.fusion.strategies import vector_strategies
 from classify.grid.calibration import METHODS as CALIBRATIONS
 from classify.grid.config import GridConfig
 from classify.grid.tuning import TRIALS
@@ -250,7 +250,7 @@ def _add_grid(group: argparse._ArgumentGroup) -> None:
         help=f"of {', '.join(competitors())} (default: all)",
     )
     for name, strategies, rest in (
-        ("early", fusion.STRATEGIES, "all that the widths allow"),
+        ("early", vector_strategies(), "all that the widths allow"),
         ("late", late_methods(), "all that the rows allow"),
     ):
         group.add_argument(

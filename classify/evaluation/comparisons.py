@@ -26,12 +26,11 @@ import pandas as pd
 
 from classify.evaluation.means import first_best, mean_right
 from classify.evaluation.predictions import StoredPredictions
-from classify.names import BASELINE, EARLY, HEAD, LAYER, PROBE, SYSTEM, UNIMODAL
+from classify.names import BASELINE, CONCATENATION, EARLY, HEAD, LAYER, PROBE, SYSTEM, UNIMODAL
 from embeddings_store.errors import UsageError, unknown_name
 
 NAMED = "pairs"  # the family of comparisons that a user names one by one
 VALID = "valid_WA"
-CONCATENATION = "concatenation"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,50 +1,42 @@
-"""Early fusion: several modalities' vectors become one row, with statistics of the fold's training rows alone.
+"""Early fusion: several modalities' vectors become one row, by statistics of training rows alone.
 
 Each modality is standardised on its own (mean 0, deviation 1 over the training rows that have it),
-because a sum or product of raw vectors is ruled by whichever encoder has the larger numbers. A row
-that lacks a modality gets that strategy's neutral element in its place:
+because a sum or product of raw vectors is ruled by whichever encoder has the larger numbers. How
+they are fused, and what stands where a row lacks a modality, says the strategy's entry in
+:mod:`classify.fusion.strategies`:
 
-=================  ===========================  ============  ====================================================
-strategy           fused row                    widths        a missing modality
-=================  ===========================  ============  ====================================================
-``concatenation``  ``[z1, z2, ...]``            any           0 = the training mean, and a column that says "missing"
-``sum``            ``z1 + z2 + ...``            equal         0 = the training mean
-``product``        ``z1 * z2 * ...``            equal         1
-=================  ===========================  ============  ====================================================
+=================  ======  ====================================================
+strategy           widths  a missing modality
+=================  ======  ====================================================
+``concatenation``  any     0 = the training mean, and a column that says "missing"
+``sum``            equal   0 = the training mean
+``product``        equal   1
+=================  ======  ====================================================
 
-The "missing" column (0 or 1) stands for every modality that some training row lacks. To add a
-strategy, add an entry to :data:`STRATEGIES`.
+The "missing" column (0 or 1) stands for every modality that some training row lacks.
 
 Unequal widths can be *projected* to one width D, per modality and after standardising, with maps
-fitted on training rows:
-
-==============  ======================================================================================================
-``pca[:D]``     the first D principal components of each modality; their axes have nothing to do with each other
-``linear[:D]``  ridge regression (alpha = 1) of each modality onto one target, the first D principal components of all of
-                them side by side over the rows that have all: axis j means the same in every modality
-==============  ======================================================================================================
-
-Without ``:D`` the width is the smallest of the modalities'. Projected columns are standardised
-again. To add a projection, add an entry to :data:`PROJECTIONS`.
+fitted on training rows (:mod:`classify.fusion.projections`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
-from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from embeddings_store.errors import FoldError, StoreError, UsageError, unknown_name
-
-Block = NDArray[np.float32]
-Map = Callable[[Block], NDArray[np.floating[Any]]]
-PCA_SEED = 0  # large blocks are decomposed by random projections
+from classify.fusion.projections import (
+    BlockProjection,
+    as_columns,
+    fit_projection,
+    read_projection,
+)
+from classify.fusion.strategies import STRATEGIES, Block, vector_fusion
+from embeddings_store.errors import FoldError, StoreError, UsageError
 
 
 class VectorBlocks(Protocol):
@@ -57,25 +49,6 @@ class VectorBlocks(Protocol):
     @property
     def present(self) -> Mapping[str, NDArray[np.bool_]]:
         """Block name to mask (n,)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Strategy:
-    """One way to make one row of several blocks.
-
-    Attributes:
-        name: The name on the command line and in results.
-        combine: Standardised blocks, each (n, D_m), to the fused matrix (n, D').
-        neutral: What stands in a block where the modality is missing.
-        equal_widths: Whether all blocks must be equally wide.
-        indicators: Whether a column says that a modality is missing.
-    """
-
-    name: str
-    combine: Callable[[Sequence[Block]], Block]
-    neutral: float
-    equal_widths: bool
-    indicators: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,91 +81,27 @@ class FusedFeatures:
             )
 
 
-STRATEGIES: Mapping[str, Strategy] = {
-    s.name: s
-    for s in (
-        Strategy("concatenation", np.hstack, 0.0, equal_widths=False, indicators=True),
-        Strategy(
-            "sum",
-            lambda blocks: np.sum(blocks, axis=0, dtype=np.float32),
-            0.0,
-            equal_widths=True,
-            indicators=False,
-        ),
-        Strategy(
-            "product",
-            lambda blocks: np.prod(blocks, axis=0, dtype=np.float32),
-            1.0,
-            equal_widths=True,
-            indicators=False,
-        ),
-    )
-}
-
-
-def _principal(
-    blocks: Mapping[str, Block], together: NDArray[np.bool_], width: int
-) -> dict[str, Map]:
-    del together  # each modality has its own components, from all the rows that have it
-    return {
-        name: PCA(width, random_state=PCA_SEED).fit(block[~np.isnan(block[:, 0])]).transform
-        for name, block in blocks.items()
-    }
-
-
-def _common(blocks: Mapping[str, Block], together: NDArray[np.bool_], width: int) -> dict[str, Map]:
-    whole = np.hstack([block[together] for block in blocks.values()])
-    target = PCA(width, random_state=PCA_SEED).fit_transform(whole)
-    return {name: Ridge().fit(block[together], target).predict for name, block in blocks.items()}
-
-
-# Standardised blocks (nan where missing), the rows that have all of them, and a width, to one
-# fitted map per block.
-PROJECTIONS: Mapping[
-    str, Callable[[Mapping[str, Block], NDArray[np.bool_], int], dict[str, Map]]
-] = {"pca": _principal, "linear": _common}
-
-
-def read_projection(text: str) -> tuple[str, int]:
-    """Read ``pca``, ``pca:64``, ``linear`` or ``linear:64``; without a width it is 0.
-
-    Raises:
-        UnknownNameError: No such projection.
-        UsageError: The width is no whole number of 1 or more.
-
-    >>> read_projection("pca:64")
-    ('pca', 64)
-    """
-    name, colon, width = text.partition(":")
-    if name not in PROJECTIONS:
-        unknown_name("projection", name, list(PROJECTIONS))
-    if colon and not (width.isdecimal() and int(width) > 0):
-        raise UsageError(
-            f"the width in {text!r} must be a whole number of 1 or more, not {width!r}"
-        )
-    return name, int(width or 0)
-
-
 class EarlyFusion:
     """A strategy with the training statistics of one fold.
 
     Args:
-        method: A name of :data:`STRATEGIES`; with one modality all are the same.
+        method: A name of :func:`classify.fusion.strategies.vector_strategies`; with one modality
+            all are the same.
         modalities: The modalities (view names), in the order of their blocks.
-        project: What :func:`read_projection` reads, or nothing.
+        project: What :func:`classify.fusion.projections.read_projection` reads, or nothing.
 
     Raises:
         UnknownNameError: No such strategy or projection.
+        UsageError: The strategy fuses class scores only.
     """
 
     def __init__(self, method: str, modalities: Sequence[str], project: str = "") -> None:
-        self.strategy = STRATEGIES.get(method) or unknown_name(
-            "early fusion", method, list(STRATEGIES)
-        )
+        self.method = method
+        self.fusion = vector_fusion(method)
         self.modalities = tuple(modalities)
-        self.project, self.width = read_projection(project) if project else ("", 0)
+        self.projection, self.width = read_projection(project) if project else ("", 0)
         self.scalers: dict[str, StandardScaler] = {}
-        self.maps: dict[str, tuple[Map, StandardScaler]] = {}
+        self.projections: dict[str, BlockProjection] = {}
         self.indicated: tuple[str, ...] = ()
 
     def fit(self, rows: VectorBlocks) -> EarlyFusion:
@@ -202,91 +111,76 @@ class EarlyFusion:
             UsageError: The strategy needs equal widths and they differ.
             FoldError: A modality has no row at all to learn from, or a projection too few.
         """
-        if not self.project:
-            check_widths(self.strategy.name, {m: rows.vectors[m].shape[1] for m in self.modalities})
+        if not self.projection:
+            check_widths(self.method, {m: rows.vectors[m].shape[1] for m in self.modalities})
         for modality in self.modalities:
             present = rows.present[modality]
             if not present.any():
                 raise FoldError(
                     f"none of the {len(present)} training rows has {modality} vectors; extract "
-                    "them, use fewer "
-                    "folds, or leave the modality out with --modalities"
+                    "them, use fewer folds, or leave the modality out with --modalities"
                 )
-            self.scalers[modality] = StandardScaler().fit(rows.vectors[modality][present])
-        if self.project:
-            self._fit_projection(rows, self.project, self.width)
-        if self.strategy.indicators:
+            if self.fusion.standardise or self.projection:
+                self.scalers[modality] = StandardScaler().fit(rows.vectors[modality][present])
+        if self.projection:
+            blocks = {m: self._standardised(rows, m) for m in self.modalities}
+            present_of = {m: rows.present[m] for m in self.modalities}
+            self.projections = fit_projection(self.projection, self.width, blocks, present_of)
+        if self.fusion.indicators:
             self.indicated = tuple(m for m in self.modalities if not rows.present[m].all())
         return self
-
-    def _fit_projection(self, rows: VectorBlocks, name: str, width: int) -> None:
-        blocks: dict[str, Block] = {
-            m: np.full(rows.vectors[m].shape, np.nan, dtype=np.float32) for m in self.modalities
-        }
-        for m, block in blocks.items():
-            block[rows.present[m]] = self.scalers[m].transform(rows.vectors[m][rows.present[m]])
-        together = np.logical_and.reduce([rows.present[m] for m in self.modalities])
-        widths = {m: block.shape[1] for m, block in blocks.items()}
-        fewest = (
-            min(int(rows.present[m].sum()) for m in self.modalities)
-            if name == "pca"
-            else int(together.sum())
-        )
-        most = min(fewest, min(widths.values()) if name == "pca" else sum(widths.values()))
-        if width > most or not most:
-            shown = ", ".join(f"{m} {w}" for m, w in widths.items())
-            raise FoldError(
-                f"a projection to {width or 'any number of'} columns ({name}) needs as many "
-                "columns and training "
-                f"rows, and there are {fewest} rows of the widths {shown}; project to {most} or "
-                "fewer"
-            )
-        width = width or min(most, *widths.values())
-        for m, mapped in PROJECTIONS[name](blocks, together, width).items():
-            self.maps[m] = (
-                mapped,
-                StandardScaler().fit(_columns(mapped(blocks[m][rows.present[m]]))),
-            )
 
     def transform(self, rows: VectorBlocks) -> FusedFeatures:
         """Fuse rows with the statistics that :meth:`fit` took."""
         blocks = [self._block(rows, modality) for modality in self.modalities]
-        names, widths = ["+".join(self.modalities)], [blocks[0].shape[1]]
-        if not self.strategy.equal_widths:
-            names, widths = list(self.modalities), [block.shape[1] for block in blocks]
+        if self.fusion.equal_widths:
+            widths = {"+".join(self.modalities): blocks[0].shape[1]}
+        else:
+            widths = {m: block.shape[1] for m, block in zip(self.modalities, blocks, strict=True)}
         for modality in self.indicated:
-            blocks.append((~rows.present[modality]).astype(np.float32)[:, None])
-            names.append(f"{modality}.missing")
-            widths.append(1)
-        ends = np.cumsum(widths).tolist()
-        slices = {
-            name: slice(end - width, end)
-            for name, width, end in zip(names, widths, ends, strict=True)
-        }
-        return FusedFeatures(np.ascontiguousarray(self.strategy.combine(blocks)), slices)
+            missing = ~rows.present[modality]
+            blocks.append(missing.astype(np.float32)[:, None])
+            widths[f"{modality}.missing"] = 1
+        columns = {}
+        start = 0
+        for name, width in widths.items():
+            columns[name] = slice(start, start + width)
+            start += width
+        return FusedFeatures(np.ascontiguousarray(self.fusion.combine(blocks)), columns)
 
-    def _block(self, rows: VectorBlocks, modality: str) -> Block:
+    def _standardised(self, rows: VectorBlocks, modality: str) -> Block:
+        """Return a block (n, D), ``nan`` where the modality is missing."""
         present, vectors = rows.present[modality], rows.vectors[modality]
-        width = self.maps[modality][1].n_features_in_ if self.maps else vectors.shape[1]
-        block = np.full((len(present), width), self.strategy.neutral, dtype=np.float32)
-        if present.any():
-            found = self.scalers[modality].transform(vectors[present])
-            if self.maps:
-                mapped, scaler = self.maps[modality]
-                found = scaler.transform(_columns(mapped(found)))
-            block[present] = found
+        block = np.full(vectors.shape, np.nan, dtype=np.float32)
+        block[present] = self.scalers[modality].transform(vectors[present])
         return block
 
-
-def _columns(rows: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """A regression onto one column drops it."""
-    return rows.reshape(len(rows), -1)
+    def _block(self, rows: VectorBlocks, modality: str) -> Block:
+        """Return what is fused of one modality (n, D), the neutral element where it is missing."""
+        present, vectors = rows.present[modality], rows.vectors[modality]
+        projection = self.projections.get(modality)
+        width = projection.scaler.n_features_in_ if projection else vectors.shape[1]
+        block = np.full((len(present), width), self.fusion.neutral, dtype=np.float32)
+        if not present.any():
+            return block
+        values = vectors[present]
+        if modality in self.scalers:
+            values = self.scalers[modality].transform(values)
+        if projection:
+            values = projection.scaler.transform(as_columns(projection.project(values)))
+        block[present] = values
+        return block
 
 
 def check_widths(
     method: str, widths: Mapping[str, int], advice: str = "--project pca or linear"
 ) -> None:
-    """Refuse a strategy that needs equal widths where they differ, with advice on how to project them.
+    """Refuse a strategy that needs equal widths where they differ.
+
+    Args:
+        method: A name of :data:`classify.fusion.strategies.STRATEGIES`.
+        widths: Modality to the width of its vectors.
+        advice: How they can be projected to one width, for the message.
 
     Raises:
         UsageError: With the widths, and what works instead.
@@ -294,13 +188,14 @@ def check_widths(
     >>> check_widths("sum", {"audio": 384, "text": 384})
     >>> check_widths("sum", {"audio": 73, "text": 100})
     Traceback (most recent call last):
-    embeddings_store.errors.UsageError: early sum needs vectors of one width, and these differ: audio 73, text 100; use \
-concatenation (--early concatenation), a projection (--project pca or linear), or encoders of one width
+    embeddings_store.errors.UsageError: early sum needs vectors of one width, and these differ: \
+audio 73, text 100; use concatenation (--early concatenation), a projection (--project pca or \
+linear), or encoders of one width
     """
     if STRATEGIES[method].equal_widths and len(set(widths.values())) > 1:
         shown = ", ".join(f"{m} {width}" for m, width in widths.items())
         raise UsageError(
             f"early {method} needs vectors of one width, and these differ: {shown}; use "
-            "concatenation "
-            f"(--early concatenation), a projection ({advice}), or encoders of one width"
+            f"concatenation (--early concatenation), a projection ({advice}), or encoders of one "
+            "width"
         )

@@ -41,7 +41,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, logsumexp, softmax, xlogy
 from sklearn.linear_model import LogisticRegression
 
-from classify.fusion.scores import STRATEGIES
+from classify.fusion.strategies import score_fusion, score_strategies
 from classify.models.classifiers import fit_classifier
 from classify.models.probe import PROBE_ITERATIONS, LogProbabilities
 from classify.names import CALIBRATED
@@ -125,12 +125,15 @@ class Rule:
         learns: From what: nothing, the classes' ``shares`` in the training rows, or ``scores``,
             which must then be of rows that their systems were not fitted on.
         hidden: Whether it stands in expressions only, because it takes one input.
+        classifier: Whose default settings it is fitted with, where it fits a classifier of
+            :data:`classify.models.classifiers.CLASSIFIERS`; they stand in the cell's key.
     """
 
     name: str
     fit: Callable[[TrainingScores], FittedRule]
     learns: str = ""
     hidden: bool = False
+    classifier: str = ""
 
 
 def confidence(inputs: Inputs) -> Floats:
@@ -306,7 +309,7 @@ RULES: Mapping[str, Rule] = {
         Rule("maximum", _plain(_maximum)),
         Rule("vote", _plain(_vote)),
         Rule("stack", _stack, learns=FROM_SCORES),
-        Rule("stack-xgboost", _stack_xgboost, learns=FROM_SCORES),
+        Rule("stack-xgboost", _stack_xgboost, learns=FROM_SCORES, classifier="xgboost"),
         Rule("gate", _gate, learns=FROM_SCORES),
         Rule(CALIBRATED, _calibrated, learns=FROM_SCORES, hidden=True),
     )
@@ -320,4 +323,15 @@ def late_rules() -> tuple[str, ...]:
 
 def late_methods() -> tuple[str, ...]:
     """Return the names of all ways of late fusion: strategies for a classifier, then rules."""
-    return (*STRATEGIES, *late_rules())
+    return (*score_strategies(), *late_rules())
+
+
+def check_late_method(name: str) -> None:
+    """Check that a way of late fusion can be asked for by its name.
+
+    Raises:
+        UnknownNameError: There is no such strategy or rule.
+        UsageError: The strategy fuses vectors only.
+    """
+    if name not in late_rules():
+        score_fusion(name, late_methods())

@@ -10,6 +10,7 @@ import scipy
 import sklearn
 import xgboost
 
+from classify.fusion.rules import RULES
 from classify.grid.cross_fitting import crosses
 from classify.grid.missing_modalities import drops_of
 from classify.grid.prepared import PreparedGrid
@@ -17,10 +18,21 @@ from classify.grid.tasks import CellTask
 from classify.grid.tuning import SPLITS, Search
 from classify.models.classifiers import CLASSIFIERS, baselines, competitors, resolve
 from classify.models.probe import PROBE_SETTINGS, PROBE_SPLITS
-from classify.names import EARLY, HEAD, LATE, OOF, OVER_SCORES, PROBE, RULE, SYSTEM, UNIMODAL, VALID
+from classify.names import (
+    CONCATENATION,
+    EARLY,
+    HEAD,
+    LATE,
+    OOF,
+    OVER_SCORES,
+    PROBE,
+    RULE,
+    SYSTEM,
+    UNIMODAL,
+    VALID,
+)
 from classify.systems.cell import Cell
 from classify.systems.expression import (
-    CONCATENATION,
     FIT_OPTION,
     Call,
     Expression,
@@ -162,7 +174,7 @@ def make_task(
 
 def _of_rules(tree: Expression, seed: int) -> dict[str, object]:
     """Return what the numbers of a rule or a system depend on beside what other cells' do."""
-    words = ["xgboost" if word == "stack-xgboost" else word for word in words_of(tree)]
+    words = [RULES[word].classifier if word in RULES else word for word in words_of(tree)]
     used = [word for word in words if word in CLASSIFIERS]
     settings = {
         f"{word}.{name}": value for word in used for name, value in resolve(word, {}).items()

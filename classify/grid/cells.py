@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from classify.fusion import early as fusion
+from classify.fusion.early import check_widths
 from classify.fusion.rules import late_methods
-from classify.fusion.scores import STRATEGIES
+from classify.fusion.strategies import STRATEGIES, vector_strategies
 from classify.models.classifiers import baselines
 from classify.names import BASELINE, EARLY, HEAD, LATE, LAYER, LAYER_JUDGE, PROBE, RULE, UNIMODAL
 from classify.systems.cell import Cell, default_fit_mode
@@ -170,16 +170,12 @@ def _probes_work(
 def _possible_early(config: GridConfig, widths: Mapping[str, int], notes: list[str]) -> list[str]:
     """Return the methods that the widths allow, with a projection where they differ and one was asked for."""
     possible = []
-    for method in fusion.STRATEGIES if config.early is None else config.early:
-        if (
-            config.project
-            and fusion.STRATEGIES[method].equal_widths
-            and len(set(widths.values())) > 1
-        ):
+    for method in vector_strategies() if config.early is None else config.early:
+        if config.project and STRATEGIES[method].equal_widths and len(set(widths.values())) > 1:
             possible.append(f"{method}[{config.project}]")
             continue
         try:
-            fusion.check_widths(method, widths)
+            check_widths(method, widths)
         except UsageError as error:
             if config.early is not None:
                 raise

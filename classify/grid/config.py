@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 
-from classify.fusion import early as fusion
-from classify.fusion.rules import late_methods
+from classify.fusion.projections import read_projection
+from classify.fusion.rules import check_late_method, late_methods
+from classify.fusion.strategies import vector_fusion, vector_strategies
 from classify.grid.calibration import METHODS as CALIBRATIONS
 from classify.models.classifiers import competitors, resolve
 from classify.models.specification import Settings
@@ -51,7 +52,7 @@ class GridConfig:
         early: Early strategies; none means all that the widths allow.
         late: Late strategies and rules; none means all that the rows allow.
         project: How early sums and products bring unequal widths to one, see
-            :mod:`classify.fusion.early`; empty leaves them out.
+            :data:`classify.fusion.strategies.STRATEGIES`; empty leaves them out.
         systems: Systems that a user wrote down.
         subsets: Whether every set of modalities is fused, not only all of them.
         drop_rates: Shares of test rows' modalities to take away, to see how each way of fusing
@@ -120,9 +121,13 @@ class GridConfig:
         self._check_inner_folds()
 
     def _check_names(self) -> None:
+        for name in self.early or ():
+            vector_fusion(name)
+        for name in self.late or ():
+            check_late_method(name)
         choices: tuple[tuple[str, Sequence[str], Collection[str]], ...] = (
             ("classifier", self.classifiers, competitors()),
-            ("early fusion", self.early or (), fusion.STRATEGIES),
+            ("early fusion", self.early or (), vector_strategies()),
             ("late fusion", self.late or (), late_methods()),
             ("choice of rows to fit on", (self.fit_rows,), FIT_ROWS),
             ("role to choose on", (self.select_on,), SELECT_ON),
@@ -141,7 +146,7 @@ class GridConfig:
         for name, settings in self.settings.items():
             resolve(name, settings)
         if self.project:
-            fusion.read_projection(self.project)
+            read_projection(self.project)
 
     def _check_drops(self) -> None:
         if all(0 < rate < 1 for rate in self.drop_rates) and self.drop_seed >= 0:

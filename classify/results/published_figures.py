@@ -16,7 +16,7 @@ import pandas as pd
 
 from classify.evaluation.means import first_best
 from classify.evaluation.metrics import METRICS
-from classify.fusion.early import STRATEGIES
+from classify.fusion.strategies import STRATEGIES
 from classify.models.classifiers import baselines, competitors
 from classify.names import HEAD, LAYER, PROBE, UNIMODAL
 from classify.results.comparable import comparable

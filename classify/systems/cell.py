@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from classify.models.specification import Settings
-from classify.names import BASELINE, EARLY, LATE, OVER_SCORES, RULE, SYSTEM
+from classify.names import BASELINE, CONCATENATION, EARLY, LATE, OVER_SCORES, RULE, SYSTEM
 from classify.systems.expression import (
     AUTO,
-    CONCATENATION,
     FIT_OPTION,
     OWN_SCORES,
     PROJECT,

@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
-from classify.fusion import early as fusion
+from classify.fusion.early import check_widths
+from classify.fusion.projections import read_projection
+from classify.fusion.strategies import STRATEGIES
 from classify.models.classifiers import CLASSIFIERS
 from classify.models.specification import Settings
 from classify.names import HEAD, SYSTEM
@@ -147,7 +149,7 @@ def system_cells(
     for system in systems:
         try:
             node = _with_settings(parse(system.text, tuple(widths)), settings)
-            _check_widths(node, widths, n_classes)
+            _width_of(node, widths, n_classes)
         except ProjectError as error:
             raise type(error)(f"the system {system.name!r} ({system.where}): {error}") from error
         views = views_of(node)
@@ -243,19 +245,19 @@ def _with_settings(node: Expression, settings: Mapping[str, Settings]) -> Expres
     )
 
 
-def _check_widths(node: Expression, widths: Mapping[str, int], n_classes: int) -> int:
+def _width_of(node: Expression, widths: Mapping[str, int], n_classes: int) -> int:
     """Return how wide an expression is, and refuse sums and products of unequal widths."""
     if isinstance(node, View):
         return widths[node.name]
-    inner = {str(a): _check_widths(a, widths, n_classes) for a in node.arguments}
+    inner = {str(a): _width_of(a, widths, n_classes) for a in node.arguments}
     if kind(node) == SCORES:
         return n_classes
     projected = str(node.option(PROJECT) or "")
     if not projected:
-        fusion.check_widths(
+        check_widths(
             node.word, inner, advice=f"{node.word}(..., {PROJECT}=pca:{min(inner.values())})"
         )
-    width = (fusion.read_projection(projected)[1] if projected else 0) or min(inner.values())
-    if fusion.STRATEGIES[node.word].equal_widths:
+    width = (read_projection(projected)[1] if projected else 0) or min(inner.values())
+    if STRATEGIES[node.word].equal_widths:
         return width
     return width * len(inner) if projected else sum(inner.values())

@@ -3,7 +3,7 @@
 ``mean(svm(concat(audio, text)), svm(concat(video, text)))`` and what follows from its form.
 
 An expression is either *vectors* (a view, or views fused early) or *scores* (one value per class).
-Its words are those of :data:`classify.fusion.early.STRATEGIES`,
+Its words are those of :data:`classify.fusion.strategies.STRATEGIES`,
 :data:`classify.models.classifiers.CLASSIFIERS`, :data:`classify.fusion.rules.RULES` and three of
 the language's own: ``head``, ``probe`` and ``scores``. ``FUSION.md`` beside this file explains all
 of them.
@@ -15,11 +15,11 @@ import re
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from classify.fusion import early as fusion
 from classify.fusion.rules import FROM_SCORES, RULES
+from classify.fusion.strategies import STRATEGIES
 from classify.models.class_scores import MARGIN
 from classify.models.classifiers import CLASSIFIERS
-from classify.names import CALIBRATED, HEAD, PROBE
+from classify.names import CALIBRATED, CONCATENATION, HEAD, PROBE
 from embeddings_store.errors import UsageError
 
 VECTORS, SCORES = "vectors", "scores"
@@ -27,18 +27,7 @@ OWN_SCORES = "scores"
 FIT_OPTION, PROJECT = "fit_rows", "project"
 AUTO = "auto"
 FIT_MODES = ("oof", "valid", "train", "train+valid")
-CONCATENATION = "concatenation"
-EARLY_WORDS: Mapping[str, str] = {"concat": CONCATENATION} | {
-    name: name for name in fusion.STRATEGIES
-}
-WORDS = (
-    *(w for w in EARLY_WORDS if w != CONCATENATION),
-    *CLASSIFIERS,
-    HEAD,
-    PROBE,
-    OWN_SCORES,
-    *RULES,
-)
+CONCAT = "concat"  # how concatenation is written in expressions
 PLAIN_NAME = re.compile(r"[^\W\d][\w.+-]*")
 
 Value = str | float
@@ -72,7 +61,7 @@ class Call:
     at: int = field(default=0, compare=False)
 
     def __str__(self) -> str:
-        word = "concat" if self.word == CONCATENATION else self.word
+        word = CONCAT if self.word == CONCATENATION else self.word
         options = (
             f"{name}={value if isinstance(value, str) else f'{value:g}'}"
             for name, value in self.options
@@ -87,9 +76,24 @@ class Call:
 Expression = View | Call
 
 
+def strategy_words() -> dict[str, str]:
+    """Return how each fusion strategy is written: word to its name in the table.
+
+    >>> list(strategy_words())
+    ['concat', 'concatenation', 'sum', 'product']
+    """
+    return {CONCAT: CONCATENATION} | {name: name for name in STRATEGIES}
+
+
+def words() -> tuple[str, ...]:
+    """Return every word of the language, each once."""
+    strategies = [word for word in strategy_words() if word != CONCATENATION]
+    return (*strategies, *CLASSIFIERS, HEAD, PROBE, OWN_SCORES, *RULES)
+
+
 def kind(node: Expression) -> str:
     """Return ``vectors`` or ``scores``."""
-    return VECTORS if isinstance(node, View) or node.word in fusion.STRATEGIES else SCORES
+    return VECTORS if isinstance(node, View) or node.word in STRATEGIES else SCORES
 
 
 def walk(node: Expression) -> Iterator[Expression]:
@@ -129,7 +133,7 @@ def learns_from_scores(node: Call) -> bool:
 
 def leaves(node: Expression) -> tuple[Expression, ...]:
     """Return what a tree of early fusion is made of: its views and scores, each once."""
-    if isinstance(node, Call) and node.word in fusion.STRATEGIES:
+    if isinstance(node, Call) and node.word in STRATEGIES:
         return tuple(
             dict.fromkeys(leaf for argument in node.arguments for leaf in leaves(argument))
         )
@@ -164,7 +168,7 @@ def complete(node: Expression, scores_from: Mapping[str, str]) -> Expression:
             for a in arguments
         )
     if node.word != CALIBRATED and (
-        node.word in RULES or node.word in fusion.STRATEGIES or learns_from_scores(node)
+        node.word in RULES or node.word in STRATEGIES or learns_from_scores(node)
     ):
         arguments = tuple(_calibrated(a) for a in arguments)
     return replace(node, arguments=arguments)
@@ -192,7 +196,7 @@ def prune(node: Expression, keep: frozenset[str]) -> Expression | None:
     if isinstance(node, View):
         return node if node.name in keep else None
     left = tuple(p for p in (prune(argument, keep) for argument in node.arguments) if p is not None)
-    if node.word in fusion.STRATEGIES:  # what differed only in the views that are gone
+    if node.word in STRATEGIES:  # what differed only in the views that are gone
         left = tuple(dict.fromkeys(left))
     if not left:
         return None

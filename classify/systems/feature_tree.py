@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.fusion.early import STRATEGIES, EarlyFusion
+from classify.fusion.early import EarlyFusion
 from classify.fusion.scores import LateFusion
-from classify.systems.expression import CONCATENATION, PROJECT, SCORES, Call, Expression, kind
+from classify.fusion.strategies import STRATEGIES
+from classify.names import CONCATENATION
+from classify.systems.expression import PROJECT, SCORES, Call, Expression, kind
 
 
 @dataclass(frozen=True, slots=True)

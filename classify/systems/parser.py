@@ -15,19 +15,18 @@ import re
 from dataclasses import dataclass
 from typing import NoReturn
 
-from classify.fusion import early as fusion
+from classify.fusion.projections import read_projection
 from classify.fusion.rules import RULES
+from classify.fusion.strategies import STRATEGIES
 from classify.models.classifiers import CLASSIFIERS, resolve
 from classify.names import CALIBRATED, HEAD, PROBE
 from classify.systems.expression import (
-    EARLY_WORDS,
     FIT_MODES,
     FIT_OPTION,
     OWN_SCORES,
     PROJECT,
     SCORES,
     VECTORS,
-    WORDS,
     Call,
     Expression,
     Value,
@@ -35,6 +34,8 @@ from classify.systems.expression import (
     kind,
     learns_from_scores,
     leaves,
+    strategy_words,
+    words,
 )
 from embeddings_store.errors import ProjectError, UnknownNameError, UsageError, did_you_mean
 
@@ -124,7 +125,7 @@ class _Parser:
                     f"{token.text!r} is open",
                 )
         return Call(
-            EARLY_WORDS.get(token.text, token.text),
+            strategy_words().get(token.text, token.text),
             tuple(arguments),
             tuple(sorted(options.items())),
             token.at,
@@ -172,8 +173,8 @@ class _Checker:
                     f"or scores({node}) for its own head or probe",
                 )
             return
-        if node.word not in EARLY_WORDS.values() and node.word not in WORDS:
-            self._unknown("strategy or classifier", node.word, WORDS, node.at)
+        if node.word not in STRATEGIES and node.word not in words():
+            self._unknown("strategy or classifier", node.word, words(), node.at)
         if not node.arguments:
             _wrong(self.text, node.at, f"{node.word} has nothing to work on")
         self._options(node)
@@ -217,21 +218,29 @@ class _Checker:
                         f"{node.word} takes class scores, and {argument} is a vector; put a "
                         f"classifier around it, for example svm({argument})",
                     )
-        if node.word in fusion.STRATEGIES and len(set(node.arguments)) < len(node.arguments):
-            twice = next(a for i, a in enumerate(node.arguments) if a in node.arguments[:i])
-            _wrong(self.text, twice.at, f"{twice} stands twice in {node.word}")
-        if node.word in fusion.STRATEGIES and fusion.STRATEGIES[node.word].equal_widths:
-            kinds = {kind(argument) for argument in node.arguments}
-            if len(kinds) > 1:
-                _wrong(
-                    self.text,
-                    node.at,
-                    f"{node.word} takes vectors or class scores, not both; only concat joins the "
-                    "two",
-                )
+        if node.word in STRATEGIES:
+            self._fused(node)
+
+    def _fused(self, node: Call) -> None:
+        """Check that a strategy can fuse what it is given."""
+        for place, argument in enumerate(node.arguments):
+            if argument in node.arguments[:place]:
+                _wrong(self.text, argument.at, f"{argument} stands twice in {node.word}")
+        strategy = STRATEGIES[node.word]
+        kinds = {kind(argument) for argument in node.arguments}
+        if strategy.vectors is None and VECTORS in kinds:
+            _wrong(self.text, node.at, f"{node.word} takes class scores, and no vectors")
+        if strategy.scores is None and SCORES in kinds:
+            _wrong(self.text, node.at, f"{node.word} takes vectors, and no class scores")
+        if len(kinds) > 1 and not strategy.takes_both:
+            _wrong(
+                self.text,
+                node.at,
+                f"{node.word} takes vectors or class scores, not both; only concat joins the two",
+            )
 
     def _options(self, node: Call) -> None:
-        if node.word in fusion.STRATEGIES:
+        if node.word in STRATEGIES:
             known: tuple[str, ...] = (PROJECT,)
         elif node.word in CLASSIFIERS:
             known = (
@@ -254,7 +263,7 @@ class _Checker:
                 if name == FIT_OPTION and value not in FIT_MODES:
                     self._unknown("choice of rows to fit on", str(value), FIT_MODES, node.at)
                 elif name == PROJECT:
-                    fusion.read_projection(str(value))
+                    read_projection(str(value))
                 elif name not in (FIT_OPTION, PROJECT):
                     resolve(node.word, {name: _number(name, value)})
             except ProjectError as error:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import StandardScaler
 
-from classify.fusion.early import STRATEGIES, EarlyFusion, FusedFeatures
+from classify.fusion.early import EarlyFusion, FusedFeatures
+from classify.fusion.strategies import vector_strategies
 from embeddings_store.errors import FoldError, UnknownNameError, UsageError
 from embeddings_store.vectors.fold_data import RoleData
 
@@ -23,7 +24,7 @@ def plain(method: str) -> np.ndarray:
     return {"concatenation": np.hstack([za, zb]), "sum": za + zb, "product": za * zb}[method]
 
 
-@pytest.mark.parametrize("method", STRATEGIES)
+@pytest.mark.parametrize("method", vector_strategies())
 def test_it_is_plain_numpy_after_a_scaler_fitted_on_training_rows(
     method: str, make_rows: Make
 ) -> None:
@@ -33,7 +34,7 @@ def test_it_is_plain_numpy_after_a_scaler_fitted_on_training_rows(
     )
 
 
-@pytest.mark.parametrize("method", STRATEGIES)
+@pytest.mark.parametrize("method", vector_strategies())
 def test_scaling_a_modality_changes_nothing(method: str, make_rows: Make) -> None:
     one = EarlyFusion(method, ("a", "b")).fit(rows := make_rows({"a": A, "b": B})).transform(rows).X
     two = (
@@ -55,7 +56,7 @@ def test_unequal_widths_concatenate_and_nothing_else(make_rows: Make) -> None:
             EarlyFusion(method, ("a", "b")).fit(rows)
 
 
-@pytest.mark.parametrize("method", STRATEGIES)
+@pytest.mark.parametrize("method", vector_strategies())
 def test_a_missing_modality_is_neutral(method: str, make_rows: Make) -> None:
     has = np.ones(40, dtype=bool)
     has[[3, 9]] = False

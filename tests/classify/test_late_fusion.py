@@ -10,7 +10,8 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from classify.fusion.scores import STRATEGIES, LateFusion
+from classify.fusion.scores import LateFusion
+from classify.fusion.strategies import score_fusion, score_strategies
 from classify.models.probe import PROBE_C, fit_probe, head_scores, inner_groups, spread
 from embeddings_store.errors import UnknownNameError
 from embeddings_store.vectors.fold_data import RoleData
@@ -30,7 +31,7 @@ def plain(method: str) -> np.ndarray:
     return StandardScaler().fit(fused).transform(fused)
 
 
-@pytest.mark.parametrize("method", STRATEGIES)
+@pytest.mark.parametrize("method", score_strategies())
 def test_it_is_plain_numpy_on_softmax(method: str) -> None:
     scores = [head_scores(logits) for logits in LOGITS]
     np.testing.assert_allclose(
@@ -40,7 +41,7 @@ def test_it_is_plain_numpy_on_softmax(method: str) -> None:
 
 def test_the_product_does_not_underflow() -> None:
     sure = head_scores(np.array([[0.0, 900.0], [900.0, 0.0]]))
-    fused = STRATEGIES["product"].combine([sure, sure, sure])
+    fused = score_fusion("product").combine([sure, sure, sure])
     np.testing.assert_allclose(fused, [[-2700.0, 0.0], [0.0, -2700.0]])
 
 
@@ -48,7 +49,7 @@ def test_the_product_does_not_underflow() -> None:
 def test_a_missing_modality_keeps_the_ranking(method: str) -> None:
     one = head_scores(LOGITS[0])
     nobody = spread(np.zeros((0, 4)), np.zeros(30, dtype=bool))
-    fused = STRATEGIES[method].combine([one, nobody])
+    fused = score_fusion(method).combine([one, nobody])
     assert (fused.argsort(axis=1) == one.argsort(axis=1)).all()
     if method == "product":
         np.testing.assert_allclose(fused, one, atol=1e-12)

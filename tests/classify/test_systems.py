@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 
 from classify.commands.run_fusion_grid import main
 from classify.experiment import run_grid
-from classify.fusion.early import PROJECTIONS, STRATEGIES, EarlyFusion
+from classify.fusion.early import EarlyFusion
+from classify.fusion.projections import PROJECTIONS
 from classify.fusion.rules import RULES
+from classify.fusion.strategies import STRATEGIES
 from classify.grid import execution as grid
 from classify.grid.config import GridConfig
 from classify.grid.execution import survey
@@ -31,13 +33,13 @@ from classify.systems import expression as expressions_module
 from classify.systems.definitions import read_systems, sets_of
 from classify.systems.expression import (
     FIT_MODES,
-    WORDS,
     Call,
     Expression,
     View,
     complete,
     prune,
     views_of,
+    words,
 )
 from classify.systems.parser import parse
 from embeddings_store.corpus.manifest import Manifest
@@ -116,7 +118,7 @@ def test_errors_point_at_the_character(text: str, message: str, column: int) -> 
 def expressions() -> st.SearchStrategy[Expression]:
     views = st.sampled_from(("audio", "text", "a view", "x-1", "mean")).map(View)
     early = st.sampled_from(list(STRATEGIES))
-    words = st.sampled_from([rule for rule in RULES if not RULES[rule].hidden])
+    rules = st.sampled_from([rule for rule in RULES if not RULES[rule].hidden])
 
     def vectors(inner: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
         return st.builds(
@@ -135,7 +137,7 @@ def expressions() -> st.SearchStrategy[Expression]:
     return st.recursive(
         scores,
         lambda inner: st.builds(
-            lambda w, a: Call(w, tuple(a)), words, st.lists(inner | views, min_size=1, max_size=3)
+            lambda w, a: Call(w, tuple(a)), rules, st.lists(inner | views, min_size=1, max_size=3)
         ),
         max_leaves=4,
     )
@@ -382,7 +384,7 @@ def test_the_page_explains_every_word() -> None:
     page = (Path(expressions_module.__file__).parent.with_name("FUSION.md")).read_text(
         encoding="utf-8"
     )
-    for word in (*WORDS, *PROJECTIONS, *FIT_MODES):
+    for word in (*words(), *PROJECTIONS, *FIT_MODES):
         assert f"`{word}`" in page or f"`{word}:D`" in page or word in baselines(), word
 
 
