@@ -1,5 +1,6 @@
-"""Encoders: one table of what there is, one adapter per kind of input, and ``load_encoder`` to get one ready to use.
+"""Encoders: one table of what there is, one adapter per kind of input.
 
+``load_encoder`` gets one ready to use.
 Importing this package, or ``registry``, imports neither torch nor transformers; ``load_encoder``
 does.
 """

@@ -47,9 +47,18 @@ class Architecture:
     sample_rate: int | None = None
 
 
-def _tokens(model_class: str, **keys: str) -> Architecture:
+def _tokens(
+    model_class: str, dim_key: str = "hidden_size", layers_key: str = "num_hidden_layers"
+) -> Architecture:
     return Architecture(
-        "text", "tokens", model_class, "first", ("first", "mean", "max"), max_input=512, **keys
+        "text",
+        "tokens",
+        model_class,
+        "first",
+        ("first", "mean", "max"),
+        dim_key=dim_key,
+        layers_key=layers_key,
+        max_input=512,
     )
 
 
@@ -114,7 +123,7 @@ def check_pooling(architecture: str, pooling: str) -> None:
     >>> check_pooling("wav2vec2", "first")
     Traceback (most recent call last):
         ...
-    embeddings_store.errors.UsageError: pooling 'first' means nothing for wav2vec2; it takes mean, max
+    embeddings_store.errors.UsageError: pooling 'first' means nothing for wav2vec2; it takes ...
     """
     allowed = ARCHITECTURES[architecture].poolings
     if pooling not in allowed:

@@ -1,7 +1,4 @@
-"""What every speech encoder shares.
-
-Checks of a clip, and the preprocessing that a checkpoint asks for.
-"""
+"""What every speech encoder shares: the check of a clip, and a checkpoint's preprocessing."""
 
 from __future__ import annotations
 
@@ -9,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from embeddings_store.errors import MediaError, ModelLoadError, UsageError
 from extract.encoders.architectures import SAMPLE_RATE
-from extract.encoders.base import Encoder
+from extract.encoders.base import AdapterOptions, Encoder
 from extract.encoders.describe import read_json
 from extract.encoders.loading import LoadedModel
 from extract.encoders.registry import EncoderSpec
+from extract.encoders.settings import InputSettings
 
 
 class AudioEncoder(Encoder):
@@ -31,45 +30,52 @@ class AudioEncoder(Encoder):
         self,
         spec: EncoderSpec,
         loaded: LoadedModel,
+        options: AdapterOptions,
+        inputs: InputSettings,
         *,
-        max_duration_s: float | None,
-        long_rule: str,
-        **options: Any,
+        max_input: float | None,
     ) -> None:
-        """Record how clips are cut; cutting itself is done where they are read."""
-        super().__init__(spec, loaded, **options)
-        self.max_duration_s = max_duration_s
-        self.long_rule = long_rule
+        """Record how clips are cut; cutting itself is done where they are read.
+
+        Args:
+            spec: What the model was resolved to.
+            loaded: The model.
+            options: How it is to be run.
+            inputs: How clips are cut.
+            max_input: What the checkpoint takes at most, in seconds; None for no limit.
+        """
+        super().__init__(spec, loaded, options, max_input=max_input)
+        self.max_duration_s = inputs.max_duration_s
+        self.long_rule = inputs.long_rule
+        never_cut = inputs.max_duration_s is None
         self.settings |= {
             "sample_rate": SAMPLE_RATE,
-            "max_duration_s": max_duration_s,
-            "long_rule": long_rule if max_duration_s is not None else None,
+            "max_duration_s": inputs.max_duration_s,
+            "long_rule": None if never_cut else inputs.long_rule,
         }
 
-    def checked(self, position: int, clip: Any) -> np.ndarray:
-        """Return the clip's samples as contiguous float32.
+    def checked(self, position: int, clip: object) -> NDArray[np.float32]:
+        """Return the clip's samples as contiguous float32, (n,).
+
+        Args:
+            position: Of the clip among the inputs, for the message.
+            clip: What was given to be encoded.
 
         Raises:
             UsageError: If it is not a one-dimensional array of floats, or longer than
                 ``max_duration_s``.
             MediaError: If it is too short or too long for the model.
         """
-        if not isinstance(clip, np.ndarray) or clip.ndim != 1 or clip.dtype.kind != "f":
-            what = (
-                f"{clip.dtype} {clip.shape}"
-                if isinstance(clip, np.ndarray)
-                else type(clip).__name__
-            )
-            raise UsageError(
-                f"input {position} is {what}; a speech encoder reads one-dimensional float32 arrays"
-            )
+        if not isinstance(clip, np.ndarray):
+            raise _no_clip(position, type(clip).__name__)
+        if clip.ndim != 1 or clip.dtype.kind != "f":
+            raise _no_clip(position, f"{clip.dtype} {clip.shape}")
         rate, name = SAMPLE_RATE, self.spec.name
         # One sample of grace: resampling rounds the number of samples up.
         if self.max_duration_s is not None and clip.size > round(self.max_duration_s * rate) + 1:
             raise UsageError(
                 f"clip {position} has {clip.size} samples, more than max_duration_s = "
-                f"{self.max_duration_s:g} at {rate} Hz;"
-                " cut it as it is read"
+                f"{self.max_duration_s:g} at {rate} Hz; cut it as it is read"
             )
         if clip.size < round(self.spec.min_duration_s * rate):
             raise MediaError(
@@ -77,14 +83,19 @@ class AudioEncoder(Encoder):
                 f"{self.spec.min_duration_s:g} s for one frame;"
                 " leave it out or give a longer span"
             )
-        most = self.spec.max_input
-        if most is not None and clip.size > round(most * rate) + 1:
+        most_s = self.spec.max_input
+        if most_s is not None and clip.size > round(most_s * rate) + 1:
             raise MediaError(
-                f"the clip is {clip.size / rate:.2f} s long, but {name} takes at most {most:g} s; "
-                "set max_duration_s to"
-                f" {most:g} or less"
+                f"the clip is {clip.size / rate:.2f} s long, but {name} takes at most "
+                f"{most_s:g} s; set max_duration_s to {most_s:g} or less"
             )
         return np.ascontiguousarray(clip, dtype=np.float32)
+
+
+def _no_clip(position: int, what: str) -> UsageError:
+    return UsageError(
+        f"input {position} is {what}; a speech encoder reads one-dimensional float32 arrays"
+    )
 
 
 def preprocessor_settings(folder: Path) -> dict[str, Any]:

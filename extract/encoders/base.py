@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence, Sized
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from embeddings_store.errors import UsageError
@@ -27,7 +28,6 @@ from extract.encoders.registry import EncoderSpec
 # one are not mixed in.
 ADAPTER_VERSION = 1
 
-
 # What lies beside the weights and decides how an input is read.
 COMPANIONS = (
     "tokenizer.json",
@@ -40,6 +40,29 @@ COMPANIONS = (
     "sentencepiece.bpe.model",
     "preprocessor_config.json",
 )
+
+
+# A transcript, the samples of a clip, or its pictures.
+EncoderInput = str | NDArray[np.float32] | NDArray[np.uint8]
+# The same as the model reads it: token ids, samples or a spectrogram, or pictures.
+PreparedInput = list[int] | NDArray[np.float32] | NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterOptions:
+    """What every adapter is given beside the model.
+
+    Attributes:
+        layer: ``"last"``, ``"all"``, one number or several.
+        pooling: None for the encoder's own.
+        device: Where it runs.
+        batch_size: How many inputs go through the model at once, at least 1.
+    """
+
+    layer: str | int | Sequence[int]
+    pooling: str | None
+    device: torch.device
+    batch_size: int
 
 
 class Encoder(ABC):
@@ -66,11 +89,8 @@ class Encoder(ABC):
         self,
         spec: EncoderSpec,
         loaded: LoadedModel,
+        options: AdapterOptions,
         *,
-        layer: str | int | Sequence[int],
-        pooling: str | None,
-        device: torch.device,
-        batch_size: int,
         max_input: float | None,
     ) -> None:
         """Take over a loaded model.
@@ -78,31 +98,31 @@ class Encoder(ABC):
         Args:
             spec: What the model was resolved to.
             loaded: The model.
-            layer: ``"last"``, ``"all"``, one number or several.
-            pooling: None for the encoder's own.
-            device: Where it runs.
-            batch_size: At least 1.
+            options: How it is to be run.
             max_input: What this checkpoint takes at most, in tokens or seconds.
+
+        Raises:
+            UsageError: If the layer, the pooling or the batch size is none of the model's.
         """
-        config, known = loaded.config, ARCHITECTURES[spec.architecture]
-        depth = getattr(config, known.layers_key)
-        self.spec = replace(
-            spec, dim=getattr(config, known.dim_key), layers=depth, max_input=max_input
-        )
-        self.layers = chosen_layers(layer, depth)
-        self.pooling = pooling or spec.pooling
+        known = ARCHITECTURES[spec.architecture]
+        depth: int = getattr(loaded.config, known.layers_key)
+        width: int = getattr(loaded.config, known.dim_key)
+        self.spec = replace(spec, dim=width, layers=depth, max_input=max_input)
+        self.dim = width
+        self.layers = layer_numbers(options.layer, depth)
+        self.pooling = options.pooling or spec.pooling
         check_pooling(spec.architecture, self.pooling)
-        if batch_size < 1:
-            raise UsageError(f"batch_size is {batch_size}; expected at least 1")
-        self.batch_size = batch_size
-        self.dim = self.spec.dim
+        if options.batch_size < 1:
+            raise UsageError(f"batch_size is {options.batch_size}; expected at least 1")
+        self.batch_size = options.batch_size
         self.weights_digest = loaded.weights_digest
         self.revision = loaded.revision
         self.loading_report = loaded.report
         self.likely_finetuned = loaded.likely_finetuned
         self._folder = loaded.folder
-        self.device = device
-        self.model = loaded.model.to(device)
+        self.device = options.device
+        self.model = loaded.model
+        self.model.to(options.device)  # type: ignore[arg-type]  # Transformers' wrapper of to()
         self.settings: dict[str, Any] = {
             "adapter_version": ADAPTER_VERSION,
             "architecture": spec.architecture,
@@ -110,11 +130,11 @@ class Encoder(ABC):
             "dtype": "float32",
         }
 
-    def encode(self, inputs: Sequence[Any]) -> np.ndarray:
+    def encode(self, inputs: Sequence[EncoderInput]) -> NDArray[np.float32]:
         """Encode inputs in batches of similar length.
 
         Args:
-            inputs: Texts, or one-dimensional float32 arrays at ``spec.sample_rate``.
+            inputs: Texts, samples (n,) at ``spec.sample_rate``, or pictures (T, H, W, 3).
 
         Returns:
             float32, (inputs, ``len(layers)``, ``dim``), in the order of the inputs. Not finite
@@ -126,7 +146,8 @@ class Encoder(ABC):
         """
         items = [self._prepare(position, item) for position, item in enumerate(inputs)]
         vectors = np.empty((len(items), len(self.layers), self.dim), dtype=np.float32)
-        for batch in length_buckets([len(item) for item in items], self.batch_size):
+        lengths = [len(item) for item in items]
+        for batch in length_buckets(lengths, self.batch_size):
             vectors[batch] = self._encode_batch([items[position] for position in batch])
         return vectors
 
@@ -134,10 +155,11 @@ class Encoder(ABC):
     # another batch size.
     @torch.inference_mode()
     @torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-    def _encode_batch(self, items: list[Any]) -> np.ndarray:
-        return self.pooled(items).cpu().numpy()
+    def _encode_batch(self, items: list[PreparedInput]) -> NDArray[np.float32]:
+        vectors: NDArray[np.float32] = self.pooled(items).cpu().numpy()
+        return vectors
 
-    def prepare(self, item: Any) -> Any:
+    def prepare(self, item: EncoderInput) -> PreparedInput:
         """Check one input and turn it into what the model reads; what :meth:`pooled` takes.
 
         Raises:
@@ -149,16 +171,19 @@ class Encoder(ABC):
     def pooled(self, items: list[Any]) -> Tensor:
         """Run one batch of prepared inputs, with gradients where they are on.
 
-        Returns (B, ``len(layers)``, ``dim``).
+        Returns:
+            float32, (B, ``len(layers)``, ``dim``).
         """
         states, mask = self._run(items)
         pool = POOLINGS[self.pooling]
         return torch.stack([pool(states[layer], mask) for layer in self.layers], dim=1)
 
     def save(self, folder: Path) -> None:
-        """Write the model as it is now, with the checkpoint's tokenizer and preprocessor, so that it loads like any folder."""
-        # Whisper's encoder was loaded by renaming keys, and Transformers cannot turn that renaming
-        # round.
+        """Write the model as it is now, so that it loads like any folder.
+
+        The checkpoint's tokenizer and preprocessor lie beside it.
+        """
+        # Whisper's encoder was loaded by renaming keys; Transformers cannot turn that round.
         original_names = self.spec.architecture != "whisper"
         with quiet():
             self.model.save_pretrained(folder, save_original_format=original_names)
@@ -167,23 +192,29 @@ class Encoder(ABC):
                 shutil.copyfile(self._folder / name, folder / name)
 
     def _stock_states(self, **inputs: Tensor | None) -> Mapping[int, Tensor]:
-        """Run the model as Transformers does and return the states by layer, at least those that are asked for."""
+        """Run the model as Transformers does.
+
+        Returns:
+            The states (B, T, D) by layer, at least those that are asked for.
+        """
         last = self.spec.layers
         output = self.model(**inputs, output_hidden_states=self.layers != (last,))
-        # Some models hand out the last layer's output before their final norm; ours is the one
-        # after it.
-        return {**dict(enumerate(output.hidden_states or ())), last: output.last_hidden_state}
+        states: dict[int, Tensor] = dict(enumerate(output.hidden_states or ()))
+        # Some models hand out the last of all states before their final norm; ours is after it.
+        states[last] = output.last_hidden_state
+        return states
 
     @abstractmethod
-    def _prepare(self, position: int, item: Any) -> Sized:
-        """Check one input and turn it into what the model reads, its length along the first axis."""
+    def _prepare(self, position: int, item: object) -> PreparedInput:
+        """Check one input and turn it into what the model reads, its length on the first axis."""
 
+    # Each adapter is handed what its own _prepare made, hence no narrower type here.
     @abstractmethod
     def _run(self, items: list[Any]) -> tuple[Mapping[int, Tensor], Tensor]:
-        """Return states (B, T, D) by layer, and the mask (B, T) of those that belong to an input."""
+        """Return states (B, T, D) by layer, and the mask (B, T) of an input's own states."""
 
 
-def chosen_layers(layer: str | int | Sequence[int], depth: int) -> tuple[int, ...]:
+def layer_numbers(layer: str | int | Sequence[int], depth: int) -> tuple[int, ...]:
     """Return the numbers of the layers that ``layer`` asks for.
 
     Args:
@@ -193,17 +224,23 @@ def chosen_layers(layer: str | int | Sequence[int], depth: int) -> tuple[int, ..
     Raises:
         UsageError: If a number is not there, or is named twice.
 
-    >>> chosen_layers("last", 12), chosen_layers("all", 2), chosen_layers([0, 6], 12)
+    >>> layer_numbers("last", 12), layer_numbers("all", 2), layer_numbers([0, 6], 12)
     ((12,), (0, 1, 2), (0, 6))
     """
     if layer == "last":
         return (depth,)
     if layer == "all":
         return tuple(range(depth + 1))
-    numbers = tuple(layer) if isinstance(layer, Sequence) else (layer,)
-    there = all(isinstance(number, int) and 0 <= number <= depth for number in numbers)
-    if not there or not 0 < len(numbers) == len(set(numbers)):
+    asked: tuple[object, ...] = tuple(layer) if isinstance(layer, Sequence) else (layer,)
+    numbers = tuple(number for number in asked if isinstance(number, int) and 0 <= number <= depth)
+    all_there = len(numbers) == len(asked) > 0
+    if not all_there or len(set(numbers)) < len(numbers):
         raise UsageError(
             f"layer is {layer!r}; expected 'last', 'all', or different numbers from 0 to {depth}"
         )
     return numbers
+
+
+def all_own(states: Tensor) -> Tensor:
+    """Return the mask (B, T) of a batch of states (B, T, D) without padding: true everywhere."""
+    return torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)

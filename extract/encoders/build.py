@@ -5,14 +5,16 @@ The part of ``load_encoder`` that needs torch.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import torch
 
 from embeddings_store.errors import UsageError
 from extract.encoders.architectures import ARCHITECTURES, check_pooling
-from extract.encoders.base import Encoder
+from extract.encoders.base import AdapterOptions, Encoder
 from extract.encoders.batching import auto_batch_size
-from extract.encoders.loading import load_model
-from extract.encoders.registry import ResolvedEncoder
+from extract.encoders.loading import LoadedModel, load_model
+from extract.encoders.registry import EncoderSpec, ResolvedEncoder
 from extract.encoders.settings import EncoderOptions, InputSettings
 from extract.encoders.spectrogram import SpectrogramEncoder
 from extract.encoders.text import TextEncoder
@@ -20,12 +22,17 @@ from extract.encoders.video import FrameByFrameEncoder, PatchEncoder, VideoEncod
 from extract.encoders.waveform import WaveformEncoder
 from extract.encoders.whisper import WhisperOwnLengthEncoder
 
-_AUDIO_FAMILIES = {
+_FAMILIES: Mapping[
+    str, Callable[[EncoderSpec, LoadedModel, AdapterOptions, InputSettings], Encoder]
+] = {
+    "tokens": TextEncoder,
     "waveform": WaveformEncoder,
     "spectrogram": SpectrogramEncoder,
     "whisper": WhisperOwnLengthEncoder,
+    "clip": VideoEncoder,
+    "patches": PatchEncoder,
+    "frames": FrameByFrameEncoder,
 }
-_VIDEO_FAMILIES = {"clip": VideoEncoder, "patches": PatchEncoder, "frames": FrameByFrameEncoder}
 
 
 def build(
@@ -45,45 +52,17 @@ def build(
     spec = resolved.spec
     if options.pooling is not None:
         check_pooling(spec.architecture, options.pooling)
-    device = chosen_device(options.device)
+    device = find_device(options.device)
     batch_size = options.batch_size
     if batch_size is None:
         batch_size = auto_batch_size(spec.modality, device.type)
     loaded = load_model(resolved, revision)
-    family = ARCHITECTURES[spec.architecture].family
-    if family == "tokens":
-        return TextEncoder(
-            spec,
-            loaded,
-            layer=options.layer,
-            pooling=options.pooling,
-            device=device,
-            batch_size=batch_size,
-            max_tokens=inputs.max_tokens,
-        )
-    if family in _VIDEO_FAMILIES:
-        return _VIDEO_FAMILIES[family](
-            spec,
-            loaded,
-            layer=options.layer,
-            pooling=options.pooling,
-            device=device,
-            batch_size=batch_size,
-            frames=inputs.frames,
-        )
-    return _AUDIO_FAMILIES[family](
-        spec,
-        loaded,
-        layer=options.layer,
-        pooling=options.pooling,
-        device=device,
-        batch_size=batch_size,
-        max_duration_s=inputs.max_duration_s,
-        long_rule=inputs.long_rule,
-    )
+    adapter = _FAMILIES[ARCHITECTURES[spec.architecture].family]
+    how = AdapterOptions(options.layer, options.pooling, device, batch_size)
+    return adapter(spec, loaded, how, inputs)
 
 
-def chosen_device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
     """Return the device of that name, or for ``"auto"`` a CUDA GPU if there is one, else the CPU.
 
     Apple's ``mps`` is never chosen by itself: it has no float64, and its kernels were not measured
@@ -92,7 +71,7 @@ def chosen_device(name: str) -> torch.device:
     Raises:
         UsageError: If there is no such device on this machine.
 
-    >>> chosen_device("cpu")
+    >>> find_device("cpu")
     device(type='cpu')
     """
     if name == "auto":
@@ -108,8 +87,7 @@ def chosen_device(name: str) -> torch.device:
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
     }
-    if not present.get(device.type, False) or (device.index or 0) >= max(
-        1, torch.cuda.device_count()
-    ):
+    count = max(1, torch.cuda.device_count())
+    if not present.get(device.type, False) or (device.index or 0) >= count:
         raise UsageError(f"device {name!r} is not on this machine; 'auto' takes what there is")
     return device

@@ -1,4 +1,7 @@
-"""Reads what a checkpoint's own JSON files say of it, without loading it and without anything heavy."""
+"""Reads what a checkpoint's own JSON files say of it, without loading it.
+
+Imports nothing heavy.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,13 @@ from typing import Any
 
 from embeddings_store.errors import ModelLoadError, UsageError
 from extract.encoders.architectures import ARCHITECTURES
+
+# Keys of sentence-transformers' file, and our names for what they switch on.
+_POOLING_MODES = {
+    "pooling_mode_cls_token": "first",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_max_tokens": "max",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +63,14 @@ def describe(folder: Path) -> Description:
             f"{folder} is of architecture {architecture!r}, which is not supported; known: {known}"
         )
     kind = ARCHITECTURES[architecture]
+    # A layer norm looks at one frame at a time; a group norm, and Whisper's fixed 30 s, do not.
+    per_frame = kind.family not in ("waveform", "whisper")
     return Description(
         architecture=architecture,
         dim=_size(config, kind.dim_key, path),
         layers=_size(config, kind.layers_key, path),
         pooling=_declared_pooling(folder),
-        padding_harmless=kind.family not in ("waveform", "whisper")
-        or config.get("feat_extract_norm") == "layer",
+        padding_harmless=per_frame or config.get("feat_extract_norm") == "layer",
     )
 
 
@@ -95,18 +106,12 @@ def _declared_pooling(folder: Path) -> str | None:
     path = folder / "1_Pooling" / "config.json"
     if not path.is_file():
         return None
-    modes = {
-        "pooling_mode_cls_token": "first",
-        "pooling_mode_mean_tokens": "mean",
-        "pooling_mode_max_tokens": "max",
-    }
     config = read_json(path)
-    declared = [
-        key for key, value in config.items() if key.startswith("pooling_mode_") and value is True
-    ]
-    if len(declared) != 1 or declared[0] not in modes:
+    modes = [key for key in config if key.startswith("pooling_mode_")]
+    declared = [key for key in modes if config[key] is True]
+    if len(declared) != 1 or declared[0] not in _POOLING_MODES:
         raise UsageError(
             f"{path} asks for {', '.join(declared) or 'no pooling'}; supported: one of "
-            f"{', '.join(modes)}"
+            f"{', '.join(_POOLING_MODES)}"
         )
-    return modes[declared[0]]
+    return _POOLING_MODES[declared[0]]

@@ -1,5 +1,6 @@
-"""Fetches model files from the Hugging Face Hub into its own cache, once, and never hangs where there is no network.
+"""Fetches model files from the Hugging Face Hub into its own cache, once.
 
+It never hangs where there is no network.
 Everything is loaded from the snapshot folder that this module returns, so one commit serves a whole
 run, and loading a Hub id and loading a folder are the same code.
 """
@@ -78,17 +79,16 @@ def fetch_model(hub_id: str, revision: str | None = None) -> Path:
 
 def has_weights(folder: Path) -> bool:
     """Return whether a folder holds weights in a format that Transformers reads."""
-    return any(
-        next(folder.glob(pattern), None) is not None
-        for pattern in ("model*.safetensors", "pytorch_model*.bin")
-    )
+    return any(folder.glob("model*.safetensors")) or any(folder.glob("pytorch_model*.bin"))
 
 
 def commit_of(folder: Path) -> str:
-    """Return the commit that a snapshot folder of the Hub's cache holds, or an empty string for any other folder.
+    """Return the commit that a snapshot folder of the Hub's cache holds, else an empty string.
 
-    >>> commit_of(Path("models--a--b/snapshots/" + "0" * 40)) == "0" * 40, commit_of(Path("models/mine"))
-    (True, '')
+    >>> commit_of(Path("models--a--b/snapshots") / ("0" * 40)) == "0" * 40
+    True
+    >>> commit_of(Path("models/mine"))
+    ''
     """
     is_snapshot = folder.parent.name == "snapshots" and _COMMIT.fullmatch(folder.name) is not None
     return folder.name if is_snapshot else ""
@@ -130,14 +130,13 @@ def _snapshot(
     except LocalEntryNotFoundError:
         if offline:
             return None
-        reason = (
-            "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the Hub cannot be reached"
-        )
+        reason = "the Hub cannot be reached"
+        if constants.HF_HUB_OFFLINE:
+            reason = "HF_HUB_OFFLINE is set"
     except HfHubHTTPError as error:
         reason = " ".join(str(error).split())[:200]
     at = f"@{revision}" if revision else ""
     raise ModelLoadError(
         f"{hub_id}{at} is not in the local Hugging Face cache and {reason}; run 'hf download "
-        f"{hub_id}' once with network,"
-        " or give a local folder"
+        f"{hub_id}' once with network, or give a local folder"
     )

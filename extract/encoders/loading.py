@@ -1,4 +1,7 @@
-"""Loads a checkpoint's encoder in float32 and refuses any weight that is missing, of another shape or unexplained."""
+"""Loads a checkpoint's encoder in float32.
+
+Any weight that is missing, of another shape or unexplained is refused.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypedDict, cast
 
 import safetensors
 import torch
 import transformers
 from torch import nn
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from embeddings_store.errors import ModelLoadError
@@ -27,19 +31,48 @@ from extract.media.lfs_pointer import is_lfs_pointer
 # Parts of a checkpoint that are not the encoder: heads, decoders and pretraining targets, by the
 # first part of the key once the name of the base model is off.
 _HEADS = (
-    "classifier", "cls", "decoder", "encoder_to_decoder", "layer_weights", "lm_head", "mask_token", "masked_spec_embed",
-    "objective", "pooler", "pre_classifier", "proj_out", "project_hid", "project_q", "projector", "qa_outputs", "quantizer",
-    "tdnn", "vocab_layer_norm", "vocab_projector", "vocab_transform",
-)  # fmt: skip
+    "classifier",
+    "cls",
+    "decoder",
+    "encoder_to_decoder",
+    "layer_weights",
+    "lm_head",
+    "mask_token",
+    "masked_spec_embed",
+    "objective",
+    "pooler",
+    "pre_classifier",
+    "proj_out",
+    "project_hid",
+    "project_q",
+    "projector",
+    "qa_outputs",
+    "quantizer",
+    "tdnn",
+    "vocab_layer_norm",
+    "vocab_projector",
+    "vocab_transform",
+)
 _BASE_NAMES = (
-    "audio_spectrogram_transformer", "bert", "distilbert", "hubert", "model", "roberta", "timesformer", "videomae", "vit",
-    "wav2vec2", "wavlm",
-)  # fmt: skip
+    "audio_spectrogram_transformer",
+    "bert",
+    "distilbert",
+    "hubert",
+    "model",
+    "roberta",
+    "timesformer",
+    "videomae",
+    "vit",
+    "wav2vec2",
+    "wavlm",
+)
 _HEAD_KEY = re.compile(
     rf"(?:(?:{'|'.join(_BASE_NAMES)})\.)?"
-    # position_ids: a buffer that old BERTs saved; mask_token: for ViT's masked pretraining;
-    # feature_extractor.weight: the head of the x-vector models
-    rf"(?:(?:{'|'.join(_HEADS)})(?:\.|$)|embeddings\.(?:position_ids|mask_token)$|feature_extractor\.(?:weight|bias)$)"
+    rf"(?:(?:{'|'.join(_HEADS)})(?:\.|$)"
+    # position_ids: a buffer that old BERTs saved; mask_token: for ViT's masked pretraining
+    r"|embeddings\.(?:position_ids|mask_token)$"
+    # the head of the x-vector models
+    r"|feature_extractor\.(?:weight|bias)$)"
 )
 
 # What SpecAugment puts over masked frames, in training only; without it in the checkpoint
@@ -50,8 +83,22 @@ _NEVER_USED = frozenset({"masked_spec_embed"})
 _STARTS_FRESH = frozenset({"fc_norm.weight", "fc_norm.bias"})
 
 _UNREADABLE = (
-    OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError, safetensors.SafetensorError,
-)  # fmt: skip
+    OSError,
+    RuntimeError,
+    ValueError,
+    KeyError,
+    EOFError,
+    pickle.UnpicklingError,
+    safetensors.SafetensorError,
+)
+
+
+class LoadingInfo(TypedDict):
+    """What Transformers reports of a loaded checkpoint, by the keys of the weights."""
+
+    missing_keys: set[str]
+    unexpected_keys: set[str]
+    mismatched_keys: set[tuple[str, torch.Size, torch.Size]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +115,7 @@ class LoadedModel:
             labels.
     """
 
-    model: nn.Module
+    model: PreTrainedModel
     folder: Path
     revision: str
     weights_digest: str
@@ -82,7 +129,9 @@ class LoadedModel:
 
 
 def load_model(resolved: ResolvedEncoder, revision: str | None = None) -> LoadedModel:
-    """Load an encoder without its head, from a folder or from the Hub's cache, downloading it where needed.
+    """Load an encoder without its head from a folder or the Hub's cache.
+
+    It is downloaded where it is in neither.
 
     Args:
         resolved: What to load.
@@ -99,16 +148,7 @@ def load_model(resolved: ResolvedEncoder, revision: str | None = None) -> Loaded
         folder = hub.fetch_model(resolved.source, revision or resolved.spec.revision or None)
     _refuse_folder_without_weights(folder)
     model, found = _from_pretrained(folder, resolved.spec.architecture)
-    report = {
-        "missing": tuple(sorted(found["missing_keys"])),
-        "unexpected": tuple(sorted(found["unexpected_keys"])),
-        "mismatched": tuple(
-            sorted(
-                f"{key} {tuple(saved)} != {tuple(own)}"
-                for key, saved, own in found["mismatched_keys"]
-            )
-        ),
-    }
+    report = _loading_report(found)
     _refuse_wrong_weights(folder, report)
     return LoadedModel(
         model=model,
@@ -120,18 +160,28 @@ def load_model(resolved: ResolvedEncoder, revision: str | None = None) -> Loaded
     )
 
 
+def _loading_report(found: LoadingInfo) -> dict[str, tuple[str, ...]]:
+    mismatched = [
+        f"{key} {tuple(saved)} != {tuple(own)}" for key, saved, own in found["mismatched_keys"]
+    ]
+    return {
+        "missing": tuple(sorted(found["missing_keys"])),
+        "unexpected": tuple(sorted(found["unexpected_keys"])),
+        "mismatched": tuple(sorted(mismatched)),
+    }
+
+
 def _was_classifier(
-    model: nn.Module, architecture: str, report: dict[str, tuple[str, ...]]
+    model: PreTrainedModel, architecture: str, report: dict[str, tuple[str, ...]]
 ) -> bool:
-    if (
-        architecture == "videomae"
-    ):  # We save it under the name of a classifier that has no classifier.
+    # We save VideoMAE under the name of a classifier that has no classifier.
+    if architecture == "videomae":
         return any(key.startswith("classifier.") for key in report["unexpected"])
     return any("Classification" in name for name in model.config.architectures or [])
 
 
 def digest_of_weights(model: nn.Module) -> str:
-    """Return the SHA-256 over name, type, shape and bytes of every tensor, in the order of the names.
+    """Return the SHA-256 over name, type, shape and bytes of every tensor, in order of the names.
 
     >>> layer = nn.Linear(2, 1)
     >>> digest_of_weights(layer) == digest_of_weights(layer), len(digest_of_weights(layer))
@@ -158,21 +208,12 @@ def _refuse_folder_without_weights(folder: Path) -> None:
             )
 
 
-def _from_pretrained(folder: Path, architecture: str) -> tuple[nn.Module, dict[str, set]]:
-    options: dict[str, object] = (
-        {"add_pooling_layer": False} if architecture in ("bert", "roberta", "vit") else {}
-    )
+def _from_pretrained(folder: Path, architecture: str) -> tuple[PreTrainedModel, LoadingInfo]:
     name = ARCHITECTURES[architecture].model_class
-    if architecture == "whisper":
-        # The encoder lies one level down in every kind of Whisper checkpoint.
-        model_class, options = WhisperEncoder, {"key_mapping": {r"^(model\.)?encoder\.": ""}}
-    else:
-        model_class = getattr(transformers, name)
-    if architecture == "videomae":
-        options = {"num_labels": 0}  # Transformers then puts nothing where the classifier was.
+    model_class, options = _class_and_options(architecture)
     try:
         with quiet():
-            return model_class.from_pretrained(
+            loaded = model_class.from_pretrained(
                 folder,
                 dtype=torch.float32,
                 local_files_only=True,
@@ -187,11 +228,29 @@ def _from_pretrained(folder: Path, architecture: str) -> tuple[nn.Module, dict[s
         raise ModelLoadError(
             f"{folder} cannot be loaded as {name}: {reason[:300]}; fetch or save it again"
         ) from None
+    # Transformers annotates what comes without output_loading_info, the model alone.
+    return cast("tuple[PreTrainedModel, LoadingInfo]", loaded)
+
+
+def _class_and_options(architecture: str) -> tuple[type[PreTrainedModel], dict[str, Any]]:
+    """Return the class that an architecture is loaded with, and its own options of loading."""
+    if architecture == "whisper":
+        # The encoder lies one level down in every kind of Whisper checkpoint.
+        return WhisperEncoder, {"key_mapping": {r"^(model\.)?encoder\.": ""}}
+    model_class: type[PreTrainedModel] = getattr(
+        transformers, ARCHITECTURES[architecture].model_class
+    )
+    if architecture == "videomae":
+        return model_class, {"num_labels": 0}  # Nothing is put where the classifier was.
+    if architecture in ("bert", "roberta", "vit"):
+        return model_class, {"add_pooling_layer": False}
+    return model_class, {}
 
 
 def _refuse_wrong_weights(folder: Path, report: dict[str, tuple[str, ...]]) -> None:
+    harmless = _NEVER_USED | _STARTS_FRESH
     wrong = {
-        "missing": [key for key in report["missing"] if key not in _NEVER_USED | _STARTS_FRESH],
+        "missing": [key for key in report["missing"] if key not in harmless],
         "of another shape": list(report["mismatched"]),
         "not known as a head": [key for key in report["unexpected"] if not is_head(key)],
     }
@@ -199,19 +258,20 @@ def _refuse_wrong_weights(folder: Path, report: dict[str, tuple[str, ...]]) -> N
     if faults:
         raise ModelLoadError(
             f"the weights in {folder} are not those that its config.json describes: "
-            f"{'; '.join(faults)};"
-            " they would have been drawn at random or left out, so fetch the model again or "
-            "correct config.json"
+            f"{'; '.join(faults)}; they would have been drawn at random or left out, so fetch "
+            "the model again or correct config.json"
         )
 
 
 def is_head(key: str) -> bool:
     """Return whether a key of a checkpoint belongs to a head or a decoder, and not to the encoder.
 
-    >>> [is_head(key) for key in ("bert.pooler.dense.bias", "cls.predictions.bias", "model.decoder.layers.0.fc1.bias")]
-    [True, True, True]
-    >>> [is_head(key) for key in ("encoder.layer.12.output.dense.bias", "adapter.layers.0.conv.weight")]
-    [False, False]
+    >>> is_head("bert.pooler.dense.bias"), is_head("model.decoder.layers.0.fc1.bias")
+    (True, True)
+    >>> is_head("cls.predictions.bias"), is_head("encoder.layer.12.output.dense.bias")
+    (True, False)
+    >>> is_head("adapter.layers.0.conv.weight")
+    False
     """
     return _HEAD_KEY.match(key) is not None
 
@@ -230,10 +290,10 @@ def quiet() -> Iterator[None]:
     log = transformers.utils.logging
     verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
     log.set_verbosity(logging.CRITICAL)
-    log.disable_progress_bar()
+    log.disable_progress_bar()  # type: ignore[no-untyped-call]  # Transformers lacks annotations
     try:
         yield
     finally:
         log.set_verbosity(verbosity)
         if bars:
-            log.enable_progress_bar()
+            log.enable_progress_bar()  # type: ignore[no-untyped-call]  # nor this

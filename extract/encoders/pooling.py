@@ -35,9 +35,10 @@ def maximum(states: Tensor, mask: Tensor) -> Tensor:
 
 
 def cls_dist(states: Tensor, mask: Tensor) -> Tensor:
-    """Average the classification and the distillation token, the two that the Audio Spectrogram Transformer reads.
+    """Average the classification and the distillation token.
 
-    Source: Gong et al. 2021, section 2.2; Transformers' ``pooler_output`` is the same sum.
+    The Audio Spectrogram Transformer reads these two (Gong et al. 2021, section 2.2); Transformers'
+    ``pooler_output`` is the same sum.
     """
     return (states[:, 0] + states[:, 1]) / 2
 

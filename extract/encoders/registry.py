@@ -1,4 +1,4 @@
-"""The table of encoders, and the one place that turns what a user names into an encoder that can be loaded.
+"""The table of encoders, and the one place that finds the encoder which a user names.
 
 Imports nothing heavy, so ``--help`` and ``--dry-run`` stay fast. To add an encoder of a known
 architecture, add one row to ``REGISTRY``; anything else of a known architecture works without a
@@ -9,7 +9,7 @@ row, by its Hub id or its folder.
 >>> resolve("wav2vec2-bose")
 Traceback (most recent call last):
     ...
-embeddings_store.errors.UnknownNameError: unknown encoder 'wav2vec2-bose'; did you mean 'wav2vec2-base'? Known: ...
+embeddings_store.errors.UnknownNameError: unknown encoder ...; did you mean 'wav2vec2-base'? ...
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MODALITIES = ("text", "audio", "video")
 
 @dataclass(frozen=True, slots=True)
 class EncoderSpec:
-    """One encoder: a row of the registry, or what a folder's or Hub repository's ``config.json`` says.
+    """One encoder: a row of the registry, or what a checkpoint's ``config.json`` says.
 
     Attributes:
         name: How the encoder is called in commands and in the store.
@@ -105,106 +105,220 @@ _GROUP_NORM = (
     "first convolution normalised over time: the norm is taken over each clip's own frames"
 )
 _OWN_LENGTH = "encoder run on the clip's own length, not padded to 30 s"
-_UNISPEECH = (
-    "CC-BY-SA-3.0"  # the model cards point to github.com/microsoft/UniSpeech/blob/main/LICENSE
-)
+# The model cards point to github.com/microsoft/UniSpeech/blob/main/LICENSE.
+_UNISPEECH = "CC-BY-SA-3.0"
 
 REGISTRY: tuple[EncoderSpec, ...] = (
     _row(
-        "bert-base-uncased", "bert", "google-bert/bert-base-uncased", 768, 12,
-        licence="Apache-2.0", source="https://arxiv.org/abs/1810.04805", note="the paper's text "
-                                                                              "encoder",
+        "bert-base-uncased",
+        "bert",
+        "google-bert/bert-base-uncased",
+        768,
+        12,
+        licence="Apache-2.0",
+        source="https://arxiv.org/abs/1810.04805",
+        note="the paper's text encoder",
     ),
     _row(
-        "roberta-base", "roberta", "FacebookAI/roberta-base", 768, 12,
-        licence="MIT", source="https://arxiv.org/abs/1907.11692",
+        "roberta-base",
+        "roberta",
+        "FacebookAI/roberta-base",
+        768,
+        12,
+        licence="MIT",
+        source="https://arxiv.org/abs/1907.11692",
     ),
     _row(
-        "distilbert-base-uncased", "distilbert", "distilbert/distilbert-base-uncased", 768, 6,
-        licence="Apache-2.0", source="https://arxiv.org/abs/1910.01108",
+        "distilbert-base-uncased",
+        "distilbert",
+        "distilbert/distilbert-base-uncased",
+        768,
+        6,
+        licence="Apache-2.0",
+        source="https://arxiv.org/abs/1910.01108",
     ),
     _row(
-        "indobert-base-p1", "bert", "indobenchmark/indobert-base-p1", 768, 12,
-        licence="MIT", source="https://arxiv.org/abs/2009.05387", note="Indonesian, uncased",
+        "indobert-base-p1",
+        "bert",
+        "indobenchmark/indobert-base-p1",
+        768,
+        12,
+        licence="MIT",
+        source="https://arxiv.org/abs/2009.05387",
+        note="Indonesian, uncased",
     ),
     _row(
-        "bert-base-multilingual-cased", "bert", "google-bert/bert-base-multilingual-cased", 768, 12,
-        licence="Apache-2.0", source="https://github.com/google-research/bert/blob/master/multilingual.md",
+        "bert-base-multilingual-cased",
+        "bert",
+        "google-bert/bert-base-multilingual-cased",
+        768,
+        12,
+        licence="Apache-2.0",
+        source="https://github.com/google-research/bert/blob/master/multilingual.md",
         note="104 languages",
     ),
     _row(
-        "all-MiniLM-L6-v2", "bert", "sentence-transformers/all-MiniLM-L6-v2", 384, 6,
-        pooling="mean", licence="Apache-2.0",
+        "all-MiniLM-L6-v2",
+        "bert",
+        "sentence-transformers/all-MiniLM-L6-v2",
+        384,
+        6,
+        pooling="mean",
+        licence="Apache-2.0",
         source="https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
         note="a sentence encoder, trained for the mean over tokens; vectors are not scaled to "
-             "unit length",
+        "unit length",
     ),
     _row(
-        "wav2vec2-base", "wav2vec2", "facebook/wav2vec2-base", 768, 12,
-        padding_harmless=False, licence="Apache-2.0", source="https://arxiv.org/abs/2006.11477",
+        "wav2vec2-base",
+        "wav2vec2",
+        "facebook/wav2vec2-base",
+        768,
+        12,
+        padding_harmless=False,
+        licence="Apache-2.0",
+        source="https://arxiv.org/abs/2006.11477",
         note=f"the paper's speech encoder; {_GROUP_NORM}",
     ),
     _row(
-        "hubert-base", "hubert", "facebook/hubert-base-ls960", 768, 12,
-        padding_harmless=False, licence="Apache-2.0", source="https://arxiv.org/abs/2106.07447", note=_GROUP_NORM,
+        "hubert-base",
+        "hubert",
+        "facebook/hubert-base-ls960",
+        768,
+        12,
+        padding_harmless=False,
+        licence="Apache-2.0",
+        source="https://arxiv.org/abs/2106.07447",
+        note=_GROUP_NORM,
     ),
     _row(
-        "hubert-large", "hubert", "facebook/hubert-large-ll60k", 1024, 24,
-        licence="Apache-2.0", source="https://arxiv.org/abs/2106.07447",
+        "hubert-large",
+        "hubert",
+        "facebook/hubert-large-ll60k",
+        1024,
+        24,
+        licence="Apache-2.0",
+        source="https://arxiv.org/abs/2106.07447",
         note="1024-d, so sum and product with 768-d encoders are not defined",
     ),
     _row(
-        "wavlm-base", "wavlm", "microsoft/wavlm-base", 768, 12,
-        padding_harmless=False, licence=_UNISPEECH, source="https://arxiv.org/abs/2110.13900", note=_GROUP_NORM,
+        "wavlm-base",
+        "wavlm",
+        "microsoft/wavlm-base",
+        768,
+        12,
+        padding_harmless=False,
+        licence=_UNISPEECH,
+        source="https://arxiv.org/abs/2110.13900",
+        note=_GROUP_NORM,
     ),
     _row(
-        "wavlm-base-plus", "wavlm", "microsoft/wavlm-base-plus", 768, 12,
-        padding_harmless=False, licence=_UNISPEECH, source="https://arxiv.org/abs/2110.13900", note=_GROUP_NORM,
+        "wavlm-base-plus",
+        "wavlm",
+        "microsoft/wavlm-base-plus",
+        768,
+        12,
+        padding_harmless=False,
+        licence=_UNISPEECH,
+        source="https://arxiv.org/abs/2110.13900",
+        note=_GROUP_NORM,
     ),
     _row(
-        "wavlm-large", "wavlm", "microsoft/wavlm-large", 1024, 24,
-        licence=_UNISPEECH, source="https://arxiv.org/abs/2110.13900", note="1024-d",
+        "wavlm-large",
+        "wavlm",
+        "microsoft/wavlm-large",
+        1024,
+        24,
+        licence=_UNISPEECH,
+        source="https://arxiv.org/abs/2110.13900",
+        note="1024-d",
     ),
     _row(
-        "xls-r-300m", "wav2vec2", "facebook/wav2vec2-xls-r-300m", 1024, 24,
-        licence="Apache-2.0", source="https://arxiv.org/abs/2111.09296", note="128 languages, "
-                                                                              "1024-d",
+        "xls-r-300m",
+        "wav2vec2",
+        "facebook/wav2vec2-xls-r-300m",
+        1024,
+        24,
+        licence="Apache-2.0",
+        source="https://arxiv.org/abs/2111.09296",
+        note="128 languages, 1024-d",
     ),
     _row(
-        "ast", "audio-spectrogram-transformer", "MIT/ast-finetuned-audioset-10-10-0.4593", 768, 12,
-        licence="BSD-3-Clause", source="https://arxiv.org/abs/2104.01778",
+        "ast",
+        "audio-spectrogram-transformer",
+        "MIT/ast-finetuned-audioset-10-10-0.4593",
+        768,
+        12,
+        licence="BSD-3-Clause",
+        source="https://arxiv.org/abs/2104.01778",
         note="trained on AudioSet's 527 labels (YouTube); every clip is padded to 10.24 s, as in "
-             "its training",
+        "its training",
     ),
     _row(
-        "whisper-tiny", "whisper", "openai/whisper-tiny", 384, 4,
-        padding_harmless=False, licence="Apache-2.0", source="https://arxiv.org/abs/2212.04356", note=_OWN_LENGTH,
+        "whisper-tiny",
+        "whisper",
+        "openai/whisper-tiny",
+        384,
+        4,
+        padding_harmless=False,
+        licence="Apache-2.0",
+        source="https://arxiv.org/abs/2212.04356",
+        note=_OWN_LENGTH,
     ),
     _row(
-        "whisper-base", "whisper", "openai/whisper-base", 512, 6,
-        padding_harmless=False, licence="Apache-2.0", source="https://arxiv.org/abs/2212.04356", note=_OWN_LENGTH,
+        "whisper-base",
+        "whisper",
+        "openai/whisper-base",
+        512,
+        6,
+        padding_harmless=False,
+        licence="Apache-2.0",
+        source="https://arxiv.org/abs/2212.04356",
+        note=_OWN_LENGTH,
     ),
     _row(
-        "whisper-small", "whisper", "openai/whisper-small", 768, 12,
-        padding_harmless=False, licence="Apache-2.0", source="https://arxiv.org/abs/2212.04356", note=_OWN_LENGTH,
+        "whisper-small",
+        "whisper",
+        "openai/whisper-small",
+        768,
+        12,
+        padding_harmless=False,
+        licence="Apache-2.0",
+        source="https://arxiv.org/abs/2212.04356",
+        note=_OWN_LENGTH,
     ),
     _row(
-        "videomae-base", "videomae", "MCG-NJU/videomae-base", 768, 12,
-        licence="CC-BY-NC-4.0", source="https://arxiv.org/abs/2203.12602",
+        "videomae-base",
+        "videomae",
+        "MCG-NJU/videomae-base",
+        768,
+        12,
+        licence="CC-BY-NC-4.0",
+        source="https://arxiv.org/abs/2203.12602",
         note="the paper's video encoder; 16 frames, mean over patches, then the model's norm",
     ),
     _row(
-        "timesformer-base-k400", "timesformer", "facebook/timesformer-base-finetuned-k400", 768, 12,
-        licence="CC-BY-NC-4.0", source="https://arxiv.org/abs/2102.05095",
+        "timesformer-base-k400",
+        "timesformer",
+        "facebook/timesformer-base-finetuned-k400",
+        768,
+        12,
+        licence="CC-BY-NC-4.0",
+        source="https://arxiv.org/abs/2102.05095",
         note="trained on the 400 labels of Kinetics (YouTube); 8 frames",
     ),
     _row(
-        "vit-base", "vit", "google/vit-base-patch16-224-in21k", 768, 12,
-        licence="Apache-2.0", source="https://arxiv.org/abs/2010.11929",
+        "vit-base",
+        "vit",
+        "google/vit-base-patch16-224-in21k",
+        768,
+        12,
+        licence="Apache-2.0",
+        source="https://arxiv.org/abs/2010.11929",
         note="trained on the labels of ImageNet-21k; sees single frames, the mean over which is "
-             "the vector",
+        "the vector",
     ),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +338,9 @@ class ResolvedEncoder:
 
 def names(modality: str | None = None) -> tuple[str, ...]:
     """Return the registry's names, of one modality or of all.
+
+    Raises:
+        UnknownNameError: If there is no such modality.
 
     >>> names("text")[:2]
     ('bert-base-uncased', 'roberta-base')
@@ -267,9 +384,8 @@ def _find(encoder: str) -> ResolvedEncoder:
             return ResolvedEncoder(row, row.hub_id, is_local=False)
     folder = Path(encoder).expanduser()
     if folder.is_dir():
-        return ResolvedEncoder(
-            _spec_of_folder(folder, folder.resolve().name), str(folder), is_local=True
-        )
+        spec = _spec_of_folder(folder, folder.resolve().name)
+        return ResolvedEncoder(spec, str(folder), is_local=True)
     if folder.exists():
         raise UsageError(
             f"{encoder} is a file; an encoder is a folder with config.json, a Hub id or one of "
@@ -282,30 +398,40 @@ def _find(encoder: str) -> ResolvedEncoder:
                 "of the known names"
             )
         unknown_name("encoder", encoder, names())
+    return _find_on_hub(encoder)
+
+
+def _find_on_hub(hub_id: str) -> ResolvedEncoder:
     try:
-        snapshot = hub.fetch_description(encoder)
+        snapshot = hub.fetch_description(hub_id)
     except ModelLoadError as error:
-        hint = did_you_mean(encoder, [row.hub_id for row in REGISTRY])
+        hint = did_you_mean(hub_id, [row.hub_id for row in REGISTRY])
         raise ModelLoadError(f"{error}{hint}") from None
-    spec = replace(_spec_of_folder(snapshot, encoder.rsplit("/", 1)[1]), hub_id=encoder, note="")
-    return ResolvedEncoder(spec, encoder, is_local=False)
+    spec = _spec_of_folder(snapshot, _last_part(hub_id))
+    return ResolvedEncoder(replace(spec, hub_id=hub_id, note=""), hub_id, is_local=False)
 
 
 def _spec_of_folder(folder: Path, name: str) -> EncoderSpec:
     found = describe(folder)
-    size = {"dim": found.dim, "layers": found.layers}
     for row in REGISTRY:
-        if (
-            name in (row.name, row.hub_id.rsplit("/", 1)[1])
-            and row.architecture == found.architecture
-        ):
-            return replace(row, **size, padding_harmless=found.padding_harmless)
-    pooling = found.pooling or ARCHITECTURES[found.architecture].pooling
+        same_name = name in (row.name, _last_part(row.hub_id))
+        if same_name and row.architecture == found.architecture:
+            return replace(
+                row,
+                dim=found.dim,
+                layers=found.layers,
+                padding_harmless=found.padding_harmless,
+            )
     return _row(
         name,
         found.architecture,
         "",
-        **size,
-        pooling=pooling,
+        found.dim,
+        found.layers,
+        pooling=found.pooling or ARCHITECTURES[found.architecture].pooling,
         padding_harmless=found.padding_harmless,
     )
+
+
+def _last_part(hub_id: str) -> str:
+    return hub_id.rsplit("/", 1)[1]

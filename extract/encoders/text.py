@@ -6,16 +6,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
 from embeddings_store.errors import ModelLoadError, UsageError
-from extract.encoders.base import Encoder
+from extract.encoders.base import AdapterOptions, Encoder
 from extract.encoders.loading import LoadedModel
 from extract.encoders.registry import EncoderSpec
+from extract.encoders.settings import InputSettings
 
 _VOCABULARIES = (
     "tokenizer.json",
@@ -35,18 +35,24 @@ class TextEncoder(Encoder):
     """
 
     def __init__(
-        self, spec: EncoderSpec, loaded: LoadedModel, *, max_tokens: int, **options: Any
+        self, spec: EncoderSpec, loaded: LoadedModel, options: AdapterOptions, inputs: InputSettings
     ) -> None:
         """Load the tokenizer from the model's folder.
+
+        Args:
+            spec: What the model was resolved to.
+            loaded: The model.
+            options: How it is to be run.
+            inputs: How many tokens of a text are read, at most what the model takes.
 
         Raises:
             UsageError: If ``max_tokens`` leaves no room for a word between the special tokens.
             ModelLoadError: If the folder holds no tokenizer, or that of another model.
         """
         limit = position_limit(loaded.config)
-        super().__init__(spec, loaded, max_input=limit, **options)
+        super().__init__(spec, loaded, options, max_input=limit)
         self._tokenizer = _load_tokenizer(loaded.folder, loaded.config.vocab_size)
-        self.max_tokens = min(max_tokens, limit, self._tokenizer.model_max_length)
+        self.max_tokens = min(inputs.max_tokens, limit, self._tokenizer.model_max_length)
         if self.max_tokens < 3:
             raise UsageError(
                 f"max_tokens is {self.max_tokens}; expected at least 3, two of them for special "
@@ -69,7 +75,7 @@ class TextEncoder(Encoder):
         )["input_ids"]
         return ids
 
-    def _prepare(self, position: int, item: Any) -> list[int]:
+    def _prepare(self, position: int, item: object) -> list[int]:
         if not isinstance(item, str):
             raise UsageError(
                 f"input {position} is a {type(item).__name__}; a text encoder reads str"
@@ -97,7 +103,8 @@ def position_limit(config: PreTrainedConfig) -> int:
     RoBERTa starts counting after its padding index.
 
     >>> from transformers import BertConfig, RobertaConfig
-    >>> position_limit(BertConfig()), position_limit(RobertaConfig(max_position_embeddings=514, pad_token_id=1))
+    >>> roberta = RobertaConfig(max_position_embeddings=514, pad_token_id=1)
+    >>> position_limit(BertConfig()), position_limit(roberta)
     (512, 512)
     """
     offset = config.pad_token_id + 1 if config.model_type == "roberta" else 0
@@ -107,8 +114,8 @@ def position_limit(config: PreTrainedConfig) -> int:
 def digest_of_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
     """Return the SHA-256 of everything that decides how a text is cut into tokens."""
     content = json.loads(tokenizer.backend_tokenizer.to_str())
-    for of_the_call in ("truncation", "padding", "version"):
-        content.pop(of_the_call, None)
+    for set_by_each_call in ("truncation", "padding", "version"):
+        content.pop(set_by_each_call, None)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

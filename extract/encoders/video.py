@@ -6,21 +6,23 @@ and they are normalised.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import VideoMAEForVideoClassification
 
 from embeddings_store.errors import ModelLoadError, UsageError
-from extract.encoders.base import Encoder
+from extract.encoders.base import AdapterOptions, Encoder, all_own
 from extract.encoders.describe import read_json
 from extract.encoders.loading import LoadedModel
 from extract.encoders.registry import EncoderSpec
-from extract.frames.settings import FrameSettings
+from extract.encoders.settings import InputSettings
 
 # Mean and deviation of red, green and blue, from 0 to 1, that each was trained with; for folders
 # that do not say.
@@ -46,97 +48,80 @@ class VideoEncoder(Encoder):
     """
 
     def __init__(
-        self,
-        spec: EncoderSpec,
-        loaded: LoadedModel,
-        *,
-        frames: FrameSettings | None,
-        **options: Any,
+        self, spec: EncoderSpec, loaded: LoadedModel, options: AdapterOptions, inputs: InputSettings
     ) -> None:
-        """Take number and size of the pictures from the model, mean and deviation from its preprocessor.
+        """Take the pictures' number and size from the model, their statistics from its folder.
+
+        Args:
+            spec: What the model was resolved to.
+            loaded: The model.
+            options: How it is to be run.
+            inputs: Rule and region by which pictures are drawn, and their number where the model
+                takes any.
 
         Raises:
             ModelLoadError: If the model takes pictures that are not square, or its preprocessor is
                 not readable.
         """
-        super().__init__(spec, loaded, max_input=None, **options)
-        config = loaded.config
-        sides = (
-            config.image_size
-            if isinstance(config.image_size, (list, tuple))
-            else (config.image_size,)
-        )
-        if len(set(sides)) != 1:
-            raise ModelLoadError(
-                f"{loaded.folder} takes pictures of {sides[0]} x {sides[1]} pixels; expected a "
-                "square"
-            )
-        asked = frames or FrameSettings()
-        self.frames = replace(
-            asked, frames=getattr(config, "num_frames", asked.frames), size=sides[0]
-        )
+        super().__init__(spec, loaded, options, max_input=None)
+        frames = inputs.frames
+        count: int = getattr(loaded.config, "num_frames", frames.frames)
+        self.frames = replace(frames, frames=count, size=_picture_size(loaded))
         mean, std = pixel_statistics(loaded.folder, spec.architecture)
-        self._mean, self._std = (torch.tensor(values).view(3, 1, 1) for values in (mean, std))
+        self._mean = torch.tensor(mean).view(3, 1, 1)
+        self._std = torch.tensor(std).view(3, 1, 1)
         self.settings |= self.frames.as_dict()
         self.settings |= {
             "pixel_mean": ", ".join(map(str, mean)),
             "pixel_std": ", ".join(map(str, std)),
         }
 
-    def _prepare(self, position: int, item: Any) -> np.ndarray:
+    def _prepare(self, position: int, item: object) -> NDArray[np.uint8]:
         """Return the clip as contiguous uint8 (T, 3, H, W).
 
         Four times smaller than what the model reads.
         """
-        if (
-            not isinstance(item, np.ndarray)
-            or item.dtype != np.uint8
-            or item.ndim != 4
-            or 3 not in item.shape[1::2]
-        ):
-            what = (
-                f"{item.dtype} {item.shape}"
-                if isinstance(item, np.ndarray)
-                else type(item).__name__
-            )
-            raise UsageError(
-                f"input {position} is {what}; a video encoder reads uint8 arrays (T, H, W, 3) or "
-                "(T, 3, H, W)"
-            )
+        if not isinstance(item, np.ndarray):
+            raise _no_clip(position, type(item).__name__)
+        # Three colours, last or behind the time.
+        if item.dtype != np.uint8 or item.ndim != 4 or 3 not in item.shape[1::2]:
+            raise _no_clip(position, f"{item.dtype} {item.shape}")
         clip = item.transpose(0, 3, 1, 2) if item.shape[-1] == 3 else item
-        expected = (self.frames.frames, 3, self.frames.size, self.frames.size)
-        if clip.shape != expected:
+        size = self.frames.size
+        if clip.shape != (self.frames.frames, 3, size, size):
             count, _, height, width = clip.shape
             raise UsageError(
                 f"input {position} has {count} pictures of {width} x {height} pixels; "
-                f"{self.spec.name} takes"
-                f" {self.frames.frames} of {self.frames.size} x {self.frames.size}: read clips "
+                f"{self.spec.name} takes {self.frames.frames} of {size} x {size}: read clips "
                 "with its own frame settings"
             )
         return np.ascontiguousarray(clip)
 
-    def _run(self, items: list[np.ndarray]) -> tuple[Mapping[int, Tensor], Tensor]:
+    def _run(self, items: list[NDArray[np.uint8]]) -> tuple[Mapping[int, Tensor], Tensor]:
         states = self._stock_states(pixel_values=self._normalised(items))
-        return states, _all_own(states[self.spec.layers])
+        return states, all_own(states[self.spec.layers])
 
-    def _normalised(self, items: list[np.ndarray]) -> Tensor:
+    def _normalised(self, items: list[NDArray[np.uint8]]) -> Tensor:
         """Return float32 (B, T, 3, H, W)."""
         pixels = torch.from_numpy(np.stack(items)).to(self.device)
         return (pixels * (1 / 255) - self._mean.to(self.device)) / self._std.to(self.device)
 
 
 class FrameByFrameEncoder(VideoEncoder):
-    """ViT: every picture gives its classification token, and a clip is as many states as it has pictures."""
+    """ViT: a clip is as many states as it has pictures, each picture's classification token."""
 
-    def _run(self, items: list[np.ndarray]) -> tuple[Mapping[int, Tensor], Tensor]:
+    def _run(self, items: list[NDArray[np.uint8]]) -> tuple[Mapping[int, Tensor], Tensor]:
         clips = self._normalised(items)
-        found = self._stock_states(pixel_values=clips.flatten(0, 1))
-        states = {layer: found[layer][:, 0].unflatten(0, clips.shape[:2]) for layer in self.layers}
-        return states, _all_own(states[self.layers[0]])
+        of_pictures = self._stock_states(pixel_values=clips.flatten(0, 1))
+        states: dict[int, Tensor] = {}
+        for layer in self.layers:
+            tokens = of_pictures[layer][:, 0]
+            states[layer] = tokens.reshape(*clips.shape[:2], -1)
+        return states, all_own(states[self.layers[0]])
 
 
 class PatchEncoder(VideoEncoder):
-    """VideoMAE: it has no classification token, so patches are pooled first and the model's norm comes after.
+    """VideoMAE: without a classification token, patches are pooled and the norm comes after.
 
     That norm is ``fc_norm`` of a checkpoint that was fine-tuned with mean pooling, and the final
     norm of any other, such as the paper's videomae-base. A mean-pooling checkpoint that was saved
@@ -145,41 +130,73 @@ class PatchEncoder(VideoEncoder):
     without a norm.
     """
 
-    def __init__(self, spec: EncoderSpec, loaded: LoadedModel, **options: Any) -> None:
-        """Find the norm."""
-        super().__init__(spec, loaded, **options)
+    def __init__(
+        self, spec: EncoderSpec, loaded: LoadedModel, options: AdapterOptions, inputs: InputSettings
+    ) -> None:
+        """Find the norm.
+
+        Args:
+            spec: What the model was resolved to.
+            loaded: The model, a ``VideoMAEForVideoClassification``.
+            options: How it is to be run.
+            inputs: See :class:`VideoEncoder`.
+        """
+        super().__init__(spec, loaded, options, inputs)
+        model = loaded.model
+        # As the table of architectures says, and as either kind of checkpoint has it.
+        assert isinstance(model, VideoMAEForVideoClassification)  # noqa: S101
+        self._base = model.videomae
+        norm = self._base.layernorm if model.fc_norm is None else model.fc_norm
+        assert isinstance(norm, nn.Module)  # noqa: S101
+        self._norm = norm
         fresh = any(key.startswith("fc_norm.") for key in loaded.report["missing"])
-        learned = "layernorm" if self.model.fc_norm is None else "fc_norm"
+        learned = "layernorm" if model.fc_norm is None else "fc_norm"
         self.settings["pooled_norm"] = "fc_norm, not learned" if fresh else learned
 
     def pooled(self, items: list[Any]) -> Tensor:
         """See :meth:`Encoder.pooled`; the last layer's vector is normed."""
-        vectors = super().pooled(items)
-        norm = self.model.videomae.layernorm if self.model.fc_norm is None else self.model.fc_norm
-        by_layer = zip(self.layers, vectors.unbind(1), strict=True)
-        return torch.stack(
-            [norm(vector) if layer == self.spec.layers else vector for layer, vector in by_layer],
-            dim=1,
-        )
+        by_layer = list(super().pooled(items).unbind(1))
+        if self.spec.layers in self.layers:
+            last = self.layers.index(self.spec.layers)
+            by_layer[last] = self._norm(by_layer[last])
+        return torch.stack(by_layer, dim=1)
 
-    def _run(self, items: list[np.ndarray]) -> tuple[Mapping[int, Tensor], Tensor]:
-        base, last = self.model.videomae, self.spec.layers
-        # Its last hidden state is after the final norm where there is one; the last of all states
-        # is before it.
-        all_states = base.layernorm is not None or self.layers != (last,)
-        output = base(pixel_values=self._normalised(items), output_hidden_states=all_states)
-        states = (
-            dict(enumerate(output.hidden_states))
-            if all_states
-            else {last: output.last_hidden_state}
+    def _run(self, items: list[NDArray[np.uint8]]) -> tuple[Mapping[int, Tensor], Tensor]:
+        last = self.spec.layers
+        # The last of all states is before the final norm, the last hidden state after it if there
+        # is one.
+        all_states = self._base.layernorm is not None or self.layers != (last,)
+        output = self._base(pixel_values=self._normalised(items), output_hidden_states=all_states)
+        if all_states:
+            states = dict(enumerate(output.hidden_states))
+        else:
+            states = {last: output.last_hidden_state}
+        return states, all_own(states[last])
+
+
+def _no_clip(position: int, what: str) -> UsageError:
+    return UsageError(
+        f"input {position} is {what}; a video encoder reads uint8 arrays (T, H, W, 3) or "
+        "(T, 3, H, W)"
+    )
+
+
+def _picture_size(loaded: LoadedModel) -> int:
+    """Return the side of the square pictures that a model takes, in pixels."""
+    size: int | Sequence[int] = loaded.config.image_size
+    if isinstance(size, int):
+        return size
+    if len(set(size)) != 1:
+        raise ModelLoadError(
+            f"{loaded.folder} takes pictures of {size[0]} x {size[1]} pixels; expected a square"
         )
-        return states, _all_own(states[last])
+    return size[0]
 
 
 def pixel_statistics(
     folder: Path, architecture: str
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and deviation of red, green and blue on a scale from 0 to 1, as the checkpoint's preprocessor has them.
+    """Return mean and deviation of red, green and blue on a scale from 0 to 1.
 
     Args:
         folder: Where ``preprocessor_config.json`` may lie; without it the values of the
@@ -193,25 +210,19 @@ def pixel_statistics(
     if not path.is_file():
         return _TRAINED_WITH[architecture]
     found = read_json(path)
-    if (
-        not found.get("do_rescale", True)
-        or abs(found.get("rescale_factor", 1 / 255) - 1 / 255) > 1e-9
-    ):
+    factor = found.get("rescale_factor", 1 / 255)
+    if not found.get("do_rescale", True) or abs(factor - 1 / 255) > 1e-9:
         raise ModelLoadError(
             f"{path} does not scale pixels by 1/255, which is all that this encoder does"
         )
     if not found.get("do_normalize", True):
         return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     usual_mean, usual_std = _TRAINED_WITH[architecture]
-    mean, std = tuple(found.get("image_mean", usual_mean)), tuple(found.get("image_std", usual_std))
+    mean = tuple(found.get("image_mean", usual_mean))
+    std = tuple(found.get("image_std", usual_std))
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
         raise ModelLoadError(
             f"{path}: image_mean {mean}, image_std {std}; expected three numbers each, the latter "
             "above 0"
         )
     return mean, std
-
-
-def _all_own(states: Tensor) -> Tensor:
-    """Return the mask (B, T) of a batch without padding."""
-    return torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)

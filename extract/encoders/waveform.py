@@ -9,18 +9,20 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from embeddings_store.errors import ModelLoadError
 from extract.encoders.architectures import SAMPLE_RATE
 from extract.encoders.audio import AudioEncoder, preprocessor_settings
+from extract.encoders.base import AdapterOptions
 from extract.encoders.loading import LoadedModel
 from extract.encoders.own_frames_group_norm import replace_group_norm
 from extract.encoders.registry import EncoderSpec
+from extract.encoders.settings import InputSettings
 
 
 class WaveformEncoder(AudioEncoder):
@@ -31,13 +33,21 @@ class WaveformEncoder(AudioEncoder):
             checkpoint says.
     """
 
-    def __init__(self, spec: EncoderSpec, loaded: LoadedModel, **options: Any) -> None:
-        """Put the batch-proof norm in place.
+    def __init__(
+        self, spec: EncoderSpec, loaded: LoadedModel, options: AdapterOptions, inputs: InputSettings
+    ) -> None:
+        """Put the padding-exact norm in place.
+
+        Args:
+            spec: What the model was resolved to.
+            loaded: The model.
+            options: How it is to be run.
+            inputs: How clips are cut.
 
         Raises:
             ModelLoadError: If the model shortens its output by a further adapter of convolutions.
         """
-        super().__init__(spec, loaded, max_input=None, **options)
+        super().__init__(spec, loaded, options, inputs, max_input=None)
         config = loaded.config
         if getattr(config, "add_adapter", False):
             raise ModelLoadError(
@@ -50,19 +60,18 @@ class WaveformEncoder(AudioEncoder):
         has_group_norm = config.feat_extract_norm == "group"
         self._norm = replace_group_norm(self.model) if has_group_norm else None
         found = preprocessor_settings(loaded.folder)
-        self.normalise = found.get(
-            "do_normalize", normalised_in_training(spec.architecture, config.feat_extract_norm)
-        )
+        usual = normalised_in_training(spec.architecture, config.feat_extract_norm)
+        self.normalise: bool = found.get("do_normalize", usual)
         self.settings |= {
             "normalise": "zero mean, unit variance per clip" if self.normalise else "none",
             "group_norm": "own frames" if self._norm is not None else None,
         }
 
-    def _prepare(self, position: int, item: Any) -> np.ndarray:
+    def _prepare(self, position: int, item: object) -> NDArray[np.float32]:
         samples = self.checked(position, item)
         return zero_mean_unit_variance(samples) if self.normalise else samples
 
-    def _run(self, items: list[np.ndarray]) -> tuple[Mapping[int, Tensor], Tensor]:
+    def _run(self, items: list[NDArray[np.float32]]) -> tuple[Mapping[int, Tensor], Tensor]:
         lengths = [item.size for item in items]
         longest = max(lengths)
         samples = torch.zeros(len(items), longest)
@@ -90,12 +99,12 @@ class WaveformEncoder(AudioEncoder):
         )
 
 
-def zero_mean_unit_variance(samples: np.ndarray) -> np.ndarray:
+def zero_mean_unit_variance(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the samples normalised as by Transformers' ``Wav2Vec2FeatureExtractor``.
 
     Its 1e-7 is included.
     """
-    normalised: np.ndarray = (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)
+    normalised: NDArray[np.float32] = (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)
     return normalised
 
 

@@ -1,4 +1,6 @@
-"""Keeps decoded clips on disk, so that a corpus is decoded once and not once per epoch, fold and encoder.
+"""Keeps decoded clips on disk, so that a corpus is decoded once.
+
+Without it, it would be decoded once per epoch, fold and encoder.
 
 One ``.npz`` file per clip: 2.4 MB for 16 frames of 224 px, 13.3 GB for IEMOCAP's 5,531 utterances.
 Pixels are kept exactly, since a cache must not change a number, and uncompressed: over four clips
@@ -23,7 +25,7 @@ import numpy as np
 from embeddings_store.atomic import exclusive, remove_leftovers, replacing
 from embeddings_store.errors import MediaError, UsageError
 from embeddings_store.provenance import fingerprint
-from extract.frames.clips import FrameClip, Read, VideoFile, by_start, try_read
+from extract.frames.clips import FrameClip, SpanResult, VideoFile, by_start, try_read
 from extract.frames.settings import FACES, FrameSettings, TimeSpan
 from extract.media.file_check import check_media_file
 
@@ -90,6 +92,12 @@ class FrameCache:
     ) -> FrameClip:
         """Return one clip, decoding it only if it is not here.
 
+        Args:
+            path: A video file.
+            span: Which part of it, in seconds.
+            settings: Which frames, from which region, how large.
+            threads: Decoding threads.
+
         Raises:
             MediaError: If the file or the span cannot be read.
             StoreFullError: If the disk is full.
@@ -106,8 +114,19 @@ class FrameCache:
         settings: FrameSettings,
         *,
         threads: int = 1,
-    ) -> Iterator[Read]:
-        """Do what :func:`extract.frames.clips.read_spans` does, opening the file only if a clip is not here.
+    ) -> Iterator[SpanResult]:
+        """Do what :func:`extract.frames.clips.read_spans` does, from the cache where it can.
+
+        The file is opened only if a clip is not here.
+
+        Args:
+            path: A video file.
+            spans: Which parts of it, in seconds.
+            settings: Which frames, from which region, how large.
+            threads: Decoding threads.
+
+        Yields:
+            The position of each span in ``spans`` and its clip, or why it cannot be read.
 
         Raises:
             StoreFullError: If the disk is full.
@@ -116,24 +135,31 @@ class FrameCache:
         video: VideoFile | None = None
         try:
             for done, position in enumerate(order):
+                span = spans[position]
                 try:
-                    clip = self.get(file, spans[position], settings)
+                    clip = self.get(file, span, settings)
                     if clip is None and video is None:
                         video = VideoFile(file, threads=threads)
                 except MediaError as error:
-                    yield from ((rest, error) for rest in order[done:])
+                    for rest in order[done:]:
+                        yield rest, error
                     return
-                if clip is None:
-                    assert video is not None  # noqa: S101  # tells the type checker what the lines above say
-                    yield position, self._decode(video, spans[position], settings)
-                else:
+                if clip is not None:
                     yield position, clip
+                    continue
+                assert video is not None  # noqa: S101  # opened above
+                yield position, self._decode(video, span, settings)
         finally:
             if video is not None:
                 video.close()
 
     def get(self, path: Path, span: TimeSpan, settings: FrameSettings) -> FrameClip | None:
         """Return a clip that is here, or None.
+
+        Args:
+            path: The video file.
+            span: Which part of it, in seconds.
+            settings: Which frames, from which region, how large.
 
         Raises:
             MediaError: If the video itself is not there.
@@ -149,14 +175,19 @@ class FrameCache:
             return None
         except _DAMAGED:
             return None  # Written over by the next put.
-        whole = (
-            clip.frames.shape == (settings.frames, settings.size, settings.size, 3)
-            and clip.frames.dtype == np.uint8
-        )
-        return clip if whole else None
+        shape = (settings.frames, settings.size, settings.size, 3)
+        if clip.frames.shape != shape or clip.frames.dtype != np.uint8:
+            return None
+        return clip
 
     def put(self, path: Path, span: TimeSpan, settings: FrameSettings, clip: FrameClip) -> None:
         """Keep a clip, and make room for it.
+
+        Args:
+            path: The video file that it was read from.
+            span: Which part of it, in seconds.
+            settings: Which frames were read, from which region, how large.
+            clip: What was read.
 
         Raises:
             StoreFullError: If the disk is full.
@@ -191,7 +222,8 @@ class FrameCache:
     def clear(self) -> int:
         """Remove every clip, and nothing else that lies in the folder.
 
-        Returns how many there were.
+        Returns:
+            How many there were.
         """
         entries = self._entries()
         for _, _, entry in entries:
@@ -208,11 +240,17 @@ class FrameCache:
         return clip
 
     def _entry(self, path: Path, span: TimeSpan, settings: FrameSettings) -> Path:
-        key = fingerprint({
-            "version": CACHE_VERSION, "libraries": _libraries(settings.region in FACES), "media": self._identity(path),
+        needs_side = settings.region.startswith("half")
+        made_of = {
+            "version": CACHE_VERSION,
+            "libraries": _libraries(settings.region in FACES),
+            "media": self._identity(path),
             **settings.as_dict(),
-            "start_s": span.start_s, "end_s": span.end_s, "side": span.side if settings.region.startswith("half") else "",
-        })  # fmt: skip
+            "start_s": span.start_s,
+            "end_s": span.end_s,
+            "side": span.side if needs_side else "",
+        }
+        key = fingerprint(made_of)
         return self.folder / key[:2] / f"{key}.npz"
 
     def _identity(self, path: Path) -> str:
@@ -223,13 +261,15 @@ class FrameCache:
         check_media_file(path)
         found = path.stat()
         known = (str(path), found.st_size, found.st_mtime_ns)
-        if known not in self._identities:
-            digest = hashlib.sha256(f"{found.st_size} {found.st_mtime_ns}".encode())
-            with path.open("rb") as file:
-                for begin in (0, found.st_size // 2, max(0, found.st_size - _SAMPLE_BYTES)):
-                    file.seek(begin)
-                    digest.update(file.read(_SAMPLE_BYTES))
-            self._identities[known] = digest.hexdigest()
+        if known in self._identities:
+            return self._identities[known]
+        digest = hashlib.sha256(f"{found.st_size} {found.st_mtime_ns}".encode())
+        end = max(0, found.st_size - _SAMPLE_BYTES)
+        with path.open("rb") as file:
+            for begin in (0, found.st_size // 2, end):
+                file.seek(begin)
+                digest.update(file.read(_SAMPLE_BYTES))
+        self._identities[known] = digest.hexdigest()
         return self._identities[known]
 
     def _entries(self) -> list[tuple[int, int, Path]]:
@@ -247,6 +287,7 @@ class FrameCache:
         return found
 
     def _account(self, written: int) -> None:
+        """Count what was written, in bytes, and make room where that is too much."""
         self._unchecked += 1
         if self._size is None or self._unchecked >= _RECOUNT_EVERY:
             self._size, self._unchecked = self.size_bytes(), 0
@@ -256,11 +297,13 @@ class FrameCache:
             self._make_room()
 
     def _make_room(self) -> None:
-        entries = sorted(self._entries())
-        size = sum(entry_size for _, entry_size, _ in entries)
-        if size > self.max_gb * 1e9:
-            for _, entry_size, entry in entries:
-                if size <= _KEPT * self.max_gb * 1e9:
+        """Remove the clips that were not used for the longest time."""
+        oldest_first = sorted(self._entries())
+        size = sum(entry_size for _, entry_size, _ in oldest_first)
+        limit = self.max_gb * 1e9
+        if size > limit:
+            for _, entry_size, entry in oldest_first:
+                if size <= _KEPT * limit:
                     break
                 entry.unlink(missing_ok=True)
                 size -= entry_size
@@ -270,7 +313,8 @@ class FrameCache:
 def _libraries(faces: bool) -> dict[str, str]:
     """Return the versions of what makes the pixels; one that is not installed has made none."""
     found = {}
-    for name in ("av", "decord2", "decord", "pillow", *(OPENCV if faces else ())):
+    of_faces = OPENCV if faces else ()
+    for name in ("av", "decord2", "decord", "pillow", *of_faces):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

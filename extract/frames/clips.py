@@ -1,7 +1,4 @@
-"""Reads spans of a video as clips.
-
-A fixed number of square uint8 pictures, each with the time it was shown at.
-"""
+"""Reads spans of a video as clips: square uint8 pictures, each with the time it was shown at."""
 
 from __future__ import annotations
 
@@ -23,7 +20,8 @@ from extract.frames.index import FrameIndex, scan
 from extract.frames.settings import FACES, FrameSettings, TimeSpan, sample_times
 from extract.media.file_check import check_media_file
 
-Read = tuple[int, "FrameClip | MediaError"]
+# The position of a span among those asked for, and its clip or why there is none.
+SpanResult = tuple[int, "FrameClip | MediaError"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,9 +55,8 @@ class FrameClip:
 class VideoFile:
     """An open video, from which any number of spans are read.
 
-    Cheapest in the order of their starts.
-
-    Not for several threads at once, and not to be carried into another process: open it there.
+    Cheapest in the order of their starts. Not for several threads at once, and not to be carried
+    into another process: open it there.
 
     Attributes:
         path: The file.
@@ -74,6 +71,7 @@ class VideoFile:
             threads: Decoding threads; 1 leaves the cores to other processes. Changes no pixel.
 
         Raises:
+            UsageError: If ``threads`` is below 1.
             MediaError: If the file is missing, torn, cut short, or has no video.
             MissingDependencyError: If PyAV is not installed.
         """
@@ -114,28 +112,33 @@ class VideoFile:
         index = self.index
         box = region_box(settings.region, span.side, index.width, index.height)
         begin_s, end_s, note = span.within(self.path, index.duration_s)
+        notes = [index.note, note]
         shown = index.shown_at(sample_times(begin_s, end_s, settings))
+        # A frame that is shown at several of these times is decoded once.
         numbers, uses = np.unique(shown, return_inverse=True)
         if self._decoder is None:
             self._decoder = open_decoder(self.path, index, self._threads)
-        left, top, right, bottom = box
-        pictures = [p[top:bottom, left:right] for p in self._decoder.pictures(numbers.tolist())]
+        whole = self._decoder.pictures(numbers.tolist())
+        pictures = [_cut_out(picture, box) for picture in whole]
         if settings.region in FACES:
             face = find_face(self.path, pictures)
-            left, top, right, bottom = face.box
-            pictures, note = (
-                [p[top:bottom, left:right] for p in pictures],
-                "; ".join(filter(None, (note, face.note))),
-            )
+            pictures = [_cut_out(picture, face.box) for picture in pictures]
+            notes.append(face.note)
+        squares = np.stack([fit(picture, settings.size) for picture in pictures])
         return FrameClip(
-            frames=np.stack([fit(p, settings.size) for p in pictures])[uses],
+            frames=squares[uses],
             times_s=index.times_s[shown],
             source_fps=index.fps,
             duration_s=index.duration_s,
             width=index.width,
             height=index.height,
-            note="; ".join(filter(None, (index.note, note))),
+            note="; ".join(filter(None, notes)),
         )
+
+
+def _cut_out(picture: Pixels, box: tuple[int, int, int, int]) -> Pixels:
+    left, top, right, bottom = box
+    return picture[top:bottom, left:right]
 
 
 def read_clip(
@@ -174,8 +177,14 @@ def read_spans(
     settings: FrameSettings | None = None,
     *,
     threads: int = 1,
-) -> Iterator[Read]:
+) -> Iterator[SpanResult]:
     """Read many spans of one file, which is opened once and gone through from front to back.
+
+    Args:
+        path: A video file.
+        spans: Which parts of it, in seconds.
+        settings: Which frames, from which region, how large; None for the defaults.
+        threads: Decoding threads.
 
     Yields:
         The position of each span in ``spans`` and its clip, in the order of their starts. A span
@@ -186,7 +195,8 @@ def read_spans(
     try:
         video = VideoFile(path, threads=threads)
     except MediaError as error:
-        yield from ((position, error) for position in order)
+        for position in order:
+            yield position, error
         return
     with video:
         for position in order:
@@ -203,7 +213,13 @@ def by_start(spans: Sequence[TimeSpan]) -> list[int]:
 
 
 def try_read(video: VideoFile, span: TimeSpan, settings: FrameSettings) -> FrameClip | MediaError:
-    """Read a span, or return why it cannot be read."""
+    """Read a span, or return why it cannot be read.
+
+    Args:
+        video: An open file.
+        span: Which part of it, in seconds.
+        settings: Which frames, from which region, how large.
+    """
     try:
         return video.read(span, settings)
     except MediaError as error:

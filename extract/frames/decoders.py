@@ -1,4 +1,6 @@
-"""Fetches frames of one file by their number, seeking to the nearest frame before them that decoding can start at.
+"""Fetches frames of one file by their number.
+
+Decoding starts at the nearest frame before them that it can start at.
 
 decord does it where a file's packets show no surprise. Elsewhere it may not give the frame that was
 asked for: with frame numbers drawn into the picture, decord2 3.4.0 gave wrong frames after a seek
@@ -11,13 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from embeddings_store.errors import MediaError, MissingDependencyError
 from extract.frames.geometry import Pixels
 from extract.frames.index import FrameIndex
+
+if TYPE_CHECKING:
+    from av import FFmpegError, Packet, VideoFrame, VideoStream
 
 # decord keeps times as float32: a millisecond is far above its rounding and far below a frame.
 _SAME_TIME_S = 1e-3
@@ -47,6 +52,11 @@ class Decoder(Protocol):
 def open_decoder(path: Path, index: FrameIndex, threads: int) -> Decoder:
     """Return decord's reader where it agrees with the index on every frame's time, else PyAV's.
 
+    Args:
+        path: A video file.
+        index: What its packets say of its frames.
+        threads: Decoding threads.
+
     Raises:
         MediaError: If the file cannot be opened.
         MissingDependencyError: If decord is not installed.
@@ -65,7 +75,12 @@ class DecordDecoder:
     name = "decord"
 
     def __init__(self, path: Path, threads: int) -> None:
-        """Open the file."""
+        """Open the file.
+
+        Raises:
+            MediaError: If it cannot be opened.
+            MissingDependencyError: If decord is not installed.
+        """
         try:
             import decord
         except ImportError:
@@ -87,7 +102,8 @@ class DecordDecoder:
         if len(self._reader) != count:
             return False
         times_s = self._reader.get_frame_timestamp(range(count))[:, 0]
-        return bool(np.abs(times_s - (index.times_s - index.times_s[0])).max() < _SAME_TIME_S)
+        expected_s = index.times_s - index.times_s[0]
+        return bool(np.abs(times_s - expected_s).max() < _SAME_TIME_S)
 
     def pictures(self, numbers: Sequence[int]) -> Iterator[Pixels]:
         """See :class:`Decoder`."""
@@ -109,12 +125,19 @@ class DecordDecoder:
 
 
 class AvDecoder:
-    """Reads with PyAV and knows each frame by its presentation time, or by the packet that brought it out of the decoder."""
+    """Reads with PyAV.
+
+    A frame is known by its presentation time, or by the packet that brought it out of the decoder.
+    """
 
     name = "av"
 
     def __init__(self, path: Path, index: FrameIndex, threads: int) -> None:
-        """Open the file."""
+        """Open the file.
+
+        Raises:
+            MediaError: If it cannot be opened.
+        """
         import av
 
         self._path, self._index, self._error = path, index, av.FFmpegError
@@ -122,39 +145,41 @@ class AvDecoder:
             self._container = av.open(str(path))
         except av.FFmpegError as error:
             raise self._broken(error) from None
-        self._stream = self._container.streams[index.track]
+        stream = self._container.streams[index.track]
+        assert isinstance(stream, av.VideoStream)  # noqa: S101  # as the index was made of it
+        self._stream = stream
         self._stream.codec_context.thread_count = threads
         # Threads by frame would bring every frame out some packets later, by which frames are
         # counted.
         self._stream.codec_context.thread_type = "SLICE" if index.counted else "AUTO"
-        self._run: Iterator[tuple[int, Any]] = iter(())
+        self._run: Iterator[tuple[int, VideoFrame]] = iter(())
         self._at: int | None = None
-        self._frame: Any = None
+        self._frame: VideoFrame | None = None
 
     def pictures(self, numbers: Sequence[int]) -> Iterator[Pixels]:
         """See :class:`Decoder`."""
         index = self._index
-        sideways = index.rotation % 180 != 0
-        width, height = (index.height, index.width) if sideways else (index.width, index.height)
+        width, height = index.width, index.height
+        if index.rotation % 180 != 0:
+            width, height = height, width
         for number in numbers:
             try:
-                self._go_to(number)
-                picture = self._frame.to_ndarray(format="rgb24", width=width, height=height)
+                frame = self._go_to(number)
+                decoded = frame.to_ndarray(format="rgb24", width=width, height=height)
             except self._error as error:
                 self._at = None
                 raise self._broken(error) from None
-            yield (
-                np.ascontiguousarray(np.rot90(picture, index.rotation // 90))
-                if index.rotation
-                else picture
-            )
+            picture: Pixels = np.asarray(decoded, dtype=np.uint8)  # as rgb24 is already
+            if index.rotation:
+                picture = np.ascontiguousarray(np.rot90(picture, index.rotation // 90))
+            yield picture
 
     def close(self) -> None:
         """See :class:`Decoder`."""
         self._run, self._frame = iter(()), None
         self._container.close()
 
-    def _go_to(self, number: int) -> None:
+    def _go_to(self, number: int) -> VideoFrame:
         """Decode up to a frame, from where the decoder stands if that is the shorter way."""
         key = int(np.searchsorted(self._index.keys, number, side="right")) - 1
         if self._at is None or not self._index.keys[max(key, 0)] <= self._at <= number:
@@ -164,11 +189,12 @@ class AvDecoder:
         while not self._advance(number) and key > 0:
             key -= 1
             self._seek(key)
-        if self._at != number:
+        if self._at != number or self._frame is None:
             count = len(self._index.times_s)
             raise MediaError(
                 f"{self._path}: frame {number} of {count} cannot be reached; convert it to MP4"
             )
+        return self._frame
 
     def _seek(self, key: int) -> None:
         self._container.seek(int(self._index.seeks[key]), stream=self._stream)
@@ -176,11 +202,12 @@ class AvDecoder:
 
     def _advance(self, number: int) -> bool:
         """Decode until ``number`` or beyond; return whether it was met."""
+        at_the_end = len(self._index.times_s), None
         while self._at is None or self._at < number:
-            self._at, self._frame = next(self._run, (len(self._index.times_s), None))
+            self._at, self._frame = next(self._run, at_the_end)
         return self._at == number
 
-    def _frames(self) -> Iterator[tuple[int, Any]]:
+    def _frames(self) -> Iterator[tuple[int, VideoFrame]]:
         """Yield numbered frames from the first key frame on."""
         started = False
         for packet in self._container.demux(self._stream):
@@ -189,23 +216,27 @@ class AvDecoder:
                 frames = packet.decode()
                 yield from zip(self._numbers(packet, frames), frames, strict=True)
 
-    def _numbers(self, packet: Any, frames: Sequence[Any]) -> list[int]:
+    def _numbers(self, packet: Packet[VideoStream], frames: Sequence[VideoFrame]) -> Sequence[int]:
+        """Return the numbers of the frames that a packet brought out of the decoder."""
         index = self._index
         if not index.counted:
             return [self._rank(frame.pts) for frame in frames]
         if not packet.size:  # The end: what was still inside the decoder comes out.
-            return list(range(len(index.stamps) - len(frames), len(index.stamps)))
+            return range(len(index.stamps) - len(frames), len(index.stamps))
         return [self._rank(packet.dts) - index.delay for _ in frames]
 
     def _rank(self, stamp: int | None) -> int:
-        rank = int(np.searchsorted(self._index.stamps, -1 if stamp is None else stamp))
-        if stamp is None or rank == len(self._index.stamps) or self._index.stamps[rank] != stamp:
-            raise MediaError(
-                f"{self._path} gives frames other times than its packets; convert it to MP4"
-            )
-        return rank
+        """Return the number of the frame that has this stamp."""
+        stamps = self._index.stamps
+        if stamp is not None:
+            rank = int(np.searchsorted(stamps, stamp))
+            if rank < len(stamps) and stamps[rank] == stamp:
+                return rank
+        raise MediaError(
+            f"{self._path} gives frames other times than its packets; convert it to MP4"
+        )
 
-    def _broken(self, error: Any) -> MediaError:
+    def _broken(self, error: FFmpegError) -> MediaError:
         reason = error.strerror or str(error)
         return MediaError(
             f"{self._path} has frames that cannot be decoded ({reason}); fetch or convert it again"

@@ -1,4 +1,4 @@
-"""Finds the speaker's face in the pictures of a clip, so that an encoder sees a face and not a room.
+"""Finds the speaker's face in the pictures of a clip, so that an encoder sees no room.
 
 Found with OpenCV's cascades for faces from the front and from the side (Viola and Jones 2001),
 whose weights come with the package; the more accurate networks have theirs elsewhere, and nothing
@@ -17,13 +17,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from embeddings_store.errors import MediaError, MissingDependencyError
 from extract.frames.geometry import Pixels
+
+if TYPE_CHECKING:
+    from cv2 import CascadeClassifier
+    from cv2.typing import MatLike
 
 Box = tuple[float, float, float, float]
 
@@ -63,19 +68,26 @@ def check_detector() -> None:
     """
     try:
         import cv2
-    except ImportError as error:  # Not installed, or one of the system's libraries is missing that the other wheel needs.
+    except ImportError as error:
+        # Not installed, or one of the system's libraries is missing that the other wheel needs.
         raise MissingDependencyError(
             f"cutting out faces needs OpenCV, which cannot be imported ({error}); install the "
-            "extra: "
-            "pip install 'emotion-fusion[face]'"
+            "extra: pip install 'emotion-fusion[face]'"
         ) from error
-    folder = Path(getattr(getattr(cv2, "data", None), "haarcascades", ""))
+    folder = _cascade_folder()
     absent = [name for name in (FRONT, SIDE) if not (folder / f"{name}.xml").is_file()]
     if absent or not hasattr(cv2, "CascadeClassifier"):
         raise MissingDependencyError(
             f"OpenCV {cv2.__version__} comes without the face cascades that versions below 5 have; "
             "install the extra: pip install 'emotion-fusion[face]'"
         )
+
+
+def _cascade_folder() -> Path:
+    """Return where OpenCV keeps its cascades; versions from 5 on have none."""
+    import cv2
+
+    return Path(getattr(getattr(cv2, "data", None), "haarcascades", ""))
 
 
 def find_face(path: Path, pictures: Sequence[Pixels]) -> Face:
@@ -89,32 +101,30 @@ def find_face(path: Path, pictures: Sequence[Pixels]) -> Face:
         MediaError: No face is in a quarter of the pictures.
     """
     found = [_faces(picture) for picture in pictures]
-    every = [box for boxes in found for box in boxes]
-    least = max(1, round(LEAST_SHARE * len(pictures)))
-    if not every:
+    largest = max(chain.from_iterable(found), key=_area, default=None)
+    if largest is None:
         raise MediaError(
             f"{path}: no face in any of {len(pictures)} pictures; leave the clip out, or use "
             "another --region"
         )
-    largest = max(every, key=_area)
-    same = [
-        max(near, key=lambda box: _overlap(box, largest))
-        for boxes in found
-        if (near := [box for box in boxes if _overlap(box, largest) > 0])
-    ]
-    if len(same) < least:
+    # The same face in each picture, and in how many pictures somebody else is seen beside it.
+    same: list[Box] = []
+    with_others = 0
+    for boxes in found:
+        overlaps = [_overlap(box, largest) for box in boxes]
+        if max(overlaps, default=0) > 0:
+            same.append(boxes[int(np.argmax(overlaps))])
+        if 0 in overlaps:
+            with_others += 1
+    if len(same) < max(1, round(LEAST_SHARE * len(pictures))):
         raise MediaError(
             f"{path}: a face in only {len(same)} of {len(pictures)} pictures, which may be a "
-            "mistake; leave the "
-            "clip out, or use another --region"
+            "mistake; leave the clip out, or use another --region"
         )
+    note = ""
+    if with_others:
+        note = f"other faces in {with_others} of {len(pictures)} pictures; the largest was taken"
     height, width = pictures[0].shape[:2]
-    others = sum(any(_overlap(box, largest) == 0 for box in boxes) for boxes in found)
-    note = (
-        f"other faces in {others} of {len(pictures)} pictures; the largest was taken"
-        if others
-        else ""
-    )
     return Face(_square(np.median(np.array(same), axis=0), width, height), note)
 
 
@@ -141,23 +151,21 @@ def _faces(picture: Pixels) -> list[Box]:
     scale = min(1.0, SHORTER_SIDE / min(height, width))
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     if scale < 1:
-        grey = cv2.resize(
-            grey, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA
-        )
+        size = (round(width * scale), round(height * scale))
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
     boxes = _detect(FRONT, grey) or _detect(SIDE, grey)
     if not boxes:
+        # The cascade knows profiles that look one way only.
         mirrored = grey.shape[1]
-        boxes = [
-            (mirrored - right, top, mirrored - left, bottom)
-            for left, top, right, bottom in _detect(SIDE, cv2.flip(grey, 1))
-        ]
+        for left, top, right, bottom in _detect(SIDE, cv2.flip(grey, 1)):
+            boxes.append((mirrored - right, top, mirrored - left, bottom))
     return [
         (left / scale, top / scale, right / scale, bottom / scale)
         for left, top, right, bottom in boxes
     ]
 
 
-def _detect(cascade: str, grey: Any) -> list[Box]:
+def _detect(cascade: str, grey: MatLike) -> list[Box]:
     found = _cascade(cascade).detectMultiScale(
         grey, scaleFactor=1.1, minNeighbors=4, minSize=(SMALLEST, SMALLEST)
     )
@@ -165,15 +173,16 @@ def _detect(cascade: str, grey: Any) -> list[Box]:
 
 
 @lru_cache
-def _cascade(name: str) -> Any:
+def _cascade(name: str) -> CascadeClassifier:
     import cv2
 
     cv2.setNumThreads(1)  # The cores belong to the processes that decode side by side.
-    return cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / f"{name}.xml"))
+    return cv2.CascadeClassifier(str(_cascade_folder() / f"{name}.xml"))
 
 
 def _area(box: Box) -> float:
-    return (box[2] - box[0]) * (box[3] - box[1])
+    left, top, right, bottom = box
+    return (right - left) * (bottom - top)
 
 
 def _overlap(one: Box, other: Box) -> float:
@@ -182,6 +191,6 @@ def _overlap(one: Box, other: Box) -> float:
     >>> _overlap((0, 0, 10, 10), (5, 5, 20, 20)), _overlap((0, 0, 1, 1), (2, 2, 3, 3))
     (25, 0)
     """
-    return max(0, min(one[2], other[2]) - max(one[0], other[0])) * max(
-        0, min(one[3], other[3]) - max(one[1], other[1])
-    )
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    return max(0, width) * max(0, height)

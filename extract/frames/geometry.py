@@ -1,4 +1,4 @@
-"""Cuts the wanted part out of a picture and brings it to a square, as the paper's image processor does."""
+"""Cuts a region out of a picture and brings it to a square, as the paper's image processor does."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ def region_box(region: str, side: str, width: int, height: int) -> tuple[int, in
     """Return left, top, right and bottom of a region, in pixels of the whole picture.
 
     Of a face, where it is looked for.
+
+    Args:
+        region: A name in ``REGIONS`` of :mod:`extract.frames.settings`.
+        side: ``left`` or ``right`` where the region is one half of the picture, else empty.
+        width: Of the whole picture, in pixels.
+        height: Of the whole picture, in pixels.
 
     Raises:
         UsageError: If the region is one half of the picture and ``side`` does not say which, or a
@@ -41,7 +47,9 @@ def region_box(region: str, side: str, width: int, height: int) -> tuple[int, in
             "region 'full'"
         )
     half = width // 2
-    left, top, right, bottom = UNBOXED if region == "half-unboxed" else (0.0, 0.0, 1.0, 1.0)
+    left, top, right, bottom = (0.0, 0.0, 1.0, 1.0)
+    if region == "half-unboxed":
+        left, top, right, bottom = UNBOXED
     offset = width - half if side == "right" else 0
     return (
         offset + round(left * half),
@@ -65,6 +73,9 @@ def fit(picture: Pixels, size: int) -> Pixels:
 
     Returns:
         uint8, (size, size, 3).
+
+    Raises:
+        MissingDependencyError: If pillow is not installed.
     """
     try:
         from PIL import Image

@@ -1,4 +1,4 @@
-"""Finds out, from a file's packets alone, when each of its frames is shown and where decoding can start.
+"""Finds out when each frame of a file is shown and where decoding can start, from packets alone.
 
 Nothing is decoded but the first frame. Every packet is looked at, because containers' own counts
 and rates are estimates.
@@ -6,6 +6,7 @@ and rates are estimates.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,8 +76,18 @@ class FrameIndex:
     note: str
 
     def shown_at(self, times_s: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Return the frames that are on the screen at some times, the first one before it appears."""
-        return np.maximum(np.searchsorted(self.times_s, times_s + _EPSILON_S, side="right") - 1, 0)
+        """Return the numbers of the frames that are on the screen at some times.
+
+        Before the first one appears it is the first one.
+
+        Args:
+            times_s: float64 (n,), in seconds from the start of the file.
+
+        Returns:
+            int64 (n,).
+        """
+        begun = np.searchsorted(self.times_s, times_s + _EPSILON_S, side="right")
+        return np.maximum(begun - 1, 0)
 
 
 @dataclass(slots=True)
@@ -91,7 +102,7 @@ class _Packets:
     first_frame: VideoFrame | None = None
     delay: int = 0
 
-    def add(self, packet: Packet) -> None:
+    def add(self, packet: Packet[VideoStream]) -> None:
         if self.first_frame is None:
             self.first_frame = next(iter(packet.decode()), None)
             self.delay = len(self.key)
@@ -150,54 +161,80 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
 def _index(
     path: Path, container: InputContainer, stream: VideoStream, packets: _Packets, first: VideoFrame
 ) -> FrameIndex:
-    shown = [at for at, hidden in zip(packets.presented, packets.hidden, strict=True) if not hidden]
-    counted = (
-        container.format.name == "avi" or None in packets.presented or len(set(shown)) < len(shown)
-    )
-    own = packets.decoded if counted else packets.presented
-    raw = packets.decoded if counted else shown
-    if container.format.name in _TIMELESS_FORMATS or None in own or len(set(raw)) < len(raw):
-        raise MediaError(f"{path} has frames without times of their own; convert it to MP4")
-    stamps, is_key = np.sort(np.array(raw, dtype=np.int64)), np.array(packets.key)
-    by = (
-        own
-        if container.format.name in _SEEKS_PRESENTED or None in packets.decoded
-        else packets.decoded
-    )
-    tick_s, origin_s = float(stream.time_base), (container.start_time or 0) / 1_000_000
-    times_s = stamps * tick_s - origin_s
-    duration_s = times_s[-1] + _frame_s(times_s, packets.last_duration * tick_s, stream)
-    _refuse_cut(path, container, stream, times_s[0] + origin_s, duration_s + origin_s)
-    absent, upright = stream.frames - len(packets.key), first.rotation % 180 == 0
+    stamps = _stamps(path, container, packets)
+    assert stream.time_base is not None  # noqa: S101  # a stream that has packets has a clock
+    tick_s = float(stream.time_base)
+    origin_s = (container.start_time or 0) / 1_000_000
+    times_s: NDArray[np.float64] = stamps.sorted.astype(np.float64) * tick_s - origin_s
+    duration_s = float(times_s[-1]) + _frame_s(times_s, packets.last_duration * tick_s, stream)
+    _refuse_cut(path, container, stream, float(times_s[0]) + origin_s, duration_s + origin_s)
+    width, height = first.width, first.height
+    if first.rotation % 180 != 0:
+        width, height = height, width
+    absent = stream.frames - len(packets.key)
+    note = ""
+    if absent > 0:
+        note = f"{absent} of {stream.frames} frames that the header promises are not in the file"
     return FrameIndex(
         track=stream.index,
         times_s=times_s,
-        stamps=stamps,
-        keys=np.searchsorted(stamps, np.array(own, dtype=np.int64)[is_key]),
-        seeks=np.array(by, dtype=np.int64)[is_key],
-        counted=counted,
+        stamps=stamps.sorted,
+        keys=stamps.keys,
+        seeks=stamps.seeks,
+        counted=stamps.counted,
         delay=packets.delay,
-        duration_s=float(duration_s),
+        duration_s=duration_s,
         fps=float(stream.average_rate or len(times_s) / duration_s),
-        width=first.width if upright else first.height,
-        height=first.height if upright else first.width,
+        width=width,
+        height=height,
         rotation=first.rotation,
         plain=_is_plain(container, stream, packets, first),
-        note=f"{absent} of {stream.frames} frames that the header promises are not in the file"
-        if absent > 0
-        else "",
+        note=note,
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stamps:
+    """By which times, in the stream's own units, frames are known; see :class:`FrameIndex`."""
+
+    sorted: NDArray[np.int64]
+    keys: NDArray[np.int64]
+    seeks: NDArray[np.int64]
+    counted: bool
+
+
+def _stamps(path: Path, container: InputContainer, packets: _Packets) -> _Stamps:
+    shown = [at for at, hidden in zip(packets.presented, packets.hidden, strict=True) if not hidden]
+    presentable = None not in packets.presented and not _repeats(shown)
+    counted = container.format.name == "avi" or not presentable
+    of_packets = packets.decoded if counted else packets.presented
+    of_frames = packets.decoded if counted else shown
+    timeless = container.format.name in _TIMELESS_FORMATS
+    if timeless or None in of_packets or _repeats(of_frames):
+        raise MediaError(f"{path} has frames without times of their own; convert it to MP4")
+    by_presentation = container.format.name in _SEEKS_PRESENTED or None in packets.decoded
+    sought = of_packets if by_presentation else packets.decoded
+    is_key = np.array(packets.key)
+    in_order = np.sort(np.array(of_frames, dtype=np.int64))
+    return _Stamps(
+        sorted=in_order,
+        keys=np.searchsorted(in_order, np.array(of_packets, dtype=np.int64)[is_key]),
+        seeks=np.array(sought, dtype=np.int64)[is_key],
+        counted=counted,
+    )
+
+
+def _repeats(stamps: Sequence[int | None]) -> bool:
+    return len(set(stamps)) < len(stamps)
 
 
 def _frame_s(times_s: NDArray[np.float64], last_s: float, stream: VideoStream) -> float:
     """Return how long the last frame stays: what its packet says, else what the others do."""
     if last_s > 0:
         return last_s
-    return (
-        float(np.median(np.diff(times_s)))
-        if len(times_s) > 1
-        else float(1 / (stream.average_rate or 25))
-    )
+    if len(times_s) > 1:
+        return float(np.median(np.diff(times_s)))
+    return float(1 / (stream.average_rate or 25))
 
 
 def _refuse_cut(
@@ -209,7 +246,7 @@ def _refuse_cut(
     """
     if container.format.name == "avi":
         return
-    if stream.duration is not None:
+    if stream.duration is not None and stream.time_base is not None:
         promised_s = begin_s + float(stream.duration * stream.time_base)
     elif "DURATION" in stream.metadata:  # Matroska says where the track ends: "00:00:03.023000000"
         hours, minutes, seconds = stream.metadata["DURATION"].split(":")
@@ -226,21 +263,19 @@ def _refuse_cut(
 def _is_plain(
     container: InputContainer, stream: VideoStream, packets: _Packets, first: VideoFrame
 ) -> bool:
-    if (
-        container.format.name not in _PROVEN_FORMATS
-        or stream.codec_context.name not in _PROVEN_CODECS
-    ):
+    """Return whether decord counts, times and seeks the frames of such a file rightly."""
+    if container.format.name not in _PROVEN_FORMATS:
         return False
-    at = packets.presented
-    if first.rotation or any(packets.hidden) or None in at or len(set(at)) < len(at):
+    if stream.codec_context.name not in _PROVEN_CODECS:
+        return False
+    presented = packets.presented
+    if first.rotation or any(packets.hidden) or None in presented or _repeats(presented):
         return False
     if container.format.name == "avi":
-        return at == packets.decoded
-    order = np.array(at, dtype=np.int64)
+        return presented == packets.decoded
     # Closed groups: whatever is decoded before a key frame is shown before it, so its number is the
     # same in both orders.
-    return bool(
-        (np.searchsorted(np.sort(order), order) == np.arange(len(order)))[
-            np.array(packets.key)
-        ].all()
-    )
+    decoded_order = np.array(presented, dtype=np.int64)
+    shown_number = np.searchsorted(np.sort(decoded_order), decoded_order)
+    same_number = shown_number == np.arange(len(decoded_order))
+    return bool(same_number[np.array(packets.key)].all())

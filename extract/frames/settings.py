@@ -1,7 +1,4 @@
-"""Which frames of a span are drawn, from which part of the picture, and how large.
-
-Everything that changes a pixel.
-"""
+"""What changes a pixel: which frames of a span are drawn, from which part, and how large."""
 
 from __future__ import annotations
 
@@ -80,18 +77,22 @@ class FrameSettings:
     def as_dict(self) -> dict[str, object]:
         """Return what changes a pixel, flat and fit for JSON and for a fingerprint.
 
-        >>> FrameSettings().as_dict()["frame_rate_hz"] is None, FrameSettings(rule="consecutive").as_dict()["frame_rate_hz"]
-        (True, 30.0)
+        >>> FrameSettings().as_dict()["frame_rate_hz"] is None
+        True
+        >>> FrameSettings(rule="consecutive").as_dict()["frame_rate_hz"]
+        30.0
         """
-        return {
+        found: dict[str, object] = {
             "frames": self.frames,
             "frame_rule": self.rule,
             "frame_rate_hz": self.rate_hz if self.rule == "consecutive" else None,
             "region": self.region,
             "frame_size": self.size,
             "resize": "shorter side, bilinear, centre crop",
-            **(SETTINGS if self.region in FACES else {}),
         }
+        if self.region in FACES:
+            found |= SETTINGS
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,19 +113,27 @@ class TimeSpan:
         """Check the span.
 
         Raises:
-            UsageError: If it starts before 0, ends before it starts, has no length, or names no
-                side.
+            UsageError: If it starts before 0, ends before it starts, has no length, or names a
+                side that there is not.
         """
         if self.side and self.side not in SIDES:
             unknown_name("side", self.side, SIDES)
-        start, end = self.start_s or 0.0, math.inf if self.end_s is None else self.end_s
+        start = self.start_s or 0.0
+        end = math.inf if self.end_s is None else self.end_s
         if not 0 <= start < end:
             raise UsageError(
                 f"start_s = {self.start_s} and end_s = {self.end_s} describe no part of a video"
             )
 
     def within(self, path: Path, duration_s: float) -> tuple[float, float, str]:
-        """Return where the span begins and ends in a video of known length, and a note if it outlasts the picture.
+        """Return where the span begins and ends in a video of known length, in seconds.
+
+        Args:
+            path: The file, for the message.
+            duration_s: Length of the video.
+
+        Returns:
+            Begin and end, and a note if the span outlasts the picture.
 
         Raises:
             MediaError: If it begins at or after the end, or ends more than ``END_SLACK_S`` after
@@ -133,7 +142,8 @@ class TimeSpan:
         >>> TimeSpan(1.0, 10.04).within(Path("a.avi"), 10.0)
         (1.0, 10.0, '')
         """
-        begin, end = self.start_s or 0.0, duration_s if self.end_s is None else self.end_s
+        begin = self.start_s or 0.0
+        end = duration_s if self.end_s is None else self.end_s
         if begin >= duration_s:
             raise MediaError(
                 f"{path} is {duration_s:.3f} s long, so nothing starts at {begin:g} s; correct "
@@ -145,33 +155,35 @@ class TimeSpan:
                 "manifest"
             )
         late_s = end - duration_s
-        note = (
-            f"the span ends {late_s:.2f} s after the picture, which was left off"
-            if late_s > _WORTH_A_NOTE_S
-            else ""
-        )
+        note = ""
+        if late_s > _WORTH_A_NOTE_S:
+            note = f"the span ends {late_s:.2f} s after the picture, which was left off"
         return begin, min(end, duration_s), note
 
 
 def sample_times(begin_s: float, end_s: float, settings: FrameSettings) -> NDArray[np.float64]:
     """Return the instants, in seconds, whose pictures are drawn from a span.
 
-    See :class:`FrameSettings`.
+    Args:
+        begin_s: Where the span begins.
+        end_s: Where it ends.
+        settings: How many pictures, and by which rule, see :class:`FrameSettings`.
 
     Returns:
         float64, (frames,), not decreasing, from ``begin_s`` and before ``end_s``.
 
     >>> sample_times(0.0, 4.0, FrameSettings(frames=4)).tolist()
     [0.5, 1.5, 2.5, 3.5]
-    >>> sample_times(0.0, 4.0, FrameSettings(frames=4, rule="consecutive", rate_hz=2.0)).tolist()
+    >>> half_seconds = FrameSettings(frames=4, rule="consecutive", rate_hz=2.0)
+    >>> sample_times(0.0, 4.0, half_seconds).tolist()
     [1.25, 1.75, 2.25, 2.75]
-    >>> sample_times(0.0, 1.0, FrameSettings(frames=4, rule="consecutive", rate_hz=2.0)).round(3).tolist()
+    >>> sample_times(0.0, 1.0, half_seconds).round(3).tolist()
     [0.25, 0.75, 1.0, 1.0]
     """
     centres = np.arange(settings.frames, dtype=np.float64) + 0.5
     if settings.rule == "uniform":
-        times_s = begin_s + centres * ((end_s - begin_s) / settings.frames)
-    else:
-        first_s = max(begin_s, (begin_s + end_s - settings.frames / settings.rate_hz) / 2)
-        times_s = np.minimum(first_s + centres / settings.rate_hz, max(begin_s, end_s - _LAST_S))
-    return times_s
+        return begin_s + centres * ((end_s - begin_s) / settings.frames)
+    clip_s = settings.frames / settings.rate_hz
+    first_s = max(begin_s, (begin_s + end_s - clip_s) / 2)
+    last_s = max(begin_s, end_s - _LAST_S)
+    return np.minimum(first_s + centres / settings.rate_hz, last_s)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from embeddings_store.errors import MediaError, MissingDependencyError
 from extract.media.spans import Sound, SoundSpan
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from av import AudioFrame, AudioStream
     from av.container import InputContainer
 
 CONTAINER_SUFFIXES = frozenset(
@@ -43,8 +47,8 @@ _PREROLL_S = 0.5
 _CLOCK_SLACK_S = 0.1
 
 
-def read_container(path: Path, wanted: SoundSpan) -> Sound:
-    """Decode the wanted part of the first sound track, timed from the start of the file as players do.
+def read_container(path: Path, span: SoundSpan) -> Sound:
+    """Decode a part of the first sound track, timed from the start of the file as players do.
 
     Raises:
         MediaError: If the file cannot be decoded, has no sound track, or is cut short.
@@ -62,7 +66,7 @@ def read_container(path: Path, wanted: SoundSpan) -> Sound:
                 raise MediaError(
                     f"{path} has no sound track; leave its audio empty in the manifest"
                 )
-            return _read_track(path, container, wanted)
+            return _read_track(path, container, span)
     except (av.FFmpegError, ValueError, IndexError) as error:
         if isinstance(error, MediaError):
             raise
@@ -73,23 +77,28 @@ def read_container(path: Path, wanted: SoundSpan) -> Sound:
         ) from None
 
 
-def _read_track(path: Path, container: InputContainer, wanted: SoundSpan) -> Sound:
+def _read_track(path: Path, container: InputContainer, span: SoundSpan) -> Sound:
     track = container.streams.audio[0]
     origin_s = (container.start_time or 0) / 1_000_000
     promised_s = _promised_duration(container)
     if promised_s is None:
+        # All of it has to be decoded to know how long it is.
         pieces = list(_pieces(path, container, origin_s, 0.0, math.inf))
-        promised_s = pieces[-1][0] + pieces[-1][1].size / track.rate if pieces else 0.0
-        begin_s, end_s, cut = wanted.within(path, promised_s)
+        promised_s = 0.0
+        if pieces:
+            last_s, last_samples = pieces[-1]
+            promised_s = last_s + last_samples.size / track.rate
+        begin_s, end_s, cut = span.within(path, promised_s)
     else:
-        begin_s, end_s, cut = wanted.within(path, promised_s)
+        begin_s, end_s, cut = span.within(path, promised_s)
         pieces = list(_pieces(path, container, origin_s, begin_s, end_s))
     if not pieces:
         raise MediaError(
             f"{path} has a sound track without sound from {begin_s:g} s on; leave it out or fetch "
             "it again"
         )
-    first_s, samples = pieces[0][0], np.concatenate([samples for _, samples in pieces])
+    first_s, _ = pieces[0]
+    samples = np.concatenate([samples for _, samples in pieces])
     found_s = first_s + samples.size / track.rate
     if found_s < end_s - _CLOCK_SLACK_S:
         raise MediaError(
@@ -103,19 +112,23 @@ def _read_track(path: Path, container: InputContainer, wanted: SoundSpan) -> Sou
 
 def _pieces(
     path: Path, container: InputContainer, origin_s: float, begin_s: float, end_s: float
-) -> Iterator[tuple[float, np.ndarray]]:
-    """Yield the start in seconds and the mono samples of every frame from about ``begin_s`` to ``end_s``."""
+) -> Iterator[tuple[float, NDArray[np.float32]]]:
+    """Yield the start in seconds and the mono samples of every frame of a part of the track.
+
+    The part begins some frames before ``begin_s`` and ends with the one that holds ``end_s``.
+    """
     from av import AudioResampler
 
     track = container.streams.audio[0]
     if begin_s > _PREROLL_S:
-        container.seek(int((begin_s - _PREROLL_S + origin_s) / track.time_base), stream=track)
+        tick = _tick(track)
+        container.seek(int((begin_s - _PREROLL_S + origin_s) / tick), stream=track)
     as_floats = AudioResampler(format="fltp", layout=track.layout, rate=track.rate)
     expected_s = None
     for frame in container.decode(track):
         if frame.pts is None:
             raise MediaError(f"{path} has sound without times; convert it to WAV")
-        at_s = float(frame.pts * frame.time_base) - origin_s
+        at_s = float(frame.pts * _tick(frame)) - origin_s
         if expected_s is not None and abs(at_s - expected_s) > _CLOCK_SLACK_S:
             raise MediaError(
                 f"{path}: the sound jumps from {expected_s:.2f} s to {at_s:.2f} s; convert it to "
@@ -129,19 +142,23 @@ def _pieces(
 
 
 def _promised_duration(container: InputContainer) -> float | None:
-    """Return the length of the sound track in seconds as the file gives it.
-
-    None where it gives none.
+    """Return the length of the sound track in seconds as the file gives it, None for no length.
 
     The length of the whole file stands in only where there is no other track that it could be the
     length of.
     """
-    track: Any = container.streams.audio[0]
+    track = container.streams.audio[0]
     if track.duration is not None:
-        return float(track.duration * track.time_base)
+        return float(track.duration * _tick(track))
     if "DURATION" in track.metadata:  # Matroska: "00:00:03.023000000"
         hours, minutes, seconds = track.metadata["DURATION"].split(":")
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
     if len(container.streams) == 1 and container.duration is not None:
         return container.duration / 1_000_000
     return None
+
+
+def _tick(of: AudioStream | AudioFrame) -> Fraction:
+    """Return the unit of a track's or frame's times, in seconds."""
+    assert of.time_base is not None  # noqa: S101  # whatever has times has a unit of them
+    return of.time_base

@@ -60,12 +60,10 @@ def riff_size(path: Path) -> int | None:
     """
     with path.open("rb") as file:
         head = file.read(12)
+    if head[:4] != b"RIFF" or head[8:12] != b"AVI ":
+        return None
     promised = int.from_bytes(head[4:8], "little") + 8
-    return (
-        promised
-        if head[:4] == b"RIFF" and head[8:12] == b"AVI " and promised < 0xFFFF_0000
-        else None
-    )
+    return promised if promised < 0xFFFF_0000 else None
 
 
 def ends_within_a_tag(path: Path, size: int) -> bool:
@@ -82,4 +80,6 @@ def ends_within_a_tag(path: Path, size: int) -> bool:
             return True
         file.seek(size - 4 - length)
         head = file.read(4)
-    return head[0] & 0x1F not in (8, 9, 18) or int.from_bytes(head[1:4], "big") != length - 11
+    # Sound, pictures and scripts are the tags there are; each has 11 bytes of header.
+    is_tag = head[0] & 0x1F in (8, 9, 18)
+    return not is_tag or int.from_bytes(head[1:4], "big") != length - 11

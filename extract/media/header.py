@@ -16,7 +16,9 @@ def probe_sound(path: Path) -> tuple[float, int, int]:
         MediaError: It is not there, is no media, or has no sound.
     """
     check_media_file(path)
-    return _container(path) if path.suffix.lower() in CONTAINER_SUFFIXES else _sound_file(path)
+    if path.suffix.lower() in CONTAINER_SUFFIXES:
+        return _container(path)
+    return _sound_file(path)
 
 
 def _sound_file(path: Path) -> tuple[float, int, int]:

@@ -1,7 +1,4 @@
-"""Recognises a Git-LFS pointer.
-
-The few lines of text that stand where a large file was not fetched.
-"""
+"""Recognises a Git-LFS pointer: the lines of text in place of a large file that was not fetched."""
 
 from __future__ import annotations
 

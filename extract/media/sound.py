@@ -1,4 +1,4 @@
-"""Reads the part of a sound that is wanted, as mono float32 at one rate, and refuses whatever is not all there.
+"""Reads a part of a sound as mono float32 at one rate, and refuses whatever is not all there.
 
 Sound files are read with libsndfile, the sound of video files with FFmpeg's libraries; both seek,
 so a span costs what the span holds and not what the file holds. A cut file is known by its header,
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from embeddings_store.errors import MediaError, MissingDependencyError, UsageError, unknown_name
 from extract.media.containers import CONTAINER_SUFFIXES, read_container
@@ -49,7 +50,7 @@ class AudioClip:
         peak: Largest absolute sample; 0 says that the part is digital silence.
     """
 
-    samples: np.ndarray
+    samples: NDArray[np.float32]
     sample_rate: int
     duration_s: float
     source_duration_s: float
@@ -89,14 +90,14 @@ def load_audio(
         unknown_name("long_rule", long_rule, LONG_RULES)
     if sample_rate < 1:
         raise UsageError(f"sample_rate is {sample_rate}; expected a rate in Hz, such as 16000")
-    wanted = SoundSpan(
+    span = SoundSpan(
         start_s=start_s, end_s=end_s, max_duration_s=max_duration_s, middle=long_rule == "middle"
     )
     file = Path(path)
-    return _as_clip(file, read_sound(file, wanted), sample_rate)
+    return _as_clip(file, read_sound(file, span), sample_rate)
 
 
-def read_sound(path: Path, wanted: SoundSpan) -> Sound:
+def read_sound(path: Path, span: SoundSpan) -> Sound:
     """Read one part of one file at the file's own rate; see :func:`load_audio`.
 
     Raises:
@@ -106,11 +107,11 @@ def read_sound(path: Path, wanted: SoundSpan) -> Sound:
     """
     check_media_file(path)
     read = read_container if path.suffix.lower() in CONTAINER_SUFFIXES else _read_sound_file
-    return read(path, wanted)
+    return read(path, span)
 
 
 def require_duration(clip: AudioClip, min_duration_s: float) -> None:
-    """Refuse a clip that is too short for an encoder to make one frame of.
+    """Refuse a clip that is too short for an encoder to make one frame of it.
 
     Raises:
         MediaError: If the clip is shorter than ``min_duration_s``.
@@ -118,12 +119,11 @@ def require_duration(clip: AudioClip, min_duration_s: float) -> None:
     if clip.duration_s < min_duration_s:
         raise MediaError(
             f"the clip is {clip.duration_s:.4f} s long, but the encoder needs at least "
-            f"{min_duration_s:g} s;"
-            " leave it out or give a longer span"
+            f"{min_duration_s:g} s; leave it out or give a longer span"
         )
 
 
-def _read_sound_file(path: Path, wanted: SoundSpan) -> Sound:
+def _read_sound_file(path: Path, span: SoundSpan) -> Sound:
     try:
         import soundfile
     except (ImportError, OSError) as error:  # OSError: the package is there, the C library is not
@@ -134,28 +134,23 @@ def _read_sound_file(path: Path, wanted: SoundSpan) -> Sound:
         with soundfile.SoundFile(path) as file:
             _check_promise(path, file.extra_info, file.samplerate * file.channels)
             duration_s = file.frames / file.samplerate
-            begin_s, finish_s, cut = wanted.within(path, duration_s)
-            begin, finish = (
-                round(begin_s * file.samplerate),
-                min(round(finish_s * file.samplerate), file.frames),
-            )
-            if finish < file.frames:
-                # Only reading the last frame tells that a FLAC or MP3 file is cut behind the part
-                # that is wanted.
+            begin_s, end_s, cut = span.within(path, duration_s)
+            begin = round(begin_s * file.samplerate)
+            end = min(round(end_s * file.samplerate), file.frames)
+            if end < file.frames:
+                # Only reading the last frame shows that a FLAC or MP3 file is cut behind the part
+                # that is read.
                 file.seek(file.frames - 1)
                 _check_count(path, len(file.read(1)), 1, file.frames)
             file.seek(begin)
-            samples = file.read(finish - begin, dtype="float32", always_2d=True)
-            _check_count(path, len(samples), finish - begin, file.frames)
+            samples = file.read(end - begin, dtype="float32", always_2d=True)
+            _check_count(path, len(samples), end - begin, file.frames)
             return Sound(samples.mean(axis=1), file.samplerate, file.channels, duration_s, cut)
     except soundfile.LibsndfileError as error:
-        # For some garbage libsndfile says that the file does not exist, which has been looked at
-        # already.
-        reason = (
-            ""
-            if "does not exist" in error.error_string
-            else f" ({error.error_string.rstrip('. ')})"
-        )
+        reason = f" ({error.error_string.rstrip('. ')})"
+        # Which has been looked at already; libsndfile says it of some garbage too.
+        if "does not exist" in error.error_string:
+            reason = ""
         raise MediaError(
             f"{path} is torn, or is not sound that libsndfile reads{reason}; fetch or convert it "
             "again"
@@ -213,7 +208,7 @@ def _as_clip(path: Path, sound: Sound, sample_rate: int) -> AudioClip:
     )
 
 
-def _resample(samples: np.ndarray, rate: int, to: int) -> np.ndarray:
+def _resample(samples: NDArray[np.float32], rate: int, to: int) -> NDArray[np.float32]:
     samples = np.ascontiguousarray(samples, dtype=np.float32)
     if rate == to:
         return samples

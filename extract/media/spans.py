@@ -1,4 +1,4 @@
-"""Which part of a sound is wanted, and what came of reading it.
+"""Which part of a sound is read, and what came of reading it.
 
 Shared by the readers of sound and of video files.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from embeddings_store.errors import MediaError, UsageError
 
@@ -32,7 +33,7 @@ class Sound:
         cut: Whether part of what was asked for was left out for its length.
     """
 
-    samples: np.ndarray
+    samples: NDArray[np.float32]
     rate: int
     channels: int
     duration_s: float
@@ -61,7 +62,8 @@ class SoundSpan:
         Raises:
             UsageError: If it starts before 0, ends before it starts, or has no length.
         """
-        start, end = self.start_s or 0.0, math.inf if self.end_s is None else self.end_s
+        start = self.start_s or 0.0
+        end = math.inf if self.end_s is None else self.end_s
         if not 0 <= start < end:
             raise UsageError(
                 f"start_s = {self.start_s} and end_s = {self.end_s} describe no part of a sound"
@@ -72,7 +74,14 @@ class SoundSpan:
             )
 
     def within(self, path: Path, duration_s: float) -> tuple[float, float, bool]:
-        """Return where reading begins and ends in a sound of known length, and whether something is cut off.
+        """Return where reading begins and ends in a sound of known length.
+
+        Args:
+            path: The file, for the message.
+            duration_s: Length of the sound in seconds.
+
+        Returns:
+            Begin and end in seconds, and whether something is cut off.
 
         Raises:
             MediaError: If the part is not inside the sound.

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from embeddings_store.errors import ModelLoadError, UsageError
 from extract.encoders import InputSettings, load_encoder, resolve
-from extract.encoders.base import chosen_layers
+from extract.encoders.base import layer_numbers
 
 HUBERT, BERT = resolve("hubert-base").spec, resolve("bert-base-uncased").spec
 
@@ -186,7 +186,7 @@ def test_layers_that_are_not_there_are_refused(layer):
     with pytest.raises(
         UsageError, match="expected 'last', 'all', or different numbers from 0 to 2"
     ):
-        chosen_layers(layer, 2)
+        layer_numbers(layer, 2)
 
 
 @pytest.mark.parametrize(
