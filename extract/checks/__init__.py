@@ -1,7 +1,7 @@
-"""Is a corpus complete and sane? A table of checks, each of which looks at a release and yields what it found.
+"""Is a corpus complete and sane? A table of checks, each of which looks at a release.
 
-To add a check, write a function ``(ReleaseUnderCheck) -> Iterator[CorpusFinding]`` in one of the modules here and
-name it in :data:`CHECKS`.
+To add a check, write a function ``(ReleaseUnderCheck) -> Iterator[CorpusFinding]`` in one of the
+modules here and name it in :data:`CHECKS`.
 """
 
 from __future__ import annotations
@@ -41,12 +41,11 @@ def run_checks(release: ReleaseUnderCheck) -> list[CorpusFinding]:
 
     A check that needs the media read finds nothing where they were not.
     """
-    found = [
-        finding
-        for module, names in CHECKS.items()
-        for name in names
-        for finding in _check(module, name)(release)
-    ]
+    found: list[CorpusFinding] = []
+    for module, names in CHECKS.items():
+        for name in names:
+            check = _check(module, name)
+            found.extend(check(release))
     return sorted(found, key=lambda finding: finding.rank)
 
 

@@ -1,10 +1,11 @@
-"""A picture for the eye.
+"""A picture for the eye: what each choice of region shows of some utterances.
 
-What each choice of region shows of some utterances, so that a wrong half is seen before a GPU week.
+So a wrong half is seen before a GPU week.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,18 +14,35 @@ import numpy as np
 from embeddings_store.atomic import replacing
 from embeddings_store.corpus.manifest import Manifest, resolve_media
 from embeddings_store.errors import ManifestError, MediaError, MissingDependencyError, UsageError
-from extract.frames import FACES, REGIONS, FrameSettings, read_clip
+from extract.frames.clips import read_clip
 from extract.frames.face import check_detector
+from extract.frames.settings import FACES, REGIONS, FrameSettings, TimeSpan
 from extract.pipeline.inputs import video_spans
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
+# In pixels: side of a picture, room around it, and height of the line under it.
 TILE, MARGIN, CAPTION = 144, 8, 34
+PER_LINE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """The picture while it is drawn."""
+
+    image: Image.Image
+    draw: ImageDraw.ImageDraw
+    regions: list[str]
+
+    def write(self, corner: tuple[int, int], text: str, font_size: int = 15) -> None:
+        self.draw.text(corner, text, fill="black", font_size=font_size)
 
 
 def write_contact_sheet(manifest: Manifest, target: Path, count: int = 12) -> list[str]:
-    """Write a PNG with one row per utterance and one column per region, drawn from as many films as possible.
+    """Write a PNG with one row per utterance and one column per region.
+
+    Utterances are drawn from as many films as possible.
 
     Args:
         manifest: A corpus with video.
@@ -43,103 +61,107 @@ def write_contact_sheet(manifest: Manifest, target: Path, count: int = 12) -> li
     if target.suffix.lower() != ".png":
         raise UsageError(f"{target}: a contact sheet is a .png file")
     rows = _some_rows(manifest, count)
-    per_line = 2
-    regions = _regions(manifest)
-    block = (max(len(regions), 3) * (TILE + MARGIN) + MARGIN, TILE + CAPTION)
-    lines = -(-len(rows) // per_line)
-    sheet = Image.new("RGB", (per_line * block[0], lines * block[1] + CAPTION), "white")
-    draw = ImageDraw.Draw(sheet)
-    for column in range(per_line):
+    spans = video_spans(manifest)
+    regions = _regions(spans)
+    # No narrower than three pictures, for the captions' sake.
+    width = max(len(regions), 3) * (TILE + MARGIN) + MARGIN
+    height = TILE + CAPTION
+    lines = -(-len(rows) // PER_LINE)
+    image = Image.new("RGB", (PER_LINE * width, lines * height + CAPTION), "white")
+    sheet = _Sheet(image, ImageDraw.Draw(image), regions)
+    for column in range(PER_LINE):
         for number, region in enumerate(regions):
-            draw.text(
-                (column * block[0] + MARGIN + number * (TILE + MARGIN), MARGIN),
-                region,
-                fill="black",
-                font_size=15,
-            )
+            left = column * width + MARGIN + number * (TILE + MARGIN)
+            sheet.write((left, MARGIN), region)
     problems = []
     for number, row in enumerate(rows):
-        corner = (
-            (number % per_line) * block[0] + MARGIN,
-            (number // per_line) * block[1] + CAPTION,
-        )
-        problem = _draw_row(sheet, draw, manifest, row, corner, regions)
-        problems += [problem] if problem else []
+        line, column = divmod(number, PER_LINE)
+        corner = (column * width + MARGIN, line * height + CAPTION)
+        problem = _draw_row(sheet, manifest, row, spans[str(manifest.ids[row])], corner)
+        if problem:
+            problems.append(problem)
     with replacing(target) as temporary:
-        sheet.save(temporary, format="PNG")
+        image.save(temporary, format="PNG")
     return problems
 
 
 def _some_rows(manifest: Manifest, count: int) -> list[int]:
     """Return rows from evenly drawn films, each time another turn of it."""
-    with_video = np.flatnonzero(manifest.given("video"))
-    if not len(with_video) or manifest.root is None:
+    with_video = np.flatnonzero(manifest.given("video")).tolist()
+    if not with_video or manifest.root is None:
         raise ManifestError(f"no row of corpus {manifest.name!r} has video")
-    films: dict[str, list[int]] = {}
-    for row in with_video.tolist():
-        films.setdefault(str(manifest.table["video"].iloc[row]), []).append(row)
-    names = list(films)
-    chosen = (
-        [names[i * len(names) // count] for i in range(count)] if len(names) >= count else names
-    )
-    taken = [films[name][number * 7 % len(films[name])] for number, name in enumerate(chosen)]
-    rest = [row for row in with_video.tolist() if row not in taken]
+    rows_of: dict[str, list[int]] = {}
+    for row in with_video:
+        rows_of.setdefault(str(manifest.table["video"].iloc[row]), []).append(row)
+    films = list(rows_of)
+    if len(films) >= count:
+        films = [films[i * len(films) // count] for i in range(count)]
+    taken = []
+    for number, film in enumerate(films):
+        # Sevens go through a film's turns without keeping to its beginning.
+        taken.append(rows_of[film][number * 7 % len(rows_of[film])])
+    rest = [row for row in with_video if row not in taken]
     return taken + rest[: max(0, count - len(taken))]
 
 
-def _regions(manifest: Manifest) -> list[str]:
+def _regions(spans: dict[str, TimeSpan]) -> list[str]:
     """Return what there is to show.
 
     Halves only of split screens, faces only where the detector is installed.
     """
     try:
         check_detector()
-        without = set[str]()
+        without: tuple[str, ...] = ()
     except MissingDependencyError:
-        without = set(FACES)
-    sides = {bool(span.side) for span in video_spans(manifest).values()}
-    without |= {region for region in REGIONS if not any(_shown(region, side) for side in sides)}
-    return [region for region in REGIONS if region not in without]
+        without = FACES
+    split_screens = {bool(span.side) for span in spans.values()}
+    return [
+        region
+        for region in REGIONS
+        if region not in without and _shown_of_any(region, split_screens)
+    ]
 
 
-def _shown(region: str, side: bool) -> bool:
+def _shown_of_any(region: str, split_screens: set[bool]) -> bool:
+    return any(_shown(region, split_screen) for split_screen in split_screens)
+
+
+def _shown(region: str, split_screen: bool) -> bool:
     """Say whether a region means something for a film that is a split screen, or is none."""
-    return side if region.startswith("half") else not (side and region == "face")
+    if region.startswith("half"):
+        return split_screen
+    return not (split_screen and region == "face")
 
 
 def _draw_row(
-    sheet: Image.Image,
-    draw: ImageDraw.ImageDraw,
-    manifest: Manifest,
-    row: int,
-    corner: tuple[int, int],
-    regions: list[str],
+    sheet: _Sheet, manifest: Manifest, row: int, span: TimeSpan, corner: tuple[int, int]
 ) -> str:
+    """Draw one utterance's regions; return why its film cannot be read, else nothing."""
     from PIL import Image
 
-    utterance, span = manifest.row(row), video_spans(manifest)[str(manifest.ids[row])]
+    utterance = manifest.row(row)
+    left, top = corner
     caption = f"{utterance.id}   {utterance.label}   {span.side or 'whole picture'}"
-    draw.text((corner[0], corner[1] + TILE + 4), caption, fill="black", font_size=14)
-    for number, region in enumerate(regions):
-        place = (corner[0] + number * (TILE + MARGIN), corner[1])
-        draw.rectangle((*place, place[0] + TILE, place[1] + TILE), fill="lightgrey")
+    sheet.write((left, top + TILE + 4), caption, font_size=14)
+    for number, region in enumerate(sheet.regions):
+        place = (left + number * (TILE + MARGIN), top)
+        sheet.draw.rectangle((*place, place[0] + TILE, place[1] + TILE), fill="lightgrey")
         if not _shown(region, bool(span.side)):
             continue
         try:
-            settings = FrameSettings(frames=16 if region in FACES else 1, region=region, size=TILE)
+            # A face is looked for in several pictures, of which the middle one is shown.
+            count = 16 if region in FACES else 1
             clip = read_clip(
                 resolve_media(manifest.root or Path(), utterance.video),
                 start_s=span.start_s,
                 end_s=span.end_s,
                 side=span.side,
-                settings=settings,
+                settings=FrameSettings(frames=count, region=region, size=TILE),
             )
         except MediaError as error:
             if region not in FACES:
                 return f"{utterance.id}: {error}"
-            draw.text(
-                (place[0] + MARGIN, place[1] + TILE // 2), "no face", fill="black", font_size=15
-            )
+            sheet.write((place[0] + MARGIN, place[1] + TILE // 2), "no face")
             continue
-        sheet.paste(Image.fromarray(clip.frames[len(clip.frames) // 2]), place)
+        sheet.image.paste(Image.fromarray(clip.frames[len(clip.frames) // 2]), place)
     return ""

@@ -1,12 +1,13 @@
-"""What lies in the folders.
+"""Checks of what lies in the folders.
 
-Twins of macOS, files that are named and not there, pointers instead of files, files nobody names.
+Hidden files of macOS, files that are named and not there, pointers instead of files, files that no
+row names.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from embeddings_store.corpus.manifest import resolve_media
@@ -23,68 +24,76 @@ POINTER_BYTES = 300
 
 def apple_double_files(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
     """Count ``._*`` files, which macOS puts beside each file of an archive."""
-    if release.manifest.root is None:
+    root = release.manifest.root
+    if root is None:
         return
-    twins = [
-        str(Path(folder, name).relative_to(release.manifest.root))
-        for folder, _, names in os.walk(release.manifest.root)
-        for name in names
-        if name.startswith("._")
-    ]
-    if twins:
+    hidden: list[str] = []
+    for folder, _, names in os.walk(root):
+        place = Path(folder).relative_to(root)
+        hidden += [str(place / name) for name in names if name.startswith("._")]
+    if hidden:
         yield CorpusFinding(
             "warning",
             "hidden twins",
             "file of macOS beside the real one, which is skipped",
-            len(twins),
-            tuple(sorted(twins)),
+            len(hidden),
+            tuple(sorted(hidden)),
             "delete them with: find ROOT -name '._*' -delete",
         )
 
 
 def media_there(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
-    """Find files that rows name and that are missing, lead elsewhere, or are pointers of Git LFS."""
-    root, noted = release.manifest.root, release.noted(POINTER)
-    for medium in ("audio", "video") if root is not None else ():
-        absent, outside, pointers = [], [], []
-        for name in release.files(medium):
+    """Find named files that are missing, lead out of the folder, or are pointers of Git LFS."""
+    root = release.manifest.root
+    if root is None:
+        return
+    known_pointers = release.noted(POINTER)
+    for medium in ("audio", "video"):
+        named = release.files(medium)
+        absent: list[str] = []
+        outside: list[str] = []
+        pointers: list[str] = []
+        for name in named:
             try:
-                path = resolve_media(root or Path(), name)
+                path = resolve_media(root, name)
             except UnsafePathError:
                 outside.append(name)
                 continue
             if not path.is_file():
                 absent.append(name)
-            elif name not in noted and path.stat().st_size < POINTER_BYTES and is_lfs_pointer(path):
+            elif name not in known_pointers and _is_pointer(path):
                 pointers.append(name)
-        named = len(release.files(medium))
-        for names, sentence, advice in (
-            (
-                absent,
-                f"{medium} file that rows name and that is not there, of {named:,}",
-                "unpack the release again",
-            ),
-            (
-                outside,
-                f"{medium} file behind a link that leaves the corpus' folder",
-                "move them into it",
-            ),
-            (
-                pointers,
-                f"{medium} file that is a Git-LFS pointer",
-                "run 'git lfs pull' in the release's repository",
-            ),
-        ):
-            if names:
-                yield CorpusFinding(
-                    "error",
-                    f"{medium} there",
-                    sentence,
-                    len(names),
-                    tuple(names),
-                    advice,
-                    INCOMPLETE,
-                )
+        yield from _not_there(
+            medium,
+            absent,
+            f"{medium} file that rows name and that is not there, of {len(named):,}",
+            "unpack the release again",
+        )
+        yield from _not_there(
+            medium,
+            outside,
+            f"{medium} file behind a link that leaves the corpus' folder",
+            "move them into it",
+        )
+        yield from _not_there(
+            medium,
+            pointers,
+            f"{medium} file that is a Git-LFS pointer",
+            "run 'git lfs pull' in the release's repository",
+        )
+
+
+def _is_pointer(path: Path) -> bool:
+    return path.stat().st_size < POINTER_BYTES and is_lfs_pointer(path)
+
+
+def _not_there(
+    medium: str, names: Sequence[str], sentence: str, advice: str
+) -> Iterator[CorpusFinding]:
+    if names:
+        yield CorpusFinding(
+            "error", f"{medium} there", sentence, len(names), names, advice, INCOMPLETE
+        )
 
 
 def unnamed_media(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
@@ -95,22 +104,22 @@ def unnamed_media(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
     if release.manifest.root is None:
         return
     named = {*release.files("audio"), *release.files("video")}
-    kinds = {Path(name).suffix.lower() for name in named} & (SOUND | CONTAINER_SUFFIXES)
-    others = []
+    suffixes = {Path(name).suffix.lower() for name in named} & (SOUND | CONTAINER_SUFFIXES)
+    unnamed: list[str] = []
     for folder in sorted({Path(name).parent for name in named}):
         place = release.manifest.root / folder
-        if place.is_dir():
-            others += [
-                (folder / entry.name).as_posix()
-                for entry in sorted(place.iterdir())
-                if entry.suffix.lower() in kinds and not entry.name.startswith(".")
-            ]
-    strangers = [name for name in others if name not in named]
-    if strangers:
+        if not place.is_dir():
+            continue
+        for entry in sorted(place.iterdir()):
+            name = (folder / entry.name).as_posix()
+            is_medium = entry.suffix.lower() in suffixes and not entry.name.startswith(".")
+            if is_medium and name not in named:
+                unnamed.append(name)
+    if unnamed:
         yield CorpusFinding(
             "fact",
             "media without a row",
             "media file beside named ones that no row names",
-            len(strangers),
-            tuple(strangers),
+            len(unnamed),
+            tuple(unnamed),
         )

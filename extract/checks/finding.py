@@ -1,4 +1,4 @@
-"""What a check gets to see and what it says."""
+"""What a check sees, a release with its media facts, and what it says, a finding."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHOWN, KEPT = 3, 30
 
 @dataclass(frozen=True, slots=True)
 class CorpusFinding:
-    """One sentence about a release.
+    """What a check says: one sentence about a release.
 
     Attributes:
         level: ``error``, ``warning`` or ``fact``.
@@ -59,7 +59,7 @@ class CorpusFinding:
 
 @dataclass(frozen=True, slots=True)
 class MediaFacts:
-    """What reading one file showed.
+    """What reading one file of sound or film showed.
 
     Attributes:
         name: Path in the manifest.
@@ -88,7 +88,7 @@ class MediaFacts:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseUnderCheck:
-    """A corpus with what is known of it.
+    """What a check sees: a corpus with what is known of it.
 
     Attributes:
         manifest: Its rows; ``root`` is the folder of its media.
@@ -108,12 +108,15 @@ class ReleaseUnderCheck:
 
     def noted(self, *kinds: str) -> set[str]:
         """Return the names that the reader noted under these kinds."""
-        return {
-            name
-            for note in self.manifest.notes
-            if isinstance(note, Note) and note.kind in kinds
-            for name in note.examples
-        }
+        names: set[str] = set()
+        for note in self.manifest.notes:
+            if isinstance(note, Note) and note.kind in kinds:
+                names.update(note.examples)
+        return names
+
+    def media_of(self, medium: str) -> list[MediaFacts]:
+        """Return what reading the files of one medium showed, ``audio`` or ``video``."""
+        return [facts for facts in self.media if facts.medium == medium]
 
     def files(self, medium: str) -> list[str]:
         """Return the different paths that the rows name, in their order."""

@@ -1,4 +1,4 @@
-"""What reading the media showed.
+"""Checks of what reading the media showed.
 
 What cannot be used, what is silent, how long all is, and what is there twice.
 """
@@ -10,27 +10,32 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from extract.checks.finding import BAD_MEDIA, CorpusFinding, MediaFacts, ReleaseUnderCheck
 from extract.checks.rows import time_columns
 from extract.corpora._notes import EMPTY, POINTER
 
+_CHANNELS = {1: "mono", 2: "stereo"}
+
 
 def unreadable(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
-    """Files that no decoder reads whole."""
+    """Find files that no decoder reads whole."""
+    # Of these the reader's own notes speak already.
+    noted = release.noted(POINTER, EMPTY)
     for medium in ("audio", "video"):
-        bad = [
-            f
-            for f in release.media
-            if f.medium == medium and f.problem and f.name not in release.noted(POINTER, EMPTY)
+        shown = [
+            f"{facts.name}: {facts.problem}"
+            for facts in release.media_of(medium)
+            if facts.problem and facts.name not in noted
         ]
-        if bad:
+        if shown:
             yield CorpusFinding(
                 "error",
                 f"{medium} unreadable",
                 f"{medium} file that cannot be read whole",
-                len(bad),
-                [f"{f.name}: {f.problem}" for f in bad],
+                len(shown),
+                shown,
                 "fetch them again, or leave their rows out",
                 BAD_MEDIA,
             )
@@ -45,71 +50,84 @@ def unreadable(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
 
 
 def silent(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
-    """Rows whose sound is nothing but zeros."""
-    rows = [row for f in release.media if f.medium == "audio" for row in f.silent_rows]
+    """Find rows whose sound is nothing but zeros."""
+    rows = _silent_rows(release, "audio")
     if rows:
         yield CorpusFinding(
             "error",
             "silent",
             "silent row: every sample is zero",
             len(rows),
-            tuple(rows),
+            rows,
             "a vector of silence says nothing about a voice; leave the rows out",
             BAD_MEDIA,
         )
 
 
 def black(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
-    """Rows whose pictures have one colour only."""
-    rows = [row for f in release.media if f.medium == "video" for row in f.silent_rows]
+    """Find rows whose pictures have one colour only."""
+    rows = _silent_rows(release, "video")
     if rows:
         yield CorpusFinding(
             "warning",
             "one colour",
             "row whose pictures are of one colour",
             len(rows),
-            tuple(rows),
+            rows,
             "look at them on the contact sheet (--out DIR)",
         )
 
 
+def _silent_rows(release: ReleaseUnderCheck, medium: str) -> list[str]:
+    rows: list[str] = []
+    for facts in release.media_of(medium):
+        rows += facts.silent_rows
+    return rows
+
+
 def odd_spans(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
-    """Rows whose times lie outside their file."""
-    bad = [f"{row}: {reason}" for f in release.media for row, reason in f.bad_rows.items()]
-    if bad:
+    """Find rows whose times lie outside their file."""
+    shown: list[str] = []
+    for facts in release.media:
+        shown += [f"{row}: {reason}" for row, reason in facts.bad_rows.items()]
+    if shown:
         yield CorpusFinding(
             "error",
             "times outside the file",
             "row whose times do not fit its file",
-            len(bad),
-            tuple(bad),
+            len(shown),
+            shown,
             "correct start_s and end_s",
             BAD_MEDIA,
         )
 
 
 def other_lengths(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
-    """Rows whose own file is far from as long as the times in their metadata say.
+    """Find rows whose own file is far from as long as the times in their metadata say.
 
-    Another cut than the one that was labelled.
+    It is then another cut than the one that was labelled.
     """
     table = release.manifest.table
-    length_of = {f.name: f.length_s for f in release.media if f.medium == "audio" and not f.problem}
-    lengths = np.array(
-        [length_of.get(name, math.nan) for name in table["audio"].tolist()], dtype=float
-    )
-    lengths[(table["start_s"].notna() | table["end_s"].notna()).to_numpy()] = math.nan
+    readable = [facts for facts in release.media_of("audio") if not facts.problem]
+    length_of = {facts.name: facts.length_s for facts in readable}
+    lengths_s = np.array([length_of.get(name, math.nan) for name in table["audio"].tolist()])
+    is_part = (table["start_s"].notna() | table["end_s"].notna()).to_numpy()
+    lengths_s[is_part] = math.nan
     for start_name, end_name in time_columns(table):
-        told = table[end_name].to_numpy(dtype=float) - table[start_name].to_numpy(dtype=float)
-        far = np.flatnonzero(np.abs(lengths - told) > np.maximum(1.0, 0.5 * told))
-        if start_name != "start_s" and len(far):
+        if start_name == "start_s":
+            continue
+        start_s = table[start_name].to_numpy(dtype=float)
+        expected_s = table[end_name].to_numpy(dtype=float) - start_s
+        difference_s = np.abs(lengths_s - expected_s)
+        far = np.flatnonzero(difference_s > np.maximum(1.0, 0.5 * expected_s))
+        if len(far):
             yield CorpusFinding(
                 "warning",
                 "lengths",
                 f"row whose file is far from as long as {start_name} and {end_name} say",
                 len(far),
                 [
-                    f"{release.manifest.ids[i]}: {lengths[i]:.2f} s, not {told[i]:.2f} s"
+                    f"{release.manifest.ids[i]}: {lengths_s[i]:.2f} s, not {expected_s[i]:.2f} s"
                     for i in far
                 ],
                 "listen to them; the file may be another cut than the one that was labelled",
@@ -117,104 +135,125 @@ def other_lengths(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
 
 
 def rates(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
-    """Which rates, channels and sizes there are; more than one is worth knowing."""
+    """Say which rates, channels and sizes there are; more than one is worth knowing."""
     for medium in ("audio", "video"):
-        forms: dict[str, list[str]] = defaultdict(list)
-        for facts in release.media:
-            if facts.medium == medium and not facts.problem:
-                forms[_form(facts)].append(facts.name)
-        if not forms:
+        files_of: dict[str, list[str]] = defaultdict(list)
+        for facts in release.media_of(medium):
+            if not facts.problem:
+                files_of[_form(facts)].append(facts.name)
+        if not files_of:
             continue
-        usual, *others = sorted(forms, key=lambda form: -len(forms[form]))
-        told = ", ".join(f"{form} ({len(forms[form]):,})" for form in (usual, *others))
-        rare = [f"{name}: {form}" for form in reversed(others) for name in forms[form]]
+        forms = sorted(files_of, key=lambda form: -len(files_of[form]))
+        counts = ", ".join(f"{form} ({len(files_of[form]):,})" for form in forms)
+        usual, *others = forms
+        rare: list[str] = []
+        for form in reversed(others):
+            rare += [f"{name}: {form}" for name in files_of[form]]
         if rare:
             yield CorpusFinding(
                 "warning",
                 f"{medium} formats",
-                f"{medium} file of another format than most: {told}",
+                f"{medium} file of another format than most: {counts}",
                 len(rare),
-                tuple(rare),
+                rare,
                 "all are brought to one form, but one that goes with a label or a speaker is a cue",
             )
         else:
-            yield CorpusFinding("fact", f"{medium} formats", f"{medium}: {told}", len(forms[usual]))
+            yield CorpusFinding(
+                "fact", f"{medium} formats", f"{medium}: {counts}", len(files_of[usual])
+            )
 
 
 def durations(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
-    """How long the rows' parts are, and how many an encoder would cut."""
-    length_of = {(f.name, f.medium): f.length_s for f in release.media}
-    table, seen = release.manifest.table, []
-    for name, start, end in zip(table["audio"], table["start_s"], table["end_s"], strict=True):
-        whole = length_of.get((name, "audio"), math.nan)
-        seen.append(
-            (end if not math.isnan(end) else whole) - (start if not math.isnan(start) else 0.0)
-            if name
-            else math.nan
-        )
-    lengths = np.array(seen, dtype=float)
-    there = lengths[np.isfinite(lengths)]
-    if not len(there) or not release.media:
+    """Say how long the rows' parts are, and how many an encoder would cut."""
+    lengths_s = _lengths_of_rows(release)
+    known_s = lengths_s[np.isfinite(lengths_s)]
+    if not len(known_s) or not release.media:
         return
-    long = int((there > release.cut_s).sum())
-    middle = float(np.median(there))
-    facts = {
-        "rows": len(there),
-        "hours": float(there.sum() / 3600),
-        "min_s": float(there.min()),
-        "median_s": middle,
-        "mean_s": float(there.mean()),
-        "max_s": float(there.max()),
-        f"longer_than_{release.cut_s:g}_s": long,
-    }
+    rows, hours = len(known_s), float(known_s.sum() / 3600)
+    cut = int((known_s > release.cut_s).sum())
+    median_s = float(np.median(known_s))
+    mean_s = float(known_s.mean())
+    min_s, max_s = float(known_s.min()), float(known_s.max())
     yield CorpusFinding(
         "fact",
         "durations",
-        f"{facts['hours']:.2f} h in {len(there):,} rows: min {facts['min_s']:.2f} s, median "
-        f"{facts['median_s']:.2f} s, mean {facts['mean_s']:.2f} s, max {facts['max_s']:.2f} s; "
-        f"{long:,} "
-        f"({long / len(there):.1%}) are longer than {release.cut_s:g} s and are cut there",
-        len(there),
-        data=facts,
+        f"{hours:.2f} h in {rows:,} rows: min {min_s:.2f} s, median {median_s:.2f} s, mean "
+        f"{mean_s:.2f} s, max {max_s:.2f} s; {cut:,} ({cut / rows:.1%}) are longer than "
+        f"{release.cut_s:g} s and are cut there",
+        rows,
+        data={
+            "rows": rows,
+            "hours": hours,
+            "min_s": min_s,
+            "median_s": median_s,
+            "mean_s": mean_s,
+            "max_s": max_s,
+            f"longer_than_{release.cut_s:g}_s": cut,
+        },
     )
-    far = np.flatnonzero((lengths > max(60.0, 10 * middle)) | (lengths < 0.05))
+    far = np.flatnonzero((lengths_s > max(60.0, 10 * median_s)) | (lengths_s < 0.05))
     if len(far):
         yield CorpusFinding(
             "warning",
             "durations",
-            f"row that lasts far more or less than the others (median {middle:.2f} s)",
+            f"row that lasts far more or less than the others (median {median_s:.2f} s)",
             len(far),
-            [f"{release.manifest.ids[i]}: {lengths[i]:.3f} s" for i in far],
+            [f"{release.manifest.ids[i]}: {lengths_s[i]:.3f} s" for i in far],
             "listen to them; a wrong cut holds other people's words",
         )
 
 
+def _lengths_of_rows(release: ReleaseUnderCheck) -> NDArray[np.float64]:
+    """Return how long each row's part of its sound is, in seconds (N,), nan where unknown."""
+    table = release.manifest.table
+    file_s = {facts.name: facts.length_s for facts in release.media_of("audio")}
+    lengths_s = np.full(len(table), math.nan)
+    parts = zip(table["audio"], table["start_s"], table["end_s"], strict=True)
+    for row, (name, start_s, end_s) in enumerate(parts):
+        if not name:
+            continue
+        if math.isnan(start_s):
+            start_s = 0.0
+        if math.isnan(end_s):
+            end_s = file_s.get(name, math.nan)
+        lengths_s[row] = end_s - start_s
+    return lengths_s
+
+
 def same_bytes(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
-    """Files with the same bytes under several names."""
+    """Find files with the same bytes under several names."""
     by_digest: dict[str, list[str]] = defaultdict(list)
-    for f in release.media:
-        if f.digest and f.name not in by_digest[f.digest]:
-            by_digest[f.digest].append(f.name)
-    twins = [names for names in by_digest.values() if len(names) > 1]
-    if twins:
-        labels = dict(
-            zip(release.manifest.table["audio"], release.manifest.table["label"], strict=True)
-        )
-        differ = sum(len({labels.get(name, "") for name in names}) > 1 for names in twins)
-        yield CorpusFinding(
-            "error" if differ else "warning",
-            "same bytes",
-            "file that is byte for byte another one"
-            + (f", and {differ} of these have several labels" if differ else ""),
-            sum(len(names) - 1 for names in twins),
-            [" = ".join(names) for names in twins],
-            "a copy in training and in test is a leak; keep one of each",
-            BAD_MEDIA if differ else 0,
-        )
+    for facts in release.media:
+        if facts.digest and facts.name not in by_digest[facts.digest]:
+            by_digest[facts.digest].append(facts.name)
+    duplicates = [names for names in by_digest.values() if len(names) > 1]
+    if not duplicates:
+        return
+    table = release.manifest.table
+    label_of = dict(zip(table["audio"], table["label"], strict=True))
+    contradicting = 0
+    for names in duplicates:
+        labels = {label_of.get(name, "") for name in names}
+        contradicting += len(labels) > 1
+    sentence = "file that is byte for byte another one"
+    if contradicting:
+        sentence += f", and {contradicting} of these have several labels"
+    yield CorpusFinding(
+        "error" if contradicting else "warning",
+        "same bytes",
+        sentence,
+        sum(len(names) - 1 for names in duplicates),
+        [" = ".join(names) for names in duplicates],
+        "a copy in training and in test is a leak; keep one of each",
+        BAD_MEDIA if contradicting else 0,
+    )
 
 
 def _form(facts: MediaFacts) -> str:
     """Return what a file is like, in words."""
     if facts.medium == "video":
-        return f"{facts.size[0]} x {facts.size[1]} at {facts.rate:.4g} pictures/s"
-    return f"{facts.rate:g} Hz {({1: 'mono', 2: 'stereo'}).get(facts.channels, f'{facts.channels} channels')}"
+        width, height = facts.size
+        return f"{width} x {height} at {facts.rate:.4g} pictures/s"
+    channels = _CHANNELS.get(facts.channels, f"{facts.channels} channels")
+    return f"{facts.rate:g} Hz {channels}"

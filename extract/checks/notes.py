@@ -44,13 +44,10 @@ def from_notes(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
 def _meaning(note: Note, rows: int) -> tuple[str, int, str]:
     """Return level, exit status and advice.
 
-    A modality that no row has was not downloaded, one that some lack is torn.
+    A modality that no row has was not downloaded; one that only some rows lack is torn.
     """
     if note.kind in LACKING:
-        whole = note.count >= rows
-        return (
-            ("fact", 0, "")
-            if whole
-            else ("error", INCOMPLETE, "fetch them again; until then the modality is missing there")
-        )
+        if note.count >= rows:
+            return "fact", 0, ""
+        return "error", INCOMPLETE, "fetch them again; until then the modality is missing there"
     return MEANING.get(note.kind, OTHERWISE)

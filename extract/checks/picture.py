@@ -1,11 +1,13 @@
-"""Draws how many rows each class has in each session, as PNG and SVG.
+"""Draws the label picture: how many rows each class has in each session, as PNG and SVG.
 
 Readable in colour, in grey and by colour-blind people.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +15,20 @@ from numpy.typing import NDArray
 from embeddings_store.atomic import replacing
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, MissingDependencyError
-from embeddings_store.folds.plan import ROLES
+from embeddings_store.folds.plan import ROLES, FoldPlan
 from embeddings_store.folds.rules import make_plan, natural_key
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, which people with any colour vision tell apart, beginning with four of
 # different lightness.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++", "ooo", "---")
 MOST_GROUPS = 12
+# With more bars than these their numbers would run into each other.
+MOST_NUMBERED_BARS = 48
 
 
 def label_groups(manifest: Manifest) -> tuple[str, list[str], NDArray[np.int64]]:
@@ -29,11 +37,13 @@ def label_groups(manifest: Manifest) -> tuple[str, list[str], NDArray[np.int64]]
     Groups are sessions where there are 2 to 12, else the parts of the official split, else what
     each fold tests, else all.
 
-    >>> m = Manifest.from_columns("m", {"id": list("abcd"), "label": ["x", "y", "x", "x"], "session": ["1", "1", "2", "2"]})
-    >>> label_groups(m)[0], label_groups(m)[1], label_groups(m)[2].tolist()
+    >>> columns = {"id": list("abcd"), "label": list("xyxx"), "session": list("1122")}
+    >>> by, names, counts = label_groups(Manifest.from_columns("m", columns))
+    >>> by, names, counts.tolist()
     ('session', ['1', '2'], [[1, 1], [2, 0]])
     """
-    codes, classes = manifest.codes(), len(manifest.labels.classes) if manifest.labels else 0
+    codes = manifest.codes()
+    classes = len(manifest.labels.classes) if manifest.labels else 0
     by, names, group_of = _groups(manifest)
     counts = np.zeros((len(names), classes), dtype=np.int64)
     kept = (codes >= 0) & (group_of >= 0)
@@ -58,31 +68,16 @@ def draw_labels(manifest: Manifest, folder: Path) -> list[Path]:
         ) from None
     by, names, counts = label_groups(manifest)
     classes = manifest.labels.classes
-    width = 0.84 / len(classes)
     with mpl.rc_context(
         {"svg.hashsalt": "emotion-fusion", "svg.fonttype": "none", "hatch.linewidth": 0.6}
     ):
-        figure = Figure(
-            figsize=(max(6.0, min(16.0, 1.2 + 0.24 * len(names) * len(classes))), 3.8),
-            layout="constrained",
-        )
+        width = max(6.0, min(16.0, 1.2 + 0.24 * len(names) * len(classes)))
+        figure = Figure(figsize=(width, 3.8), layout="constrained")
         axes = figure.add_subplot()
-        for code, name in enumerate(classes):
-            places = np.arange(len(names)) + (code - (len(classes) - 1) / 2) * width
-            bars = axes.bar(
-                places,
-                counts[:, code],
-                width * 0.94,
-                label=f"{name} ({counts[:, code].sum():,})",
-                color=COLOURS[code % len(COLOURS)],
-                edgecolor="white",
-                linewidth=0.5,
-                hatch=HATCHES[(code + code // len(COLOURS)) % len(HATCHES)],
-            )
-            if counts.size <= 48:
-                axes.bar_label(bars, fontsize=6.5, padding=1.5, color="#333333")
+        _draw_bars(axes, classes, counts)
         axes.set_xticks(range(len(names)), names)
-        axes.yaxis.get_major_locator().set_params(integer=True)
+        # Rows come whole. (Stubs do not know that the default locator takes this.)
+        axes.yaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
         axes.set_xlabel(by)
         axes.set_ylabel("rows")
         axes.set_title(
@@ -91,41 +86,76 @@ def draw_labels(manifest: Manifest, folder: Path) -> list[Path]:
         axes.spines[["top", "right"]].set_visible(False)
         axes.margins(x=0.01, y=0.1)
         axes.legend(fontsize=7.5, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-        written = []
-        for suffix, about in (
-            (".png", {"Software": None}),
-            (".svg", {"Date": None, "Creator": None}),
-        ):
-            target = folder / f"labels{suffix}"
-            with replacing(target) as temporary:
-                figure.savefig(temporary, format=suffix[1:], dpi=160, metadata=about)
-            written.append(target)
+        return _save(figure, folder)
+
+
+def _draw_bars(axes: Axes, classes: Sequence[str], counts: NDArray[np.int64]) -> None:
+    """Draw a bar per group and class, the classes of a group side by side."""
+    groups = np.arange(len(counts))
+    width = 0.84 / len(classes)
+    for code, name in enumerate(classes):
+        offset = (code - (len(classes) - 1) / 2) * width
+        # Where the colours begin again, the hatches are one further.
+        hatch = HATCHES[(code + code // len(COLOURS)) % len(HATCHES)]
+        bars = axes.bar(
+            groups + offset,
+            counts[:, code],
+            width * 0.94,
+            label=f"{name} ({counts[:, code].sum():,})",
+            color=COLOURS[code % len(COLOURS)],
+            edgecolor="white",
+            linewidth=0.5,
+            hatch=hatch,
+        )
+        if counts.size <= MOST_NUMBERED_BARS:
+            axes.bar_label(bars, fontsize=6.5, padding=1.5, color="#333333")
+
+
+def _save(figure: Figure, folder: Path) -> list[Path]:
+    """Write PNG and SVG without what differs from one run to the next."""
+    undated: dict[str, dict[str, str | None]] = {
+        "png": {"Software": None},
+        "svg": {"Date": None, "Creator": None},
+    }
+    written = []
+    for suffix, metadata in undated.items():
+        target = folder / f"labels.{suffix}"
+        with replacing(target) as temporary:
+            figure.savefig(temporary, format=suffix, dpi=160, metadata=metadata)
+        written.append(target)
     return written
 
 
 def _groups(manifest: Manifest) -> tuple[str, list[str], NDArray[np.int64]]:
     """Return what groups are called, their names, and each row's group (N,), -1 for none."""
     for column in ("session", "split"):
-        values = manifest.column(column)
-        names = sorted({v for v in values.tolist() if v}, key=natural_key)
+        values = manifest.column(column).tolist()
+        names = sorted({value for value in values if value}, key=natural_key)
         if column == "split":
-            names = sorted(
-                names, key=lambda name: ROLES.index(name) if name in ROLES else len(ROLES)
-            )
+            names = sorted(names, key=_place_of_role)
         if 2 <= len(names) <= MOST_GROUPS:
             place = {name: i for i, name in enumerate(names)}
-            return (
-                column,
-                names,
-                np.array([place.get(v, -1) for v in values.tolist()], dtype=np.int64),
-            )
-    try:
-        plan = make_plan(manifest) if manifest.protocol else None
-    except FoldError:
-        plan = None
+            group_of = np.array([place.get(value, -1) for value in values], dtype=np.int64)
+            return column, names, group_of
+    plan = _plan(manifest)
     if plan is not None and 2 <= len(plan) <= MOST_GROUPS:
         group_of = np.full(len(manifest), -1, dtype=np.int64)
         for i, fold in enumerate(plan):
             group_of[fold.mask("test")] = i
         return f"fold of {plan.name}", [fold.name for fold in plan], group_of
     return "corpus", ["all rows"], np.zeros(len(manifest), dtype=np.int64)
+
+
+def _place_of_role(name: str) -> int:
+    """Order the parts of a split as roles are ordered, any other name behind them."""
+    return ROLES.index(name) if name in ROLES else len(ROLES)
+
+
+def _plan(manifest: Manifest) -> FoldPlan | None:
+    """Return the corpus' own folds, None where it has none that can be made."""
+    if not manifest.protocol:
+        return None
+    try:
+        return make_plan(manifest)
+    except FoldError:
+        return None

@@ -6,12 +6,13 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
@@ -24,54 +25,86 @@ from extract.media.sound import read_sound
 from extract.media.spans import SoundSpan
 from extract.pipeline.inputs import video_spans
 
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
 # Longer sound is read in pieces, so that memory does not grow with a film's length.
 PIECE_S = 120.0
+# Files that are handed out for each process beside the one that it reads.
 AHEAD = 4
 # A header may promise a few pictures more than there are.
 SHORTFALL_S = 0.3
 
+# Start and end of a row's part in seconds, none for those of the file, and the side of a split
+# screen.
+Part = tuple[float | None, float | None, str]
+
 
 @dataclass(frozen=True, slots=True)
 class ReadTask:
-    """One file to read, with the parts of it that rows want.
+    """One file to read, with the parts of it that rows take.
 
-    Id to start and end in seconds, none for the whole.
+    Attributes:
+        name: Path in the manifest.
+        medium: ``audio`` or ``video``.
+        parts: Row to its part.
+        hashed: Whether its bytes are to be compared with another file's, which is as long.
     """
 
     name: str
     medium: str
-    parts: Mapping[str, tuple[float | None, float | None, str]]
+    parts: Mapping[str, Part]
     hashed: bool
 
 
 def tasks_of(manifest: Manifest, count: int | None = None) -> list[ReadTask]:
     """Return the files that rows name and that are there, in their order.
 
-    ``count`` takes as many, evenly spread.
+    Args:
+        manifest: The corpus, with its root.
+        count: Take as many, evenly spread; None for all.
     """
     if manifest.root is None:
         return []
-    parts: dict[tuple[str, str], dict[str, tuple[float | None, float | None, str]]] = defaultdict(
-        dict
-    )
-    ids = manifest.ids.tolist()
-    starts, ends = manifest.table["start_s"].tolist(), manifest.table["end_s"].tolist()
-    for name, row, start, end in zip(
-        manifest.table["audio"].tolist(), ids, starts, ends, strict=True
-    ):
-        if name:
-            parts[name, "audio"][row] = (_given(start), _given(end), "")
-    if manifest.has("video"):
-        spans = video_spans(manifest)
-        for name, row in zip(manifest.table["video"].tolist(), ids, strict=True):
-            if name:
-                parts[name, "video"][row] = (spans[row].start_s, spans[row].end_s, spans[row].side)
-    sizes = {key: _size(manifest.root, key[0]) for key in parts}
-    there = [key for key in parts if sizes[key] is not None]
-    alike = Counter((sizes[key], key[1]) for key in there)
+    files = _parts_of_files(manifest)
+    sizes: dict[tuple[str, str], int] = {}
+    for name, medium in files:
+        size = _size(manifest.root, name)
+        if size is not None:
+            sizes[name, medium] = size
+    alike = Counter((size, medium) for (_, medium), size in sizes.items())
+    there = list(sizes)
     if count is not None and count < len(there):
         there = [there[i * len(there) // count] for i in range(count)]
-    return [ReadTask(*key, parts[key], alike[sizes[key], key[1]] > 1) for key in there]
+    tasks = []
+    for name, medium in there:
+        hashed = alike[sizes[name, medium], medium] > 1
+        tasks.append(ReadTask(name, medium, files[name, medium], hashed))
+    return tasks
+
+
+def _parts_of_files(manifest: Manifest) -> dict[tuple[str, str], dict[str, Part]]:
+    """Return path and medium of each named file, with the parts that its rows take."""
+    files: dict[tuple[str, str], dict[str, Part]] = {}
+    ids, table = manifest.ids.tolist(), manifest.table
+    sounds = zip(
+        table["audio"].tolist(),
+        ids,
+        table["start_s"].tolist(),
+        table["end_s"].tolist(),
+        strict=True,
+    )
+    for name, row, start_s, end_s in sounds:
+        if name:
+            files.setdefault((name, "audio"), {})[row] = (_given(start_s), _given(end_s), "")
+    if manifest.has("video"):
+        spans = video_spans(manifest)
+        for name, row in zip(table["video"].tolist(), ids, strict=True):
+            if name:
+                span = spans[row]
+                part = (span.start_s, span.end_s, span.side)
+                files.setdefault((name, "video"), {})[row] = part
+    return files
 
 
 def read_media(
@@ -89,28 +122,30 @@ def read_media(
         jobs: How many files at a time.
         advance: Called with the number of files that are done.
         memory: A file of one JSON object per line, made and added to; none remembers nothing.
+
+    Returns:
+        The facts of every file, in the order of the tasks.
     """
     root = manifest.root or Path()
+    jobs = max(1, jobs)
     known = _remembered(memory)
     found: dict[int, MediaFacts] = {}
-    with ThreadPoolExecutor(max(1, jobs)) as pool:
-        handle = memory.open("a", encoding="utf-8") if memory is not None else None
-        try:
-            running: dict[Future[MediaFacts], tuple[int, str]] = {}
-            for position, task in enumerate(tasks):
-                state = _state(root, task)
-                if state in known:
-                    found[position] = known[state]
-                    advance(1)
-                    continue
-                running[pool.submit(_read, root, task)] = position, state
-                while len(running) >= AHEAD * max(1, jobs):
-                    _collect(running, found, handle, advance)
-            while running:
+    appended: AbstractContextManager[TextIO | None] = nullcontext()
+    if memory is not None:
+        appended = memory.open("a", encoding="utf-8")
+    with ThreadPoolExecutor(jobs) as pool, appended as handle:
+        running: dict[Future[MediaFacts], tuple[int, str]] = {}
+        for position, task in enumerate(tasks):
+            state = _state(root, task)
+            if state in known:
+                found[position] = known[state]
+                advance(1)
+                continue
+            running[pool.submit(_read, root, task)] = position, state
+            while len(running) >= AHEAD * jobs:
                 _collect(running, found, handle, advance)
-        finally:
-            if handle is not None:
-                handle.close()
+        while running:
+            _collect(running, found, handle, advance)
     return [found[position] for position in range(len(tasks))]
 
 
@@ -129,26 +164,22 @@ def _read(root: Path, task: ReadTask) -> MediaFacts:
 
 def _read_sound(path: Path, task: ReadTask) -> MediaFacts:
     length_s, rate, channels = probe_sound(path)
-    whole = [row for row, (start, end, _) in task.parts.items() if start is None and end is None]
-    bad, mute = dict[str, str](), list[str]()
-    if whole:
-        heard = False
-        for begin in np.arange(0.0, max(length_s, 1e-9), PIECE_S).tolist():
-            last = begin + PIECE_S >= length_s
-            sound = read_sound(
-                path, SoundSpan(start_s=begin or None, end_s=None if last else begin + PIECE_S)
-            )
-            heard = heard or bool(np.any(sound.samples))
-            if not np.isfinite(sound.samples).all():
-                raise MediaError(f"{path} has samples that are not finite; export it again")
-            length_s = sound.duration_s
-        mute += [] if heard else whole
-    for row, (start, end, _) in task.parts.items():
-        if row in whole:
+    rows_of_all: list[str] = []
+    bad: dict[str, str] = {}
+    silent: list[str] = []
+    for row, (start_s, end_s, _) in task.parts.items():
+        if start_s is None and end_s is None:
+            rows_of_all.append(row)
+    if rows_of_all:
+        length_s, heard = _hear_all(path, length_s)
+        if not heard:
+            silent += rows_of_all
+    for row, (start_s, end_s, _) in task.parts.items():
+        if row in rows_of_all:
             continue
         try:
-            if not np.any(read_sound(path, SoundSpan(start_s=start, end_s=end)).samples):
-                mute.append(row)
+            if not np.any(read_sound(path, SoundSpan(start_s=start_s, end_s=end_s)).samples):
+                silent.append(row)
         except MediaError as error:
             bad[row] = str(error)
     return MediaFacts(
@@ -158,37 +189,35 @@ def _read_sound(path: Path, task: ReadTask) -> MediaFacts:
         float(rate),
         channels,
         bad_rows=bad,
-        silent_rows=tuple(mute),
+        silent_rows=tuple(silent),
     )
 
 
+def _hear_all(path: Path, length_s: float) -> tuple[float, bool]:
+    """Read a whole sound in pieces; return its length, and whether any sample is not zero."""
+    heard = False
+    for begin_s in np.arange(0.0, max(length_s, 1e-9), PIECE_S).tolist():
+        end_s = begin_s + PIECE_S
+        is_last = end_s >= length_s
+        span = SoundSpan(start_s=begin_s or None, end_s=None if is_last else end_s)
+        sound = read_sound(path, span)
+        heard = heard or bool(np.any(sound.samples))
+        if not np.isfinite(sound.samples).all():
+            raise MediaError(f"{path} has samples that are not finite; export it again")
+        length_s = sound.duration_s
+    return length_s, heard
+
+
 def _read_film(path: Path, task: ReadTask) -> MediaFacts:
-    import av
+    from extract.frames.clips import read_spans
+    from extract.frames.settings import FrameSettings, TimeSpan
 
-    from extract.frames import FrameSettings, TimeSpan, read_spans
-
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise MediaError(f"{path} has no pictures; leave its video empty in the manifest")
-            stream = container.streams.video[0]
-            length_s = (
-                float(stream.duration * stream.time_base)
-                if stream.duration and stream.time_base
-                else ((container.duration or 0) / 1_000_000)
-            )
-            rate, size = float(stream.average_rate or 0), (stream.width, stream.height)
-            facts = MediaFacts(task.name, task.medium, length_s, rate, size=size)
-            _require_end(path, container)
-    except (av.FFmpegError, ValueError, IndexError) as error:
-        if isinstance(error, MediaError):
-            raise
-        raise MediaError(
-            f"{path} is torn, or is not a film that FFmpeg reads; fetch or convert it again"
-        ) from error
-    rows, bad, plain = list(task.parts), dict[str, str](), list[str]()
+    facts = _film_header(path, task)
+    rows = list(task.parts)
+    bad: dict[str, str] = {}
+    plain: list[str] = []
     # The last picture of each part proves that the film is there to its end.
-    spans = [TimeSpan(start, end, "") for start, end, _ in task.parts.values()]
+    spans = [TimeSpan(start_s, end_s, "") for start_s, end_s, _ in task.parts.values()]
     for position, clip in read_spans(path, spans, FrameSettings(frames=3, size=32)):
         if isinstance(clip, MediaError):
             bad[rows[position]] = str(clip)
@@ -199,22 +228,47 @@ def _read_film(path: Path, task: ReadTask) -> MediaFacts:
     return dataclasses.replace(facts, bad_rows=bad, silent_rows=tuple(plain))
 
 
-def _require_end(path: Path, container: Any) -> None:
+def _film_header(path: Path, task: ReadTask) -> MediaFacts:
+    """Return length, rate and size of a film whose packets are there to its end."""
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise MediaError(f"{path} has no pictures; leave its video empty in the manifest")
+            stream = container.streams.video[0]
+            if stream.duration and stream.time_base:
+                length_s = float(stream.duration * stream.time_base)
+            else:
+                length_s = (container.duration or 0) / 1_000_000
+            rate = float(stream.average_rate or 0)
+            size = (stream.width, stream.height)
+            _require_end(path, container)
+            return MediaFacts(task.name, task.medium, length_s, rate, size=size)
+    except (av.FFmpegError, ValueError, IndexError) as error:
+        if isinstance(error, MediaError):
+            raise
+        raise MediaError(
+            f"{path} is torn, or is not a film that FFmpeg reads; fetch or convert it again"
+        ) from error
+
+
+def _require_end(path: Path, container: InputContainer) -> None:
     """Refuse a film whose packets end before its header says.
 
-    FLV and Matroska play what is left, and nobody is told.
+    FLV and Matroska play what is left without a word.
     """
     promised_s = (container.duration or 0) / 1_000_000
     found_s = 0.0
     for packet in container.demux():
-        if packet.pts is not None:
-            found_s = max(found_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        if packet.pts is not None and packet.time_base is not None:
+            end = packet.pts + (packet.duration or 0)
+            found_s = max(found_s, float(end * packet.time_base))
     found_s -= (container.start_time or 0) / 1_000_000
     if found_s < promised_s - SHORTFALL_S:
         raise MediaError(
             f"{path} is cut short: its header promises {promised_s:.2f} s, it ends at "
-            f"{found_s:.2f} s; fetch it "
-            "again"
+            f"{found_s:.2f} s; fetch it again"
         )
 
 
@@ -224,13 +278,14 @@ def _collect(
     handle: TextIO | None,
     advance: Callable[[int], None],
 ) -> None:
+    """Wait for the next files that are done, and remember what they showed."""
     for done in wait(running, return_when=FIRST_COMPLETED).done:
         position, state = running.pop(done)
-        found[position] = facts = done.result()
+        facts = done.result()
+        found[position] = facts
         if handle is not None:
-            handle.write(
-                json.dumps({"state": state, **dataclasses.asdict(facts)}, ensure_ascii=False) + "\n"
-            )
+            entry = {"state": state, **dataclasses.asdict(facts)}
+            handle.write(json.dumps(entry, ensure_ascii=False) + "\n")
             handle.flush()
         advance(1)
 
@@ -244,30 +299,27 @@ def _remembered(memory: Path | None) -> dict[str, MediaFacts]:
         try:
             entry = json.loads(line)
             state = entry.pop("state")
-            known[state] = MediaFacts(
-                **{
-                    **entry,
-                    "size": tuple(entry["size"]),
-                    "silent_rows": tuple(entry["silent_rows"]),
-                }
-            )
+            entry["size"] = tuple(entry["size"])
+            entry["silent_rows"] = tuple(entry["silent_rows"])
+            known[state] = MediaFacts(**entry)
         except (ValueError, KeyError, TypeError):
             continue
     return known
 
 
 def _state(root: Path, task: ReadTask) -> str:
-    """Return a digest that changes with the file, as its size and time tell, and with what is asked of it."""
+    """Return a digest that changes with the file and with what is asked of it.
+
+    Size and time of change stand for the file.
+    """
     try:
         about = (root / task.name).stat()
         changed = f"{about.st_size} {about.st_mtime_ns}"
     except OSError:
         changed = "gone"
-    told = json.dumps(
-        [task.name, task.medium, sorted(task.parts.items()), task.hashed, changed],
-        ensure_ascii=False,
-    )
-    return hashlib.sha256(told.encode()).hexdigest()[:24]
+    asked = [task.name, task.medium, sorted(task.parts.items()), task.hashed, changed]
+    content = json.dumps(asked, ensure_ascii=False)
+    return hashlib.sha256(content.encode()).hexdigest()[:24]
 
 
 def _size(root: Path, name: str) -> int | None:
@@ -283,7 +335,8 @@ def _digest(path: Path) -> str:
 
 
 def _placeless(reason: str, root: Path, task: ReadTask) -> str:
-    return reason.replace(f"{root.resolve() / task.name} ", "").replace(f"{root.resolve()}/", "")
+    place = root.resolve()
+    return reason.replace(f"{place / task.name} ", "").replace(f"{place}/", "")
 
 
 def _given(value_s: float) -> float | None:

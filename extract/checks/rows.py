@@ -1,4 +1,4 @@
-"""What the rows say.
+"""Checks of what the rows say.
 
 Counts against the documents, words of labels, transcripts, times, parts that are named twice,
 folds.
@@ -13,34 +13,39 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.corpus.scan import LONG_S, MOJIBAKE, alike
 from embeddings_store.errors import FoldError
+from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.folds.rules import make_plan
 from extract.checks.finding import INCOMPLETE, CorpusFinding, ReleaseUnderCheck
 
 
 def documented_counts(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
     """Compare with the counts that the release's documents state."""
-    differ = [
-        (count.title, count.seen(release.manifest), count.count) for count in release.documented
-    ]
-    wrong = [(title, seen, wanted) for title, seen, wanted in differ if seen != wanted]
-    if wrong:
-        lines = tuple(f"{title}: {seen:,}, documented {wanted:,}" for title, seen, wanted in wrong)
+    lines: list[str] = []
+    data: dict[str, list[int]] = {}
+    for documented in release.documented:
+        seen = documented.seen(release.manifest)
+        if seen != documented.count:
+            lines.append(f"{documented.title}: {seen:,}, documented {documented.count:,}")
+            data[documented.title] = [seen, documented.count]
+    count = len(release.documented)
+    if lines:
         yield CorpusFinding(
             "error",
             "documented counts",
-            f"documented count that differs, of {len(differ)}",
-            len(wrong),
+            f"documented count that differs, of {count}",
+            len(lines),
             lines,
             "the release is not complete, or is another edition; results on it compare with "
             "nobody else's",
             INCOMPLETE,
-            {title: [seen, wanted] for title, seen, wanted in wrong},
+            data,
         )
-    elif differ:
+    elif count:
         yield CorpusFinding(
-            "fact", "documented counts", f"all {len(differ)} documented counts agree", len(differ)
+            "fact", "documented counts", f"all {count} documented counts agree", count
         )
 
 
@@ -48,11 +53,9 @@ def label_words(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
     """Find labels that differ in case or spaces only, and rows without one."""
     labels = release.manifest.table["label"]
     yield from label_forms([str(label) for label in labels.unique()])
-    yield from unlabelled(
-        release.manifest.ids[(labels == "").to_numpy()].tolist(),
-        int((labels == "").sum()),
-        len(labels),
-    )
+    without = (labels == "").to_numpy()
+    ids = release.manifest.ids[without].tolist()
+    yield from unlabelled(ids, len(ids), len(labels))
 
 
 def label_forms(words: Sequence[str]) -> Iterator[CorpusFinding]:
@@ -81,7 +84,13 @@ def label_forms(words: Sequence[str]) -> Iterator[CorpusFinding]:
 
 
 def unlabelled(ids: Sequence[str], count: int, rows: int) -> Iterator[CorpusFinding]:
-    """Say how many rows have no label; ``ids`` are the first of them at least."""
+    """Say how many rows have no label.
+
+    Args:
+        ids: The rows without one, the first of them at least.
+        count: How many have none.
+        rows: How many rows there are.
+    """
     if 0 < count < rows:
         yield CorpusFinding(
             "warning",
@@ -119,11 +128,11 @@ def label_counts(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
 def class_shares(by_class: Mapping[str, int]) -> CorpusFinding:
     """Say how many rows each class has."""
     largest = max(by_class.values()) / max(1, sum(by_class.values()))
-    told = ", ".join(f"{name} {count:,}" for name, count in by_class.items())
+    counts = ", ".join(f"{name} {count:,}" for name, count in by_class.items())
     return CorpusFinding(
         "fact",
         "classes",
-        f"{told}; the largest is {largest:.1%} of them",
+        f"{counts}; the largest is {largest:.1%} of them",
         sum(by_class.values()),
         data=by_class,
     )
@@ -162,81 +171,85 @@ def transcripts(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
 
 
 def times(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
-    """Look at ``start_s`` and ``end_s`` and at the times that metadata columns give in the same way."""
-    table, ids = release.manifest.table, release.manifest.ids
+    """Look at ``start_s`` and ``end_s``, and at metadata columns that give times like these."""
+    table = release.manifest.table
     for start_name, end_name in time_columns(table):
-        start, end = table[start_name].to_numpy(dtype=float), table[end_name].to_numpy(dtype=float)
-        span = end - start
-        for wrong, what in (
-            ((span <= 0), "that ends before it starts, or lasts no time"),
-            ((start < 0) | (end < 0), "with a negative time"),
-            (span > LONG_S, f"longer than {LONG_S:.0f} s"),
-        ):
-            if wrong.any():
-                shown = [
-                    f"{n}: {a:g} to {b:g} s"
-                    for n, a, b in zip(ids[wrong], start[wrong], end[wrong], strict=True)
-                ]
-                yield CorpusFinding(
-                    "warning",
-                    "times",
-                    f"row {what} ({start_name}, {end_name})",
-                    int(wrong.sum()),
-                    shown,
-                    "correct the times or leave the rows out",
-                )
+        start_s = table[start_name].to_numpy(dtype=float)
+        end_s = table[end_name].to_numpy(dtype=float)
+        length_s = end_s - start_s
+        faults = {
+            "that ends before it starts, or lasts no time": length_s <= 0,
+            "with a negative time": (start_s < 0) | (end_s < 0),
+            f"longer than {LONG_S:.0f} s": length_s > LONG_S,
+        }
+        for what, wrong in faults.items():
+            if not wrong.any():
+                continue
+            shown = [
+                f"{release.manifest.ids[i]}: {start_s[i]:g} to {end_s[i]:g} s"
+                for i in np.flatnonzero(wrong)
+            ]
+            yield CorpusFinding(
+                "warning",
+                "times",
+                f"row {what} ({start_name}, {end_name})",
+                len(shown),
+                shown,
+                "correct the times or leave the rows out",
+            )
 
 
 def time_columns(table: pd.DataFrame) -> list[tuple[str, str]]:
-    """Return the pairs of columns that hold a start and an end in seconds, ``start_s`` and ``end_s`` among them.
+    """Return the pairs of columns that hold a start and an end in seconds.
 
-    >>> time_columns(pd.DataFrame({"meta_x_start_s": [0.0], "meta_x_end_s": [1.0], "meta_y_start_s": [0.0], "text": ["a"]}))
+    ``start_s`` and ``end_s`` are among them.
+
+    >>> columns = {"meta_x_start_s": [0.0], "meta_x_end_s": [1.0], "meta_y_start_s": [0.0]}
+    >>> time_columns(pd.DataFrame(columns))
     [('meta_x_start_s', 'meta_x_end_s')]
     """
-    starts = [
-        c
-        for c in map(str, table)
-        if c == "start_s" or (c.startswith("meta_") and c.endswith("_start_s"))
-    ]
-    pairs = [(c, c.removesuffix("start_s") + "end_s") for c in starts]
-    return [
-        pair
-        for pair in pairs
-        if pair[1] in table and all(table[c].dtype.kind in "fi" for c in pair)
-    ]
+    pairs = []
+    for start_name in map(str, table):
+        of_metadata = start_name.startswith("meta_") and start_name.endswith("_start_s")
+        if start_name != "start_s" and not of_metadata:
+            continue
+        end_name = start_name.removesuffix("start_s") + "end_s"
+        if end_name in table and _holds_numbers(table, start_name, end_name):
+            pairs.append((start_name, end_name))
+    return pairs
+
+
+def _holds_numbers(table: pd.DataFrame, *columns: str) -> bool:
+    return all(table[column].dtype.kind in "fi" for column in columns)
 
 
 def same_parts(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
     """Find rows that are the same part of the same file."""
-    manifest = release.manifest
+    table = release.manifest.table
     for medium in ("audio", "video"):
-        own = medium == "video" and "meta_video_start_s" in manifest.table
-        keys = [
-            medium,
-            *(
-                ("meta_video_start_s", "meta_video_end_s", "meta_video_side")
-                if own
-                else ("start_s", "end_s")
-            ),
-        ]
-        rows = manifest.table[manifest.table[medium] != ""]
+        part = ["start_s", "end_s"]
+        # Pictures may have times of their own.
+        if medium == "video" and "meta_video_start_s" in table:
+            part = ["meta_video_start_s", "meta_video_end_s", "meta_video_side"]
+        keys = [medium, *part]
+        rows = table[table[medium] != ""]
         twice = rows[rows.duplicated(keys, keep=False)]
-        if len(twice):
-            label_differs = twice.groupby(keys, dropna=False)["label"].nunique().gt(1).sum()
-            yield CorpusFinding(
-                "error" if label_differs else "warning",
-                "same part twice",
-                f"row that is the same part of the same {medium} file as another"
-                + (
-                    f", and {label_differs} of these parts have several labels"
-                    if label_differs
-                    else ""
-                ),
-                len(twice),
-                twice["id"].tolist(),
-                "one of them is wrong, or start_s and end_s are missing",
-                INCOMPLETE if label_differs else 0,
-            )
+        if not len(twice):
+            continue
+        labels_of_parts = twice.groupby(keys, dropna=False)["label"].nunique()
+        contradicting = int(labels_of_parts.gt(1).sum())
+        sentence = f"row that is the same part of the same {medium} file as another"
+        if contradicting:
+            sentence += f", and {contradicting} of these parts have several labels"
+        yield CorpusFinding(
+            "error" if contradicting else "warning",
+            "same part twice",
+            sentence,
+            len(twice),
+            twice["id"].tolist(),
+            "one of them is wrong, or start_s and end_s are missing",
+            INCOMPLETE if contradicting else 0,
+        )
 
 
 def protocol(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
@@ -261,19 +274,10 @@ def protocol(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
             status=INCOMPLETE,
         )
         return
-    yield CorpusFinding(
-        "fact",
-        "folds",
-        f"{plan.name}: {len(plan)} fold{'s' * (len(plan) != 1)}, test rows "
-        + ", ".join(f"{fold.counts()['test']:,}" for fold in plan),
-    )
-    speakers = manifest.table["speaker"].to_numpy()
-    shared = {
-        str(s)
-        for fold in plan
-        for s in np.intersect1d(speakers[fold.mask("train")], speakers[fold.mask("test")])
-        if s
-    }
+    noun = "fold" if len(plan) == 1 else "folds"
+    test_rows = ", ".join(f"{fold.counts()['test']:,}" for fold in plan)
+    yield CorpusFinding("fact", "folds", f"{plan.name}: {len(plan)} {noun}, test rows {test_rows}")
+    shared = _shared_speakers(manifest, plan)
     if shared:
         yield CorpusFinding(
             "warning",
@@ -285,7 +289,18 @@ def protocol(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
         )
 
 
+def _shared_speakers(manifest: Manifest, plan: FoldPlan) -> set[str]:
+    """Return the speakers who are trained on and tested in the same fold."""
+    speakers = manifest.table["speaker"].to_numpy()
+    shared: set[str] = set()
+    for fold in plan:
+        both = np.intersect1d(speakers[fold.mask("train")], speakers[fold.mask("test")])
+        shared.update(str(speaker) for speaker in both if speaker)
+    return shared
+
+
 def _around(words: str) -> str:
+    """Return the words around the first letter of a wrong encoding, in quotes."""
     place = re.search(MOJIBAKE, words)
     start = max(0, place.start() - 12) if place else 0
     return repr(words[start : start + 30])

@@ -1,8 +1,11 @@
-"""What a scan of a long manifest showed, as the findings that :mod:`extract.checks.rows` makes of a short one."""
+"""What a scan of a long manifest showed, as findings.
+
+They are the ones that :mod:`extract.checks.rows` makes of a short manifest.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from embeddings_store.corpus.scan import LONG_S, Scan
 from extract.checks.finding import INCOMPLETE, CorpusFinding
@@ -34,6 +37,27 @@ def scan_findings(scan: Scan) -> list[CorpusFinding]:
 
 
 def _findings(scan: Scan) -> Iterator[CorpusFinding]:
+    yield from _problems(scan)
+    yield from _labels(scan)
+    remarks = {remark.name: remark for remark in scan.remarks}
+    for name, (check, sentence, advice) in SENTENCES.items():
+        # A table without any text is one without that modality.
+        if name not in remarks or (name == "no words" and not scan.given["text"]):
+            continue
+        remark = remarks[name]
+        yield CorpusFinding(
+            "warning", check, sentence.format(rows=scan.rows), remark.count, remark.ids, advice
+        )
+    yield CorpusFinding(
+        "warning",
+        "scanned",
+        "the table was scanned a piece at a time: media files, parts that are named twice, times "
+        "in meta_* columns, and folds were not looked at",
+        advice="--no-stream looks at them, and holds the whole table in memory",
+    )
+
+
+def _problems(scan: Scan) -> Iterator[CorpusFinding]:
     for problem in scan.problems:
         shown = [
             f"row {row}: {name!r}" for row, name in zip(problem.rows, problem.ids, strict=True)
@@ -47,6 +71,9 @@ def _findings(scan: Scan) -> Iterator[CorpusFinding]:
             f"correct the table; until then no other command reads it: {problem.sentence}",
             INCOMPLETE,
         )
+
+
+def _labels(scan: Scan) -> Iterator[CorpusFinding]:
     labels = scan.words["label"]
     yield from label_forms(list(labels.counts))
     if labels.complete and labels.counts:
@@ -58,20 +85,8 @@ def _findings(scan: Scan) -> Iterator[CorpusFinding]:
             f"more than {len(labels.counts):,} different labels",
             advice="that is no set of classes; see whether another column was meant",
         )
-    remarks = {remark.name: remark for remark in scan.remarks}
-    unknown = remarks.get("no label")
-    yield from unlabelled(
-        unknown.ids if unknown else (), scan.rows - scan.given["label"], scan.rows
-    )
-    for name, (check, sentence, advice) in SENTENCES.items():
-        if (remark := remarks.get(name)) and (name != "no words" or scan.given["text"]):
-            yield CorpusFinding(
-                "warning", check, sentence.format(rows=scan.rows), remark.count, remark.ids, advice
-            )
-    yield CorpusFinding(
-        "warning",
-        "scanned",
-        "the table was scanned a piece at a time: media files, parts that are named twice, times "
-        "in meta_* columns, and folds were not looked at",
-        advice="--no-stream looks at them, and holds the whole table in memory",
-    )
+    without: Sequence[str] = ()
+    for remark in scan.remarks:
+        if remark.name == "no label":
+            without = remark.ids
+    yield from unlabelled(without, scan.rows - scan.given["label"], scan.rows)
