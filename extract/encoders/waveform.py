@@ -100,7 +100,7 @@ class WaveformEncoder(AudioEncoder):
 
 
 def zero_mean_unit_variance(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the samples normalised as by Transformers' ``Wav2Vec2FeatureExtractor``.
+    """Return samples (n,) normalised as by Transformers' ``Wav2Vec2FeatureExtractor``.
 
     Its 1e-7 is included.
     """

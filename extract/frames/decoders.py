@@ -106,7 +106,11 @@ class DecordDecoder:
         return bool(np.abs(times_s - expected_s).max() < _SAME_TIME_S)
 
     def pictures(self, numbers: Sequence[int]) -> Iterator[Pixels]:
-        """See :class:`Decoder`."""
+        """See :class:`Decoder`.
+
+        Raises:
+            MediaError: If a frame cannot be decoded.
+        """
         for number in numbers:
             try:
                 yield self._reader.get_batch([number]).asnumpy()[0]
@@ -157,7 +161,11 @@ class AvDecoder:
         self._frame: VideoFrame | None = None
 
     def pictures(self, numbers: Sequence[int]) -> Iterator[Pixels]:
-        """See :class:`Decoder`."""
+        """See :class:`Decoder`.
+
+        Raises:
+            MediaError: If a frame cannot be decoded or reached.
+        """
         index = self._index
         width, height = index.width, index.height
         if index.rotation % 180 != 0:
