@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def make_store(store: Path, rows: int, dim: int) -> None:
-    """Write a store: five sessions, four classes, three modalities of which none shows everything."""
+    """Write a store of five sessions, four classes and three modalities, none of which suffices."""
     generator = np.random.default_rng(0)
     y = generator.integers(0, 4, rows)
     ids = [f"u{i:06d}" for i in range(rows)]

@@ -1,4 +1,4 @@
-"""How long reading and checking millions of rows takes, and how much memory, beside plain pandas."""
+"""Seconds and memory that reading and checking millions of rows takes, beside plain pandas."""
 
 from __future__ import annotations
 

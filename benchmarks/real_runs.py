@@ -202,7 +202,7 @@ def layer_key(table: pd.DataFrame) -> pd.Series:
 
 
 def leak(store: Path) -> pd.DataFrame:
-    """Score MOSI as the gate allows, and as a plain script that asks no encoder what it has seen."""
+    """Score MOSI as the gate allows, and as a script that does not ask what encoders have seen."""
     manifest = Manifest.load(store / "mosi")
     views = {name: refs[0] for name, refs in choose_views(catalogue(store, "mosi")).items()}
     vectors, y = {}, manifest.codes()

@@ -1,4 +1,4 @@
-"""Every table under benchmarks/ says what its columns mean and what made it, and published figures add up with their sources."""
+"""Every table under benchmarks/ says what made it, and published figures add up as stated."""
 
 from __future__ import annotations
 

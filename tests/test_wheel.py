@@ -1,4 +1,4 @@
-"""The wheel holds every module and every data file that the packages read when they are installed."""
+"""The wheel holds every module and every data file that installed packages read."""
 
 from __future__ import annotations
 

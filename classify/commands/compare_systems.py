@@ -11,8 +11,8 @@ from embeddings_store.commands.common import guarded, parser
 
 PROGRAM = "compare-systems"
 DESCRIPTION = """\
-Compare systems of one run of the grid on the test rows that both answered, by speaker: the difference \
-with its interval,
+Compare systems of one run of the grid on the test rows that both answered, by speaker: the \
+difference with its interval,
 paired tests, and Holm's correction over the declared family. Writes statistics.csv and \
 comparisons.csv into the folder;
 which comparisons are asked is declared here, before a p value is read."""

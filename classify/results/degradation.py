@@ -46,6 +46,7 @@ def degradation_table(
     for row, outcome in answers:
         about = {column: row.get(column, "") for column in ABOUT}
         for name, stage in outcome.stages.items():
+            # stages are named by their drop, as "audio 0.5"
             modality, _, rate = name.rpartition(" ")
             line = {
                 "dropped": modality,

@@ -12,4 +12,5 @@ from embeddings_store.atomic import replacing
 def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write a table as CSV, without its index; a crash leaves the old file or the new one."""
     with replacing(path) as temporary:
+        # the same bytes on every system, so that files can be compared
         table.to_csv(temporary, index=False, lineterminator="\n")

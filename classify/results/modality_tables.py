@@ -1,4 +1,4 @@
-"""Writes what each modality does: ``contributions.csv``, and ``degradation.csv`` where asked for."""
+"""Writes what each modality does: ``contributions.csv``, and ``degradation.csv`` on request."""
 
 from __future__ import annotations
 

@@ -182,8 +182,11 @@ def per_class_table(
             a fold of its own.
 
     >>> table = per_class_table([(np.array([0, 0, 1]), np.array([0, 1, 1]))], ("sad", "happy"))
-    >>> table[["class", "precision", "recall", "F1", "support"]].values.tolist()
-    [['sad', 100.0, 50.0, 66.67, 2], ['happy', 50.0, 100.0, 66.67, 1], ['all', 83.33, 66.67, 66.67, 3]]
+    >>> for line in table[["class", "precision", "recall", "F1", "support"]].values.tolist():
+    ...     print(*line)
+    sad 100.0 50.0 66.67 2
+    happy 50.0 100.0 66.67 1
+    all 83.33 66.67 66.67 3
     """
     by_fold: dict[int, list[PerClass]] = {}
     for number, (y_true, y_pred) in zip(of_fold or range(len(answers)), answers, strict=True):
@@ -238,6 +241,7 @@ def _line(label: str, metric: str, rows: pd.DataFrame, family: str) -> dict[str,
         of_classifier = named[named["classifier"] == name]
         if len(of_classifier):
             line |= _mean_sd(name, of_classifier, metric)
+    # heads, probes and rules are no choice of classifier, so averages leave them out
     competing = named[named["classifier"].isin(competitors())]
     line |= _mean_sd("average", competing if len(competing) else rows, metric)
     own = rows[rows["classifier"].isin((HEAD, PROBE, RULE)) | is_system]

@@ -42,6 +42,7 @@ Floats = NDArray[np.float64]
 
 def prediction_schema(prepared: PreparedGrid) -> pa.Schema:
     """Return the columns of ``predictions.parquet`` with their types, in their order."""
+    # a word is stored once and its rows are numbers, so that millions of them stay small
     word = pa.dictionary(pa.int32(), pa.string())
     columns = [("id", pa.string())]
     columns += [(name, pa.int32()) for name in NUMBERS]
@@ -121,7 +122,12 @@ def rows_for_figures(part: pa.Table) -> pa.Table:
 
 
 def label_codes(part: pa.Table, column: str) -> Codes:
-    """Return the class codes (n,) of ``y_true`` or ``y_pred``, as :func:`prediction_columns` made them."""
+    """Return the class codes (n,) of ``y_true`` or ``y_pred``.
+
+    Args:
+        part: In the columns of :func:`prediction_columns`, whose words are the label order.
+        column: Which of the two.
+    """
     codes: Codes = part[column].combine_chunks().indices.to_numpy().astype(np.int64)
     return codes
 

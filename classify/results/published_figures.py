@@ -79,6 +79,7 @@ def published(corpus: str = "", metric: str = "") -> pd.DataFrame:
 
 def _read_published(entry: Traversable) -> pd.DataFrame:
     with entry.open(encoding="utf-8") as handle:
+        # "none" is a rule of selection here, and no missing value
         table = pd.read_csv(handle, dtype=str, keep_default_na=False)
     if tuple(table.columns) != COLUMNS:
         raise StoreError(

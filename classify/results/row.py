@@ -180,6 +180,7 @@ def _figures(finished: _Finished, calibrated: Calibrated) -> Columns:
     outcome = finished.outcome
     y, answers = outcome.y, {role: outcome.reported(role).labels for role in outcome.y}
     choice = for_choice(outcome.ids["valid"], finished.fold.apart)
+    # for scale only: nobody could know it beforehand
     commonest = np.bincount(y["test"]).argmax()
     return {
         **summary(y["test"], answers["test"]),

@@ -89,6 +89,7 @@ def _shares_by_run(part: pd.DataFrame, floor: pd.Series) -> pd.DataFrame:
         for names, right in zip(of_run["modalities"], of_run["right"], strict=True):
             values[frozenset(names.split("+"))] = float(right)
         players = frozenset.union(*values)
+        # the exact value needs the worth of every set
         if len(players) < 2 or len(values) < 2 ** len(players) - 1:
             break
         nothing = values[frozenset()] = float(floor.loc[run])

@@ -238,6 +238,7 @@ def _statistics_line(answers: StoredPredictions, figure: _Figure) -> dict[str, o
 def _pair_line(answers: StoredPredictions, pair: Pair, metric: str) -> dict[str, object]:
     """Return one comparison, on the rows that both cells answered."""
     first, second = answers.cell(pair.first), answers.cell(pair.second)
+    # a system cannot answer rows that lack all of its modalities
     common = np.intersect1d(first.key, second.key, assume_unique=True)
     n_left_out = len(np.union1d(first.key, second.key)) - len(common)
     first = first.take(np.isin(first.key, common))
@@ -250,6 +251,7 @@ def _pair_line(answers: StoredPredictions, pair: Pair, metric: str) -> dict[str,
     only_first = int((first_right & ~second_right).sum())
     only_second = int((second_right & ~first_right).sum())
     grid = answers.grid[answers.grid["cell"] == pair.first]
+    # how far folds share training rows, by which the corrected test widens the variance
     test_per_fit = float((grid["n_test"] / grid["n_fit"]).mean())
     effect = found.difference
     why_none = answers.cluster_note or effect.why_none

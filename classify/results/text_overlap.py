@@ -1,9 +1,9 @@
-"""``subsets.csv``: every cell on the test rows that training could not have given away, beside a look-up of transcripts.
+"""``subsets.csv``: every cell on the test rows whose transcripts training does not have.
 
-Scripted corpora repeat their lines in every session, so a test row's very transcript may stand in
-training with its label. One row per cell and subset: ``n`` test rows over all folds, and ``WA`` and
-``UAR`` as means over the folds that have such rows (shares, not per cent). To add a subset, add a
-row to :data:`SUBSETS`.
+A look-up of transcripts stands beside them. Scripted corpora repeat their lines in every session,
+so a test row's very transcript may stand in training with its label. One row per cell and subset:
+``n`` test rows over all folds, and ``WA`` and ``UAR`` as means over the folds that have such rows
+(shares, not per cent). To add a subset, add a row to :data:`SUBSETS`.
 
 ===============  ================================================================================
 subset           test rows
@@ -266,7 +266,7 @@ def _compared_rows(
 
 
 def _masks(texts: CorpusTexts) -> dict[str, Mask]:
-    """Return the rows (N,) of every subset that the corpus can tell."""
+    """Return the rows (N,) of every subset that the corpus knows of."""
     found = {name: subset(texts) for name, subset in SUBSETS.items()}
     return {name: mask for name, mask in found.items() if mask is not None}
 

@@ -98,6 +98,7 @@ def write_results(
     write_statistics(answers, declared(answers), DECLARED_METRIC, out)
     files += [out / STATISTICS, out / COMPARISONS]
     files.append(prepared.audit.write(out))
+    # late fusion that learns from validation rows has met their transcripts as well
     fit_roles = ("train", "valid") if "valid" in prepared.config.fit_rows else ("train",)
     files += write_subsets(out, finished.parts, prepared.setup.view, fit_roles, finished.rows[0])
     files += write_modalities(table.rows, tasks, dropped, out)

@@ -14,6 +14,7 @@ FILE_WIDTH = 200  # columns where the output is no terminal, so that nothing is 
 
 def console_for_output() -> Console:
     """Return a console on standard output that never cuts a table in a file."""
+    # Rich would colour numbers, which mean nothing by their colour here
     console = Console(highlight=False)
     return console if console.is_terminal else Console(width=FILE_WIDTH, highlight=False)
 
@@ -54,6 +55,7 @@ def print_line(console: Console, line: str, style: str = "") -> None:
         line: The line.
         style: A style of Rich; none for plain text.
     """
+    # names of cells hold brackets, which markup would swallow
     console.print(line, style=style, markup=False, soft_wrap=True)
 
 

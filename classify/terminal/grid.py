@@ -1,4 +1,4 @@
-"""The results on a terminal: the paper's tables, what stands under each, and the cell that counts."""
+"""The results on a terminal: the paper's tables with their notes, and the cell that counts."""
 
 from __future__ import annotations
 
@@ -75,6 +75,7 @@ def _accuracies(title: str, frame: pd.DataFrame) -> Table:
         frame: A table of :func:`classify.results.paper_tables.paper_table`.
     """
     columns = {name: CLASSIFIERS[name].title for name in competitors() if name in frame}
+    # the order of the columns: classifiers, their own class scores, and the mean of the former
     if "own" in frame:
         columns["own"] = OWN
     columns["average"] = "average WA"

@@ -147,7 +147,8 @@ def sentence(line: pd.Series) -> str:
     return (
         f"{line['first']} against {line['second']}: {figure(line['difference'], signed=True)} "
         f"({figure(line['low'], signed=True)} to {figure(line['high'], signed=True)}), "
-        f"p {p_value(line['p'])}, Holm {p_value(line['p_holm'])}; better for {line['better']} of {line['clusters']}"
+        f"p {p_value(line['p'])}, Holm {p_value(line['p_holm'])}; "
+        f"better for {line['better']} of {line['clusters']}"
     )
 
 

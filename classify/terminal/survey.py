@@ -55,6 +55,7 @@ def _encoders(prepared: PreparedGrid) -> list[str]:
     """Return a line per modality: its candidates of every seed, and where its scores come from."""
     lines = []
     for modality in prepared.views:
+        # seeds of the fine-tuning have encoders of their own
         folders: list[str] = []
         for views in prepared.replicas:
             folders += [ref.folder for ref in views[modality]]

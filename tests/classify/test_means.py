@@ -1,4 +1,4 @@
-"""Cells and layers are chosen by one mean, and what is equally good is a tie that the first wins."""
+"""Cells and layers are chosen by one mean, and of those that are equally good the first wins."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OF = 12  # rows that choose, in each fold
 
 
 def grid(**right: tuple[int, ...]) -> pd.DataFrame:
-    """Return rows of ``grid.csv`` of cells of early fusion, by how many rows each fold has right."""
+    """Return rows of ``grid.csv`` of early fusion by how many of :data:`OF` each fold has right."""
     lines = [
         {
             "cell": f"early concatenation audio+text {name}",

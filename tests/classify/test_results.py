@@ -1,4 +1,4 @@
-"""Result files read back as they were written, and the tables are means of the rows they come from."""
+"""Result files read back as they were written, and tables are means of the rows they come from."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def grid(tmp_path: Path) -> Path:
-    """Return a folder with the columns of a grid that are looked at, of the paper's own protocol."""
+    """Return a folder with those columns of a grid that are read, of the paper's own protocol."""
     cells = [
         (f"unimodal text {c}", "unimodal", "", "text", c, wa, valid)
         for c, wa, valid in (("head", 0.67, 0.6), ("svm", 0.7, 0.65))

@@ -1,4 +1,4 @@
-"""Accuracy on the subsets of the test rows and the look-up of transcripts, against a few lines of pandas."""
+"""Accuracy on subsets of the test rows and the look-up of transcripts, against plain pandas."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROWS = 90
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """Lines of a script that three sessions repeat, lines of their own, and some turns without words."""
+    """Write lines of a script that three sessions repeat, lines of their own, and silent turns."""
     rng = np.random.default_rng(5)
     y, session = np.arange(ROWS) % 3, np.arange(ROWS) // 3 % 3
     scripted = rng.random(ROWS) < 0.5
@@ -90,11 +90,12 @@ def by_hand(store: Path, results: Path, cell: str) -> dict[str, tuple[int, float
                 .agg(lambda c: c.value_counts().sort_index().idxmax())
             )
             test["y_pred"] = test["text"].map(of_text).fillna(most)
-        said, seen = test["text"] != "", test["text"].isin(train["text"]) & (test["text"] != "")
+        filled = test["text"] != ""
+        seen = test["text"].isin(train["text"]) & filled
         for name, mask in (
-            ("all", said | True),
+            ("all", filled | True),
             ("text-seen", seen),
-            ("text-unseen", said & ~seen),
+            ("text-unseen", filled & ~seen),
             ("improvised", test["kind"] == "improvised"),
         ):
             part = test[mask]
