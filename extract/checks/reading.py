@@ -317,9 +317,9 @@ def _state(root: Path, task: ReadTask) -> str:
         changed = f"{about.st_size} {about.st_mtime_ns}"
     except OSError:
         changed = "gone"
-    asked = [task.name, task.medium, sorted(task.parts.items()), task.hashed, changed]
-    content = json.dumps(asked, ensure_ascii=False)
-    return hashlib.sha256(content.encode()).hexdigest()[:24]
+    content = [task.name, task.medium, sorted(task.parts.items()), task.hashed, changed]
+    text = json.dumps(content, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 def _size(root: Path, name: str) -> int | None:

@@ -231,9 +231,11 @@ def layer_numbers(layer: str | int | Sequence[int], depth: int) -> tuple[int, ..
         return (depth,)
     if layer == "all":
         return tuple(range(depth + 1))
-    asked: tuple[object, ...] = tuple(layer) if isinstance(layer, Sequence) else (layer,)
-    numbers = tuple(number for number in asked if isinstance(number, int) and 0 <= number <= depth)
-    all_there = len(numbers) == len(asked) > 0
+    entries: tuple[object, ...] = tuple(layer) if isinstance(layer, Sequence) else (layer,)
+    numbers = tuple(
+        number for number in entries if isinstance(number, int) and 0 <= number <= depth
+    )
+    all_there = len(numbers) == len(entries) > 0
     if not all_there or len(set(numbers)) < len(numbers):
         raise UsageError(
             f"layer is {layer!r}; expected 'last', 'all', or different numbers from 0 to {depth}"

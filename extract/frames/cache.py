@@ -241,7 +241,7 @@ class FrameCache:
 
     def _entry(self, path: Path, span: TimeSpan, settings: FrameSettings) -> Path:
         needs_side = settings.region.startswith("half")
-        made_of = {
+        content = {
             "version": CACHE_VERSION,
             "libraries": _libraries(settings.region in FACES),
             "media": self._identity(path),
@@ -250,7 +250,7 @@ class FrameCache:
             "end_s": span.end_s,
             "side": span.side if needs_side else "",
         }
-        key = fingerprint(made_of)
+        key = fingerprint(content)
         return self.folder / key[:2] / f"{key}.npz"
 
     def _identity(self, path: Path) -> str:

@@ -6,7 +6,7 @@ decord does it where a file's packets show no surprise. Elsewhere it may not giv
 asked for: with frame numbers drawn into the picture, decord2 3.4.0 gave wrong frames after a seek
 in AVI with B-frames (where its times are garbage), in MP4 with open groups of pictures, and
 throughout MPEG-TS. Such files are read with PyAV, which gave the same pixels to the bit and is as
-fast, but has to be told how to count.
+fast, but does not count by itself.
 """
 
 from __future__ import annotations
