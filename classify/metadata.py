@@ -232,7 +232,7 @@ def add_metadata(data: FoldData, manifest: Manifest, chosen: MetadataColumns) ->
     )
 
 
-def entry(manifest: Manifest, chosen: MetadataColumns, folder: Path) -> Entry:
+def catalogue_entry(manifest: Manifest, chosen: MetadataColumns, folder: Path) -> Entry:
     """Describe the view as the catalogue describes files.
 
     ``dim`` is the width over all rows, a fold's may be smaller.

@@ -6,11 +6,13 @@ Every family over the modalities that are there, every system that was written d
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from classify.fusion.early import check_widths
 from classify.fusion.rules import late_methods
 from classify.fusion.strategies import STRATEGIES, vector_strategies
+from classify.grid.config import GridConfig
+from classify.grid.prepared import FoldFacts
 from classify.models.classifiers import baselines
 from classify.names import BASELINE, EARLY, HEAD, LATE, LAYER, LAYER_JUDGE, PROBE, RULE, UNIMODAL
 from classify.systems.cell import Cell, default_fit_mode
@@ -23,155 +25,169 @@ from classify.systems.definitions import (
 )
 from embeddings_store.errors import FoldError, UsageError
 from embeddings_store.vectors.arrays import EncoderRef
-from embeddings_store.vectors.catalogue import Entry
-
-if TYPE_CHECKING:
-    from classify.grid.config import GridConfig
-    from classify.grid.prepared import FoldFacts
 
 
-def list_cells(
-    config: GridConfig,
-    views: Mapping[str, Sequence[EncoderRef]],
-    entries: Sequence[Entry],
-    folds: Sequence[FoldFacts],
-    scores_from: Mapping[str, str],
-    n_classes: int,
-    notes: list[str],
-) -> list[Cell]:
-    """List every cell; strategies that were not asked for by name and cannot work are noted instead.
+@dataclass(frozen=True, slots=True)
+class CellInputs:
+    """What the cells of a run have to work with.
+
+    Attributes:
+        candidates: Modality to its encoder, or to several layers.
+        widths: Modality to the number of columns of its vectors.
+        scores_from: Modality to ``head`` or ``probe``.
+        folds: What the gate found.
+        n_classes: Size of the label set.
+    """
+
+    candidates: Mapping[str, Sequence[EncoderRef]]
+    widths: Mapping[str, int]
+    scores_from: Mapping[str, str]
+    folds: Sequence[FoldFacts]
+    n_classes: int
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities, in the order of their blocks."""
+        return tuple(self.candidates)
+
+    @property
+    def conditions(self) -> FitConditions:
+        """What decides which rows a cell can learn from, over all folds."""
+        return FitConditions(
+            any(fold.train_seen for fold in self.folds),
+            frozenset.intersection(*(fold.out_of_fold for fold in self.folds)),
+            min(fold.counts["valid"] for fold in self.folds),
+            min(fold.valid_groups for fold in self.folds),
+            min(fold.train_groups for fold in self.folds),
+        )
+
+
+def list_cells(config: GridConfig, inputs: CellInputs, notes: list[str]) -> list[Cell]:
+    """List every cell; what was not asked for by name and cannot work is noted instead.
 
     Args:
         config: What was asked for.
-        views: Modality to candidates.
-        entries: The store's files.
-        folds: What the gate found.
-        scores_from: Modality to ``head`` or ``probe``.
-        n_classes: Size of the label set.
+        inputs: What there is.
         notes: Where to say what was left out.
 
     Raises:
         UsageError, FoldError: Something that was asked for by name cannot work.
     """
-    modalities = tuple(views)
-    probes_work = _probes_work(config, modalities, folds, scores_from, notes)
-    cells = [Cell(BASELINE, "", modalities, name) for name in baselines()]
-    for modality, refs in views.items():
-        if len(refs) > 1:
-            judged = dict.fromkeys((LAYER_JUDGE, *config.classifiers))
-            cells += [
-                Cell(LAYER, "", (modality,), name, layer)
-                for layer in range(len(refs))
-                for name in judged
-            ]
-    for modality in modalities:
-        own = [scores_from[modality]] if scores_from[modality] == HEAD or probes_work else []
-        cells += [Cell(UNIMODAL, "", (modality,), name) for name in (*config.classifiers, *own)]
-    widths = {m: next(e.dim for e in entries if e.ref == refs[0]) for m, refs in views.items()}
-    there = _circumstances(folds)
-    cells += _fused(config, widths, scores_from, there, notes, probes=probes_work)
-    systems = system_cells(
-        config.systems, widths, config.settings, n_classes, subsets=config.subsets
+    probes_work = _probes_work(config, inputs, notes)
+    cells = [Cell(BASELINE, "", inputs.modalities, name) for name in baselines()]
+    cells += _layer_cells(config, inputs)
+    for modality in inputs.modalities:
+        names = list(config.classifiers)
+        source = inputs.scores_from[modality]
+        if source == HEAD or probes_work:
+            names.append(source)
+        cells += [Cell(UNIMODAL, "", (modality,), name) for name in names]
+    cells += _fused(config, inputs, notes, probes_work=probes_work)
+    return cells + _systems(config, inputs)
+
+
+def _layer_cells(config: GridConfig, inputs: CellInputs) -> list[Cell]:
+    """Return a cell for each layer and classifier where a modality has several layers."""
+    classifiers = dict.fromkeys((LAYER_JUDGE, *config.classifiers))
+    cells = []
+    for modality, refs in inputs.candidates.items():
+        layers = range(len(refs)) if len(refs) > 1 else ()
+        for layer in layers:
+            cells += [Cell(LAYER, "", (modality,), name, layer) for name in classifiers]
+    return cells
+
+
+def _systems(config: GridConfig, inputs: CellInputs) -> list[Cell]:
+    cells = system_cells(
+        config.systems, inputs.widths, config.settings, inputs.n_classes, subsets=config.subsets
     )
-    for cell in systems:
-        check_heads(cell, cell.tree({}, scores_from), scores_from)
-        check_fit_rows(cell, cell.tree({}, scores_from), default_fit_mode(config.fit_rows), there)
-    return cells + systems
+    for cell in cells:
+        tree = cell.tree({}, inputs.scores_from)
+        check_heads(cell, tree, inputs.scores_from)
+        check_fit_rows(cell, tree, default_fit_mode(config.fit_rows), inputs.conditions)
+    return cells
 
 
 def _fused(
-    config: GridConfig,
-    widths: Mapping[str, int],
-    scores_from: Mapping[str, str],
-    there: FitConditions,
-    notes: list[str],
-    *,
-    probes: bool,
+    config: GridConfig, inputs: CellInputs, notes: list[str], *, probes_work: bool
 ) -> list[Cell]:
-    modalities = tuple(widths)
+    modalities = inputs.modalities
     if len(modalities) < 2:
         if config.early or config.late:
             raise UsageError(
                 f"fusion takes two modalities or more, and there is only {modalities[0]}; extract "
-                "another one, "
-                "or leave out --early and --late"
+                "another one, or leave out --early and --late"
             )
         notes.append(f"one modality ({modalities[0]}), so there is nothing to fuse")
         return []
-    sets = (
-        [chosen for chosen in sets_of(modalities) if len(chosen) > 1]
-        if config.subsets
-        else [modalities]
-    )
-    cells = [
-        Cell(EARLY, method, chosen, name)
-        for chosen in reversed(sets)
-        for method in _possible_early(config, {m: widths[m] for m in chosen}, notes)
-        for name in config.classifiers
-    ]
-    late = late_methods() if config.late is None else config.late
-    if late and PROBE in scores_from.values() and not probes:
-        late = ()
-    for chosen in reversed(sets):
-        for method in late:
-            if method in STRATEGIES:
-                cells += [Cell(LATE, method, chosen, name) for name in config.classifiers]
-                continue
-            cell = Cell(LATE, method, chosen, RULE)
-            try:
-                check_fit_rows(
-                    cell, cell.tree({}, scores_from), default_fit_mode(config.fit_rows), there
-                )
-            except (FoldError, UsageError) as error:
-                if config.late is not None:
-                    raise
-                notes.append(f"left out: {error}")
-            else:
-                cells.append(cell)
-    notes[:] = dict.fromkeys(notes)
+    sets = [modalities]
+    if config.subsets:
+        sets = [chosen for chosen in reversed(sets_of(modalities)) if len(chosen) > 1]
+    cells: list[Cell] = []
+    for chosen in sets:
+        cells += _early_cells(config, inputs, chosen, notes)
+    if probes_work or PROBE not in inputs.scores_from.values():
+        for chosen in sets:
+            cells += _late_cells(config, inputs, chosen, notes)
+    notes[:] = dict.fromkeys(notes)  # subsets repeat what was noted of all modalities
     return cells
 
 
-def _circumstances(folds: Sequence[FoldFacts]) -> FitConditions:
-    return FitConditions(
-        any(fold.train_seen for fold in folds),
-        frozenset.intersection(*(fold.honest for fold in folds)),
-        min(fold.counts["valid"] for fold in folds),
-        min(fold.valid_groups for fold in folds),
-        min(fold.train_groups for fold in folds),
-    )
+def _early_cells(
+    config: GridConfig, inputs: CellInputs, chosen: tuple[str, ...], notes: list[str]
+) -> list[Cell]:
+    widths = {modality: inputs.widths[modality] for modality in chosen}
+    cells = []
+    for method in _possible_early(config, widths, notes):
+        cells += [Cell(EARLY, method, chosen, name) for name in config.classifiers]
+    return cells
 
 
-def _probes_work(
-    config: GridConfig,
-    modalities: Sequence[str],
-    folds: Sequence[FoldFacts],
-    scores_from: Mapping[str, str],
-    notes: list[str],
-) -> bool:
-    poor = [fold for fold in folds if fold.train_groups < 2]
-    if not poor or PROBE not in scores_from.values():
+def _late_cells(
+    config: GridConfig, inputs: CellInputs, chosen: tuple[str, ...], notes: list[str]
+) -> list[Cell]:
+    cells = []
+    for method in late_methods() if config.late is None else config.late:
+        if method in STRATEGIES:
+            cells += [Cell(LATE, method, chosen, name) for name in config.classifiers]
+            continue
+        cell = Cell(LATE, method, chosen, RULE)
+        try:
+            tree = cell.tree({}, inputs.scores_from)
+            check_fit_rows(cell, tree, default_fit_mode(config.fit_rows), inputs.conditions)
+        except (FoldError, UsageError) as error:
+            if config.late is not None:
+                raise
+            notes.append(f"left out: {error}")
+        else:
+            cells.append(cell)
+    return cells
+
+
+def _probes_work(config: GridConfig, inputs: CellInputs, notes: list[str]) -> bool:
+    """Say whether probes can score training rows out of fold, or none is needed."""
+    poor = [fold for fold in inputs.folds if fold.train_groups < 2]
+    if not poor or PROBE not in inputs.scores_from.values():
         return True
     why = (
         f"the training rows of fold {poor[0].number} ({poor[0].name}) are all of one group, so "
-        "probes cannot score them "
-        "out of fold"
+        "probes cannot score them out of fold"
     )
-    if config.late and len(modalities) > 1:
+    if config.late and len(inputs.modalities) > 1:
         raise FoldError(
             f"late fusion without a head is impossible: {why}; use another fold plan, fill the "
-            "manifest's "
-            "column 'group', or leave out --late"
+            "manifest's column 'group', or leave out --late"
         )
     notes.append(f"no probes and no late fusion: {why}")
     return False
 
 
 def _possible_early(config: GridConfig, widths: Mapping[str, int], notes: list[str]) -> list[str]:
-    """Return the methods that the widths allow, with a projection where they differ and one was asked for."""
+    """Return the methods that the widths allow, projected where they differ and that was asked."""
+    projects = bool(config.project) and len(set(widths.values())) > 1
     possible = []
     for method in vector_strategies() if config.early is None else config.early:
-        if config.project and STRATEGIES[method].equal_widths and len(set(widths.values())) > 1:
+        if projects and STRATEGIES[method].equal_widths:
             possible.append(f"{method}[{config.project}]")
             continue
         try:

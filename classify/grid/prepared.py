@@ -34,7 +34,7 @@ class FoldFacts:
         train_seen: Training rows that some encoder was fitted on.
         train_groups: The smallest number of groups that any modality's training rows have.
         valid_groups: How many groups those validation rows are of that may be learnt from.
-        honest: Modalities with out-of-fold scores of training rows, from inner encoders.
+        out_of_fold: Modalities with out-of-fold scores of training rows, from inner encoders.
         apart: Ids of validation rows that are kept for choosing the cell; empty where they were not
             halved.
         answered: A digest over which rows of each role each modality can answer.
@@ -46,7 +46,7 @@ class FoldFacts:
     train_seen: int
     train_groups: int
     valid_groups: int
-    honest: frozenset[str]
+    out_of_fold: frozenset[str]
     apart: frozenset[str] = frozenset()
     answered: str = ""
 
@@ -93,12 +93,16 @@ class PreparedGrid:
 
     @property
     def claim(self) -> str:
-        """What the figures are.
+        """What the figures are: :data:`RESULT`, or why they are none.
 
-        :data:`RESULT`, or why they are none: test rows chose, or metadata explains the label.
+        Test rows chose, or metadata explains the label.
         """
-        why = [UPPER_BOUND] * (self.config.select_on == "test") + [LEAKY] * bool(self.leaky)
-        return "; ".join(why) or RESULT
+        reasons = []
+        if self.config.select_on == "test":
+            reasons.append(UPPER_BOUND)
+        if self.leaky:
+            reasons.append(LEAKY)
+        return "; ".join(reasons) or RESULT
 
     @property
     def tune_on(self) -> str:
@@ -106,9 +110,11 @@ class PreparedGrid:
 
         Training rows only if their vectors do not carry their labels.
         """
-        taught = any(f.train_seen for f in self.folds) and self.config.fit_rows != OOF
-        default = VALID if taught and all(f.counts["valid"] for f in self.folds) else TRAIN
-        return self.config.tune_on or default
+        if self.config.tune_on:
+            return self.config.tune_on
+        encoders_fitted = any(fold.train_seen for fold in self.folds)
+        has_valid = all(fold.counts["valid"] for fold in self.folds)
+        return VALID if encoders_fitted and has_valid and self.config.fit_rows != OOF else TRAIN
 
     @property
     def views(self) -> Mapping[str, Sequence[EncoderRef]]:

@@ -1,0 +1,188 @@
+"""Every fold through the leak gate, and whether its rows suffice for what was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from classify.grid.config import GridConfig
+from classify.grid.fold_loading import LOADER, RunSource
+from classify.grid.prepared import FoldFacts
+from classify.grid.view_choice import Candidates, ViewChoice
+from classify.models.probe import inner_groups
+from classify.names import VALID
+from embeddings_store.errors import FoldError, StoreMismatchError, UsageError
+from embeddings_store.folds.plan import FoldPlan
+from embeddings_store.provenance import fingerprint
+from embeddings_store.vectors.arrays import SCORED_ROLES, EncoderRef
+from embeddings_store.vectors.fold_data import FoldData
+
+
+def check_folds(config: GridConfig, source: RunSource, views: ViewChoice) -> list[FoldFacts]:
+    """Load every fold with all views, and say what the gate found.
+
+    Args:
+        config: What was asked for.
+        source: Where the data of every fold lie.
+        views: Modalities, encoders and metadata.
+
+    Raises:
+        LeakError: A fold would score or choose on rows that an encoder was trained on.
+        FoldError: A role has no vectors of a modality.
+        StoreMismatchError: Seeds of the fine-tuning have vectors of different rows.
+    """
+    folds = []
+    for fold in source.plan:
+        facts = []
+        for candidates, inner in zip(views.replicas, views.inner, strict=True):
+            wanted = source.fold(
+                fold.number,
+                _with_layers(candidates),
+                inner=inner,
+                valid_split=config.valid_split,
+            )
+            facts.append(_facts(LOADER.load(wanted), fold.name))
+        _check_same_rows(facts)
+        folds.append(facts[0])
+    return folds
+
+
+def load_spaces(
+    config: GridConfig, source: RunSource, views: ViewChoice, modalities: Sequence[str]
+) -> None:
+    """Load every fold of some modalities in the space of each inner encoder.
+
+    Args:
+        config: What was asked for.
+        source: Where the data of every fold lie.
+        views: Modalities, encoders and metadata.
+        modalities: Which of them.
+
+    Raises:
+        LeakError: An inner encoder has seen rows of another role.
+        FoldError: What an inner encoder left out lacks a class.
+        StoreMismatchError: Inner encoders of several modalities left out different rows.
+    """
+    for candidates, inner in zip(views.replicas, views.inner, strict=True):
+        refs = {modality: candidates[modality][0] for modality in modalities}
+        own = {view: found for view, found in (inner or {}).items() if view in modalities}
+        for fold in source.plan:
+            wanted = source.fold(
+                fold.number, refs, inner=own, valid_split=config.valid_split, spaces=True
+            )
+            LOADER.load(wanted)
+
+
+def check_valid_rows(
+    config: GridConfig, folds: Sequence[FoldFacts], plan: FoldPlan, candidates: Candidates
+) -> None:
+    """Check that there are validation rows where something is chosen or learnt on them.
+
+    Args:
+        config: What was asked for.
+        folds: What the gate found.
+        plan: The fold plan.
+        candidates: Modality to its encoder, or to several layers.
+
+    Raises:
+        UsageError: A fold has none.
+        FoldError: A half of them is empty.
+    """
+    empty = [fold for fold in folds if not fold.counts["valid"]]
+    reasons = _needs_valid_rows(config, candidates)
+    if empty and reasons:
+        raise UsageError(
+            f"{reasons[0]} needs validation rows, and fold {empty[0].number} ({empty[0].name}) of "
+            f"plan {plan.name!r} (valid: {plan.valid}) has none; choose --folds and --valid so "
+            "that it has"
+        )
+    if config.valid_split is None:
+        return
+    for fold in folds:
+        if not fold.apart or not fold.valid_groups:
+            raise FoldError(
+                f"--valid-split {config.valid_split}: one half of the validation rows of fold "
+                f"{fold.number} ({fold.name}) has no row with a label and a vector, so nothing can "
+                f"be {'learnt' if fold.apart else 'chosen'} on it; take another seed, or leave it "
+                "out"
+            )
+
+
+def _needs_valid_rows(config: GridConfig, candidates: Candidates) -> list[str]:
+    """Return the options that need validation rows in every fold."""
+    reasons = []
+    if config.fit_rows in ("valid", "train+valid"):
+        reasons.append(f"--fit-rows {config.fit_rows}")
+    if config.calibrate != "none":
+        reasons.append(f"--calibrate {config.calibrate}")
+    if config.tune_on == VALID:
+        reasons.append(f"--tune-on {VALID}")
+    if config.valid_split is not None:
+        reasons.append("--valid-split")
+    if any(len(layers) > 1 for layers in candidates.values()):
+        reasons.append(f"--layer {config.layer}")
+    return reasons
+
+
+def _with_layers(candidates: Candidates) -> dict[str, EncoderRef]:
+    """Name every candidate of a modality, so that all layers go through the gate."""
+    views = {}
+    for modality, refs in candidates.items():
+        for ref in refs:
+            views[modality if len(refs) == 1 else f"{modality} layer {ref.layer}"] = ref
+    return views
+
+
+def _check_same_rows(facts: Sequence[FoldFacts]) -> None:
+    """Seeds are compared on the same rows, or not at all."""
+    first = facts[0]
+    for other in facts[1:]:
+        if other.counts != first.counts:
+            counts = f"{dict(first.counts)} and {dict(other.counts)}"
+        elif other.answered != first.answered:
+            counts = "other ones of as many"
+        else:
+            continue
+        raise StoreMismatchError(
+            f"fold {first.number} ({first.name}): seeds of the fine-tuning have vectors of "
+            f"different rows ({counts}), so they cannot be compared; extract the failed rows again "
+            "with --retry-failed, or choose one with --encoder-seed"
+        )
+
+
+def _facts(data: FoldData, name: str) -> FoldFacts:
+    for role, rows in (("train", data.train), ("test", data.test)):
+        for view, present in rows.present.items():
+            if not present.any():
+                raise FoldError(
+                    f"fold {data.fold} ({name}): none of its {len(rows)} {role} rows has "
+                    f"{data.views[view].modality} vectors; extract them, use other folds, or "
+                    "leave the modality out with --modalities"
+                )
+    train_groups = inner_groups(data.train)
+    valid_groups = inner_groups(data.valid)
+    return FoldFacts(
+        number=data.fold,
+        name=name,
+        counts={role: len(data.role(role)) for role in ("train", "valid", "test")},
+        train_seen=int(data.train.fitted.sum()),
+        train_groups=min(
+            len(np.unique(train_groups[present])) for present in data.train.present.values()
+        ),
+        valid_groups=len(np.unique(valid_groups[~data.valid.apart])),
+        out_of_fold=frozenset(data.train.inner_scores),
+        apart=frozenset(data.valid.ids[data.valid.apart].tolist()),
+        answered=_digest_of_rows(data),
+    )
+
+
+def _digest_of_rows(data: FoldData) -> str:
+    """Return a digest over which rows of each role each modality can answer."""
+    answered = {}
+    for role in SCORED_ROLES:
+        rows = data.role(role)
+        answered[role] = [
+            [view, *rows.ids[present].tolist()] for view, present in rows.present.items()
+        ]
+    return fingerprint(answered)
