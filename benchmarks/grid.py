@@ -24,6 +24,7 @@ from xgboost import XGBClassifier
 from benchmarks.record import record
 from classify.commands.run_fusion_grid import main as run_fusion_grid
 from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.fold_request import FoldRequest
 from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import load_fold
 from embeddings_store.vectors.arrays import Embeddings, EncoderRef
@@ -118,7 +119,7 @@ def plain_script(store: Path) -> pd.DataFrame:
     plan = make_plan(Manifest.load(store / "bench"))
     found = []
     for fold in plan:
-        data = load_fold(store, "bench", views, plan, fold.number)
+        data = load_fold(FoldRequest(store, "bench", views, plan, fold.number))
         inputs, train, test = {}, [], []
         for modality in MODALITIES:
             scaler = StandardScaler().fit(data.train.vectors[modality])

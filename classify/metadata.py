@@ -21,10 +21,9 @@ to a text encoder: ``extract-features --modality text --text-column``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,7 +36,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from embeddings_store.corpus.columns import LEAK_TAGS, UNTAGGED, numbers
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, UsageError, unknown_name
-from embeddings_store.folds.plan import FoldPlan
+from embeddings_store.fold_request import FoldRequest
 from embeddings_store.load import load_fold
 from embeddings_store.provenance import fingerprint
 from embeddings_store.vectors.arrays import EncoderRef
@@ -145,43 +144,28 @@ def columns_tagged(manifest: Manifest, *tags: str) -> tuple[tuple[str, ...], tup
 
 
 def load_with_metadata(
-    store: Path,
-    manifest: Manifest,
-    views: Mapping[str, EncoderRef],
-    plan: FoldPlan,
-    fold: int,
-    metadata: Sequence[MetadataColumns],
-    **gate: Any,
+    request: FoldRequest, manifest: Manifest, metadata: Sequence[MetadataColumns]
 ) -> FoldData:
     """Load one fold through the gate, with metadata as further views.
 
     Args:
-        store: The store's folder.
+        request: What is asked for; names of ``metadata`` among its views stand for those.
         manifest: The corpus.
-        views: View name to encoder; names of ``metadata`` among them stand for those.
-        plan: The fold plan.
-        fold: Number of the fold, from 1.
-        metadata: The views that are metadata; those that ``views`` does not name are left out.
-        gate: Further arguments of :func:`embeddings_store.load.load_fold`.
+        metadata: The views that are metadata; those that the request does not name are left out.
 
     Raises:
         FoldError: No training row has any of a view's columns.
     """
-    used = [chosen for chosen in metadata if chosen.view in views]
-    encoders = {
-        name: ref for name, ref in views.items() if name not in {chosen.view for chosen in used}
-    }
-    also = (
-        np.logical_or.reduce([_given(columns(manifest, chosen)) for chosen in used])
-        if used
-        else None
-    )
-    data = load_fold(
-        store, manifest.name, encoders, plan, fold, manifest=manifest, also=also, **gate
-    )
+    used = [chosen for chosen in metadata if chosen.view in request.views]
+    if not used:
+        return load_fold(request, manifest)
+    of_metadata = {chosen.view for chosen in used}
+    encoders = {view: ref for view, ref in request.views.items() if view not in of_metadata}
+    given = np.logical_or.reduce([_given(columns(manifest, chosen)) for chosen in used])
+    data = load_fold(replace(request, views=encoders, other_input=given), manifest)
     for chosen in used:
         data = add_metadata(data, manifest, chosen)
-    return replace(data, views={name: data.views[name] for name in views})
+    return replace(data, views={view: data.views[view] for view in request.views})
 
 
 def columns(manifest: Manifest, chosen: MetadataColumns) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import UsageError
+from embeddings_store.fold_request import FoldRequest
 from embeddings_store.folds.setup import Request, Setup, set_up
 from embeddings_store.load import load_fold
 from embeddings_store.vectors.arrays import EncoderRef
@@ -143,7 +144,7 @@ class Store:
         )
         views: dict[str, EncoderRef] = {view: found[0] for view, found in candidates.items()}
         setup = self.setup(name, request)
-        return load_fold(self.path, name, views, setup.plan, number, manifest=setup.view)
+        return load_fold(FoldRequest(self.path, name, views, setup.plan, number), setup.view)
 
     def _named(self, corpus: str) -> str:
         return corpus or only_corpus(self.path)

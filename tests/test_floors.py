@@ -44,6 +44,7 @@ FLOORS: Mapping[str, Sequence[str]] = {
     "embeddings_store": [
         "embeddings_store commands",
         "exchange load",
+        "fold_request leak_gate",
         "vectors",
         "folds",
         "corpus",

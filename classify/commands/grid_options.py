@@ -20,9 +20,9 @@ from classify.systems.definitions import read_systems
 from embeddings_store.commands.common import parser
 from embeddings_store.commands.protocol_options import add_protocol_options
 from embeddings_store.errors import UsageError
+from embeddings_store.fold_request import SELECT_ON
 from embeddings_store.folds.rules import PLAN_NAMES
 from embeddings_store.folds.validation_rules import VALID_RULES, explained_rules
-from embeddings_store.load import SELECT_ON
 
 PROGRAM = "run-fusion-grid"
 

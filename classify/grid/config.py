@@ -16,7 +16,7 @@ from classify.models.specification import Settings
 from classify.names import FIT_ROWS, OOF, TUNE_ON
 from classify.systems.definitions import System
 from embeddings_store.errors import UsageError, unknown_name
-from embeddings_store.load import SELECT_ON
+from embeddings_store.fold_request import SELECT_ON
 
 SEEDS_BELOW = 2**31
 

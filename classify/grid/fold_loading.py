@@ -22,6 +22,7 @@ from classify.metadata import MetadataColumns, load_with_metadata
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreMismatchError
+from embeddings_store.fold_request import FoldRequest
 from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.catalogue import Entry
@@ -217,19 +218,20 @@ class FoldLoader:
 
     def _read(self, source: FoldSource) -> FoldData:
         inner = source.inner
-        return load_with_metadata(
+        manifest = self._manifest(source)
+        request = FoldRequest(
             source.store,
-            self._manifest(source),
+            source.corpus,
             {view: ref for view, ref, _ in source.views},
             self._plan(source),
             source.fold,
-            source.metadata,
             shuffle_seed=source.shuffle_seed,
             select_on=source.select_on,
             valid_split=source.valid_split,
             inner=None if inner is None else {view: encoders for view, encoders, _ in inner},
             spaces=source.spaces,
         )
+        return load_with_metadata(request, manifest, source.metadata)
 
     def _drop_what_does_not_fit(self, fold: int) -> None:
         total = sum(_bytes_of(data) for data in self._folds.values())

@@ -21,6 +21,7 @@ from classify.results.files import write_csv
 from classify.results.paper_tables import per_cent
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreMismatchError, StoreNotFoundError
+from embeddings_store.fold_request import FoldRequest
 from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import load_fold
 from embeddings_store.vectors.catalogue import Entry, catalogue
@@ -91,7 +92,7 @@ def _line(store: Path, manifest: Manifest, entry: Entry, label: str) -> dict[str
             f"corpus does not give ({plan.digest}); train it again under a plan that has a name"
         )
     data = load_fold(
-        store, manifest.name, {entry.ref.modality: entry.ref}, plan, fold, manifest=manifest
+        FoldRequest(store, manifest.name, {entry.ref.modality: entry.ref}, plan, fold), manifest
     )
     test_s = _seconds(told, len(data.test))
     return {

@@ -74,6 +74,7 @@ PLAN_NAMES = (
 def make_plan(manifest: Manifest, name: str = "", valid: str = "next") -> FoldPlan:
     """Make and check the plan called ``name``; empty means the corpus' own protocol.
 
+    >>> from embeddings_store.folds.plan import ROLES
     >>> m = Manifest.from_columns("m", {"id": list("abcdef"), "label": ["x", "y"] * 3, "text": ["t"] * 6,
     ...                                 "session": ["1", "1", "2", "2", "3", "3"]})
     >>> plan = make_plan(m, "leave-one-session-out")

@@ -33,6 +33,7 @@ from classify.systems.cell import Cell
 from classify.terminal.grid import show_results
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import UsageError
+from embeddings_store.fold_request import FoldRequest
 from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import load_fold
 from embeddings_store.vectors.catalogue import catalogue, choose_views
@@ -56,7 +57,9 @@ def config(tmp_path: Path) -> GridConfig:
 
 def data_of(store: Path, fold: int = 1) -> FoldData:
     views = {m: refs[0] for m, refs in choose_views(catalogue(store, "toy")).items()}
-    return load_fold(store, "toy", views, make_plan(Manifest.load(store / "toy")), fold)
+    return load_fold(
+        FoldRequest(store, "toy", views, make_plan(Manifest.load(store / "toy")), fold)
+    )
 
 
 def test_margins_tell_training_rows_from_test_rows(

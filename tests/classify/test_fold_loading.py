@@ -14,8 +14,11 @@ from classify.experiment import run_grid
 from classify.grid.config import GridConfig
 from classify.grid.fold_loading import KEPT_OF_ONE_FOLD, LOADER, FoldLoader
 from classify.grid.prepare import prepare
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreMismatchError
+from embeddings_store.fold_request import FoldRequest
 from embeddings_store.load import load_fold
+from embeddings_store.vectors.fold_data import FoldData
 
 MakeStore = Callable[..., Path]
 
@@ -37,9 +40,9 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[int, str]]:
     """Count how often each fold is loaded with each set of views."""
     counted: Counter[tuple[int, str]] = Counter()
 
-    def counting(store, corpus, views, plan, fold, **gate):  # type: ignore[no-untyped-def]
-        counted[fold, "+".join(views)] += 1
-        return load_fold(store, corpus, views, plan, fold, **gate)
+    def counting(request: FoldRequest, manifest: Manifest) -> FoldData:
+        counted[request.fold, "+".join(request.views)] += 1
+        return load_fold(request, manifest)
 
     monkeypatch.setattr(classify.metadata, "load_fold", counting)
     return counted

@@ -28,6 +28,7 @@ from classify.results.table import BEST_ON_TEST, CHOSEN, FIXED, VOLATILE, Result
 from classify.systems.definitions import read_systems
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, LeakError, StoreBusyError, UsageError
+from embeddings_store.fold_request import FoldRequest
 from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import load_fold
 from embeddings_store.vectors.catalogue import catalogue, choose_views
@@ -54,7 +55,9 @@ def folds_of(store: Path, corpus: str = "toy", **options: object) -> list[FoldDa
     manifest = Manifest.load(store / corpus)
     plan = make_plan(manifest)
     views = {m: refs[0] for m, refs in choose_views(catalogue(store, corpus)).items()}
-    return [load_fold(store, corpus, views, plan, fold.number, **options) for fold in plan]  # type: ignore[arg-type]
+    return [
+        load_fold(FoldRequest(store, corpus, views, plan, fold.number, **options)) for fold in plan
+    ]  # type: ignore[arg-type]
 
 
 def predictions(out: Path, cell: str, role: str = "test") -> dict[str, str]:

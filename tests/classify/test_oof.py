@@ -36,6 +36,7 @@ from embeddings_store.errors import (
     StoreNotFoundError,
     UsageError,
 )
+from embeddings_store.fold_request import FoldRequest
 from embeddings_store.folds.plan import Fold
 from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import load_fold
@@ -343,16 +344,16 @@ def test_frozen_vectors_and_metadata_take_part_with_the_rows_that_were_left_out(
     entries, plan = catalogue(store, "toy"), make_plan(manifest)
     views = {m: refs[0] for m, refs in choose_views(entries).items()}
     chosen = choose_columns(manifest, ("meta_age",))
-    data = load_with_metadata(
+    request = FoldRequest(
         store,
-        manifest,
+        "toy",
         {**views, "metadata": chosen.ref(manifest)},
         plan,
         1,
-        [chosen],
         inner={"audio": find_inner(entries, views["audio"], [1])},
         spaces=True,
     )
+    data = load_with_metadata(request, manifest, [chosen])
     assert sorted(name for space in data.spaces for name in space.train.ids) == sorted(
         data.train.ids
     ), "each row once"
@@ -438,11 +439,13 @@ def test_valid_rows_teach_late_fusion_and_are_answered_out_of_fold(
     found = found[(found["cell"] == LATE) & (found["fold"] == 1)].set_index("id")
     manifest = Manifest.load(store / "toy")
     data = load_fold(
-        store,
-        "toy",
-        {m: r[0] for m, r in choose_views(catalogue(store, "toy")).items()},
-        make_plan(manifest),
-        1,
+        FoldRequest(
+            store,
+            "toy",
+            {m: r[0] for m, r in choose_views(catalogue(store, "toy")).items()},
+            make_plan(manifest),
+            1,
+        )
     )
     names = np.array(data.labels.classes)
 

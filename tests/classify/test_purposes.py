@@ -17,6 +17,7 @@ from classify.grid.prepare import prepare
 from classify.results.table import CHOSEN
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, UsageError
+from embeddings_store.fold_request import FoldRequest
 from embeddings_store.folds.halves import apart
 from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import load_fold
@@ -71,7 +72,9 @@ def test_halves_keep_learning_and_choosing_apart(
     views = {m: refs[0] for m, refs in choose_views(catalogue(store, "toy")).items()}
     means: dict[str, list[float]] = {}
     for fold in make_plan(manifest):
-        data = load_fold(store, "toy", views, make_plan(manifest), fold.number, valid_split=0)
+        data = load_fold(
+            FoldRequest(store, "toy", views, make_plan(manifest), fold.number, valid_split=0)
+        )
         kept, rest = data.valid.groups[data.valid.apart], data.valid.groups[~data.valid.apart]
         assert len(kept)
         assert len(rest)
@@ -103,9 +106,9 @@ def test_the_halves_are_the_same_whatever_views_are_loaded(make_store: MakeStore
     store = make_store(missing={"audio": 30})
     manifest = Manifest.load(store / "toy")
     views = {m: refs[0] for m, refs in choose_views(catalogue(store, "toy")).items()}
-    both = load_fold(store, "toy", views, make_plan(manifest), 1, valid_split=3).valid
+    both = load_fold(FoldRequest(store, "toy", views, make_plan(manifest), 1, valid_split=3)).valid
     audio = load_fold(
-        store, "toy", {"audio": views["audio"]}, make_plan(manifest), 1, valid_split=3
+        FoldRequest(store, "toy", {"audio": views["audio"]}, make_plan(manifest), 1, valid_split=3)
     ).valid
     assert len(audio) < len(both)
     assert set(audio.ids[audio.apart]) <= set(both.ids[both.apart])

@@ -16,6 +16,7 @@ from classify.commands.run_fusion_grid import main
 from classify.results.table import BEST_ON_TEST, CHOSEN, ON_TEST, ResultTable
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import LeakError, UsageError
+from embeddings_store.fold_request import FoldRequest
 from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import load_fold
 from embeddings_store.vectors.catalogue import catalogue, choose_views
@@ -54,7 +55,9 @@ def test_vectors_whose_epoch_was_chosen_on_test_are_scored_only_when_asked(
     views = {m: refs[0] for m, refs in choose_views(catalogue(store, "toy")).items()}
     for fold in make_plan(manifest, "", "none"):
         data = load_fold(
-            store, "toy", views, make_plan(manifest, "", "none"), fold.number, select_on="test"
+            FoldRequest(
+                store, "toy", views, make_plan(manifest, "", "none"), fold.number, select_on="test"
+            )
         )
         scaler = StandardScaler().fit(data.train.vectors["audio"])
         plain = SVC().fit(scaler.transform(data.train.vectors["audio"]), data.train.y)
@@ -115,16 +118,20 @@ def test_rows_that_an_encoder_was_fitted_on_stay_refused(make_store: MakeStore) 
     views = {m: refs[0] for m, refs in choose_views(catalogue(store, "toy")).items()}
     for select_on in ("valid", "test"):
         with pytest.raises(LeakError, match="was trained on them") as caught:
-            load_fold(store, "toy", views, make_plan(manifest, "", "none"), 1, select_on=select_on)
+            load_fold(
+                FoldRequest(
+                    store, "toy", views, make_plan(manifest, "", "none"), 1, select_on=select_on
+                )
+            )
         assert "--select-on" not in str(caught.value)
     with pytest.raises(UsageError, match="did you mean 'test'"):
-        load_fold(store, "toy", views, make_plan(manifest), 1, select_on="tset")
+        load_fold(FoldRequest(store, "toy", views, make_plan(manifest), 1, select_on="tset"))
 
 
 def test_rows_that_chose_an_epoch_are_named(make_trained: MakeStore) -> None:
     store = make_trained(rule="valid-session")
     views = {m: refs[0] for m, refs in choose_views(catalogue(store, "toy")).items()}
-    data = load_fold(store, "toy", views, make_plan(Manifest.load(store / "toy")), 1)
+    data = load_fold(FoldRequest(store, "toy", views, make_plan(Manifest.load(store / "toy")), 1))
     assert data.valid.selected.all()
     assert not data.test.selected.any()
     assert not data.train.selected.any()

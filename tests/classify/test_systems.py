@@ -44,6 +44,7 @@ from classify.systems.expression import (
 from classify.systems.parser import parse
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, UsageError
+from embeddings_store.fold_request import FoldRequest
 from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import load_fold
 from embeddings_store.vectors.catalogue import catalogue, choose_views
@@ -377,7 +378,7 @@ def test_unequal_widths_from_one_expression(make_store: MakeStore, tmp_path: Pat
 def fold(store: Path) -> RoleData:
     manifest = Manifest.load(store / "toy")
     views = {m: refs[0] for m, refs in choose_views(catalogue(store, "toy")).items()}
-    return load_fold(store, "toy", views, make_plan(manifest), 1).train
+    return load_fold(FoldRequest(store, "toy", views, make_plan(manifest), 1)).train
 
 
 def test_the_page_explains_every_word() -> None:

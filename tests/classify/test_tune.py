@@ -33,6 +33,7 @@ from classify.results.write import GridResult
 from classify.systems.cell import Cell
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import MissingDependencyError, UsageError
+from embeddings_store.fold_request import FoldRequest
 from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import load_fold
 from embeddings_store.vectors.catalogue import catalogue, choose_views
@@ -59,7 +60,9 @@ def fold_one(store: Path, **how: int) -> FoldData:
     views = {
         m: refs[0] for m, refs in choose_views(catalogue(store, "toy")).items() if m == "audio"
     }
-    return load_fold(store, "toy", views, make_plan(Manifest.load(store / "toy")), 1, **how)
+    return load_fold(
+        FoldRequest(store, "toy", views, make_plan(Manifest.load(store / "toy")), 1, **how)
+    )
 
 
 def chosen_settings(result: GridResult) -> dict[tuple[str, int], str]:

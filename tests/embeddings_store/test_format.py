@@ -18,6 +18,7 @@ import pytest
 from embeddings_store import provenance
 from embeddings_store.corpus import columns, manifest
 from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.fold_request import FoldRequest
 from embeddings_store.folds.plan import ROLES, FoldPlan
 from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import load_fold
@@ -231,7 +232,9 @@ def test_a_golden_fold_is_loaded(golden: tuple[Path, dict[str, Any]]) -> None:
         entry.ref.modality: entry.ref for entry in catalogue(store, "klein")
     }
     assert set(views) == {"text", "audio", "video"}
-    data = load_fold(store, "klein", views, FoldPlan.load(store / expected["plan"]["file"]), 2)
+    data = load_fold(
+        FoldRequest(store, "klein", views, FoldPlan.load(store / expected["plan"]["file"]), 2)
+    )
     assert [len(data.role(r)) for r in ("train", "valid", "test")] == [4, 3, 3]
     assert data.test.ids.tolist() == [expected["corpora"]["klein"]["ids"][i] for i in (4, 5, 7)]
     assert data.test.y.tolist() == [1, 0, 1]

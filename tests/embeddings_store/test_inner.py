@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from embeddings_store.errors import FoldError, StoreMismatchError, StoreNotFoundError, UsageError
+from embeddings_store.fold_request import FoldRequest
 from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import load_fold
@@ -63,7 +64,7 @@ def part(
 def loaded(bench: Bench, plan: FoldPlan, ref: EncoderRef, **how: int) -> np.ndarray:
     inner = find_inner(catalogue(bench.store, "mini"), ref, [1], **how)
     return load_fold(
-        bench.store, "mini", {"text": ref}, plan, 1, inner={"text": inner}
+        FoldRequest(bench.store, "mini", {"text": ref}, plan, 1, inner={"text": inner})
     ).train.inner_scores["text"]
 
 
@@ -82,7 +83,7 @@ def test_each_row_is_scored_by_the_encoder_that_left_it_out(bench: Bench, plan: 
     shifted(bench, inner, 1, 100.0)
     shifted(bench, inner, 2, 200.0)
     assert loaded(bench, plan, ref)[:, 0].tolist() == [108.0, 209.0, 210.0, 111.0]
-    plain = load_fold(bench.store, "mini", {"text": ref}, plan, 1)
+    plain = load_fold(FoldRequest(bench.store, "mini", {"text": ref}, plan, 1))
     assert plain.train.inner_scores == {}
     assert plain.train.scores["text"][:, 0].tolist() == [8.0, 9.0, 10.0, 11.0], (
         "the fold's own encoder, over-confident"
@@ -97,14 +98,21 @@ def test_vectors_of_inner_encoders_are_only_given_out_as_spaces(
     part(bench, plan, 2, (10, 11))
     entries = catalogue(bench.store, "mini")
     data = load_fold(
-        bench.store, "mini", {"text": ref}, plan, 1, inner={"text": find_inner(entries, ref, [1])}
+        FoldRequest(
+            bench.store,
+            "mini",
+            {"text": ref},
+            plan,
+            1,
+            inner={"text": find_inner(entries, ref, [1])},
+        )
     )
-    alone = load_fold(bench.store, "mini", {"text": ref}, plan, 1)
+    alone = load_fold(FoldRequest(bench.store, "mini", {"text": ref}, plan, 1))
     np.testing.assert_array_equal(data.train.vectors["text"], alone.train.vectors["text"])
     assert data.valid.inner_scores == data.test.inner_scores == {}
     assert choose_views(entries) == {"text": [ref]}, "inner encoders are no view of their own"
     with pytest.raises(StoreNotFoundError, match="no vectors for fold 1"):
-        load_fold(bench.store, "mini", {"text": inner}, plan, 1)
+        load_fold(FoldRequest(bench.store, "mini", {"text": inner}, plan, 1))
 
 
 @pytest.mark.parametrize(
@@ -133,16 +141,23 @@ def test_a_space_of_other_rows_is_refused(bench: Bench, plan: FoldPlan) -> None:
     part(bench, plan, 1, (8, 9), missing=(9,))
     part(bench, plan, 2, (10, 11))
     inner = {"text": find_inner(catalogue(bench.store, "mini"), ref, [1])}
-    assert load_fold(bench.store, "mini", {"text": ref}, plan, 1, inner=inner).spaces == ()
+    assert (
+        load_fold(FoldRequest(bench.store, "mini", {"text": ref}, plan, 1, inner=inner)).spaces
+        == ()
+    )
     with pytest.raises(FoldError, match=r"fold 1.inner-1 of .* left out no training row of class"):
-        load_fold(bench.store, "mini", {"text": ref}, plan, 1, inner=inner, spaces=True)
+        load_fold(
+            FoldRequest(bench.store, "mini", {"text": ref}, plan, 1, inner=inner, spaces=True)
+        )
     part(bench, plan, 1, (8, 9))
     with pytest.raises(
         StoreMismatchError,
         match=r"fold 1.inner-1: 1 rows have a text vector here and none of the fold's own "
         r"encoder, or the reverse, first 'u09'.*--retry-failed",
     ):
-        load_fold(bench.store, "mini", {"text": ref}, plan, 1, inner=inner, spaces=True)
+        load_fold(
+            FoldRequest(bench.store, "mini", {"text": ref}, plan, 1, inner=inner, spaces=True)
+        )
 
 
 def test_a_view_that_no_left_out_row_has_is_refused(bench: Bench, plan: FoldPlan) -> None:
@@ -154,13 +169,15 @@ def test_a_view_that_no_left_out_row_has_is_refused(bench: Bench, plan: FoldPlan
         match=r"fold 1.inner-1 of .*: none of the 2 training rows that it left out has audio vectors",
     ):
         load_fold(
-            bench.store,
-            "mini",
-            {"text": ref, "audio": frozen},
-            plan,
-            1,
-            spaces=True,
-            inner={"text": find_inner(catalogue(bench.store, "mini"), ref, [1])},
+            FoldRequest(
+                bench.store,
+                "mini",
+                {"text": ref, "audio": frozen},
+                plan,
+                1,
+                spaces=True,
+                inner={"text": find_inner(catalogue(bench.store, "mini"), ref, [1])},
+            )
         )
 
 
@@ -174,13 +191,13 @@ def test_inner_folds_of_another_number_are_no_common_space(bench: Bench, plan: F
             catalogue(bench.store, "mini"), ref, [1], parts=parts
         )
     assert set(
-        load_fold(bench.store, "mini", views, plan, 1, inner=inner).train.inner_scores
+        load_fold(FoldRequest(bench.store, "mini", views, plan, 1, inner=inner)).train.inner_scores
     ) == set(views)
     with pytest.raises(
         StoreMismatchError,
         match=r"leave out different rows: 2 of text, 4 of again; .* --inner-folds N",
     ):
-        load_fold(bench.store, "mini", views, plan, 1, inner=inner, spaces=True)
+        load_fold(FoldRequest(bench.store, "mini", views, plan, 1, inner=inner, spaces=True))
 
 
 def test_rows_without_a_vector_need_no_score(bench: Bench, plan: FoldPlan) -> None:
@@ -188,12 +205,14 @@ def test_rows_without_a_vector_need_no_score(bench: Bench, plan: FoldPlan) -> No
     part(bench, plan, 1, (8, 9), missing=(9,))
     part(bench, plan, 2, (10, 11), missing=(9,))
     data = load_fold(
-        bench.store,
-        "mini",
-        {"text": ref},
-        plan,
-        1,
-        inner={"text": find_inner(catalogue(bench.store, "mini"), ref, [1])},
+        FoldRequest(
+            bench.store,
+            "mini",
+            {"text": ref},
+            plan,
+            1,
+            inner={"text": find_inner(catalogue(bench.store, "mini"), ref, [1])},
+        )
     )
     assert data.train.ids.tolist() == ["u08", "u10", "u11"]
     assert np.isfinite(data.train.inner_scores["text"]).all()
@@ -257,4 +276,8 @@ def test_a_file_that_goes_away_meanwhile_is_told(bench: Bench, plan: FoldPlan) -
     ref = outer(bench, plan)
     inner = part(bench, plan, 1, (8, 9, 10, 11))
     with pytest.raises(StoreNotFoundError, match=r"fold-1.inner-2.h5: no such inner fold"):
-        load_fold(bench.store, "mini", {"text": ref}, plan, 1, inner={"text": InnerSet(inner, 2)})
+        load_fold(
+            FoldRequest(
+                bench.store, "mini", {"text": ref}, plan, 1, inner={"text": InnerSet(inner, 2)}
+            )
+        )

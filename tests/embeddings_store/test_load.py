@@ -23,6 +23,7 @@ from embeddings_store.errors import (
     StoreNotFoundError,
     UsageError,
 )
+from embeddings_store.fold_request import FoldRequest
 from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import load_fold
 from embeddings_store.vectors.arrays import EncoderRef
@@ -41,12 +42,13 @@ def load(
     fold: int = 1,
     plan: str = "leave-one-session-out",
     valid: str = "next",
+    manifest: Manifest | None = None,
     **how: object,
 ) -> FoldData:
     views = {ref.modality: ref for ref in refs}
-    return load_fold(
-        bench.store, bench.manifest.name, views, make_plan(bench.manifest, plan, valid), fold, **how
-    )  # type: ignore[arg-type]
+    folds = make_plan(bench.manifest, plan, valid)
+    request = FoldRequest(bench.store, bench.manifest.name, views, folds, fold, **how)  # type: ignore[arg-type]
+    return load_fold(request, manifest)
 
 
 def test_rows_are_aligned_over_views_labels_and_groups(bench: Bench) -> None:
@@ -312,12 +314,14 @@ def test_a_plan_for_other_rows_is_refused(
 ) -> None:
     other = make_plan(make_manifest(id=[f"v{i}" for i in range(12)]), "leave-one-session-out")
     with pytest.raises(FoldError, match="was made for 12 other rows"):
-        load_fold(bench.store, "mini", {"text": bench.put()}, other, 1)
+        load_fold(FoldRequest(bench.store, "mini", {"text": bench.put()}, other, 1))
 
 
 def test_what_is_not_there_is_told(bench: Bench, bench_of: Callable[..., Bench]) -> None:
     with pytest.raises(StoreNotFoundError, match="no corpus here"):
-        load_fold(bench.store, "maxi", {"text": bench.put()}, make_plan(bench.manifest), 1)
+        load_fold(
+            FoldRequest(bench.store, "maxi", {"text": bench.put()}, make_plan(bench.manifest), 1)
+        )
     with pytest.raises(UsageError, match="no view is named"):
         load(bench)
     with pytest.raises(FoldError, match="has folds 1, 2, 3, not 4"):

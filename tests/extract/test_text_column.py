@@ -10,6 +10,7 @@ import pytest
 
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreMismatchError
+from embeddings_store.fold_request import FoldRequest
 from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import load_fold
 from embeddings_store.vectors.catalogue import catalogue
@@ -87,7 +88,9 @@ def test_the_column_is_what_is_encoded(tmp_path: Path, model: Path) -> None:
     assert not np.array_equal(np.nan_to_num(spoken.vectors), np.nan_to_num(history.vectors))
     manifest = Manifest.load(store / "c")
     views = {m: e.ref for m, e in entries.items()}
-    fold = load_fold(store, "c", views, make_plan(manifest, "leave-one-session-out"), 1)
+    fold = load_fold(
+        FoldRequest(store, "c", views, make_plan(manifest, "leave-one-session-out"), 1)
+    )
     assert set(fold.train.vectors) == {"text", "meta_history"}
 
 
@@ -122,7 +125,13 @@ def test_another_column_makes_other_vectors_stale(tmp_path: Path, model: Path) -
     manifest, entry = Manifest.load(store / "c"), catalogue(store, "c")[0]
     with pytest.raises(StoreMismatchError, match="other inputs"):
         load_fold(
-            store, "c", {"meta_history": entry.ref}, make_plan(manifest, "leave-one-session-out"), 1
+            FoldRequest(
+                store,
+                "c",
+                {"meta_history": entry.ref},
+                make_plan(manifest, "leave-one-session-out"),
+                1,
+            )
         )
 
 

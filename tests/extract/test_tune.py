@@ -15,6 +15,7 @@ import tuning
 from safetensors.torch import load_file
 
 from embeddings_store.errors import FoldError, LabelError, LeakError, ModelLoadError, UsageError
+from embeddings_store.fold_request import FoldRequest
 from embeddings_store.load import load_fold
 from embeddings_store.vectors.hdf5 import verify
 from extract.encoders import REGISTRY, load_encoder
@@ -139,14 +140,14 @@ def test_the_gate_scores_the_honest_rules_and_refuses_the_one_that_chose_on_test
         views = {"text": prepared.dump.refs[0]}
         if refused:
             with pytest.raises(LeakError, match="chosen by its accuracy"):
-                load_fold(job.target.folder, manifest.name, views, plan, 1)
+                load_fold(FoldRequest(job.target.folder, manifest.name, views, plan, 1))
         else:
-            fold = load_fold(job.target.folder, manifest.name, views, plan, 1)
+            fold = load_fold(FoldRequest(job.target.folder, manifest.name, views, plan, 1))
             assert len(fold.test) == 4
             assert fold.test.scores["text"].shape == (4, 2)
             assert fold.train.fitted.all()
         with pytest.raises(Exception, match="fold 2"):
-            load_fold(job.target.folder, manifest.name, views, plan, 2)
+            load_fold(FoldRequest(job.target.folder, manifest.name, views, plan, 2))
 
 
 def test_rows_without_a_label_or_an_input_are_dumped_as_far_as_they_can_be(
@@ -282,12 +283,14 @@ def test_shuffled_labels_are_recorded_and_give_chance(tmp_path, models, monkeypa
         prepared, file = tuning.run(job)
         plan = training_setup(job.source.read(), job.request, "valid-session").plan
         fold = load_fold(
-            job.target.folder,
-            "rows",
-            {"text": prepared.dump.refs[0]},
-            plan,
-            1,
-            shuffle_seed=shuffle,
+            FoldRequest(
+                job.target.folder,
+                "rows",
+                {"text": prepared.dump.refs[0]},
+                plan,
+                1,
+                shuffle_seed=shuffle,
+            )
         )
         accuracy[shuffle] = float((fold.test.scores["text"].argmax(1) == fold.test.y).mean())
         assert file.attributes["labels_shuffled"] == (-1 if shuffle is None else shuffle)

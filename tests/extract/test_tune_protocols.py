@@ -15,6 +15,7 @@ from embeddings_store.corpus.label_sets import LABEL_SETS
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreMismatchError, UsageError
+from embeddings_store.fold_request import FoldRequest
 from embeddings_store.folds.setup import Request, set_up
 from embeddings_store.load import load_fold
 from extract.commands.extract_features import main
@@ -75,13 +76,14 @@ def test_a_view_trains_on_its_own_rows_and_serves_no_other_view(text):
                 StoreMismatchError, match="on the label set 'iemocap-4-no-exc', not on 'iemocap-4'"
             ):
                 load_fold(
-                    job.target.folder, "iemocap-mini", views, setup.plan, 1, manifest=setup.view
+                    FoldRequest(job.target.folder, "iemocap-mini", views, setup.plan, 1), setup.view
                 )
         else:
             assert (
                 len(
                     load_fold(
-                        job.target.folder, "iemocap-mini", views, setup.plan, 1, manifest=setup.view
+                        FoldRequest(job.target.folder, "iemocap-mini", views, setup.plan, 1),
+                        setup.view,
                     ).test
                 )
                 == 6
