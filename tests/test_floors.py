@@ -43,6 +43,7 @@ FLOORS: Mapping[str, Sequence[str]] = {
     ],
     "embeddings_store": [
         "embeddings_store commands",
+        "example store",
         "exchange load",
         "fold_request leak_gate",
         "vectors",
