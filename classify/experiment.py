@@ -33,5 +33,5 @@ def run_grid(config: GridConfig, tell: Notify = lambda message: None) -> GridRes
         prepared.plan.save(config.out / "plan.parquet")
         tasks = run_waves(prepared, origin, tell)
         return write_results(
-            prepared, [t for t in tasks if not t.drops], [t for t in tasks if t.drops]
+            prepared, [t for t in tasks if not t.spec.drops], [t for t in tasks if t.spec.drops]
         )

@@ -1,28 +1,26 @@
-"""Binds a cell to a fold, to encoders and to a seed: a task with its key and its cost."""
+"""Binds a cell to a fold, to encoders and to a seed: a task with its specification and its cost."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-
-import numpy
-import scipy
-import sklearn
-import xgboost
+from dataclasses import dataclass, replace
 
 from classify.fusion.rules import RULES
 from classify.grid.cross_fitting import crosses
 from classify.grid.missing_modalities import drops_of
 from classify.grid.prepared import PreparedGrid
+from classify.grid.specification import CellSpec
 from classify.grid.tasks import CellTask
 from classify.grid.tuning import SPLITS, Search
 from classify.models.classifiers import CLASSIFIERS, baselines, competitors, resolve
 from classify.models.probe import PROBE_SETTINGS, PROBE_SPLITS
+from classify.models.specification import Settings
 from classify.names import (
     CONCATENATION,
     EARLY,
     HEAD,
     LATE,
+    LAYER,
     OOF,
     OVER_SCORES,
     PROBE,
@@ -45,170 +43,200 @@ from classify.systems.expression import (
 from embeddings_store.vectors.arrays import EncoderRef
 
 PROBE_COST_S = 4.0  # like ClassifierSpec.cost_s: a fit and five inner ones
-
-
-MEASURED_ROWS, MEASURED_COLUMNS, MEASURED_CLASSES = (
-    4_400,
-    2_304,
-    4,
-)  # what the costs in the table were measured on
-
-
-NO_REFITS = ("train", "valid", "train+valid")
-
-
 TASK_S = 0.05  # loading and writing, at least
+# what the costs in the table of classifiers were measured on
+MEASURED_ROWS, MEASURED_COLUMNS, MEASURED_CLASSES = 4_400, 2_304, 4
+NO_REFITS = ("train", "valid", "train+valid")
+TUNED_FAMILIES = (UNIMODAL, EARLY, LATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Repetition:
+    """Which of its repetitions a cell is bound to.
+
+    Attributes:
+        fold: The fold's number.
+        replica: Position among the seeds of the fine-tuning.
+        seed: The seed of the classifier.
+    """
+
+    fold: int
+    replica: int
+    seed: int
 
 
 def make_task(
     prepared: PreparedGrid,
     cell: Cell,
-    fold: int,
+    at: Repetition,
     refs: Mapping[str, EncoderRef],
     origin: Mapping[str, str],
-    seed: int,
-    replica: int,
 ) -> CellTask:
-    """Bind a cell to a fold, to the encoders (modality to reference) that stand for its modalities there, and to a seed."""
-    config = prepared.config
-    spaces = crosses(cell, prepared.inner[replica], prepared.scores_from)
-    fit_rows = (
-        config.fit_rows
-        if spaces or cell.family in (LATE, SYSTEM) or config.fit_rows not in OVER_SCORES
-        else "train"
-    )
-    inner = None
-    if fit_rows == OOF:
-        inner = {m: found for m, found in prepared.inner[replica].items() if m in cell.modalities}
-    source = prepared.source.fold(
-        fold,
-        {m: refs[m] for m in cell.modalities},
-        valid_split=config.valid_split,
-        inner=inner,
-        spaces=spaces,
-    )
-    folder = config.out / "cells"
-    written = cell.family == SYSTEM  # its expression holds its settings
-    settings = {} if written else config.settings.get(cell.classifier, {})
-    named = cell.classifier in CLASSIFIERS and not written
-    scored = cell.family in (LATE, SYSTEM) or cell.classifier in (HEAD, PROBE)
-    inputs = (
-        SYSTEM
-        if written
-        else "scores"
-        if scored
-        else "rows"
-        if cell.classifier in baselines()
-        else "vectors"
-    )
-    scores = {m: prepared.scores_from[m] for m in cell.modalities} if scored else {}
-    what: dict[str, object] = {
-        "input": inputs,
-        "method": cell.method,
-        "classifier": cell.classifier,
-        "settings": resolve(cell.classifier, settings) if named else {},
-        "scores_from": scores,
-        "probe": PROBE_SETTINGS if PROBE in scores.values() else {},
-        "views": [[m, ref.folder, ref.seed, digest] for m, ref, digest in source.views],
-        "corpus": prepared.corpus,
-        "manifest": prepared.manifest_digest,
-        "labels": prepared.labels.digest,
-        "plan": prepared.plan.digest,
-        "fold": fold,
-        "fit_rows": fit_rows,
-        "seed": seed if named and CLASSIFIERS[cell.classifier].draws else 0,
-        "shuffle_seed": config.shuffle_seed,
-        "versions": versions(),
-    }
-    if config.valid_split is not None and cell.family in (LATE, SYSTEM):
-        what["valid_split"] = config.valid_split
-    tuned = None
-    if config.tune and cell.classifier in competitors() and cell.family in (UNIMODAL, EARLY, LATE):
-        tuned = Search(
-            cell.classifier, settings, config.tune, config.tune_minutes, prepared.tune_on, seed
-        )
-        what["tune"] = {
-            **tuned.what,
-            "valid_split": config.valid_split if tuned.on == VALID else None,
-        }
-    if source.inner:
-        what["inner"] = [[m, s.ref.folder, *digests] for m, s, digests in source.inner]
-    tree = cell.tree(settings, prepared.scores_from, fit_rows)
-    if written or cell.classifier == RULE:
-        what |= _of_rules(tree, seed)
-    probes = {}
-    # a probe of all training rows is none of those that an inner encoder left out
-    there = {
-        c.modalities[0]
-        for c in prepared.cells
-        if c.classifier == PROBE and c.family == UNIMODAL and not spaces
-    }
-    for modality in (
-        m
-        for m in cell.modalities
-        if scored
-        and cell.family != UNIMODAL
-        and m in there
-        and Call(PROBE, (View(m),)) in walk(tree)
-    ):
-        probe = make_task(
-            prepared, Cell("unimodal", "", (modality,), PROBE), fold, refs, origin, seed, replica
-        )
-        probes[modality] = (probe.path, probe.key)
-    return CellTask(
-        cell,
-        source,
-        what,
-        folder,
-        fit_rows,
-        settings,
-        seed,
-        replica,
-        probes,
-        origin,
-        _cost_s(prepared, cell, tree, fold, refs) * (1 + config.tune * SPLITS if tuned else 1),
-        prepared.scores_from,
-        tuned,
-    )
+    """Bind a cell to a fold and seed, and to the encoders that stand for its modalities there.
 
-
-def _of_rules(tree: Expression, seed: int) -> dict[str, object]:
-    """Return what the numbers of a rule or a system depend on beside what other cells' do."""
-    words = [RULES[word].classifier if word in RULES else word for word in words_of(tree)]
-    used = [word for word in words if word in CLASSIFIERS]
-    settings = {
-        f"{word}.{name}": value for word in used for name, value in resolve(word, {}).items()
-    }
-    return {
-        "expression": str(tree),
-        "settings": settings,
-        "seed": seed if any(CLASSIFIERS[word].draws for word in used) else 0,
-    }
+    Args:
+        prepared: The checked run.
+        cell: What to compute.
+        at: Fold and seeds.
+        refs: Modality to encoder.
+        origin: Commit and command, for the record.
+    """
+    spec = specify(prepared, cell, at, refs, origin)
+    given = _given_settings(prepared, cell)
+    tree = cell.tree(given, prepared.scores_from, spec.fit_rows)
+    fits = 1 + spec.search.trials * SPLITS if spec.search else 1
+    cost_s = _cost_s(prepared, cell, tree, at.fold, refs) * fits
+    return CellTask(cell, spec, given, at.seed, at.replica, cost_s)
 
 
 def drop_task(task: CellTask, rates: Sequence[float], seed: int) -> CellTask:
-    """Return the task that asks a cell again as its test rows lose modalities."""
+    """Return the task that asks a cell again as its test rows lose modalities.
+
+    Args:
+        task: The cell as it is.
+        rates: The chances that a modality is lost, each in (0, 1).
+        seed: Which rows lose it.
+    """
     drops = drops_of(task.cell, rates)
-    return replace(
-        task,
-        what={**task.what, "drops": [str(drop) for drop in drops], "drop_seed": seed},
-        drops=drops,
-        drop_seed=seed,
-        whole=(task.path, task.key),
+    return replace(task, spec=replace(task.spec, drops=drops, drop_seed=seed, whole=task.spec.key))
+
+
+def specify(
+    prepared: PreparedGrid,
+    cell: Cell,
+    at: Repetition,
+    refs: Mapping[str, EncoderRef],
+    origin: Mapping[str, str],
+) -> CellSpec:
+    """Return what a cell of one fold is computed from; what cannot matter to it is neutral.
+
+    This is the only place that knows which option matters to which cell. The cell is computed from
+    the neutral value, too, so that a value that does matter cannot be hidden from the key.
+
+    Args:
+        prepared: The checked run.
+        cell: What to compute.
+        at: Fold and seeds.
+        refs: Modality to encoder.
+        origin: Commit and command, for the record.
+    """
+    config, inner = prepared.config, prepared.inner[at.replica]
+    own_inner = {m: found for m, found in inner.items() if m in cell.modalities}
+    crossed = crosses(cell, inner, prepared.scores_from)
+    over_scores = cell.family in (LATE, SYSTEM)
+    fit_rows = config.fit_rows
+    if fit_rows in OVER_SCORES and not (crossed or over_scores):
+        fit_rows = "train"
+    given = _given_settings(prepared, cell)
+    tree = cell.tree(given, prepared.scores_from, fit_rows)
+    written_out = cell.family == SYSTEM or cell.classifier == RULE
+    search = _search(prepared, cell, given, at.seed)
+    looks_at_halves = over_scores or (search is not None and search.on == VALID)
+    source = prepared.source.fold(
+        at.fold,
+        {m: refs[m] for m in cell.modalities},
+        valid_split=config.valid_split if looks_at_halves else None,
+        inner=own_inner if fit_rows == OOF else None,
+        spaces=crossed,
+    )
+    answers_scores = over_scores or cell.classifier in (HEAD, PROBE)
+    sources = {m: prepared.scores_from[m] for m in cell.modalities} if answers_scores else {}
+    return CellSpec(
+        # a layer's cell is that of the modality if the layer is chosen, and is not computed again
+        family=UNIMODAL if cell.family == LAYER else cell.family,
+        method=cell.method,
+        classifier=cell.classifier,
+        expression=str(tree) if written_out else "",
+        settings=_settings(cell, given, tree),
+        scores_from=sources,
+        probe=PROBE_SETTINGS if PROBE in words_of(tree) else {},
+        fit_rows=fit_rows,
+        seed=at.seed if _draws(tree) else 0,
+        search=search,
+        source=source,
+        folder=config.out / "cells",
+        origin=origin,
+        probes=_probes(prepared, cell, at, refs, tree) if over_scores and not crossed else {},
     )
 
 
-def versions() -> dict[str, str]:
-    """Versions of the libraries that compute."""
-    return {library.__name__: library.__version__ for library in (numpy, scipy, sklearn, xgboost)}
+def _given_settings(prepared: PreparedGrid, cell: Cell) -> Settings:
+    """Return the settings of the cell's classifier that the user gave; a system's are in its text."""
+    return {} if cell.family == SYSTEM else prepared.config.settings.get(cell.classifier, {})
+
+
+def _settings(cell: Cell, given: Settings, tree: Expression) -> dict[str, float]:
+    """Return every setting in a cell: of its classifier, or of those in a rule or a system."""
+    if cell.family != SYSTEM and cell.classifier in CLASSIFIERS:
+        return resolve(cell.classifier, given)
+    settings = {}
+    for classifier in _classifiers_in(tree):
+        for name, value in resolve(classifier, {}).items():
+            settings[f"{classifier}.{name}"] = value
+    return settings
+
+
+def _draws(tree: Expression) -> bool:
+    """Say whether anything in a cell draws random numbers."""
+    return any(CLASSIFIERS[classifier].draws for classifier in _classifiers_in(tree))
+
+
+def _classifiers_in(tree: Expression) -> list[str]:
+    words = [RULES[word].classifier if word in RULES else word for word in words_of(tree)]
+    return [word for word in words if word in CLASSIFIERS]
+
+
+def _search(prepared: PreparedGrid, cell: Cell, given: Settings, seed: int) -> Search | None:
+    """Return how the settings of a cell are chosen, none where they are not."""
+    config = prepared.config
+    if not config.tune or cell.classifier not in competitors() or cell.family not in TUNED_FAMILIES:
+        return None
+    return Search(cell.classifier, given, config.tune, config.tune_minutes, prepared.tune_on, seed)
+
+
+def _probes(
+    prepared: PreparedGrid,
+    cell: Cell,
+    at: Repetition,
+    refs: Mapping[str, EncoderRef],
+    tree: Expression,
+) -> dict[str, str]:
+    """Return the keys of those cells of the run that are probes inside this one, by modality.
+
+    A cell that is cross-fitted has none: a probe of all training rows is not that of the rows that
+    an inner encoder left out.
+    """
+    listed = {
+        other.modalities[0]
+        for other in prepared.cells
+        if other.family == UNIMODAL and other.classifier == PROBE
+    }
+    inside = set(walk(tree))
+    keys = {}
+    for modality in cell.modalities:
+        if modality in listed and Call(PROBE, (View(modality),)) in inside:
+            alone = Cell(UNIMODAL, "", (modality,), PROBE)
+            keys[modality] = specify(prepared, alone, at, refs, {}).key
+    return keys
 
 
 def _cost_s(
     prepared: PreparedGrid, cell: Cell, tree: Expression, fold: int, refs: Mapping[str, EncoderRef]
 ) -> float:
-    """Add up what each classifier and probe of an expression takes, as often as it is fitted for scores out of fold."""
+    """Add up what each classifier and probe takes, as often as it is fitted for scores out of fold."""
     classes = len(prepared.labels.classes)
     rows = next(f.counts["train"] for f in prepared.folds if f.number == fold)
+    per_column = rows / MEASURED_ROWS / MEASURED_COLUMNS * classes / MEASURED_CLASSES
+
+    def columns_of(node: Call) -> int:
+        widths = []
+        for leaf in leaves(node.arguments[0]):
+            if isinstance(leaf, View):
+                widths.append(prepared.entry(refs[leaf.name], fold).dim)
+            else:
+                widths.append(classes)
+        side_by_side = CONCATENATION in words_of(node)
+        return max(100, sum(widths) if side_by_side else widths[0])
 
     def cost(node: Expression, fits: int) -> float:
         if isinstance(node, View):
@@ -220,25 +248,7 @@ def _cost_s(
             return below
         if node.word == PROBE and cell.classifier != PROBE:  # its own cell has scored the rows
             return below + TASK_S
-        inputs = leaves(node.arguments[0])
-        widths = [
-            prepared.entry(refs[n.name], fold).dim if isinstance(n, View) else classes
-            for n in inputs
-        ]
-        columns = max(
-            100, sum(widths) if CONCATENATION in words_of(node) or len(widths) == 1 else widths[0]
-        )
         measured = PROBE_COST_S if node.word == PROBE else CLASSIFIERS[node.word].cost_s
-        return (
-            below
-            + fits
-            * measured
-            * rows
-            / MEASURED_ROWS
-            * columns
-            / MEASURED_COLUMNS
-            * classes
-            / MEASURED_CLASSES
-        )
+        return below + fits * measured * per_column * columns_of(node)
 
     return TASK_S + cost(tree, 1)

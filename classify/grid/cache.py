@@ -9,32 +9,27 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classify.grid.outcome import CellOutcome
+from classify.grid.specification import ALGORITHM, CellSpec
 from classify.models.class_scores import ClassScores
 from embeddings_store.atomic import replacing
 from embeddings_store.errors import StoreError
-from embeddings_store.provenance import fingerprint
 from embeddings_store.vectors.arrays import SCORED_ROLES
 
-ALGORITHM = (
-    3  # add one whenever a change to classify/ changes a number: every cell is then computed again
-)
 FORMAT = "emotion-grid-cell"
 
 
-def key_of(what: Mapping[str, object]) -> str:
-    """Twelve hex digits over everything that changes a cell's numbers."""
-    return fingerprint({"algorithm": ALGORITHM, **what})
-
-
-def write_outcome(path: Path, what: Mapping[str, object], outcome: CellOutcome) -> None:
+def write_outcome(spec: CellSpec, outcome: CellOutcome) -> None:
     """Write one file, whole or not at all.
+
+    Args:
+        spec: What was computed; the file is named by it and repeats it.
+        outcome: What came of it.
 
     Raises:
         StoreFullError: The disk is full; what was finished before is safe.
@@ -52,12 +47,13 @@ def write_outcome(path: Path, what: Mapping[str, object], outcome: CellOutcome) 
     kind = next(iter(outcome.stages.values()))["test"].kind
     record = {
         "format": FORMAT,
-        "key": key_of(what),
-        "what": what,
+        "key": spec.key,
+        "what": spec.record,
         "stages": list(outcome.stages),
         "kind": kind,
         "facts": outcome.facts,
     }
+    path = spec.path
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, temporary.open("wb") as handle:
         np.savez(
@@ -102,3 +98,28 @@ def read_outcome(path: Path, key: str) -> CellOutcome:
                     f"{path}: its {role} rows do not agree with each other or are not finite"
                 )
     return CellOutcome(ids, y, stages, record["facts"])
+
+
+def cells_of_older_versions(folder: Path) -> int:
+    """Count the finished cells in a folder that an older version of the code computed.
+
+    None are counted where cells of this version are there: whoever goes on with a run has been told.
+    Their files stay where they are, for whoever goes back to the older version.
+    """
+    older = 0
+    for path in folder.glob("*.npz"):
+        version = _version_of(path)
+        if version == ALGORITHM:
+            return 0
+        older += version is not None and version < ALGORITHM
+    return older
+
+
+def _version_of(path: Path) -> int | None:
+    """Return the version that a finished cell records, 0 where it records none, None if unread."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            record = json.loads(file["record"].tobytes())
+        return int(record["what"].get("algorithm", 0)) if record["format"] == FORMAT else None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None

@@ -1,4 +1,4 @@
-"""The grid: every cell on every fold, in parallel, resumed where it stopped, and the choices that validation rows allow.
+"""The grid: every cell on every fold, in parallel, resumed where it stopped.
 
 Work goes in three waves, because later ones need the earlier: candidate layers and baselines;
 vectors and probes; late fusion over the probes' scores. Each finished task is a file
@@ -10,29 +10,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from classify.evaluation.means import first_best
 from classify.evaluation.metrics import accuracy
-from classify.grid.bind import drop_task, make_task
-from classify.grid.cache import read_outcome
+from classify.grid.bind import Repetition, drop_task, make_task
+from classify.grid.cache import cells_of_older_versions, read_outcome
 from classify.grid.config import GridConfig
 from classify.grid.fold_loading import LOADER
 from classify.grid.missing_modalities import worth_dropping
 from classify.grid.prepare import prepare
 from classify.grid.prepared import PreparedGrid
-from classify.grid.tasks import CellTask, run_task
+from classify.grid.tasks import CellTask, run_cell
 from classify.grid.validation_rows import for_learning
 from classify.grid.workers import available_cpus, run_all
-from classify.names import BASELINE, LATE, LAYER, LAYER_JUDGE, SYSTEM
+from classify.names import BASELINE, EARLY, LATE, LAYER, LAYER_JUDGE, SYSTEM, UNIMODAL
 from classify.systems.cell import Cell
+from embeddings_store.commands.progress import ProgressBar, progress_bar
 from embeddings_store.errors import StoreError
 from embeddings_store.vectors.arrays import EncoderRef
 
+WAVES = ((BASELINE, LAYER), (UNIMODAL, EARLY), (LATE, SYSTEM))  # families, in the order of work
 WORTH_PROCESSES_S = 10.0  # starting worker processes takes 3 to 6 s, most of it imports
 Notify = Callable[[str], None]
 Views = Mapping[str, EncoderRef]
@@ -59,22 +57,21 @@ class Survey:
 
 
 def survey(config: GridConfig) -> Survey:
-    """Say what :func:`run_grid` would do, without writing anything."""
+    """Say what a run would do, without writing anything."""
     prepared = prepare(config)
-    first = [c for c in prepared.cells if c.family in (BASELINE, LAYER)]
-    rest = [c for c in prepared.cells if c.family not in (BASELINE, LAYER)]
-    tasks, later = _bind(prepared, first, _first_views(prepared), {}), 0
+    first = [c for c in prepared.cells if c.family in WAVES[0]]
+    rest = [c for c in prepared.cells if c.family not in WAVES[0]]
+    tasks, later = bind_cells(prepared, first, first_views(prepared), {}), 0
     if all(task.path.is_file() for task in tasks):
-        tasks += _bind(prepared, rest, _choose_layers(prepared, tasks), {})
-    elif _layered(prepared):
-        later = len(rest) * _per_cell(prepared)
+        tasks += bind_cells(prepared, rest, _choose_layers(prepared, tasks), {})
+    elif any(len(refs) > 1 for refs in prepared.views.values()):
+        later = len(rest) * _repetitions(prepared)
     else:
-        tasks += _bind(prepared, rest, _first_views(prepared), {})
-    tasks += _drop_tasks(prepared, tasks)
-    different = {
-        task.key: task for task in tasks
-    }.values()  # what draws no random numbers is the same for every seed
-    to_run = [task for task in different if not task.path.is_file()]
+        tasks += bind_cells(prepared, rest, first_views(prepared), {})
+    tasks += drop_tasks(prepared, tasks)
+    # what draws no random numbers is the same for every seed
+    different = {task.key: task for task in tasks}
+    to_run = [task for task in different.values() if not task.path.is_file()]
     return Survey(
         prepared,
         len(different) - len(to_run),
@@ -85,65 +82,103 @@ def survey(config: GridConfig) -> Survey:
 
 
 def run_waves(prepared: PreparedGrid, origin: Mapping[str, str], notify: Notify) -> list[CellTask]:
-    """Compute every cell on every fold, family by family, and return their tasks in the order of the cells."""
-    families = ((BASELINE, LAYER), ("unimodal", "early"), (LATE, SYSTEM))
-    total = len(prepared.cells) * _per_cell(prepared)
-    console = Console(stderr=True)
+    """Compute every cell on every fold, family by family.
+
+    Args:
+        prepared: The checked run.
+        origin: Commit and command, for the record.
+        notify: Gets one line at a time about what happens.
+
+    Returns:
+        The tasks in the order of the cells, and after them those that lose modalities.
+    """
+    older = cells_of_older_versions(prepared.config.out / "cells")
+    if older:
+        notify(f"{older} finished cells of an older version are computed again")
+    total = len(prepared.cells) * _repetitions(prepared)
+    jobs = prepared.config.jobs or available_cpus()
     tasks: list[CellTask] = []
-    views = _first_views(prepared)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    ) as progress:
-        bar = progress.add_task("cells x folds", total=total)
-        for wave in families:
-            bound = _bind(prepared, [c for c in prepared.cells if c.family in wave], views, origin)
-            _run(
-                bound,
-                prepared.config.jobs or available_cpus(),
-                notify,
-                partial(progress.advance, bar),
-            )
+    views = first_views(prepared)
+    with progress_bar("cells x folds", total) as bar:
+        for families in WAVES:
+            cells = [cell for cell in prepared.cells if cell.family in families]
+            bound = bind_cells(prepared, cells, views, origin)
+            _run(bound, jobs, notify, bar)
             tasks += bound
-            if LAYER in wave:
+            if LAYER in families:
                 views = _choose_layers(prepared, bound)
-        dropped = _drop_tasks(prepared, tasks)
-        progress.update(bar, total=total + len(dropped))
-        _run(
-            dropped,
-            prepared.config.jobs or available_cpus(),
-            notify,
-            partial(progress.advance, bar),
-        )
+        dropped = drop_tasks(prepared, tasks)
+        bar.resize(total + len(dropped))
+        _run(dropped, jobs, notify, bar)
     LOADER.forget()
     return tasks + dropped
 
 
-def _drop_tasks(prepared: PreparedGrid, tasks: Sequence[CellTask]) -> list[CellTask]:
+def bind_cells(
+    prepared: PreparedGrid,
+    cells: Sequence[Cell],
+    views: Mapping[Place, Views],
+    origin: Mapping[str, str],
+) -> list[CellTask]:
+    """Bind every cell to every fold and seed; a layer cell to its own candidate.
+
+    Args:
+        prepared: The checked run.
+        cells: What to compute.
+        views: Seed of the fine-tuning and fold to the encoder that stands for each modality.
+        origin: Commit and command, for the record.
+    """
+    tasks = []
+    replicas = list(enumerate(prepared.replicas))
+    for cell, fold, (replica, candidates), seed in product(
+        cells, prepared.folds, replicas, prepared.config.seeds
+    ):
+        refs = views[replica, fold.number]
+        if cell.family == LAYER:
+            refs = {m: candidates[m][cell.layer] for m in cell.modalities}
+        at = Repetition(fold.number, replica, seed)
+        tasks.append(make_task(prepared, cell, at, refs, origin))
+    return tasks
+
+
+def first_views(prepared: PreparedGrid) -> dict[Place, Views]:
+    """Before layers are chosen the first candidate stands for each modality.
+
+    Baselines only take rows from it.
+    """
+    chosen: dict[Place, Views] = {}
+    for replica, views in enumerate(prepared.replicas):
+        for fold in prepared.folds:
+            chosen[replica, fold.number] = {m: refs[0] for m, refs in views.items()}
+    return chosen
+
+
+def drop_tasks(prepared: PreparedGrid, tasks: Sequence[CellTask]) -> list[CellTask]:
+    """Return the tasks that ask cells again as test rows lose modalities, where it was asked for.
+
+    Args:
+        prepared: The checked run.
+        tasks: The cells of the grid.
+    """
     config = prepared.config
-    worth = worth_dropping(prepared.cells) if config.drop_rates else []
+    if not config.drop_rates:
+        return []
+    worth = worth_dropping(prepared.cells)
     return [
         drop_task(task, config.drop_rates, config.drop_seed) for task in tasks if task.cell in worth
     ]
 
 
-def _run(
-    tasks: Sequence[CellTask], jobs: int, notify: Notify, advance: Callable[[int], None]
-) -> None:
+def _run(tasks: Sequence[CellTask], jobs: int, notify: Notify, bar: ProgressBar) -> None:
     missing = {task.key: task for task in tasks if not _is_whole(task, notify)}
-    advance(len(tasks) - len(missing))
+    bar.advance(len(tasks) - len(missing))
     longest_first = sorted(missing.values(), key=lambda task: (task.source.fold, -task.cost_s))
     worthwhile = sum(task.cost_s for task in longest_first) > WORTH_PROCESSES_S
     processes = min(jobs, len(longest_first)) if worthwhile else 1
     if processes > 1:
         LOADER.forget()  # worker processes load for themselves
-    for _ in run_all(run_task, longest_first, processes):
-        advance(1)
+    for _ in run_all(run_cell, [task.spec for task in longest_first], processes):
+        bar.advance()
 
 
 def _is_whole(task: CellTask, notify: Notify) -> bool:
@@ -157,46 +192,9 @@ def _is_whole(task: CellTask, notify: Notify) -> bool:
     return True
 
 
-def _per_cell(prepared: PreparedGrid) -> int:
-    """How often each cell is computed.
-
-    Folds x seeds of the fine-tuning x seeds of the classifier.
-    """
+def _repetitions(prepared: PreparedGrid) -> int:
+    """How often each cell is computed: folds x seeds of the fine-tuning x of the classifier."""
     return len(prepared.folds) * len(prepared.replicas) * len(prepared.config.seeds)
-
-
-def _bind(
-    prepared: PreparedGrid,
-    cells: Sequence[Cell],
-    views: Mapping[Place, Views],
-    origin: Mapping[str, str],
-) -> list[CellTask]:
-    """Bind every cell to every fold and seed; a layer cell to its own candidate."""
-    tasks = []
-    for cell, fold, (replica, candidates), seed in product(
-        cells, prepared.folds, enumerate(prepared.replicas), prepared.config.seeds
-    ):
-        refs = views[replica, fold.number]
-        if cell.family == LAYER:
-            refs = {m: candidates[m][cell.layer] for m in cell.modalities}
-        tasks.append(make_task(prepared, cell, fold.number, refs, origin, seed, replica))
-    return tasks
-
-
-def _layered(prepared: PreparedGrid) -> bool:
-    return any(len(refs) > 1 for refs in prepared.views.values())
-
-
-def _first_views(prepared: PreparedGrid) -> dict[Place, Views]:
-    """Before layers are chosen the first candidate stands for each modality.
-
-    Baselines only take rows from it.
-    """
-    return {
-        (replica, fold.number): {m: refs[0] for m, refs in views.items()}
-        for replica, views in enumerate(prepared.replicas)
-        for fold in prepared.folds
-    }
 
 
 def _choose_layers(prepared: PreparedGrid, tasks: Sequence[CellTask]) -> dict[Place, Views]:
@@ -204,22 +202,21 @@ def _choose_layers(prepared: PreparedGrid, tasks: Sequence[CellTask]) -> dict[Pl
 
     Ties go to the lowest.
     """
+    apart = {fold.number: fold.apart for fold in prepared.folds}
     found: dict[tuple[int, int, str], dict[int, float]] = {}
     for task in tasks:
         if task.cell.family != LAYER or task.cell.classifier != LAYER_JUDGE:
             continue
         outcome = read_outcome(task.path, task.key)
-        apart = next(fold.apart for fold in prepared.folds if fold.number == task.source.fold)
-        learn = for_learning(outcome.ids["valid"], apart)
+        learn = for_learning(outcome.ids["valid"], apart[task.source.fold])
         right = accuracy(outcome.y["valid"][learn], outcome.reported("valid").labels[learn])
         slot = (task.replica, task.source.fold, task.cell.modalities[0])
         found.setdefault(slot, {})[task.cell.layer] = right
     best = {slot: first_best(by_layer) for slot, by_layer in found.items()}
-    return {
-        (replica, fold.number): {
-            m: refs[best[replica, fold.number, m] if len(refs) > 1 else 0]
-            for m, refs in views.items()
-        }
-        for replica, views in enumerate(prepared.replicas)
-        for fold in prepared.folds
-    }
+    chosen: dict[Place, Views] = {}
+    for replica, views in enumerate(prepared.replicas):
+        for fold in prepared.folds:
+            chosen[replica, fold.number] = {
+                m: refs[best.get((replica, fold.number, m), 0)] for m, refs in views.items()
+            }
+    return chosen

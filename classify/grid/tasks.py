@@ -1,7 +1,4 @@
-"""One cell of one fold as a job for any process.
-
-What it depends on, its file, and how it is computed.
-"""
+"""One cell of one fold as a job for any process, and how it is computed."""
 
 from __future__ import annotations
 
@@ -12,121 +9,123 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from classify.grid.cache import key_of, read_outcome, write_outcome
+from classify.grid.cache import read_outcome, write_outcome
 from classify.grid.compute import ask_again, compute
 from classify.grid.cross_fitting import cross_fit
 from classify.grid.fold_loading import LOADER, FoldSource
-from classify.grid.missing_modalities import Drop, without
+from classify.grid.missing_modalities import without
 from classify.grid.outcome import CellOutcome
-from classify.grid.tuning import Search, search
+from classify.grid.specification import CellSpec
+from classify.grid.tuning import search
 from classify.models.specification import Settings
+from classify.names import PROBE
 from classify.systems.cell import Cell
 from embeddings_store.vectors.fold_data import FoldData
 
 
 @dataclass(frozen=True, slots=True)
 class CellTask:
-    """One cell of one fold.
+    """One cell of one fold in its place among the others of a run.
+
+    Several tasks may have equal specifications, such as those of all seeds of a classifier that
+    draws nothing; then one file serves all.
 
     Attributes:
-        cell: What to compute.
-        source: On which data.
-        what: Everything that changes the numbers, plain JSON types.
-        folder: Where cell files lie.
-        fit_rows: A name of :data:`classify.names.FIT_ROWS`.
-        settings: Those of the classifier that differ from its defaults.
-        seed: For the classifier.
+        cell: The cell as the tables list it.
+        spec: What it is computed from.
+        settings: Those of the classifier that the user gave.
+        seed: The seed that stands in the tables.
         replica: Position among the seeds of the fine-tuning, see
             :class:`classify.grid.prepared.PreparedGrid`.
-        probes: Modality to the file and key of its probe's outcome.
-        origin: Commit and command, for the record.
         cost_s: Roughly how long it takes, in seconds; only the order and number of processes follow
             from it.
-        scores_from: Modality to ``head`` or ``probe``.
-        search: How its settings are chosen first, or none.
-        drops: What test rows lose; nothing for a cell of the grid.
-        drop_seed: Which of them lose it.
-        whole: File and key of the same cell without losses, where there are drops.
     """
 
     cell: Cell
-    source: FoldSource
-    what: Mapping[str, object]
-    folder: Path
-    fit_rows: str
+    spec: CellSpec
     settings: Settings
     seed: int
     replica: int
-    probes: Mapping[str, tuple[Path, str]]
-    origin: Mapping[str, str]
     cost_s: float
-    scores_from: Mapping[str, str]
-    search: Search | None = None
-    drops: tuple[Drop, ...] = ()
-    drop_seed: int = 0
-    whole: tuple[Path, str] | None = None
+
+    @property
+    def source(self) -> FoldSource:
+        """On which data."""
+        return self.spec.source
 
     @property
     def key(self) -> str:
         """Twelve hex digits over everything that changes the numbers."""
-        return key_of(self.what)
+        return self.spec.key
 
     @property
     def path(self) -> Path:
         """The file of the finished cell."""
-        return self.folder / f"{self.cell.classifier}.fold-{self.source.fold}.{self.key}.npz"
+        return self.spec.path
 
 
-def run_task(task: CellTask) -> str:
+def run_cell(spec: CellSpec) -> str:
     """Compute one cell, write its file, and return its key; runs in a worker process."""
     started = time.perf_counter()
-    data = LOADER.load(task.source)
-    probes = {modality: read_outcome(path, key) for modality, (path, key) in task.probes.items()}
-    if task.whole:
-        _ask_again(task, data, probes, *task.whole)
-        return task.key
+    data = LOADER.load(spec.source)
+    probes = {
+        modality: read_outcome(spec.file_of(PROBE, key), key)
+        for modality, key in spec.probes.items()
+    }
+    if spec.drops:
+        write_outcome(spec, _without_modalities(spec, data, probes))
+        return spec.key
     fit = partial(
         cross_fit,
         partial(
-            compute, task.cell, fit_rows=task.fit_rows, seed=task.seed, scores_from=task.scores_from
+            compute,
+            spec.cell,
+            fit_rows=spec.fit_rows,
+            seed=spec.seed,
+            scores_from=spec.scores_from,
         ),
     )
-    log = task.path.with_suffix(".trials.json")
-    tuned = search(task.search, fit, data, log) if task.search else None
-    outcome = fit(data, settings=tuned.settings if tuned else task.settings, probes=probes)
+    settings, tuned = spec.own_settings, {}
+    log = spec.path.with_suffix(".trials.json")
+    if spec.search:
+        found = search(spec.search, fit, data, log)
+        settings, tuned = found.settings, {"tuned": found.facts}
+    outcome = fit(data, settings=settings, probes=probes)
     facts = {
         **outcome.facts,
-        **({"tuned": tuned.facts} if tuned else {}),
-        **task.origin,
+        **tuned,
+        **spec.origin,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "fit_s": round(time.perf_counter() - started, 3),
     }
-    write_outcome(task.path, task.what, replace(outcome, facts=facts))
+    write_outcome(spec, replace(outcome, facts=facts))
     log.unlink(missing_ok=True)
-    return task.key
+    return spec.key
 
 
-def _ask_again(
-    task: CellTask, data: FoldData, probes: Mapping[str, CellOutcome], path: Path, key: str
-) -> None:
-    """Answer test rows that lost modalities, with the settings that the cell itself was given or found."""
-    tuned = read_outcome(path, key).facts.get("tuned")
-    settings = tuned["settings"] if isinstance(tuned, dict) else task.settings
+def _without_modalities(
+    spec: CellSpec, data: FoldData, probes: Mapping[str, CellOutcome]
+) -> CellOutcome:
+    """Answer test rows that lost modalities, by the cell as it was fitted to all of them."""
+    # a search is not made again: the whole cell has found its settings
+    whole = read_outcome(spec.file_of(spec.classifier, spec.whole), spec.whole)
+    tuned = whole.facts.get("tuned")
+    settings = tuned["settings"] if isinstance(tuned, dict) else spec.own_settings
 
     def ask(data: FoldData) -> CellOutcome:
         others = {
-            str(drop): without(data.test, task.cell.modalities, drop, task.drop_seed)
-            for drop in task.drops
+            str(drop): without(data.test, spec.modalities, drop, spec.drop_seed)
+            for drop in spec.drops
         }
         return ask_again(
-            task.cell,
+            spec.cell,
             data,
             others,
-            fit_rows=task.fit_rows,
+            fit_rows=spec.fit_rows,
             settings=settings,
-            seed=task.seed,
-            scores_from=task.scores_from,
+            seed=spec.seed,
+            scores_from=spec.scores_from,
             probes=probes,
         )
 
-    write_outcome(task.path, task.what, cross_fit(ask, data))
+    return cross_fit(ask, data)

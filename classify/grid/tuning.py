@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,12 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
 from classify.evaluation.metrics import accuracy
+from classify.grid.field_declarations import plain
 from classify.grid.outcome import CellOutcome
 from classify.grid.validation_rows import learning_rows
 from classify.models.classifiers import CLASSIFIERS, resolve
 from classify.models.probe import inner_groups
-from classify.models.specification import Settings
+from classify.models.specification import SearchRange, Settings
 from classify.names import TRAIN, VALID
 from embeddings_store.atomic import write_json
 from embeddings_store.errors import FoldError, MissingDependencyError
@@ -55,8 +56,10 @@ class Search:
         fixed: Settings that the user gave; they are not searched.
         trials: At most so many, the defaults included.
         minutes: No trial begins after so many minutes of trials; 0 for no limit.
-        on: One of :data:`TUNE_ON`.
+        on: One of :data:`classify.names.TUNE_ON`.
         seed: Of the proposals.
+        splits: How many parts of the training rows are answered, where these choose.
+        ranges: Setting to the range that is searched; follows from the classifier.
     """
 
     classifier: str
@@ -65,29 +68,16 @@ class Search:
     minutes: float
     on: str
     seed: int
+    splits: int = SPLITS
+    ranges: Mapping[str, SearchRange] = field(init=False)
 
-    @property
-    def what(self) -> dict[str, object]:
-        """Everything that a choice depends on, plain JSON types."""
-        spans = {name: [span.low, span.high, span.log] for name, span in self.spans.items()}
-        return {
-            "trials": self.trials,
-            "minutes": self.minutes,
-            "on": self.on,
-            "splits": SPLITS,
-            "seed": self.seed,
-            "space": spans,
-        }
-
-    @property
-    def spans(self) -> dict[str, Any]:
-        """Setting to the range that is searched."""
-        settings = CLASSIFIERS[self.classifier].settings
-        return {
-            name: s.search
-            for name, s in settings.items()
-            if s.search is not None and name not in self.fixed
-        }
+    def __post_init__(self) -> None:
+        """Look the ranges up, so that they are part of what a cell depends on."""
+        ranges = {}
+        for name, setting in CLASSIFIERS[self.classifier].settings.items():
+            if setting.search is not None and name not in self.fixed:
+                ranges[name] = setting.search
+        object.__setattr__(self, "ranges", ranges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +128,9 @@ def search(task: Search, fit: Fit, data: FoldData, log: Path) -> Tuned:
     parts, on = _parts(task, data)
     spec, done = CLASSIFIERS[task.classifier], _read(log, task)
     study = _study(task.seed)
-    study.enqueue_trial({name: spec.settings[name].default for name in task.spans})
+    study.enqueue_trial({name: spec.settings[name].default for name in task.ranges})
     trials: list[Trial] = []
-    for number in range(task.trials if task.spans else 1):
+    for number in range(task.trials if task.ranges else 1):
         if number and task.minutes and sum(t.took_s for t in trials) > 60 * task.minutes:
             break
         proposal = study.ask(_distributions(task))
@@ -155,7 +145,7 @@ def search(task: Search, fit: Fit, data: FoldData, log: Path) -> Tuned:
             write_json(
                 log,
                 {
-                    "what": task.what,
+                    "what": plain(task),
                     "trials": [[dict(t.settings), t.score, t.took_s] for t in (*trials, trial)],
                 },
             )
@@ -242,7 +232,7 @@ def _parts(task: Search, data: FoldData) -> tuple[list[Callable[[Fit, Settings],
             data.train.take(_mask(fit, len(data.train))),
             _answered(data.train.take(_mask(rest, len(data.train)))),
         )
-        for fit, rest in GroupKFold(min(SPLITS, count)).split(groups, groups=groups)
+        for fit, rest in GroupKFold(min(task.splits, count)).split(groups, groups=groups)
     ]
 
     def on_train(train: RoleData, rest: RoleData) -> Callable[[Fit, Settings], float]:
@@ -289,13 +279,13 @@ def _distributions(task: Search) -> dict[str, Any]:
 
     whole = {
         name: isinstance(CLASSIFIERS[task.classifier].settings[name].default, int)
-        for name in task.spans
+        for name in task.ranges
     }
     return {
         name: IntDistribution(int(span.low), int(span.high), log=span.log)
         if whole[name]
         else FloatDistribution(span.low, span.high, log=span.log)
-        for name, span in task.spans.items()
+        for name, span in task.ranges.items()
     }
 
 
@@ -303,7 +293,7 @@ def _read(log: Path, task: Search) -> list[Trial]:
     """Return the trials of a search that was killed; what cannot be read is made again."""
     try:
         found = json.loads(log.read_text(encoding="utf-8"))
-        same = found["what"] == json.loads(json.dumps(task.what))
+        same = found["what"] == plain(task)
         return (
             [Trial(dict(s), float(score), float(took)) for s, score, took in found["trials"]]
             if same

@@ -28,13 +28,12 @@ def write_modalities(
     # what draws no random numbers is one file for every seed, and a row for each
     of_cell = {}
     for task, row in zip(tasks, rows.to_dict("records"), strict=True):
-        of_cell[(task.path, task.key), task.seed, task.replica] = row
+        of_cell[task.key, task.seed, task.replica] = row
     answers = []
     for task in dropped:
-        if task.whole:
-            row = of_cell[task.whole, task.seed, task.replica]
-            answers.append((row, read_outcome(task.path, task.key)))
-    drop_seed = dropped[0].drop_seed if dropped else 0
+        row = of_cell[task.spec.whole, task.seed, task.replica]
+        answers.append((row, read_outcome(task.path, task.key)))
+    drop_seed = dropped[0].spec.drop_seed if dropped else 0
     tables = {
         CONTRIBUTIONS: contributions(rows),
         DEGRADATION: degradation_table(answers, drop_seed),

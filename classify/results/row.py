@@ -139,7 +139,7 @@ def _cell(finished: _Finished) -> Columns:
 def _fitted(finished: _Finished) -> Columns:
     """Return what was fitted on what: rows, weights, settings, and all of it as an expression."""
     prepared, task, facts = finished.prepared, finished.task, finished.outcome.facts
-    settings = task.what["settings"]
+    settings = task.spec.settings
     in_expression = task.settings
     if (tuned := finished.tuned_settings) is not None:
         settings = resolve(task.cell.classifier, tuned)
@@ -147,10 +147,10 @@ def _fitted(finished: _Finished) -> Columns:
     shown = settings.items() if isinstance(settings, Mapping) else ()
     weights = [f"{part} {weight}" for part, weight in _pairs(facts.get("weights"))]
     return {
-        "fit_rows": task.fit_rows,
+        "fit_rows": task.spec.fit_rows,
         "learnt_on": facts.get("learnt_on", "train" if task.cell.family == LATE else ""),
         "weights": "; ".join(weights),
-        "expression": str(task.cell.tree(in_expression, prepared.scores_from, task.fit_rows)),
+        "expression": str(task.cell.tree(in_expression, prepared.scores_from, task.spec.fit_rows)),
         "settings": "; ".join(f"{name}={value:g}" for name, value in shown),
     }
 
@@ -201,7 +201,7 @@ def _choices(finished: _Finished, calibrated: Calibrated) -> Columns:
 
 def _provenance(finished: _Finished) -> Columns:
     """Return by what program the cell was computed, when, and how long it took in seconds."""
-    versions = [f"{name} {number}" for name, number in _pairs(finished.task.what["versions"])]
+    versions = [f"{name} {number}" for name, number in _pairs(finished.task.spec.versions)]
     facts = finished.outcome.facts
     return {
         "versions": "; ".join(versions),
@@ -239,7 +239,7 @@ def _sources(task: CellTask) -> str:
 
     Empty where no class scores go in.
     """
-    sources = dict(_pairs(task.what["scores_from"]))
+    sources = dict(_pairs(task.spec.scores_from))
     if len(set(sources.values())) <= 1:
         return next(iter(sources.values()), "")
     return ",".join(f"{modality}={source}" for modality, source in sources.items())

@@ -165,7 +165,7 @@ def test_calibration_changes_no_answer_no_choice_and_computes_nothing_again(
     assert not [
         c for c in pd.read_parquet(config.out / "predictions.parquet") if c.startswith("calibrated")
     ]
-    monkeypatch.setattr(grid, "run_task", lambda task: pytest.fail(f"computed again: {task.cell}"))
+    monkeypatch.setattr(grid, "run_cell", lambda task: pytest.fail(f"computed again: {task.cell}"))
     table = run_grid(replace(config, calibrate="isotonic")).table
     new = ["calibration", "ECE_calibrated", "calibrated_WA", "chosen_on", "shared_rows"]
     pd.testing.assert_frame_equal(plain.rows.drop(columns=new), table.rows.drop(columns=new))

@@ -166,7 +166,7 @@ def test_nothing_is_computed_twice(
 ) -> None:
     make_store()
     first = run_grid(quick)
-    monkeypatch.setattr(grid, "run_task", lambda task: pytest.fail(f"computed again: {task.cell}"))
+    monkeypatch.setattr(grid, "run_cell", lambda task: pytest.fail(f"computed again: {task.cell}"))
     again = run_grid(quick)
     pd.testing.assert_frame_equal(first.table.rows, again.table.rows)
 
@@ -178,7 +178,7 @@ def test_a_changed_setting_computes_what_it_changes(
     run_grid(config)
     computed = []
     monkeypatch.setattr(
-        grid, "run_task", lambda task: computed.append(task.cell.classifier) or tasks.run_task(task)
+        grid, "run_cell", lambda task: computed.append(task.cell.classifier) or tasks.run_cell(task)
     )
     run_grid(replace(config, settings={**config.settings, "svm": {"c": 2.0}}))
     assert set(computed) == {"svm"}

@@ -416,7 +416,7 @@ def test_a_change_to_an_inner_file_computes_what_learns_from_it_again(
     assert before.to_run == 12, "heads and baselines do not depend on it"
     computed: list[str] = []
     monkeypatch.setattr(
-        grid, "run_task", lambda task: computed.append(task.cell.family) or tasks.run_task(task)
+        grid, "run_cell", lambda task: computed.append(task.cell.family) or tasks.run_cell(task)
     )
     run_grid(config)
     assert sorted(computed) == ["early"] * 3 + ["late"] * 3 + ["unimodal"] * 6

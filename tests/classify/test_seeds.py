@@ -47,7 +47,7 @@ def test_seeds_of_the_classifier_are_rows_and_compute_only_what_draws(
     alone = run_grid(config).table
     computed: list[str] = []
     monkeypatch.setattr(
-        grid, "run_task", lambda task: computed.append(task.cell.classifier) or tasks.run_task(task)
+        grid, "run_cell", lambda task: computed.append(task.cell.classifier) or tasks.run_cell(task)
     )
     assert survey(replace(config, seeds=(0, 1, 2))).to_run == 2 * 3 * (1 + 1)
     result = run_grid(replace(config, seeds=(0, 1, 2)))

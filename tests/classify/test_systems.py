@@ -232,7 +232,7 @@ def test_a_system_is_a_row_of_the_grid_and_is_resumed(
     assert set(mine["learnt_on"]) == {"oof"}
     assert mine["WA"].mean() > 0.7
     assert (pd.read_csv(config.out / "table_systems.csv")["row"] == "two").any()
-    monkeypatch.setattr(grid, "run_task", lambda task: pytest.fail(f"computed again: {task.cell}"))
+    monkeypatch.setattr(grid, "run_cell", lambda task: pytest.fail(f"computed again: {task.cell}"))
     run_grid(config)
     renamed = replace(config, systems=read_systems(["other " + TWO.removeprefix("two ")]))
     assert survey(replace(config, settings={"svm": {"c": 2.0}})).to_run > 0
