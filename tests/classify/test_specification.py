@@ -247,7 +247,7 @@ CHANGE_KEYS: Mapping[str, tuple[str, Mapping[str, object], object]] = {
     "encoders": ("two encoders", {"encoders": {"audio": "enc-audio@000000000000"}}, None),
     "encoder_seeds": ("trained", {"encoder_seeds": (0,)}, (1,)),
     "layer": ("layers", {"layer": "0"}, "1"),
-    "folds": ("plain", {}, "speaker-kfold:2"),
+    "folds": ("plain", {"accept": ("speakers",)}, "group-kfold:4"),
     "valid": ("plain", {}, "none"),
     "protocol": ("plain", {"accept": ("speakers",)}, "group-stratified-kfold:3"),
     "label_set": ("iemocap", {}, "iemocap-4"),
