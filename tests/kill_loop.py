@@ -1,4 +1,4 @@
-"""Start a command again and again and kill it with SIGKILL at random moments, until it has been killed often enough.
+"""Start a command again and again, and kill it with SIGKILL at random moments, so many times.
 
 Run as a program: the heavy imports happen once, then each life of the command is a fork that runs
 its real ``main``. A life that ends by itself is checked for its exit status, its result is set
@@ -78,9 +78,8 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("argv", nargs="*")
     given = options.parse_args()
-    sys.path.remove(
-        str(Path(__file__).resolve().parent)
-    )  # where tests/classify would be found for the package classify
+    # Where tests/classify would be found for the package classify.
+    sys.path.remove(str(Path(__file__).resolve().parent))
     for assignment in given.set:
         place, value = assignment.split("=")
         module, name = place.rsplit(".", 1)
@@ -100,17 +99,18 @@ def main() -> None:
         raise SystemExit(f"undisturbed run: exit {code}\n{log.read_text()}")
     shutil.rmtree(given.result)
     kills = completed = went_on = 0
-    said = dict.fromkeys(given.sign, 0)
+    lives_with = dict.fromkeys(given.sign, 0)
     while kills < given.kills:
         pid = life(target, given.argv, log)
         code = wait(pid, moment.uniform(0.0, full_s))
-        told = [sign for sign in given.sign if sign in log.read_text()]
-        went_on += bool(told)
-        said |= {sign: said[sign] + 1 for sign in told}
+        signs = [sign for sign in given.sign if sign in log.read_text()]
+        went_on += bool(signs)
+        for sign in signs:
+            lives_with[sign] += 1
         if code is None:
-            os.killpg(pid, signal.SIGKILL) if os.getpgid(pid) == pid else os.kill(
-                pid, signal.SIGKILL
-            )
+            # A life that was killed before it had a group of its own is in ours.
+            kill = os.killpg if os.getpgid(pid) == pid else os.kill
+            kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             kills += 1
         elif code == 0:
@@ -127,7 +127,7 @@ def main() -> None:
                 "kills": kills,
                 "completed": completed,
                 "went_on": went_on,
-                "said": said,
+                "lives_with": lives_with,
                 "full_s": full_s,
             }
         )

@@ -149,9 +149,8 @@ def convert(
                 "say it again with the "
                 "options of --corpus manifest",
             )
-        if media != "leave" and not (
-            to == "huggingface" and huggingface.holds_sound(manifest, Notes())
-        ):
+        holds_sound = to == "huggingface" and huggingface.holds_sound(manifest, Notes())
+        if media != "leave" and not holds_sound:
             losses += _bring(manifest, making, media)
         if out.exists():
             out.rmdir()
@@ -167,10 +166,9 @@ def _run(arguments: argparse.Namespace) -> int:
         manifest, arguments.to, arguments.out, arguments.media, arguments.folds, arguments.valid
     )
     for loss in losses:
-        print(
-            f"not held by {arguments.to}: {loss}" if "left out" not in loss else loss,
-            file=sys.stderr,
-        )
+        # What was left out is no fault of the format.
+        line = loss if "left out" in loss else f"not held by {arguments.to}: {loss}"
+        print(line, file=sys.stderr)
     print(f"{arguments.out}: {manifest.name}, {len(manifest)} rows read")
     if arguments.media == "leave" and manifest.root is not None and arguments.to != "huggingface":
         print(
@@ -183,11 +181,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _bring(manifest: Manifest, out: Path, media: str) -> tuple[str, ...]:
     """Link or copy the media; returns one sentence if some are not there."""
-    names = sorted(
-        {name for column in ("audio", "video") for name in manifest.table[column].unique() if name}
-    )
+    names = {*manifest.table["audio"].unique(), *manifest.table["video"].unique()} - {""}
     absent = []
-    for name in names:
+    for name in sorted(names):
         try:
             source = resolve_media(manifest.root or Path(), name)
         except UnsafePathError as error:
@@ -204,10 +200,12 @@ def _bring(manifest: Manifest, out: Path, media: str) -> tuple[str, ...]:
             os.link(source, target)
         except OSError as error:
             raise UsageError(
-                f"{source}: cannot be linked ({error.strerror}); onto another disk --media copy "
-                "leads"
+                f"{source}: cannot be linked ({error.strerror}); onto another disk "
+                "--media copy leads"
             ) from error
-    return (f"{len(absent)} media files are not there, first {absent[0]!r}",) if absent else ()
+    if not absent:
+        return ()
+    return (f"{len(absent)} media files are not there, first {absent[0]!r}",)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""From the options that name a corpus to where it is read from; every command of this package has them."""
+"""From the options that name a corpus, which every command here has, to where it is read from."""
 
 from __future__ import annotations
 

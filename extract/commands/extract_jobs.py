@@ -126,7 +126,7 @@ def store_target(arguments: argparse.Namespace) -> StoreTarget:
 
 
 def parse_layer(text: str) -> str | int | list[int]:
-    """Turn ``last``, ``all``, ``3`` or ``0,3`` into what :func:`extract.encoders.load_encoder` takes.
+    """Turn ``last``, ``all``, ``3`` or ``0,3`` into what ``load_encoder`` takes.
 
     Raises:
         UsageError: It is none of these.
@@ -166,7 +166,7 @@ def _check_training_options(arguments: argparse.Namespace) -> None:
 
 
 def _own_training(arguments: argparse.Namespace, modality: str) -> dict[str, object]:
-    """Return how the corpus' own encoder is trained, where it brings one and no other is chosen."""
+    """Return how the corpus' own encoder is trained, if it brings one and no other is chosen."""
     if arguments.encoder or arguments.corpus not in READERS:
         return {}
     return dict(READERS[arguments.corpus].own_training(modality))

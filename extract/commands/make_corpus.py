@@ -59,11 +59,8 @@ def _run(arguments: argparse.Namespace) -> int:
         for name in sorted(RELEASES):
             print(f"{name:<8} {RELEASES[name].summary}")
         return 0
-    absent = [
-        what
-        for what, given in (("a corpus", arguments.corpus), ("--out", arguments.out))
-        if given is None
-    ]
+    required = {"a corpus": arguments.corpus, "--out": arguments.out}
+    absent = [what for what, given in required.items() if given is None]
     if absent:
         raise UsageError(
             f"{' and '.join(absent)} must be given; {PROGRAM} --help shows examples, --list the "
@@ -83,10 +80,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if planted:
         _show(planted)
     files = [path for path in arguments.out.expanduser().rglob("*") if path.is_file()]
-    print(
-        f"{arguments.out}: {len(files)} files, "
-        f"{sum(path.stat().st_size for path in files) / 1e6:.1f} MB"
-    )
+    size = sum(path.stat().st_size for path in files)
+    print(f"{arguments.out}: {len(files)} files, {size / 1e6:.1f} MB")
     return 0
 
 
@@ -96,7 +91,9 @@ def _show(planted: Sequence[Planted]) -> None:
         table.add_column(column, overflow="fold")
     for defect in planted:
         table.add_row(defect.what, defect.where, defect.comes_to)
-    Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 160).print(table)
+    # Into a file or a pipe it is as wide as its longest places need.
+    width = None if sys.stdout.isatty() else 160
+    Console(markup=False, highlight=False, width=width).print(table)
 
 
 if __name__ == "__main__":

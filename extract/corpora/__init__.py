@@ -17,7 +17,7 @@ True
 from __future__ import annotations
 
 import ast
-import importlib
+import importlib.util
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
@@ -135,8 +135,7 @@ class _Readers(Mapping[str, Reader]):
     def __getitem__(self, name: str) -> Reader:
         if name not in set(self):
             raise KeyError(name)
-        source = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
-        summary = (ast.get_docstring(ast.parse(source)) or name).splitlines()[0]
+        summary = (ast.get_docstring(_parsed_source(name)) or name).splitlines()[0]
         return Reader(name, f"{__name__}.{name}", summary)
 
     def __iter__(self) -> Iterator[str]:
@@ -164,8 +163,16 @@ def format_names() -> tuple[str, ...]:
 
 
 def _functions(name: str) -> set[str]:
-    tree = ast.parse(Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8"))
+    tree = _parsed_source(name)
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def _parsed_source(name: str) -> ast.Module:
+    """Return a reader's syntax tree; it is found as an import would find it, and not run."""
+    spec = importlib.util.find_spec(f"{__name__}.{name}")
+    if spec is None or spec.origin is None:
+        raise KeyError(name)
+    return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
 
 
 def read_corpus(name: str, root: Path, /, **options: Any) -> Manifest:

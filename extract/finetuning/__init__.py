@@ -1,1 +1,1 @@
-"""Fine-tuning: an encoder with one linear layer, trained for one fold and killable at any moment."""
+"""Fine-tuning: an encoder with one linear layer, trained for one fold, killable at any moment."""

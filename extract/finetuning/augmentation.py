@@ -49,11 +49,12 @@ AUGMENTATIONS: Mapping[str, Mapping[str, Callable[[Any, np.random.Generator], An
     "audio": {"noise": noise, "gain": gain, "shift": shift},
     "video": {"flip": flip},
 }
-DEFAULT_AUGMENTATIONS = {
+# The paper flips in training and does nothing else.
+DEFAULT_AUGMENTATIONS: Mapping[str, tuple[str, ...]] = {
     "text": (),
     "audio": (),
     "video": ("flip",),
-}  # The paper flips in training and does nothing else.
+}
 
 
 def augmenter(

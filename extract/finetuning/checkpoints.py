@@ -37,9 +37,11 @@ class Checkpoint:
 
 
 def mark_complete(folder: Path, about: Mapping[str, object] | None = None) -> None:
-    """Bring every file of a folder to the disk and write the marker last.
+    """Bring every file of a folder to the disk, and write a marker with their digests last.
 
-    Their digests, and what the folder is.
+    Args:
+        folder: What is complete.
+        about: What the marker says of it besides.
     """
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MARKER)
     digests = {}
@@ -53,16 +55,18 @@ def mark_complete(folder: Path, about: Mapping[str, object] | None = None) -> No
 
 
 def read_marker(folder: Path) -> dict[str, Any] | None:
-    """Return what the marker says, or none where a file is not what the marker says, or there is none."""
+    """Return what the marker says.
+
+    None where there is no marker, or a file is not what the marker says.
+    """
     try:
-        told = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        whole = all(
-            (folder / name).is_file() and file_digest(folder / name) == digest
-            for name, digest in told["files"].items()
-        )
+        marker: dict[str, Any] = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        for name, digest in marker["files"].items():
+            if not (folder / name).is_file() or file_digest(folder / name) != digest:
+                return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return told if whole else None
+    return marker
 
 
 def is_complete(folder: Path) -> bool:
@@ -71,25 +75,28 @@ def is_complete(folder: Path) -> bool:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder, its marker first, so that a kill in between leaves nothing that looks whole."""
+    """Remove a folder, its marker first: a kill in between leaves nothing that looks whole."""
     (folder / MARKER).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def resume_point(folder: Path) -> Checkpoint | None:
-    """Return the newest checkpoint below ``folder`` that training can go on from, and remove what nobody can go on from.
+    """Return the newest checkpoint that training can go on from, and remove what nobody can use.
 
     A checkpoint is of no use without the one that holds the best weights so far: going on without
     that would end with other weights than an undisturbed run.
+
+    Args:
+        folder: Holds the checkpoints of one training.
     """
     whole: dict[int, Checkpoint] = {}
     for path in folder.glob("checkpoint-*"):
-        told = read_marker(path)
-        if told is None:
+        marker = read_marker(path)
+        if marker is None:
             remove(path)
         else:
             step = step_of(path)
-            whole[step] = Checkpoint(path, step, told)
+            whole[step] = Checkpoint(path, step, marker)
     for step in sorted(whole, reverse=True):
         if whole[step].about.get("best", step) in whole:
             return whole[step]

@@ -1,7 +1,4 @@
-"""The model that is fine-tuned: an encoder, its pooling, and one linear layer.
-
-Nothing between vector and scores.
-"""
+"""The model that is fine-tuned: an encoder, its pooling, and one linear layer, nothing else."""
 
 from __future__ import annotations
 
@@ -67,18 +64,18 @@ class Classifier(nn.Module):
             torch.manual_seed(seed)
             self.head = nn.Linear(encoder.dim, classes)
             if "masked_spec_embed" in encoder.loading_report["missing"]:
+                mask = self.backbone.get_parameter("masked_spec_embed")
                 with torch.no_grad():
-                    self.backbone.masked_spec_embed.copy_(
-                        torch.rand(self.backbone.masked_spec_embed.shape)
-                    )
-        self.layer_weights = (
-            nn.Parameter(torch.zeros(len(encoder.layers))) if len(encoder.layers) > 1 else None
-        )
+                    mask.copy_(torch.rand(mask.shape))
+        self.layer_weights: nn.Parameter | None = None
+        if len(encoder.layers) > 1:
+            self.layer_weights = nn.Parameter(torch.zeros(len(encoder.layers)))
         self.dropout = nn.Dropout(dropout)
         self.label_smoothing = label_smoothing
-        weights = (
-            None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
-        )
+        weights = None
+        if class_weights is not None:
+            weights = torch.tensor(class_weights, dtype=torch.float32)
+        self.class_weights: Tensor | None
         self.register_buffer("class_weights", weights, persistent=False)
 
     def vectors(self, items: list[Any]) -> Tensor:
@@ -102,42 +99,44 @@ class Classifier(nn.Module):
     def freeze(self, what: str) -> int:
         """Freeze ``auto``, ``none``, or what lies before the layers and so many of them.
 
-        Return how many tensors.
+        Returns how many tensors were frozen.
 
         Raises:
             UsageError: There are fewer layers.
         """
         front = getattr(self.backbone, "feature_extractor", None)
         frozen: list[nn.Parameter] = []
-        if what == "auto":
-            frozen = list(front.parameters()) if isinstance(front, nn.Module) else []
-        elif what != "none":
+        if what not in {"auto", "none"}:
             frozen = self._front_and_layers(int(what))
+        elif what == "auto" and isinstance(front, nn.Module):
+            frozen = list(front.parameters())
         for parameter in frozen:
             parameter.requires_grad_(False)
         if frozen and isinstance(front, nn.Module):
             # Else Transformers asks for the gradient of the samples and goes back through all
             # convolutions for nothing.
-            front._requires_grad = False
+            front._requires_grad = False  # type: ignore[assignment]  # Transformers' own attribute
         return len(frozen)
 
     def _front_and_layers(self, count: int) -> list[nn.Parameter]:
+        """Return the parameters before the layers, and those of the first ``count`` layers."""
         depth = self.encoder.spec.layers
         if count > depth:
             raise UsageError(
                 f"--freeze-layers {count}: {self.encoder.spec.name} has {depth} layers"
             )
+        lists = [m for m in self.backbone.modules() if isinstance(m, nn.ModuleList)]
         # The last one: a speech encoder may have as many convolutions, and they come first.
-        layers = [
-            m for m in self.backbone.modules() if isinstance(m, nn.ModuleList) and len(m) == depth
-        ][-1]
-        of_layers = {id(p) for p in layers.parameters()}
-        front = []
+        layers = [modules for modules in lists if len(modules) == depth][-1]
+        of_layers = set(map(id, layers.parameters()))
+        parameters = []
         for parameter in self.backbone.parameters():
             if id(parameter) in of_layers:
                 break
-            front.append(parameter)
-        return front + [p for layer in layers[:count] for p in layer.parameters()]
+            parameters.append(parameter)
+        for layer in layers[:count]:
+            parameters += layer.parameters()
+        return parameters
 
     @contextmanager
     def _mask_that_fits(self, items: list[Any]) -> Iterator[None]:
@@ -145,18 +144,8 @@ class Classifier(nn.Module):
 
         Transformers raises there.
         """
-        config = getattr(self.backbone, "config", None)
-        masks = (
-            self.training
-            and getattr(config, "apply_spec_augment", False)
-            and getattr(config, "mask_time_prob", 0) > 0
-        )
-        lengths = getattr(self.backbone, "_get_feat_extract_output_lengths", None)
-        if (
-            not masks
-            or lengths is None
-            or int(lengths(max(map(len, items)))) >= config.mask_time_length
-        ):
+        config: Any = getattr(self.backbone, "config", None)
+        if not self._is_too_short_for_masks(config, items):
             yield
             return
         config.apply_spec_augment = False
@@ -164,6 +153,15 @@ class Classifier(nn.Module):
             yield
         finally:
             config.apply_spec_augment = True
+
+    def _is_too_short_for_masks(self, config: Any, items: list[Any]) -> bool:
+        if not self.training or not getattr(config, "apply_spec_augment", False):
+            return False
+        output_length = getattr(self.backbone, "_get_feat_extract_output_lengths", None)
+        if output_length is None or getattr(config, "mask_time_prob", 0) <= 0:
+            return False
+        longest = int(output_length(max(map(len, items))))
+        return bool(longest < config.mask_time_length)
 
 
 class FinetunedEncoder:
@@ -192,18 +190,17 @@ class FinetunedEncoder:
 
     def encode(self, inputs: Sequence[Any]) -> NDArray[np.float32]:
         """Return float32 (inputs, 1, D): what the head reads, without dropout."""
-        states = self._encoder.encode(inputs)
+        states: NDArray[np.float32] = self._encoder.encode(inputs)
         weights = self.classifier.layer_weights
         if weights is None:
             return states
-        mixed = np.einsum("bld,l->bd", states, weights.detach().float().softmax(0).cpu().numpy())
+        shares = weights.detach().float().softmax(0).cpu().numpy()
+        mixed: NDArray[np.float32] = np.einsum("bld,l->bd", states, shares)
         return mixed[:, None, :].astype(np.float32)
 
     def scores(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the head's logits (n, C) of stored vectors (n, D); ``nan`` stays ``nan``."""
         head = self.classifier.head
-        weight, bias = (
-            head.weight.detach().float().cpu().numpy(),
-            head.bias.detach().float().cpu().numpy(),
-        )
+        weight: NDArray[np.float32] = head.weight.detach().float().cpu().numpy()
+        bias: NDArray[np.float32] = head.bias.detach().float().cpu().numpy()
         return (vectors @ weight.T + bias).astype(np.float32)

@@ -6,7 +6,7 @@ Prepared once, drawn in an order that depends on seed and epoch alone.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -89,11 +89,15 @@ class TrainingRows(Dataset[Example]):
             augment: Changes an input before it is prepared; then inputs are kept as they were read.
             seed: Of the augmentation.
         """
-        self.positions, self.labels = positions, labels
-        self._encoder, self._load, self._augment, self._seed = encoder, load, augment, seed
+        self.positions = positions
+        self.labels = labels
+        self._encoder = encoder
+        self._load = load
+        self._memory = memory
+        self._augment = augment
+        self._seed = seed
         self._epoch = 0
         self._kept: dict[int, Any] = {}
-        self._memory = memory
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -101,18 +105,20 @@ class TrainingRows(Dataset[Example]):
     @property
     def digest(self) -> str:
         """Twelve hex digits over which rows these are, and their labels."""
-        return hashlib.sha256(
-            self.positions.tobytes() + b"\x00" + self.labels.tobytes()
-        ).hexdigest()[:12]
+        content = self.positions.tobytes() + b"\x00" + self.labels.tobytes()
+        return hashlib.sha256(content).hexdigest()[:12]
 
     def set_epoch(self, epoch: int) -> None:
-        """Tell which epoch it is, for the augmentations."""
+        """Say which epoch it is, for the augmentations."""
         self._epoch = epoch
 
     def read(self, advance: Callable[[int], None]) -> dict[int, str]:
-        """Read every row once, keep those that can be trained on, and return the others' positions with the reason.
+        """Read every row once, and keep those that can be trained on.
 
         For video this is where each clip is decoded into the cache, once for all epochs and folds.
+
+        Returns:
+            Why the others cannot be, by their manifest positions.
         """
         reasons: dict[int, str] = {}
         for position in self.positions.tolist():
@@ -136,10 +142,7 @@ class TrainingRows(Dataset[Example]):
         return Example(item, int(self.labels[index]))
 
     def _item(self, position: int) -> Any:
-        """Return what is kept of a row.
-
-        What was read where it is augmented, else what the model is given.
-        """
+        """Return what is kept of a row: what was read if it is augmented, else what goes in."""
         item = self._kept.get(position)
         if item is None:
             item = self._load(position)
@@ -161,7 +164,9 @@ class EpochOrder(Sampler[int]):
 
     def __init__(self, rows: TrainingRows, seed: int, *, balanced: bool) -> None:
         self.digest = rows.digest
-        self._rows, self._seed, self._epoch = rows, seed, 0
+        self._rows = rows
+        self._seed = seed
+        self._epoch = 0
         self._weights: NDArray[np.float64] | None = None
         if balanced:
             counts = np.bincount(rows.labels)
@@ -179,19 +184,18 @@ class EpochOrder(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         generator = np.random.default_rng([self._seed, self._epoch])
         n = len(self._rows)
-        order = (
-            generator.permutation(n)
-            if self._weights is None
-            else generator.choice(n, n, p=self._weights)
-        )
+        if self._weights is None:
+            order = generator.permutation(n)
+        else:
+            order = generator.choice(n, n, p=self._weights)
         return iter(order.tolist())
 
 
-def collate(examples: Sequence[Example]) -> Mapping[str, Any]:
+def collate(examples: list[Example]) -> dict[str, Any]:
     """Return ``items`` and ``labels`` (B,)."""
     return {
-        "items": Items([e.item for e in examples]),
-        "labels": torch.tensor([e.label for e in examples]),
+        "items": Items([example.item for example in examples]),
+        "labels": torch.tensor([example.label for example in examples]),
     }
 
 

@@ -45,27 +45,33 @@ class TrainingOutcome:
 def save_model(outcome: TrainingOutcome, folder: Path, about: Mapping[str, object]) -> None:
     """Write the tuned encoder, its head and its history, each file whole, the marker last.
 
-    ``head.safetensors`` holds ``weight`` (C, D), ``bias`` (C) and, where layers are weighted,
-    ``layer_weights`` (layers) before the softmax.
+    ``head.safetensors`` holds ``weight`` (C, D), ``bias`` (C,) and, where layers are weighted,
+    ``layer_weights`` (layers,) before the softmax.
+
+    Args:
+        outcome: The trained model and its history.
+        folder: Where it goes; what is there is removed.
+        about: What the marker says of it besides.
     """
     remove(folder)
     (folder / "encoder").mkdir(parents=True)
     outcome.classifier.encoder.save(folder / "encoder")
-    save_file(
-        {
-            name: t.detach().float().cpu().contiguous()
-            for name, t in _head(outcome.classifier).items()
-        },
-        folder / "head.safetensors",
-    )
+    head = {}
+    for name, tensor in _head(outcome.classifier).items():
+        head[name] = tensor.detach().float().cpu().contiguous()
+    save_file(head, folder / "head.safetensors")
     outcome.history.to_csv(folder / "history.csv", index=False)
-    mark_complete(
-        folder, {**about, "best_epoch": outcome.best_epoch, "record": dict(outcome.record)}
-    )
+    record = dict(outcome.record)
+    mark_complete(folder, {**about, "best_epoch": outcome.best_epoch, "record": record})
 
 
 def load_model(folder: Path, encoder: Encoder, classes: int) -> TrainingOutcome:
-    """Read what :func:`save_model` wrote; ``encoder`` was loaded from its ``encoder/`` folder.
+    """Read what :func:`save_model` wrote.
+
+    Args:
+        folder: Where it was written.
+        encoder: What was loaded from its ``encoder/`` folder.
+        classes: How many the head tells apart.
 
     Raises:
         ModelLoadError: The folder has no valid marker, or the head is of another shape or kind.
@@ -74,17 +80,16 @@ def load_model(folder: Path, encoder: Encoder, classes: int) -> TrainingOutcome:
     if about is None:
         raise ModelLoadError(
             f"{folder}: is not a finished model (no complete.json, or a file is not what it "
-            "says); remove the "
-            "folder and train again"
+            "says); remove the folder and train again"
         )
-    classifier, saved = Classifier(encoder, classes), load_file(folder / "head.safetensors")
+    classifier = Classifier(encoder, classes)
+    saved = load_file(folder / "head.safetensors")
     shapes = {name: tuple(tensor.shape) for name, tensor in saved.items()}
     expected = {name: tuple(tensor.shape) for name, tensor in _head(classifier).items()}
     if shapes != expected:
         raise ModelLoadError(
             f"{folder / 'head.safetensors'}: holds {_shown(shapes)}, expected {_shown(expected)}; "
-            "it was "
-            "trained for other classes or layers"
+            "it was trained for other classes or layers"
         )
     with torch.no_grad():
         for name, tensor in _head(classifier).items():

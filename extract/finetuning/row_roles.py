@@ -1,4 +1,4 @@
-"""Which rows of a corpus do what in one training, and what the encoder knows of each row afterwards."""
+"""Which rows of a corpus do what in one training, and what the encoder then knows of each."""
 
 from __future__ import annotations
 
@@ -67,9 +67,13 @@ class Roles:
     choose: NDArray[np.int64]
 
     def seen_after(self, before: NDArray[np.str_]) -> NDArray[np.str_]:
-        """Return what the encoder knows of each row once it is trained (N,), given what it knew before (N,).
+        """Return what the encoder knows of each row (N,) once it is trained.
 
-        >>> Roles(np.array([0]), np.array([1, 2])).seen_after(np.array(["no", "unknown", "fit", "unknown"])).tolist()
+        Args:
+            before: What it knew of each row (N,).
+
+        >>> before = np.array(["no", "unknown", "fit", "unknown"])
+        >>> Roles(np.array([0]), np.array([1, 2])).seen_after(before).tolist()
         ['fit', 'select', 'fit', 'unknown']
         """
         seen = before.astype("U7")

@@ -1,4 +1,4 @@
-"""The settings of a fine-tuning, with the paper's values per modality as defaults and the source of every number."""
+"""The settings of a fine-tuning: the paper's values per modality, each number with its source."""
 
 from __future__ import annotations
 
@@ -22,6 +22,21 @@ PAPER: Mapping[str, Mapping[str, float]] = {
     "text": {"epochs": 20, "batch_size": 32, "eval_batch_size": 32, "learning_rate": 2e-5},
     "audio": {"epochs": 15, "batch_size": 8, "eval_batch_size": 4, "learning_rate": 3e-5},
     "video": {"epochs": 10, "batch_size": 8, "eval_batch_size": 8, "learning_rate": 5e-5},
+}
+# At least the first and below the second: what is a mistake in any training.
+RANGES: Mapping[str, tuple[int, float]] = {
+    "epochs": (1, 1e6),
+    "batch_size": (1, 1e6),
+    "eval_batch_size": (1, 1e6),
+    "gradient_accumulation": (1, 1e6),
+    "learning_rate": (0, 10),
+    "weight_decay": (0, 10),
+    "label_smoothing": (0, 1),
+    "dropout": (0, 1),
+    "warmup_ratio": (0, 1),
+    "early_stopping": (0, 1e6),
+    "max_grad_norm": (0, 1e6),
+    "seed": (0, 2**32),
 }
 # Transformers' and PyTorch's defaults, named here because a result depends on them; the paper says
 # nothing of them.
@@ -92,7 +107,11 @@ class TrainingSettings:
     weighted_layers: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained with."""
+        """Refuse what cannot be trained with.
+
+        Raises:
+            UsageError: A setting is out of its range, or does not go with another.
+        """
         if self.rule not in SELECTION_RULES:
             unknown_name("selection rule", self.rule, list(SELECTION_RULES))
         if self.scheduler not in SCHEDULERS:
@@ -103,20 +122,7 @@ class TrainingSettings:
             raise UsageError(
                 f"--freeze-layers {self.freeze!r}: expected auto, none, or how many layers"
             )
-        for name, least, below in (
-            ("epochs", 1, 1e6),
-            ("batch_size", 1, 1e6),
-            ("eval_batch_size", 1, 1e6),
-            ("gradient_accumulation", 1, 1e6),
-            ("learning_rate", 0, 10),
-            ("weight_decay", 0, 10),
-            ("label_smoothing", 0, 1),
-            ("dropout", 0, 1),
-            ("warmup_ratio", 0, 1),
-            ("early_stopping", 0, 1e6),
-            ("max_grad_norm", 0, 1e6),
-            ("seed", 0, 2**32),
-        ):
+        for name, (least, below) in RANGES.items():
             value = getattr(self, name)
             if not least <= value < below:
                 raise UsageError(
@@ -131,7 +137,8 @@ class TrainingSettings:
     def steps(self, rows: int) -> int:
         """Steps of the optimiser that a whole training on so many rows takes.
 
-        >>> TrainingSettings(epochs=3, batch_size=4, eval_batch_size=4, learning_rate=1e-4, gradient_accumulation=2).steps(9)
+        >>> given = {"epochs": 3, "batch_size": 4, "gradient_accumulation": 2}
+        >>> TrainingSettings.for_modality("text", **given).steps(9)
         6
         """
         batches = -(-rows // self.batch_size)
@@ -145,15 +152,20 @@ class TrainingSettings:
         15
         """
         known = {f.name for f in fields(cls)}
-        chosen = {
-            name: value for name, value in given.items() if name in known and value is not None
-        }
-        return cls(**{**PAPER[modality], **chosen})
+        values: dict[str, Any] = dict(PAPER[modality])
+        for name, value in given.items():
+            if name in known and value is not None:
+                values[name] = value
+        return cls(**values)
 
     def fingerprinted(self) -> dict[str, object]:
-        """What changes a vector.
+        """Return what changes a vector.
 
         All but the seed, which has a place of its own in the store, and the size of evaluation.
         """
-        rest = {k: v for k, v in asdict(self).items() if k not in {"seed", "eval_batch_size"}}
-        return {f"train_{k}": list(v) if isinstance(v, tuple) else v for k, v in rest.items()}
+        settings: dict[str, object] = {}
+        for name, value in asdict(self).items():
+            if name not in {"seed", "eval_batch_size"}:
+                # JSON knows no tuples, and what is read back must be what was written.
+                settings[f"train_{name}"] = list(value) if isinstance(value, tuple) else value
+        return settings

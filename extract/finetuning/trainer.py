@@ -1,4 +1,7 @@
-"""Fine-tune an encoder with one linear layer for one fold, killable at any moment, with Transformers' Trainer."""
+"""Fine-tune an encoder with one linear layer for one fold, with Transformers' Trainer.
+
+It may be killed at any moment: the next run ends with the same weights.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,10 @@ Log = Sequence[Mapping[str, float]]
 
 
 class _Conductor(TrainerCallback):
-    """Makes an epoch a function of seed and epoch alone, marks checkpoints once they are whole, and stops where it should."""
+    """Makes an epoch a function of seed and epoch alone, and marks checkpoints that are whole.
+
+    It also stops a training that early stopping ends, or whose loss is no number any more.
+    """
 
     def __init__(
         self,
@@ -62,13 +68,11 @@ class _Conductor(TrainerCallback):
         advance: Callable[[int], None],
         record: Mapping[str, object],
     ) -> None:
-        self._settings, self._order, self._folder, self._advance, self._record = (
-            settings,
-            order,
-            folder,
-            advance,
-            record,
-        )
+        self._settings = settings
+        self._order = order
+        self._folder = folder
+        self._advance = advance
+        self._record = record
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -196,16 +200,25 @@ def finished_log(start: Checkpoint | None, settings: TrainingSettings) -> Log | 
     if start is None:
         return None
     state = TrainerState.load_from_json(str(start.path / "trainer_state.json"))
-    over = round(state.epoch or 0) >= settings.epochs or stopped_early(
-        state.log_history, settings.early_stopping
-    )
-    return state.log_history if over else None
+    log: Log = state.log_history
+    every_epoch = round(state.epoch or 0) >= settings.epochs
+    if every_epoch or stopped_early(log, settings.early_stopping):
+        return log
+    return None
 
 
 def restore(
     encoder: Encoder, classes: int, log: Log, folder: Path, start: Checkpoint
 ) -> TrainingOutcome:
-    """Return the outcome of a training that was finished, though not saved, when it was killed."""
+    """Return the outcome of a training that was finished, though not saved, when it was killed.
+
+    Args:
+        encoder: The encoder as it was before; its weights are replaced.
+        classes: How many.
+        log: What :func:`finished_log` returned.
+        folder: Where the checkpoints are.
+        start: The last of them.
+    """
     return _outcome(Classifier(encoder, classes), log, folder, start.about["record"])
 
 
@@ -217,24 +230,27 @@ def stopped_early(log: Log, patience: int) -> bool:
     (True, False, False)
     """
     accuracies = [entry["eval_accuracy"] for entry in log if "eval_accuracy" in entry]
-    return (
-        bool(patience and accuracies)
-        and len(accuracies) - 1 - int(np.argmax(accuracies)) >= patience
-    )
+    if not patience or not accuracies:
+        return False
+    since_best = len(accuracies) - 1 - int(np.argmax(accuracies))
+    return since_best >= patience
 
 
 def best_step(log: Log) -> int | None:
     """Return the step after the first epoch of the best accuracy; none where nothing was validated.
 
-    >>> best_step([{"eval_accuracy": 0.4, "step": 5}, {"eval_accuracy": 0.5, "step": 10}, {"eval_accuracy": 0.5, "step": 15}])
+    >>> accuracies = {5: 0.4, 10: 0.5, 15: 0.5}
+    >>> best_step([{"eval_accuracy": a, "step": step} for step, a in accuracies.items()])
     10
     """
-    scored = [entry for entry in log if "eval_accuracy" in entry]
-    return int(max(scored, key=lambda entry: entry["eval_accuracy"])["step"]) if scored else None
+    validations = [entry for entry in log if "eval_accuracy" in entry]
+    if not validations:
+        return None
+    return int(max(validations, key=lambda entry: entry["eval_accuracy"])["step"])
 
 
 def inverse_frequency(labels: NDArray[np.int64], classes: int) -> list[float]:
-    """Return N / (C * n_c), as scikit-learn's ``balanced``.
+    """Return N / (C * n_c) for each class (C,) of labels (N,), as scikit-learn's ``balanced``.
 
     >>> inverse_frequency(np.array([0, 0, 0, 1]), 2)
     [0.6666666666666666, 2.0]
@@ -257,18 +273,12 @@ def uses_bf16(precision: str, device: torch.device) -> bool:
     return precision == "bf16" or (precision == "auto" and able)
 
 
-def _trainer(
-    classifier: Classifier,
-    settings: TrainingSettings,
-    train: TrainingRows,
-    choose: TrainingRows | None,
-    folder: Path,
-) -> _OrderedTrainer:
-    device, processes, steps = (
-        classifier.encoder.device,
-        distributed.size(),
-        settings.steps(len(train)),
-    )
+def _check_placement(settings: TrainingSettings, device: torch.device, processes: int) -> None:
+    """Refuse a batch or a GPU that the processes of this training cannot take.
+
+    Raises:
+        UsageError: With what to do instead.
+    """
     if settings.batch_size % processes:
         raise UsageError(
             f"--batch-size {settings.batch_size} cannot be divided among {processes} processes; "
@@ -277,9 +287,20 @@ def _trainer(
     if processes == 1 and device.type == "cuda" and device.index:
         raise UsageError(
             f"--device {device}: training takes the first GPU that it sees; set "
-            f"CUDA_VISIBLE_DEVICES={device.index} "
-            "and leave --device out"
+            f"CUDA_VISIBLE_DEVICES={device.index} and leave --device out"
         )
+
+
+def _trainer(
+    classifier: Classifier,
+    settings: TrainingSettings,
+    train: TrainingRows,
+    choose: TrainingRows | None,
+    folder: Path,
+) -> _OrderedTrainer:
+    device, processes = classifier.encoder.device, distributed.size()
+    _check_placement(settings, device, processes)
+    steps = settings.steps(len(train))
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
@@ -358,20 +379,16 @@ def _outcome(
     classifier: Classifier, log: Log, folder: Path, record: Mapping[str, object]
 ) -> TrainingOutcome:
     """Load the weights of the kept epoch, every key of them."""
-    history = pd.DataFrame(
-        [
-            {new: entry[old] for old, new in HISTORY.items() if old in entry}
-            for entry in log
-            if "loss" in entry or "eval_loss" in entry
-        ],
-        columns=list(HISTORY.values()),
-    )
+    rows = []
+    for entry in log:
+        if "loss" in entry or "eval_loss" in entry:
+            rows.append({new: entry[old] for old, new in HISTORY.items() if old in entry})
+    history = pd.DataFrame(rows, columns=list(HISTORY.values()))
     step = best_step(log) or int(history["step"].iloc[-1])
     classifier.load_state_dict(load_file(folder / f"checkpoint-{step}" / "model.safetensors"))
     epoch = history.loc[history["step"] == step, "epoch"].iloc[-1]
-    return TrainingOutcome(
-        classifier.to(classifier.encoder.device).eval(), history, round(epoch), record
-    )
+    classifier.to(classifier.encoder.device).eval()
+    return TrainingOutcome(classifier, history, round(epoch), record)
 
 
 @contextmanager
@@ -383,10 +400,8 @@ def _explained(folder: Path, settings: TrainingSettings) -> Iterator[None]:
         half = max(1, settings.batch_size // 2)
         raise TrainingError(
             f"a batch of {settings.batch_size} does not fit into the device's memory; "
-            f"--batch-size {half} "
-            f"--gradient-accumulation {2 * settings.gradient_accumulation} needs half of it and "
-            "takes the same "
-            "steps, and --freeze-layers needs less"
+            f"--batch-size {half} --gradient-accumulation {2 * settings.gradient_accumulation} "
+            "needs half of it and takes the same steps, and --freeze-layers needs less"
         ) from error
     except (OSError, RuntimeError, SafetensorError) as error:
         if not _no_space(error):
@@ -394,8 +409,7 @@ def _explained(folder: Path, settings: TrainingSettings) -> Iterator[None]:
         resume_point(folder)  # Removes the checkpoint that did not fit.
         raise StoreFullError(
             f"{folder}: the disk is full; finished epochs are safe. Free some space and run the "
-            "same command "
-            "again, it goes on from there"
+            "same command again, it goes on from there"
         ) from error
 
 
@@ -404,18 +418,13 @@ def _no_space(error: BaseException) -> bool:
 
     PyTorch's writer and safetensors say it in words of their own.
     """
-    return disk_is_full(error) or any(
-        sign in str(error)
-        for sign in ("os error 28", "os error 122", "PytorchStreamWriter", "inline_container.cc")
-    )
+    signs = ("os error 28", "os error 122", "PytorchStreamWriter", "inline_container.cc")
+    return disk_is_full(error) or any(sign in str(error) for sign in signs)
 
 
 def _accuracy(prediction: EvalPrediction) -> dict[str, float]:
-    return {
-        "accuracy": float(
-            np.mean(np.asarray(prediction.predictions).argmax(1) == prediction.label_ids)
-        )
-    }
+    answers = np.asarray(prediction.predictions).argmax(1)
+    return {"accuracy": float(np.mean(answers == prediction.label_ids))}
 
 
 def _seed_everything(seed: int, epoch: int, rank: int) -> None:

@@ -1,4 +1,4 @@
-"""What one fine-tuning is: a corpus, a fold, an encoder, how it is trained, and where the results go."""
+"""What one fine-tuning is: a corpus, a fold, an encoder, how it is trained, where vectors go."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Before anything is trained: the rows of a fold get their roles, the encoder is loaded, and what will be written is named."""
+"""Before anything is trained: rows get their roles, and the encoder is loaded.
+
+What will be written is named here, with the settings that its fingerprint is made of.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One fine-tuning from its rows to its file: train for a fold and seed, then store vectors and scores of every row."""
+"""Train for one fold and seed, then store vectors and scores of every row."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,10 @@ from embeddings_store.errors import ManifestError, MediaError, UnsafePathError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from extract.encoders.audio import AudioEncoder
     from extract.encoders.base import Encoder
-    from extract.frames import FrameCache, TimeSpan
+    from extract.encoders.video import VideoEncoder
+    from extract.frames import FrameCache, FrameSettings, TimeSpan
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,11 @@ def reader_for(
         return lambda row: _read_text(texts[row.id])
     root = _root(encoder, manifest)
     if encoder.spec.modality == "audio":
-        return lambda row: _safely(lambda: _read_audio(row, root, encoder), root)
+        speech = cast("AudioEncoder", encoder)
+        return lambda row: _safely(lambda: _read_audio(row, root, speech), root)
+    frames = cast("VideoEncoder", encoder).frames
     spans = video_spans(manifest)
-    return lambda row: _safely(lambda: _read_video(row, root, spans[row.id], encoder, cache), root)
+    return lambda row: _safely(lambda: _read_video(row, root, spans[row.id], frames, cache), root)
 
 
 def decode_ahead(
@@ -76,45 +80,57 @@ def decode_ahead(
     positions: NDArray[np.int64],
     advance: Callable[[int], None],
 ) -> None:
-    """Decode the pictures of some rows into the cache, opening each file once however many utterances it holds.
+    """Decode the pictures of some rows into the cache.
 
-    Rows that cannot be decoded are left to :func:`reader_for`, which says why.
+    Each file is opened once, however many utterances it holds. Rows that cannot be decoded are left
+    to :func:`reader_for`, which says why.
+
+    Args:
+        encoder: Says which pictures it takes.
+        manifest: The corpus.
+        cache: Where the pictures go.
+        positions: Manifest positions (n,).
+        advance: Called with the number of rows that were just done.
     """
+    frames = cast("VideoEncoder", encoder).frames
     root, spans, ids = _root(encoder, manifest), video_spans(manifest), manifest.ids
-    by_file: dict[str, list[int]] = {}
+    names = manifest.table["video"]
+    rows_of: dict[str, list[int]] = {}
     for position in positions.tolist():
-        by_file.setdefault(str(manifest.table["video"].iloc[position]), []).append(position)
-    for name, rows in by_file.items():
+        rows_of.setdefault(str(names.iloc[position]), []).append(position)
+    for name, rows in rows_of.items():
         try:
             path = resolve_media(root, name)
         except UnsafePathError:
             advance(len(rows))
             continue
-        for _ in cache.read_spans(path, [spans[str(ids[row])] for row in rows], encoder.frames):
+        for _ in cache.read_spans(path, [spans[str(ids[row])] for row in rows], frames):
             advance(1)
 
 
 def video_spans(manifest: Manifest) -> dict[str, TimeSpan]:
-    """Return id to the part of its video.
-
-    ``meta_video_start_s``, ``_end_s`` and ``_side`` where the reader gives them.
+    """Return the part of its video that each utterance is, by id.
 
     A corpus such as IEMOCAP has the sound cut into utterances and the picture not, so the two have
-    times of their own; other corpora share ``start_s`` and ``end_s``.
+    times of their own: ``meta_video_start_s``, ``_end_s`` and ``_side`` if the reader gives them.
+    Other corpora share ``start_s`` and ``end_s``.
     """
     from extract.frames import TimeSpan
 
     table = manifest.table
-    own = "meta_video_start_s" in table
-    starts = table["meta_video_start_s" if own else "start_s"].to_numpy(dtype=np.float64)
-    ends = table["meta_video_end_s" if own else "end_s"].to_numpy(dtype=np.float64)
-    sides = (
-        table["meta_video_side"].astype(str) if "meta_video_side" in table else [""] * len(table)
-    )
-    return {
-        name: TimeSpan(_time(start), _time(end), side if side in {"left", "right"} else "")
-        for name, start, end, side in zip(manifest.ids.tolist(), starts, ends, sides, strict=True)
-    }
+    prefix = "meta_video_" if "meta_video_start_s" in table else ""
+    starts = table[f"{prefix}start_s"].to_numpy(dtype=np.float64)
+    ends = table[f"{prefix}end_s"].to_numpy(dtype=np.float64)
+    sides = [""] * len(table)
+    if "meta_video_side" in table:
+        sides = [
+            side if side in {"left", "right"} else ""
+            for side in table["meta_video_side"].astype(str)
+        ]
+    spans = {}
+    for name, start, end, side in zip(manifest.ids.tolist(), starts, ends, sides, strict=True):
+        spans[name] = TimeSpan(_time(start), _time(end), side)
+    return spans
 
 
 def _root(encoder: Encoder, manifest: Manifest) -> Path:
@@ -126,7 +142,7 @@ def _root(encoder: Encoder, manifest: Manifest) -> Path:
 
 
 def _safely(read: Callable[[], Input], root: Path) -> Input:
-    """Read, and keep the place of the user's corpus out of the reason, which goes into the store."""
+    """Read; why it cannot be read goes into the store, so that names no place on this disk."""
     try:
         return read()
     except (MediaError, UnsafePathError) as error:
@@ -142,7 +158,7 @@ def _read_text(cell: str) -> Input:
     return Input(text, len(text), hashlib.sha256(text.encode()).hexdigest()[:16])
 
 
-def _read_audio(row: Utterance, root: Path, encoder: Encoder) -> Input:
+def _read_audio(row: Utterance, root: Path, encoder: AudioEncoder) -> Input:
     from extract.media.sound import load_audio, require_duration
 
     clip = load_audio(
@@ -154,26 +170,24 @@ def _read_audio(row: Utterance, root: Path, encoder: Encoder) -> Input:
         long_rule=encoder.long_rule,
     )
     require_duration(clip, encoder.spec.min_duration_s)
-    caution = (
-        "silent: every sample is zero, so the vector says nothing about the voice"
-        if clip.peak == 0
-        else ""
-    )
+    caution = ""
+    if clip.peak == 0:
+        caution = "silent: every sample is zero, so the vector says nothing about the voice"
     digest = hashlib.sha256(np.ascontiguousarray(clip.samples).tobytes()).hexdigest()[:16]
     return Input(clip.samples, len(clip.samples), digest, caution)
 
 
 def _read_video(
-    row: Utterance, root: Path, span: TimeSpan, encoder: Encoder, cache: FrameCache | None
+    row: Utterance, root: Path, span: TimeSpan, frames: FrameSettings, cache: FrameCache | None
 ) -> Input:
     from extract.frames import read_clip
 
     path = resolve_media(root, row.video)
     if cache is not None:
-        clip = cache.read_clip(path, span, encoder.frames)
+        clip = cache.read_clip(path, span, frames)
     else:
         clip = read_clip(
-            path, start_s=span.start_s, end_s=span.end_s, side=span.side, settings=encoder.frames
+            path, start_s=span.start_s, end_s=span.end_s, side=span.side, settings=frames
         )
     return Input(clip.frames, len(clip.frames), clip.digest, clip.note)
 

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import pytest
 import soundfile
 
 import extract.pipeline.encode
+import extract.pipeline.job
 from embeddings_store.atomic import exclusive
 from embeddings_store.vectors.hdf5 import read_embeddings, verify
 from extract.commands.extract_features import main
@@ -30,7 +32,7 @@ RATE = 16_000
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real HuBERT of 2 layers and 32 dimensions with random weights, saved as Transformers saves it."""
+    """A real HuBERT of 2 layers and 32 dimensions with random weights, as Transformers saves it."""
     import torch
     from transformers import HubertConfig, HubertModel
 
@@ -433,3 +435,33 @@ def test_killed_at_random_moments_nothing_is_lost_or_doubled(tmp_path, model):
 def test_killed_a_hundred_times(tmp_path, model):
     told = kill(tmp_path, model, 100)
     assert told["went_on"] > 10, "the kills must fall into the work, not only into the start"
+
+
+def test_all_modalities_read_the_corpus_once(tmp_path, model, capsys, monkeypatch):
+    """Its release may be large; each modality once read it again."""
+    rows = write_corpus(tmp_path / "c", 4)
+    table = pd.read_csv(rows)
+    table["text"] = [f"sentence {i}" for i in range(len(table))]
+    table.to_csv(rows, index=False)
+    read, real = [], extract.pipeline.job.read_corpus
+    monkeypatch.setattr(
+        extract.pipeline.job,
+        "read_corpus",
+        lambda *given, **options: read.append(given) or real(*given, **options),
+    )
+    made = []
+    monkeypatch.setattr(
+        "extract.commands.extract_features.prepare_extraction",
+        lambda job, manifest: made.append((job.modality, manifest)) or prepare_audio(job, manifest),
+    )
+    asked = command(rows, model, tmp_path / "e")
+    asked[asked.index("audio")] = "all"
+
+    def prepare_audio(job, manifest):
+        # One real encoder serves both; what counts is who reads the corpus.
+        return prepare_extraction(replace(job, modality="audio"), manifest)
+
+    assert main(asked) == 0
+    assert [modality for modality, _ in made] == ["text", "audio"]
+    assert len({id(manifest) for _, manifest in made}) == 1
+    assert len(read) == 1

@@ -1,4 +1,4 @@
-"""A metadata column of long text goes through a text encoder like any transcript, as a modality of its own."""
+"""A column of long text goes through a text encoder like any transcript, as its own modality."""
 
 from __future__ import annotations
 

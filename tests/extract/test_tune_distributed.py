@@ -116,7 +116,7 @@ def test_two_processes_make_what_one_makes(tmp_path):
 
 
 def still(tmp_path: Path) -> Path:
-    """A tiny model that draws no random numbers in training, so that two processes can be compared with one."""
+    """A tiny model that draws no random numbers in training, so that two processes equal one."""
     import json
 
     folder = tiny_encoders.save(tuning.spec_named("wav2vec2-base"), tmp_path / "m")

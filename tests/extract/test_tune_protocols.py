@@ -100,7 +100,7 @@ def test_a_view_trains_on_its_own_rows_and_serves_no_other_view(text):
     ],
 )
 def test_named_sets_are_those_of_the_readers(name, classes):
-    """Else an encoder that was trained without a name would not serve the protocol that names the same set."""
+    """Else an encoder trained without a name would not serve the protocol that names the set."""
     assert LABEL_SETS[name].labels.digest == LabelSet("any", tuple(classes)).digest
 
 

@@ -119,7 +119,7 @@ def test_with_accumulation_schedule_and_balance(audio):
 
 @pytest.mark.parametrize("moment", ["save_model", "_dump"])
 def test_early_stopping_stops_where_it_would_have_stopped(audio, monkeypatch, moment):
-    """Transformers' callback forgets its count on resume, and a resumed run that was over trained another epoch."""
+    """Transformers' callback forgets its count on resume, and would train another epoch."""
     accuracies = {1: 0.5, 2: 0.75, 3: 0.75, 4: 0.5}
     told = []
 
@@ -484,5 +484,10 @@ def test_killed_a_hundred_times_while_reading_training_saving_dumping_and_assemb
     told = kill(tmp_path, models, 100)
     print(told)
     assert told["went_on"] > 10
-    assert told["said"]["training was at step"] > 5
-    assert sum(told["said"][sign] for sign in told["said"] if "training was at" not in sign) > 0
+    assert told["lives_with"]["training was at step"] > 5
+    assert (
+        sum(
+            told["lives_with"][sign] for sign in told["lives_with"] if "training was at" not in sign
+        )
+        > 0
+    )
