@@ -97,11 +97,11 @@ def _fused(cells: pd.DataFrame) -> list[Pair]:
             Pair("fused", "does fusion beat the best single modality?", system, best)
             for system in _systems(cells)
         ]
-    return [
-        Pair("fused", "does fusion beat each single modality?", name, str(other))
-        for name in _systems(cells)
-        for other in _rivals(single, str(cells.loc[name, "classifier"]))
-    ]
+    pairs = []
+    for name in _systems(cells):
+        for other in _rivals(single, str(cells.loc[name, "classifier"])):
+            pairs.append(Pair("fused", "does fusion beat each single modality?", name, other))
+    return pairs
 
 
 def _rivals(single: pd.DataFrame, classifier: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Late fusion for a classifier: several modalities' class scores become one row.
 
-How each strategy fuses them stands in :mod:`classify.fusion.strategies`; what fuses scores without a
-classifier in :mod:`classify.fusion.rules`. Scores are probabilities, kept as logarithms.
+How each strategy fuses them stands in :mod:`classify.fusion.strategies`; what fuses scores without
+a classifier in :mod:`classify.fusion.rules`. Scores are probabilities, kept as logarithms.
 
 A row that lacks a modality has uniform probabilities ``1 / C`` there, which changes neither the
 ranking of a sum nor a product at all. Fused rows are standardised with training statistics before

@@ -1,7 +1,7 @@
 """The table of fusion strategies: what each does to vectors (early) and to class scores (late).
 
-To add one, write an entry in :data:`STRATEGIES`. The grid, the command's options and the language of
-systems take it from there. An entry with one half only is offered for that half only.
+To add one, write an entry in :data:`STRATEGIES`. The grid, the command's options and the language
+of systems take it from there. An entry with one half only is offered for that half only.
 
 =================  ==========================  ================================================
 strategy           vectors ``z_m`` (n, D_m)    log probabilities ``log p_m`` (n, C)
@@ -12,8 +12,8 @@ strategy           vectors ``z_m`` (n, D_m)    log probabilities ``log p_m`` (n,
                                                logarithm of the product of probabilities, scaled
 =================  ==========================  ================================================
 
-:mod:`classify.fusion.early` and :mod:`classify.fusion.scores` say what stands around these formulas:
-standardising, and what counts where a row lacks a modality.
+:mod:`classify.fusion.early` and :mod:`classify.fusion.scores` say what stands around these
+formulas: standardising, and what counts where a row lacks a modality.
 """
 
 from __future__ import annotations

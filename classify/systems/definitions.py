@@ -166,11 +166,10 @@ def sets_of(modalities: Sequence[str]) -> list[tuple[str, ...]]:
     >>> sets_of(["audio", "text"])
     [('audio',), ('text',), ('audio', 'text')]
     """
-    return [
-        chosen
-        for size in range(1, len(modalities) + 1)
-        for chosen in combinations(modalities, size)
-    ]
+    sets: list[tuple[str, ...]] = []
+    for size in range(1, len(modalities) + 1):
+        sets += combinations(modalities, size)
+    return sets
 
 
 def check_heads(cell: Cell, node: Expression, scores_from: Mapping[str, str]) -> None:

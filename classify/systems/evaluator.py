@@ -4,12 +4,12 @@ A part is fitted on :class:`FitRows`: *fit* rows, from which classifiers, scaler
 learn, and *held* rows (the validation rows), from which only those parts learn that take class
 scores. What such a part learns from is named:
 
-===============  =====================================================================================================
-``oof``          fit rows, each scored by a system that was fitted again without its group (:data:`SPLITS` splits)
-``valid``        held rows, scored by the system that was fitted on the fit rows
-``train``        fit rows as their own system scores them, which is over-confident; a probe scores them out of fold
-``train+valid``  both of the above
-===============  =====================================================================================================
+* ``oof``: fit rows, each scored by a system that was fitted again without its group
+  (:data:`SPLITS` splits);
+* ``valid``: held rows, scored by the system that was fitted on the fit rows;
+* ``train``: fit rows as their own system scores them, which is over-confident; a probe scores them
+  out of fold;
+* ``train+valid``: both of the above.
 
 ``auto`` is ``oof`` where nothing that goes in has seen the labels of training rows: no fine-tuned
 vectors, and no head, unless inner encoders scored these rows out of fold. Else it is ``valid``. No
@@ -119,9 +119,9 @@ class Evaluator:
         self._rules: dict[_Key, FittedRule] = {}
         self._models: dict[_Key, _Model] = {}
 
-    def reuse(self, node: Expression, rows: FitRows, said: PartOutput) -> None:
+    def reuse(self, node: Expression, rows: FitRows, output: PartOutput) -> None:
         """Take over what a part says of all rows, fit rows out of fold, from where it was computed before."""
-        self._known[node, rows.fit.tobytes()] = said
+        self._known[node, rows.fit.tobytes()] = output
 
     def fit_row_output(self, node: Expression, rows: FitRows) -> PartOutput:
         """Return what a part says of the fit rows themselves; a probe says it out of fold."""
@@ -142,10 +142,10 @@ class Evaluator:
         if isinstance(node, View):
             return self._view(node, rows, rows.fit)
         if node.word == HEAD and view_of_head(node) in self.out_of_fold_logits:
-            said = self.output(node, rows, rows.fit)
-            logits = self.out_of_fold_logits[view_of_head(node)][rows.fit][said.present]
-            said.values[said.present] = head_scores(logits)
-            return said
+            output = self.output(node, rows, rows.fit)
+            logits = self.out_of_fold_logits[view_of_head(node)][rows.fit][output.present]
+            output.values[output.present] = head_scores(logits)
+            return output
         if _learns_nothing(node):
             return self._apply(
                 node, rows, rows.fit, lambda child: self.out_of_fold_output(child, rows)
@@ -166,9 +166,9 @@ class Evaluator:
         """Return what a part says of rows that it was not fitted on."""
         return self._apply(node, rows, at, lambda child: self.output(child, rows, at))
 
-    def class_scores(self, node: Expression, said: PartOutput) -> ClassScores:
+    def class_scores(self, node: Expression, output: PartOutput) -> ClassScores:
         """Return the answers of a whole system."""
-        return ClassScores(said.values, _kind(node))
+        return ClassScores(output.values, _kind(node))
 
     def fit_mode(self, node: Call, rows: FitRows) -> str:
         """Return what a part that learns from class scores is fitted on.
@@ -195,14 +195,16 @@ class Evaluator:
         key = self._key(node, rows)
         if key not in self._rules:
             learnt = learns_from_scores(node)
-            at, lesson = self._lesson(node, rows, node.arguments) if learnt else (rows.fit[:0], {})
+            at, training = (
+                self._training_scores(node, rows, node.arguments) if learnt else (rows.fit[:0], {})
+            )
             nothing = PartOutput(np.zeros((0, self.n_classes)), np.zeros(0, dtype=bool))
-            said = [lesson.get(child, nothing) for child in node.arguments]
-            some = np.flatnonzero(_any(said))
+            output = [training.get(child, nothing) for child in node.arguments]
+            some = np.flatnonzero(_any(output))
             y = self.rows.y[at][some]
             counts = np.bincount(self.rows.y[rows.fit], minlength=self.n_classes) + 1.0
             self._rules[key] = RULES[node.word].fit(
-                TrainingScores(_inputs(said, some), y, counts / counts.sum(), self.seed)
+                TrainingScores(_inputs(output, some), y, counts / counts.sum(), self.seed)
             )
         return self._rules[key]
 
@@ -272,7 +274,7 @@ class Evaluator:
     def _fit_model(self, node: Call, rows: FitRows) -> _Model:
         tree = node.arguments[0]
         if learns_from_scores(node):
-            at, leaf = self._lesson(node, rows, leaves(tree))
+            at, leaf = self._training_scores(node, rows, leaves(tree))
         else:
             at, leaf = (
                 rows.fit,
@@ -283,7 +285,7 @@ class Evaluator:
                 },
             )
         some = np.flatnonzero(_any(leaf.values()))
-        leaf, y = {child: said.at(some) for child, said in leaf.items()}, self.rows.y[at][some]
+        leaf, y = {child: output.at(some) for child, output in leaf.items()}, self.rows.y[at][some]
         if node.word in baselines():
             model = fit_classifier(
                 node.word, np.zeros((len(y), 1)), y, self.n_classes, seed=self.baseline_seed
@@ -303,33 +305,29 @@ class Evaluator:
             fit_classifier(node.word, X, y, self.n_classes, settings=settings, seed=self.seed),
         )
 
-    def _lesson(
+    def _training_scores(
         self, node: Call, rows: FitRows, parts: Sequence[Expression]
     ) -> tuple[Index, dict[Expression, PartOutput]]:
-        """Return the rows that a part learns from class scores on, and what its inputs say of them."""
-        mode, pieces = self.fit_mode(node, rows), []
+        """Return the rows that a part learns from class scores on, and its inputs' output there."""
+        mode = self.fit_mode(node, rows)
+        pieces: list[tuple[Index, dict[Expression, PartOutput]]] = []
         if mode != "valid":
             source = self.out_of_fold_output if mode == "oof" else self.fit_row_output
-            pieces.append(
-                (rows.fit, {part: self._logs(part, source(part, rows)) for part in parts})
+            of_fit = {part: self._logs(part, source(part, rows)) for part in parts}
+            pieces.append((rows.fit, of_fit))
+        held_apart = not np.isin(rows.held, rows.fit).any()
+        if mode == "valid" or (mode == "train+valid" and held_apart):
+            of_held = {
+                part: self._logs(part, self.held_out_output(part, rows.first)) for part in parts
+            }
+            pieces.append((rows.held, of_held))
+        joined = {}
+        for part in parts:
+            outputs = [output[part] for _, output in pieces]
+            joined[part] = PartOutput(
+                np.concatenate([output.values for output in outputs]),
+                np.concatenate([output.present for output in outputs]),
             )
-        if mode == "valid" or (mode == "train+valid" and not np.isin(rows.held, rows.fit).any()):
-            pieces.append(
-                (
-                    rows.held,
-                    {
-                        part: self._logs(part, self.held_out_output(part, rows.first))
-                        for part in parts
-                    },
-                )
-            )
-        joined = {
-            part: PartOutput(
-                np.concatenate([said[part].values for _, said in pieces]),
-                np.concatenate([said[part].present for _, said in pieces]),
-            )
-            for part in parts
-        }
         return np.concatenate([at for at, _ in pieces]), joined
 
     def _around(self, node: Call, index: Index, rows_of: Callable[[Index], FitRows]) -> PartOutput:
@@ -359,11 +357,11 @@ class Evaluator:
             rows.held.tobytes() if self.learns_from_held(node, rows) else b"",
         )
 
-    def _logs(self, node: Expression, said: PartOutput) -> PartOutput:
+    def _logs(self, node: Expression, output: PartOutput) -> PartOutput:
         if _kind(node) != PROBABILITY:
-            return said
+            return output
         with np.errstate(divide="ignore"):
-            return PartOutput(np.maximum(np.log(said.values), LOG_ZERO), said.present)
+            return PartOutput(np.maximum(np.log(output.values), LOG_ZERO), output.present)
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,12 +395,12 @@ def _learns_nothing(node: Call) -> bool:
     return node.word in RULES and not RULES[node.word].learns
 
 
-def _inputs(said: Sequence[PartOutput], rows: Index) -> Inputs:
+def _inputs(output: Sequence[PartOutput], rows: Index) -> Inputs:
     return Inputs(
-        np.stack([part.values[rows] for part in said]),
-        np.stack([part.present[rows] for part in said]),
+        np.stack([part.values[rows] for part in output]),
+        np.stack([part.present[rows] for part in output]),
     )
 
 
-def _any(said: Iterable[PartOutput]) -> Mask:
-    return np.asarray(np.logical_or.reduce([part.present for part in said]))
+def _any(output: Iterable[PartOutput]) -> Mask:
+    return np.asarray(np.logical_or.reduce([part.present for part in output]))

@@ -134,9 +134,10 @@ def learns_from_scores(node: Call) -> bool:
 def leaves(node: Expression) -> tuple[Expression, ...]:
     """Return what a tree of early fusion is made of: its views and scores, each once."""
     if isinstance(node, Call) and node.word in STRATEGIES:
-        return tuple(
-            dict.fromkeys(leaf for argument in node.arguments for leaf in leaves(argument))
-        )
+        found: list[Expression] = []
+        for argument in node.arguments:
+            found += leaves(argument)
+        return tuple(dict.fromkeys(found))
     return (node,)
 
 
@@ -195,7 +196,8 @@ def prune(node: Expression, keep: frozenset[str]) -> Expression | None:
     """
     if isinstance(node, View):
         return node if node.name in keep else None
-    left = tuple(p for p in (prune(argument, keep) for argument in node.arguments) if p is not None)
+    pruned_arguments = [prune(argument, keep) for argument in node.arguments]
+    left = tuple(argument for argument in pruned_arguments if argument is not None)
     if node.word in STRATEGIES:  # what differed only in the views that are gone
         left = tuple(dict.fromkeys(left))
     if not left:

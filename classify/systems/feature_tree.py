@@ -61,52 +61,53 @@ class FeatureTree:
             child: FeatureTree(child, leaf) if _fuses(child) else None for child in call.arguments
         }
         self.scores = all(kind(child) == SCORES for child in call.arguments)
-        said = self._inner(leaf)
+        outputs = self._inner(leaf)
         if self.scores:
-            self.late = LateFusion(call.word).fit([part.values for part in said.values()])
+            self.late = LateFusion(call.word).fit([part.values for part in outputs.values()])
         else:
             self.early = EarlyFusion(
-                call.word, [str(child) for child in said], str(call.option(PROJECT) or "")
+                call.word, [str(child) for child in outputs], str(call.option(PROJECT) or "")
             )
-            self.early.fit(_blocks(said))
+            self.early.fit(_blocks(outputs))
 
     def __call__(self, leaf: Mapping[Expression, PartOutput]) -> NDArray[Any]:
         """Return the fused rows (n, D')."""
-        said = self._inner(leaf)
+        outputs = self._inner(leaf)
         return (
-            self.late.transform([p.values for p in said.values()])
+            self.late.transform([p.values for p in outputs.values()])
             if self.scores
-            else self.early.transform(_blocks(said)).X
+            else self.early.transform(_blocks(outputs)).X
         )
 
     def _inner(self, leaf: Mapping[Expression, PartOutput]) -> dict[Expression, PartOutput]:
-        return {
-            child: leaf[child]
-            if tree is None
-            else PartOutput(tree(leaf), _any(leaf[n].present for n in tree.leaves))
-            for child, tree in self.inner.items()
-        }
+        outputs = {}
+        for child, tree in self.inner.items():
+            if tree is None:
+                outputs[child] = leaf[child]
+            else:
+                present = _any(leaf[part].present for part in tree.leaves)
+                outputs[child] = PartOutput(tree(leaf), present)
+        return outputs
 
     @property
     def leaves(self) -> tuple[Expression, ...]:
         """What the tree is made of."""
-        return tuple(
-            leaf
-            for child, tree in self.inner.items()
-            for leaf in ((child,) if tree is None else tree.leaves)
-        )
+        found: list[Expression] = []
+        for child, tree in self.inner.items():
+            found += [child] if tree is None else tree.leaves
+        return tuple(found)
 
 
 def _fuses(node: Expression) -> bool:
     return isinstance(node, Call) and node.word in STRATEGIES
 
 
-def _blocks(said: Mapping[Expression, PartOutput]) -> _Blocks:
+def _blocks(outputs: Mapping[Expression, PartOutput]) -> _Blocks:
     vectors = {
         str(node): np.exp(part.values).astype(np.float32) if kind(node) == SCORES else part.values
-        for node, part in said.items()
+        for node, part in outputs.items()
     }
-    return _Blocks(vectors, {str(node): part.present for node, part in said.items()})
+    return _Blocks(vectors, {str(node): part.present for node, part in outputs.items()})
 
 
 def _any(masks: Iterable[NDArray[np.bool_]]) -> NDArray[np.bool_]:
