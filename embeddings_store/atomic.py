@@ -64,7 +64,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn a full disk or a forbidden place, met while writing ``path``, into an error that says what to do."""
+    """Turn a full disk or a forbidden place, met while writing ``path``, into an error to act on."""
     try:
         yield
     except ProjectError:
@@ -99,8 +99,10 @@ def disk_is_full(error: BaseException | None) -> bool:
 
     HDF5 hides the number in its message.
 
-    >>> disk_is_full(OSError(28, "No space left on device")), disk_is_full(RuntimeError("write failed: errno = 28, ..."))
-    (True, True)
+    >>> disk_is_full(OSError(28, "No space left on device"))
+    True
+    >>> disk_is_full(RuntimeError("write failed: errno = 28, ..."))
+    True
     """
     while error is not None:
         number = error.errno if isinstance(error, OSError) else None

@@ -1,4 +1,4 @@
-"""A small generated store to try things on: four speakers, three emotions, vectors of two modalities."""
+"""A small generated store to try things on: four speakers, three emotions, two modalities."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ class _CorpusRows:
 
     @property
     def of_any_role(self) -> Mask:
-        """Rows with a label that train, validate or are tested, whether or not they have vectors."""
+        """Rows with a label and a role, whether or not they have vectors."""
         in_fold = np.logical_or.reduce([self.fold.mask(role) for role in SCORED_ROLES])
         return np.asarray((self.codes >= 0) & in_fold)
 

@@ -51,7 +51,8 @@ def canonical_json(data: object) -> str:
 def changed_settings(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
     """Say which settings differ, as ``name: old -> new``.
 
-    >>> changed_settings({"pooling": "mean", "max_duration_s": 10}, {"pooling": "mean", "max_duration_s": 8})
+    >>> before = {"pooling": "mean", "max_duration_s": 10}
+    >>> changed_settings(before, {"pooling": "mean", "max_duration_s": 8})
     ['max_duration_s: 10 -> 8']
     """
     return [
@@ -74,7 +75,7 @@ def collect(command: str = "") -> dict[str, object]:
 
 
 def shown_command() -> str:
-    """Return the command line with names instead of absolute paths, which say where someone's home is."""
+    """Return the command line without absolute paths, which say where someone's home is."""
     command = shlex.join([Path(sys.argv[0]).name, *map(_nameless, sys.argv[1:])])
     return command.encode(
         "utf-8", "backslashreplace"

@@ -144,23 +144,19 @@ def _csv_batches(
 
 
 def _parquet_batches(path: Path, only: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
-    """Yield Parquet a few rows at a time, with the kinds of columns that it has in pandas as a whole."""
+    """Yield Parquet a few rows at a time, with the columns' kinds that pandas gives the whole."""
     try:
         with parquet.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES) as file:
             names = list(only) or file.schema_arrow.names
             _check_names(path, file.schema_arrow.names)
             # Whole numbers among which one is missing are floating ones in pandas: 1 becomes "1.0"
             # in every row, not only there.
-            torn = {
-                field.name
-                for field in file.schema_arrow
-                if field.name in names
-                and pa.types.is_integer(field.type)
-                and any(
-                    batch.column(0).null_count
-                    for batch in file.iter_batches(STEP_ROWS, columns=[field.name])
-                )
-            }
+            torn = set()
+            for field in file.schema_arrow:
+                if field.name in names and pa.types.is_integer(field.type):
+                    pieces = file.iter_batches(STEP_ROWS, columns=[field.name])
+                    if any(piece.column(0).null_count for piece in pieces):
+                        torn.add(field.name)
             yield _floats(_empty(file.schema_arrow).select(names), torn)
             for batch in file.iter_batches(STEP_ROWS, columns=names, use_threads=False):
                 yield _floats(batch, torn)
@@ -184,7 +180,7 @@ def _empty(schema: pa.Schema) -> pa.RecordBatch:
 
 
 def iter_tables(path: Path, rows: int, only: Sequence[str] = ()) -> Iterator[pd.DataFrame]:
-    """Read what :func:`read_table` reads in pieces of at most so many rows, and of few enough for long cells; one at least.
+    """Read what :func:`read_table` reads in pieces of one or more rows, fewer for long cells.
 
     Args:
         path: CSV or Parquet.

@@ -1,4 +1,4 @@
-"""The options by which both stages name a protocol, and the list of protocols that a corpus allows."""
+"""The options by which both stages name a protocol, and the protocols that a corpus allows."""
 
 from __future__ import annotations
 

@@ -50,12 +50,12 @@ class NamedLabels:
 
         Its classes are in alphabetical order unless they are the raw labels themselves.
         """
-        mapping = {raw: name for name, raws in self.classes.items() for raw in raws}
-        made = (
-            LabelSet(self.name, tuple(self.classes), mapping, frozenset(self.dropped))
-            if mapping
-            else None
-        )
+        mapping: dict[str, str] = {}
+        for name, raws in self.classes.items():
+            mapping |= dict.fromkeys(raws, name)
+        made = None
+        if mapping:
+            made = LabelSet(self.name, tuple(self.classes), mapping, frozenset(self.dropped))
         object.__setattr__(self, "labels", made)
 
     def applies_to(self, corpus: str) -> bool:
@@ -96,7 +96,7 @@ _RELEASE = "Busso et al. 2008, counts of the full release"
 def _iemocap(
     name: str, classes: Mapping[str, tuple[str, ...]], rows: int, note: str, kind: str = ""
 ) -> NamedLabels:
-    used = {raw for raws in classes.values() for raw in raws}
+    used = set().union(*classes.values())
     return NamedLabels(
         name,
         _IEMOCAP,

@@ -1,4 +1,4 @@
-"""Label sets: which classes there are, in which order, and how a corpus' raw labels map onto them."""
+"""Label sets: which classes there are, in which order, and which raw labels map onto them."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class LabelSet:
         mapping: Raw label to class. Empty means that raw labels are the classes themselves.
         dropped: Raw labels that are known and left out on purpose.
 
-    >>> four = LabelSet("four", ("anger", "happiness"), {"ang": "anger", "hap": "happiness", "exc": "happiness"},
-    ...                 frozenset({"xxx"}))
+    >>> of = {"ang": "anger", "hap": "happiness", "exc": "happiness"}
+    >>> four = LabelSet("four", ("anger", "happiness"), of, frozenset({"xxx"}))
     >>> four.encode(["exc", "ang", "xxx", ""]).tolist()
     [1, 0, -1, -1]
     """

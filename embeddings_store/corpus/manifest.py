@@ -87,7 +87,8 @@ class Manifest:
     True by construction: ids unique and non-empty, ``start_s < end_s``, labels in the set, no path
     leaves the root.
 
-    >>> m = Manifest.from_columns("mine", {"id": ["a", "b"], "label": ["sad", "happy"], "text": ["oh", "yes"]})
+    >>> columns = {"id": ["a", "b"], "label": ["sad", "happy"], "text": ["oh", "yes"]}
+    >>> m = Manifest.from_columns("mine", columns)
     >>> len(m), m.labels.classes, m.row(1).text
     (2, ('happy', 'sad'), 'yes')
     """
@@ -209,7 +210,8 @@ class Manifest:
 
         What may explain the label is ``("leaky", "unknown")``.
 
-        >>> m = Manifest.from_columns("m", {"id": ["a"], "meta_age": [30], "meta_cause": ["loss"]}, tags={"meta_age": "safe"})
+        >>> columns = {"id": ["a"], "meta_age": [30], "meta_cause": ["loss"]}
+        >>> m = Manifest.from_columns("m", columns, tags={"meta_age": "safe"})
         >>> m.tagged("safe", "context"), m.tagged("leaky", "unknown")
         (('meta_age',), ('meta_cause',))
         """
@@ -265,7 +267,7 @@ class Manifest:
         return str(self._known[key])
 
     def save(self, folder: Path) -> None:
-        """Write ``manifest.parquet`` and ``corpus.json`` into ``folder``, each whole or not at all."""
+        """Write ``manifest.parquet`` and ``corpus.json``, each whole or not at all."""
         make_folder(folder)
         with replacing(folder / "manifest.parquet") as temporary:
             self.table.to_parquet(temporary, index=False)
@@ -409,7 +411,10 @@ def _difference(there: Manifest, new: Manifest, folder: Path) -> str:
         rows = np.flatnonzero(
             np.logical_or.reduce([_differs(there.table[c], new.table[c]) for c in inputs])
         )
-        return f"{head}: {', '.join(inputs)} differ in {len(rows)} rows, first {str(there.ids[rows[0]])!r}{apart}"
+        return (
+            f"{head}: {', '.join(inputs)} differ in {len(rows)} rows, first "
+            f"{str(there.ids[rows[0]])!r}{apart}"
+        )
     changed += sorted(set(there.table.columns) ^ set(new.table.columns))
     what = f"columns {', '.join(changed)}" if changed else "the label set"
     return (

@@ -1,4 +1,4 @@
-"""Reads a manifest of any length once, in pieces, and checks and counts it in memory that its texts do not fill."""
+"""Reads a manifest of any length once, in pieces, and checks and counts it in constant memory."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from embeddings_store.atomic import exclusive, replacing
 from embeddings_store.corpus.manifest import Manifest, safe_name
 from embeddings_store.errors import LabelError, ManifestError, StoreError, UsageError
-from embeddings_store.exchange.sources import ROW_COLUMNS, Source, read_source
+from embeddings_store.exchange.sources import ROW_COLUMNS, VectorSource, read_source
 from embeddings_store.folds.rules import make_plan
 from embeddings_store.provenance import collect, file_digest, fingerprint
 from embeddings_store.tables import read_table
@@ -146,7 +146,7 @@ def _export_table(file: Embeddings) -> pd.DataFrame:
     return pd.concat(parts, axis=1)
 
 
-def _manifest(job: ImportJob, source: Source) -> Manifest:
+def _manifest(job: ImportJob, source: VectorSource) -> Manifest:
     origin = job.rows or job.source
     table = read_table(job.rows) if job.rows else source.rows
     if "id" not in table:

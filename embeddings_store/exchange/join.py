@@ -47,7 +47,7 @@ class Joined:
 def join_corpora(
     store: Path, corpora: Sequence[str], name: str = "", label_set: str = "common-4"
 ) -> Joined:
-    """Put the rows of several corpora below each other, with the vectors that the same frozen encoder made of each.
+    """Put several corpora below each other, with the vectors that one frozen encoder made of each.
 
     Ids, speakers, groups and sessions get the corpus' name in front, so that nothing of two corpora
     is taken for one; the column ``meta_corpus`` says where a row is from. A row's label is its
@@ -71,19 +71,13 @@ def join_corpora(
         )
     entries = {corpus: _frozen(catalogue(store, corpus)) for corpus in corpora}
     manifests = {corpus: Manifest.load(store / corpus) for corpus in corpora}
-    shared = [
-        ref for ref in entries[corpora[0]] if all(ref in entries[corpus] for corpus in corpora)
-    ]
-    left_out = tuple(
-        sorted(
-            {
-                f"{ref.modality}={ref.folder}"
-                for there in entries.values()
-                for ref in there
-                if ref not in shared
-            }
-        )
-    )
+    shared = list(entries[corpora[0]])
+    for corpus in corpora[1:]:
+        shared = [ref for ref in shared if ref in entries[corpus]]
+    not_in_all: set[str] = set()
+    for there in entries.values():
+        not_in_all |= {f"{ref.modality}={ref.folder}" for ref in there if ref not in shared}
+    left_out = tuple(sorted(not_in_all))
     if not shared:
         raise UsageError(
             f"{', '.join(corpora)} have no frozen encoder in common, so no vectors of theirs can "
@@ -92,11 +86,11 @@ def join_corpora(
             f"{', '.join(left_out)}"
         )
     manifest = _rows(manifests, name or "-".join(("joined", *corpora)), label_set)
-    parts = {
-        ref: [read_embeddings(entries[corpus][ref].path) for corpus in corpora] for ref in shared
-    }
-    for ref, files in parts.items():
-        _refuse_twins(ref, dict(zip(corpora, files, strict=True)))
+    parts = {}
+    for ref in shared:
+        files = [read_embeddings(entries[corpus][ref].path) for corpus in corpora]
+        _refuse_duplicates(ref, dict(zip(corpora, files, strict=True)))
+        parts[ref] = files
     manifest.enter(store)
     return Joined(
         manifest,
@@ -144,7 +138,7 @@ def _rows(manifests: Mapping[str, Manifest], name: str, label_set: str) -> Manif
     )
 
 
-def _refuse_twins(ref: EncoderRef, files: Mapping[str, Embeddings]) -> None:
+def _refuse_duplicates(ref: EncoderRef, files: Mapping[str, Embeddings]) -> None:
     """Refuse a recording that is in two corpora.
 
     A model would be tested on what it was trained on, under another name.

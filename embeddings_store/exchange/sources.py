@@ -31,7 +31,7 @@ KINDS = {".npz": b"PK", ".npy": b"\x93NUMPY"}
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class VectorSource:
     """What a file brings.
 
     Attributes:
@@ -45,7 +45,7 @@ class Source:
     rows: pd.DataFrame
 
 
-def read_source(path: Path, modality: str = "", ids: Path | None = None) -> Source:
+def read_source(path: Path, modality: str = "", ids: Path | None = None) -> VectorSource:
     """Read vectors with their ids.
 
     Args:
@@ -66,7 +66,8 @@ def read_source(path: Path, modality: str = "", ids: Path | None = None) -> Sour
         source = _from_npz(path, modality, ids)
     elif kind == ".npy":
         listed, vectors = _read_ids(path, ids), _matrix(_load(path)[path.stem], str(path))
-        source = Source(listed, {_named(path, modality): vectors}, pd.DataFrame({"id": listed}))
+        rows = pd.DataFrame({"id": listed})
+        source = VectorSource(listed, {_named(path, modality): vectors}, rows)
     elif kind == ".csv" or kind in PARQUET:
         source = _from_table(path, modality)
     else:
@@ -86,7 +87,7 @@ def read_source(path: Path, modality: str = "", ids: Path | None = None) -> Sour
     return source
 
 
-def _from_npz(path: Path, modality: str, ids: Path | None) -> Source:
+def _from_npz(path: Path, modality: str, ids: Path | None) -> VectorSource:
     arrays = _load(path)
     key = next((k for k in ("ids", "id") if k in arrays), "")
     listed = _text(arrays.pop(key), f"{path}: {key}") if key else _read_ids(path, ids)
@@ -117,10 +118,10 @@ def _from_npz(path: Path, modality: str, ids: Path | None) -> Source:
             rows[singular if singular in ROW_COLUMNS else f"meta_{name}"] = _text(
                 values, f"{path}: {name}"
             )
-    return Source(listed, matrices, pd.DataFrame(rows))
+    return VectorSource(listed, matrices, pd.DataFrame(rows))
 
 
-def _from_table(path: Path, modality: str) -> Source:
+def _from_table(path: Path, modality: str) -> VectorSource:
     if path.suffix.lower() in PARQUET:
         table = read_table(path)
     else:
@@ -145,7 +146,7 @@ def _from_table(path: Path, modality: str) -> Source:
     )
     kept = [c for c in table.columns if c in ROW_COLUMNS or str(c).startswith("meta_")]
     ids = np.asarray(strings(table["id"], "id").to_numpy(dtype=str))
-    return Source(
+    return VectorSource(
         ids, {_named(path, modality): _matrix(values, f"{path}: {len(wide)} columns")}, table[kept]
     )
 
@@ -181,7 +182,10 @@ def _load(path: Path) -> dict[str, NDArray[np.generic]]:
     except ManifestError:
         raise
     except (ValueError, OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
-        hint = "it holds Python objects, which are never loaded: save ids and labels as strings, vectors as float32"
+        hint = (
+            "it holds Python objects, which are never loaded: save ids and labels as strings, "
+            "vectors as float32"
+        )
         what = (
             hint
             if "allow_pickle" in str(error)

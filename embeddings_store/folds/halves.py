@@ -30,7 +30,8 @@ def apart(
         FoldError: The rows are all of one group.
 
     >>> who = np.array(["a", "a", "b", "b", "c"])
-    >>> apart(np.array(list("12345")), who, np.array([True, True, True, True, False]), 0, "fold 1").sum()
+    >>> rows = np.array([True, True, True, True, False])
+    >>> apart(np.array(list("12345")), who, rows, 0, "fold 1").sum()
     np.int64(2)
     """
     names = groups_of_their_own(groups, ids)[rows]

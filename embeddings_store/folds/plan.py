@@ -133,7 +133,7 @@ class FoldPlan:
         return _digest(self.ids, [(fold.number, fold.roles) for fold in self.folds])
 
     def split_digest(self, labelled: NDArray[np.bool_], roles: tuple[str, ...] = ROLES[1:]) -> str:
-        """Twelve hex digits over the labelled rows (N,) that have one of ``roles`` in some fold, in the order of their ids.
+        """Twelve hex digits over labelled rows (N,) with one of ``roles`` in some fold, by their ids.
 
         Neither the order of the manifest nor rows that nothing is computed from count, so two
         stores of one corpus agree.
@@ -286,7 +286,9 @@ class FoldPlan:
 
 
 def shared(plan: FoldPlan, manifest: Manifest) -> dict[str, tuple[str, ...]]:
-    """Return which pairs of roles share speakers or groups in some fold, for example ``{"valid+test": ("speaker",)}``.
+    """Return which pairs of roles share speakers or groups in some fold.
+
+    For example ``{"valid+test": ("speaker",)}``.
 
     Rows without a speaker or group share nothing. Sharing between training and test is listed too:
     the official splits of series and of synthetic voices do it, and results have to say so.

@@ -72,7 +72,7 @@ def read_emobox(folder: Path, manifest: Manifest) -> FoldPlan:
 
 
 def read_s3prl(folder: Path, manifest: Manifest) -> FoldPlan:
-    """Read ``Session1/train_meta_data.json`` and ``test_meta_data.json`` and so on, and draw SUPERB's validation rows.
+    """Read ``Session1/train_meta_data.json`` and its like, and draw SUPERB's validation rows.
 
     A fifth of the training rows validates, drawn over rows in the order of the file as
     ``torch.manual_seed(0)`` and ``random_split`` draw them.
@@ -110,7 +110,7 @@ READERS: Mapping[str, Callable[[Path, Manifest], FoldPlan]] = {
 
 
 def torch_permutation(n: int, seed: int) -> NDArray[np.int64]:
-    """Return what ``torch.randperm(n)`` returns on a CPU after ``torch.manual_seed(seed)``, without torch (n,).
+    """Return ``torch.randperm(n)`` (n,) after ``torch.manual_seed(seed)``, without torch.
 
     >>> torch_permutation(5, 0).tolist()
     [4, 0, 1, 3, 2]

@@ -194,14 +194,13 @@ def _rotating(manifest: Manifest, name: str, column: str, blocks: int, valid: st
     groups = sorted(set(values.tolist()), key=natural_key)
     blocks = blocks or len(groups)
     _check_blocks(name, blocks, len(groups), f"different values in column {column!r}", valid)
-    block_of = {
-        g: i
-        for i, part in enumerate(np.array_split(np.array(groups), blocks))
-        for g in part.tolist()
-    }
-    position = np.array([block_of[v] for v in values.tolist()])
-    members = [[g for g in groups if block_of[g] == block] for block in range(blocks)]
-    names = [some[0] if len(some) == 1 else f"{some[0]}..{some[-1]}" for some in members]
+    block_of: dict[str, int] = {}
+    names = []
+    for block, part in enumerate(np.array_split(np.array(groups), blocks)):
+        members = part.tolist()
+        block_of |= dict.fromkeys(members, block)
+        names.append(members[0] if len(members) == 1 else f"{members[0]}..{members[-1]}")
+    position = np.array([block_of[value] for value in values.tolist()])
     return FoldPlan(name, valid, manifest.ids, _rotated(position, names, valid))
 
 

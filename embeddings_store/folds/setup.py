@@ -1,4 +1,4 @@
-"""From what a user asks for (protocol, folds, validation rule, label set) to one checked plan over one view of a corpus."""
+"""From what a user asks for to one checked plan over one view of a corpus."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def view_of(manifest: Manifest, label_set: str) -> Manifest:
 
 
 def applicable(manifest: Manifest) -> list[tuple[Protocol, str]]:
-    """Return every protocol of this corpus, and for each the rows that its folds test, or why it does not work here."""
+    """Return every protocol of this corpus, with the rows that it tests or why it does not work."""
     found = []
     for row in TABLE:
         if not row.applies_to(manifest.name):

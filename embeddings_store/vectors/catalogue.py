@@ -140,12 +140,12 @@ def choose_views(
             f"{', '.join(modalities)}; add "
             "it there, or leave the encoder out"
         )
-    return {
-        m: _candidates(
-            [e for e in entries if e.ref.modality == m], m, (encoders or {}).get(m, ""), layer, seed
-        )
-        for m in (modalities or known)
-    }
+    candidates = {}
+    for modality in modalities or known:
+        of_modality = [entry for entry in entries if entry.ref.modality == modality]
+        wanted = (encoders or {}).get(modality, "")
+        candidates[modality] = _candidates(of_modality, modality, wanted, layer, seed)
+    return candidates
 
 
 def choose_seeds(
@@ -281,15 +281,10 @@ def _ambiguous(found: Mapping[EncoderRef, Entry], modality: str) -> str:
     lines = [f"several {modality} vectors would do, and this program does not guess between them:"]
     first = next(iter(found.values())).settings
     for ref, entry in found.items():
-        differs = (
-            [
-                f"{k}={v}"
-                for k, v in sorted(entry.settings.items())
-                if any(e.settings.get(k) != v for e in found.values())
-            ]
-            if first
-            else []
-        )
+        differs = []
+        for setting, value in sorted(entry.settings.items()) if first else ():
+            if any(other.settings.get(setting) != value for other in found.values()):
+                differs.append(f"{setting}={value}")
         lines.append(
             f"  --encoder {modality}={ref.folder}  (seed "
             f"{ref.seed}{', ' if differs else ''}{', '.join(differs)})"

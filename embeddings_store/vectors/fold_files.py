@@ -1,4 +1,4 @@
-"""The files of one fold: found, read, and checked to belong to this corpus, plan, fold and label set."""
+"""The files of one fold: found, read, and checked to belong to corpus, plan, fold and labels."""
 
 from __future__ import annotations
 

@@ -51,7 +51,8 @@ REQUIRED_ATTRIBUTES = (
 def store_path(store: Path, corpus: str, ref: EncoderRef, fold: str) -> Path:
     """Return where a file lives: ``store/corpus/encoder@fingerprint/seed-0/fold-3.h5``.
 
-    >>> store_path(Path("e"), "ravdess", EncoderRef("whisper-tiny", "0123456789ab", "audio"), "any").as_posix()
+    >>> ref = EncoderRef("whisper-tiny", "0123456789ab", "audio")
+    >>> store_path(Path("e"), "ravdess", ref, "any").as_posix()
     'e/ravdess/whisper-tiny@0123456789ab/seed-0/fold-any.h5'
     """
     return store / corpus / ref.folder / f"seed-{ref.seed}" / f"fold-{fold}.h5"
@@ -349,7 +350,7 @@ def _checked_form(path: Path, file: h5py.File) -> dict[str, object]:
 
 
 def _check_dataset(path: Path, dataset: h5py.Dataset, name: str, size: int) -> None:
-    """Refuse what would be read as something else, or would take more memory than the file has bytes."""
+    """Refuse what would be misread, or would take more memory than the file has bytes."""
     kind, dimensions = ("S", 1) if name in TEXT_COLUMNS else ("f4", 2)
     if dataset.dtype.str[1 : 1 + len(kind)] != kind or dataset.ndim != dimensions:
         expected = "fixed-width strings (N,)" if kind == "S" else "float32 (N, D)"

@@ -102,12 +102,10 @@ def find_inner(
         )
     found = sets[0]
     there = {e.fold for e in same if e.ref == found.ref}
-    lacking = [
-        found.fold(fold, part)
-        for fold in folds
-        for part in range(1, found.parts + 1)
-        if found.fold(fold, part) not in there
-    ]
+    lacking = []
+    for fold in folds:
+        needed_of_fold = [found.fold(fold, part) for part in range(1, found.parts + 1)]
+        lacking += [name for name in needed_of_fold if name not in there]
     if lacking:
         raise StoreNotFoundError(
             f"{found.ref.folder} (seed {ref.seed}) lacks {len(lacking)} of "

@@ -28,7 +28,8 @@ SPEC_HELP = (
 def parse_seen(spec: str, manifest: Manifest) -> NDArray[np.str_]:
     """Turn ``none | split:NAME[,NAME] | FILE | unknown`` into one word per row (N,).
 
-    >>> m = Manifest.from_columns("m", {"id": ["a", "b"], "text": ["x", "y"], "split": ["train", "test"]})
+    >>> columns = {"id": ["a", "b"], "text": ["x", "y"], "split": ["train", "test"]}
+    >>> m = Manifest.from_columns("m", columns)
     >>> parse_seen("split:train", m).tolist()
     ['fit', 'no']
 

@@ -158,7 +158,7 @@ def _filled(
     positions: NDArray[np.generic],
     rows: int,
 ) -> NDArray[np.generic]:
-    """Put ``values`` into their rows of ``column``, which is made on first use and widened for longer strings."""
+    """Put ``values`` into their rows of ``column``, made on first use and widened for long strings."""
     if column is None:
         column = np.zeros((rows, *values.shape[1:]), dtype=values.dtype)
     wider = np.result_type(column, values)
