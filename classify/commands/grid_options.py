@@ -26,10 +26,11 @@ from embeddings_store.folds.validation_rules import VALID_RULES, explained_rules
 
 PROGRAM = "run-fusion-grid"
 
-DESCRIPTION = """\
-Fuse the stored vectors and class scores of one corpus in every way, classify with every classifier, fold by fold, and
-write the tables. Finished cells are kept: the same command goes on after a kill, and a changed setting computes only what
-it changes."""
+DESCRIPTION = (
+    "Fuse the stored vectors and class scores of one corpus in every way, classify with every "
+    "classifier, fold by fold, and\nwrite the tables. Finished cells are kept: the same command "
+    "goes on after a kill, and a changed setting computes only what\nit changes."
+)
 NONE = "none"
 DROP_RATES = (0.1, 0.25, 0.5, 0.75)
 DEFAULTS = {field.name: field.default for field in dataclasses.fields(GridConfig)}
@@ -61,54 +62,27 @@ def build_parser() -> argparse.ArgumentParser:
             f"{PROGRAM} --valid none --select-on test",
         ],
     )
-    _add_input(top.add_argument_group("what goes in"))
-    _add_grid(top.add_argument_group("the grid"))
+    goes_in = top.add_argument_group("what goes in")
+    _add_modalities(goes_in)
+    _add_encoders(goes_in)
+    _add_protocol(goes_in)
+    grid = top.add_argument_group("the grid")
+    _add_families(grid)
+    _add_missing_modalities(grid)
+    _add_rows(grid)
+    _add_tuning(grid)
+    _add_calibration(grid)
     _add_settings(top.add_argument_group("settings of the classifiers"))
-    how = top.add_argument_group("how it runs")
-    how.add_argument(
-        "--out",
-        type=Path,
-        help=f"folder for the results (default: {DEFAULT_OUT['valid']}; with --select-on test "
-        f"{DEFAULT_OUT['test']})",
-    )
-    how.add_argument(
-        "--jobs",
-        type=int,
-        default=DEFAULTS["jobs"],
-        metavar="N",
-        help="processes; the labels are the same for any number (default: one per processor)",
-    )
-    how.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="show folds, encoders, what would run, what is finished and what it costs; write "
-        "nothing",
-    )
-    how.add_argument(
-        "--quiet", action="store_true", help="print no tables, only where the results are"
-    )
-    how.add_argument(
-        "--report",
-        action="store_true",
-        help="draw the figures and write report.html at the end, as make-report does (needs the "
-        "extra report)",
-    )
+    _add_running(top.add_argument_group("how it runs"))
     return top
 
 
 def config_from(arguments: argparse.Namespace) -> GridConfig:
-    """Turn parsed arguments into the configuration."""
-    settings: dict[str, dict[str, float]] = {}
-    for classifier, spec in CLASSIFIERS.items():
-        for name in spec.settings:
-            value = getattr(arguments, f"{classifier}_{name}")
-            if value is not None:
-                if classifier not in arguments.classifiers:
-                    raise UsageError(
-                        f"--{classifier}-{name} has no effect, because --classifiers leaves "
-                        f"{classifier} out"
-                    )
-                settings.setdefault(classifier, {})[name] = value
+    """Turn parsed arguments into the configuration.
+
+    Raises:
+        UsageError: Options contradict each other, or a name does not exist.
+    """
     if arguments.metadata_ablation and (
         arguments.metadata or arguments.system or arguments.systems
     ):
@@ -141,7 +115,7 @@ def config_from(arguments: argparse.Namespace) -> GridConfig:
         subsets=arguments.subsets,
         drop_rates=_rates(arguments.drop_sweep),
         drop_seed=arguments.drop_seed,
-        settings=settings,
+        settings=_settings(arguments),
         seeds=arguments.seed,
         shuffle_seed=arguments.shuffle_labels,
         select_on=arguments.select_on,
@@ -155,7 +129,8 @@ def config_from(arguments: argparse.Namespace) -> GridConfig:
     )
 
 
-def _add_input(group: argparse._ArgumentGroup) -> None:
+def _add_modalities(group: argparse._ArgumentGroup) -> None:
+    """Which corpus and which modalities of it."""
     group.add_argument(
         "--store", type=Path, default=DEFAULTS["store"], help="the store (default: %(default)s)"
     )
@@ -185,6 +160,10 @@ def _add_input(group: argparse._ArgumentGroup) -> None:
         "columns of each leak "
         "tag, and write what each is worth to metadata_ablation.csv",
     )
+
+
+def _add_encoders(group: argparse._ArgumentGroup) -> None:
+    """Which encoders stand for the modalities."""
     group.add_argument(
         "--encoder",
         action="append",
@@ -207,6 +186,10 @@ def _add_input(group: argparse._ArgumentGroup) -> None:
         help="which layer, where the store has several; valid: per fold the one whose "
         f"{CLASSIFIERS[LAYER_JUDGE].title} is best on its validation rows",
     )
+
+
+def _add_protocol(group: argparse._ArgumentGroup) -> None:
+    """Who trains, validates and tests, under which labels."""
     add_protocol_options(group)
     group.add_argument(
         "--folds",
@@ -241,7 +224,8 @@ def _add_input(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_grid(group: argparse._ArgumentGroup) -> None:
+def _add_families(group: argparse._ArgumentGroup) -> None:
+    """Which classifiers, ways of fusing and systems."""
     group.add_argument(
         "--classifiers",
         nargs="+",
@@ -284,6 +268,10 @@ def _add_grid(group: argparse._ArgumentGroup) -> None:
         metavar="FILE",
         help="add every NAME = EXPRESSION of a file; repeatable",
     )
+
+
+def _add_missing_modalities(group: argparse._ArgumentGroup) -> None:
+    """What each modality contributes, and what happens without it."""
     group.add_argument(
         "--subsets",
         action="store_true",
@@ -307,6 +295,10 @@ def _add_grid(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="which rows lose which modality (default: %(default)s)",
     )
+
+
+def _add_rows(group: argparse._ArgumentGroup) -> None:
+    """Which rows classifiers learn from, and which rows choose."""
     group.add_argument(
         "--fit-rows",
         default=DEFAULTS["fit_rows"],
@@ -335,6 +327,10 @@ def _add_grid(group: argparse._ArgumentGroup) -> None:
         "them (extract-features --rule test); everything is stamped 'upper bound' (default: "
         "%(default)s)",
     )
+
+
+def _add_tuning(group: argparse._ArgumentGroup) -> None:
+    """Whether and how settings are searched."""
     group.add_argument(
         "--tune",
         nargs="?",
@@ -362,6 +358,10 @@ def _add_grid(group: argparse._ArgumentGroup) -> None:
         "where encoders were "
         "fitted on training rows)",
     )
+
+
+def _add_calibration(group: argparse._ArgumentGroup) -> None:
+    """Calibrated probabilities, halves of validation rows, and seeds."""
     group.add_argument(
         "--calibrate",
         default=DEFAULTS["calibrate"],
@@ -392,6 +392,7 @@ def _add_grid(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_settings(group: argparse._ArgumentGroup) -> None:
+    """One option for each setting of each classifier."""
     for classifier, spec in CLASSIFIERS.items():
         for name, setting in spec.settings.items():
             kind = type(setting.default)
@@ -401,6 +402,59 @@ def _add_settings(group: argparse._ArgumentGroup) -> None:
                 metavar="N" if kind is int else "X",
                 help=f"{setting.reason} (default: {setting.default:g})",
             )
+
+
+def _add_running(group: argparse._ArgumentGroup) -> None:
+    """Where results go, and what is shown."""
+    group.add_argument(
+        "--out",
+        type=Path,
+        help=f"folder for the results (default: {DEFAULT_OUT['valid']}; with --select-on test "
+        f"{DEFAULT_OUT['test']})",
+    )
+    group.add_argument(
+        "--jobs",
+        type=int,
+        default=DEFAULTS["jobs"],
+        metavar="N",
+        help="processes; the labels are the same for any number (default: one per processor)",
+    )
+    group.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="show folds, encoders, what would run, what is finished and what it costs; write "
+        "nothing",
+    )
+    group.add_argument(
+        "--quiet", action="store_true", help="print no tables, only where the results are"
+    )
+    group.add_argument(
+        "--report",
+        action="store_true",
+        help="draw the figures and write report.html at the end, as make-report does (needs the "
+        "extra report)",
+    )
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Return classifier to the settings that were given.
+
+    Raises:
+        UsageError: A setting is of a classifier that does not run.
+    """
+    settings: dict[str, dict[str, float]] = {}
+    for classifier, spec in CLASSIFIERS.items():
+        for name in spec.settings:
+            value = getattr(arguments, f"{classifier}_{name}")
+            if value is None:
+                continue
+            if classifier not in arguments.classifiers:
+                raise UsageError(
+                    f"--{classifier}-{name} has no effect, because --classifiers leaves "
+                    f"{classifier} out"
+                )
+            settings.setdefault(classifier, {})[name] = value
+    return settings
 
 
 def _encoders(pairs: Sequence[str]) -> dict[str, str]:
