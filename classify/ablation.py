@@ -1,4 +1,6 @@
-"""What is each group of metadata worth? The same fused system without metadata and with it, each as a run of the grid of its own.
+"""What is each group of metadata worth?
+
+The same fused system without metadata and with it, each as a run of the grid of its own.
 
 A group is a leak tag: its columns become one vector, and those of its columns that a text encoder
 read join as modalities. Every run has a folder below ``metadata-ablation/``, its own stamp and its
@@ -8,29 +10,28 @@ speaker, with Holm's correction over all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
-from rich.console import Console
-from rich.table import Table
 
 from classify.evaluation.intervals import cluster_counts, overall
 from classify.evaluation.paired_tests import Comparison, compare, holm
 from classify.evaluation.predictions import CLUSTERS, PREDICTIONS
 from classify.experiment import run_grid
 from classify.grid.config import GridConfig
+from classify.grid.execution import Notify
 from classify.metadata import METADATA, TAGS, columns_tagged
-from classify.names import RESULT
+from classify.names import NO_METADATA
 from classify.results.files import write_csv
 from classify.systems.definitions import System
-from classify.terminal.statistics import figure, p_value
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import UsageError
 from embeddings_store.vectors.catalogue import catalogue, only_corpus
 
-FILE, FOLDER, NONE = "metadata_ablation.csv", "metadata-ablation", "none"
+FILE = "metadata_ablation.csv"
+FOLDER = "metadata-ablation"
 METRIC = "WA"
 
 
@@ -51,18 +52,16 @@ class MetadataGroup:
     @property
     def name(self) -> str:
         """For example ``safe+context``."""
-        return "+".join(self.tags) or NONE
+        return "+".join(self.tags) or NO_METADATA
 
 
-def ablate(
-    config: GridConfig, tell: Callable[[str], None] = lambda message: None
-) -> tuple[pd.DataFrame, Path]:
-    """Run the grid once without metadata and once with each group, and write ``metadata_ablation.csv``.
+def ablate(config: GridConfig, notify: Notify = lambda message: None) -> tuple[pd.DataFrame, Path]:
+    """Run the grid without metadata and with each group, and write ``metadata_ablation.csv``.
 
     Args:
         config: What to run; its modalities are those that metadata is added to, its classifiers
             those that judge.
-        tell: Gets one line at a time about what happens.
+        notify: Gets one line at a time about what happens.
 
     Returns:
         The table, one row per group and classifier, shares and not per cent, and where it is.
@@ -79,50 +78,63 @@ def ablate(
     lines: list[dict[str, object]] = []
     without: Mapping[str, pd.DataFrame] = {}
     for group in groups_of(manifest, stored):
-        tell(f"metadata {group.name}: {', '.join((*group.vector, *group.texts)) or 'without any'}")
-        views = (*base, *group.texts, *((METADATA,) if group.vector else ()))
-        systems = tuple(
-            System(f"fused-{name}", f"{name}(concat({', '.join(views)}))", "--metadata-ablation")
-            for name in config.classifiers
-        )
-        result = run_grid(
-            replace(
-                config,
-                out=config.out / FOLDER / group.name,
-                modalities=views,
-                metadata=group.vector,
-                early=(),
-                late=(),
-                systems=systems,
-                subsets=False,
-                drop_rates=(),
-            ),
-            tell,
-        )
-        answers = {s.name: _answers(result.prepared.config.out, s.name, base) for s in systems}
+        added = ", ".join((*group.vector, *group.texts))
+        notify(f"metadata {group.name}: {added or 'without any'}")
+        systems = _systems(config, group, base)
+        result = run_grid(_config_of(config, group, base, tuple(systems.values())), notify)
+        answers = {
+            system.name: _answers(result.prepared.config.out, system.name, base)
+            for system in systems.values()
+        }
         without = without or answers
-        for system, classifier in zip(systems, config.classifiers, strict=True):
+        for classifier, system in systems.items():
             rows = result.table.rows[result.table.rows["method"] == system.name]
-            lines.append(
-                {
-                    "claim": result.prepared.claim,
-                    "corpus": corpus,
-                    "protocol": result.prepared.plan.name,
-                    "group": group.name,
-                    "columns": "+".join((*group.vector, *group.texts)),
-                    "classifier": classifier,
-                    **{
-                        name: value
-                        for m in ("WA", "UAR")
-                        for name, value in ((m, rows[m].mean()), (f"{m}_sd", rows[m].std(ddof=1)))
-                    },
-                    **_difference(answers[system.name], without[system.name], group),
-                }
-            )
+            line: dict[str, object] = {
+                "claim": result.prepared.claim,
+                "corpus": corpus,
+                "protocol": result.prepared.plan.name,
+                "group": group.name,
+                "columns": "+".join((*group.vector, *group.texts)),
+                "classifier": classifier,
+            }
+            for metric in ("WA", "UAR"):
+                line[metric] = rows[metric].mean()
+                line[f"{metric}_sd"] = rows[metric].std(ddof=1)
+            lines.append(line | _difference(answers[system.name], without[system.name], group))
     table = pd.DataFrame(lines)
     table["p_holm"] = holm(table["p"].astype(float).tolist())
     write_csv(config.out / FILE, table)
     return table, config.out / FILE
+
+
+def _views(group: MetadataGroup, base: Sequence[str]) -> tuple[str, ...]:
+    return (*base, *group.texts, *((METADATA,) if group.vector else ()))
+
+
+def _systems(config: GridConfig, group: MetadataGroup, base: Sequence[str]) -> dict[str, System]:
+    """Return for each classifier the system that concatenates all modalities of one run."""
+    views = ", ".join(_views(group, base))
+    return {
+        name: System(f"fused-{name}", f"{name}(concat({views}))", "--metadata-ablation")
+        for name in config.classifiers
+    }
+
+
+def _config_of(
+    config: GridConfig, group: MetadataGroup, base: Sequence[str], systems: tuple[System, ...]
+) -> GridConfig:
+    """Return the configuration of one run: its systems alone, in a folder of its own."""
+    return replace(
+        config,
+        out=config.out / FOLDER / group.name,
+        modalities=_views(group, base),
+        metadata=group.vector,
+        early=(),
+        late=(),
+        systems=systems,
+        subsets=False,
+        drop_rates=(),
+    )
 
 
 def groups_of(manifest: Manifest, stored: Iterable[str]) -> list[MetadataGroup]:
@@ -152,53 +164,19 @@ def groups_of(manifest: Manifest, stored: Iterable[str]) -> list[MetadataGroup]:
     return [MetadataGroup(()), *single, *(group(*combined) for combined in together)]
 
 
-def show_ablation(table: pd.DataFrame, console: Console) -> None:
-    """Print the table, differences in points of per cent, with a banner where leaky columns were used."""
-    first = table.iloc[0]
-    shown = Table(
-        title=f"What metadata is worth ({first['corpus']}, {first['protocol']}, test rows, per "
-        "cent)",
-        title_justify="left",
-    )
-    for name in ("group", "classifier"):
-        shown.add_column(name, overflow="fold")
-    for name in ("WA", "UAR", "difference in WA", "95 % interval", "p", "Holm"):
-        shown.add_column(name, justify="right", no_wrap=True)
-    shown.add_column("", overflow="fold")
-    for _, line in table.iterrows():
-        interval = f"{figure(line['low'], signed=True)} to {figure(line['high'], signed=True)}"
-        paired = [
-            figure(line["difference"], signed=True),
-            interval,
-            p_value(line["p"]),
-            p_value(line["p_holm"]),
-        ]
-        shown.add_row(
-            line["group"],
-            line["classifier"],
-            figure(line["WA"]),
-            figure(line["UAR"]),
-            *(paired if line["group"] != NONE else [""] * 4),
-            "" if line["claim"] == RESULT else f"{line['claim'].upper()}, no result",
-        )
-    console.print(shown)
-    console.print(
-        "mean over folds; the difference is of all test rows, paired by speaker with Holm's "
-        "correction over the table",
-        style="dim",
-    )
-
-
 def _answers(results: Path, system: str, base: Sequence[str]) -> pd.DataFrame:
-    """Return the test rows of one system by id, fold, seed and the seeds of the encoders that every run has."""
+    """Return the test rows of one system by id, fold, seed and encoder seed.
+
+    Of encoder seeds only those count that every run has, so not those of texts that one run adds.
+    """
     table = pd.read_parquet(
         results / PREDICTIONS, filters=[("role", "==", "test"), ("method", "==", system)]
     )
     table = table.astype(dict.fromkeys(("y_true", "y_pred", "encoder_seed", *CLUSTERS), str))
-    shared = {
-        text: ",".join(part for part in text.split(",") if part.partition("=")[0] in base)
-        for text in table["encoder_seed"].unique()
-    }
+    shared = {}
+    for text in table["encoder_seed"].unique():
+        pairs = [pair for pair in text.split(",") if pair.partition("=")[0] in base]
+        shared[text] = ",".join(pairs)
     return table.assign(encoder_seed=table["encoder_seed"].map(shared)).set_index(
         ["id", "fold", "seed", "encoder_seed"]
     )
@@ -233,10 +211,13 @@ def _difference(
 def _compare(both: pd.DataFrame, by: str) -> Comparison:
     classes = pd.Index(sorted({*both["y_true"], *both["y_pred"], *both["y_pred_without"]}))
     clusters, names = pd.factorize(both[by])
-    true, *answered = (
-        classes.get_indexer(pd.Index(both[c])) for c in ("y_true", "y_pred", "y_pred_without")
+    true = classes.get_indexer(pd.Index(both["y_true"]))
+    first, second = (
+        cluster_counts(
+            true, classes.get_indexer(pd.Index(both[column])), clusters, len(names), len(classes)
+        )
+        for column in ("y_pred", "y_pred_without")
     )
-    first, second = (cluster_counts(true, a, clusters, len(names), len(classes)) for a in answered)
     return compare(first, second, overall(METRIC))
 
 

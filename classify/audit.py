@@ -1,4 +1,7 @@
-"""From what a user asks to be judged (a store and a plan, or finished results) to the case, and the run on permuted labels."""
+"""From what a user asks to be judged to the case that every check is given.
+
+A store and a plan are judged, or finished results; and the run on permuted labels starts here.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +70,7 @@ def gather(asked: AuditRequest) -> tuple[AuditCase, Sequence[str]]:
 
 
 def plan_of(manifest: Manifest, request: Request) -> tuple[FoldPlan, LabelSet | None]:
-    """Make or read a fold plan, with the label set that counts, without refusing one that tears groups: it is to be judged.
+    """Make or read a fold plan, with the label set that counts; one that tears groups is judged.
 
     Raises:
         UsageError, FoldError, LabelError, StoreError: There is no such plan, or it was made for
@@ -83,7 +86,7 @@ def plan_of(manifest: Manifest, request: Request) -> tuple[FoldPlan, LabelSet | 
 
 
 def with_shuffled(
-    audit: Audit, case: AuditCase, store: Path, seed: int, tell: Callable[[str], None]
+    audit: Audit, case: AuditCase, store: Path, seed: int, notify: Callable[[str], None]
 ) -> Audit:
     """Run an SVM on everything with permuted labels, and add what that shows.
 
@@ -92,7 +95,7 @@ def with_shuffled(
         case: What is judged.
         store: The store's folder.
         seed: Of the permutation.
-        tell: Gets one line at a time about what happens.
+        notify: Gets one line at a time about what happens.
     """
     with tempfile.TemporaryDirectory(prefix="audit-leakage-") as folder:
         plan = Path(folder) / "plan.parquet"
@@ -111,7 +114,7 @@ def with_shuffled(
             accept=tuple(audit.accepted),
         )
         try:
-            run_grid(config, tell)
+            run_grid(config, notify)
             found = judge(config.out)
         except (FoldError, LeakError, StoreMismatchError, UsageError) as error:
             found = LeakageFinding(

@@ -10,12 +10,12 @@ from embeddings_store.atomic import exclusive, remove_leftovers
 from embeddings_store.provenance import commit, shown_command
 
 
-def run_grid(config: GridConfig, tell: Notify = lambda message: None) -> GridResult:
+def run_grid(config: GridConfig, notify: Notify = lambda message: None) -> GridResult:
     """Compute what is missing, choose, and write every result file.
 
     Args:
         config: What to run.
-        tell: Gets one line at a time about what happens.
+        notify: Gets one line at a time about what happens.
 
     Returns:
         The table of all cells and folds, and the files.
@@ -29,9 +29,9 @@ def run_grid(config: GridConfig, tell: Notify = lambda message: None) -> GridRes
         refuse_other_results(config.out, prepared)
         removed = sum(remove_leftovers(folder) for folder in (config.out, config.out / "cells"))
         if removed:
-            tell(f"removed {removed} unfinished files of a run that was killed")
+            notify(f"removed {removed} unfinished files of a run that was killed")
         prepared.plan.save(config.out / "plan.parquet")
-        tasks = run_waves(prepared, origin, tell)
+        tasks = run_waves(prepared, origin, notify)
         return write_results(
             prepared, [t for t in tasks if not t.spec.drops], [t for t in tasks if t.spec.drops]
         )

@@ -4,14 +4,14 @@ A corpus' raw ``meta_*`` columns become a vector, fitted on a fold's training ro
 
 Every column of a manifest carries a tag that says whether it may be used:
 
-===========  ==============================================================================================
+===========  ===================================================================================
 tag          what it means
-===========  ==============================================================================================
+===========  ===================================================================================
 ``safe``     known of the speaker beforehand: age, gender, timbre
 ``context``  known before the utterance is heard: topic, dialogue history
 ``leaky``    written by somebody who knew the label: raters' arousal, the cause of the emotion
 ``unknown``  nobody said; treated like ``leaky``
-===========  ==============================================================================================
+===========  ===================================================================================
 
 Numbers are standardised, a missing one becomes the training median and a column says so. Words of
 at most :data:`MOST_CATEGORIES` kinds become one column per kind that the training rows hold
@@ -89,7 +89,8 @@ def choose_columns(
     Raises:
         UsageError: A name does not exist, a tag has no column, or a column that was named is text.
 
-    >>> m = Manifest.from_columns("c", {"id": ["a", "b"], "text": ["x", "y"], "meta_age": [30, 41]}, tags={"meta_age": "safe"})
+    >>> columns = {"id": ["a", "b"], "text": ["x", "y"], "meta_age": [30, 41]}
+    >>> m = Manifest.from_columns("c", columns, tags={"meta_age": "safe"})
     >>> choose_columns(m, ["safe"]).columns
     ('meta_age',)
     """
@@ -264,7 +265,7 @@ def vectoriser(table: pd.DataFrame) -> ColumnTransformer:
 
 
 def _text_kinds(column: pd.Series) -> int:
-    """Return how many different values a column of text holds, 0 where it is numbers or a few kinds of words."""
+    """Return how many values a column of text has; 0 for numbers and for a few kinds of words."""
     kinds = int(column.nunique())
     return kinds if kinds > MOST_CATEGORIES and numbers(column) is None else 0
 

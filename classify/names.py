@@ -25,11 +25,10 @@ FIT_ROWS: Mapping[str, tuple[str, ...]] = {
 }
 OVER_SCORES = ("valid", OOF)  # choices that change what late fusion learns from and nothing else
 
-RESULT, UPPER_BOUND, LEAKY = (
-    "result",
-    "upper bound",
-    "leaky metadata",
-)  # what the figures may be called
+# what the figures may be called
+RESULT = "result"
+UPPER_BOUND = "upper bound"
+LEAKY = "leaky metadata"
 
 VALID, LEARN, CHOICE, TEST = (
     "valid",
@@ -46,3 +45,4 @@ RULE = "rule"  # stands in the column of classifiers
 CALIBRATED = "calibrated"
 
 CONCATENATION = "concatenation"  # the strategy that every other one is measured against
+NO_METADATA = "none"  # the run of the metadata ablation that others are compared with

@@ -70,7 +70,8 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _ablate(config: GridConfig, console: Console, *, quiet: bool) -> int:
-    from classify.ablation import ablate, show_ablation
+    from classify.ablation import ablate
+    from classify.terminal.metadata_ablation import show_ablation
 
     table, path = ablate(config, lambda message: print(f"{PROGRAM}: {message}", file=sys.stderr))
     if not quiet:
