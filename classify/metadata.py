@@ -178,7 +178,12 @@ def columns(manifest: Manifest, chosen: MetadataColumns) -> pd.DataFrame:
 
 
 def add_metadata(data: FoldData, manifest: Manifest, chosen: MetadataColumns) -> FoldData:
-    """Return a fold with one view more: the metadata's vectors, fitted on the fold's training rows.
+    """Return a fold with one view more: the metadata's vectors, fitted on its training rows.
+
+    Args:
+        data: The fold without this view.
+        manifest: The corpus.
+        chosen: Which columns become the view.
 
     Raises:
         FoldError: No training row has any of the columns.
@@ -221,6 +226,11 @@ def catalogue_entry(manifest: Manifest, chosen: MetadataColumns, folder: Path) -
     """Describe the view as the catalogue describes files.
 
     ``dim`` is the width over all rows, a fold's may be smaller.
+
+    Args:
+        manifest: The corpus.
+        chosen: Which columns become the view.
+        folder: The corpus' folder in the store.
     """
     table = columns(manifest, chosen)
     given, ref = _given(table), chosen.ref(manifest)

@@ -131,7 +131,11 @@ class PreparedGrid:
 
     @property
     def labels(self) -> LabelSet:
-        """The label set; load_fold has refused a corpus without one."""
+        """The label set.
+
+        Raises:
+            LabelError: There is none, which the leak gate has refused already.
+        """
         if self.setup.labels is None:
             raise LabelError(f"corpus {self.corpus!r} has no labels")
         return self.setup.labels

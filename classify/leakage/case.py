@@ -120,7 +120,13 @@ class AuditCase:
         )
 
     def torn(self, fold: Fold, one: str, other: str) -> Mask:
-        """Rows in one of two roles whose group has rows in both (N,)."""
+        """Return the rows in one of two roles whose group has rows in both (N,).
+
+        Args:
+            fold: The fold.
+            one: A role.
+            other: Another role.
+        """
         has_group = self.groups >= 0
         in_one = fold.mask(one) & has_group
         in_other = fold.mask(other) & has_group
