@@ -21,18 +21,18 @@ def flip(frames: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[n
 
 
 def noise(samples: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.float32]:
-    """Add white noise at 15 to 40 dB below the clip's own level."""
+    """Add white noise at 15 to 40 dB below the level of a clip (n,)."""
     level = float(np.sqrt(np.mean(samples**2))) * 10 ** (-generator.uniform(15, 40) / 20)
     return (samples + level * generator.standard_normal(len(samples))).astype(np.float32)
 
 
 def gain(samples: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.float32]:
-    """Make the clip louder or softer by up to 6 dB."""
+    """Make a clip (n,) louder or softer by up to 6 dB."""
     return (samples * 10 ** (generator.uniform(-6, 6) / 20)).astype(np.float32)
 
 
 def shift(samples: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.float32]:
-    """Rotate the clip in time by up to a tenth of its length."""
+    """Rotate a clip (n,) in time by up to a tenth of its length."""
     reach = len(samples) // 10
     return np.roll(samples, int(generator.integers(-reach, reach + 1)))
 

@@ -85,6 +85,12 @@ class Roles:
 def training_setup(manifest: Manifest, request: Request, rule: str) -> Setup:
     """Make the fold plan that a selection rule needs, over the label set that was asked for.
 
+    Args:
+        manifest: The corpus.
+        request: Protocol, fold plan and label set.
+        rule: Which rows choose the epoch, see
+            :data:`embeddings_store.folds.validation_rules.SELECTION_RULES`.
+
     Raises:
         FoldError: The manifest does not allow it, or has no rows to choose the epoch on.
         UsageError: The protocol has another selection rule.
@@ -172,6 +178,11 @@ def assign_roles(
 
 def require_classes(classes: Sequence[str], codes: NDArray[np.int64], where: str) -> None:
     """Refuse training rows (n,) that lack a class.
+
+    Args:
+        classes: The names of all classes.
+        codes: Class code of each row (n,).
+        where: Which rows they are, for the message.
 
     Raises:
         FoldError: Which class is absent.
