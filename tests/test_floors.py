@@ -25,7 +25,7 @@ FLOORS: Mapping[str, Sequence[str]] = {
     "classify": [
         "classify commands",
         "ablation audit report",
-        "experiment figures terminal",
+        "experiment figures single_system terminal",
         "results",
         "grid",
         "systems",
@@ -198,11 +198,12 @@ def test_every_import_goes_down(arrows: Arrows) -> None:
 
 
 def test_only_commands_import_the_commands_of_the_store(arrows: Arrows) -> None:
-    knowing = {
-        room(module)
-        for module, targets in arrows.items()
-        if any(target.startswith("embeddings_store.commands") for target in targets)
-    }
+    """The progress bar aside, which whoever computes for long may draw."""
+    knowing = set()
+    for module, targets in arrows.items():
+        used = targets - {"embeddings_store.commands.progress"}
+        if any(target.startswith("embeddings_store.commands") for target in used):
+            knowing.add(room(module))
     assert knowing == {"commands"}
 
 
