@@ -50,7 +50,7 @@ FLOORS: Mapping[str, Sequence[str]] = {
         "folds",
         "corpus",
         "atomic tables",
-        "errors provenance",
+        "errors progress provenance",
     ],
 }
 

@@ -27,7 +27,7 @@ TORCH = {
 }
 LEARNING = {"sklearn", "xgboost", "joblib", "matplotlib"}
 # Exceptions to what a package may import: file and name, inside a function or for types alone.
-WHEN_CALLED = {("embeddings_store/commands/progress.py", "rich")}
+WHEN_CALLED = {("embeddings_store/progress.py", "rich")}
 
 
 def modules(package: str) -> list[Path]:

@@ -161,7 +161,7 @@ def specify(
 
 
 def _given_settings(prepared: PreparedGrid, cell: Cell) -> Settings:
-    """Return the settings of the cell's classifier that the user gave; a system's are in its text."""
+    """Return the settings of its classifier that the user gave; a system's are in its text."""
     return {} if cell.family == SYSTEM else prepared.config.settings.get(cell.classifier, {})
 
 
@@ -223,7 +223,7 @@ def _probes(
 def _cost_s(
     prepared: PreparedGrid, cell: Cell, tree: Expression, fold: int, refs: Mapping[str, EncoderRef]
 ) -> float:
-    """Add up what each classifier and probe takes, as often as it is fitted for scores out of fold."""
+    """Add up what each classifier and probe takes, as often as it is fitted."""
     classes = len(prepared.labels.classes)
     rows = next(f.counts["train"] for f in prepared.folds if f.number == fold)
     per_column = rows / MEASURED_ROWS / MEASURED_COLUMNS * classes / MEASURED_CLASSES

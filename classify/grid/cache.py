@@ -1,7 +1,7 @@
-"""One file per finished cell and fold, named by a digest of all that changes its numbers, so that no work is done twice.
+"""One file per finished cell and fold, named by its key, so that no work is done twice.
 
 A file is an ``.npz`` without pickles: ids, true codes, and values per role and stage, and one JSON
-text that repeats what the digest was made of. It is renamed into place when whole; what cannot be
+text that repeats what the key was made of. It is renamed into place when whole; what cannot be
 read back is computed again.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.grid.outcome import CellOutcome
+from classify.grid.outcome import CellOutcome, Stage
 from classify.grid.specification import ALGORITHM, CellSpec
 from classify.models.class_scores import ClassScores
 from embeddings_store.atomic import replacing
@@ -77,23 +77,18 @@ def read_outcome(path: Path, key: str) -> CellOutcome:
                 raise StoreError(f"{path}: holds the cell {record.get('key')}, not {key}")
             ids = {role: np.char.decode(file[f"{role}.ids"], "utf-8") for role in SCORED_ROLES}
             y = {role: file[f"{role}.y"] for role in SCORED_ROLES}
-            stages = {
-                stage: {
-                    role: ClassScores(file[f"{stage}.{role}"], record["kind"])
-                    for role in SCORED_ROLES
-                }
-                for stage in record["stages"]
-            }
+            stages: dict[str, Stage] = {stage: {} for stage in record["stages"]}
+            for stage, answers in stages.items():
+                for role in SCORED_ROLES:
+                    answers[role] = ClassScores(file[f"{stage}.{role}"], record["kind"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, StoreError):
             raise
         raise StoreError(f"{path}: is cut short or damaged ({error})") from error
-    for stage in stages.values():
-        for role, answer in stage.items():
-            if (
-                not len(ids[role]) == len(y[role]) == len(answer)
-                or not np.isfinite(answer.values).all()
-            ):
+    for answers in stages.values():
+        for role, scores in answers.items():
+            as_many = len(ids[role]) == len(y[role]) == len(scores)
+            if not as_many or not np.isfinite(scores.values).all():
                 raise StoreError(
                     f"{path}: its {role} rows do not agree with each other or are not finite"
                 )
@@ -103,8 +98,8 @@ def read_outcome(path: Path, key: str) -> CellOutcome:
 def cells_of_older_versions(folder: Path) -> int:
     """Count the finished cells in a folder that an older version of the code computed.
 
-    None are counted where cells of this version are there: whoever goes on with a run has been told.
-    Their files stay where they are, for whoever goes back to the older version.
+    None are counted where cells of this version are there, because then an earlier run has counted
+    them. Their files stay where they are, for whoever goes back to the older version.
     """
     older = 0
     for path in folder.glob("*.npz"):

@@ -1,6 +1,4 @@
-"""How sure a cell is.
-
-Margins on training and test rows, and probabilities that are calibrated on named rows.
+"""How sure a cell is: margins, and probabilities that are calibrated on named rows.
 
 **Margin.** The value of the true class less the largest other one: positive where the answer is
 right. ``margin_gap`` is how much larger it is on training rows than on test rows, in standard
@@ -10,11 +8,13 @@ training rows show here: what learns from their scores learns to trust them.
 **Calibration.** scikit-learn's calibrators, fitted on validation rows (with ``--valid-split`` on
 the half that is not kept for choosing), of which the answers were not fitted:
 
-===============  =======================================================================================================
+===============  ===============================================================================
 ``temperature``  ``softmax(v / T)``, one number; changes no answer
-``sigmoid``      ``1 / (1 + exp(a_c v_c + b_c))`` per class, then scaled to sum to 1; may change answers
-``isotonic``     a non-decreasing step function per class, then scaled; needs hundreds of rows, may change answers
-===============  =======================================================================================================
+``sigmoid``      ``1 / (1 + exp(a_c v_c + b_c))`` per class, then scaled to sum to 1; may change
+                 answers
+``isotonic``     a non-decreasing step function per class, then scaled; needs hundreds of rows,
+                 may change answers
+===============  ===============================================================================
 
 with ``v`` the margins, or the logarithms of probabilities (no smaller than :data:`SMALLEST`).
 Calibrated probabilities stand beside the cell's own scores and change neither its answers nor what
@@ -76,7 +76,8 @@ def true_margins(answers: ClassScores, y: Codes) -> Floats:
 
     Logarithms are taken back to probabilities.
 
-    >>> true_margins(ClassScores(np.array([[0.75, 0.25], [0.75, 0.25]]), PROBABILITY), np.array([0, 1])).tolist()
+    >>> answers = ClassScores(np.array([[0.75, 0.25], [0.75, 0.25]]), PROBABILITY)
+    >>> true_margins(answers, np.array([0, 1])).tolist()
     [0.5, -0.5]
     """
     values = np.exp(answers.values) if answers.kind == LOG_PROBABILITY else answers.values
@@ -87,7 +88,7 @@ def true_margins(answers: ClassScores, y: Codes) -> Floats:
 
 
 def margin_columns(outcome: CellOutcome) -> dict[str, float]:
-    """Return mean margins on training and test rows, and their difference in deviations of the test rows' margins."""
+    """Return mean margins on training and test rows, and their gap in deviations of the latter."""
     train, test = (
         true_margins(outcome.reported(role), outcome.y[role]) for role in ("train", "test")
     )
@@ -113,10 +114,9 @@ def margin_note(rows: pd.DataFrame) -> str:
     line = large.loc[most]
     return (
         f"training rows are over-confident: {most} has a mean margin of "
-        f"{line['train_margin']:.2f} on them and "
-        f"{line['test_margin']:.2f} on test rows, a gap of {line['margin_gap']:.1f} deviations "
-        f"({len(large)} of {len(gaps)} "
-        f"cells above {LARGE_GAP:g}); see margin_gap in grid.csv"
+        f"{line['train_margin']:.2f} on them and {line['test_margin']:.2f} on test rows, a gap of "
+        f"{line['margin_gap']:.1f} deviations ({len(large)} of {len(gaps)} cells above "
+        f"{LARGE_GAP:g}); see margin_gap in grid.csv"
     )
 
 
@@ -145,21 +145,17 @@ def calibrate(
     model = CalibratedClassifierCV(
         given, method=method, cv=[(everything, everything)], ensemble=False
     )
-    with threadpool_limits(
-        limits=1
-    ):  # sums of a few hundred rows: threads would only wait for each other
+    # sums of a few hundred rows: threads would only wait for each other
+    with threadpool_limits(limits=1):
         model.fit(_values(outcome.reported("valid"))[chosen], y)
-    empty = np.zeros((0, n_classes))
-    return Calibrated(
-        method,
-        f"{rows}, {len(y)} rows",
-        {
-            role: np.asarray(model.predict_proba(_values(outcome.reported(role))))
-            if len(outcome.y[role])
-            else empty
-            for role in SCORED_ROLES
-        },
-    )
+    probabilities = {}
+    for role in SCORED_ROLES:
+        if len(outcome.y[role]):
+            values = _values(outcome.reported(role))
+            probabilities[role] = np.asarray(model.predict_proba(values))
+        else:
+            probabilities[role] = np.zeros((0, n_classes))
+    return Calibrated(method, f"{rows}, {len(y)} rows", probabilities)
 
 
 def calibration_columns(outcome: CellOutcome, calibrated: Calibrated) -> dict[str, object]:
@@ -186,7 +182,7 @@ def calibration_columns(outcome: CellOutcome, calibrated: Calibrated) -> dict[st
 
 
 class _Given(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Stands for a classifier whose values are the columns of X, so that scikit-learn can calibrate what is finished."""
+    """A classifier whose values are the columns of X: scikit-learn calibrates what is finished."""
 
     def __init__(self, n_classes: int = 2) -> None:
         self.n_classes = n_classes
@@ -206,10 +202,9 @@ class _Given(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _values(answers: ClassScores) -> Floats:
-    return (
-        np.log(np.maximum(answers.values, SMALLEST))
-        if answers.kind == PROBABILITY
-        else np.maximum(
-            answers.values, np.log(SMALLEST) if answers.kind == LOG_PROBABILITY else -np.inf
-        )
-    )
+    """Return margins as they are, and probabilities as logarithms that are finite."""
+    if answers.kind == PROBABILITY:
+        return np.asarray(np.log(np.maximum(answers.values, SMALLEST)))
+    if answers.kind == LOG_PROBABILITY:
+        return np.asarray(np.maximum(answers.values, np.log(SMALLEST)))
+    return answers.values

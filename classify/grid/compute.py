@@ -1,16 +1,19 @@
-"""The cells of the grid: which there are, and what one cell computes from one fold.
+"""What one cell of the grid computes from one fold.
 
-============  ===================================  =======================================  =====================
-family        input                                method                                   classifier
-============  ===================================  =======================================  =====================
-``baseline``  nothing                              none                                     majority, ...
-``unimodal``  one modality's vectors               none                                     svm, ..., head or probe
-``layer``     one layer's vectors of one modality  none                                     svm, ...
-``early``     several modalities' vectors          :data:`classify.fusion.strategies.STRATEGIES`  svm, ...
-``late``      several modalities' class scores     :data:`classify.fusion.strategies.STRATEGIES`  svm, ...
-``late``      several modalities' class scores     :data:`classify.fusion.rules.RULES`             rule
-``system``    whatever its expression names        its name                                 its outermost word
-============  ===================================  =======================================  =====================
+With the strategies of :mod:`classify.fusion.strategies` and the rules of
+:mod:`classify.fusion.rules` the families of cells are
+
+============  =================================  ==============  ========================
+family        input                              method          classifier
+============  =================================  ==============  ========================
+``baseline``  nothing                            none            majority, ...
+``unimodal``  one modality's vectors             none            svm, ..., head or probe
+``layer``     one layer's vectors of a modality  none            svm, ...
+``early``     several modalities' vectors        early strategy  svm, ...
+``late``      several modalities' class scores   late strategy   svm, ...
+``late``      several modalities' class scores   rule            rule
+``system``    whatever its expression names      its name        its outermost word
+============  =================================  ==============  ========================
 
 Every cell is an expression (:mod:`classify.systems.expression`) and is computed by the one
 evaluator (:mod:`classify.systems.evaluator`); ``head`` and ``probe`` answer with the largest class
@@ -78,20 +81,16 @@ def compute(
         FoldError: Training rows that nothing can be learnt from.
     """
     fold = _fold_of(cell, data, fit_rows, settings or {}, seed, scores_from or {}, probes or {})
-    evaluator, node, rows, at, stages = (
-        fold.evaluator,
-        fold.node,
-        fold.evaluator.rows,
-        fold.at,
-        fold.stages,
-    )
+    evaluator, node = fold.evaluator, fold.node
+    answers = {}
     with threadpool_limits(limits=1):  # the same sums in the same order for any number of jobs
-        answers = {name: _stage(evaluator, node, fitted, at) for name, fitted in stages.items()}
-    last = next(reversed(stages.values()))
+        for name, fitted in fold.stages.items():
+            answers[name] = _stage(evaluator, node, fitted, fold.at)
+    last = fold.last_stage
     lacking = ~np.logical_and.reduce([data.test.present[m] for m in cell.modalities])
     facts = {
         "n_fit": len(last.fit),
-        "n_fit_seen": int(rows.fitted[last.fit].sum()),
+        "n_fit_seen": int(evaluator.rows.fitted[last.fit].sum()),
         "n_missing": int(lacking.sum()),
         "n_test_selected": int(data.test.selected.sum()),
         "n_valid_selected": int(data.valid.selected.sum()),
@@ -136,43 +135,38 @@ def ask_again(
     fold = _fold_of(
         cell, data, fit_rows, settings or {}, seed, scores_from or {}, probes or {}, others
     )
-    last, nobody = (
-        next(reversed(fold.stages.values())),
-        ClassScores(np.zeros((0, len(data.labels.classes))), LOG_PROBABILITY),
-    )
+    nobody = ClassScores(np.zeros((0, len(data.labels.classes))), LOG_PROBABILITY)
+    answers: dict[str, Stage] = {}
     with threadpool_limits(limits=1):
-        answers = {
-            name: {
-                "train": nobody,
-                "valid": nobody,
-                "test": fold.evaluator.class_scores(
-                    fold.node, fold.evaluator.output(fold.node, last, fold.at[name])
-                ),
-            }
-            for name in others
-        }
-    none: dict[str, NDArray[np.str_]] = {
-        role: data.role(role).ids[:0] for role in ("train", "valid")
-    }
-    return CellOutcome(
-        {**none, "test": data.test.ids},
-        {**{role: data.role(role).y[:0] for role in none}, "test": data.test.y},
-        answers,
-        {},
-    )
+        for name in others:
+            output = fold.evaluator.output(fold.node, fold.last_stage, fold.at[name])
+            of_test = fold.evaluator.class_scores(fold.node, output)
+            answers[name] = {"train": nobody, "valid": nobody, "test": of_test}
+    ids = {"train": data.train.ids[:0], "valid": data.valid.ids[:0], "test": data.test.ids}
+    y = {"train": data.train.y[:0], "valid": data.valid.y[:0], "test": data.test.y}
+    return CellOutcome(ids, y, answers, {})
 
 
 @dataclass(frozen=True, slots=True)
 class _Fold:
-    """An evaluator over all rows of a fold.
+    """One cell over all rows of a fold, ready to be fitted.
 
-    What it computes, where each role is, and what each stage is fitted on.
+    Attributes:
+        evaluator: Holds the rows of all roles, one below the other.
+        node: What it computes.
+        at: Role, or name of another version of the test rows, to positions among these rows.
+        stages: Stage to the rows that it is fitted on, in the order of fitting.
     """
 
     evaluator: Evaluator
     node: Expression
     at: Mapping[str, NDArray[np.int64]]
     stages: dict[str, FitRows]
+
+    @property
+    def last_stage(self) -> FitRows:
+        """The rows of the stage that answers test rows."""
+        return next(reversed(self.stages.values()))
 
 
 def _fold_of(
@@ -190,20 +184,18 @@ def _fold_of(
     heads = {m: HEAD if m in data.train.scores else PROBE for m in cell.modalities}
     node = cell.tree(settings, {**heads, **scores_from}, fit_rows)
     names = ["train", fit_rows] if fit_rows == "train+valid" and len(data.valid) else ["train"]
-    parts = {**{role: data.role(role) for role in SCORED_ROLES}, **(others or {})}
-    ends = np.cumsum([len(part) for part in parts.values()]).tolist()
-    at = {
-        name: np.arange(end - len(part), end)
-        for (name, part), end in zip(parts.items(), ends, strict=True)
-    }
-    # an encoder that was trained on the training rows has seen neither valid nor test rows: their
-    # scores are as they are
-    out_of_fold_logits = {
-        m: np.concatenate(
-            [inner, *(part.scores[m] for name, part in parts.items() if name != "train")]
-        )
-        for m, inner in data.train.inner_scores.items()
-    }
+    parts = {role: data.role(role) for role in SCORED_ROLES}
+    parts.update(others or {})
+    at, begin = {}, 0
+    for name, part in parts.items():
+        at[name] = np.arange(begin, begin + len(part))
+        begin += len(part)
+    out_of_fold_logits = {}
+    for modality, inner in data.train.inner_scores.items():
+        # an encoder that was trained on the training rows has seen neither valid nor test rows:
+        # their scores are as they are
+        unseen = [part.scores[modality] for name, part in parts.items() if name != "train"]
+        out_of_fold_logits[modality] = np.concatenate([inner, *unseen])
     evaluator = Evaluator(
         RoleData.join(list(parts.values())),
         len(data.labels.classes),
@@ -214,25 +206,27 @@ def _fold_of(
         baseline_seed=seed + data.fold,
     )
     held = at["valid"][~data.valid.apart]
-    stages = {
-        name: FitRows(np.concatenate([at[role] for role in FIT_ROWS[name]]), held) for name in names
-    }
+    stages = {}
+    for name in names:
+        fitted_on = [at[role] for role in FIT_ROWS[name]]
+        stages[name] = FitRows(np.concatenate(fitted_on), held)
+    other_versions = list((others or {}).values())
     for modality, outcome in probes.items():
         for name, fitted in stages.items():
-            said = _of_probe(modality, outcome, name, data, list((others or {}).values()))
-            evaluator.reuse(Call(PROBE, (View(modality),)), fitted, said)
+            output = _of_probe(modality, outcome, name, data, other_versions)
+            evaluator.reuse(Call(PROBE, (View(modality),)), fitted, output)
     return _Fold(evaluator, node, at, stages)
 
 
 def _stage(
     evaluator: Evaluator, node: Expression, rows: FitRows, at: Mapping[str, NDArray[np.int64]]
 ) -> Stage:
+    """Fit one stage and answer every role."""
     of_fit = evaluator.fit_row_output(node, rows)
-    stage = {
-        role: of_fit.at(np.isin(rows.fit, places))
-        for role, places in at.items()
-        if np.isin(places, rows.fit).all()
-    }
+    stage = {}
+    for role, places in at.items():
+        if np.isin(places, rows.fit).all():
+            stage[role] = of_fit.at(np.isin(rows.fit, places))
     if "valid" not in stage:
         stage["valid"] = _of_valid(evaluator, node, rows, at["valid"])
     stage["test"] = evaluator.output(node, rows, at["test"])
@@ -242,10 +236,7 @@ def _stage(
 def _of_valid(
     evaluator: Evaluator, node: Expression, rows: FitRows, valid: NDArray[np.int64]
 ) -> PartOutput:
-    """Return what a system says of validation rows.
-
-    Out of fold of those that it learns from, of those kept apart as of any.
-    """
+    """Return what a system answers to validation rows, out of fold where it learns from them."""
     kept = np.setdiff1d(valid, rows.held)
     if not evaluator.learns_from_held(node, rows):  # then the halves are nothing to it
         return evaluator.output(node, rows, valid)
@@ -257,16 +248,14 @@ def _of_valid(
         np.concatenate([of_held.values, of_kept.values]),
         np.concatenate([of_held.present, of_kept.present]),
     )
+    # back into the order of the rows
     return both.at(np.argsort(np.concatenate([rows.held, kept])))
 
 
 def _of_probe(
     modality: str, outcome: CellOutcome, stage: str, data: FoldData, others: Sequence[RoleData]
 ) -> PartOutput:
-    """Return what a finished probe said of all rows.
-
-    Of test rows that lost the modality it says nothing.
-    """
+    """Return what a finished probe answered to all rows; nothing where the modality was lost."""
     parts = []
     for role in SCORED_ROLES:
         rows = data.role(role)
@@ -274,10 +263,8 @@ def _of_probe(
         if not np.array_equal(outcome.ids[role], rows.ids[present]):
             raise StoreMismatchError(
                 f"fold {data.fold}: the {modality} probe answered {len(outcome.ids[role])} other "
-                f"{role} "
-                f"rows than the {int(present.sum())} that have {modality} vectors; delete the "
-                "folder "
-                "'cells' and run again"
+                f"{role} rows than the {int(present.sum())} that have {modality} vectors; delete "
+                "the folder 'cells' and run again"
             )
         parts.append(PartOutput(spread(outcome.stages[stage][role].values, present), present))
     of_test = parts[-1].values
@@ -290,22 +277,16 @@ def _of_probe(
 
 
 def _learnt_on(evaluator: Evaluator, node: Expression, rows: FitRows) -> str:
-    """Name what those parts are fitted on that learn from class scores.
-
-    Empty where there are none.
-    """
-    modes = [
-        evaluator.fit_mode(n, rows)
-        for n in walk(node)
-        if isinstance(n, Call) and learns_from_scores(n)
-    ]
+    """Name the rows that parts learn class scores from; empty where none does."""
+    modes = []
+    for part in walk(node):
+        if isinstance(part, Call) and learns_from_scores(part):
+            modes.append(evaluator.fit_mode(part, rows))
     return ", ".join(dict.fromkeys(modes))
 
 
 def _weights(evaluator: Evaluator, node: Expression, rows: FitRows) -> dict[str, float]:
     """Return what each input of the outermost rule counts, where it knows such a thing."""
-    weights = evaluator.weights(node, rows)
-    return {
-        str(child): round(weight, 6)
-        for child, weight in zip(getattr(node, "arguments", ()), weights, strict=False)
-    }
+    inputs = node.arguments if isinstance(node, Call) else ()
+    weights = evaluator.weights(node, rows)  # none at all for what is no rule
+    return {str(part): round(weight, 6) for part, weight in zip(inputs, weights, strict=False)}

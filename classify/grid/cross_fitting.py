@@ -1,6 +1,4 @@
-"""``--fit-rows oof``.
-
-Training rows are scored, and their vectors made, by inner encoders that have not seen them.
+"""``--fit-rows oof``: training rows come from inner encoders that have not seen them.
 
 Late fusion learns from the class scores of all of them together. Vectors of several inner encoders
 are several spaces (:mod:`embeddings_store.vectors.inner_folds`), so a cell over vectors is
@@ -23,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classify.fusion.rules import LOG_ZERO
-from classify.grid.outcome import CellOutcome
+from classify.grid.outcome import CellOutcome, Stage
 from classify.models.class_scores import LOG_PROBABILITY, ClassScores
 from classify.names import BASELINE, HEAD, SYSTEM
 from classify.systems.cell import Cell
@@ -53,60 +51,65 @@ def inner_sets(
         StoreNotFoundError: They are not there, or not all.
         UsageError: There are several, or several layers.
     """
-    tuned = [
-        m for m, refs in views.items() if any(e.ref in refs and e.fold != "any" for e in entries)
-    ]
-    for layered in (m for m in tuned if len(views[m]) > 1):
+    per_fold = {entry.ref for entry in entries if entry.fold != "any"}
+    finetuned = [m for m, refs in views.items() if per_fold.intersection(refs)]
+    for layered in finetuned:
+        if len(views[layered]) == 1:
+            continue
         raise UsageError(
             f"--fit-rows oof does not go with a choice of layers of {layered}, because a layer is "
-            "chosen by a "
-            "classifier over vectors, and out of fold these are of several inner encoders, which "
-            "are looked for "
-            "in one layer only; take one with --layer N or --layer last"
+            "chosen by a classifier over vectors, and out of fold these are of several inner "
+            "encoders, which are looked for in one layer only; take one with --layer N or --layer "
+            "last"
         )
-    return {m: find_inner(entries, views[m][0], folds, parts) for m in tuned}
+    return {m: find_inner(entries, views[m][0], folds, parts) for m in finetuned}
 
 
-def crosses(cell: Cell, taught: Collection[str], scores_from: Mapping[str, str]) -> bool:
-    """Say whether a cell is cross-fitted where training rows are out of fold.
+def crosses(cell: Cell, finetuned: Collection[str], scores_from: Mapping[str, str]) -> bool:
+    """Say whether a cell is cross-fitted: it learns from vectors of fine-tuned encoders.
 
-    It learns from vectors of fine-tuned encoders.
+    Args:
+        cell: The cell.
+        finetuned: Modalities whose encoders were fitted on training rows; none unless these are
+            answered out of fold.
+        scores_from: Modality to ``head`` or ``probe``.
     """
-    return cell.family != BASELINE and over_taught_vectors(cell.tree({}, scores_from), taught)
+    return cell.family != BASELINE and learns_from_finetuned_vectors(
+        cell.tree({}, scores_from), finetuned
+    )
 
 
 def refuse_mixed(
-    cells: Iterable[Cell], taught: Collection[str], scores_from: Mapping[str, str]
+    cells: Iterable[Cell], finetuned: Collection[str], scores_from: Mapping[str, str]
 ) -> None:
     """Refuse systems that would learn from class scores of classifiers in several spaces.
+
+    Args:
+        cells: All cells.
+        finetuned: Modalities whose encoders were fitted on training rows.
+        scores_from: Modality to ``head`` or ``probe``.
 
     Raises:
         UsageError: With the part that does.
     """
     for cell in cells:
-        if cell.family != SYSTEM or not crosses(cell, taught, scores_from):
+        if cell.family != SYSTEM or not crosses(cell, finetuned, scores_from):
             continue
-        learnt = [
-            n
-            for n in walk(cell.tree({}, scores_from))
-            if isinstance(n, Call) and learns_from_scores(n)
-        ]
+        calls = [part for part in walk(cell.tree({}, scores_from)) if isinstance(part, Call)]
+        learnt = [call for call in calls if learns_from_scores(call)]
         if learnt:
             raise UsageError(
                 f"--fit-rows oof does not go with the system {cell.method} over "
-                f"{' and '.join(sorted(taught))}: "
-                f"{learnt[0].word} learns from class scores, and classifiers over vectors that "
-                "are out of fold "
-                "stand in several spaces, one for each inner encoder, whose answers are only "
-                "averaged; fuse "
-                "probabilities (nn, xgboost, head) by a rule that learns nothing, or leave one of "
-                "the two out"
+                f"{' and '.join(sorted(finetuned))}: {learnt[0].word} learns from class scores, "
+                "and classifiers over vectors that are out of fold stand in several spaces, one "
+                "for each inner encoder, whose answers are only averaged; fuse probabilities (nn, "
+                "xgboost, head) by a rule that learns nothing, or leave one of the two out"
             )
 
 
 def with_whole_spaces(
     cells: Sequence[Cell],
-    taught: Collection[str],
+    finetuned: Collection[str],
     scores_from: Mapping[str, str],
     load: Callable[[tuple[str, ...]], None],
     asked: Collection[str],
@@ -118,7 +121,7 @@ def with_whole_spaces(
 
     Args:
         cells: All cells.
-        taught: Modalities whose encoders were fitted on training rows.
+        finetuned: Modalities whose encoders were fitted on training rows.
         scores_from: Modality to ``head`` or ``probe``.
         load: Loads every fold of some modalities through the gate, in all spaces.
         asked: Families of which cells were asked for by name; what fails among these is an error.
@@ -129,7 +132,7 @@ def with_whole_spaces(
         StoreMismatchError: Inner encoders of several modalities left out different rows.
         LeakError: An inner encoder has seen rows of another role; never only noted.
     """
-    crossed = [cell for cell in cells if crosses(cell, taught, scores_from)]
+    crossed = [cell for cell in cells if crosses(cell, finetuned, scores_from)]
     gone: list[Cell] = []
     for modalities in dict.fromkeys(cell.modalities for cell in crossed):
         here = [cell for cell in crossed if cell.modalities == modalities]
@@ -146,16 +149,14 @@ def with_whole_spaces(
     if len(crossed) > len(gone):
         notes.append(
             "classifiers over vectors of fine-tuned encoders learn in the space of each inner "
-            "encoder from the training "
-            "rows that it left out, a part of them each, and their answers are averaged; "
-            "margin_gap shows what that is "
-            "worth"
+            "encoder from the training rows that it left out, a part of them each, and their "
+            "answers are averaged; margin_gap shows what that is worth"
         )
     return [cell for cell in cells if cell not in gone]
 
 
 def cross_fit(fit: Callable[..., CellOutcome], data: FoldData, **how: object) -> CellOutcome:
-    """Fit and answer in every space of a fold, and average the answers to each row over the spaces that answer it.
+    """Fit and answer in every space of a fold, and average the answers to each row.
 
     Args:
         fit: Computes the cell: ``fit(data, **how)``.
@@ -166,35 +167,29 @@ def cross_fit(fit: Callable[..., CellOutcome], data: FoldData, **how: object) ->
         return fit(data, **how)
     outcomes = [fit(space, **how) for space in data.spaces]
     first = outcomes[0]
-    masks = {
-        role: np.isin(data.role(role).ids, np.concatenate([o.ids[role] for o in outcomes]))
-        for role in SCORED_ROLES
-    }
-    ids = {role: data.role(role).ids[mask] for role, mask in masks.items()}
-    stages = {
-        stage: {
-            role: _mean(ids[role], [(o.ids[role], o.stages[stage][role]) for o in outcomes])
-            for role in SCORED_ROLES
-        }
-        for stage in first.stages
-    }
-    return replace(
-        first,
-        ids=ids,
-        y={role: data.role(role).y[mask] for role, mask in masks.items()},
-        stages=stages,
-        facts=_facts([o.facts for o in outcomes], len(ids["train"])) if first.facts else {},
-    )
+    ids, y = {}, {}
+    stages: dict[str, Stage] = {stage: {} for stage in first.stages}
+    for role in SCORED_ROLES:
+        rows = data.role(role)
+        answered = np.isin(rows.ids, np.concatenate([o.ids[role] for o in outcomes]))
+        ids[role], y[role] = rows.ids[answered], rows.y[answered]
+        for stage in stages:
+            each = [(o.ids[role], o.stages[stage][role]) for o in outcomes]
+            stages[stage][role] = _mean(ids[role], each)
+    facts = _facts([o.facts for o in outcomes], len(ids["train"])) if first.facts else {}
+    return replace(first, ids=ids, y=y, stages=stages, facts=facts)
 
 
 def _mean(
     ids: NDArray[np.str_], answers: Sequence[tuple[NDArray[np.str_], ClassScores]]
 ) -> ClassScores:
-    kind, classes = answers[0][1].kind, answers[0][1].values.shape[1]
-    total, times = np.zeros((len(ids), classes)), np.zeros((len(ids), 1))
-    for of, said in answers:
-        here = np.isin(ids, of)  # in all of them rows stand in the manifest's order
-        total[here] += np.exp(said.values) if kind == LOG_PROBABILITY else said.values
+    """Average the answers to each row over the spaces that answer it, log probabilities as such."""
+    first = answers[0][1]
+    kind = first.kind
+    total, times = np.zeros((len(ids), first.values.shape[1])), np.zeros((len(ids), 1))
+    for answered, scores in answers:
+        here = np.isin(ids, answered)  # in all of them rows stand in the manifest's order
+        total[here] += np.exp(scores.values) if kind == LOG_PROBABILITY else scores.values
         times[here] += 1
     if kind == LOG_PROBABILITY:
         with np.errstate(divide="ignore"):
@@ -203,37 +198,32 @@ def _mean(
 
 
 def _facts(each: Sequence[Mapping[str, object]], n_fit: int) -> dict[str, object]:
-    """Put the facts of all spaces together.
-
-    Rows that any of them was fitted on, the worst of counts, mean weights.
-    """
-    most = {
-        name: max(int(str(facts[name])) for facts in each)
-        for name in ("n_fit_seen", "n_test_selected", "n_valid_selected")
-    }
+    """Put the facts of all spaces together: the worst of counts, and mean weights."""
+    found = dict(each[0])
+    for name in ("n_fit_seen", "n_test_selected", "n_valid_selected"):
+        found[name] = max(int(str(facts[name])) for facts in each)
     weights = [dict(facts["weights"]) for facts in each]  # type: ignore[call-overload]
-    return {
-        **each[0],
-        **most,
-        "n_fit": n_fit,
-        "learnt_on": f"oof vectors of {len(each)} inner encoders",
-        "weights": {
-            part: round(float(np.mean([w[part] for w in weights])), 6) for part in weights[0]
-        },
-    }
+    mean_weights = {}
+    for part in weights[0]:
+        mean_weights[part] = round(float(np.mean([w[part] for w in weights])), 6)
+    found["n_fit"] = n_fit
+    found["learnt_on"] = f"oof vectors of {len(each)} inner encoders"
+    found["weights"] = mean_weights
+    return found
 
 
-def over_taught_vectors(node: Expression, taught: Collection[str]) -> bool:
-    """Say whether a classifier in an expression would be fitted on vectors that carry the labels of training rows.
+def learns_from_finetuned_vectors(node: Expression, finetuned: Collection[str]) -> bool:
+    """Say whether a classifier would be fitted on vectors that carry labels of training rows.
 
     >>> from classify.systems.expression import Call
-    >>> over_taught_vectors(Call("svm", (View("audio"),)), {"audio"})
+    >>> learns_from_finetuned_vectors(Call("svm", (View("audio"),)), {"audio"})
     True
-    >>> over_taught_vectors(Call("mean", (Call("head", (View("audio"),)), Call("svm", (View("text"),)))), {"audio"})
+    >>> both = Call("mean", (Call("head", (View("audio"),)), Call("svm", (View("text"),))))
+    >>> learns_from_finetuned_vectors(both, {"audio"})
     False
     """
     if isinstance(node, View):
-        return node.name in taught
+        return node.name in finetuned
     return node.word != HEAD and any(
-        over_taught_vectors(argument, taught) for argument in node.arguments
+        learns_from_finetuned_vectors(argument, finetuned) for argument in node.arguments
     )

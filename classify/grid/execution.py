@@ -26,8 +26,8 @@ from classify.grid.validation_rows import for_learning
 from classify.grid.workers import available_cpus, run_all
 from classify.names import BASELINE, EARLY, LATE, LAYER, LAYER_JUDGE, SYSTEM, UNIMODAL
 from classify.systems.cell import Cell
-from embeddings_store.commands.progress import ProgressBar, progress_bar
 from embeddings_store.errors import StoreError
+from embeddings_store.progress import ProgressBar, progress_bar
 from embeddings_store.vectors.arrays import EncoderRef
 
 WAVES = ((BASELINE, LAYER), (UNIMODAL, EARLY), (LATE, SYSTEM))  # families, in the order of work

@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from classify.grid.field_declarations import (
     CHANGES_NUMBERS,
     changes_no_number,
@@ -272,14 +270,13 @@ LOADER = FoldLoader()
 
 
 def _bytes_of(data: FoldData) -> int:
-    """Return what a fold takes in memory, but for ids and labels, which are small beside vectors."""
+    """Return what vectors and scores of a fold take in memory; ids and labels are small."""
     roles = sum(_bytes_of_rows(rows) for rows in (data.train, data.valid, data.test))
     return roles + sum(_bytes_of(space) for space in data.spaces)
 
 
 def _bytes_of_rows(rows: RoleData) -> int:
-    return sum(
-        np.asarray(values).nbytes
-        for by_view in (rows.vectors, rows.scores, rows.inner_scores)
-        for values in by_view.values()
-    )
+    total = 0
+    for by_view in (rows.vectors, rows.scores, rows.inner_scores):
+        total += sum(values.nbytes for values in by_view.values())
+    return total

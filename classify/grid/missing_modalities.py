@@ -1,6 +1,4 @@
-"""How each way of fusing degrades as modalities drop out of test rows.
-
-Nothing is fitted again, only asked again.
+"""How each way of fusing degrades as modalities drop out of test rows; nothing is fitted again.
 
 A *drop* takes either each modality of each row on its own with a given chance, or one modality of
 all rows. What a row loses follows from the seed, its id and the modality alone, so it is the same
@@ -41,9 +39,11 @@ class Drop:
 
 
 def drops_of(cell: Cell, rates: Sequence[float]) -> tuple[Drop, ...]:
-    """Return what a cell is asked for.
+    """Return what a cell is asked for: nothing gone, each at every rate, one after the other.
 
-    Nothing gone, each modality at every rate, and one modality after the other.
+    Args:
+        cell: A cell that fuses.
+        rates: The chances that a modality is lost, each in (0, 1).
 
     >>> [str(drop) for drop in drops_of(Cell("late", "mean", ("audio", "text"), "rule"), [0.5])]
     ['each 0', 'each 0.5', 'audio 1', 'text 1']
@@ -61,28 +61,36 @@ def worth_dropping(cells: Sequence[Cell]) -> list[Cell]:
         cell for cell in cells if cell.family in (EARLY, LATE, SYSTEM) and len(cell.modalities) > 1
     ]
 
-    def largest(cell: Cell) -> int:
-        return max(
-            len(c.modalities)
-            for c in fused
-            if c.family == cell.family and (c.method == cell.method or cell.family != SYSTEM)
-        )
+    largest: dict[tuple[str, str], int] = {}
+    for cell in fused:
+        of = _compared_with(cell)
+        largest[of] = max(largest.get(of, 0), len(cell.modalities))
+    return [cell for cell in fused if len(cell.modalities) == largest[_compared_with(cell)]]
 
-    return [cell for cell in fused if len(cell.modalities) == largest(cell)]
+
+def _compared_with(cell: Cell) -> tuple[str, str]:
+    """Return the cells among which the largest set counts: of a family, or of one system."""
+    return (cell.family, cell.method if cell.family == SYSTEM else "")
 
 
 def without(rows: RoleData, modalities: Sequence[str], drop: Drop, seed: int) -> RoleData:
-    """Return the rows as if they lacked what the drop takes."""
-    chance = np.stack([_chances(rows.ids, m, seed) for m in modalities])
+    """Return the rows as if they lacked what the drop takes.
+
+    Args:
+        rows: The test rows, n of them.
+        modalities: What the cell fuses, M of them.
+        drop: What goes.
+        seed: Which rows lose it.
+    """
+    chance = np.stack([_chances(rows.ids, m, seed) for m in modalities])  # (M, n)
     present = np.stack([rows.present[m] for m in modalities])
-    goes = np.array([drop.modality in (EACH, m) for m in modalities])[:, None] & (
-        chance < drop.rate
-    )
+    concerned = np.array([drop.modality in (EACH, m) for m in modalities])
+    goes = concerned[:, None] & (chance < drop.rate)
+    # of what a row has, that with the largest chance goes last; what does not go ranks above it
     last = np.where(present, chance + ~goes, -1.0).argmax(axis=0)
     goes[last, np.arange(len(rows))] = False
-    return replace(
-        rows, present={**rows.present, **dict(zip(modalities, present & ~goes, strict=True))}
-    )
+    left = dict(zip(modalities, present & ~goes, strict=True))
+    return replace(rows, present={**rows.present, **left})
 
 
 def _chances(ids: NDArray[np.str_], modality: str, seed: int) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""``--tune``: choose a classifier's settings on training or validation rows, inside one cell and fold, within a budget.
+"""``--tune``: choose a classifier's settings inside one cell and fold, within a budget.
 
 Optuna proposes (its tree-structured Parzen estimator), because it knows whole numbers and
 logarithmic ranges, makes the same proposals for the same seed and answers, and lets go between two
@@ -7,8 +7,10 @@ saves work by fitting on few rows, which a corpus of a thousand does not have to
 trial is always the defaults. The spaces stand beside the settings in
 :mod:`classify.models.classifiers`. A trial is scored by its accuracy on one of
 
-``train``  grouped splits of the training rows (:data:`SPLITS`): a row is answered by a model that has not seen its group
-``valid``  validation rows, answered by models that have not seen them; with ``--valid-split`` the half to learn from
+* ``train``: grouped splits of the training rows (:data:`SPLITS`); a row is answered by a model that
+  has not seen its group
+* ``valid``: validation rows, answered by models that have not seen them; with ``--valid-split`` the
+  half to learn from
 
 The cell is then fitted as ever with the settings of the best trial; ties go to the earlier one.
 Test rows are cut off before the search begins. Every finished trial is written down beside the
@@ -21,6 +23,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -44,7 +47,11 @@ from embeddings_store.vectors.fold_data import FoldData, RoleData
 SPLITS = 3
 TRIALS = 20  # what --tune without a number means
 
+# columns of the cell's row in the results that stand before each of its trials
+COPIED_COLUMNS = ("claim", "corpus", "cell", "classifier", "fold", "seed", "encoder_seed")
+
 Fit = Callable[..., CellOutcome]
+Score = Callable[[Fit, Settings], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,22 +142,15 @@ def search(task: Search, fit: Fit, data: FoldData, log: Path) -> Tuned:
             break
         proposal = study.ask(_distributions(task))
         settings = {**task.fixed, **proposal.params}
-        trial = (
-            done[number] if number < len(done) and dict(done[number].settings) == settings else None
-        )
-        if trial is None:
+        if number < len(done) and dict(done[number].settings) == settings:
+            trials.append(done[number])
+        else:
+            done = []  # what follows a trial that is another one was proposed for that one
             started = time.perf_counter()
             score = float(np.mean([part(fit, settings) for part in parts]))
-            trial, done = Trial(settings, score, time.perf_counter() - started), []
-            write_json(
-                log,
-                {
-                    "what": plain(task),
-                    "trials": [[dict(t.settings), t.score, t.took_s] for t in (*trials, trial)],
-                },
-            )
-        trials.append(trial)
-        study.tell(proposal, trial.score)
+            trials.append(Trial(settings, score, time.perf_counter() - started))
+            _write(log, task, trials)
+        study.tell(proposal, trials[-1].score)
     best = max(trials, key=lambda t: t.score)  # of equals the first
     chosen = resolve(task.classifier, best.settings)
     return Tuned(
@@ -161,28 +161,26 @@ def search(task: Search, fit: Fit, data: FoldData, log: Path) -> Tuned:
 def trial_rows(row: Mapping[str, object], outcome: CellOutcome) -> list[dict[str, object]]:
     """Return one line of ``tuning.csv`` per trial of a cell and fold.
 
-    ``chosen`` marks the one that was taken.
+    Args:
+        row: The cell's row in the results.
+        outcome: What the cell answered; ``chosen`` marks the trial that it was fitted with.
     """
     tuned = outcome.facts.get("tuned")
     if not isinstance(tuned, dict):
         return []
-    best = max(range(len(tuned["trials"])), key=lambda i: tuned["trials"][i][1])
-    head = {
-        name: row[name]
-        for name in ("claim", "corpus", "cell", "classifier", "fold", "seed", "encoder_seed")
-    }
-    return [
-        head
-        | {
-            "trial": i,
-            "chosen": "yes" if i == best else "",
-            "scored_on": tuned["on"],
-            "WA": score,
-            "took_s": took,
-            "settings": "; ".join(f"{k}={v:g}" for k, v in settings.items()),
-        }
-        for i, (settings, score, took) in enumerate(tuned["trials"])
-    ]
+    scores = [score for _, score, _ in tuned["trials"]]
+    best = scores.index(max(scores))  # of equals the first
+    lines = []
+    for number, (settings, score, took_s) in enumerate(tuned["trials"]):
+        line: dict[str, object] = {name: row[name] for name in COPIED_COLUMNS}
+        line["trial"] = number
+        line["chosen"] = "yes" if number == best else ""
+        line["scored_on"] = tuned["on"]
+        line["WA"] = score
+        line["took_s"] = took_s
+        line["settings"] = "; ".join(f"{name}={value:g}" for name, value in settings.items())
+        lines.append(line)
+    return lines
 
 
 def require_optuna() -> None:
@@ -198,13 +196,14 @@ def require_optuna() -> None:
         )
 
 
-def _parts(task: Search, data: FoldData) -> tuple[list[Callable[[Fit, Settings], float]], str]:
-    """Return what scores a trial, each part fitted and answered by itself, and the rows in words."""
+def _parts(task: Search, data: FoldData) -> tuple[list[Score], str]:
+    """Return what scores a trial, each part fitted by itself, and the rows in words."""
     if data.spaces and task.on == TRAIN:
-        each = [_parts(task, space) for space in data.spaces]
-        return [
-            part for parts, _ in each for part in parts
-        ], f"{each[0][1]} in each of {len(each)} inner encoders"
+        parts: list[Score] = []
+        for space in data.spaces:
+            of_space, on = _parts(task, space)
+            parts += of_space
+        return parts, f"{on} in each of {len(data.spaces)} inner encoders"
     blind = _without_test(data)
     if task.on == VALID:
         learn = ~data.valid.apart
@@ -224,25 +223,21 @@ def _parts(task: Search, data: FoldData) -> tuple[list[Callable[[Fit, Settings],
     if count < 2:
         raise FoldError(
             f"the training rows of fold {data.fold} are all of one group, so no part of them can "
-            "score what was "
-            "fitted on the rest; choose --tune-on valid, or fill the manifest's column 'group'"
+            "score what was fitted on the rest; choose --tune-on valid, or fill the manifest's "
+            "column 'group'"
         )
-    splits = [
-        (
-            data.train.take(_mask(fit, len(data.train))),
-            _answered(data.train.take(_mask(rest, len(data.train)))),
-        )
-        for fit, rest in GroupKFold(min(task.splits, count)).split(groups, groups=groups)
-    ]
+    scores = []
+    for fit, rest in GroupKFold(min(task.splits, count)).split(groups, groups=groups):
+        train = data.train.take(_mask(fit, len(data.train)))
+        answered = _in_place_of_test(data.train.take(_mask(rest, len(data.train))))
+        scores.append(partial(_on_train, replace(blind, train=train, test=answered)))
+    return list(scores), f"train ({len(scores)} grouped splits)"
 
-    def on_train(train: RoleData, rest: RoleData) -> Callable[[Fit, Settings], float]:
-        def score(fit: Fit, settings: Settings) -> float:
-            outcome = fit(replace(blind, train=train, test=rest), settings=settings)
-            return accuracy(outcome.y["test"], outcome.reported("test").labels)
 
-        return score
-
-    return [on_train(*split) for split in splits], f"train ({len(splits)} grouped splits)"
+def _on_train(part: FoldData, fit: Fit, settings: Settings) -> float:
+    """Score a trial on the training rows that stand in place of test rows."""
+    outcome = fit(part, settings=settings)
+    return accuracy(outcome.y["test"], outcome.reported("test").labels)
 
 
 def _without_test(data: FoldData) -> FoldData:
@@ -253,11 +248,8 @@ def _without_test(data: FoldData) -> FoldData:
     )
 
 
-def _answered(rows: RoleData) -> RoleData:
-    """Training rows that stand where test rows stand.
-
-    Their out-of-fold scores, where there are any, are their scores.
-    """
+def _in_place_of_test(rows: RoleData) -> RoleData:
+    """Return training rows as test rows: their out-of-fold scores, if any, are their scores."""
     return replace(rows, scores={**rows.scores, **rows.inner_scores}, inner_scores={})
 
 
@@ -277,27 +269,26 @@ def _study(seed: int) -> Any:
 def _distributions(task: Search) -> dict[str, Any]:
     from optuna.distributions import FloatDistribution, IntDistribution
 
-    whole = {
-        name: isinstance(CLASSIFIERS[task.classifier].settings[name].default, int)
-        for name in task.ranges
-    }
-    return {
-        name: IntDistribution(int(span.low), int(span.high), log=span.log)
-        if whole[name]
-        else FloatDistribution(span.low, span.high, log=span.log)
-        for name, span in task.ranges.items()
-    }
+    found: dict[str, Any] = {}
+    for name, span in task.ranges.items():
+        if isinstance(CLASSIFIERS[task.classifier].settings[name].default, int):
+            found[name] = IntDistribution(int(span.low), int(span.high), log=span.log)
+        else:
+            found[name] = FloatDistribution(span.low, span.high, log=span.log)
+    return found
+
+
+def _write(log: Path, task: Search, trials: Sequence[Trial]) -> None:
+    lines = [[dict(trial.settings), trial.score, trial.took_s] for trial in trials]
+    write_json(log, {"what": plain(task), "trials": lines})
 
 
 def _read(log: Path, task: Search) -> list[Trial]:
     """Return the trials of a search that was killed; what cannot be read is made again."""
     try:
         found = json.loads(log.read_text(encoding="utf-8"))
-        same = found["what"] == plain(task)
-        return (
-            [Trial(dict(s), float(score), float(took)) for s, score, took in found["trials"]]
-            if same
-            else []
-        )
+        if found["what"] != plain(task):
+            return []
+        return [Trial(dict(s), float(score), float(took)) for s, score, took in found["trials"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []

@@ -1,4 +1,4 @@
-"""Run many small jobs in worker processes that neither outlive their parent nor shout when it is interrupted.
+"""Run many small jobs in worker processes that end with their parent, and quietly.
 
 Joblib's workers notice a killed parent only after five idle minutes, and a Ctrl-C while they start
 makes them print their tracebacks (measured: 1 of 22). So every worker ignores SIGINT from its first
@@ -78,8 +78,7 @@ def run_all(
         except BrokenProcessPool as error:
             raise ProjectError(
                 f"one of {processes} worker processes was killed, probably because memory ran "
-                "out; finished "
-                "cells are safe, run the same command again with fewer --jobs"
+                "out; finished cells are safe, run the same command again with fewer --jobs"
             ) from error
 
 
@@ -96,10 +95,7 @@ def _watch(parent: int) -> None:
 
 @contextlib.contextmanager
 def _interrupts_later() -> Iterator[None]:
-    """Hold SIGINT back.
-
-    Processes that start meanwhile never get it, and this one gets it at the end.
-    """
+    """Hold SIGINT back: processes that start meanwhile never get it, this one does at the end."""
     # joblib starts it anyway, and starting it lets SIGINT through again
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -17,9 +17,9 @@ from rich.console import Console
 
 from embeddings_store.atomic import make_folder, write_json
 from embeddings_store.commands.common import guarded, parser
-from embeddings_store.commands.progress import progress_bar
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import UsageError
+from embeddings_store.progress import progress_bar
 from embeddings_store.tables import count_rows
 from extract.checks.finding import (
     BAD_MEDIA,

@@ -10,10 +10,10 @@ from dataclasses import replace
 from rich.console import Console
 
 from embeddings_store.commands.common import guarded
-from embeddings_store.commands.progress import progress_bar, progress_bars
 from embeddings_store.commands.protocol_options import listing
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import UsageError
+from embeddings_store.progress import progress_bar, progress_bars
 from extract.commands.corpus_options import corpus_source
 from extract.commands.extract_jobs import (
     finetune_jobs,

@@ -1,4 +1,4 @@
-"""Every fold is read once per set of views, by the checks or by the cells, and only what fits is kept."""
+"""Every fold is read once per set of views, and only what fits is kept in memory."""
 
 from __future__ import annotations
 

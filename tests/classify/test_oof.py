@@ -1,4 +1,4 @@
-"""Late fusion learns from scores of rows that no encoder has seen, cells over vectors within the space of each inner encoder."""
+"""Late fusion learns from scores of rows that no encoder has seen, cells over vectors by space."""
 
 from __future__ import annotations
 
@@ -217,7 +217,10 @@ def test_what_cannot_be_cross_fitted_is_left_out_or_refused_with_the_reason(
     row = np.flatnonzero(plan.fold(1).mask("train") & (first != "fit"))[0]
     change(store, "enc-text@*/seed-0/fold-1.inner-1.h5", lambda seen: seen.__setitem__(row, "fit"))
     change(store, "enc-text@*/seed-0/fold-1.inner-2.h5", lambda seen: seen.__setitem__(row, "no"))
-    reason = "fold 1.inner-1: 1 training rows were left out by the audio encoder and not by every other, first '"
+    reason = (
+        "fold 1.inner-1: 1 training rows were left out by the audio encoder and not by every "
+        "other, first '"
+    )
     prepared = prepare(config)
     assert {c.family for c in prepared.cells} == {"baseline", "unimodal", "late"}
     assert any(reason in note for note in prepared.notes)
@@ -401,7 +404,8 @@ def test_without_inner_encoders_it_says_what_to_extract(
     imported = make_store(split=True, seen="fit", where="imported")
     with pytest.raises(
         LeakError,
-        match=r"audio encoder enc-audio@.* has no inner encoders .* choose other rows with --fit-rows",
+        match=r"audio encoder enc-audio@.* has no inner encoders .* choose other rows with "
+        "--fit-rows",
     ):
         run_grid(replace(config, store=imported))
 

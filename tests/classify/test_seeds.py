@@ -1,4 +1,4 @@
-"""Several seeds are rows of the grid, and the tables give their deviation beside that over folds."""
+"""Seeds are rows of the grid; the tables give their deviation beside that over folds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings are chosen on training or validation rows within a budget, go on after a kill, and never hang on test rows."""
+"""Settings are chosen within a budget, go on after a kill, and never hang on test rows."""
 
 from __future__ import annotations
 
