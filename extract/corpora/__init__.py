@@ -68,7 +68,10 @@ class Reader:
     summary: str
 
     def options(self) -> dict[str, bool | int | str]:
-        """Return the options that can be written down, and their defaults; a callback such as ``progress`` cannot."""
+        """Return the options that can be written down, and their defaults.
+
+        A callback such as ``progress`` cannot.
+        """
         return {
             name: default
             for name, default in self._parameters().items()
@@ -83,7 +86,9 @@ class Reader:
         return manifest
 
     def documented(self, **options: Any) -> tuple[Documented, ...]:
-        """Return the counts that the release's documents state for these options; none where they state nothing.
+        """Return the counts that the release's documents state for these options.
+
+        None where they state nothing.
 
         >>> [(count.title, count.count) for count in READERS["emodb"].documented()][0]
         ('rows', 535)
@@ -99,7 +104,9 @@ class Reader:
         return getattr(importlib.import_module(self.module), "write", None)
 
     def own_encoder(self, root: Path, modality: str) -> str:
-        """Return the folder of the encoder that the corpus brings for a modality, made if need be; empty if it brings none.
+        """Return the folder of the encoder that the corpus brings for a modality, made if need be.
+
+        Empty if it brings none.
 
         Raises:
             StoreError: It cannot be made.
@@ -109,7 +116,10 @@ class Reader:
         return str(made[modality]) if modality in made else ""
 
     def own_training(self, modality: str) -> Mapping[str, Any]:
-        """Return how that encoder is trained: names and values of the training's settings and, for video, the ``region``."""
+        """Return how that encoder is trained.
+
+        Names and values of the training's settings and, for video, the ``region``.
+        """
         own: Mapping[str, Mapping[str, Any]] = getattr(
             importlib.import_module(self.module), "OWN_TRAINING", {}
         )

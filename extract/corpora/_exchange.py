@@ -37,7 +37,10 @@ ROLE_WORDS = {
 
 
 def rows_of(manifest: Manifest) -> list[Row]:
-    """Return one dict per row with what it gives: strings that are not empty, times and numbers that are not ``nan``."""
+    """Return one dict per row with what it gives.
+
+    Strings that are not empty, times and numbers that are not ``nan``.
+    """
     columns = [(str(name), manifest.table[name].tolist()) for name in manifest.table]
     return [
         {
@@ -57,7 +60,9 @@ def to_manifest(
     roles: Mapping[int, Mapping[str, str]] | None = None,
     labels: LabelSet | None = None,
 ) -> Manifest:
-    """Make a manifest from rows that may have different keys; keys that are no column of a manifest become ``meta_*``.
+    """Make a manifest from rows that may have different keys.
+
+    Keys that are no column of a manifest become ``meta_*``.
 
     Args:
         name: The corpus' name, made safe.
@@ -135,7 +140,9 @@ def below(path: str, root: Path) -> str:
 
 
 def media_folder(root: Path, media: str) -> Path:
-    """Return the folder that media paths are relative to: the option ``media`` where it is given, else ``root``.
+    """Return the folder that media paths are relative to.
+
+    The option ``media`` where it is given, else ``root``.
 
     Raises:
         ManifestError: There is no such folder.
@@ -197,14 +204,20 @@ class Lengths:
         self._known: dict[str, tuple[float, int, int] | None] = {}
 
     def of(self, row: Row) -> tuple[float, int, int] | None:
-        """Return seconds of the whole file, Hz and channels of a row's sound; none where its header cannot be read."""
+        """Return seconds of the whole file, Hz and channels of a row's sound.
+
+        None where its header cannot be read.
+        """
         name = row["audio"]
         if name not in self._known:
             self._known[name] = self._look(name)
         return self._known[name]
 
     def span(self, row: Row) -> tuple[float | None, float | None, float | None]:
-        """Return where a row's sound starts, ends and how long it is, in seconds; none, noted, where that is not known."""
+        """Return where a row's sound starts, ends and how long it is, in seconds.
+
+        None, noted, where that is not known.
+        """
         facts, start_s, end_s = self.of(row), row.get("start_s"), row.get("end_s")
         if facts is None:
             self._notes.count(
@@ -232,7 +245,9 @@ class Lengths:
 
 
 def listed_rows(manifest: Manifest, notes: Notes, project: str) -> dict[int, Row]:
-    """Return the rows that a list of labelled sound files can hold, by position; their ``class`` is the label set's.
+    """Return the rows that a list of labelled sound files can hold, by position.
+
+    Their ``class`` is the label set's.
 
     Rows without a sound file or without a class are left out and noted, and so is what a reader of
     such lists ignores.
@@ -264,7 +279,9 @@ def listed_rows(manifest: Manifest, notes: Notes, project: str) -> dict[int, Row
 
 
 def label_set(name: str, rows: Sequence[Row], classes: Sequence[str] = ()) -> LabelSet | None:
-    """Return the label set of rows that have both a ``class`` and a raw ``label``; the pairs are the mapping.
+    """Return the label set of rows that have both a ``class`` and a raw ``label``.
+
+    The pairs are the mapping.
 
     The key ``class`` is taken out of the rows. ``classes`` gives an order, by default they are
     sorted.

@@ -15,7 +15,10 @@ POINTER_BYTES = 1024
 
 
 def visible(folder: Path, notes: Notes | None = None) -> list[Path]:
-    """Return the entries of ``folder`` in sorted order; names starting with ``.`` are left out and counted."""
+    """Return the entries of ``folder`` in sorted order.
+
+    Names starting with ``.`` are left out and counted.
+    """
     entries = sorted(folder.iterdir())
     if notes is not None:
         for entry in entries:
@@ -35,7 +38,9 @@ def relative(path: Path, root: Path) -> str:
 
 
 def media(path: Path | None, root: Path, notes: Notes) -> str:
-    """Return a media file's path below ``root``, empty for none; only a file of a few bytes is looked into.
+    """Return a media file's path below ``root``, empty for none.
+
+    Only a file of a few bytes is looked into.
 
     Git-LFS pointers, links of git-annex and empty files are counted and keep their path: the row
     has media, which has not been fetched, and an extraction says so of each clip.
@@ -117,7 +122,9 @@ def read_lines(path: Path, fallback: str, notes: Notes) -> list[str]:
 
 
 def read_rows(path: Path, columns: Sequence[str], notes: Notes) -> Iterator[dict[str, str]]:
-    """Yield the rows of a CSV file by column name in lower case, since releases differ in that; cp1252 is read and noted.
+    """Yield the rows of a CSV file by column name in lower case, since releases differ in that.
+
+    Cp1252 is read and noted.
 
     Raises:
         ManifestError: A column of ``columns`` is not there, or a row has another number of cells
@@ -144,7 +151,9 @@ def read_rows(path: Path, columns: Sequence[str], notes: Notes) -> Iterator[dict
 
 
 def speaker_folds(speakers: int, folds: int) -> str:
-    """Name the fold plan of a corpus of acted clips: by speaker, with as many folds as is customary if there are enough.
+    """Name the fold plan of a corpus of acted clips.
+
+    By speaker, with as many folds as is customary if there are enough.
 
     >>> speaker_folds(91, 5), speaker_folds(4, 5), speaker_folds(2, 5)
     ('speaker-kfold:5', 'leave-one-speaker-out', '')

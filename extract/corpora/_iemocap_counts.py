@@ -39,7 +39,9 @@ FOUR_WAY = {
 
 
 def documented(label_sets: Mapping[str, LabelSet]) -> tuple[Documented, ...]:
-    """Return the release's counts for each label set: per session and raw label where sessions are known, else in total.
+    """Return the release's counts for each label set.
+
+    Per session and raw label where sessions are known, else in total.
 
     Under ``iemocap-4`` also per session for gender and kind. All hold for dialogues of every kind.
     """

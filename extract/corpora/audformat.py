@@ -85,7 +85,10 @@ def read(
 
 
 def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ...]:
-    """Write a database with one table ``utterances``; folds become columns ``fold_1`` and so on. Returns what it cannot hold."""
+    """Write a database with one table ``utterances``.
+
+    Folds become columns ``fold_1`` and so on. Returns what it cannot hold.
+    """
     notes = Notes()
     rows = _holdable(manifest, notes)
     with _library() as audformat:
@@ -215,7 +218,10 @@ def _named(column: str, label: str) -> str:
 
 
 def _join(database: Any, taken: set[str], rows: list[Row]) -> None:
-    """Add speaker and words from tables over whole files; labels of a scheme that are a dictionary say what a code means."""
+    """Add speaker and words from tables over whole files.
+
+    Labels of a scheme that are a dictionary say what a code means.
+    """
     for key in database.tables:
         table = database[key]
         if key in taken or not table.is_filewise:
@@ -279,7 +285,10 @@ def _holdable(manifest: Manifest, notes: Notes) -> list[Row]:
 
 
 def _columns(manifest: Manifest, rows: list[Row], plan: FoldPlan | None) -> dict[str, list[Any]]:
-    """Return the table's columns: what a row gives besides its place, its class, and its role in each fold."""
+    """Return the table's columns.
+
+    What a row gives besides its place, its class, and its role in each fold.
+    """
     classes = {}
     if manifest.labels is not None:
         classes = {

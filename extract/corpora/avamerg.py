@@ -103,7 +103,9 @@ def read(
 
 
 def emotion_table(path: Path) -> dict[str, str]:
-    """Return the class that each raw word means, following words that mean other words; a class means itself.
+    """Return the class that each raw word means, following words that mean other words.
+
+    A class means itself.
 
     >>> table = emotion_table(EMOTIONS)
     >>> table["overwhelmed"], table["sad"]
@@ -282,7 +284,10 @@ def _spoken(history: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _media_files(root: Path, modality: str, notes: Notes) -> dict[str, Path] | None:
-    """Return the files of one modality by stem; none where its folder is not there, which is not the same as an empty one."""
+    """Return the files of one modality by stem.
+
+    None where its folder is not there, which is not the same as an empty one.
+    """
     folders = [
         path
         for path in (root / FOLDERS[modality], *sorted(root.glob(f"*/{FOLDERS[modality]}")))

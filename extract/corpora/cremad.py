@@ -134,7 +134,10 @@ def read(
 
 
 def _collect(root: Path, notes: Notes) -> dict[str, dict[str, Path]]:
-    """Return the files of each clip by folder; the key is the release's name, also where a file bears another."""
+    """Return the files of each clip by folder.
+
+    The key is the release's name, also where a file bears another.
+    """
     clips: dict[str, dict[str, Path]] = {}
     for folder, suffixes in FOLDERS.items():
         if not (root / folder).is_dir():
@@ -242,7 +245,10 @@ def _perceived(
 
 
 def _people(root: Path, notes: Notes) -> dict[str, dict[str, object]]:
-    """Return metadata by actor, and under ``""`` what an actor gets who is not in the table; nothing without a table."""
+    """Return metadata by actor, and under ``""`` what an actor gets who is not in the table.
+
+    Nothing without a table.
+    """
     path = root / "VideoDemographics.csv"
     if not path.is_file():
         notes.say(

@@ -217,7 +217,10 @@ def _entry(row: Row, dataset: str, lengths: Lengths) -> Row:
 
 
 def _write_pair(stem: Path, entries: list[Row]) -> None:
-    """Write a list in both forms that the project has: lines for its loader, one object for its SpeechBrain recipe."""
+    """Write a list in both forms that the project has.
+
+    Lines for its loader, one object for its SpeechBrain recipe.
+    """
     write_json_lines(stem.with_name(stem.name + ".jsonl"), entries)
     write_json_file(
         stem.with_name(stem.name + ".json"),

@@ -109,7 +109,9 @@ def read(
 
 
 def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ...]:
-    """Write a dataset, or one per split where every row has one; sound that a row has for itself is put into it.
+    """Write a dataset, or one per split where every row has one.
+
+    Sound that a row has for itself is put into it.
 
     Returns what it cannot hold.
     """
@@ -275,7 +277,10 @@ def _examples(
 
 
 def holds_sound(manifest: Manifest, notes: Notes) -> bool:
-    """Say whether the sound goes into the dataset itself: each row that has some has a file of its own, and it is there."""
+    """Say whether the sound goes into the dataset itself.
+
+    Each row that has some has a file of its own, and it is there.
+    """
     names = manifest.table["audio"][manifest.table["audio"] != ""]
     if names.empty:
         return False

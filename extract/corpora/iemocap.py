@@ -54,7 +54,10 @@ TAG = re.compile(r"\[[A-Z][A-Z_ ]*\]|\+\+[A-Z]+\+\+|--[A-Z]+--")
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One labelled line of a dialogue's evaluation file: times in seconds of the dialogue, ratings from 1 to 5."""
+    """One labelled line of a dialogue's evaluation file.
+
+    Times in seconds of the dialogue, ratings from 1 to 5.
+    """
 
     id: str
     label: str
@@ -119,7 +122,10 @@ def read(
 def read_release(
     root: Path, name: str, label_set: str, kind: str, keep_tags: bool, all_turns: bool
 ) -> Manifest:
-    """Read any release in IEMOCAP's layout as corpus ``name``; see :func:`read`, which also checks the real one's counts."""
+    """Read any release in IEMOCAP's layout as corpus ``name``.
+
+    See :func:`read`, which also checks the real one's counts.
+    """
     if label_set not in LABEL_SETS:
         unknown_name("IEMOCAP label set", label_set, tuple(LABEL_SETS))
     if kind not in KINDS:
@@ -245,7 +251,10 @@ def _row(turn: Turn, dialogue: str) -> dict[str, object]:
 
 
 def _labels(path: Path, notes: Notes) -> Iterator[Turn]:
-    """Yield the consensus lines of an evaluation file; rater lines, the header and empty lines are not among them."""
+    """Yield the consensus lines of an evaluation file.
+
+    Rater lines, the header and empty lines are not among them.
+    """
     for number, line in enumerate(read_lines(path, "latin-1", notes), start=1):
         if not line.startswith("["):
             continue
@@ -269,7 +278,10 @@ def _labels(path: Path, notes: Notes) -> Iterator[Turn]:
 
 
 def _transcript(path: Path, labelled: set[str], notes: Notes) -> dict[str, str]:
-    """Return the words of each turn by its id; lines without an id or without a label are counted."""
+    """Return the words of each turn by its id.
+
+    Lines without an id or without a label are counted.
+    """
     if not path.is_file():
         notes.count("dialogue without a transcription", path.stem)
         return {}

@@ -230,7 +230,10 @@ def _attach_media(
 
 
 def _collect(folder: Path, split: str, root: Path, notes: Notes) -> dict[str, dict[str, Path]]:
-    """Return the files of each clip by suffix; of two versions of a test clip the plain name is taken."""
+    """Return the files of each clip by suffix.
+
+    Of two versions of a test clip the plain name is taken.
+    """
     clips: dict[str, dict[str, Path]] = {}
     for path in sorted(visible(folder, notes), key=lambda path: path.name.startswith("final_")):
         match, suffix = CLIP.fullmatch(path.stem), path.suffix.lower()

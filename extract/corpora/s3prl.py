@@ -85,7 +85,10 @@ def read(root: Path, *, name: str = "s3prl", media: str = "") -> Manifest:
 
 
 def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ...]:
-    """Write one folder of lists per fold, or one list without a plan; returns what they cannot hold."""
+    """Write one folder of lists per fold, or one list without a plan.
+
+    Returns what they cannot hold.
+    """
     notes = Notes()
     rows = listed_rows(manifest, notes, "S3PRL")
     for position in [p for p, row in rows.items() if "start_s" in row or "end_s" in row]:

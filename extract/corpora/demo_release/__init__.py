@@ -94,7 +94,9 @@ def generate(
 
 
 def design_of(release: Path) -> tuple[Turn, ...]:
-    """Return the plan behind a generated release, without times, for :func:`ideal_accuracy`; readers never look at it.
+    """Return the plan behind a generated release, without times, for :func:`ideal_accuracy`.
+
+    Readers never look at it.
 
     Raises:
         StoreError: The release has no readable record.

@@ -116,7 +116,9 @@ def posterior(modalities: Iterable[str]) -> NDArray[np.float64]:
 
 
 def best_possible(modalities: Iterable[str]) -> float:
-    """Return the expected accuracy of the best classifier of these modalities; nothing can beat it in the long run.
+    """Return the expected accuracy of the best classifier of these modalities.
+
+    Nothing can beat it in the long run.
 
     The best answer to the cues c is the label that maximises P(y) * prod_m P(c_m | y); it is right
     with that probability. The sum over all combinations of cues is exact: ``sum_c max_y P(y) prod_m
@@ -130,7 +132,10 @@ def best_possible(modalities: Iterable[str]) -> float:
 
 
 def ideal_accuracy(turns: Iterable[Turn], modalities: Iterable[str]) -> float:
-    """Return how many of these very turns the best classifier gets right, as a fraction: the ceiling of this sample."""
+    """Return how many of these very turns the best classifier gets right, as a fraction.
+
+    The ceiling of this sample.
+    """
     names = tuple(modalities)
     best = posterior(names).argmax(axis=0)
     right = [
@@ -155,7 +160,10 @@ def draw(seed: int) -> tuple[Dialogue, ...]:
 
 
 def _dialogue(name: str, rng: np.random.Generator) -> Dialogue:
-    """Draw one dialogue: 30 turns with a class and, at a random place, one that the label sets drop."""
+    """Draw one dialogue.
+
+    30 turns with a class and, at a random place, one that the label sets drop.
+    """
     without, spoken = int(rng.integers(LABELLED_TURNS + 1)), {"F": 0, "M": 0}
     turns, now = [], 0.5
     for position in range(LABELLED_TURNS + 1):

@@ -33,7 +33,9 @@ PIXEL_MEAN, PIXEL_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def make_encoders(folder: Path, texts: Iterable[str], seed: int = 0) -> dict[str, Path]:
-    """Write ``text``, ``audio`` and ``video`` encoders into a folder; the same words and seed give the same weights.
+    """Write ``text``, ``audio`` and ``video`` encoders into a folder.
+
+    The same words and seed give the same weights.
 
     Args:
         folder: Where; it is made if it is not there.

@@ -48,7 +48,10 @@ WALL, LINE, WHITE, LIPS, INSIDE = (
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A speaker's own colours and proportions; ``markers`` are the motion-capture dots of the actor on the left."""
+    """A speaker's own colours and proportions.
+
+    ``markers`` are the motion-capture dots of the actor on the left.
+    """
 
     skin: Colour
     hair: Colour
@@ -273,7 +276,10 @@ def _brow(pen: ImageDraw.ImageDraw, look: Look, at: Point, side: int, slant: flo
 
 
 def _mouth(pen: ImageDraw.ImageDraw, at: Point, expression: Expression, gap: float) -> None:
-    """Draw lips between two parabolas that meet at the corners; a smile lifts the corners, a frown lowers them."""
+    """Draw lips between two parabolas that meet at the corners.
+
+    A smile lifts the corners, a frown lowers them.
+    """
     across = np.linspace(-1, 1, 21)
     middle, half = (
         at[1] + 0.4 * expression.curve - expression.curve * across**2,

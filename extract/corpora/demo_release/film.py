@@ -23,7 +23,10 @@ BITS_PER_S = 300_000
 
 
 def shoot(dialogue: Dialogue, path: Path, seed: list[int]) -> None:
-    """Write a dialogue's film; one thread, so that the bytes do not depend on the machine's cores."""
+    """Write a dialogue's film.
+
+    One thread, so that the bytes do not depend on the machine's cores.
+    """
     with av.open(str(path), "w", format="avi", options={"fflags": "+bitexact"}) as film:
         stream = film.add_stream("mpeg4", rate=RATE, options={"flags": "+bitexact", "threads": "1"})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -75,7 +78,10 @@ def _pictures(dialogue: Dialogue, seed: list[int]) -> Iterator[NDArray[np.uint8]
 
 
 def _empty_screen() -> NDArray[np.uint8]:
-    """Return what is behind the heads, RGB: a wall between two black bars, split by a black line."""
+    """Return what is behind the heads, RGB.
+
+    A wall between two black bars, split by a black line.
+    """
     screen = np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8)
     screen[TOP : TOP + faces.SIZE] = faces.WALL
     screen[:, WIDTH // 2 - 1 : WIDTH // 2 + 1] = 0
@@ -97,7 +103,10 @@ def _planes(picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:
 
 
 def _cycle(look: faces.Look, expression: faces.Expression) -> list[tuple[NDArray[np.uint8], ...]]:
-    """Return the planes of one cycle of movement, eight pictures; a listener blinks in the last one."""
+    """Return the planes of one cycle of movement, eight pictures.
+
+    A listener blinks in the last one.
+    """
     listens, last = expression is faces.LISTENING, faces.PHASES - 1
     heads = [
         faces.draw(look, expression, phase / faces.PHASES, blink=listens and phase == last)

@@ -65,7 +65,9 @@ OWN_PITCH = {"F": (190.0, 220.0), "M": (105.0, 129.0)}
 
 
 def own_pitch(speaker: str) -> float:
-    """Return a speaker's resting pitch in Hz; ``Ses01_F`` to ``Ses05_F`` lie side by side in the women's range.
+    """Return a speaker's resting pitch in Hz.
+
+    ``Ses01_F`` to ``Ses05_F`` lie side by side in the women's range.
 
     >>> own_pitch("Ses01_M"), own_pitch("Ses05_M")
     (105.0, 129.0)

@@ -35,7 +35,10 @@ WORDS, SOUND, FILM, RATINGS = range(4)
 
 
 def write_dialogue(release: Path, dialogue: Dialogue, seed: list[int], video: bool) -> None:
-    """Write every file of a dialogue below ``release``; each kind of file has a random stream of its own."""
+    """Write every file of a dialogue below ``release``.
+
+    Each kind of file has a random stream of its own.
+    """
     session = release / dialogue.session
     words, sound, ratings = (
         np.random.default_rng([*seed, kind]) for kind in (WORDS, SOUND, RATINGS)
@@ -85,7 +88,10 @@ def _rated(turn: Turn, rng: np.random.Generator) -> str:
 
 
 def _transcription(dialogue: Dialogue, rng: np.random.Generator) -> str:
-    """Return the transcription; it ends, as some of the release do, with a turn that nobody labelled and a stray line."""
+    """Return the transcription.
+
+    It ends, as some of the release do, with a turn that nobody labelled and a stray line.
+    """
     lines = [
         f"{turn.id} [{turn.start_s:08.4f}-{turn.end_s:08.4f}]: {say(turn.cues['text'], rng)}"
         for turn in dialogue.turns

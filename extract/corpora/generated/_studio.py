@@ -99,7 +99,10 @@ class Studio:
         sound: bool = True,
         size: int = 128,
     ) -> str:
-        """Write a talking head with its voice: H.264 and AAC in mp4, Sorenson H.263 and MP3 in flv."""
+        """Write a talking head with its voice.
+
+        H.264 and AAC in mp4, Sorenson H.263 and MP3 in flv.
+        """
         import av
 
         picture, track, rate = CODECS[Path(name).suffix]
@@ -162,7 +165,10 @@ class Studio:
         return self.text(name, content.replace(old, new), encoding)
 
     def _lit(self, name: str, heads: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
-        """Return the pictures as one film shows them: every film has a light and a place of its own, so no two are alike."""
+        """Return the pictures as one film shows them.
+
+        Every film has a light and a place of its own, so no two are alike.
+        """
         rng = self.rng(name)
         light, shift = rng.uniform(0.8, 1.0, 3), rng.integers(-6, 7, 2)
         return [np.roll((head * light).astype(np.uint8), shift, axis=(0, 1)) for head in heads]
@@ -190,14 +196,19 @@ def _pieces(samples: NDArray[np.int16], rate: int, size: int) -> Iterator[Any]:
 
 @lru_cache
 def _heads(persona: str, cue: str, step: int) -> list[NDArray[np.uint8]]:
-    """Return a moving head, drawn once for all its films: three pictures (256 / step, 256 / step, 3)."""
+    """Return a moving head, drawn once for all its films.
+
+    Three pictures (256 / step, 256 / step, 3).
+    """
     look = faces.look_of(persona, markers=False)
     phases = (faces.draw(look, faces.EXPRESSIONS[cue], phase) for phase in (0.0, 0.35, 0.7))
     return [np.ascontiguousarray(picture[::step, ::step]) for picture in phases]
 
 
 def _persona(speaker: int) -> str:
-    """Return one of the demo's ten speakers for any speaker's number; even numbers are women, as in RAVDESS.
+    """Return one of the demo's ten speakers for any speaker's number.
+
+    Even numbers are women, as in RAVDESS.
 
     >>> _persona(1001), _persona(2)
     ('Ses01_M', 'Ses02_F')

@@ -27,7 +27,10 @@ TURNS = 2
 
 
 def write(studio: Studio) -> None:
-    """Write the conversations; each has a speaker and a listener, whose media are named by their profile's ID."""
+    """Write the conversations.
+
+    Each has a speaker and a listener, whose media are named by their profile's ID.
+    """
     studio.text(
         "train.json",
         _json([_conversation(studio, number, labelled=True) for number in range(TRAIN)]),

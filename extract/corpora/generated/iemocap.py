@@ -22,7 +22,10 @@ DIALOGUES = tuple(
 
 
 def write(studio: Studio) -> None:
-    """Write what the release has of each dialogue; both talk in turn, and a transcription ends with a line nobody labelled."""
+    """Write what the release has of each dialogue.
+
+    Both talk in turn, and a transcription ends with a line nobody labelled.
+    """
     for number, name in enumerate(DIALOGUES, start=1):
         write_dialogue(studio.root, _dialogue(name, number), [studio.seed, number], video=True)
 

@@ -11,7 +11,10 @@ SPEECH, SONG = "01", "02"
 
 
 def write(studio: Studio) -> None:
-    """Write 32 spoken and 24 sung clips; what is spoken also as audio-video (01), by actor 1 also as video-only (02) files."""
+    """Write 32 spoken and 24 sung clips.
+
+    What is spoken also as audio-video (01), by actor 1 also as video-only (02) files.
+    """
     for actor in ACTORS:
         for channel, emotions in ((SPEECH, EMOTIONS), (SONG, SUNG)):
             for number, emotion in enumerate(emotions, start=1):
