@@ -1,4 +1,4 @@
-"""What readers and writers of other projects' formats share: entries and rows, roles per fold, paths, lengths."""
+"""What readers and writers of other projects' formats share: rows, roles per fold, paths, lengths."""
 
 from __future__ import annotations
 
@@ -41,15 +41,13 @@ def rows_of(manifest: Manifest) -> list[Row]:
 
     Strings that are not empty, times and numbers that are not ``nan``.
     """
-    columns = [(str(name), manifest.table[name].tolist()) for name in manifest.table]
-    return [
-        {
-            name: values[i]
-            for name, values in columns
-            if values[i] not in ("", None) and values[i] == values[i]
-        }
-        for i in range(len(manifest))
-    ]
+    rows: list[Row] = [{} for _ in range(len(manifest))]
+    for name in manifest.table:
+        for row, value in zip(rows, manifest.table[name].tolist(), strict=True):
+            is_nan = value != value
+            if value not in ("", None) and not is_nan:
+                row[str(name)] = value
+    return rows
 
 
 def to_manifest(
@@ -85,20 +83,13 @@ def to_manifest(
         for medium in ("audio", "video"):
             if row.get(medium):
                 row[medium] = below(str(row[medium]), root)
-        if len(folds) == 1:
-            row.setdefault("split", next(iter(folds.values())).get(row["id"], ""))
-        elif folds:
-            row.update(
-                {f"meta_fold_{number}": of_id.get(row["id"], "") for number, of_id in folds.items()}
-            )
-    keys = {
-        key: key if key in {*STRINGS, *TIMES} or key.startswith("meta_") else f"meta_{key}"
-        for row in rows
-        for key in row
-    }
-    columns = {
-        column: _column([row.get(key) for row in rows], column) for key, column in keys.items()
-    }
+        _enter_roles(row, folds)
+    columns: dict[str, object] = {}
+    # A dictionary keeps the order in which rows name their keys, and each key once.
+    for key in dict.fromkeys(key for row in rows for key in row):
+        known = key in {*STRINGS, *TIMES} or key.startswith("meta_")
+        column = key if known else f"meta_{key}"
+        columns[column] = _column([row.get(key) for row in rows], column)
     manifest = Manifest.from_columns(
         safe_name(name), columns, root=root.resolve(), notes=notes.lines(), labels=labels
     )
@@ -106,17 +97,33 @@ def to_manifest(
     return replace(manifest, protocol="given" if given else manifest.guess_protocol())
 
 
+def _enter_roles(row: Row, folds: Mapping[int, Mapping[str, str]]) -> None:
+    """Write the row's role in each fold into it: one fold is a split, several are metadata."""
+    if len(folds) == 1:
+        (of_id,) = folds.values()
+        row.setdefault("split", of_id.get(row["id"], ""))
+        return
+    for number, of_id in folds.items():
+        row[f"meta_fold_{number}"] = of_id.get(row["id"], "")
+
+
 def _column(values: list[Any], name: str) -> list[Any]:
+    """Return a column's values as a manifest holds them: texts, or numbers with ``nan`` for none."""
     if name in STRINGS:
-        return ["" if v is None else str(v) for v in values]
-    if name in TIMES or all(
-        v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in values
-    ):
-        return [float("nan") if v in (None, "") else v for v in values]
-    return [
-        "" if v is None else v if isinstance(v, str) else json.dumps(v, ensure_ascii=False)
-        for v in values
-    ]
+        return ["" if value is None else str(value) for value in values]
+    if name in TIMES or all(value is None or _is_number(value) for value in values):
+        return [float("nan") if value in (None, "") else value for value in values]
+    return [_as_text(value) for value in values]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _as_text(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def below(path: str, root: Path) -> str:
@@ -159,14 +166,12 @@ def media_folder(root: Path, media: str) -> Path:
 def roles_by_fold(plan: FoldPlan) -> Iterator[tuple[int, dict[str, list[int]]]]:
     """Yield each fold's number and the positions of its rows by role, unused ones left out."""
     for fold in plan:
-        yield (
-            fold.number,
-            {
-                role: np.flatnonzero(fold.mask(role)).tolist()
-                for role in ROLES[1:]
-                if fold.mask(role).any()
-            },
-        )
+        positions: dict[str, list[int]] = {}
+        for role in ROLES[1:]:
+            rows = np.flatnonzero(fold.mask(role)).tolist()
+            if rows:
+                positions[role] = rows
+        yield fold.number, positions
 
 
 def read_json(path: Path) -> Any:
@@ -247,16 +252,24 @@ class Lengths:
 def listed_rows(manifest: Manifest, notes: Notes, project: str) -> dict[int, Row]:
     """Return the rows that a list of labelled sound files can hold, by position.
 
-    Their ``class`` is the label set's.
-
     Rows without a sound file or without a class are left out and noted, and so is what a reader of
     such lists ignores.
+
+    Args:
+        manifest: The corpus.
+        notes: Gets what is left out.
+        project: Whose list it is, for the notes.
+
+    Returns:
+        Position in the manifest to the row, whose ``class`` is the label set's.
+
+    Raises:
+        ManifestError: No row has both a sound file and a class.
     """
     kept: dict[int, Row] = {}
     classes = manifest.labels.classes if manifest.labels else ()
-    for position, (row, code) in enumerate(
-        zip(rows_of(manifest), manifest.codes().tolist(), strict=True)
-    ):
+    rows, codes = rows_of(manifest), manifest.codes().tolist()
+    for position, (row, code) in enumerate(zip(rows, codes, strict=True)):
         if not row.get("audio"):
             notes.count(
                 f"row left out, because {project} lists sound files and it has none", row["id"]
@@ -268,8 +281,7 @@ def listed_rows(manifest: Manifest, notes: Notes, project: str) -> dict[int, Row
     if not kept:
         raise ManifestError(
             f"corpus {manifest.name!r} has no row with both a sound file and a class, and "
-            f"{project} lists "
-            f"nothing else; {'; '.join(notes.lines())}"
+            f"{project} lists nothing else; {'; '.join(notes.lines())}"
         )
     if manifest.has("video"):
         notes.say(
@@ -281,10 +293,15 @@ def listed_rows(manifest: Manifest, notes: Notes, project: str) -> dict[int, Row
 def label_set(name: str, rows: Sequence[Row], classes: Sequence[str] = ()) -> LabelSet | None:
     """Return the label set of rows that have both a ``class`` and a raw ``label``.
 
-    The pairs are the mapping.
+    The pairs are the mapping; the key ``class`` is taken out of the rows.
 
-    The key ``class`` is taken out of the rows. ``classes`` gives an order, by default they are
-    sorted.
+    Args:
+        name: Of the label set.
+        rows: Those with a ``class`` and perhaps a ``label``.
+        classes: An order; by default the classes are sorted.
+
+    Returns:
+        The label set, none where the rows hold fewer than two classes.
     """
     mapping: dict[str, str] = {}
     for row in rows:

@@ -1,4 +1,4 @@
-"""What all readers share: walking folders without hidden names, saying what a wrong root holds, reading text."""
+"""What all readers share: folders without hidden names, what a wrong root holds, text files."""
 
 from __future__ import annotations
 
@@ -40,10 +40,14 @@ def relative(path: Path, root: Path) -> str:
 def media(path: Path | None, root: Path, notes: Notes) -> str:
     """Return a media file's path below ``root``, empty for none.
 
-    Only a file of a few bytes is looked into.
-
     Git-LFS pointers, links of git-annex and empty files are counted and keep their path: the row
-    has media, which has not been fetched, and an extraction says so of each clip.
+    has media, which has not been fetched, and an extraction says so of each clip. Only a file of a
+    few bytes is looked into.
+
+    Args:
+        path: The file, or none.
+        root: The corpus' root.
+        notes: Gets what is odd about the file.
     """
     if path is None:
         return ""
@@ -62,6 +66,12 @@ def media(path: Path | None, root: Path, notes: Notes) -> str:
 def check_root(root: Path, corpus: str, layout: str, recognise: Callable[[Path], bool]) -> None:
     """Check that ``root`` is a folder that ``recognise`` accepts.
 
+    Args:
+        root: What the user gave.
+        corpus: The corpus, for the message.
+        layout: What it looks like, for the message.
+        recognise: Whether a folder holds it.
+
     Raises:
         ManifestError: It is missing, a file, empty or not this corpus; names a folder one level up
             or down that fits.
@@ -73,7 +83,14 @@ def check_root(root: Path, corpus: str, layout: str, recognise: Callable[[Path],
 def wrong_root(
     root: Path, corpus: str, layout: str, recognise: Callable[[Path], bool]
 ) -> ManifestError:
-    """Return the error for a root that is not this corpus' root; see :func:`check_root`."""
+    """Return the error for a root that is not this corpus' root.
+
+    Args:
+        root: As for :func:`check_root`, like all that follow.
+        corpus: Likewise.
+        layout: Likewise.
+        recognise: Likewise.
+    """
     expected = f"{corpus} is expected as {layout}"
     if not root.exists():
         return ManifestError(f"{root}: no such folder; {expected}. Check --root")
@@ -93,7 +110,12 @@ def wrong_root(
 
 
 def read_text(path: Path, fallback: str, notes: Notes) -> str:
-    """Read a text file as UTF-8, or else in the 8-bit encoding ``fallback``, which is noted.
+    """Read a text file as UTF-8, or else in an 8-bit encoding, which is noted.
+
+    Args:
+        path: The file.
+        fallback: The other encoding, for example ``cp1252``.
+        notes: Gets the name of a file that is not UTF-8.
 
     Raises:
         ManifestError: The file is in neither encoding.
@@ -117,6 +139,11 @@ def read_lines(path: Path, fallback: str, notes: Notes) -> list[str]:
 
     ``str.splitlines`` would also cut at ``\x85``, which Latin-1 files of Windows users hold as an
     ellipsis.
+
+    Args:
+        path: As for :func:`read_text`, like all that follow.
+        fallback: Likewise.
+        notes: Likewise.
     """
     return [line.removesuffix("\r") for line in read_text(path, fallback, notes).split("\n")]
 
@@ -124,7 +151,10 @@ def read_lines(path: Path, fallback: str, notes: Notes) -> list[str]:
 def read_rows(path: Path, columns: Sequence[str], notes: Notes) -> Iterator[dict[str, str]]:
     """Yield the rows of a CSV file by column name in lower case, since releases differ in that.
 
-    Cp1252 is read and noted.
+    Args:
+        path: The file, in UTF-8, else in cp1252, which is noted.
+        columns: Those that must be there.
+        notes: Gets what is odd.
 
     Raises:
         ManifestError: A column of ``columns`` is not there, or a row has another number of cells
@@ -136,24 +166,20 @@ def read_rows(path: Path, columns: Sequence[str], notes: Notes) -> Iterator[dict
     if absent:
         raise ManifestError(
             f"{path}: lacks the column {absent[0]!r}; its header is {listed(header, 12)}, and "
-            "needed are "
-            f"{', '.join(columns)}"
+            f"needed are {', '.join(columns)}"
         )
     for row in reader:
         if row and len(row) != len(header):
             raise ManifestError(
                 f"{path}: line {reader.line_num} has {len(row)} cells, the header has "
-                f"{len(header)}; is a quote "
-                "missing, or a comma outside of quotes?"
+                f"{len(header)}; is a quote missing, or a comma outside of quotes?"
             )
         if row:
             yield dict(zip(header, row, strict=True))
 
 
 def speaker_folds(speakers: int, folds: int) -> str:
-    """Name the fold plan of a corpus of acted clips.
-
-    By speaker, with as many folds as is customary if there are enough.
+    """Name the fold plan of a corpus of acted clips: by speaker, ``folds`` if there are enough.
 
     >>> speaker_folds(91, 5), speaker_folds(4, 5), speaker_folds(2, 5)
     ('speaker-kfold:5', 'leave-one-speaker-out', '')

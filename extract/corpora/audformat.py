@@ -7,7 +7,7 @@ https://audeering.github.io/audformat, read and written with the project's own l
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,10 @@ from extract.corpora._notes import Notes
 
 LAYOUT = "db.yaml with db.TABLE.parquet or db.TABLE.csv and the media beside it"
 TABLE = "utterances"
-LABELS, WORDS, SPEAKERS = (
-    ("label", "emotion"),
-    ("text", "transcription", "transcript"),
-    ("speaker",),
-)
+# Columns of a database, and what they are here.
+LABELS = ("label", "emotion")
+TEXTS = ("text", "transcription", "transcript")
+SPEAKERS = ("speaker",)
 # Columns whose scheme lists the words that occur.
 NAMED = {"label", "class", "speaker", "split"}
 COLUMNS = ("id", "group", "session", "split", "language", "video")
@@ -44,7 +43,7 @@ COLUMNS = ("id", "group", "session", "split", "language", "video")
 def read(
     root: Path, *, table: str = "", label: str = "", name: str = "", media: str = ""
 ) -> Manifest:
-    """Read a database: one table with a label per file or segment, and what other tables say of the same files.
+    """Read a database: a table with a label per file or segment, and what others say of the files.
 
     Args:
         root: The folder with ``db.yaml``.
@@ -69,7 +68,9 @@ def read(
                 f"{root}: is no audformat database that audformat {version} reads ({error})"
             ) from error
         tables, column = _chosen(database, table, label, root)
-        rows = [row for key in tables for row in _rows(database, key, column, notes)]
+        rows: list[Row] = []
+        for key in tables:
+            rows += _rows(database, key, column, notes)
         _join(database, set(tables), rows)
         languages = [str(code) for code in database.languages]
         called = name or str(database.name)
@@ -87,7 +88,17 @@ def read(
 def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ...]:
     """Write a database with one table ``utterances``.
 
-    Folds become columns ``fold_1`` and so on. Returns what it cannot hold.
+    Args:
+        manifest: The corpus.
+        out: The folder to write.
+        plan: Folds, which become columns ``fold_1`` and so on; or none.
+
+    Returns:
+        What the format cannot hold, a line each.
+
+    Raises:
+        MissingDependencyError: audformat is not installed.
+        ManifestError: No row has a file.
     """
     notes = Notes()
     rows = _holdable(manifest, notes)
@@ -96,32 +107,34 @@ def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ..
             manifest.name, source="written by emotion-fusion", usage="unrestricted"
         )
         database.languages = _languages(audformat, rows, notes)
-        files = [row.get("audio") or row["video"] for row in rows]
-        if any("start_s" in row or "end_s" in row for row in rows):
-            starts = [pd.to_timedelta(row.get("start_s", 0.0), unit="s") for row in rows]
-            ends = [
-                pd.to_timedelta(row["end_s"], unit="s") if "end_s" in row else pd.NaT
-                for row in rows
-            ]
-            index = audformat.segmented_index(files, starts, ends)
-        else:
-            index = audformat.filewise_index(files)
-        database[TABLE] = audformat.Table(index)
+        database[TABLE] = audformat.Table(_index(audformat, rows))
         for column, values in _columns(manifest, rows, plan).items():
-            kind = next(
-                (
-                    name
-                    for name, of in (("str", str), ("float", float))
-                    if any(isinstance(v, of) for v in values)
-                ),
-                "int",
-            )
-            named = sorted({str(v) for v in values if v is not None}) if column in NAMED else None
-            database.schemes[column] = audformat.Scheme(kind, labels=named)
+            words = None
+            if column in NAMED:
+                words = sorted({str(value) for value in values if value is not None})
+            database.schemes[column] = audformat.Scheme(_kind(values), labels=words)
             database[TABLE][column] = audformat.Column(scheme_id=column)
             database[TABLE][column].set(values)
         database.save(str(out))
     return notes.lines()
+
+
+def _index(audformat: Any, rows: Sequence[Row]) -> pd.Index:
+    """Return the library's index of whole files, or of segments where any row is one."""
+    files = [row.get("audio") or row["video"] for row in rows]
+    if not any("start_s" in row or "end_s" in row for row in rows):
+        return audformat.filewise_index(files)
+    starts = [pd.to_timedelta(row.get("start_s", 0.0), unit="s") for row in rows]
+    # A segment without an end goes on to the end of its file.
+    ends = [pd.to_timedelta(row["end_s"], unit="s") if "end_s" in row else pd.NaT for row in rows]
+    return audformat.segmented_index(files, starts, ends)
+
+
+def _kind(values: Sequence[object]) -> str:
+    """Return the library's word for what a column holds: any text makes it text."""
+    if any(isinstance(value, str) for value in values):
+        return "str"
+    return "float" if any(isinstance(value, float) for value in values) else "int"
 
 
 @contextmanager
@@ -143,11 +156,11 @@ def _chosen(database: Any, table: str, label: str, root: Path) -> tuple[list[str
     if table and table not in known:
         unknown_name("audformat table", table, tuple(known))
     wanted = (label,) if label else LABELS
-    fits = {
-        key: next(c for c in wanted if c in columns)
-        for key, columns in known.items()
-        if (not table or key == table) and any(c in columns for c in wanted)
-    }
+    fits: dict[str, str] = {}
+    for key, columns in known.items():
+        named = [column for column in wanted if column in columns]
+        if named and (not table or key == table):
+            fits[key] = named[0]
     if not fits:
         raise ManifestError(
             f"{root}: no table has a column {' or '.join(map(repr, wanted))}; tables: "
@@ -156,12 +169,11 @@ def _chosen(database: Any, table: str, label: str, root: Path) -> tuple[list[str
         )
     if len(fits) == 1:
         return list(fits), next(iter(fits.values()))
+    # Tables of one split each, with one column of labels, are one corpus.
     splits = [key for key in fits if database[key].split_id]
-    if (
-        splits
-        and len({fits[key] for key in splits}) == 1
-        and len({database[key].split_id for key in splits}) == len(splits)
-    ):
+    one_column = len({fits[key] for key in splits}) == 1
+    each_its_own = len({database[key].split_id for key in splits}) == len(splits)
+    if one_column and each_its_own:
         return splits, fits[splits[0]]
     raise UsageError(
         f"{root}: several tables have labels ({', '.join(fits)}); name one with --corpus-option "
@@ -182,12 +194,10 @@ def _rows(database: Any, key: str, label: str, notes: Notes) -> list[Row]:
         row: Row = {"audio": str(file)}
         if end is not None and not pd.isna(end):
             row["end_s"] = round(end.total_seconds(), 9)
-        if (
-            start is not None
-            and not pd.isna(start)
-            and (start.total_seconds() > 0 or "end_s" in row)
-        ):
-            row["start_s"] = round(start.total_seconds(), 9)
+        start_s = 0.0 if start is None or pd.isna(start) else round(start.total_seconds(), 9)
+        # A start at nought without an end is the whole file.
+        if start_s > 0 or ("end_s" in row and start is not None and not pd.isna(start)):
+            row["start_s"] = start_s
         if split:
             row["split"] = split
         for column, value in values.items():
@@ -206,15 +216,18 @@ def _named(column: str, label: str) -> str:
     """Return the manifest's name for a column of a database."""
     if column == label:
         return "label"
-    if column in WORDS:
+    if column in TEXTS:
         return "text"
-    if column.startswith("fold_"):
-        return f"meta_{column}"
-    return (
-        column
-        if column in {*COLUMNS, *SPEAKERS, "class", "sound"} or column.startswith("meta_")
-        else f"meta_{column}"
-    )
+    if column in {*COLUMNS, *SPEAKERS, "class", "sound"} or column.startswith("meta_"):
+        return column
+    return f"meta_{column}"
+
+
+def _named_elsewhere(column: str) -> str:
+    """Return what a column of a table over whole files is here, empty where it is not wanted."""
+    if column in TEXTS:
+        return "text"
+    return column if column in (*SPEAKERS, "language") else ""
 
 
 def _join(database: Any, taken: set[str], rows: list[Row]) -> None:
@@ -227,30 +240,24 @@ def _join(database: Any, taken: set[str], rows: list[Row]) -> None:
         if key in taken or not table.is_filewise:
             continue
         for column in table.columns:
-            name = (
-                "text"
-                if column in WORDS
-                else "speaker"
-                if column in SPEAKERS
-                else "language"
-                if column == "language"
-                else ""
-            )
+            name = _named_elsewhere(column)
             if not name:
                 continue
+            meaning = _code_book(database, table[column].scheme_id) if name == "text" else {}
             values = table[column].get()
-            scheme = (
-                database.schemes.get(table[column].scheme_id) if table[column].scheme_id else None
-            )
-            meant = scheme.labels if scheme is not None and isinstance(scheme.labels, dict) else {}
             of_file = {str(file): value for file, value in values.items() if not pd.isna(value)}
             for row in rows:
                 if row.get("audio") in of_file and name not in row:
-                    value = of_file[row["audio"]]
-                    said = meant.get(value)
-                    row[name] = (
-                        str(said) if name == "text" and isinstance(said, str) else str(value)
-                    )
+                    code = of_file[row["audio"]]
+                    row[name] = str(meaning.get(code, code))
+
+
+def _code_book(database: Any, scheme_id: str | None) -> dict[Any, str]:
+    """Return what the codes of a scheme mean, for those that stand for a text."""
+    scheme = database.schemes.get(scheme_id) if scheme_id else None
+    if scheme is None or not isinstance(scheme.labels, dict):
+        return {}
+    return {code: text for code, text in scheme.labels.items() if isinstance(text, str)}
 
 
 def _made_id(row: Row, seen: dict[str, int]) -> str:
@@ -285,21 +292,17 @@ def _holdable(manifest: Manifest, notes: Notes) -> list[Row]:
 
 
 def _columns(manifest: Manifest, rows: list[Row], plan: FoldPlan | None) -> dict[str, list[Any]]:
-    """Return the table's columns.
-
-    What a row gives besides its place, its class, and its role in each fold.
-    """
-    classes = {}
+    """Return the table's columns: what rows give besides their place, class, role in each fold."""
+    classes: dict[str, str] = {}
     if manifest.labels is not None:
-        classes = {
-            label: target for label, target in manifest.labels.mapping.items() if label != target
-        }
-    names = [
-        n
-        for n in map(str, manifest.table)
-        if n not in {"audio", "start_s", "end_s"} and any(n in row for row in rows)
-    ]
-    columns = {name: [row.get(name) for row in rows] for name in names}
+        for label, target in manifest.labels.mapping.items():
+            if label != target:
+                classes[label] = target
+    given: set[str] = set().union(*rows) - {"audio", "start_s", "end_s"}
+    names = [str(name) for name in manifest.table if name in given]
+    columns: dict[str, list[Any]] = {}
+    for name in names:
+        columns[name] = [row.get(name) for row in rows]
     if any(row.get("label") in classes for row in rows):
         columns["class"] = [classes.get(row.get("label", ""), row.get("label")) for row in rows]
     if any("audio" not in row for row in rows):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ from extract.corpora._notes import NO_AUDIO, NO_VIDEO, UNMAPPED, Notes
 
 Available = Mapping[str, Mapping[str, Path] | None]
 
-LAYOUT = "train.json (and valid.json, test.json), with audio_v5_0/dia00001utt0_28.wav and video_v5_0/dia00001utt0_28.mp4 beside"
+LAYOUT = (
+    "train.json (and valid.json, test.json), with audio_v5_0/dia00001utt0_28.wav and "
+    "video_v5_0/dia00001utt0_28.mp4 beside"
+)
 CLASSES = ("happy", "surprised", "angry", "fear", "sad", "disgusted", "contempt")
 EMOTIONS = Path(__file__).with_name("avamerg_emotions.csv")
 SPLITS = {"train": "train", "val": "valid", "dev": "valid", "test": "test"}
@@ -38,11 +42,8 @@ PROFILE = {
 # What explains the gold label, and what was written by somebody who knew it.
 CHAIN = ("event_scenario", "emotion_cause", "goal_to_response")
 TAGS = {
-    **{
-        f"meta_{role}_{field}": "safe"
-        for role in ("speaker", "listener")
-        for field in (*PROFILE, "id")
-    },
+    **{f"meta_speaker_{field}": "safe" for field in (*PROFILE, "id")},
+    **{f"meta_listener_{field}": "safe" for field in (*PROFILE, "id")},
     **dict.fromkeys(("meta_topic", "meta_context", "meta_history", "meta_turn"), "context"),
     **{f"meta_{field}": "leaky" for field in (*CHAIN, "response")},
 }
@@ -75,20 +76,20 @@ def read(
     if group not in GROUPS:
         unknown_name("AvaMERG group", group, GROUPS)
     check_root(root, "AvaMERG", LAYOUT, lambda folder: bool(_conversation_files(folder)))
-    notes, meaning = Notes(), emotion_table(Path(emotions).expanduser() if emotions else EMOTIONS)
+    notes = Notes()
+    meaning = emotion_table(Path(emotions).expanduser() if emotions else EMOTIONS)
     available = {modality: _media_files(root, modality, notes) for modality in FOLDERS}
-    rows = [
-        row
-        for path, split in _conversation_files(root)
-        for conversation in _conversations(path)
-        for row in _turns(conversation, split, utterance, path, notes)
-    ]
+    rows: list[dict[str, object]] = []
+    for path, split in _conversation_files(root):
+        for conversation in _conversations(path):
+            rows += _turns(conversation, split, utterance, path, notes)
     if not rows:
         raise ManifestError(f"{root}: the conversation files hold no turn")
     for row in rows:
-        row["group"] = row["speaker"] if group == "profile" and row["speaker"] else row["group"]
+        if group == "profile" and row["speaker"]:
+            row["group"] = row["speaker"]
         _attach(row, available, root, notes)
-    _say_counts(rows, available, meaning, notes)
+    _note_counts(rows, available, meaning, notes)
     unmapped = frozenset(str(row["label"]) for row in rows if row["label"]) - meaning.keys()
     columns = {name: [row[name] for row in rows] for name in rows[0] if name != "stem"}
     return Manifest.from_columns(
@@ -152,20 +153,16 @@ def _word(raw: object) -> str:
 
 
 def _conversation_files(root: Path) -> list[tuple[Path, str]]:
-    folders = (root, *(root / name for name in FOLDERS.values()))
-    paths = [
-        path
-        for folder in folders
-        if folder.is_dir()
-        for path in visible(folder)
-        if path.suffix == ".json"
-    ]
-    return [
-        (path, split)
-        for path in paths
-        for start, split in SPLITS.items()
-        if path.stem.lower().startswith(start)
-    ]
+    """Return every conversation file with its split, which the file's name begins with."""
+    found = []
+    for folder in (root, *(root / name for name in FOLDERS.values())):
+        if not folder.is_dir():
+            continue
+        for path in visible(folder):
+            for start, split in SPLITS.items():
+                if path.suffix == ".json" and path.stem.lower().startswith(start):
+                    found.append((path, split))
+    return found
 
 
 def _conversations(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -185,82 +182,86 @@ def _turns(
     conversation: Mapping[str, Any], split: str, utterance: str, path: Path, notes: Notes
 ) -> Iterator[dict[str, object]]:
     try:
-        number = int(conversation["conversation_id"])
-        profiles = {role: dict(conversation[f"{role}_profile"]) for role in ("speaker", "listener")}
-        name = f"{split}_dia{number:05d}"
+        talk = _Conversation(
+            split,
+            int(conversation["conversation_id"]),
+            {role: dict(conversation[f"{role}_profile"]) for role in ("speaker", "listener")},
+            str(conversation.get("topic") or ""),
+        )
         for turn in conversation["turns"]:
-            yield _turn(
-                turn,
-                name,
-                number,
-                profiles,
-                str(conversation.get("topic") or ""),
-                utterance,
-                split,
-                notes,
-            )
+            yield _turn(turn, talk, utterance, notes)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         where = conversation.get("conversation_id", "without an id")
         raise ManifestError(
             f"{path}: conversation {where!r} is not as expected ({type(error).__name__}: "
-            f"{error}); it needs "
-            "conversation_id, speaker_profile, listener_profile and turns with turn_id, "
-            "dialogue_history and "
-            "response"
+            f"{error}); it needs conversation_id, speaker_profile, listener_profile and turns with "
+            "turn_id, dialogue_history and response"
         ) from error
 
 
-def _turn(
-    turn: Mapping[str, Any],
-    name: str,
-    number: int,
-    profiles: Mapping[str, Mapping[str, Any]],
-    topic: str,
-    utterance: str,
-    split: str,
-    notes: Notes,
-) -> dict[str, object]:
-    history = sorted(turn["dialogue_history"], key=lambda said: int(said["index"]))
-    response, chain = str(turn.get("response") or ""), turn.get("chain_of_empathy") or {}
-    last = max(
-        (position for position, said in enumerate(history) if said["role"].lower() == "speaker"),
-        default=-1,
-    )
+@dataclass(frozen=True)
+class _Conversation:
+    """What the turns of one conversation share."""
+
+    split: str
+    number: int
+    profiles: Mapping[str, Mapping[str, Any]]
+    topic: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.split}_dia{self.number:05d}"
+
+
+@dataclass(frozen=True)
+class _Utterance:
+    """Which utterance of a turn is the row: who says what, as which of the dialogue, after what."""
+
+    role: str
+    text: str
+    index: int
+    before: Sequence[Mapping[str, Any]]
+
+
+def _utterance_of(turn: Mapping[str, Any], utterance: str) -> _Utterance:
+    """Return the listener's response, or what the speaker said last, empty where he never talks."""
+    history = sorted(turn["dialogue_history"], key=lambda entry: int(entry["index"]))
     if utterance == "response":
-        role, text, index, before = (
-            "listener",
-            response,
-            int(history[-1]["index"]) + 1 if history else 0,
-            history,
-        )
-    else:
-        said = history[last] if last >= 0 else {"utterance": "", "index": 0}
-        role, text, index, before = (
-            "speaker",
-            str(said["utterance"]),
-            int(said["index"]),
-            history[: max(last, 0)],
-        )
-    row = f"{name}_turn{turn['turn_id']}"
+        after = int(history[-1]["index"]) + 1 if history else 0
+        return _Utterance("listener", str(turn.get("response") or ""), after, history)
+    for position in reversed(range(len(history))):
+        entry = history[position]
+        if entry["role"].lower() == "speaker":
+            text, index = str(entry["utterance"]), int(entry["index"])
+            return _Utterance("speaker", text, index, history[:position])
+    return _Utterance("speaker", "", 0, ())
+
+
+def _turn(
+    turn: Mapping[str, Any], talk: _Conversation, utterance: str, notes: Notes
+) -> dict[str, object]:
+    spoken = _utterance_of(turn, utterance)
+    response, chain = str(turn.get("response") or ""), turn.get("chain_of_empathy") or {}
+    row = f"{talk.name}_turn{turn['turn_id']}"
     label = _word(chain.get("speaker_emotion") or "")
     if not label:
-        notes.count(f"turn without a label in the {split} file", row)
-    profile = profiles[role].get("ID")
+        notes.count(f"turn without a label in the {talk.split} file", row)
+    profile = talk.profiles[spoken.role].get("ID")
     return {
         "id": row,
         "label": label,
         "speaker": f"profile-{profile}" if profile is not None else "",
-        "group": name,
-        "split": split,
+        "group": talk.name,
+        "split": talk.split,
         "language": "en",
-        "text": text.strip(),
-        "stem": f"dia{number:05d}utt{index}_{profile}",
+        "text": spoken.text.strip(),
+        "stem": f"dia{talk.number:05d}utt{spoken.index}_{profile}",
         "audio": "",
         "video": "",
-        **_profiles(profiles, row, notes),
-        "meta_topic": topic,
+        **_profiles(talk.profiles, row, notes),
+        "meta_topic": talk.topic,
         "meta_context": str(turn.get("context") or ""),
-        "meta_history": _spoken(before),
+        "meta_history": _transcript(spoken.before),
         "meta_turn": str(turn["turn_id"]),
         **{f"meta_{field}": str(chain.get(field) or "") for field in CHAIN},
         "meta_response": "" if utterance == "response" else response,
@@ -279,8 +280,9 @@ def _profiles(profiles: Mapping[str, Mapping[str, Any]], row: str, notes: Notes)
     return found
 
 
-def _spoken(history: Sequence[Mapping[str, Any]]) -> str:
-    return "\n".join(f"{said['role']}: {str(said['utterance']).strip()}" for said in history)
+def _transcript(history: Sequence[Mapping[str, Any]]) -> str:
+    lines = [f"{entry['role']}: {str(entry['utterance']).strip()}" for entry in history]
+    return "\n".join(lines)
 
 
 def _media_files(root: Path, modality: str, notes: Notes) -> dict[str, Path] | None:
@@ -288,20 +290,18 @@ def _media_files(root: Path, modality: str, notes: Notes) -> dict[str, Path] | N
 
     None where its folder is not there, which is not the same as an empty one.
     """
-    folders = [
-        path
-        for path in (root / FOLDERS[modality], *sorted(root.glob(f"*/{FOLDERS[modality]}")))
-        if path.is_dir()
-    ]
+    places = (root / FOLDERS[modality], *sorted(root.glob(f"*/{FOLDERS[modality]}")))
+    folders = [path for path in places if path.is_dir()]
     if not folders:
         notes.say(f"no folder {FOLDERS[modality]}: no turn has {modality}")
         return None
     found: dict[str, Path] = {}
-    for path in (path for folder in folders for path in visible(folder, notes)):
-        if path.suffix.lower() == SUFFIXES[modality]:
-            found[path.stem] = path
-        elif path.suffix != ".json":
-            notes.count("odd media name skipped", relative(path, root))
+    for folder in folders:
+        for path in visible(folder, notes):
+            if path.suffix.lower() == SUFFIXES[modality]:
+                found[path.stem] = path
+            elif path.suffix != ".json":
+                notes.count("odd media name skipped", relative(path, root))
     return found
 
 
@@ -315,7 +315,7 @@ def _attach(row: dict[str, object], available: Available, root: Path, notes: Not
                 notes.count(kind, str(row["id"]))
 
 
-def _say_counts(
+def _note_counts(
     rows: Sequence[Mapping[str, object]],
     available: Available,
     meaning: Mapping[str, str],
@@ -329,15 +329,12 @@ def _say_counts(
     notes.say(
         f"{len(rows):,} turns of {len(conversations):,} conversations, {labelled:,} with a label"
     )
-    profiles = {
-        split: {row["speaker"] for row in rows if row["split"] == split}
-        for split in ("train", "test")
-    }
-    if shared := profiles["train"] & profiles["test"] - {""}:
+    training = {row["speaker"] for row in rows if row["split"] == "train"}
+    tested = {row["speaker"] for row in rows if row["split"] == "test"}
+    if shared := training & tested - {""}:
         notes.say(
             f"{len(shared)} profiles of the official test split also talk in its training split; "
-            "group=profile keeps a "
-            "profile in one role"
+            "group=profile keeps a profile in one role"
         )
     used = {row["stem"] for row in rows}
     for modality, files in available.items():
