@@ -100,7 +100,7 @@ class Reader:
         return tuple(count for count in counts if count.holds(values))
 
     def writer(self) -> Callable[[Manifest, Path, FoldPlan | None], tuple[str, ...]] | None:
-        """Return the module's ``write(manifest, folder, plan)``, none for a corpus that is only read."""
+        """Return the module's ``write(manifest, folder, plan)``, none for what is only read."""
         return getattr(importlib.import_module(self.module), "write", None)
 
     def own_encoder(self, root: Path, modality: str) -> str:

@@ -1,4 +1,4 @@
-"""What readers and writers of other projects' formats share: rows, roles per fold, paths, lengths."""
+"""What readers and writers of other projects' formats share: rows, roles, paths, lengths."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _enter_roles(row: Row, folds: Mapping[int, Mapping[str, str]]) -> None:
 
 
 def _column(values: list[Any], name: str) -> list[Any]:
-    """Return a column's values as a manifest holds them: texts, or numbers with ``nan`` for none."""
+    """Return a column as a manifest holds it: texts, or numbers with ``nan`` for none."""
     if name in STRINGS:
         return ["" if value is None else str(value) for value in values]
     if name in TIMES or all(value is None or _is_number(value) for value in values):

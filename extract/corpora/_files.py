@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from embeddings_store.errors import ManifestError
@@ -176,6 +176,18 @@ def read_rows(path: Path, columns: Sequence[str], notes: Notes) -> Iterator[dict
             )
         if row:
             yield dict(zip(header, row, strict=True))
+
+
+def as_columns(rows: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """Turn rows that all have the keys of the first one into the columns of a manifest.
+
+    >>> as_columns([{"id": "a", "label": "x"}, {"id": "b", "label": "y"}])
+    {'id': ['a', 'b'], 'label': ['x', 'y']}
+    """
+    columns: dict[str, object] = {}
+    for name in rows[0]:
+        columns[name] = [row[name] for row in rows]
+    return columns
 
 
 def speaker_folds(speakers: int, folds: int) -> str:

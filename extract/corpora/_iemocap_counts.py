@@ -41,34 +41,24 @@ FOUR_WAY = {
 def documented(label_sets: Mapping[str, LabelSet]) -> tuple[Documented, ...]:
     """Return the release's counts for each label set.
 
-    Per session and raw label where sessions are known, else in total.
-
-    Under ``iemocap-4`` also per session for gender and kind. All hold for dialogues of every kind.
+    Per session and raw label where sessions are known, else in total. Under ``iemocap-4`` also per
+    session for gender and kind. All hold for dialogues of every kind.
     """
     found = []
     for label, total in TOTAL.items():
-        under = {
-            "kind": "all",
-            "label_set": tuple(
-                name for name, labels in label_sets.items() if label in labels.mapping
-            ),
-        }
-        per_session = zip(SESSIONS, PER_SESSION[label], strict=True) if label in PER_SESSION else ()
-        found += [
-            Documented(count, {"label": label, "session": session}, options=under)
-            for session, count in per_session
-        ] or [Documented(total, {"label": label}, options=under)]
+        counting = [name for name, labels in label_sets.items() if label in labels.mapping]
+        under = {"kind": "all", "label_set": tuple(counting)}
+        if label not in PER_SESSION:
+            found.append(Documented(total, {"label": label}, options=under))
+            continue
+        for session, count in zip(SESSIONS, PER_SESSION[label], strict=True):
+            where = {"label": label, "session": session}
+            found.append(Documented(count, where, options=under))
     found.append(Documented(sum(TOTAL.values()), options={"kind": "all", "all_turns": True}))
-    merged = {
-        "kind": "all",
-        "all_turns": False,
-        "label_set": tuple(
-            name for name, labels in label_sets.items() if labels.mapping.keys() == MERGED
-        ),
-    }
-    found += [
-        Documented(count, {column: value, "session": session}, options=merged)
-        for (column, value), counts in FOUR_WAY.items()
-        for session, count in zip(SESSIONS, counts, strict=True)
-    ]
+    four_way = [name for name, labels in label_sets.items() if labels.mapping.keys() == MERGED]
+    merged = {"kind": "all", "all_turns": False, "label_set": tuple(four_way)}
+    for (column, value), counts in FOUR_WAY.items():
+        for session, count in zip(SESSIONS, counts, strict=True):
+            where = {column: value, "session": session}
+            found.append(Documented(count, where, options=merged))
     return tuple(found)

@@ -1,4 +1,4 @@
-"""What a reader noticed, as sentences that also carry their facts, and how often a release's documents say it occurs."""
+"""What a reader noticed, as sentences that carry their facts, and what a release's documents say."""
 
 from __future__ import annotations
 
@@ -68,7 +68,14 @@ class Notes:
     def say(
         self, line: str, kind: str = SUMMARY, count: int = 1, examples: Iterable[str] = ()
     ) -> None:
-        """Add one sentence."""
+        """Add one sentence.
+
+        Args:
+            line: The sentence.
+            kind: What it is about.
+            count: How often that occurs.
+            examples: Names where it does.
+        """
         self._said.append(Note(line, kind, count, examples))
 
     def count(self, kind: str, name: str) -> None:
@@ -112,8 +119,10 @@ class Documented:
         options: Option of the reader to the value, or the values, under which the count holds; any
             other option may be anything.
 
-    >>> Documented(1440, options={"channel": "speech"}).title, Documented(10, distinct="speaker").title
-    ('rows', 'different speaker')
+    >>> Documented(1440, options={"channel": "speech"}).title
+    'rows'
+    >>> Documented(10, distinct="speaker").title
+    'different speaker'
     >>> Documented(229, {"label": "ang", "session": "Ses01"}).title
     'rows with label ang, session Ses01'
     """
@@ -127,18 +136,18 @@ class Documented:
     def title(self) -> str:
         """What is counted, in words."""
         what = f"different {self.distinct}" if self.distinct else "rows"
-        return what + (
-            f" with {', '.join(f'{column} {value}' for column, value in self.where.items())}"
-            if self.where
-            else ""
-        )
+        if not self.where:
+            return what
+        conditions = [f"{column} {value}" for column, value in self.where.items()]
+        return f"{what} with {', '.join(conditions)}"
 
     def holds(self, options: Mapping[str, object]) -> bool:
-        """Say whether the count is meant for a manifest that was read with these options, defaults among them."""
-        return all(
-            options.get(name) in (wanted if isinstance(wanted, tuple) else (wanted,))
-            for name, wanted in self.options.items()
-        )
+        """Say whether the count is meant for a manifest read with these options, defaults too."""
+        for name, wanted in self.options.items():
+            allowed = wanted if isinstance(wanted, tuple) else (wanted,)
+            if options.get(name) not in allowed:
+                return False
+        return True
 
     def seen(self, manifest: Manifest) -> int:
         """Return the count in a manifest."""

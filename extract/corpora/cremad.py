@@ -14,7 +14,15 @@ from pathlib import Path
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, unknown_name
-from extract.corpora._files import check_root, media, read_rows, relative, speaker_folds, visible
+from extract.corpora._files import (
+    as_columns,
+    check_root,
+    media,
+    read_rows,
+    relative,
+    speaker_folds,
+    visible,
+)
 from extract.corpora._notes import KNOWN_BAD, NO_AUDIO, NO_VIDEO, ODD_NAME, Documented, Notes
 
 LAYOUT = "AudioWAV/1001_DFA_ANG_XX.wav and VideoFlash/1001_DFA_ANG_XX.flv"
@@ -121,7 +129,7 @@ def read(
             del row["meta_intended"]
     actors = sorted({str(row["speaker"]) for row in rows})
     notes.say(f"{len(actors)} of {ACTORS} actors, {len(rows):,} of {CLIPS:,} clips")
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    columns = as_columns(rows)
     return Manifest.from_columns(
         "cremad",
         columns,
@@ -201,7 +209,7 @@ def _intended(clips: Mapping[str, object]) -> dict[str, str]:
 def _perceived(
     root: Path, clips: Mapping[str, object], channel: str, ties: str, notes: Notes
 ) -> dict[str, str]:
-    """Return what most raters perceived in each clip, empty where they are divided or the clip was not rated."""
+    """Return what most raters perceived in each clip, empty where they are divided or few."""
     path = root / "processedResults" / "summaryTable.csv"
     if not path.is_file():
         raise ManifestError(

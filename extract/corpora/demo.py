@@ -89,24 +89,25 @@ def read(
     """
     release = generate(release_folder(root, seed, video), seed, video, progress)
     manifest = iemocap.read_release(release, "demo", label_set, kind, keep_tags, all_turns)
-    ceilings = (
-        f"{' + '.join(names)} {best_possible(names):.1%}"
-        for count in range(1, len(FIDELITY) + 1)
-        for names in combinations(FIDELITY, count)
+    ceilings = []
+    for count in range(1, len(FIDELITY) + 1):
+        for names in combinations(FIDELITY, count):
+            ceilings.append(f"{' + '.join(names)} {best_possible(names):.1%}")
+    made_up = (
+        f"{GENERATED}sentences are put together, voices are tones and faces are drawn; figures "
+        "show that everything works"
     )
-    made_up = f"{GENERATED}sentences are put together, voices are tones and faces are drawn; figures show that everything works"
-    return replace(
-        manifest,
-        notes=(
-            *manifest.notes,
-            made_up,
-            f"best possible accuracy by design: {', '.join(ceilings)}",
-        ),
-    )
+    best = f"best possible accuracy by design: {', '.join(ceilings)}"
+    return replace(manifest, notes=(*manifest.notes, made_up, best))
 
 
 def release_folder(root: Path, seed: int = 0, video: bool = True) -> Path:
     """Return where :func:`read` generates a release.
+
+    Args:
+        root: The folder that holds the demo's releases.
+        seed: Which release.
+        video: Whether it has films.
 
     >>> release_folder(Path("data"), video=False).as_posix()
     'data/demo-seed-0-without-video'
@@ -115,9 +116,10 @@ def release_folder(root: Path, seed: int = 0, video: bool = True) -> Path:
 
 
 def own_encoders(root: Path) -> Mapping[str, Path]:
-    """Return the demo's small encoders below ``root``, modality to folder, and make them first where they are not there.
+    """Return the demo's small encoders below ``root``, modality to folder.
 
-    Their vocabulary is the generator's, their weights are random, and they do not depend on a
+    They are made first where they are not there. Their vocabulary is the generator's, their weights
+    are random, and they do not depend on a
     release. They appear together or not at all.
 
     Raises:

@@ -32,7 +32,10 @@ from extract.corpora._exchange import (
 from extract.corpora._files import check_root, visible
 from extract.corpora._notes import Notes
 
-LAYOUT = "data/NAME/NAME.jsonl with data/NAME/fold_1/NAME_train_fold_1.jsonl and so on, and the media in downloads/"
+LAYOUT = (
+    "data/NAME/NAME.jsonl with data/NAME/fold_1/NAME_train_fold_1.jsonl and so on, and the media "
+    "in downloads/"
+)
 LIST = re.compile(r"(?P<name>.+)_(?P<role>train|valid|dev|test)_fold_(?P<fold>\d+)\.jsonl")
 # Keys of an entry that say how it is read, and are made again from the file itself.
 OURS = (
@@ -108,7 +111,16 @@ def read(root: Path, *, dataset: str = "", media: str = "") -> Manifest:
 
 
 def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ...]:
-    """Write the lists and folds that EmoBox's loader reads; returns what they cannot hold."""
+    """Write the lists and folds that EmoBox's loader reads.
+
+    Args:
+        manifest: The corpus.
+        out: The folder to write.
+        plan: The folds to write as well, or none.
+
+    Returns:
+        What the lists cannot hold, a line each.
+    """
     notes = Notes()
     rows, lengths = listed_rows(manifest, notes, "EmoBox"), Lengths(manifest, notes)
     entries = {position: _entry(row, manifest.name, lengths) for position, row in rows.items()}
@@ -119,14 +131,10 @@ def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ..
             listed = [entries[p] for p in positions if p in entries]
             _write_pair(folder / f"fold_{number}" / f"{manifest.name}_{role}_fold_{number}", listed)
     if manifest.labels is not None:
+        classes = manifest.labels.classes
         used = {row["label"]: row["class"] for row in rows.values()}
-        order = {
-            label: used[label]
-            for c in manifest.labels.classes
-            for label in sorted(used)
-            if used[label] == c
-        }
-        write_json_file(folder / "label_map.json", order)
+        order = sorted(used, key=lambda label: (classes.index(used[label]), label))
+        write_json_file(folder / "label_map.json", {label: used[label] for label in order})
     return notes.lines()
 
 
@@ -222,7 +230,7 @@ def _write_pair(stem: Path, entries: list[Row]) -> None:
     Lines for its loader, one object for its SpeechBrain recipe.
     """
     write_json_lines(stem.with_name(stem.name + ".jsonl"), entries)
-    write_json_file(
-        stem.with_name(stem.name + ".json"),
-        {e["key"]: {k: v for k, v in e.items() if k != "key"} for e in entries},
-    )
+    by_key: dict[str, Row] = {}
+    for entry in entries:
+        by_key[entry["key"]] = {name: value for name, value in entry.items() if name != "key"}
+    write_json_file(stem.with_name(stem.name + ".json"), by_key)

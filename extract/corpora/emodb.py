@@ -12,7 +12,7 @@ from pathlib import Path
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError
-from extract.corpora._files import check_root, media, visible
+from extract.corpora._files import as_columns, check_root, media, visible
 from extract.corpora._notes import ODD_NAME, Documented, Notes
 
 LAYOUT = "wav/03a01Fa.wav"
@@ -99,7 +99,7 @@ def read(root: Path) -> Manifest:
     notes.say(f"{len(speakers)} of 10 speakers, {len(rows)} of {CLIPS} clips")
     return Manifest.from_columns(
         "emodb",
-        {name: [row[name] for row in rows] for name in rows[0]},
+        as_columns(rows),
         labels=LabelSet("emodb-7", tuple(EMOTIONS.values())),
         protocol="leave-one-speaker-out" if len(speakers) >= 3 else "",
         root=root.resolve(),

@@ -22,7 +22,10 @@ from extract.corpora._exchange import Row, label_set, media_folder, missing, row
 from extract.corpora._files import check_root
 from extract.corpora._notes import Notes
 
-LAYOUT = "dataset_info.json and data-00000-of-00001.arrow, or dataset_dict.json with a folder per split, from save_to_disk"
+LAYOUT = (
+    "dataset_info.json and data-00000-of-00001.arrow, or dataset_dict.json with a folder per "
+    "split, from save_to_disk"
+)
 LABELS, WORDS, SPEAKERS = (
     ("label", "labels", "emotion"),
     ("text", "transcription", "sentence"),
@@ -113,7 +116,13 @@ def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ..
 
     Sound that a row has for itself is put into it.
 
-    Returns what it cannot hold.
+    Args:
+        manifest: The corpus.
+        out: The folder to write.
+        plan: Folds, which become columns; or none.
+
+    Returns:
+        What the format cannot hold, a line each.
     """
     notes = Notes()
     inside = holds_sound(manifest, notes)
@@ -249,7 +258,7 @@ def _features(datasets: Any, manifest: Manifest, inside: bool) -> Any:
 
 
 def _positions(manifest: Manifest) -> dict[str, list[int]]:
-    """Return the rows of each split under the names that the library's users expect, or all under no name."""
+    """Return the rows of each split under the library's names for them, or all under no name."""
     if not manifest.has("split"):
         return {"": list(range(len(manifest)))}
     found: dict[str, list[int]] = {}

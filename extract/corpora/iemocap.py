@@ -16,7 +16,14 @@ from embeddings_store.corpus.label_sets import TABLE as NAMED
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, unknown_name
-from extract.corpora._files import folder_names, read_lines, relative, visible, wrong_root
+from extract.corpora._files import (
+    as_columns,
+    folder_names,
+    read_lines,
+    relative,
+    visible,
+    wrong_root,
+)
 from extract.corpora._iemocap_counts import documented
 from extract.corpora._notes import DIFFERS, NO_AUDIO, NO_VIDEO, SUMMARY, Note, Notes, differences
 
@@ -53,10 +60,17 @@ TAG = re.compile(r"\[[A-Z][A-Z_ ]*\]|\+\+[A-Z]+\+\+|--[A-Z]+--")
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class IemocapTurn:
     """One labelled line of a dialogue's evaluation file.
 
-    Times in seconds of the dialogue, ratings from 1 to 5.
+    Attributes:
+        id: The utterance's.
+        label: The raters' consensus, as the release writes it.
+        start_s: Where it starts, in seconds of the dialogue.
+        end_s: Where it ends.
+        valence: Mean rating, from 1 (negative) to 5 (positive).
+        arousal: From 1 (calm) to 5 (excited).
+        dominance: From 1 (weak) to 5 (strong).
     """
 
     id: str
@@ -71,7 +85,7 @@ class Turn:
     def side(self) -> str:
         """The speaker's half of the picture: the actor who wears the markers sits on the left.
 
-        >>> Turn("Ses01F_impro01_M003", "neu", 0, 1, 3, 3, 3).side
+        >>> IemocapTurn("Ses01F_impro01_M003", "neu", 0, 1, 3, 3, 3).side
         'right'
         """
         return "left" if self.id[5] == self.id[-4] else "right"
@@ -115,8 +129,8 @@ def read(
     found = differences(manifest, wanted)
     if not found:
         return manifest
-    said = f"{len(found)} of {len(wanted)} counts differ from the full release, first: {found[0]}"
-    return replace(manifest, notes=(*manifest.notes, Note(said, DIFFERS, len(found), found)))
+    line = f"{len(found)} of {len(wanted)} counts differ from the full release, first: {found[0]}"
+    return replace(manifest, notes=(*manifest.notes, Note(line, DIFFERS, len(found), found)))
 
 
 def read_release(
@@ -125,17 +139,31 @@ def read_release(
     """Read any release in IEMOCAP's layout as corpus ``name``.
 
     See :func:`read`, which also checks the real one's counts.
+
+    Args:
+        root: The release's folder, or the one that holds it.
+        name: The corpus' name in the store.
+        label_set: As for :func:`read`, like all that follow.
+        kind: Likewise.
+        keep_tags: Likewise.
+        all_turns: Likewise.
+
+    Raises:
+        UnknownNameError: No such label set or kind.
+        ManifestError: ``root`` does not hold a release, a label is unknown, or no turn is left.
     """
     if label_set not in LABEL_SETS:
         unknown_name("IEMOCAP label set", label_set, tuple(LABEL_SETS))
     if kind not in KINDS:
         unknown_name("kind of dialogue", kind, KINDS)
     root, labels, notes = find_release(root), LABEL_SETS[label_set], Notes()
-    sessions = [
-        path for path in visible(root, notes) if path.is_dir() and SESSION.fullmatch(path.name)
-    ]
-    rows = [row for session in sessions for row in _read_session(session, root, keep_tags, notes)]
-    rows = [row for row in rows if kind in ("all", row["meta_kind"])]
+    folders = [path for path in visible(root, notes) if path.is_dir()]
+    sessions = [path for path in folders if SESSION.fullmatch(path.name)]
+    rows: list[dict[str, object]] = []
+    for session in sessions:
+        for row in _read_session(session, root, keep_tags, notes):
+            if kind in ("all", row["meta_kind"]):
+                rows.append(row)
     unknown = sorted({str(row["label"]) for row in rows} - set(RAW_LABELS))
     if unknown:
         raise ManifestError(
@@ -153,7 +181,7 @@ def read_release(
     protocol = "leave-one-session-out" if len(sessions) > 2 else ""
     return Manifest.from_columns(
         name,
-        {key: [row[key] for row in kept] for key in kept[0]},
+        as_columns(kept),
         labels=labels,
         protocol=protocol,
         root=root,
@@ -227,7 +255,7 @@ def _read_session(
             yield row
 
 
-def _row(turn: Turn, dialogue: str) -> dict[str, object]:
+def _row(turn: IemocapTurn, dialogue: str) -> dict[str, object]:
     session, talking = turn.id[:5], turn.id[-4]
     return {
         "id": turn.id,
@@ -250,7 +278,7 @@ def _row(turn: Turn, dialogue: str) -> dict[str, object]:
     }
 
 
-def _labels(path: Path, notes: Notes) -> Iterator[Turn]:
+def _labels(path: Path, notes: Notes) -> Iterator[IemocapTurn]:
     """Yield the consensus lines of an evaluation file.
 
     Rater lines, the header and empty lines are not among them.
@@ -274,7 +302,7 @@ def _labels(path: Path, notes: Notes) -> Iterator[Turn]:
             raise ManifestError(
                 f"{path}, line {number}: turn {name!r} starts at {start} s and ends at {end} s"
             )
-        yield Turn(name, label, float(start), float(end), valence, arousal, dominance)
+        yield IemocapTurn(name, label, float(start), float(end), valence, arousal, dominance)
 
 
 def _transcript(path: Path, labelled: set[str], notes: Notes) -> dict[str, str]:

@@ -81,7 +81,16 @@ def _with_media(manifest: Manifest, media: str) -> Manifest:
 
 
 def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ...]:
-    """Write ``manifest.csv``, and the folds of a plan beside it; returns what a CSV cannot hold."""
+    """Write ``manifest.csv``, and the folds of a plan beside it.
+
+    Args:
+        manifest: The corpus.
+        out: The folder to write.
+        plan: The folds, or none.
+
+    Returns:
+        What a CSV cannot hold, a line each.
+    """
     given = [
         c
         for c in map(str, manifest.table)

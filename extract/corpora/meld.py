@@ -17,10 +17,13 @@ import numpy as np
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError
-from extract.corpora._files import check_root, media, read_text, relative, visible
+from extract.corpora._files import as_columns, check_root, media, read_text, relative, visible
 from extract.corpora._notes import KNOWN_BAD, Documented, Notes, listed
 
-LAYOUT = "train_sent_emo.csv, dev_sent_emo.csv, test_sent_emo.csv, with train_splits/dia0_utt0.mp4 and so on beside them"
+LAYOUT = (
+    "train_sent_emo.csv, dev_sent_emo.csv, test_sent_emo.csv, with train_splits/dia0_utt0.mp4 and "
+    "so on beside them"
+)
 EMOTIONS = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
 SPLITS = {"train": "train", "dev": "valid", "test": "test"}
 ROWS = {"train": 9989, "dev": 1109, "test": 2610}
@@ -29,14 +32,18 @@ COUNTS = {
     "dev": (153, 22, 40, 163, 470, 111, 150),
     "test": (345, 68, 50, 402, 1256, 208, 281),
 }
-DOCUMENTED = (
-    *(Documented(ROWS[name], {"split": split}) for name, split in SPLITS.items()),
-    *(
-        Documented(count, {"split": SPLITS[name], "label": label})
-        for name, counts in COUNTS.items()
-        for label, count in zip(EMOTIONS, counts, strict=True)
-    ),
-)
+
+
+def _documented() -> tuple[Documented, ...]:
+    """Return the rows of each split, and of each emotion in it."""
+    found = [Documented(ROWS[name], {"split": split}) for name, split in SPLITS.items()]
+    for name, counts in COUNTS.items():
+        for label, count in zip(EMOTIONS, counts, strict=True):
+            found.append(Documented(count, {"split": SPLITS[name], "label": label}))
+    return tuple(found)
+
+
+DOCUMENTED = _documented()
 FOLDERS = {
     "train": "train_splits",
     "dev": "dev_splits_complete",
@@ -113,11 +120,11 @@ def read(root: Path, *, odd_media: bool = False) -> Manifest:
         rows += part
     if not rows:
         raise ManifestError(f"{root}: the tables hold no row")
-    shared = {r["speaker"] for r in rows if r["split"] == "train"} & {
-        r["speaker"] for r in rows if r["split"] == "test"
-    }
+    training = {row["speaker"] for row in rows if row["split"] == "train"}
+    tested = {row["speaker"] for row in rows if row["split"] == "test"}
+    shared = training & tested
     notes.say(f"{len(shared)} speakers of the official test split also speak in its training split")
-    columns: dict[str, object] = {name: [row[name] for row in rows] for name in rows[0]}
+    columns = as_columns(rows)
     return Manifest.from_columns(
         "meld",
         columns,
@@ -193,13 +200,19 @@ def _row(row: dict[str, str], split: str, notes: Notes) -> dict[str, object]:
     }
 
 
+def _media_folder(root: Path, split: str) -> Path | None:
+    """Return where the split's clips lie, under whichever of the names in circulation."""
+    for name in (FOLDERS[split], *OTHER_FOLDERS[split]):
+        for folder in (root / name, root / split / name):
+            if folder.is_dir():
+                return folder
+    return None
+
+
 def _attach_media(
     rows: list[dict[str, object]], root: Path, split: str, odd_media: bool, notes: Notes
 ) -> None:
-    names = (FOLDERS[split], *OTHER_FOLDERS[split])
-    folder = next(
-        (f for name in names for f in (root / name, root / split / name) if f.is_dir()), None
-    )
+    folder = _media_folder(root, split)
     if folder is None:
         notes.say(f"no folder {FOLDERS[split]}: the {SPLITS[split]} rows have text only")
         return

@@ -14,7 +14,7 @@ from pathlib import Path
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, unknown_name
-from extract.corpora._files import check_root, media, relative, speaker_folds, visible
+from extract.corpora._files import as_columns, check_root, media, relative, speaker_folds, visible
 from extract.corpora._notes import NO_AUDIO, NO_VIDEO, ODD_NAME, Documented, Notes
 
 LAYOUT = "Actor_NN/03-01-05-01-02-01-18.wav (or .flac, .mp4)"
@@ -69,7 +69,7 @@ STEM = re.compile(r"(0[123])-(0[12])-(0[1-8])-(0[12])-(0[12])-(0[12])-(\d\d)")
 def read(root: Path, *, channel: str = "speech", modality: str = "all") -> Manifest:
     """Read the clips below ``root/Actor_NN``.
 
-    A clip and its twins (``01-`` audio-video, ``02-`` video only, ``03-`` audio only, the rest of
+    A clip and its clips (``01-`` audio-video, ``02-`` video only, ``03-`` audio only, the rest of
     the name alike) are one row. Sound is the audio file, or where there is none the sound track of
     the ``01-`` video. The id is the stem of the audio file, or where there is none of the video.
 
@@ -90,20 +90,20 @@ def read(root: Path, *, channel: str = "speech", modality: str = "all") -> Manif
         unknown_name("RAVDESS modality", modality, tuple(MODALITIES))
     check_root(root, "RAVDESS", LAYOUT, _has_actors)
     notes = Notes()
-    twins = _collect(root, CHANNELS[channel], MODALITIES[modality], notes)
-    if not twins:
+    clips = _collect(root, CHANNELS[channel], MODALITIES[modality], notes)
+    if not clips:
         what = channel if modality == "all" else f"{channel} {modality}"
         raise ManifestError(
             f"{root}: no {what} clip in any Actor_NN folder; RAVDESS is expected as {LAYOUT}. "
             f"{' '.join(notes.lines())}"
         )
-    rows = [_row(twins[key], root, notes) for key in sorted(twins, key=lambda key: (key[-2:], key))]
+    rows = [_row(clips[key], root, notes) for key in sorted(clips, key=lambda key: (key[-2:], key))]
     actors = sorted({row["speaker"] for row in rows})
     _count(rows, actors, channel, notes)
     labels = LabelSet(f"ravdess-{channel}", SUNG if channel == "song" else EMOTIONS)
     return Manifest.from_columns(
         "ravdess",
-        {name: [row[name] for row in rows] for name in rows[0]},
+        as_columns(rows),
         labels=labels,
         protocol=speaker_folds(len(actors), 6),
         root=root.resolve(),
@@ -122,7 +122,7 @@ def _collect(
     root: Path, channels: tuple[str, ...], modalities: tuple[str, ...], notes: Notes
 ) -> dict[str, dict[str, Path]]:
     """Return the files of each clip by modality field; the key is the stem after that field."""
-    twins: dict[str, dict[str, Path]] = defaultdict(dict)
+    clips: dict[str, dict[str, Path]] = defaultdict(dict)
     for folder in visible(root, notes):
         if not folder.is_dir() or not re.fullmatch(r"Actor_\d\d", folder.name):
             notes.count("name beside the Actor_NN folders skipped", folder.name)
@@ -137,11 +137,11 @@ def _collect(
                 notes.count("clip of the other channel left out", relative(path, root))
             elif match[1] not in modalities:
                 notes.count("file of another modality left out", relative(path, root))
-            elif match[1] in twins[path.stem[3:]]:
+            elif match[1] in clips[path.stem[3:]]:
                 notes.count("second file of a clip skipped", relative(path, root))
             else:
-                twins[path.stem[3:]][match[1]] = path
-    return {key: files for key, files in twins.items() if files}
+                clips[path.stem[3:]][match[1]] = path
+    return {key: files for key, files in clips.items() if files}
 
 
 def _row(files: dict[str, Path], root: Path, notes: Notes) -> dict[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError
-from extract.corpora._files import check_root, media, read_rows, relative, visible
+from extract.corpora._files import as_columns, check_root, media, read_rows, relative, visible
 from extract.corpora._notes import NO_VIDEO, NOT_LOCAL, UNMAPPED, Documented, Notes
 
 LAYOUT = "datatrain.csv and datatest.csv with the columns id, video, emotion"
@@ -57,12 +57,9 @@ def read(root: Path) -> Manifest:
         rows += part
     if not rows:
         raise ManifestError(f"{root}: the tables hold no row")
-    unmapped = (
-        frozenset(str(row["label"]) for row in rows if row["label"])
-        - set(EMOTIONS)
-        - VARIANTS.keys()
-    )
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    named = frozenset(str(row["label"]) for row in rows if row["label"])
+    unmapped = named - set(EMOTIONS) - VARIANTS.keys()
+    columns = as_columns(rows)
     labels = LabelSet("reels-8", EMOTIONS, {name: name for name in EMOTIONS} | VARIANTS, unmapped)
     return Manifest.from_columns(
         "reels",

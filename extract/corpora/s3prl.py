@@ -33,7 +33,7 @@ IEMOCAP = re.compile(r"(Ses\d\d[FM])_(?:impro|script)\w+_([FM])\d{3}")
 
 
 def read(root: Path, *, name: str = "s3prl", media: str = "") -> Manifest:
-    """Read all folds; an utterance's id is its file's stem, or its path without suffix where stems repeat.
+    """Read all folds; an id is the file's stem, or its path without suffix where stems repeat.
 
     Args:
         root: The folder with ``meta_data``, that folder itself, or one list.
@@ -54,12 +54,14 @@ def read(root: Path, *, name: str = "s3prl", media: str = "") -> Manifest:
     classes: dict[str, int] = {}
     lists = _lists(root)
     entries = {path: _entries(path, classes) for path in lists}
-    paths = {row["audio"] for some in entries.values() for row in some}
+    paths: set[str] = set()
+    for listed in entries.values():
+        paths.update(row["audio"] for row in listed)
     stems = {PurePosixPath(path).stem for path in paths}
     unique = len(stems) == len(paths)
-    for path, some in entries.items():
+    for path, listed in entries.items():
         number = fold_number(path.parent.name) or 1
-        for row in some:
+        for row in listed:
             audio = PurePosixPath(row["audio"])
             row.setdefault("id", audio.stem if unique else str(audio.with_suffix("")))
             rows.setdefault(row["id"], row)
@@ -87,7 +89,16 @@ def read(root: Path, *, name: str = "s3prl", media: str = "") -> Manifest:
 def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ...]:
     """Write one folder of lists per fold, or one list without a plan.
 
-    Returns what they cannot hold.
+    Args:
+        manifest: The corpus.
+        out: The folder to write.
+        plan: The folds, or none.
+
+    Returns:
+        What the lists cannot hold, a line each.
+
+    Raises:
+        ManifestError: No row is a whole sound file with a class.
     """
     notes = Notes()
     rows = listed_rows(manifest, notes, "S3PRL")
@@ -112,12 +123,8 @@ def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ..
                     str(number),
                 )
             listed = [_entry(rows[p]) for p in positions if p in rows]
-            place = (
-                out
-                / "meta_data"
-                / f"Session{number}"
-                / f"{'dev' if role == 'valid' else role}_meta_data.json"
-            )
+            word = "dev" if role == "valid" else role
+            place = out / "meta_data" / f"Session{number}" / f"{word}_meta_data.json"
             write_json_file(place, {"labels": labels, "meta_data": listed})
     if plan is None:
         write_json_file(
@@ -130,13 +137,13 @@ def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ..
 def _lists(root: Path) -> list[Path]:
     if root.is_file():
         return [root]
-    return sorted(
-        path
-        for base in (root / "meta_data", root)
-        if base.is_dir()
-        for path in [*base.glob("*/*_meta_data.json"), *base.glob("*_meta_data.json")]
-        if path.parent != root.parent
-    )
+    found = []
+    for base in (root / "meta_data", root):
+        # A list beside the folder itself belongs to another corpus.
+        for path in [*base.glob("*/*_meta_data.json"), *base.glob("*_meta_data.json")]:
+            if path.parent != root.parent:
+                found.append(path)
+    return sorted(found)
 
 
 def _entries(path: Path, classes: dict[str, int]) -> list[Row]:

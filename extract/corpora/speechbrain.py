@@ -29,7 +29,10 @@ from extract.corpora._exchange import (
 from extract.corpora._files import check_root
 from extract.corpora._notes import Notes
 
-LAYOUT = "train.json, valid.json, test.json with {utterance: {wav, length, emo}}, perhaps in fold_1/ and so on"
+LAYOUT = (
+    "train.json, valid.json, test.json with {utterance: {wav, length, emo}}, perhaps in fold_1/ "
+    "and so on"
+)
 REPLACED = re.compile(r"^\{\w+\}/*")
 NATIVE = {"wav", "length", "emo", "raw_label"}
 
@@ -69,10 +72,19 @@ def read(root: Path, *, name: str = "speechbrain", media: str = "", label: str =
 
 
 def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ...]:
-    """Write ``all.json`` and the lists of each fold; returns what they cannot hold."""
+    """Write ``all.json`` and the lists of each fold.
+
+    Args:
+        manifest: The corpus.
+        out: The folder to write.
+        plan: The folds, or none.
+
+    Returns:
+        What the lists cannot hold, a line each.
+    """
     notes = Notes()
     rows, lengths = listed_rows(manifest, notes, "SpeechBrain"), Lengths(manifest, notes)
-    keys = sorted({key for row in rows.values() for key in row} - {"id", "audio", "label", "class"})
+    keys = sorted(set().union(*rows.values()) - {"id", "audio", "label", "class"})
     entries = {position: _entry(row, keys, lengths) for position, row in rows.items()}
     write_json_file(out / "all.json", {rows[p]["id"]: entry for p, entry in entries.items()})
     for number, roles in roles_by_fold(plan) if plan else ():
@@ -131,7 +143,7 @@ def _entries(path: Path, label: str) -> list[Row]:
 
 
 def _path(path: str) -> str:
-    """Return a path without the name of the folder that is put before it, such as ``{data_root}/``."""
+    """Return a path without the folder's name that is put before it, such as ``{data_root}/``."""
     return _plain(path if path.startswith("{{") else REPLACED.sub("", path, count=1))
 
 

@@ -38,7 +38,7 @@ from extract.corpora.demo_release.design import (
     best_possible,
     ideal_accuracy,
 )
-from extract.corpora.demo_release.words import say
+from extract.corpora.demo_release.words import sentence
 from extract.corpora.demo_release.writing import write_dialogue
 from extract.encoders import load_encoder
 from extract.finetuning.settings import TrainingSettings
@@ -310,7 +310,7 @@ def test_own_vocabulary_knows_every_word(tmp_path: Path) -> None:
     encoder = load_encoder(demo.own_encoders(tmp_path)["text"], device="cpu")
     unknown = encoder.prepare("xyzzy")[1]
     rng = np.random.default_rng(0)
-    sentences = [say(cue, rng) for cue in CLASSES for _ in range(50)]
+    sentences = [sentence(cue, rng) for cue in CLASSES for _ in range(50)]
     assert not any(unknown in encoder.prepare(sentence) for sentence in sentences)
 
 

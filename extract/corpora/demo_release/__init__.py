@@ -1,4 +1,4 @@
-"""The embedded default: a small release in IEMOCAP's exact layout, drawn and synthesised, whose difficulty is known.
+"""The embedded default: a small release in IEMOCAP's exact layout, whose difficulty is known.
 
 ``design`` draws who says what with which cues, ``words``, ``voice`` and ``faces`` render a cue,
 ``film`` and ``writing`` write the files, and :func:`generate` puts the release together, whole or
@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from math import nan
 from pathlib import Path
 
 from embeddings_store.atomic import disk_is_full, exclusive
@@ -19,7 +20,7 @@ from extract.corpora.demo_release.design import (
     CLASSES,
     FIDELITY,
     PRIORS,
-    Turn,
+    DemoTurn,
     best_possible,
     draw,
     ideal_accuracy,
@@ -30,7 +31,7 @@ __all__ = [
     "CLASSES",
     "FIDELITY",
     "PRIORS",
-    "Turn",
+    "DemoTurn",
     "best_possible",
     "design_of",
     "draw",
@@ -93,7 +94,7 @@ def generate(
     return out
 
 
-def design_of(release: Path) -> tuple[Turn, ...]:
+def design_of(release: Path) -> tuple[DemoTurn, ...]:
     """Return the plan behind a generated release, without times, for :func:`ideal_accuracy`.
 
     Readers never look at it.
@@ -102,18 +103,12 @@ def design_of(release: Path) -> tuple[Turn, ...]:
         StoreError: The release has no readable record.
     """
     try:
-        turns = json.loads((release / RECORD).read_text(encoding="utf-8"))["turns"]
-        return tuple(
-            Turn(
-                name,
-                row["raw"],
-                row["label"],
-                {m: row[m] for m in FIDELITY},
-                float("nan"),
-                float("nan"),
-            )
-            for name, row in turns.items()
-        )
+        record = json.loads((release / RECORD).read_text(encoding="utf-8"))["turns"]
+        turns = []
+        for name, row in record.items():
+            cues = {modality: row[modality] for modality in FIDELITY}
+            turns.append(DemoTurn(name, row["raw"], row["label"], cues, nan, nan))
+        return tuple(turns)
     except (OSError, ValueError, KeyError) as error:
         raise StoreError(
             f"{release / RECORD}: is not the record of a demo release ({error}); generate it again"
@@ -123,17 +118,16 @@ def design_of(release: Path) -> tuple[Turn, ...]:
 def _build(
     building: Path, wanted: dict[str, int], progress: Callable[[int, int], None] | None
 ) -> None:
-    """Write every dialogue into ``building``, and then the record, which says that the release is complete."""
+    """Write every dialogue into ``building``, then the record, which says that all are there."""
     plan = draw(wanted["seed"])
     for done, dialogue in enumerate(plan, start=1):
         write_dialogue(building, dialogue, [wanted["seed"], done], bool(wanted["video"]))
         if progress is not None:
             progress(done, len(plan))
-    turns = {
-        turn.id: {"label": turn.label, "raw": turn.raw, **turn.cues}
-        for dialogue in plan
-        for turn in dialogue.turns
-    }
+    turns = {}
+    for dialogue in plan:
+        for turn in dialogue.turns:
+            turns[turn.id] = {"label": turn.label, "raw": turn.raw, **turn.cues}
     record = {
         **wanted,
         "classes": CLASSES,

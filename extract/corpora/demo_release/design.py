@@ -1,4 +1,4 @@
-"""Who says what in the demo, and how well anybody could tell: the generator's plan and the best possible accuracy.
+"""Who says what in the demo, and how well anybody could tell: the generator's plan.
 
 Every turn has a label, drawn from :data:`PRIORS`. Each modality then shows a *cue*, drawn from its
 own row of a confusion matrix (:func:`channel`): mostly the label itself, else another class. Words
@@ -20,12 +20,12 @@ from embeddings_store.errors import unknown_name
 
 CLASSES = ("anger", "happiness", "neutral", "sadness")
 PRIORS = (0.24, 0.27, 0.27, 0.22)
-# How often a cue is the label, and how often it is the label's twin in that modality: the class of
+# How often a cue is the label, and how often it is another class in that modality: the class of
 # the same valence in words, of the same arousal in voices. With errors spread evenly, two
 # modalities that disagree would leave only a guess, and text with audio would be worth 69.3 % after
 # 68 % each.
 FIDELITY = {"text": 0.68, "audio": 0.68, "video": 0.50}
-TWINS = {
+CONFUSED_WITH = {
     "text": {
         "anger": "sadness",
         "sadness": "anger",
@@ -39,7 +39,7 @@ TWINS = {
         "sadness": "neutral",
     },
 }
-TWIN_SHARE = 0.20
+CONFUSED_SHARE = 0.20
 RAW_LABELS = {
     "anger": ("ang",),
     "happiness": ("hap", "exc"),
@@ -55,8 +55,17 @@ TURN_S, GAP_S = (0.8, 1.2), (0.12, 0.25)
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """One turn: raw label, class (empty where the raw label has none), cue per modality, seconds of the dialogue."""
+class DemoTurn:
+    """One turn of the plan.
+
+    Attributes:
+        id: The utterance's, as IEMOCAP names it.
+        raw: The label that the evaluation file gives.
+        label: Its class, empty where the raw label has none.
+        cues: Modality to the class that it shows.
+        start_s: Where it starts, in seconds of the dialogue.
+        end_s: Where it ends.
+    """
 
     id: str
     raw: str
@@ -73,10 +82,16 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Dialogue:
-    """A dialogue's id and its turns in order; ``end_s`` is where sound and picture end."""
+    """One dialogue of the plan.
+
+    Attributes:
+        id: The dialogue's, as IEMOCAP names it.
+        turns: In order.
+        end_s: Where sound and picture end.
+    """
 
     id: str
-    turns: tuple[Turn, ...]
+    turns: tuple[DemoTurn, ...]
     end_s: float
 
     @property
@@ -86,7 +101,7 @@ class Dialogue:
 
 
 def channel(modality: str) -> NDArray[np.float64]:
-    """Return P(cue | label) of a modality, shape (4, 4), one row per label, in the order of :data:`CLASSES`.
+    """Return P(cue | label) of a modality, shape (4, 4), a row per label in :data:`CLASSES`' order.
 
     >>> channel("text").round(2)[0].tolist(), channel("video").round(3)[0].tolist()
     ([0.68, 0.06, 0.06, 0.2], [0.5, 0.167, 0.167, 0.167])
@@ -97,8 +112,8 @@ def channel(modality: str) -> NDArray[np.float64]:
     if modality not in FIDELITY:
         unknown_name("modality", modality, tuple(FIDELITY))
     given = np.diag(np.full(len(CLASSES), FIDELITY[modality]))
-    for label, twin in TWINS.get(modality, {}).items():
-        given[CLASSES.index(label), CLASSES.index(twin)] = TWIN_SHARE
+    for label, other in CONFUSED_WITH.get(modality, {}).items():
+        given[CLASSES.index(label), CLASSES.index(other)] = CONFUSED_SHARE
     rest = given == 0
     given[rest] = ((1 - given.sum(axis=1)) / rest.sum(axis=1)).repeat(rest.sum(axis=1))
     return given
@@ -125,24 +140,26 @@ def best_possible(modalities: Iterable[str]) -> float:
     P(c_m | y)``. With no modality it is the largest prior. On a finite sample the best classifier
     scatters around it, see :func:`ideal_accuracy`.
 
-    >>> round(best_possible([]), 4), round(best_possible(["text"]), 4), round(best_possible(["text", "audio", "video"]), 4)
-    (0.27, 0.68, 0.8031)
+    >>> round(best_possible([]), 4), round(best_possible(["text"]), 4)
+    (0.27, 0.68)
+    >>> round(best_possible(["text", "audio", "video"]), 4)
+    0.8031
     """
     return float(posterior(modalities).max(axis=0).sum())
 
 
-def ideal_accuracy(turns: Iterable[Turn], modalities: Iterable[str]) -> float:
+def ideal_accuracy(turns: Iterable[DemoTurn], modalities: Iterable[str]) -> float:
     """Return how many of these very turns the best classifier gets right, as a fraction.
 
     The ceiling of this sample.
     """
     names = tuple(modalities)
     best = posterior(names).argmax(axis=0)
-    right = [
-        CLASSES[int(best[tuple(CLASSES.index(turn.cues[m]) for m in names)])] == turn.label
-        for turn in turns
-        if turn.label
-    ]
+    right = []
+    for turn in turns:
+        if turn.label:
+            cues = tuple(CLASSES.index(turn.cues[modality]) for modality in names)
+            right.append(CLASSES[int(best[cues])] == turn.label)
     return float(np.mean(right))
 
 
@@ -153,17 +170,17 @@ def draw(seed: int) -> tuple[Dialogue, ...]:
     >>> len(plan), sum(bool(turn.label) for dialogue in plan for turn in dialogue.turns)
     (20, 600)
     """
-    names = [f"Ses{session:02d}{name}" for session in range(1, SESSIONS + 1) for name in DIALOGUES]
-    return tuple(
-        _dialogue(name, np.random.default_rng([seed, index])) for index, name in enumerate(names)
-    )
+    dialogues: list[Dialogue] = []
+    for session in range(1, SESSIONS + 1):
+        for name in DIALOGUES:
+            # A stream of its own for each, so that one dialogue does not depend on another.
+            stream = np.random.default_rng([seed, len(dialogues)])
+            dialogues.append(_dialogue(f"Ses{session:02d}{name}", stream))
+    return tuple(dialogues)
 
 
 def _dialogue(name: str, rng: np.random.Generator) -> Dialogue:
-    """Draw one dialogue.
-
-    30 turns with a class and, at a random place, one that the label sets drop.
-    """
+    """Draw 30 turns with a class and, at a random place, one that the label sets drop."""
     without, spoken = int(rng.integers(LABELLED_TURNS + 1)), {"F": 0, "M": 0}
     turns, now = [], 0.5
     for position in range(LABELLED_TURNS + 1):
@@ -171,12 +188,12 @@ def _dialogue(name: str, rng: np.random.Generator) -> Dialogue:
         shown = CLASSES[int(rng.choice(len(CLASSES), p=PRIORS))]
         label = "" if position == without else shown
         raw = str(rng.choice(WITHOUT_CLASS if position == without else RAW_LABELS[shown]))
-        cues = {
-            m: CLASSES[int(rng.choice(len(CLASSES), p=channel(m)[CLASSES.index(shown)]))]
-            for m in FIDELITY
-        }
+        cues = {}
+        for modality in FIDELITY:
+            chances = channel(modality)[CLASSES.index(shown)]
+            cues[modality] = CLASSES[int(rng.choice(len(CLASSES), p=chances))]
         end = round(now + float(rng.uniform(*TURN_S)), 4)
-        turns.append(Turn(f"{name}_{letter}{spoken[letter]:03d}", raw, label, cues, now, end))
+        turns.append(DemoTurn(f"{name}_{letter}{spoken[letter]:03d}", raw, label, cues, now, end))
         spoken[letter] += 1
         now = round(end + float(rng.uniform(*GAP_S)), 4)
     return Dialogue(name, tuple(turns), now + 0.5)

@@ -1,4 +1,4 @@
-"""Small encoders of the paper's three architectures with random weights, for the demo to train from scratch.
+"""Small encoders of the paper's three architectures with random weights, to train from scratch.
 
 They are as small as the demo's task allows: a few seconds of one core per fold, and little room to
 learn its noisy labels by heart. Apart from their size they are ordinary folders that
@@ -60,7 +60,10 @@ def make_encoders(folder: Path, texts: Iterable[str], seed: int = 0) -> dict[str
 
 
 def _words(texts: Iterable[str]) -> list[str]:
-    return sorted({word for text in texts for word in re.findall(r"\w+|[^\w\s]", text.lower())})
+    words: set[str] = set()
+    for text in texts:
+        words.update(re.findall(r"\w+|[^\w\s]", text.lower()))
+    return sorted(words)
 
 
 def _bert(folder: Path, words: list[str]) -> None:
@@ -90,7 +93,7 @@ def _bert(folder: Path, words: list[str]) -> None:
 
 
 def _wav2vec2(folder: Path) -> None:
-    """Write a wav2vec 2.0 with two convolutions instead of seven, whose first starts as a bank of band filters.
+    """Write a wav2vec 2.0 with two convolutions instead of seven, the first a bank of filters.
 
     Random filters would have to be learnt from samples first, for which 600 short clips are too
     few. Their norm is over the channels of a frame: the base model's, over time, would take away
@@ -128,7 +131,7 @@ def _wav2vec2(folder: Path) -> None:
 
 
 def band_filters(count: int, length: int) -> Tensor:
-    """Return windowed cosines and as many sines of mel-spaced frequencies, float32 (count, 1, length).
+    """Return windowed cosines and sines of mel-spaced frequencies, float32 (count, 1, length).
 
     Each is as strong as its frequency is high, which undoes the fall of a voice's spectrum: speech
     recognisers call it pre-emphasis.

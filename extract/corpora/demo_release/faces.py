@@ -47,10 +47,16 @@ WALL, LINE, WHITE, LIPS, INSIDE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class FaceLook:
     """A speaker's own colours and proportions.
 
-    ``markers`` are the motion-capture dots of the actor on the left.
+    Attributes:
+        skin: RGB, like all colours here.
+        hair: Its colour.
+        shirt: Its colour.
+        width: Of the head, relative to the usual one.
+        long_hair: Whether the hair reaches the shoulders.
+        markers: Whether the actor wears the motion-capture dots: the one on the left does.
     """
 
     skin: Colour
@@ -168,11 +174,11 @@ LISTENING = Expression(
 )
 
 
-def look_of(speaker: str, markers: bool) -> Look:
+def look_of(speaker: str, markers: bool) -> FaceLook:
     """Return how a speaker such as ``Ses03_F`` looks; ten speakers, ten looks."""
     number, woman = int(speaker[3:5]) - 1, speaker.endswith("F")
     shift = 2 * woman
-    return Look(
+    return FaceLook(
         SKIN[(number + shift) % 5],
         HAIR[(2 * number + shift) % 5],
         SHIRT[(number + 3 * woman) % 5],
@@ -201,9 +207,19 @@ def vary(expression: Expression, rng: np.random.Generator) -> Expression:
 
 
 def draw(
-    look: Look, expression: Expression, phase: float, blink: bool = False
+    look: FaceLook, expression: Expression, phase: float, blink: bool = False
 ) -> NDArray[np.uint8]:
-    """Draw a head at ``phase`` (0 to 1) of its movement; returns RGB, shape (256, 256, 3)."""
+    """Draw a head at one moment of its movement.
+
+    Args:
+        look: Whose head.
+        expression: What it shows.
+        phase: Where in its movement it is, from 0 to 1.
+        blink: Whether the eyes are closed.
+
+    Returns:
+        RGB, shape (256, 256, 3).
+    """
     image = Image.new("RGB", (SIZE * SCALE, SIZE * SCALE), WALL)
     pen = ImageDraw.Draw(image)
     look = replace(look, skin=_mixed(look.skin, expression.flush, expression.share))
@@ -238,7 +254,7 @@ def draw(
     return np.asarray(image.reduce(SCALE), dtype=np.uint8)
 
 
-def _head(pen: ImageDraw.ImageDraw, look: Look, x: float, y: float) -> None:
+def _head(pen: ImageDraw.ImageDraw, look: FaceLook, x: float, y: float) -> None:
     pen.rounded_rectangle(_scaled([(36, 222), (220, 300)]), radius=40 * SCALE, fill=look.shirt)
     if look.long_hair:
         box = _scaled([(x - look.width - 16, y - 84), (x + look.width + 16, y + 96)])
@@ -264,7 +280,7 @@ def _eye(pen: ImageDraw.ImageDraw, at: Point, opening: float) -> None:
     pen.arc(lid, 190, 350, fill=LINE, width=3 * SCALE)
 
 
-def _brow(pen: ImageDraw.ImageDraw, look: Look, at: Point, side: int, slant: float) -> None:
+def _brow(pen: ImageDraw.ImageDraw, look: FaceLook, at: Point, side: int, slant: float) -> None:
     inner, outer = (at[0] - side * 20, at[1] + slant), (at[0] + side * 20, at[1] - slant * 0.4)
     middle = ((inner[0] + outer[0]) / 2, (inner[1] + outer[1]) / 2 - 4)
     pen.line(

@@ -1,4 +1,4 @@
-"""The demo's dialogues as split-screen DivX films: 720x480, letterboxed, the marker-wearing actor on the left."""
+"""The demo's dialogues as split-screen DivX films, the marker-wearing actor on the left."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extract.corpora.demo_release import faces
-from extract.corpora.demo_release.design import Dialogue, Turn
+from extract.corpora.demo_release.design import DemoTurn, Dialogue
 
 RATE = Fraction(30_000, 1001)
 WIDTH, HEIGHT = 720, 480
@@ -23,9 +23,12 @@ BITS_PER_S = 300_000
 
 
 def shoot(dialogue: Dialogue, path: Path, seed: list[int]) -> None:
-    """Write a dialogue's film.
+    """Write a dialogue's film, in one thread: its bytes do not depend on the machine's cores.
 
-    One thread, so that the bytes do not depend on the machine's cores.
+    Args:
+        dialogue: Who talks when, showing what.
+        path: The ``.avi`` file.
+        seed: Of the random stream for faces.
     """
     with av.open(str(path), "w", format="avi", options={"fflags": "+bitexact"}) as film:
         stream = film.add_stream("mpeg4", rate=RATE, options={"flags": "+bitexact", "threads": "1"})
@@ -56,7 +59,7 @@ def _pictures(dialogue: Dialogue, seed: list[int]) -> Iterator[NDArray[np.uint8]
     screen = _to_yuv(_empty_screen())
     planes = _planes(screen)
     talking: list[tuple[NDArray[np.uint8], ...]] = []
-    turn: Turn | None = None
+    turn: DemoTurn | None = None
     for number in range(round(dialogue.end_s * RATE / HELD)):
         now = float(number * HELD / RATE)
         current = next((t for t in dialogue.turns if t.start_s <= now < t.end_s), None)
@@ -96,13 +99,15 @@ def _to_yuv(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _planes(picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:
-    """Return views of brightness (H, W) and of both colours (H / 2, W / 2) in a planar picture (3 H / 2, W)."""
+    """Return views of brightness (H, W) and both colours (H / 2, W / 2) in a picture (3 H / 2, W)."""
     height, width = picture.shape[0] * 2 // 3, picture.shape[1]
     colours = picture[height:].reshape(2, height // 2, width // 2)
     return picture[:height], colours[0], colours[1]
 
 
-def _cycle(look: faces.Look, expression: faces.Expression) -> list[tuple[NDArray[np.uint8], ...]]:
+def _cycle(
+    look: faces.FaceLook, expression: faces.Expression
+) -> list[tuple[NDArray[np.uint8], ...]]:
     """Return the planes of one cycle of movement, eight pictures.
 
     A listener blinks in the last one.

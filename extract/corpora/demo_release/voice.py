@@ -1,4 +1,4 @@
-"""How the demo's actors sound: vowels built from harmonics, with pitch, melody, tempo and brightness set by the cue.
+"""How the demo's actors sound: pitch, melody, tempo and brightness of vowels, set by the cue.
 
 Everything is drawn per turn around the cue's style and the speaker's own pitch, so that cues
 overlap a little and no two turns are alike. How long a turn lasts is decided elsewhere and does not
@@ -77,7 +77,17 @@ def own_pitch(speaker: str) -> float:
 
 
 def speak(cue: str, speaker: str, duration_s: float, rng: np.random.Generator) -> NDArray[np.int16]:
-    """Return a turn as 16-bit samples at 16 kHz, shape (round(duration_s * 16000),)."""
+    """Return a turn as sound.
+
+    Args:
+        cue: What the voice shows.
+        speaker: Who talks, for example ``Ses03_F``.
+        duration_s: How long.
+        rng: Draws the melody's and the noise's small differences.
+
+    Returns:
+        16-bit samples at 16 kHz, shape (round(duration_s * 16000),).
+    """
     style, count = STYLES[cue], round(duration_s * RATE)
     time = np.arange(count) / RATE
     tempo = style.tempo * rng.uniform(0.9, 1.1)

@@ -1,4 +1,4 @@
-"""What the demo's actors say: a sentence whose opening and closing phrases show the cue, around a neutral middle."""
+"""What the demo's actors say: opening and closing phrases show the cue, the middle does not."""
 
 from __future__ import annotations
 
@@ -48,19 +48,22 @@ TOPICS = (
 
 
 def phrases() -> tuple[str, ...]:
-    """Return everything that :func:`say` puts together, for a vocabulary that is whole whatever a release says.
+    """Return everything that :func:`sentence` puts together: a vocabulary for any release.
 
     >>> "they told me about" in phrases()
     True
     """
-    cued = (phrase for choices in (*OPENINGS.values(), *CLOSINGS.values()) for phrase in choices)
-    return (*cued, *(middle.format("").strip() for middle in MIDDLES), *TOPICS, ",", ".")
+    cued: list[str] = []
+    for choices in (*OPENINGS.values(), *CLOSINGS.values()):
+        cued += choices
+    middles = [middle.format("").strip() for middle in MIDDLES]
+    return (*cued, *middles, *TOPICS, ",", ".")
 
 
-def say(cue: str, rng: np.random.Generator) -> str:
+def sentence(cue: str, rng: np.random.Generator) -> str:
     """Return a sentence that shows ``cue``; its middle does not depend on the cue.
 
-    >>> say("anger", np.random.default_rng(4))
+    >>> sentence("anger", np.random.default_rng(4))
     'This is outrageous, he called about your brother, just get out.'
     """
 

@@ -1,4 +1,4 @@
-"""One demo dialogue as IEMOCAP's files: evaluation, transcription, sentence wavs, dialogue wav and film."""
+"""One demo dialogue as IEMOCAP's files: evaluation, transcription, wavs and film."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extract.corpora.demo_release import voice
-from extract.corpora.demo_release.design import Dialogue, Turn
-from extract.corpora.demo_release.words import say
+from extract.corpora.demo_release.design import DemoTurn, Dialogue
+from extract.corpora.demo_release.words import sentence
 
 HEADER = "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n\n"
 RATED = {
@@ -35,9 +35,13 @@ WORDS, SOUND, FILM, RATINGS = range(4)
 
 
 def write_dialogue(release: Path, dialogue: Dialogue, seed: list[int], video: bool) -> None:
-    """Write every file of a dialogue below ``release``.
+    """Write every file of a dialogue; each kind of file has a random stream of its own.
 
-    Each kind of file has a random stream of its own.
+    Args:
+        release: The release's folder.
+        dialogue: Who talks when, showing what.
+        seed: Of the dialogue's random streams.
+        video: Whether the film is written, too.
     """
     session = release / dialogue.session
     words, sound, ratings = (
@@ -63,8 +67,8 @@ def _evaluation(dialogue: Dialogue, rng: np.random.Generator) -> str:
     return HEADER + "\n".join(_rated(turn, rng) for turn in dialogue.turns)
 
 
-def _rated(turn: Turn, rng: np.random.Generator) -> str:
-    """Return a turn's consensus line and the lines of three raters, of whom the third may disagree."""
+def _rated(turn: DemoTurn, rng: np.random.Generator) -> str:
+    """Return a turn's consensus line and those of three raters; the third may disagree."""
     scores = np.clip(np.rint(np.array(SCALES[turn.raw]) + rng.normal(0, 0.6, (2, 3))), 1, 5).astype(
         int
     )
@@ -93,7 +97,7 @@ def _transcription(dialogue: Dialogue, rng: np.random.Generator) -> str:
     It ends, as some of the release do, with a turn that nobody labelled and a stray line.
     """
     lines = [
-        f"{turn.id} [{turn.start_s:08.4f}-{turn.end_s:08.4f}]: {say(turn.cues['text'], rng)}"
+        f"{turn.id} [{turn.start_s:08.4f}-{turn.end_s:08.4f}]: {sentence(turn.cues['text'], rng)}"
         for turn in dialogue.turns
     ]
     last = dialogue.turns[-1].end_s

@@ -1,4 +1,4 @@
-"""Tiny releases in the exact layout and file formats of real corpora, for trying things out before a licence is signed.
+"""Tiny releases in the exact layout and formats of real corpora, to try before a licence is signed.
 
 To add one, write one file here: ``extract/corpora/generated/mycorpus.py`` for the reader
 ``mycorpus``. The first line of its docstring says what is generated, ``write(studio)`` writes a
@@ -22,7 +22,7 @@ from embeddings_store.atomic import exclusive, explained, make_folder
 from embeddings_store.errors import UsageError, unknown_name
 from extract.corpora.generated._studio import Studio
 
-__all__ = ["RELEASES", "Defect", "Planted", "Release", "Studio", "make_release"]
+__all__ = ["RELEASES", "Defect", "GeneratedRelease", "Planted", "Studio", "make_release"]
 
 # What a defect comes to that no reader can see, since readers open no media.
 FAILS = "the clip fails when it is decoded, with its reason"
@@ -45,7 +45,13 @@ class Defect:
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """A defect that was put into a release, and where."""
+    """A defect that was put into a release.
+
+    Attributes:
+        what: In words.
+        where: The file or row.
+        comes_to: The kind of note that the reader makes of it, or what else becomes of it.
+    """
 
     what: str
     where: str
@@ -53,7 +59,7 @@ class Planted:
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class GeneratedRelease:
     """One row of the table of generated releases; the module is imported when it is first used."""
 
     name: str
@@ -65,14 +71,16 @@ class Release:
         return importlib.import_module(f"{__name__}.{self.name}")
 
 
-class _Releases(Mapping[str, Release]):
+class _Releases(Mapping[str, GeneratedRelease]):
     """The files of this folder as a table; looking at it imports none of them."""
 
-    def __getitem__(self, name: str) -> Release:
+    def __getitem__(self, name: str) -> GeneratedRelease:
         if name not in set(self):
             raise KeyError(name)
         source = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
-        return Release(name, (ast.get_docstring(ast.parse(source)) or name).splitlines()[0])
+        return GeneratedRelease(
+            name, (ast.get_docstring(ast.parse(source)) or name).splitlines()[0]
+        )
 
     def __iter__(self) -> Iterator[str]:
         return (
@@ -85,7 +93,7 @@ class _Releases(Mapping[str, Release]):
         return sum(1 for _ in self)
 
 
-RELEASES: Mapping[str, Release] = _Releases()
+RELEASES: Mapping[str, GeneratedRelease] = _Releases()
 
 
 def make_release(

@@ -1,4 +1,4 @@
-"""What all generated releases are made with: the demo's voices and faces as wav, flac, mp4 and flv, and ways to spoil them.
+"""What all generated releases are made with: the demo's voices and faces, and ways to spoil them.
 
 Everything is drawn from one seed and written without dates, by one thread: same seed and library
 versions, same bytes.
@@ -66,7 +66,13 @@ class Studio:
         return path
 
     def text(self, name: str, content: str, encoding: str = "utf-8") -> str:
-        """Write a text file with line feeds; returns ``name``, as all of these do."""
+        """Write a text file with line feeds; returns ``name``, as all of these do.
+
+        Args:
+            name: The file, below the release's folder, like every ``name`` here.
+            content: The text.
+            encoding: Of the file.
+        """
         self.path(name).write_bytes(content.encode(encoding))
         return name
 
@@ -76,14 +82,23 @@ class Studio:
         emotion: str,
         speaker: int,
         *,
-        seconds: float = 0.6,
+        duration_s: float = 0.6,
         rate: int = 16_000,
         channels: int = 1,
     ) -> str:
-        """Write a voice as 16-bit wav or flac, by the name's suffix."""
+        """Write a voice as 16-bit wav or flac, by the name's suffix.
+
+        Args:
+            name: The file.
+            emotion: What the voice shows, a key of :data:`CUES`.
+            speaker: The speaker's number.
+            duration_s: How long the sound is.
+            rate: Samples per second.
+            channels: How many, all alike.
+        """
         import soundfile
 
-        samples = self._voice(name, emotion, speaker, seconds, rate)
+        samples = self._voice(name, emotion, speaker, duration_s, rate)
         soundfile.write(
             self.path(name), np.repeat(samples[:, None], channels, axis=1), rate, subtype="PCM_16"
         )
@@ -95,13 +110,21 @@ class Studio:
         emotion: str,
         speaker: int,
         *,
-        seconds: float = 0.5,
+        duration_s: float = 0.5,
         sound: bool = True,
         size: int = 128,
     ) -> str:
         """Write a talking head with its voice.
 
         H.264 and AAC in mp4, Sorenson H.263 and MP3 in flv.
+
+        Args:
+            name: The file.
+            emotion: What voice and face show, a key of :data:`CUES`.
+            speaker: The speaker's number.
+            duration_s: How long the film is.
+            sound: Whether it has a sound track.
+            size: Width and height in pixels.
         """
         import av
 
@@ -114,19 +137,19 @@ class Studio:
             if voices is not None:
                 voices.layout = "mono"
             heads = self._lit(name, _heads(_persona(speaker), CUES[emotion], faces.SIZE // size))
-            for number in range(round(seconds * PICTURES_PER_S)):
+            for number in range(round(duration_s * PICTURES_PER_S)):
                 frame = av.VideoFrame.from_ndarray(heads[number % len(heads)], format="rgb24")
                 frame.pts, frame.time_base = number, Fraction(1, PICTURES_PER_S)
                 film.mux(pictures.encode(frame))
             film.mux(pictures.encode(None))
             if voices is not None:
-                samples = self._voice(name, emotion, speaker, seconds, rate)
+                samples = self._voice(name, emotion, speaker, duration_s, rate)
                 for heard in _pieces(samples, rate, voices.codec_context.frame_size or 1024):
                     film.mux(voices.encode(heard))
                 film.mux(voices.encode(None))
         return name
 
-    def twin(self, name: str) -> str:
+    def apple_double(self, name: str) -> str:
         """Put an AppleDouble file beside ``name``."""
         path = self.root / name
         path.with_name(f"._{path.name}").write_bytes(APPLE_DOUBLE)
@@ -158,7 +181,17 @@ class Studio:
         return new
 
     def edit(self, name: str, old: str, new: str, encoding: str = "utf-8") -> str:
-        """Replace one piece of a text file, which has to be there exactly once."""
+        """Replace one piece of a text file, which has to be there exactly once.
+
+        Args:
+            name: The file.
+            old: The piece.
+            new: What stands there afterwards.
+            encoding: Of the file afterwards.
+
+        Raises:
+            ValueError: The piece is not there, or several times.
+        """
         content = (self.root / name).read_bytes().decode()
         if content.count(old) != 1:
             raise ValueError(f"{name} holds {old!r} {content.count(old)} times")
@@ -174,10 +207,10 @@ class Studio:
         return [np.roll((head * light).astype(np.uint8), shift, axis=(0, 1)) for head in heads]
 
     def _voice(
-        self, name: str, emotion: str, speaker: int, seconds: float, rate: int
+        self, name: str, emotion: str, speaker: int, duration_s: float, rate: int
     ) -> NDArray[np.int16]:
-        samples = voice.speak(CUES[emotion], _persona(speaker), seconds, self.rng(name))
-        at = np.linspace(0, len(samples) - 1, round(seconds * rate))
+        samples = voice.speak(CUES[emotion], _persona(speaker), duration_s, self.rng(name))
+        at = np.linspace(0, len(samples) - 1, round(duration_s * rate))
         return np.interp(at, np.arange(len(samples)), samples).astype(np.int16)
 
 

@@ -104,7 +104,7 @@ def _conversation(studio: Studio, number: int, *, labelled: bool) -> dict[str, A
 
 
 def _spoilt(studio: Studio) -> list[dict[str, Any]]:
-    """Return the training conversations with one more at their end, which is added when the first defect needs it."""
+    """Return the training conversations with one more at their end, added for the first defect."""
     conversations: list[dict[str, Any]] = json.loads(
         (studio.root / "train.json").read_text(encoding="utf-8")
     )
@@ -136,7 +136,7 @@ DEFECTS = (
     Defect(
         "AppleDouble twin of a voice",
         HIDDEN,
-        lambda studio: studio.twin("audio_v5_0/dia00000utt0_0.wav"),
+        lambda studio: studio.apple_double("audio_v5_0/dia00000utt0_0.wav"),
     ),
     Defect("label that the table does not know", UNMAPPED, _unmapped),
     Defect("voice missing", NO_AUDIO, lambda studio: _lost(studio, "audio", 0)),

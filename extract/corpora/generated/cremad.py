@@ -18,7 +18,10 @@ ACTORS = {
 SENTENCES = ("ITH", "DFA", "TAI", "WSI", "TSI", "IWL")
 TABLE = "processedResults/summaryTable.csv"
 PEOPLE = "VideoDemographics.csv"
-HEADER = '"","FileName","VoiceVote","VoiceLevel","FaceVote","FaceLevel","MultiModalVote","MultiModalLevel"\n'
+HEADER = (
+    '"","FileName","VoiceVote","VoiceLevel","FaceVote","FaceLevel","MultiModalVote",'
+    '"MultiModalLevel"\n'
+)
 UNRATED = "clip without a vote, which has no label"
 DIVIDED = "clip with divided votes, which has no label"
 
@@ -78,7 +81,7 @@ DEFECTS = (
     Defect(
         "AppleDouble twin of a clip",
         HIDDEN,
-        lambda studio: studio.twin("AudioWAV/1001_ITH_ANG_XX.wav"),
+        lambda studio: studio.apple_double("AudioWAV/1001_ITH_ANG_XX.wav"),
     ),
     Defect(
         "Git-LFS pointer instead of sound",

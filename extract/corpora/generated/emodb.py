@@ -17,7 +17,9 @@ def write(studio: Studio) -> None:
 
 
 DEFECTS = (
-    Defect("AppleDouble twin of a clip", HIDDEN, lambda studio: studio.twin("wav/03a01Fa.wav")),
+    Defect(
+        "AppleDouble twin of a clip", HIDDEN, lambda studio: studio.apple_double("wav/03a01Fa.wav")
+    ),
     Defect(
         "clip of a speaker who does not exist",
         ODD_NAME,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from extract.corpora._notes import HIDDEN, NO_AUDIO, NO_VIDEO
-from extract.corpora.demo_release.design import CLASSES, FIDELITY, RAW_LABELS, Dialogue, Turn
+from extract.corpora.demo_release.design import CLASSES, FIDELITY, RAW_LABELS, DemoTurn, Dialogue
 from extract.corpora.demo_release.writing import write_dialogue
 from extract.corpora.generated import FAILS, Defect, Studio
 from extract.corpora.iemocap import DROPPED
@@ -16,9 +16,17 @@ NAMES = (
     ("F_impro04", "M_impro07"),
 )
 TURNS, TURN_S, GAP_S = 4, 0.5, 0.15
-DIALOGUES = tuple(
-    f"Ses{session:02d}{name}" for session, names in enumerate(NAMES, start=1) for name in names
-)
+
+
+def _dialogue_names() -> tuple[str, ...]:
+    """Return the dialogues as the release names them: ``Ses01F_impro01`` and so on."""
+    found: list[str] = []
+    for session, names in enumerate(NAMES, start=1):
+        found += [f"Ses{session:02d}{name}" for name in names]
+    return tuple(found)
+
+
+DIALOGUES = _dialogue_names()
 
 
 def write(studio: Studio) -> None:
@@ -36,7 +44,7 @@ def _dialogue(name: str, number: int) -> Dialogue:
         label = CLASSES[(position + number // 2) % len(CLASSES)]
         start = round(0.2 + position * (TURN_S + GAP_S), 4)
         turns.append(
-            Turn(
+            DemoTurn(
                 f"{name}_{'FM'[position % 2]}{position // 2:03d}",
                 RAW_LABELS[label][number % len(RAW_LABELS[label])],
                 label,
@@ -114,7 +122,11 @@ def _no_words(studio: Studio) -> str:
 
 
 DEFECTS = (
-    Defect("AppleDouble twin of an evaluation", HIDDEN, lambda studio: studio.twin(_evaluation(0))),
+    Defect(
+        "AppleDouble twin of an evaluation",
+        HIDDEN,
+        lambda studio: studio.apple_double(_evaluation(0)),
+    ),
     Defect("rater's comment in Latin-1", "file that is not UTF-8, read as latin-1", _latin),
     Defect("turn of nothing but a tag", "turn of nothing but tags, which are kept", _only_tags),
     Defect("turn on which raters did not agree (xxx)", DROPPED, _undecided),

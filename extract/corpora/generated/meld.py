@@ -29,11 +29,10 @@ START = "0:20:34,983"
 def write(studio: Studio) -> None:
     """Write 49 lines and their clips; times have a leading nought or none, as in the release."""
     for split, dialogues in DIALOGUES.items():
-        rows = [
-            _row(dialogue, utterance, emotion)
-            for dialogue in dialogues
-            for utterance, emotion in enumerate(EMOTIONS)
-        ]
+        rows = []
+        for dialogue in dialogues:
+            for utterance, emotion in enumerate(EMOTIONS):
+                rows.append(_row(dialogue, utterance, emotion))
         table = io.StringIO(newline="")
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(["Sr No.", *COLUMNS])
@@ -104,7 +103,11 @@ def _corrupt(studio: Studio) -> str:
 
 SPARE = "clip without a row"
 DEFECTS = (
-    Defect("AppleDouble twin of a clip", HIDDEN, lambda studio: studio.twin(_clip("test", 0, 0))),
+    Defect(
+        "AppleDouble twin of a clip",
+        HIDDEN,
+        lambda studio: studio.apple_double(_clip("test", 0, 0)),
+    ),
     Defect("corrupt clip on the list of bad ones", KNOWN_BAD, _corrupt),
     *(
         Defect(

@@ -30,14 +30,16 @@ def write(studio: Studio) -> None:
 
 
 def _name(modality: str, channel: str, emotion: int, actor: int, suffix: str) -> str:
-    return f"Actor_{actor:02d}/{modality}-{channel}-{emotion:02d}-01-{1 + emotion % 2:02d}-01-{actor:02d}.{suffix}"
+    statement = 1 + emotion % 2
+    name = f"{modality}-{channel}-{emotion:02d}-01-{statement:02d}-01-{actor:02d}.{suffix}"
+    return f"Actor_{actor:02d}/{name}"
 
 
 DEFECTS = (
     Defect(
         "AppleDouble twin of a clip",
         HIDDEN,
-        lambda studio: studio.twin(_name("03", SPEECH, 1, 1, "wav")),
+        lambda studio: studio.apple_double(_name("03", SPEECH, 1, 1, "wav")),
     ),
     Defect("folder of macOS", HIDDEN, lambda studio: studio.text(".DS_Store", "Bud1")),
     Defect(

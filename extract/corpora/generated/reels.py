@@ -22,7 +22,7 @@ def write(studio: Studio) -> None:
         header = "id,video,emotion" if split == "train" else "id,video"
         studio.text(f"data{split}.csv", "\n".join([header, *lines]) + "\n")
         for number in range(1, len(lines) + 1):
-            studio.film(f"video/{split}/{number}.mp4", _emotion(number), number, seconds=1.2)
+            studio.film(f"video/{split}/{number}.mp4", _emotion(number), number, duration_s=1.2)
 
 
 def _emotion(number: int) -> str:
@@ -60,7 +60,11 @@ def _spoil(studio: Studio, number: int, how: Callable[[str], str]) -> str:
 
 PICKLE = "pickle, which is never loaded"
 DEFECTS = (
-    Defect("AppleDouble twin of a video", HIDDEN, lambda studio: studio.twin("video/train/1.mp4")),
+    Defect(
+        "AppleDouble twin of a video",
+        HIDDEN,
+        lambda studio: studio.apple_double("video/train/1.mp4"),
+    ),
     Defect("link without a local video", NOT_LOCAL, lambda studio: _add(studio, 30, film=False)),
     Defect(
         "local path that does not exist",
