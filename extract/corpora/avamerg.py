@@ -18,7 +18,7 @@ from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, unknown_name
 from embeddings_store.tables import read_csv
-from extract.corpora._files import check_root, media, relative, visible
+from extract.corpora._files import as_columns, check_root, media, relative, visible
 from extract.corpora._notes import NO_AUDIO, NO_VIDEO, UNMAPPED, Notes
 
 Available = Mapping[str, Mapping[str, Path] | None]
@@ -91,12 +91,13 @@ def read(
         _attach(row, available, root, notes)
     _note_counts(rows, available, meaning, notes)
     unmapped = frozenset(str(row["label"]) for row in rows if row["label"]) - meaning.keys()
-    columns = {name: [row[name] for row in rows] for name in rows[0] if name != "stem"}
+    columns = as_columns(rows)
+    del columns["stem"]
     return Manifest.from_columns(
         "avamerg",
         columns,
         labels=LabelSet("avamerg-7", CLASSES, meaning, unmapped),
-        protocol="group-kfold:5" if len(set(columns["group"])) >= 5 else "",
+        protocol="group-kfold:5" if len({row["group"] for row in rows}) >= 5 else "",
         root=root.resolve(),
         notes=notes.lines(),
         tags=TAGS,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -177,35 +177,33 @@ def _column(part: Any, named: str, usual: tuple[str, ...]) -> str:
 
 
 def _rows(
-    datasets: Any, part: Any, split: str, ours: dict[str, str], audio: str, folder: Path
+    datasets: Any, part: Any, split: str, ours: Mapping[str, str | None], audio: str, folder: Path
 ) -> Iterator[Row]:
     """Yield the rows of one split; codes of classes become their names."""
     kinds = dict(part.features)
     if isinstance(kinds.get(audio), datasets.Audio):
         part = part.cast_column(audio, datasets.Audio(decode=False))
     for batch in part.iter(BATCH):
-        for values in (
-            dict(zip(batch, cells, strict=True)) for cells in zip(*batch.values(), strict=True)
-        ):
+        for cells in zip(*batch.values(), strict=True):
+            values = dict(zip(batch, cells, strict=True))
             row: Row = {"split": split} if split in SPLIT_ROLES else {}
             for column, value in values.items():
                 if value is None or value == "":
                     continue
+                name = ours.get(column)
                 if column == audio:
+                    is_struct = isinstance(value, dict)
                     row["audio"] = (
-                        _sound(value, folder, values.get(PATH))
-                        if isinstance(value, dict)
-                        else str(value)
+                        _sound(value, folder, values.get(PATH)) if is_struct else str(value)
                     )
                 elif column == PATH:
                     continue
                 elif isinstance(kinds[column], datasets.ClassLabel):
+                    # A code below 0 stands for no label.
                     if value >= 0:
-                        row[ours.get(column, column)] = kinds[column].int2str(int(value))
+                        row[name or column] = kinds[column].int2str(int(value))
                 elif not isinstance(value, dict | list | bytes):
-                    row[ours.get(column, column)] = (
-                        value if ours.get(column) is None else str(value)
-                    )
+                    row[name or column] = value if name is None else str(value)
             yield row
 
 

@@ -144,7 +144,7 @@ def _entries(path: Path, label: str) -> list[Row]:
 
 def _path(path: str) -> str:
     """Return a path without the folder's name that is put before it, such as ``{data_root}/``."""
-    return _plain(path if path.startswith("{{") else REPLACED.sub("", path, count=1))
+    return str(_plain(path if path.startswith("{{") else REPLACED.sub("", path, count=1)))
 
 
 def _plain(value: Any) -> Any:

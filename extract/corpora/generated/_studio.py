@@ -11,13 +11,17 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from extract.corpora.demo_release import faces, voice
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.video.stream import VideoStream
 
 # Which of the demo's four ways of speaking and looking an emotion gets: these releases show
 # layouts, they measure nothing.
@@ -130,11 +134,17 @@ class Studio:
 
         picture, track, rate = CODECS[Path(name).suffix]
         with av.open(str(self.path(name)), "w", options={"fflags": "+bitexact"}) as film:
-            pictures = film.add_stream(picture, rate=PICTURES_PER_S, options=OPTIONS[picture])
+            # A codec that is named by a variable is any kind of stream to PyAV's types.
+            pictures = cast(
+                "VideoStream",
+                film.add_stream(picture, rate=PICTURES_PER_S, options=OPTIONS[picture]),
+            )
             pictures.width = pictures.height = size
             pictures.pix_fmt = "yuv420p"
-            voices = film.add_stream(track, rate=rate, options=OPTIONS[track]) if sound else None
-            if voices is not None:
+            voices: AudioStream | None = None
+            if sound:
+                stream = film.add_stream(track, rate=rate, options=OPTIONS[track])
+                voices = cast("AudioStream", stream)
                 voices.layout = "mono"
             heads = self._lit(name, _heads(_persona(speaker), CUES[emotion], faces.SIZE // size))
             for number in range(round(duration_s * PICTURES_PER_S)):
