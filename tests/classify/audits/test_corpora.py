@@ -19,7 +19,7 @@ from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.folds.plan import Fold, FoldPlan
 from embeddings_store.folds.rules import make_plan
 from extract.corpora import read_corpus
-from extract.corpora.demo_release.words import say
+from extract.corpora.demo_release.words import sentence
 from tests.classify.audits.planted import WORDS
 
 TURNS_PER_SESSION = (1085, 1023, 1151, 1031, 1241)  # of the 5,531 with one of four labels
@@ -158,7 +158,7 @@ def test_the_demo_is_not_refused() -> None:
         "id": [f"u{i}" for i in range(rows)],
         "label": cues,
         "session": [f"Ses{i // 120}" for i in range(rows)],
-        "text": [say(cue, generator) for cue in cues],
+        "text": [sentence(cue, generator) for cue in cues],
     }
     found = audit(Manifest.from_columns("demo", columns, protocol="leave-one-session-out"))
     assert found.having(LEAK) == []
