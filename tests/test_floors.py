@@ -42,8 +42,7 @@ FLOORS: Mapping[str, Sequence[str]] = {
         "extras media",
     ],
     "embeddings_store": [
-        "embeddings_store commands",
-        "example store",
+        "embeddings_store commands example store",
         "exchange load",
         "fold_request leak_gate",
         "vectors",
