@@ -68,7 +68,8 @@ def _words(texts: Iterable[str]) -> list[str]:
 
 def _bert(folder: Path, words: list[str]) -> None:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+    # Transformers makes this name when it is asked for, so type checkers do not find it.
+    from transformers import BertConfig, BertModel, BertTokenizerFast  # type: ignore[attr-defined]
 
     vocabulary = {token: number for number, token in enumerate([*SPECIAL, *words])}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=SPECIAL[1]))
