@@ -68,6 +68,7 @@ def _words(texts: Iterable[str]) -> list[str]:
 
 def _bert(folder: Path, words: list[str]) -> None:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
     # Transformers makes this name when it is asked for, so type checkers do not find it.
     from transformers import BertConfig, BertModel, BertTokenizerFast  # type: ignore[attr-defined]
 
