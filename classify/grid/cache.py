@@ -22,6 +22,9 @@ from embeddings_store.errors import StoreError
 from embeddings_store.vectors.arrays import SCORED_ROLES
 
 FORMAT = "emotion-grid-cell"
+# What reading a file raises that is none, or that lost bytes; a changed byte in the header of an
+# archive may name a compression that does not exist (NotImplementedError).
+DAMAGED = (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile)
 
 
 def write_outcome(spec: CellSpec, outcome: CellOutcome) -> None:
@@ -81,7 +84,7 @@ def read_outcome(path: Path, key: str) -> CellOutcome:
             for stage, answers in stages.items():
                 for role in SCORED_ROLES:
                     answers[role] = ClassScores(file[f"{stage}.{role}"], record["kind"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (*DAMAGED, KeyError) as error:
         if isinstance(error, StoreError):
             raise
         raise StoreError(f"{path}: is cut short or damaged ({error})") from error
@@ -116,5 +119,5 @@ def _version_of(path: Path) -> int | None:
         with np.load(path, allow_pickle=False) as file:
             record = json.loads(file["record"].tobytes())
         return int(record["what"].get("algorithm", 0)) if record["format"] == FORMAT else None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    except (*DAMAGED, KeyError, TypeError):
         return None

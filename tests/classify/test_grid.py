@@ -207,7 +207,7 @@ def test_a_damaged_cell_is_computed_again_and_said(
     first = run_grid(quick)
     path, other = sorted((quick.out / "cells").glob("svm.*.npz"))[:2]
     whole = bytearray(path.read_bytes())
-    whole[len(whole) // 2] ^= 255
+    whole[whole.index(b'"classifier"')] ^= 255  # headers of the archive hold bytes nobody reads
     path.write_bytes(
         {"cut": path.read_bytes()[:300], "flipped": bytes(whole), "foreign": other.read_bytes()}[
             damage
