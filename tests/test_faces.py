@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,7 +33,7 @@ def offered(package: str) -> list[str]:
     """The names in a package's stub."""
     stub = ast.parse((ROOT / package / "__init__.pyi").read_text(encoding="utf-8"))
     imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
-    return [alias.name for node in imports for alias in node.names]
+    return [alias.asname or alias.name for node in imports for alias in node.names]
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -104,3 +105,21 @@ def test_a_figure_of_finished_results_for_a_notebook(tmp_path: Path) -> None:
         classify.draw_figure(out, "loss by step, text", store)
     with pytest.raises(embeddings_store.UsageError, match="did you mean 'confusion'"):
         classify.draw_figure(out, "confusions")
+
+
+def test_the_examples_of_the_readme_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    embeddings_store.write_example_store(tmp_path).rename(tmp_path / "embeddings")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+    assert (tmp_path / "confusion.png").stat().st_size > 1000
+    shown = capsys.readouterr().out
+    assert "(24, 6)" in shown and "early concatenation audio+text svm" in shown
+    lines = [line for line in blocks[0].splitlines() if line.strip()]
+    assert len(lines) == 5 and len(blocks[1].split("\n")) <= 11

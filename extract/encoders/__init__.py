@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from embeddings_store.errors import MissingDependencyError, UsageError
 from extract.encoders.architectures import ARCHITECTURES
 from extract.encoders.batching import auto_batch_size, length_buckets
-from extract.encoders.registry import REGISTRY, EncoderSpec, ResolvedEncoder, names, resolve
+from extract.encoders.registry import REGISTRY, EncoderSpec, ResolvedEncoder, encoder_names, resolve
 from extract.encoders.settings import INPUTS, OPTIONS, EncoderOptions, InputSettings
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ __all__ = [
     "InputSettings",
     "ResolvedEncoder",
     "auto_batch_size",
+    "encoder_names",
     "length_buckets",
     "load_encoder",
-    "names",
     "resolve",
 ]
 

@@ -336,13 +336,13 @@ class ResolvedEncoder:
     is_local: bool
 
 
-def names(modality: str | None = None) -> tuple[str, ...]:
+def encoder_names(modality: str | None = None) -> tuple[str, ...]:
     """Return the registry's names, of one modality or of all.
 
     Raises:
         UnknownNameError: If there is no such modality.
 
-    >>> names("text")[:2]
+    >>> encoder_names("text")[:2]
     ('bert-base-uncased', 'roberta-base')
     """
     if modality is not None and modality not in MODALITIES:
@@ -370,7 +370,7 @@ def resolve(encoder: str, modality: str | None = None) -> ResolvedEncoder:
     """
     found = _find(encoder)
     if modality is not None and found.spec.modality != modality:
-        known = ", ".join(names(modality))
+        known = ", ".join(encoder_names(modality))
         raise UsageError(
             f"encoder {encoder!r} reads {found.spec.modality}, not {modality}; {modality} "
             f"encoders: {known}"
@@ -397,7 +397,7 @@ def _find(encoder: str) -> ResolvedEncoder:
                 f"no folder {encoder}; an encoder is a folder with config.json, a Hub id or one "
                 "of the known names"
             )
-        unknown_name("encoder", encoder, names())
+        unknown_name("encoder", encoder, encoder_names())
     return _find_on_hub(encoder)
 
 

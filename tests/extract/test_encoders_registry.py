@@ -11,7 +11,7 @@ import huggingface_hub.constants
 import pytest
 
 from embeddings_store.errors import ModelLoadError, UnknownNameError, UsageError
-from extract.encoders import ARCHITECTURES, REGISTRY, load_encoder, names, resolve
+from extract.encoders import ARCHITECTURES, REGISTRY, encoder_names, load_encoder, resolve
 from extract.encoders.registry import EncoderSpec
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -47,7 +47,9 @@ def test_rows_are_unique_and_complete():
         assert row.licence and row.source.startswith("https://") and row.revision == ""
         assert (row.sample_rate == 16_000) == (row.min_duration_s > 0) == (row.modality == "audio")
         assert row.max_input == {"text": 512, "video": None}.get(row.modality, row.max_input)
-    assert sum(len(names(modality)) for modality in ("text", "audio", "video")) == len(names())
+    assert sum(len(encoder_names(modality)) for modality in ("text", "audio", "video")) == len(
+        encoder_names()
+    )
 
 
 @pytest.mark.parametrize("row", REGISTRY, ids=lambda row: row.name)
@@ -117,7 +119,7 @@ def test_wrong_modality_is_refused_with_what_there_is():
     ):
         resolve("bert-base-uncased", "audio")
     with pytest.raises(UnknownNameError, match="unknown modality 'adio'; did you mean 'audio'"):
-        names("adio")
+        encoder_names("adio")
 
 
 def test_unknown_names_get_a_hint(tmp_path):
