@@ -1,4 +1,4 @@
-"""Public docstrings say what CONTRIBUTING promises: arguments, errors, attributes, shapes, and seconds by name."""
+"""Public docstrings give what CONTRIBUTING promises: arguments, errors, attributes and shapes."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def own_statements(function: Function) -> Iterator[ast.AST]:
 
 
 def raises(function: Function) -> bool:
-    """Whether the function itself raises an error of its own choice; ``raise`` alone hands one on."""
+    """Whether the function raises an error of its own choice; ``raise`` alone hands one on."""
     for node in own_statements(function):
         if isinstance(node, ast.Raise) and node.exc is not None:
             return True

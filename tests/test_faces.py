@@ -1,4 +1,4 @@
-"""``import embeddings_store, extract, classify`` gives a notebook what it needs, and costs nothing before it is used."""
+"""``import embeddings_store, extract, classify`` gives a notebook what it needs, at no cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One word per thing: the glossary names what is there, and private words of earlier versions stay away."""
+"""One word per thing: the glossary names what is there, and private words stay away."""
 
 from __future__ import annotations
 

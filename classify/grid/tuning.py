@@ -89,7 +89,13 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One setting of everything, how well it did, and how long that took in seconds."""
+    """One trial of a search.
+
+    Attributes:
+        settings: Every setting that was tried.
+        score: Accuracy in [0, 1] of the rows that the search looks at.
+        took_s: How long it took, in seconds.
+    """
 
     settings: Mapping[str, float]
     score: float

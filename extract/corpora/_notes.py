@@ -1,4 +1,4 @@
-"""What a reader noticed, as sentences that carry their facts, and what a release's documents say."""
+"""What a reader noticed, as sentences that carry their facts, and what a release documents."""
 
 from __future__ import annotations
 

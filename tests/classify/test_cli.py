@@ -269,7 +269,8 @@ def test_ctrl_c_is_one_line_and_130(make_store: MakeStore, tmp_path: Path) -> No
 
 def test_it_is_light_to_import() -> None:
     heavy = {"torch", "transformers", "extract", "matplotlib"}
-    code = f"import sys, classify.commands.run_fusion_grid, classify.grid.execution, classify.terminal.grid; print(sorted({heavy} & set(sys.modules)))"
+    loaded = "classify.commands.run_fusion_grid, classify.grid.execution, classify.terminal.grid"
+    code = f"import sys, {loaded}; print(sorted({heavy} & set(sys.modules)))"
     environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).resolve().parents[2])}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True

@@ -138,7 +138,7 @@ def test_equals_plain_scikit_learn_on_training_rows() -> None:
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 2**32 - 1))
 def test_other_roles_shape_nothing(seed: int) -> None:
-    """Whatever validation and test rows hold, training vectors are the same, and so is every other row's."""
+    """Whatever validation and test rows hold, training vectors and other rows' are the same."""
     manifest, rng = corpus(), np.random.default_rng(seed)
     chosen = ["age", "topic"]
     table = manifest.table.copy()
@@ -182,7 +182,7 @@ def test_changed_cells_change_the_reference() -> None:
 
 @pytest.fixture
 def store(make_store: Callable[..., Path]) -> Path:
-    """A corpus whose ``meta_age`` says a little of the label, ``meta_cause`` everything, and ``meta_note`` nobody knows what."""
+    """``meta_age`` says a little of the label, ``meta_cause`` all, ``meta_note`` nobody knows what."""
     folder = make_store(widths={"audio": 6, "text": 6}, apart=0.4, missing={"audio": 5})
     manifest = Manifest.load(folder / "toy")
     codes, rng = manifest.codes(), np.random.default_rng(3)

@@ -1,4 +1,4 @@
-"""Lets the tests here import the helpers beside them, which pytest's importlib mode does not do by itself; generated releases."""
+"""Generated releases, and helpers beside the tests that importlib mode does not find by itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes small videos whose frames carry their own number as twelve bars, in the containers that people have."""
+"""Writes small videos in many containers whose frames carry their own number as twelve bars."""
 
 from __future__ import annotations
 

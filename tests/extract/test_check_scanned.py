@@ -1,4 +1,4 @@
-"""check-corpus --stream says of a table what check-corpus says of it as a whole, and what it did not look at."""
+"""check-corpus --stream finds what it finds of a whole table, and lists what it did not look at."""
 
 from __future__ import annotations
 

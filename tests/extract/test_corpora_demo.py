@@ -246,7 +246,7 @@ def test_best_possible_agrees_with_simulation(modalities: list[str]) -> None:
 
 
 def test_plans_follow_the_design() -> None:
-    """Over many seeds: labels follow the priors, cues the channels, and the ideal accuracy the bound."""
+    """Over many seeds labels follow the priors, cues the channels, the ideal accuracy the bound."""
     turns = [
         turn
         for seed in range(30)

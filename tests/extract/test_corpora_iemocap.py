@@ -1,4 +1,4 @@
-"""The IEMOCAP reader on a small release in the exact layout, with the oddities that the real one has."""
+"""The IEMOCAP reader on a small release in the exact layout, with the real one's oddities."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ def test_names_of_the_release(name: str) -> None:
 
 
 def full_counts() -> Manifest:
-    """Return a manifest with exactly the published counts per session, label, gender and kind (not their combinations)."""
+    """Return a manifest with the published counts per session, label, gender and kind, each alone."""
     columns: dict[str, list[str]] = {
         name: [] for name in ("id", "label", "session", "meta_gender", "meta_kind", "text")
     }

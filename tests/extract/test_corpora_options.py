@@ -1,4 +1,4 @@
-"""What the readers of CREMA-D, AvaMERG, RAVDESS and the reels make of their options, and which releases they refuse."""
+"""What the readers of CREMA-D, AvaMERG, RAVDESS and reels make of options, and what they refuse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of readers, and the readers of RAVDESS, EMO-DB, MELD and plain manifests on generated and real releases."""
+"""The table of readers, and RAVDESS, EMO-DB, MELD and manifests on generated and real releases."""
 
 from __future__ import annotations
 

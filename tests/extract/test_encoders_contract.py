@@ -1,4 +1,4 @@
-"""What every encoder of the registry promises, with tiny random weights in the real architecture."""
+"""What every encoder promises, with tiny random weights in the real architecture."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_pooling_is_that_of_stock_transformers_by_hand(row, folder, encoder):
 
 
 def stock_states(row: EncoderSpec, folder, item) -> torch.Tensor:
-    """States (layers, T, D) of one input alone, as the library's own front end and model give them."""
+    """States (layers, T, D) of one input alone, from the library's own front end and model."""
     model = transformers.AutoModel.from_pretrained(folder).eval()
     if row.architecture == "whisper":
         model = model.encoder

@@ -176,7 +176,10 @@ def test_loading_is_silent_and_leaves_transformers_as_it_was(folder, capfd):
 
 
 def test_digest_is_the_same_in_another_process(folder):
-    code = f"from extract.encoders import load_encoder; print(load_encoder({str(folder)!r}, device='cpu').weights_digest)"
+    code = (
+        "from extract.encoders import load_encoder; "
+        f"print(load_encoder({str(folder)!r}, device='cpu').weights_digest)"
+    )
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert found.stdout.strip() == load(folder).weights_digest
 

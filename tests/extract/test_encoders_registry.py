@@ -31,7 +31,8 @@ def bert(parent, name, **more):
 
 
 def test_importing_the_table_imports_neither_torch_nor_transformers():
-    code = "import sys, extract.encoders; sys.exit(bool({'torch', 'transformers', 'huggingface_hub'} & set(sys.modules)))"
+    heavy = {"torch", "transformers", "huggingface_hub"}
+    code = f"import sys, extract.encoders; sys.exit(bool({heavy!r} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -191,7 +192,10 @@ def cache(tmp_path, monkeypatch):
 
 
 def test_uncached_model_without_network_fails_and_says_how_to_get_it(cache):
-    says = "org/absent is not in the local Hugging Face cache and the Hub cannot be reached; run 'hf download org/absent'"
+    says = (
+        "org/absent is not in the local Hugging Face cache and the Hub cannot be reached; run "
+        "'hf download org/absent'"
+    )
     with pytest.raises(ModelLoadError, match=says) as raised:
         resolve("org/absent")
     with pytest.raises(

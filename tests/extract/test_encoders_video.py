@@ -46,9 +46,15 @@ IMAGENET = tiny_encoders.PIXELS["videomae"]
 
 def videomae(folder: Path, *, mean_pooling: bool, kind: type[transformers.PreTrainedModel]) -> Path:
     config = transformers.VideoMAEConfig(
-        use_mean_pooling=mean_pooling, num_frames=4, decoder_num_hidden_layers=1, decoder_hidden_size=16,
-        decoder_num_attention_heads=2, decoder_intermediate_size=16, num_labels=3, **tiny_encoders.PICTURES,
-    )  # fmt: skip
+        use_mean_pooling=mean_pooling,
+        num_frames=4,
+        decoder_num_hidden_layers=1,
+        decoder_hidden_size=16,
+        decoder_num_attention_heads=2,
+        decoder_intermediate_size=16,
+        num_labels=3,
+        **tiny_encoders.PICTURES,
+    )
     torch.manual_seed(0)
     model = kind(config)
     with torch.no_grad():

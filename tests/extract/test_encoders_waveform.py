@@ -29,7 +29,7 @@ def folders(tmp_path_factory):
 
 
 def stock_mean(folder, clips: list[np.ndarray]) -> np.ndarray:
-    """Mean over valid frames of stock Transformers with a correct attention mask, inputs as they are."""
+    """Mean over valid frames of stock Transformers with a correct attention mask."""
     model = transformers.AutoModel.from_pretrained(folder, local_files_only=True).eval()
     lengths = torch.tensor([clip.size for clip in clips])
     samples = torch.zeros(len(clips), int(lengths.max()))

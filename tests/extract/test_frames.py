@@ -1,4 +1,4 @@
-"""Which frames are drawn, which part of the picture is kept, how it is scaled, and what is refused in which words."""
+"""Which frames are drawn, which part is kept, how it is scaled, and what is refused."""
 
 from __future__ import annotations
 

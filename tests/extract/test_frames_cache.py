@@ -1,4 +1,4 @@
-"""A cached clip is the decoded clip to the bit, whoever writes, whatever is killed, and within its size."""
+"""A cached clip is the decoded clip to the bit, whoever writes and whatever is killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever the container and wherever one seeks, the frame that is asked for is the frame that comes."""
+"""Whatever the container and wherever one seeks, the frame that comes is the one asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading sound: the right samples of the right part, and a clear refusal of whatever is not all there."""
+"""Reading sound: the right samples of the right part, and a clear refusal of what is not there."""
 
 from __future__ import annotations
 
@@ -171,10 +171,8 @@ def test_what_is_no_media_is_refused(tmp_path, suffix):
     with pytest.raises(MediaError, match="is a Git-LFS pointer, not media; run 'git lfs pull'"):
         load_audio(path)
     path.write_bytes(np.random.default_rng(0).bytes(5_000))
-    with pytest.raises(
-        MediaError,
-        match=r"is torn, or is not (sound|media) that \w+ reads \([^)]+\); fetch or convert it again",
-    ):
+    words = r"is torn, or is not (sound|media) that \w+ reads \([^)]+\); fetch or convert it again"
+    with pytest.raises(MediaError, match=words):
         load_audio(path)
 
 

@@ -1,4 +1,4 @@
-"""Tiny encoders with random weights, one for every row of the registry, saved as real checkpoints are."""
+"""Tiny encoders with random weights, one for every row of the registry, saved as checkpoints."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def inputs(spec: EncoderSpec) -> list:
 
 
 def video_clips(pictures: int) -> list[np.ndarray]:
-    """Return five clips, uint8 (``pictures``, 32, 32, 3), each of another brightness and all of them moving."""
+    """Return five moving clips, uint8 (``pictures``, 32, 32, 3), each of another brightness."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (5, pictures, 8, 8, 3)) * rng.uniform(0.4, 1.0, (5, 1, 1, 1, 1))
     return list(coarse.astype(np.uint8).repeat(4, axis=2).repeat(4, axis=3))
@@ -125,7 +125,7 @@ def _distilbert(spec: EncoderSpec) -> transformers.PreTrainedModel:
 
 
 def waveform_settings(*, group_norm: bool) -> dict[str, object]:
-    """Return the settings in which the base models (group norm) and the large ones (layer norm) differ, and the sizes."""
+    """Return the sizes, and where base models (group norm) and large ones (layer norm) differ."""
     return {
         "feat_extract_norm": "group" if group_norm else "layer",
         "do_stable_layer_norm": not group_norm,

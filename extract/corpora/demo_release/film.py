@@ -99,7 +99,7 @@ def _to_yuv(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _planes(picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:
-    """Return views of brightness (H, W) and both colours (H / 2, W / 2) in a picture (3 H / 2, W)."""
+    """Return views of brightness (H, W) and colours (H / 2, W / 2) in a picture (3 H / 2, W)."""
     height, width = picture.shape[0] * 2 // 3, picture.shape[1]
     colours = picture[height:].reshape(2, height // 2, width // 2)
     return picture[:height], colours[0], colours[1]

@@ -1,4 +1,4 @@
-"""A leak of every kind is caught by its own check and by no other, and a clean corpus raises none."""
+"""A leak of every kind is caught by its own check and no other; a clean corpus raises none."""
 
 from __future__ import annotations
 
