@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from classify.figures.results_folder import Run, probabilities, same_run
+from classify.figures.results_folder import FinishedRun, probabilities, same_run
 from classify.figures.style import (
     ACCENT,
     COLOURS,
@@ -34,8 +34,8 @@ MAX_SYSTEMS = 40
 BINS = 10
 
 
-def systems(run: Run) -> Drawing | str:
-    """Draw WA of every system, a small mark per fold and a large one for the mean, beside chance."""
+def systems(run: FinishedRun) -> Drawing | str:
+    """Draw WA of every system beside chance: a small mark per fold, a large one for the mean."""
     rows = run.rows[run.rows["family"] != BASELINE]
     cells = list(dict.fromkeys(rows["cell"]))
     families = list(dict.fromkeys(rows["family"]))
@@ -118,15 +118,12 @@ def systems(run: Run) -> Drawing | str:
     )
 
 
-def reliability(run: Run) -> Drawing | str:
-    """Draw how often answers of a given confidence are right, for systems that give probabilities."""
+def reliability(run: FinishedRun) -> Drawing | str:
+    """Draw how often answers of a given confidence are right, where there are probabilities."""
     wanted = [run.headline] if run.headline else []
-    wanted += [
-        c
-        for m in run.modalities
-        for c in dict.fromkeys(run.rows["cell"])
-        if c in (f"{UNIMODAL} {m} {HEAD}", f"{UNIMODAL} {m} {PROBE}")
-    ]
+    for modality in run.modalities:
+        own = (f"{UNIMODAL} {modality} {HEAD}", f"{UNIMODAL} {modality} {PROBE}")
+        wanted += [cell for cell in dict.fromkeys(run.rows["cell"]) if cell in own]
     curves = []
     for cell in wanted:
         answers = run.answers(cell)
@@ -136,7 +133,10 @@ def reliability(run: Run) -> Drawing | str:
                 (cell, chances.max(axis=1), (answers["y_true"] == answers["y_pred"]).to_numpy())
             )
     if not curves:
-        return "no reported system gives probabilities (an SVM gives margins), so there is no reliability to draw"
+        return (
+            "no reported system gives probabilities (an SVM gives margins), so there is no "
+            "reliability to draw"
+        )
     figure = new_figure(5.6, 3.6)
     axes = figure.subplots()
     axes.plot([0, 100], [0, 100], color=MUTED, linewidth=1.0, linestyle=(0, (4, 2)))
@@ -206,8 +206,8 @@ def reliability(run: Run) -> Drawing | str:
     )
 
 
-def contributions(run: Run) -> Drawing | str:
-    """Draw what each modality adds to each way of fusing, where a run left ``contributions.csv``."""
+def contributions(run: FinishedRun) -> Drawing | str:
+    """Draw what each modality adds to each way of fusing, from ``contributions.csv``."""
     table = run.table(CONTRIBUTIONS)
     if table is None:
         return f"the results hold no {CONTRIBUTIONS}"
@@ -265,8 +265,8 @@ def contributions(run: Run) -> Drawing | str:
     )
 
 
-def against(run: Run, other: Run) -> Drawing:
-    """Draw the systems that two runs over the same rows and folds share, for example frozen beside fine-tuned encoders.
+def against(run: FinishedRun, other: FinishedRun) -> Drawing:
+    """Draw the systems that two runs share, for example frozen beside fine-tuned encoders.
 
     Raises:
         UsageError: The runs are of other rows, folds or labels.
@@ -326,7 +326,12 @@ def against(run: Run, other: Run) -> Drawing:
 def reliability_bins(sure: np.ndarray, right: np.ndarray) -> pd.DataFrame:
     """Return per occupied bin the mean confidence, the share that is right, and the rows.
 
-    >>> reliability_bins(np.array([0.95, 0.91, 0.42]), np.array([True, False, True])).round(2).values.tolist()
+    Args:
+        sure: Confidences (n,) in [0, 1].
+        right: Whether each answer is right, (n,).
+
+    >>> bins = reliability_bins(np.array([0.95, 0.91, 0.42]), np.array([True, False, True]))
+    >>> bins.round(2).values.tolist()
     [[0.42, 1.0, 1.0], [0.93, 0.5, 2.0]]
     """
     table = pd.DataFrame(
@@ -347,12 +352,16 @@ def calibration_error(sure: np.ndarray, right: np.ndarray) -> float:
     """Return the expected calibration error in [0, 1].
 
     The mean distance of confidence and accuracy over the bins' rows.
+
+    Args:
+        sure: Confidences (n,) in [0, 1].
+        right: Whether each answer is right, (n,).
     """
     bins = reliability_bins(sure, right)
     return float(((bins["sure"] - bins["right"]).abs() * bins["rows"]).sum() / bins["rows"].sum())
 
 
-def _short(run: Run, cell: str) -> str:
+def _short(run: FinishedRun, cell: str) -> str:
     """Name a cell without what all systems of its kind share.
 
     ``early, sum, svm``, or ``text, svm``.
@@ -368,19 +377,18 @@ def _short(run: Run, cell: str) -> str:
     return bare(", ".join(str(part) for part in parts if part), 60)
 
 
-def _named(run: Run) -> str:
+def _named(run: FinishedRun) -> str:
     """The end of a run's path: its folder may be called ``results`` like all others."""
     return "/".join(run.folder.parts[-2:])
 
 
-def _kind(run: Run) -> str:
-    """Say whether a run's encoders were fine-tuned, as far as the store tells."""
-    folds = {
-        entry.fold
-        for m in run.modalities
-        for fold in run.folds
-        if (entry := run.entry(m, fold)) is not None
-    }
+def _kind(run: FinishedRun) -> str:
+    """Say whether a run's encoders were fine-tuned, as far as the store says."""
+    folds = set()
+    for modality in run.modalities:
+        folds.update(entry.fold for entry in run.entries_of(modality))
     if not folds:
         return _named(run)
-    return "frozen" if folds == {"any"} else "some fine-tuned" if "any" in folds else "fine-tuned"
+    if folds == {"any"}:
+        return "frozen"
+    return "some fine-tuned" if "any" in folds else "fine-tuned"

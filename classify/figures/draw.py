@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from classify.figures import compare, maps, outcome, training
 from classify.figures.maps import MapConfig
-from classify.figures.results_folder import Run
+from classify.figures.results_folder import FinishedRun
 from classify.figures.style import Drawing, save, style
 from embeddings_store.atomic import remove_leftovers
 from embeddings_store.errors import UsageError, unknown_name
@@ -40,7 +40,10 @@ class LeftOut:
 
 
 def draw(
-    run: Run, config: MapConfig | None = None, tsne: bool = False, other: Run | None = None
+    run: FinishedRun,
+    config: MapConfig | None = None,
+    tsne: bool = False,
+    other: FinishedRun | None = None,
 ) -> list[Drawing | LeftOut]:
     """Draw everything that the run has data for, in the paper's order and then the others.
 
@@ -68,7 +71,7 @@ def figure_names(results: str | Path) -> tuple[str, ...]:
     Raises:
         StoreError: The folder holds no results.
     """
-    return tuple(_makers(Run.read(Path(results)), MapConfig(), tsne=True, other=None))
+    return tuple(_makers(FinishedRun.read(Path(results)), MapConfig(), tsne=True, other=None))
 
 
 def draw_figure(results: str | Path, what: str, store: str | Path | None = None) -> Figure:
@@ -87,7 +90,7 @@ def draw_figure(results: str | Path, what: str, store: str | Path | None = None)
         UsageError: This run cannot have it; the message says why.
         StoreError: The folder holds no results, or a file of the store does not belong to them.
     """
-    run = Run.read(Path(results), None if store is None else Path(store))
+    run = FinishedRun.read(Path(results), None if store is None else Path(store))
     makers = _makers(run, MapConfig(), tsne=True, other=None)
     if what not in makers:
         unknown_name("figure", what, list(makers))
@@ -116,9 +119,9 @@ def write(drawings: Sequence[Drawing | LeftOut], folder: Path) -> list[Path]:
 
 
 def _makers(
-    run: Run, config: MapConfig, tsne: bool, other: Run | None
+    run: FinishedRun, config: MapConfig, tsne: bool, other: FinishedRun | None
 ) -> dict[str, Callable[[], Drawing | str]]:
-    """Return what draws each figure, by name; it answers with a sentence where the run lacks data."""
+    """Return what draws each figure, by name; it returns a sentence where the run lacks data."""
     makers: dict[str, Callable[[], Drawing | str]] = {
         "label counts": partial(outcome.label_counts, run)
     }

@@ -1,4 +1,4 @@
-"""Figures 8 to 11: where the utterances lie, by each modality's vectors and by all of them side by side.
+"""Figures 8 to 11: where the utterances lie, by each modality's vectors and by all side by side.
 
 All rows of a map come from one fold's encoder: the spaces of different folds have nothing to do
 with each other. Vectors are standardised, and the axes fitted, on the fold's training rows; what is
@@ -8,7 +8,7 @@ shown are its test rows unless asked otherwise.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,8 @@ from sklearn.manifold import TSNE
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from classify.figures.results_folder import ORDER, Run
-from classify.figures.style import INK, MUTED, ON_LIGHT, Drawing, bare, looks, new_figure
+from classify.figures.results_folder import ORDER, FinishedRun
+from classify.figures.style import INK, MUTED, ON_LIGHT, Drawing, bare, class_styles, new_figure
 from embeddings_store.errors import UsageError
 
 FIRST, ALL = 8, 11
@@ -46,8 +46,34 @@ class MapConfig:
     method: str = "pca"
 
 
-def embedding_map(run: Run, modalities: Sequence[str], config: MapConfig) -> Drawing | str:
+@dataclass(frozen=True, slots=True)
+class MapPoints:
+    """The utterances of a map.
+
+    Attributes:
+        where: Positions (n, 2).
+        truth: The true classes, n of them.
+        ids: The utterances, n of them.
+        axis_names: Of both axes; empty where an axis means nothing.
+        how: How the positions were made, for the caption.
+        available: How many rows there were before some were left out for want of room.
+    """
+
+    where: Matrix
+    truth: Sequence[str]
+    ids: Sequence[str]
+    axis_names: tuple[str, str]
+    how: str
+    available: int
+
+
+def embedding_map(run: FinishedRun, modalities: Sequence[str], config: MapConfig) -> Drawing | str:
     """Draw the vectors of one modality, or of several side by side (concatenated).
+
+    Args:
+        run: The run.
+        modalities: Which, at least one.
+        config: Which rows of which fold, and by which method.
 
     Returns:
         The drawing; a sentence instead where there is no store or nothing to show.
@@ -68,7 +94,10 @@ def embedding_map(run: Run, modalities: Sequence[str], config: MapConfig) -> Dra
     absent = [m for m in modalities if run.entry(m, fold) is None]
     modalities = [m for m in modalities if m not in absent]
     if not modalities:
-        return f"the store holds no vectors of {' and '.join(absent)} for fold {fold} by the encoder that the results name"
+        return (
+            f"the store holds no vectors of {' and '.join(absent)} for fold {fold} by the encoder "
+            "that the results name"
+        )
     for modality in modalities:
         file = run.vectors(modality, fold)
         place = {str(i): n for n, i in enumerate(file.ids.tolist())}
@@ -85,18 +114,10 @@ def embedding_map(run: Run, modalities: Sequence[str], config: MapConfig) -> Dra
     shown, points = shown.iloc[few], points[few]
     with threadpool_limits(limits=1):
         where, axis_names, how = _project(basis, points, config.method)
-    return _draw(
-        run,
-        modalities,
-        config,
-        fold,
-        shown["y_true"].tolist(),
-        shown["id"].tolist(),
-        where,
-        axis_names,
-        how,
-        int(whole.sum()),
+    points_shown = MapPoints(
+        where, shown["y_true"].tolist(), shown["id"].tolist(), axis_names, how, int(whole.sum())
     )
+    return _draw(run, modalities, replace(config, fold=fold), points_shown)
 
 
 def _project(basis: Matrix, points: Matrix, method: str) -> tuple[Matrix, tuple[str, str], str]:
@@ -135,21 +156,16 @@ def _project(basis: Matrix, points: Matrix, method: str) -> tuple[Matrix, tuple[
 
 
 def _draw(
-    run: Run,
+    run: FinishedRun,
     modalities: Sequence[str],
     config: MapConfig,
-    fold: int,
-    truth: Sequence[str],
-    ids: Sequence[str],
-    where: Matrix,
-    axis_names: tuple[str, str],
-    how: str,
-    available: int,
+    shown: MapPoints,
 ) -> Drawing:
+    fold, truth, where = config.fold, shown.truth, shown.where
     figure = new_figure(5.6, 3.9)
     axes = figure.subplots()
     tips: dict[str, str | Sequence[str]] = {}
-    found, labels = looks(run.classes), np.array(truth)
+    found, labels = class_styles(run.classes), np.array(truth)
     for code, name in enumerate(run.classes):
         mine = np.flatnonzero(labels == name)
         if not len(mine):
@@ -167,9 +183,9 @@ def _draw(
             label=f"{bare(name, 24)} ({len(mine)})",
         )
         points.set_gid(f"class-{code}")
-        tips[f"class-{code}"] = [f"{ids[i]}: {name}" for i in mine.tolist()]
-    axes.set(xlabel=axis_names[0], ylabel=axis_names[1])
-    if not axis_names[0]:
+        tips[f"class-{code}"] = [f"{shown.ids[i]}: {name}" for i in mine.tolist()]
+    axes.set(xlabel=shown.axis_names[0], ylabel=shown.axis_names[1])
+    if not shown.axis_names[0]:
         axes.set(xticks=[], yticks=[])
     columns = 1 + (len(tips) - 1) // 16
     axes.legend(
@@ -185,18 +201,22 @@ def _draw(
     )
     single = len(modalities) == 1
     stem = f"{config.method}_{modalities[0] if single else 'all'}"
-    number = (
-        ALL if not single else FIRST + ORDER.index(modalities[0]) if modalities[0] in ORDER else 0
-    )
+    number = 0  # modalities that the paper does not have carry none of its numbers
+    if not single:
+        number = ALL
+    elif modalities[0] in ORDER:
+        number = FIRST + ORDER.index(modalities[0])
     held_out = run.rows.loc[run.rows["fold"] == fold, "fold_name"].iloc[0]
     what = f"{modalities[0]} vectors" if single else f"{', '.join(modalities)} vectors side by side"
-    part = f"{len(truth)} of its {available}" if len(truth) < available else f"its {available}"
+    part = f"its {shown.available}"
+    if len(truth) < shown.available:
+        part = f"{len(truth)} of {part}"
     return Drawing(
         f"figure{number:02d}_{stem}" if number else stem,
         f"{DISPLAYED[config.method]} of {what}",
         f"Fold {fold} (holds out {held_out}): {part} {config.role} rows by the {what} of this "
         "fold's "
-        f"encoder{'' if single else 's'}, {how}. Other folds' encoders span other spaces and are "
+        f"encoder{'' if single else 's'}, {shown.how}. Other folds' encoders span other spaces and are "
         "not mixed in.",
         figure,
         tips,

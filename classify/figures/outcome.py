@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Rectangle
 
-from classify.figures.results_folder import Run
+from classify.figures.results_folder import FinishedRun
 from classify.figures.style import (
     ACCENT,
     INK,
@@ -23,7 +23,7 @@ from classify.figures.style import (
     YELLOW,
     Drawing,
     bare,
-    looks,
+    class_styles,
     new_figure,
 )
 from classify.results.paper_tables import CONFUSION, PER_CLASS
@@ -36,7 +36,7 @@ MAX_WRITTEN = 12  # classes whose cells still hold a readable number
 HEAT = LinearSegmentedColormap.from_list("recall", ["#f4f8fb", "#9cc7e4", "#2b7bba", "#08306b"])
 
 
-def label_counts(run: Run) -> Drawing | str:
+def label_counts(run: FinishedRun) -> Drawing | str:
     """Figure 1: how many utterances of each class every session holds."""
     first = str(run.rows["cell"].iloc[0])
     table = run.answers(
@@ -46,7 +46,7 @@ def label_counts(run: Run) -> Drawing | str:
     by, where = _blocks(run, table)
     counts = pd.crosstab(where, pd.Categorical(table["y_true"], run.classes), dropna=False)
     counts = counts.loc[sorted(counts.index, key=lambda b: natural_key(str(b)))]
-    blocks, found = [str(b) for b in counts.index], looks(run.classes)
+    blocks, found = [str(b) for b in counts.index], class_styles(run.classes)
     stacked, crowded = counts.size > MAX_GROUPED, len(blocks) > MAX_NAMED
     legend = 0.0 if len(run.classes) <= MAX_ABOVE else 1.8 * (1 + len(run.classes) // 17)
     width = 1.6 + (0.22 if stacked else 0.2 * len(run.classes)) * len(blocks)
@@ -108,11 +108,14 @@ def label_counts(run: Run) -> Drawing | str:
     )
 
 
-def confusion(run: Run) -> Drawing | str:
+def confusion(run: FinishedRun) -> Drawing | str:
     """Figure 12: what the headline cell took for what."""
     table = run.table(CONFUSION)
     if table is None or not run.headline:
-        return "no cell counts as the result (nothing was chosen or fixed beforehand), so there is no confusion to draw"
+        return (
+            "no cell counts as the result (nothing was chosen or fixed beforehand), so there is no "
+            "confusion to draw"
+        )
     names = table["truth"].tolist()
     counts = table.filter(regex="^predicted:").to_numpy(
         dtype=float
@@ -170,7 +173,7 @@ def confusion(run: Run) -> Drawing | str:
     )
 
 
-def per_class(run: Run) -> Drawing | str:
+def per_class(run: FinishedRun) -> Drawing | str:
     """Draw precision, recall and F1 of each class for the headline cell."""
     table = run.table(PER_CLASS)
     if table is None:
@@ -230,7 +233,7 @@ def per_class(run: Run) -> Drawing | str:
     )
 
 
-def _blocks(run: Run, table: pd.DataFrame) -> tuple[str, pd.Series]:
+def _blocks(run: FinishedRun, table: pd.DataFrame) -> tuple[str, pd.Series]:
     """Say by what the utterances are counted, and which block each belongs to.
 
     Sessions if the corpus has them.

@@ -1,7 +1,4 @@
-"""A finished run as figures and the report read it.
-
-By column names, and whatever optional files are there.
-"""
+"""A finished run as figures and the report read it: by column names, with its optional files."""
 
 from __future__ import annotations
 
@@ -15,8 +12,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from classify.evaluation.means import first_best
 from classify.evaluation.metrics import METRICS
-from classify.names import UNIMODAL
+from classify.names import BASELINE, UNIMODAL
 from classify.results.table import CHOSEN, FIXED, ON_TEST
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreError, StoreMismatchError, StoreNotFoundError, UsageError
@@ -58,7 +56,7 @@ ORDER = ("text", "audio", "video")  # the paper's
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class FinishedRun:
     """What a results folder holds, and the store that it was made from.
 
     Attributes:
@@ -78,7 +76,7 @@ class Run:
     entries: Sequence[Entry]
 
     @classmethod
-    def read(cls, folder: Path, store: Path | None = None) -> Run:
+    def read(cls, folder: Path, store: Path | None = None) -> FinishedRun:
         """Read a folder that ``run-fusion-grid`` wrote.
 
         Args:
@@ -91,11 +89,9 @@ class Run:
             UnknownNameError: The store holds another corpus.
         """
         rows = _grid(folder / "grid.csv")
-        classes = tuple(
-            name.removeprefix("score:")
-            for name in _predictions(folder).schema_arrow.names
-            if name.startswith("score:")
-        )
+        columns = _predictions(folder).schema_arrow.names
+        scores = [name for name in columns if name.startswith("score:")]
+        classes = tuple(name.removeprefix("score:") for name in scores)
         corpus = str(rows["corpus"].iloc[0])
         if store is None:
             return cls(folder, rows, classes, None, None, ())
@@ -116,7 +112,10 @@ class Run:
     @property
     def modalities(self) -> list[str]:
         """What was fused: the paper's order first, then by name."""
-        named = {m for cell in self.rows["modalities"] for m in cell.split("+") if m}
+        named: set[str] = set()
+        for modalities in self.rows["modalities"]:
+            named.update(modalities.split("+"))
+        named.discard("")
         return [m for m in ORDER if m in named] + sorted(named - set(ORDER))
 
     @property
@@ -130,13 +129,18 @@ class Run:
     @property
     def how_chosen(self) -> str:
         """Say how the headline came to be it."""
-        return (
-            "chosen on validation rows"
-            if self.flagged(CHOSEN)
-            else "fixed beforehand"
-            if self.flagged(FIXED)
-            else "chosen on the test rows themselves (an upper bound)"
-        )
+        if self.flagged(CHOSEN):
+            return "chosen on validation rows"
+        if self.flagged(FIXED):
+            return "fixed beforehand"
+        return "chosen on the test rows themselves (an upper bound)"
+
+    @property
+    def majority(self) -> str:
+        """The cell that always answers the commonest class, or an empty string."""
+        baselines = self.rows.loc[self.rows["family"] == BASELINE, "cell"]
+        names = [name for name in baselines if "majority" in name]
+        return names[0] if names else ""
 
     @property
     def shuffled(self) -> bool:
@@ -145,10 +149,10 @@ class Run:
 
     def flagged(self, flag: str) -> str:
         """Return the cell that carries a flag, or an empty string."""
-        names = self.rows.loc[
-            self.rows["flags"].str.split().map(lambda flags: flag in flags), "cell"
-        ]
-        return str(names.iloc[0]) if len(names) else ""
+        for cell, flags in zip(self.rows["cell"], self.rows["flags"], strict=True):
+            if flag in flags.split():
+                return str(cell)
+        return ""
 
     def of(self, cell: str) -> pd.DataFrame:
         """Return a cell's rows, one per fold and seed."""
@@ -173,36 +177,43 @@ class Run:
         ]
         if not len(single):
             return ""
-        judge = "valid_WA" if "valid_WA" in single and single["valid_WA"].notna().all() else "WA"
-        return str(single.groupby("cell", sort=False)[judge].mean().idxmax())
+        validated = "valid_WA" in single and single["valid_WA"].notna().all()
+        judge = "valid_WA" if validated else "WA"
+        return str(first_best(single.groupby("cell", sort=False)[judge].mean().to_dict()))
 
     def answers(
         self, cell: str, roles: Sequence[str] = ("test",), folds: Sequence[int] = ()
     ) -> pd.DataFrame:
-        """Return what a cell said of each row.
+        """Return what a cell answered for each row.
 
-        Id, fold, role, kind, y_true, y_pred and a ``score:`` column per class.
+        Args:
+            cell: The cell.
+            roles: The rows' roles.
+            folds: Numbers of the folds; none takes all.
 
-        Where there are several seeds, the answers are those of the first.
+        Returns:
+            Id, fold, role, kind, y_true, y_pred and a ``score:`` column per class. Where there are
+            several seeds, the answers are those of the first.
         """
-        wanted: list[tuple[str, str, object]] = [("cell", "==", cell), ("role", "in", list(roles))]
+        filters: list[tuple[str, str, object]] = [("cell", "==", cell), ("role", "in", list(roles))]
         if folds:
-            wanted.append(("fold", "in", list(folds)))
-        path = self.folder / "predictions.parquet"
+            filters.append(("fold", "in", list(folds)))
         for name in self._seeds():
             first = self.rows[name].iloc[0]
-            wanted.append((name, "==", int(first) if name == "seed" else first))
-        columns = [
-            "id",
-            "fold",
-            "role",
-            "kind",
-            "y_true",
-            "y_pred",
-            *(f"score:{name}" for name in self.classes),
-        ]
-        table = pq.read_table(path, columns=columns, filters=wanted).to_pandas()
-        return table.astype(dict.fromkeys(("id", "role", "kind", "y_true", "y_pred"), "str"))
+            # predictions.parquet holds the seed as a number, grid.csv is read as text
+            filters.append((name, "==", int(first) if name == "seed" else first))
+        texts = ("id", "role", "kind", "y_true", "y_pred")
+        table = pq.read_table(
+            self.folder / "predictions.parquet",
+            columns=["id", "fold", "role", "kind", "y_true", "y_pred", *self.score_columns],
+            filters=filters,
+        ).to_pandas()
+        return table.astype(dict.fromkeys(texts, "str"))
+
+    @property
+    def score_columns(self) -> list[str]:
+        """The columns of scores in :meth:`answers`, in the order of the classes."""
+        return [f"score:{name}" for name in self.classes]
 
     def _seeds(self) -> list[str]:
         """Columns of seeds of which there are several."""
@@ -230,23 +241,33 @@ class Run:
             ) from error
 
     def entry(self, modality: str, fold: int) -> Entry | None:
-        """Return the store's file that served a modality in a fold, or none where there is no store or no such file."""
+        """Return the store's file that served a modality in a fold.
+
+        None where there is no store or no such file. A fold's own file goes before one that
+        serves every fold, and without a recorded seed the lowest is taken.
+        """
         folder, seed = self._folders(fold).get(modality), self._encoder_seed(modality)
-        found = [
-            e
-            for e in self.entries
-            if e.ref.modality == modality
-            and e.ref.folder == folder
-            and e.fold in (str(fold), "any")
-            and str(e.ref.seed) == (seed or str(e.ref.seed))
-        ]
+        found = []
+        for entry in self.entries:
+            of_encoder = entry.ref.modality == modality and entry.ref.folder == folder
+            of_seed = seed in ("", str(entry.ref.seed))
+            if of_encoder and of_seed and entry.fold in (str(fold), "any"):
+                found.append(entry)
         return min(found, key=lambda e: (e.fold == "any", e.ref.seed), default=None)
 
+    def entries_of(self, modality: str) -> list[Entry]:
+        """Return the files that served a modality, one per fold that has one."""
+        found = [self.entry(modality, fold) for fold in self.folds]
+        return [entry for entry in found if entry is not None]
+
     def history(self, modality: str, fold: int) -> pd.DataFrame | None:
-        """Return the course of the training that served a modality in a fold, or none for a frozen encoder.
+        """Return the course of a modality's training in a fold, or none for a frozen encoder.
 
         Columns: step, epoch, loss, learning_rate, valid_loss, valid_accuracy; a line is of a
         training step or of an epoch's end, and what does not belong to it is ``nan``.
+
+        Raises:
+            StoreError: The file is no history of a training.
         """
         entry = self.entry(modality, fold)
         path = entry.path.with_suffix(".history.csv") if entry else None
@@ -271,37 +292,39 @@ class Run:
         if entry is None:
             raise StoreNotFoundError(
                 f"{self.store}: holds no {modality} vectors of fold {fold} by the encoder that "
-                "the results "
-                f"name ({self._folders(fold).get(modality, 'none')})"
+                f"the results name ({self._folders(fold).get(modality, 'none')})"
             )
         file = read_embeddings(entry.path)
-        if (
-            file.fold != "any"
-            and file.attributes.get("plan_digest") != self.rows["plan_digest"].iloc[0]
-        ):
+        trained_under, plan = file.attributes.get("plan_digest"), self.rows["plan_digest"].iloc[0]
+        if file.fold != "any" and trained_under != plan:
             raise StoreMismatchError(
-                f"{entry.path}: was trained under another plan (digest "
-                f"{file.attributes.get('plan_digest')}) than the results in {self.folder} "
-                f"({self.rows['plan_digest'].iloc[0]}); name the store that they were made from"
+                f"{entry.path}: was trained under another plan (digest {trained_under}) than the "
+                f"results in {self.folder} ({plan}); name the store that they were made from"
             )
         return file
 
     def _encoder_seed(self, modality: str) -> str:
         """The first seed of a modality's fine-tuning, or nothing where the results do not say."""
-        told = str(self.rows["encoder_seed"].iloc[0]) if "encoder_seed" in self.rows else ""
-        return dict(pair.partition("=")[::2] for pair in told.split(",")).get(modality, "")
+        if "encoder_seed" not in self.rows:
+            return ""
+        pairs = str(self.rows["encoder_seed"].iloc[0]).split(",")
+        seeds = dict(pair.partition("=")[::2] for pair in pairs)
+        return seeds.get(modality, "")
 
     def _folders(self, fold: int) -> dict[str, str]:
-        pairs = [
-            pair
-            for cell in self.rows.loc[self.rows["fold"] == fold, "encoders"].unique()
-            for pair in re.split(r",(?=[^,=]+=)", cell)
-            if pair
-        ]
-        return {pair.partition("=")[0]: pair.partition("=")[2] for pair in pairs}
+        """Each modality's folder in the store, as the column ``encoders`` names them."""
+        folders = {}
+        for encoders in self.rows.loc[self.rows["fold"] == fold, "encoders"].unique():
+            # a folder may hold a comma itself: only one before "NAME=" separates
+            for pair in re.split(r",(?=[^,=]+=)", encoders):
+                if pair:
+                    modality, _, folder = pair.partition("=")
+                    folders[modality] = folder
+        return folders
 
 
 def _grid(path: Path) -> pd.DataFrame:
+    """Read ``grid.csv`` with its numbers as numbers and all else as text."""
     if not path.is_file():
         raise StoreNotFoundError(
             f"{path}: no such file; name the folder that run-fusion-grid wrote with --out"
@@ -312,8 +335,9 @@ def _grid(path: Path) -> pd.DataFrame:
         if absent or not len(rows):
             raise ValueError(f"no column {absent[0]!r}" if absent else "no rows")
         rows["valid_WA"] = rows.get("valid_WA", "")
-        for name in (name for name in NUMBERS if name in rows):
-            rows[name] = rows[name].replace("", "nan").astype(float)
+        for name in NUMBERS:
+            if name in rows:
+                rows[name] = rows[name].replace("", "nan").astype(float)
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{path}: is not a table of results ({first_line(error)}); run the grid again"
@@ -346,7 +370,7 @@ def probabilities(answers: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.f
     return np.asarray(answers[[f"score:{name}" for name in classes]], dtype=np.float64)
 
 
-def same_run(one: Run, other: Run) -> None:
+def same_run(one: FinishedRun, other: FinishedRun) -> None:
     """Check that two runs may stand side by side.
 
     Raises:
@@ -357,6 +381,5 @@ def same_run(one: Run, other: Run) -> None:
         if here != there:
             raise UsageError(
                 f"{other.folder} cannot stand beside {one.folder}: their {name} differ ({there} "
-                f"and {here}), so "
-                "their figures are of other rows"
+                f"and {here}), so their figures are of other rows"
             )

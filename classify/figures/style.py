@@ -142,22 +142,28 @@ class Drawing:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """How a class looks: colour, marker and hatch."""
+class FigureStyle:
+    """How a class looks in every figure.
+
+    Attributes:
+        colour: Of its marks and areas.
+        marker: Of its points.
+        hatch: On its areas.
+    """
 
     colour: str
     marker: str
     hatch: str
 
 
-def looks(classes: Sequence[str]) -> dict[str, Look]:
+def class_styles(classes: Sequence[str]) -> dict[str, FigureStyle]:
     """Give each class a look.
 
     Emotions that the paper knows keep theirs in every figure, others take what is free.
 
-    >>> looks(["anger", "boredom", "sadness"])["anger"].colour == VERMILLION
+    >>> class_styles(["anger", "boredom", "sadness"])["anger"].colour == VERMILLION
     True
-    >>> len({(look.colour, look.marker) for look in looks([f"c{i}" for i in range(32)]).values()})
+    >>> len({(look.colour, look.marker) for look in class_styles([f"c{i}" for i in range(32)]).values()})
     32
     """
     taken: dict[str, int] = {}
@@ -171,7 +177,7 @@ def looks(classes: Sequence[str]) -> dict[str, Look]:
     places = {name: taken[name] if name in taken else next(free) for name in classes}
     n = len(COLOURS)
     return {
-        name: Look(COLOURS[p % n], MARKERS[(p + p // n) % n], HATCHES[(p + p // n) % n])
+        name: FigureStyle(COLOURS[p % n], MARKERS[(p + p // n) % n], HATCHES[(p + p // n) % n])
         for name, p in places.items()
     }
 

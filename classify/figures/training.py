@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from classify.figures.results_folder import ORDER, Run
+from classify.figures.results_folder import ORDER, FinishedRun
 from classify.figures.style import BLUE, INK, LINES, MARKERS, RULE, Drawing, new_figure
 from embeddings_store.vectors.hdf5 import read_header
 
@@ -18,7 +18,7 @@ FIRST_LOSS, FIRST_ACCURACY = 2, 5
 Histories = Mapping[int, pd.DataFrame]
 
 
-def loss(run: Run, modality: str) -> Drawing | str:
+def loss(run: FinishedRun, modality: str) -> Drawing | str:
     """Draw training and validation loss by step.
 
     A sentence says why not where nothing was trained.
@@ -57,7 +57,7 @@ def loss(run: Run, modality: str) -> Drawing | str:
     )
 
 
-def accuracy(run: Run, modality: str) -> Drawing | str:
+def accuracy(run: FinishedRun, modality: str) -> Drawing | str:
     """Draw validation accuracy by step.
 
     A sentence says why not where nothing was trained or nothing validated.
@@ -74,7 +74,10 @@ def accuracy(run: Run, modality: str) -> Drawing | str:
         fold: h.assign(per_cent=100 * h["valid_accuracy"]) for fold, h in valid.items() if len(h)
     }
     if not valid:
-        return f"the trainings of {modality} looked at no validation rows, so there is no accuracy by step"
+        return (
+            f"the trainings of {modality} looked at no validation rows, so there is no accuracy "
+            "by step"
+        )
     figure = new_figure(5.6, 3.1)
     axes = figure.subplots()
     tips = _lines(run, axes, valid, "per_cent", labels=True, marked=_kept(run, modality, valid))
@@ -120,7 +123,7 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
 
 
 def _lines(
-    run: Run,
+    run: FinishedRun,
     axes: Axes,
     tables: Histories,
     column: str,
@@ -128,7 +131,7 @@ def _lines(
     labels: bool,
     marked: Mapping[int, int] | None = None,
 ) -> dict[str, str]:
-    """Draw a line per fold, or where there are too many to tell apart all in grey and their mean."""
+    """Draw a line per fold; where there are too many to tell apart, all in grey and their mean."""
     tips: dict[str, str] = {}
     crowd = len(tables) > len(LINES)
     for place, (fold, table) in enumerate(tables.items()):
@@ -183,7 +186,7 @@ def _mean_line(axes: Axes, tables: Histories, column: str) -> None:
     )
 
 
-def _end_labels(run: Run, axes: Axes, tables: Histories, column: str) -> None:
+def _end_labels(run: FinishedRun, axes: Axes, tables: Histories, column: str) -> None:
     """Write each fold's name at the end of its line, moved apart where they would overlap."""
     low, high = axes.get_ylim()
     height = axes.get_position().height * axes.figure.get_size_inches()[1] * 72  # type: ignore[union-attr]
@@ -212,12 +215,12 @@ def _end_labels(run: Run, axes: Axes, tables: Histories, column: str) -> None:
         )
 
 
-def _histories(run: Run, modality: str) -> dict[int, pd.DataFrame]:
+def _histories(run: FinishedRun, modality: str) -> dict[int, pd.DataFrame]:
     found = {fold: run.history(modality, fold) for fold in run.folds}
     return {fold: history for fold, history in found.items() if history is not None}
 
 
-def _kept(run: Run, modality: str, tables: Histories) -> dict[int, int]:
+def _kept(run: FinishedRun, modality: str, tables: Histories) -> dict[int, int]:
     """The position of the kept epoch, counted from 0, where the store records one."""
     kept = {}
     for fold in tables:
@@ -246,12 +249,12 @@ def _name(first: int, what: str, modality: str) -> str:
     )
 
 
-def _encoder(run: Run, modality: str) -> str:
+def _encoder(run: FinishedRun, modality: str) -> str:
     entry = run.entry(modality, run.folds[0])
     return entry.ref.name if entry else modality
 
 
-def _held_out(run: Run, fold: int) -> str:
+def _held_out(run: FinishedRun, fold: int) -> str:
     return str(run.rows.loc[run.rows["fold"] == fold, "fold_name"].iloc[0])
 
 

@@ -1,4 +1,4 @@
-"""One call from a results folder to its figures, its report, and the list of where everything went."""
+"""One call from a results folder to its figures, its report, and a list of what was written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from classify.figures.draw import FOLDER, LeftOut, draw, write
 from classify.figures.maps import MapConfig
-from classify.figures.results_folder import Run
+from classify.figures.results_folder import FinishedRun
 from classify.figures.style import Drawing
 from classify.report.config import ReportConfig
 from classify.report.page import write_page
@@ -23,7 +23,7 @@ TABLES = (*SELECTION.values(), *PAPER_TABLES.values(), PER_CLASS, CONFUSION)
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class WrittenReport:
     """What was written.
 
     Attributes:
@@ -52,7 +52,7 @@ class Made:
         return lines
 
 
-def make_report(config: ReportConfig) -> Made:
+def make_report(config: ReportConfig) -> WrittenReport:
     """Draw every figure and write the page.
 
     Each file is whole or not there, and equal runs give equal files.
@@ -61,8 +61,8 @@ def make_report(config: ReportConfig) -> Made:
         ProjectError: The results or the store are not as they must be, or another process writes
             the folder.
     """
-    run = Run.read(config.results, _store(config))
-    other = Run.read(config.against, run.store) if config.against else None
+    run = FinishedRun.read(config.results, _store(config))
+    other = FinishedRun.read(config.against, run.store) if config.against else None
     with exclusive(config.results / ".lock", str(config.results)):
         if config.selection:
             write_selection(config.selection, run.corpus, config.results)
@@ -71,23 +71,19 @@ def make_report(config: ReportConfig) -> Made:
         write(figures, folder)
         page = config.results / PAGE
         write_page(page, run, figures, config)
-    return Made(
-        page,
-        [path for name in TABLES if (path := config.results / name).is_file()],
-        figures,
-        folder,
-    )
+    tables = [config.results / name for name in TABLES]
+    return WrittenReport(page, [path for path in tables if path.is_file()], figures, folder)
 
 
 def _store(config: ReportConfig) -> Path | None:
     """The store that was named, or the usual one where it holds the corpus.
 
-    Its absence is said in the listing.
+    Without one there are fewer figures, and the listing says which and why.
     """
     if config.store is not None:
         return config.store
     try:
-        corpus = Run.read(config.results).corpus
+        corpus = FinishedRun.read(config.results).corpus
     except StoreNotFoundError:
         return None
     return config.usual_store if (config.usual_store / corpus / "corpus.json").is_file() else None
@@ -96,8 +92,10 @@ def _store(config: ReportConfig) -> Path | None:
 def _numbered(kind: str, stem: str) -> str:
     """Name a table or figure by the paper's number, where it has one.
 
-    >>> _numbered("Figure", "figure08_pca_text"), _numbered("Table", "table4_unimodal"), _numbered("Figure", "systems")
-    ('Figure 8', 'Table 4', 'Figure systems')
+    >>> _numbered("Figure", "figure08_pca_text"), _numbered("Figure", "systems")
+    ('Figure 8', 'Figure systems')
+    >>> _numbered("Table", "table4_unimodal")
+    'Table 4'
     """
     head = stem.partition("_")[0].removeprefix(kind.lower())
     return f"{kind} {int(head)}" if head.isdecimal() else f"{kind} {stem}"

@@ -1,5 +1,6 @@
-"""Tables 1 to 3: the trainings by which an encoder was chosen, a line each with loss, accuracy and runtime on the test rows.
+"""Tables 1 to 3: the trainings by which an encoder was chosen, a line each.
 
+A line holds loss, accuracy and runtime on the test rows.
 The paper trains on sessions 1 to 3, validates on 4 and tests on 5 (the plan
 ``session-holdout:Ses05/Ses04``). Any store of trainings with class scores will do; it is read
 through the gate, so no row is scored that an encoder has seen. The encoder that counts is the one
@@ -16,12 +17,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
+from classify.evaluation.means import first_best
 from classify.evaluation.metrics import accuracy
 from classify.results.files import write_csv
 from classify.results.paper_tables import per_cent
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreMismatchError, StoreNotFoundError
 from embeddings_store.fold_request import FoldRequest
+from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import load_fold
 from embeddings_store.vectors.catalogue import Entry, catalogue
@@ -53,9 +56,8 @@ def write_selection(store: Path, corpus: str, out: Path) -> list[Path]:
     if not entries:
         raise StoreNotFoundError(
             f"{store / corpus}: holds no trained encoder with class scores to choose from; train "
-            "some with "
-            "extract-features --folds session-holdout:Ses05/Ses04 --fold 1, or leave out "
-            "--selection"
+            "some with extract-features --folds session-holdout:Ses05/Ses04 --fold 1, or leave "
+            "out --selection"
         )
     written = []
     for modality in dict.fromkeys(e.ref.modality for e in entries):
@@ -70,34 +72,24 @@ def _table(store: Path, manifest: Manifest, entries: Sequence[Entry]) -> pd.Data
     lines = pd.DataFrame(
         [_line(store, manifest, entry, _label(entry, entries)) for entry in entries]
     )
-    chosen = (
-        lines.groupby("encoder", sort=False)["valid_WA"].mean().idxmax()
-        if lines["valid_WA"].notna().all()
-        else ""
-    )
+    chosen = ""
+    if lines["valid_WA"].notna().all():
+        means = lines.groupby("encoder", sort=False)["valid_WA"].mean()
+        chosen = first_best(means.to_dict())
     lines["remark"] = np.where(lines["encoder"] == chosen, "chosen on valid", "")
     return lines
 
 
 def _line(store: Path, manifest: Manifest, entry: Entry, label: str) -> dict[str, object]:
-    told = read_header(entry.path)
-    name, fold = str(told.get("plan", "")), int(entry.fold)
-    plan = make_plan(manifest, name)
-    if plan.digest != told.get("plan_digest"):
-        plan = make_plan(manifest, name, str(told.get("plan_valid")))
-    if plan.digest != told.get("plan_digest"):
-        raise StoreMismatchError(
-            f"{entry.path}: was trained under a plan {name!r} (digest {told.get('plan_digest')}) "
-            "that this "
-            f"corpus does not give ({plan.digest}); train it again under a plan that has a name"
-        )
+    """The figures of one training, under the plan that its file records."""
+    header, fold = read_header(entry.path), int(entry.fold)
+    plan = _plan_of(entry, header, manifest)
     data = load_fold(
         FoldRequest(store, manifest.name, {entry.ref.modality: entry.ref}, plan, fold), manifest
     )
-    test_s = _seconds(told, len(data.test))
     return {
         "corpus": manifest.name,
-        "protocol": name,
+        "protocol": str(header.get("plan", "")),
         "label_set": data.labels.name,
         "fold": fold,
         "encoder": label,
@@ -105,10 +97,25 @@ def _line(store: Path, manifest: Manifest, entry: Entry, label: str) -> dict[str
         "seed": entry.ref.seed,
         **_figures(data.valid, entry.ref.modality, "valid"),
         **_figures(data.test, entry.ref.modality, "test"),
-        "runtime_s": test_s,
+        "runtime_s": _runtime_s(header, len(data.test)),
         "n_valid": len(data.valid),
         "n_test": len(data.test),
     }
+
+
+def _plan_of(entry: Entry, header: Mapping[str, object], manifest: Manifest) -> FoldPlan:
+    """The plan that a training was made under, checked by its digest."""
+    name, digest = str(header.get("plan", "")), header.get("plan_digest")
+    plan = make_plan(manifest, name)
+    if plan.digest != digest:
+        # a name leaves open which rows validate; files record that beside it
+        plan = make_plan(manifest, name, str(header.get("plan_valid")))
+    if plan.digest != digest:
+        raise StoreMismatchError(
+            f"{entry.path}: was trained under a plan {name!r} (digest {digest}) that this corpus "
+            f"does not give ({plan.digest}); train it again under a plan that has a name"
+        )
+    return plan
 
 
 def _figures(rows: RoleData, modality: str, role: str) -> dict[str, object]:
@@ -124,12 +131,12 @@ def _figures(rows: RoleData, modality: str, role: str) -> dict[str, object]:
     }
 
 
-def _seconds(told: Mapping[str, object], rows: int) -> float:
-    """How long reading and encoding the test rows takes, at the speed of all rows.
+def _runtime_s(header: Mapping[str, object], rows: int) -> float:
+    """How many seconds reading and encoding so many rows takes, at the speed of all rows.
 
     ``nan`` where no time was recorded.
     """
-    provenance = told.get("provenance")
+    provenance = header.get("provenance")
     encoding = provenance.get("encoding") if isinstance(provenance, dict) else None
     if not isinstance(encoding, dict) or not encoding.get("rows"):
         return float("nan")
@@ -138,10 +145,9 @@ def _seconds(told: Mapping[str, object], rows: int) -> float:
 
 def _label(entry: Entry, entries: Sequence[Entry]) -> str:
     """The encoder's name, and where another candidate has the same what sets it apart."""
-    same = [e for e in entries if e.ref.name == entry.ref.name]
-    differs = [
-        f"{key.removeprefix('train_')} {value}"
-        for key, value in sorted(entry.settings.items())
-        if any(e.settings.get(key) != value for e in same)
-    ]
+    same = [other.settings for other in entries if other.ref.name == entry.ref.name]
+    differs = []
+    for key, value in sorted(entry.settings.items()):
+        if any(settings.get(key) != value for settings in same):
+            differs.append(f"{key.removeprefix('train_')} {value}")
     return f"{entry.ref.name} ({', '.join(differs)})" if differs else entry.ref.name

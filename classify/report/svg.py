@@ -1,7 +1,4 @@
-"""A figure's SVG as a part of the page.
-
-Colours follow the theme, values show under the pointer, no id clashes.
-"""
+"""A figure's SVG as a part of the page: themed colours, values under the pointer, no id twice."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ THEMED = {
     PAPER: "var(--paper)",
     BLUE: "var(--blue)",
 }
-# an outline; a hatch keeps its colour, it lies on the mark and not on the page
+# An outline follows the theme; a hatch keeps its colour, it lies on the mark, not on the page.
 EDGE = f"stroke: {ON_LIGHT}"
 FONT = re.compile(r"(font: (?:\w+ )?(?:\d+ )?[\d.]+px) [^;]+")
 LEAST = 0.9  # CSS pixels per point below which a figure scrolls instead of shrinking further
@@ -33,12 +30,14 @@ def inline(source: str, drawing: Drawing) -> str:
         drawing: Its figure, for texts under the pointer and the description.
     """
     root = ElementTree.fromstring(source)  # noqa: S314 - written by ourselves a moment ago
-    used = set(re.findall(r"url\(#([^)]+)\)", source)) | set(
-        re.findall(r'xlink:href="#([^"]+)"', source)
-    )
-    hatches = {part for pattern in root.iter(f"{{{SVG}}}pattern") for part in pattern.iter()}
+    used = set(re.findall(r"url\(#([^)]+)\)", source))
+    used |= set(re.findall(r'xlink:href="#([^"]+)"', source))
+    hatches: set[ElementTree.Element] = set()
+    for pattern in root.iter(f"{{{SVG}}}pattern"):
+        hatches.update(pattern.iter())
     for element in root.iter():
-        _tell(element, drawing)
+        # before the ids are renamed or removed: tips are found by them
+        _add_tip(element, drawing)
         if element not in hatches:
             element.set("style", element.get("style", "").replace(EDGE, "stroke: var(--ink)"))
         name = element.attrib.pop("id", None)
@@ -51,7 +50,7 @@ def inline(source: str, drawing: Drawing) -> str:
             if key in ("style", "fill", "stroke", "clip-path"):
                 element.set(key, _themed(value, drawing.name))
     for parent in list(root.iter()):
-        for child in [c for c in parent if c.tag == f"{{{SVG}}}metadata"]:
+        for child in parent.findall(f"{{{SVG}}}metadata"):
             parent.remove(child)
     width = float(root.attrib.pop("width").removesuffix("pt"))
     root.attrib.pop("height", None)
@@ -62,24 +61,24 @@ def inline(source: str, drawing: Drawing) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _tell(element: ElementTree.Element, drawing: Drawing) -> None:
-    """Give a part that has something to say its text: one, or one for each of its points."""
-    told = drawing.tips.get(element.get("id", ""))
-    if told is None:
-        return
-    if isinstance(told, str):
-        element.set("data-tip", told)
-        return
-    _tell_each([part for part in element.iter() if part.tag == f"{{{SVG}}}use"], told)
+def _add_tip(element: ElementTree.Element, drawing: Drawing) -> None:
+    """Give a part that has a tip its text: one, or one for each of its points."""
+    tips = drawing.tips.get(element.get("id", ""))
+    if isinstance(tips, str):
+        element.set("data-tip", tips)
+    elif tips is not None:
+        _add_tips(list(element.iter(f"{{{SVG}}}use")), tips)
 
 
-def _tell_each(points: Sequence[ElementTree.Element], told: Sequence[str]) -> None:
-    if len(points) == len(told):  # a point outside the axes would shift the rest
-        for point, text in zip(points, told, strict=True):
-            point.set("data-tip", text)
+def _add_tips(points: Sequence[ElementTree.Element], tips: Sequence[str]) -> None:
+    if len(points) != len(tips):
+        return  # a point outside the axes is not drawn, and would shift the rest
+    for point, text in zip(points, tips, strict=True):
+        point.set("data-tip", text)
 
 
 def _themed(value: str, prefix: str) -> str:
+    """A value with the theme's colours and font, and ids that no other figure has."""
     for colour, variable in THEMED.items():
         value = value.replace(colour, variable)
     value = FONT.sub(r"\1 var(--font)", value)

@@ -26,7 +26,7 @@ from classify.grid.config import GridConfig
 from classify.grid.execution import survey
 from classify.grid.prepare import prepare
 from classify.models.classifiers import baselines
-from classify.report.tables import NOTES, ROW_TITLES, TITLES
+from classify.report.tables.paper_tables import NOTES, ROW_TITLES, TITLES
 from classify.results.paper_tables import PAPER_TABLES
 from classify.results.shapley import shapley
 from classify.systems import expression as expressions_module

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from classify.figures.results_folder import Run
+from classify.figures.results_folder import FinishedRun
 
 pytest.importorskip("selenium")
 from selenium import webdriver
@@ -144,7 +144,7 @@ def test_tables_sort_with_the_mouse_and_the_keyboard(page: webdriver.Chrome) -> 
 
 
 def test_the_browser_of_answers_filters_and_turns_pages(page: webdriver.Chrome, made: Path) -> None:
-    run = Run.read(made)
+    run = FinishedRun.read(made)
     answers = run.answers(run.headline)
     wrong = answers["y_true"] != answers["y_pred"]
     assert shown(page) == wrong.sum()

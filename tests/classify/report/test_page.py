@@ -19,16 +19,20 @@ from classify.commands.make_report import build_parser, config_from, main
 from classify.commands.run_fusion_grid import main as grid
 from classify.figures.draw import LeftOut
 from classify.figures.outcome import confusion as draw_confusion
-from classify.figures.results_folder import Run
+from classify.figures.results_folder import FinishedRun
 from classify.figures.style import Drawing
 from classify.leakage.checks import Audit
 from classify.leakage.finding import LeakageFinding
 from classify.report.browser import MAX_ROWS, browser_data
 from classify.report.config import ReportConfig
-from classify.report.make import Made, make_report
+from classify.report.make import WrittenReport, make_report
 from classify.report.page import page as page_of
-from classify.report.tables import Cell, Table, confusion_table, statistics_tables
-from classify.report.words import answer, protocol, warnings
+from classify.report.sentences.answer import answer
+from classify.report.sentences.protocol import protocol
+from classify.report.sentences.reader_warnings import warnings
+from classify.report.tables.every_system import confusion_table
+from classify.report.tables.table import Table, TableCell
+from classify.report.tables.uncertainty import statistics_tables
 from embeddings_store.atomic import exclusive
 from embeddings_store.corpus.manifest import GENERATED
 from embeddings_store.errors import StoreBusyError, StoreError
@@ -71,7 +75,7 @@ def page(made: Path) -> Reader:
 
 
 def test_the_page_begins_with_the_answer(made: Path, page: Reader) -> None:
-    run = Run.read(made)
+    run = FinishedRun.read(made)
     text = " ".join(page.text.split())
     assert (
         f"recognises the emotion of {run.mean(run.headline):.1f} % of the test utterances (WA; 95 "
@@ -116,7 +120,7 @@ def test_hostile_strings_stay_text(finished, page: Reader, made: Path) -> None:
     assert "<b>&\"'" in page.text
     told = json.loads(page.data)
     texts = set(told["columns"]["text"])
-    hostile = set(Run.read(made, finished.store).manifest.table["text"].iloc[:6])
+    hostile = set(FinishedRun.read(made, finished.store).manifest.table["text"].iloc[:6])
     assert hostile <= texts
     raw = (made / "report.html").read_text(encoding="utf-8")
     assert "</script><script>document" not in raw
@@ -131,7 +135,7 @@ def test_links_are_relative_and_quoted(page: Reader) -> None:
 
 
 def test_the_browsers_rows_are_the_headlines_test_answers(finished) -> None:
-    run = Run.read(finished.results, finished.store)
+    run = FinishedRun.read(finished.results, finished.store)
     told = browser_data(run, None)
     columns = told["columns"]
     rows = run.of(run.headline)
@@ -149,12 +153,12 @@ def test_the_browsers_rows_are_the_headlines_test_answers(finished) -> None:
 def test_of_very_many_rows_the_wrong_ones_are_kept(finished, tmp_path: Path) -> None:
     shutil.copytree(finished.results, tmp_path / "r")
     table = pd.read_parquet(tmp_path / "r" / "predictions.parquet")
-    run = Run.read(finished.results)
+    run = FinishedRun.read(finished.results)
     one = table[(table["cell"] == run.headline) & (table["role"] == "test")]
     many = pd.concat([one] * (MAX_ROWS // len(one) + 2), ignore_index=True)
     many["id"] = [f"u{i}" for i in range(len(many))]
     many.to_parquet(tmp_path / "r" / "predictions.parquet")
-    told = browser_data(Run.read(tmp_path / "r"), None)
+    told = browser_data(FinishedRun.read(tmp_path / "r"), None)
     columns = told["columns"]
     wrong = np.not_equal(columns["truth"], columns["answer"]).sum()
     assert (told["total"], len(columns["id"])) == (len(many), MAX_ROWS)
@@ -164,7 +168,7 @@ def test_of_very_many_rows_the_wrong_ones_are_kept(finished, tmp_path: Path) -> 
 def test_optional_files_are_shown_where_they_are(finished, tmp_path: Path) -> None:
     results = tmp_path / "r"
     shutil.copytree(finished.results, results)
-    run = Run.read(results)
+    run = FinishedRun.read(results)
     statistics = pd.DataFrame(
         {
             "cell": [run.headline] * 2,
@@ -201,7 +205,7 @@ def test_optional_files_are_shown_where_they_are(finished, tmp_path: Path) -> No
         ("speakers",),
     ).write(results)
     text = Reader()
-    text.feed(page_of(Run.read(results), [], ReportConfig(results)))
+    text.feed(page_of(FinishedRun.read(results), [], ReportConfig(results)))
     for part in (
         "95 % confidence interval 61.0 to 90.0",
         "80.0 (61.0 to 90.0)",
@@ -215,10 +219,10 @@ def test_optional_files_are_shown_where_they_are(finished, tmp_path: Path) -> No
         "Leak: “is anybody heard in training and in test?”",
     ):
         assert part in text.text, part
-    assert statistics_tables(Run.read(results))[0].rows[0][2] == Cell("70.0", 70.0)
+    assert statistics_tables(FinishedRun.read(results))[0].rows[0][2] == TableCell("70.0", 70.0)
     (results / "audit.json").write_text("{")
     with pytest.raises(StoreError, match="is no audit that can be read"):
-        page_of(Run.read(results), [], ReportConfig(results))
+        page_of(FinishedRun.read(results), [], ReportConfig(results))
 
 
 def test_what_a_reader_must_beware_of_is_said_first(finished, tmp_path: Path) -> None:
@@ -227,35 +231,35 @@ def test_what_a_reader_must_beware_of_is_said_first(finished, tmp_path: Path) ->
     rows.assign(labels_shuffled="seed 0", verified="unverified: text").to_csv(
         tmp_path / "r" / "grid.csv", index=False
     )
-    found = warnings(Run.read(tmp_path / "r"))
+    found = warnings(FinishedRun.read(tmp_path / "r"))
     assert "permuted on purpose" in found[0]
     assert "unverified: text" in found[1]
     rows.assign(claim="upper bound", flags="chosen_on_test").to_csv(
         tmp_path / "r" / "grid.csv", index=False
     )
-    bound = answer(Run.read(tmp_path / "r"))
+    bound = answer(FinishedRun.read(tmp_path / "r"))
     assert "chosen on the test rows themselves (an upper bound)" in bound.sentence
     assert all("upper bound" in warning for warning in bound.warnings[:2])
     counts = pd.read_csv(tmp_path / "r" / "confusion.csv")
-    plain = confusion_table(Run.read(tmp_path / "r"))
+    plain = confusion_table(FinishedRun.read(tmp_path / "r"))
     counts.assign(claim="upper bound").to_csv(tmp_path / "r" / "confusion.csv", index=False)
-    stamped = Run.read(tmp_path / "r")
+    stamped = FinishedRun.read(tmp_path / "r")
     assert confusion_table(stamped) == plain
     assert isinstance(draw_confusion(stamped), Drawing)
     rows.assign(flags="", n_valid=0).to_csv(tmp_path / "r" / "grid.csv", index=False)
-    nothing = answer(Run.read(tmp_path / "r"))
+    nothing = answer(FinishedRun.read(tmp_path / "r"))
     assert nothing.sentence.startswith("No system counts as the result")
     rows.assign(
         flags=rows["flags"].fillna("").str.replace("chosen_on_valid", "fixed_beforehand")
     ).to_csv(tmp_path / "r" / "grid.csv", index=False)
     assert any(
         "fixed beforehand as the paper's final model" in line
-        for line in protocol(Run.read(tmp_path / "r"))
+        for line in protocol(FinishedRun.read(tmp_path / "r"))
     )
 
 
 def test_a_generated_corpus_is_said_to_be_one(finished) -> None:
-    run = Run.read(finished.results, finished.store)
+    run = FinishedRun.read(finished.results, finished.store)
     noted = replace(run, manifest=replace(run.manifest, notes=(f"{GENERATED}nobody spoke it",)))
     assert warnings(noted)[0] == "This corpus is generated: nobody spoke it."
     assert warnings(replace(run, manifest=None)) == warnings(
@@ -275,9 +279,9 @@ def test_equal_runs_give_equal_files_and_the_listing_says_where_they_are(
     assert lines[-1] == str(made / "report.html")
     assert any(line.startswith("Figure 8: ") for line in lines)
     assert any(line.startswith("Table 4: ") for line in lines)
-    assert Made(made, [], [LeftOut("loss, text", "nothing was trained")], made).listing() == [
-        "not drawn: loss, text: nothing was trained"
-    ]
+    assert WrittenReport(
+        made, [], [LeftOut("loss, text", "nothing was trained")], made
+    ).listing() == ["not drawn: loss, text: nothing was trained"]
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -368,4 +372,4 @@ def test_the_grid_makes_it_on_demand(
 
 def test_a_torn_table_is_refused() -> None:
     with pytest.raises(ValueError, match="has a row of 1 cells under 2 titles"):
-        Table("t", "T", ["a", "b"], [[Cell("1")]])
+        Table("t", "T", ["a", "b"], [[TableCell("1")]])

@@ -16,8 +16,8 @@ from PIL import Image
 from classify.figures import compare, maps, outcome, training
 from classify.figures.draw import LeftOut, draw, write
 from classify.figures.maps import MapConfig
-from classify.figures.results_folder import Run
-from classify.figures.style import COLOURS, Drawing, looks, style
+from classify.figures.results_folder import FinishedRun
+from classify.figures.style import COLOURS, Drawing, class_styles, style
 from embeddings_store.errors import StoreError, StoreNotFoundError, UsageError
 
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
@@ -41,12 +41,12 @@ BLIND = {
 
 
 @pytest.fixture(scope="module")
-def run(finished) -> Run:
-    return Run.read(finished.results, finished.store)
+def run(finished) -> FinishedRun:
+    return FinishedRun.read(finished.results, finished.store)
 
 
 @pytest.fixture(scope="module")
-def drawn(run: Run) -> list[Drawing | LeftOut]:
+def drawn(run: FinishedRun) -> list[Drawing | LeftOut]:
     return draw(run)
 
 
@@ -65,7 +65,7 @@ def test_every_figure_of_the_paper_that_two_modalities_allow_is_there(
 
 
 def test_files_are_equal_each_time_whole_and_no_more_than_these(
-    run: Run, drawn: list[Drawing | LeftOut], tmp_path: Path
+    run: FinishedRun, drawn: list[Drawing | LeftOut], tmp_path: Path
 ) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "figure99_of_an_earlier_run.png").touch()
@@ -89,7 +89,7 @@ def test_files_are_equal_each_time_whole_and_no_more_than_these(
 
 
 def test_counts_and_confusion_are_those_of_the_run(
-    run: Run, drawn: list[Drawing | LeftOut]
+    run: FinishedRun, drawn: list[Drawing | LeftOut]
 ) -> None:
     by_name = {d.name: d for d in drawn if isinstance(d, Drawing)}
     told = by_name["figure01_label_counts"].tips.values()
@@ -102,7 +102,7 @@ def test_counts_and_confusion_are_those_of_the_run(
     ] == counts.ravel().tolist()
 
 
-def test_the_kept_epoch_is_ringed_and_the_last_value_told(run: Run) -> None:
+def test_the_kept_epoch_is_ringed_and_the_last_value_told(run: FinishedRun) -> None:
     with style():
         figure = training.accuracy(run, "text")
     assert isinstance(figure, Drawing)
@@ -115,7 +115,7 @@ def test_the_kept_epoch_is_ringed_and_the_last_value_told(run: Run) -> None:
     ]  # best_epoch = 2 of 3, every 4 steps
 
 
-def test_a_map_shows_one_folds_rows_and_is_fitted_on_its_training_rows(run: Run) -> None:
+def test_a_map_shows_one_folds_rows_and_is_fitted_on_its_training_rows(run: FinishedRun) -> None:
     with style():
         figure = maps.embedding_map(run, ["text"], MapConfig(fold=2))
     assert isinstance(figure, Drawing)
@@ -130,7 +130,7 @@ def test_a_map_shows_one_folds_rows_and_is_fitted_on_its_training_rows(run: Run)
     np.testing.assert_allclose(where[:3], few)  # what else is shown moves no point
 
 
-def test_a_map_of_all_modalities_takes_tsne_and_other_rows(run: Run) -> None:
+def test_a_map_of_all_modalities_takes_tsne_and_other_rows(run: FinishedRun) -> None:
     with style():
         figure = maps.embedding_map(run, run.modalities, MapConfig(role="valid", method="tsne"))
     assert isinstance(figure, Drawing)
@@ -141,7 +141,7 @@ def test_a_map_of_all_modalities_takes_tsne_and_other_rows(run: Run) -> None:
 
 
 def test_without_a_store_the_figures_that_need_one_say_so(finished) -> None:
-    found = draw(Run.read(finished.results))
+    found = draw(FinishedRun.read(finished.results))
     left = {d.what: d.reason for d in found if isinstance(d, LeftOut)}
     assert "no store was named" in left["map, text"]
     assert "no course of a training" in left["loss by step, audio"]
@@ -149,8 +149,8 @@ def test_without_a_store_the_figures_that_need_one_say_so(finished) -> None:
     assert counts.title == "Label counts per fold"
 
 
-def test_frozen_beside_fine_tuned(run: Run, frozen, finished, tmp_path: Path) -> None:
-    other = Run.read(frozen.results, frozen.store)
+def test_frozen_beside_fine_tuned(run: FinishedRun, frozen, finished, tmp_path: Path) -> None:
+    other = FinishedRun.read(frozen.results, frozen.store)
     assert "frozen and imported" in str(training.loss(other, "text"))
     with style():
         figure = compare.against(run, other)
@@ -165,7 +165,7 @@ def test_frozen_beside_fine_tuned(run: Run, frozen, finished, tmp_path: Path) ->
     )
     strange.to_csv(tmp_path / "grid.csv", index=False)
     with pytest.raises(UsageError, match="their plan_digest differ"):
-        compare.against(run, Run.read(tmp_path))
+        compare.against(run, FinishedRun.read(tmp_path))
 
 
 @pytest.mark.parametrize(("classes", "folds"), [(2, 91), (32, 1)])
@@ -211,7 +211,7 @@ def test_it_stays_readable_with_few_and_many(classes: int, folds: int, tmp_path:
     )
     crossed.columns = [f"predicted:{name}" for name in names]
     crossed.rename_axis("truth").reset_index().to_csv(tmp_path / "confusion.csv", index=False)
-    found = [d for d in draw(Run.read(tmp_path)) if isinstance(d, Drawing)]
+    found = [d for d in draw(FinishedRun.read(tmp_path)) if isinstance(d, Drawing)]
     assert {d.name for d in found} >= {
         "figure01_label_counts",
         "figure12_confusion",
@@ -225,30 +225,32 @@ def test_it_stays_readable_with_few_and_many(classes: int, folds: int, tmp_path:
     }
     with style():
         figure = training.new_figure(4, 3)
-        training._lines(Run.read(tmp_path), figure.subplots(), histories, "loss", labels=True)
+        training._lines(
+            FinishedRun.read(tmp_path), figure.subplots(), histories, "loss", labels=True
+        )
     texts = [t.get_text() for t in figure.axes[0].texts]
     assert texts == (["speaker 0"] if folds == 1 else ["mean of 91 folds"])
 
 
 def test_broken_results_are_refused_with_advice(finished, tmp_path: Path) -> None:
     with pytest.raises(StoreNotFoundError, match="name the folder that run-fusion-grid wrote"):
-        Run.read(tmp_path)
+        FinishedRun.read(tmp_path)
     (tmp_path / "grid.csv").write_text("corpus,WA\nmine,0.5\n")
     with pytest.raises(StoreError, match="no column 'protocol'"):
-        Run.read(tmp_path)
+        FinishedRun.read(tmp_path)
     (tmp_path / "grid.csv").write_bytes((finished.results / "grid.csv").read_bytes())
     with pytest.raises(StoreNotFoundError, match=r"predictions\.parquet"):
-        Run.read(tmp_path)
+        FinishedRun.read(tmp_path)
     (tmp_path / "predictions.parquet").write_bytes(b"PAR1 torn")
     with pytest.raises(StoreError, match="run the grid again, finished cells are kept"):
-        Run.read(tmp_path)
+        FinishedRun.read(tmp_path)
 
 
 def test_classes_differ_in_colour_for_every_eye_or_in_shape_and_hatch() -> None:
-    assert looks(["happiness", "anger"]) | looks(["anger", "happiness", "boredom"]) == looks(
+    assert class_styles(["happiness", "anger"]) | class_styles(
         ["anger", "happiness", "boredom"]
-    )
-    emotions = looks(["anger", "happiness", "neutral", "sadness"])
+    ) == class_styles(["anger", "happiness", "boredom"])
+    emotions = class_styles(["anger", "happiness", "neutral", "sadness"])
     for part in ("colour", "marker", "hatch"):
         assert len({getattr(look, part) for look in emotions.values()}) == 4
     for kind, matrix in {**BLIND, "none": np.eye(3)}.items():
@@ -271,7 +273,7 @@ def test_contributions_are_stacked_to_the_lead(finished, tmp_path: Path) -> None
         }
     ).to_csv(tmp_path / "r" / "contributions.csv", index=False)
     with style():
-        figure = compare.contributions(Run.read(tmp_path / "r"))
+        figure = compare.contributions(FinishedRun.read(tmp_path / "r"))
     assert isinstance(figure, Drawing)
     assert "early, sum, nn: audio -5.0 points" in figure.tips.values()
     bars = {
@@ -281,7 +283,10 @@ def test_contributions_are_stacked_to_the_lead(finished, tmp_path: Path) -> None
     assert bars["share-1-0"] == (30.0, 20.0)  # audio begins where text ends
     assert bars["share-1-1"] == (0.0, -5.0)  # and a loss goes the other way
     (tmp_path / "r" / "contributions.csv").write_text("modality\ntext\n")
-    assert compare.contributions(Run.read(tmp_path / "r")) == "contributions.csv has no shapley"
+    assert (
+        compare.contributions(FinishedRun.read(tmp_path / "r"))
+        == "contributions.csv has no shapley"
+    )
 
 
 def test_reliability_of_a_system_that_is_as_sure_as_right() -> None:
@@ -298,7 +303,7 @@ def test_outcome_without_a_headline_says_why(finished, tmp_path: Path) -> None:
     pd.read_csv(finished.results / "grid.csv").assign(flags="").to_csv(
         tmp_path / "grid.csv", index=False
     )
-    assert "no cell counts as the result" in str(outcome.confusion(Run.read(tmp_path)))
+    assert "no cell counts as the result" in str(outcome.confusion(FinishedRun.read(tmp_path)))
 
 
 def _linear(colour: str) -> np.ndarray:

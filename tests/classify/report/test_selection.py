@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from classify.figures.results_folder import Run
+from classify.figures.results_folder import FinishedRun
 from classify.report.config import ReportConfig
 from classify.report.page import page
 from classify.report.selection import write_selection
@@ -21,7 +21,7 @@ def test_a_line_per_training_with_the_figures_of_its_head(finished, tmp_path: Pa
     files = write_selection(finished.store, "toy", tmp_path)
     assert [path.name for path in files] == ["table2_audio.csv", "table1_text.csv"]
     table = pd.read_csv(tmp_path / "table1_text.csv")
-    heads = Run.read(finished.results).of("unimodal text head")
+    heads = FinishedRun.read(finished.results).of("unimodal text head")
     assert (table["test_WA"] / 100).tolist() == pytest.approx(heads["WA"].tolist(), abs=1e-4)
     assert (table["valid_WA"] / 100).tolist() == pytest.approx(heads["valid_WA"].tolist(), abs=1e-4)
     assert table["runtime_s"].tolist() == [1.5] * 3  # 30 of 90 rows, which took 4.5 s
@@ -29,7 +29,7 @@ def test_a_line_per_training_with_the_figures_of_its_head(finished, tmp_path: Pa
         finished.store / "toy" / "enc-text@100000000000" / "seed-0" / "fold-1.h5"
     )
     rows = np.isin(
-        file.ids, Run.read(finished.results).answers("unimodal text head", folds=(1,))["id"]
+        file.ids, FinishedRun.read(finished.results).answers("unimodal text head", folds=(1,))["id"]
     )
     truth = [
         file.classes.index(name)
@@ -45,7 +45,7 @@ def test_a_line_per_training_with_the_figures_of_its_head(finished, tmp_path: Pa
 def test_the_report_shows_them_first(finished, tmp_path: Path) -> None:
     shutil.copytree(finished.results, tmp_path / "r")
     write_selection(finished.store, "toy", tmp_path / "r")
-    text = page(Run.read(tmp_path / "r"), [], ReportConfig(tmp_path / "r"))
+    text = page(FinishedRun.read(tmp_path / "r"), [], ReportConfig(tmp_path / "r"))
     assert (
         text.index("Table 1: choice of the text encoder")
         < text.index("Table 2: choice")

@@ -1,0 +1,75 @@
+"""How sure a figure or a difference is: from ``statistics.csv`` and ``comparisons.csv``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from classify.figures.results_folder import FinishedRun
+
+USUAL_LEVEL = 0.95  # of files that name none
+
+
+@dataclass(frozen=True, slots=True)
+class PercentInterval:
+    """A confidence interval in per cent.
+
+    Attributes:
+        low: The lower end.
+        high: The upper end.
+        level: How often such an interval holds the truth.
+    """
+
+    low: float
+    high: float
+    level: float
+
+
+def interval(run: FinishedRun, cell: str, metric: str) -> PercentInterval | None:
+    """Return a cell's interval from ``statistics.csv``, none where it gives none.
+
+    Args:
+        run: The run.
+        cell: The cell.
+        metric: ``WA`` or another metric, over all classes.
+    """
+    table = run.table("statistics.csv")
+    if table is None or not {"cell", "metric", "low", "high"} <= set(table):
+        return None
+    found = table[(table["cell"] == cell) & (table["metric"] == metric)]
+    if "class" in found:
+        found = found[found["class"].isna()]
+    if not len(found) or found[["low", "high"]].isna().any(axis=None):
+        return None
+    line = found.iloc[0]
+    return PercentInterval(
+        100 * float(line["low"]),
+        100 * float(line["high"]),
+        100 * float(line.get("level", USUAL_LEVEL)),
+    )
+
+
+def difference_in_brackets(run: FinishedRun, first: str, second: str) -> str:
+    """Say in brackets, from ``comparisons.csv``, how sure a difference in WA is.
+
+    Args:
+        run: The run.
+        first: The cell that the difference is of.
+        second: The cell that it is set against.
+
+    Returns:
+        The interval and the corrected p; nothing where the file does not compare the two.
+    """
+    table = run.table("comparisons.csv")
+    if table is None or not {"first", "second", "metric", "low", "high", "p_holm"} <= set(table):
+        return ""
+    of_pair = (table["first"] == first) & (table["second"] == second)
+    found = table[of_pair & (table["metric"] == "WA")]
+    if not len(found) or found[["low", "high", "p_holm"]].isna().any(axis=None):
+        return ""
+    line = found.iloc[0]
+    level = 100 * float(line.get("level", USUAL_LEVEL))
+    p = "p < 0.001" if line["p_holm"] < 0.001 else f"p = {line['p_holm']:.3f}"
+    return (
+        f" ({level:.0f} % confidence interval "
+        f"{100 * line['low']:+.1f} to {100 * line['high']:+.1f}; {p} after Holm's correction)"
+    )

@@ -1,0 +1,1 @@
+"""Tables of the page: CSV files of the results as cells to be read, sorted and explained."""
