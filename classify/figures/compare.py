@@ -384,7 +384,7 @@ def _named(run: FinishedRun) -> str:
 
 def _kind(run: FinishedRun) -> str:
     """Say whether a run's encoders were fine-tuned, as far as the store says."""
-    folds = set()
+    folds: set[str] = set()
     for modality in run.modalities:
         folds.update(entry.fold for entry in run.entries_of(modality))
     if not folds:

@@ -216,8 +216,8 @@ def _draw(
         f"{DISPLAYED[config.method]} of {what}",
         f"Fold {fold} (holds out {held_out}): {part} {config.role} rows by the {what} of this "
         "fold's "
-        f"encoder{'' if single else 's'}, {shown.how}. Other folds' encoders span other spaces and are "
-        "not mixed in.",
+        f"encoder{'' if single else 's'}, {shown.how}. Other folds' encoders span other spaces "
+        "and are not mixed in.",
         figure,
         tips,
     )

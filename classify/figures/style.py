@@ -163,7 +163,8 @@ def class_styles(classes: Sequence[str]) -> dict[str, FigureStyle]:
 
     >>> class_styles(["anger", "boredom", "sadness"])["anger"].colour == VERMILLION
     True
-    >>> len({(look.colour, look.marker) for look in class_styles([f"c{i}" for i in range(32)]).values()})
+    >>> styles = class_styles([f"c{i}" for i in range(32)]).values()
+    >>> len({(style.colour, style.marker) for style in styles})
     32
     """
     taken: dict[str, int] = {}

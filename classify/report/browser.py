@@ -140,7 +140,7 @@ def _links(results: Path, media_root: Path, table: pd.DataFrame, modality: str) 
 
 
 def _times(table: pd.DataFrame, modality: str, edge: str) -> list[float]:
-    """A modality's own seconds where the corpus gives them (``meta_video_start_s``), or the row's."""
+    """A modality's own seconds (``meta_video_start_s``) where the corpus has them, or the row's."""
     own = f"meta_{modality}_{edge}"
     column = own if own in table and pd.api.types.is_numeric_dtype(table[own]) else edge
     return [float(value) for value in table[column]]
