@@ -6,6 +6,7 @@ https://audeering.github.io/audformat, read and written with the project's own l
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from embeddings_store.corpus.manifest import Manifest
-from embeddings_store.errors import ManifestError, UsageError, unknown_name
+from embeddings_store.errors import ManifestError, ProjectError, UsageError, unknown_name
 from embeddings_store.folds.plan import ROLES, FoldPlan
 from extract.corpora._exchange import (
     ROLE_WORDS,
@@ -28,6 +29,7 @@ from extract.corpora._exchange import (
 )
 from extract.corpora._files import check_root
 from extract.corpora._notes import Notes
+from extract.corpora._plain_yaml import read_plain_yaml
 
 LAYOUT = "db.yaml with db.TABLE.parquet or db.TABLE.csv and the media beside it"
 TABLE = "utterances"
@@ -59,14 +61,7 @@ def read(
     """
     check_root(root, "an audformat database", LAYOUT, lambda folder: (folder / "db.yaml").is_file())
     notes = Notes()
-    with _library() as audformat:
-        try:
-            database = audformat.Database.load(str(root))
-        except Exception as error:  # The library raises whatever YAML, pandas or its own checks do.
-            version = audformat.__version__
-            raise ManifestError(
-                f"{root}: is no audformat database that audformat {version} reads ({error})"
-            ) from error
+    with _library() as audformat, _opened(audformat, root) as database:
         tables, column = _chosen(database, table, label, root)
         rows: list[Row] = []
         for key in tables:
@@ -148,6 +143,84 @@ def _library() -> Iterator[Any]:
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", FutureWarning)
         yield audformat
+
+
+@contextmanager
+def _opened(audformat: Any, root: Path) -> Iterator[Any]:
+    """Yield the database, which reads its tables when they are asked for.
+
+    The library would run what a tag of the header names, and prefers a table's pickle to its other
+    files. So it is given a private folder with the header as a safe loader has read it, and links
+    to nothing but the tables in CSV and Parquet.
+
+    Raises:
+        ManifestError: The header is not plain YAML, or the library cannot read it or a table.
+    """
+    header = read_plain_yaml(root / "db.yaml", "audformat database")
+    if len(header) == 1:  # An older form: everything below the database's name.
+        ((name, below),) = header.items()
+        header = {**below, "name": name} if isinstance(below, dict) else header
+    keys = _table_keys(root, header)
+    with tempfile.TemporaryDirectory(prefix="audformat-") as folder:
+        safe = Path(folder)
+        _dump_header(header, safe / "db.yaml")
+        pickled = []
+        for key in keys:
+            stored = [Path(f"db.{key}.{kind}") for kind in ("parquet", "csv")]
+            present = [file for file in stored if (root / file).is_file()]
+            for file in present:
+                (safe / file).symlink_to((root / file).resolve())
+            if not present and (root / f"db.{key}.pkl").exists():
+                pickled.append(key)
+        try:
+            yield audformat.Database.load(str(safe))
+        except ProjectError:
+            raise
+        except Exception as error:  # The library raises whatever pandas or its own checks do.
+            reason = " ".join(str(error).split()).replace(str(safe), str(root))
+            advice = ""
+            if pickled:
+                advice = (
+                    f"; of {', '.join(pickled)} there is only a pickle, which is never loaded, as "
+                    "it can run code: save the database with storage_format='parquet' or 'csv'"
+                )
+            raise ManifestError(
+                f"{root}: is no audformat database that audformat {audformat.__version__} reads "
+                f"({reason or type(error).__name__}){advice}"
+            ) from error
+
+
+def _table_keys(root: Path, header: dict[str, Any]) -> list[str]:
+    """Return the names of the tables, which become names of files.
+
+    Raises:
+        ManifestError: A name would lead out of the folder, or the tables have no names.
+    """
+    keys = []
+    for kind in ("tables", "misc_tables"):
+        tables = header.get(kind) or {}
+        if not isinstance(tables, dict):
+            raise ManifestError(
+                f"{root / 'db.yaml'}: {kind} is a {type(tables).__name__}, expected a mapping of "
+                "names to tables; fetch it again"
+            )
+        keys += [str(key) for key in tables]
+    for key in keys:
+        if any(sign in key for sign in "/\\\0"):
+            raise ManifestError(
+                f"{root / 'db.yaml'}: the table {key!r} leads out of the folder; expected names "
+                "without a slash: rename it"
+            )
+    return keys
+
+
+def _dump_header(header: dict[str, Any], path: Path) -> None:
+    """Write a header for the library, as plain as :func:`read_plain_yaml` reads it."""
+    import yaml
+
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text = yaml.dump(header, Dumper=dumper, allow_unicode=True, sort_keys=False)
+    path.write_text(text, encoding="utf-8")
 
 
 def _chosen(database: Any, table: str, label: str, root: Path) -> tuple[list[str], str]:
