@@ -181,7 +181,10 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_finished(
 def start(store: Path, out: Path, *more: str) -> subprocess.Popen[str]:
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     patch = (
-        "from classify import cli, grid; grid.WORTH_PROCESSES_S = 0.0; raise SystemExit(cli.main())"
+        "from classify.commands.run_fusion_grid import main\n"
+        "from classify.grid import execution\n"
+        "execution.WORTH_PROCESSES_S = 0.0\n"
+        "raise SystemExit(main())"
     )
     return subprocess.Popen(
         [
