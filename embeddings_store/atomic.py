@@ -46,8 +46,7 @@ def replacing(path: Path) -> Iterator[Path]:
     if not path.parent.is_dir():
         raise StoreAccessError(
             f"{path}: cannot be written (there is no folder {path.parent}); make it first, or "
-            "choose another "
-            "place"
+            "choose another place"
         )
     temporary = path.with_name(f".{path.name}.{_host()}-{os.getpid()}.tmp")
     try:
@@ -73,8 +72,7 @@ def explained(path: Path) -> Iterator[None]:
         if disk_is_full(error):
             raise StoreFullError(
                 f"{path}: the disk is full; what was finished before is safe. Free some space (or "
-                "choose "
-                "another place) and run the same command again, it goes on from there"
+                "choose another place) and run the same command again, it goes on from there"
             ) from error
         if isinstance(error, OSError) and error.errno in NO_ACCESS:
             raise StoreAccessError(
@@ -194,8 +192,8 @@ def exclusive(lock: Path, what: str, wait_s: float = 0.0) -> Iterator[None]:
             handle.seek(0)
             raise StoreBusyError(
                 f"{what} is being written by another process "
-                f"({handle.read().strip() or 'unknown'}); "
-                "wait for it, or choose another fold, seed or folder"
+                f"({handle.read().strip() or 'unknown'}); wait for it, or choose another fold, "
+                "seed or folder"
             )
         with explained(lock):
             handle.truncate(0)

@@ -114,8 +114,8 @@ def _explain(
     return (
         f"refused: {where} would {verb} {len(leaking)} of {rows} {role} rows that the {view} "
         f"encoder {file.encoder.folder}{inner} has seen (seen={word}, first {first!r}). The "
-        f"encoder was {act}, so their vectors carry their labels and the accuracy would be far "
-        f"too high. Only the {unseen} rows with seen=no can be scored: use the plan under which "
-        "the encoder was trained (often --folds split), drop the view with --modalities, or "
-        f"extract vectors with an encoder per fold{bound}"
+        f"encoder was {act}, so their vectors carry their labels and the accuracy would be far too "
+        f"high. Only the {unseen} rows with seen=no can be scored: use the plan under which the "
+        "encoder was trained (often --folds split), drop the view with --modalities, or extract "
+        f"vectors with an encoder per fold{bound}"
     )

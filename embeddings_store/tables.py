@@ -270,8 +270,7 @@ def _check_text(path: Path) -> None:
             except UnicodeDecodeError as error:
                 raise ManifestError(
                     f"{path}: is not UTF-8 ({error.reason} at byte {before + error.start}, line "
-                    f"{number}); "
-                    "save it as UTF-8"
+                    f"{number}); save it as UTF-8"
                 ) from error
             before += len(line)
 
@@ -289,6 +288,6 @@ def _check_quotes(path: Path) -> None:
         except csv.Error as error:
             raise ManifestError(
                 f"{path}: a quotation mark is not closed, or closed too early, at or before line "
-                f"{rows.line_num} "
-                f"({error}); write a quotation mark within a cell twice, and put the cell into two"
+                f"{rows.line_num} ({error}); write a quotation mark within a cell twice, and put "
+                "the cell into two"
             ) from error

@@ -13,8 +13,7 @@ from embeddings_store.errors import ProjectError
 INTERRUPTED = 130
 EXIT_CODES = (
     "exit status: 0 done; 2 usage; 3 data or store problem; 4 finished, but some clips failed "
-    "(listed); "
-    "130 interrupted (run the same command again to go on)"
+    "(listed); 130 interrupted (run the same command again to go on)"
 )
 
 
@@ -73,8 +72,7 @@ def guarded(run: Callable[[], int], program: str) -> int:
             raise
         print(
             f"{program}: the disk is full ({error}); what was finished before is safe. Free some "
-            "space and run the same "
-            "command again",
+            "space and run the same command again",
             file=sys.stderr,
         )
         return ProjectError.exit_code

@@ -129,14 +129,14 @@ def _add_import(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--seen",
         required=True,
         metavar="SPEC",
-        help="what the encoders know of the rows; there is no default, "
-        "because a wrong guess is a leak. " + SPEC_HELP,
+        help="what the encoders know of the rows; there is no default, because a wrong guess is a "
+        "leak. " + SPEC_HELP,
     )
     bring.add_argument(
         "--rows",
         type=Path,
-        help="CSV or Parquet with id and any of label, speaker, group, session, split, "
-        "language, text; other columns are kept as meta_*",
+        help="CSV or Parquet with id and any of label, speaker, group, session, split, language, "
+        "text; other columns are kept as meta_*",
     )
     bring.add_argument(
         "--ids",
@@ -150,8 +150,8 @@ def _add_import(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--group",
         default="",
         metavar="COLUMN",
-        help="column whose rows must stay in one role, such as the video "
-        "or dialogue (default: 'group', else 'video')",
+        help="column whose rows must stay in one role, such as the video or dialogue (default: "
+        "'group', else 'video')",
     )
     bring.add_argument(
         "--folds",
@@ -303,8 +303,7 @@ def _problems_below(path: Path) -> Iterator[list[str]]:
             ):
                 problems = [
                     f"{file}: was made from other inputs than the corpus beside it; extract it "
-                    "again with --overwrite, "
-                    "or keep the two corpora in stores of their own"
+                    "again with --overwrite, or keep the two corpora in stores of their own"
                 ]
             yield problems
 
@@ -462,8 +461,8 @@ def _corpus_text(facts: dict[str, object]) -> str:
     lines += [f"  note: {note}" for note in notes]
     lines += [
         f"  {f['modality']:<8} {f['encoder']:<44} layer {f['layer']:>2}  seed {f['seed']}  fold "
-        f"{f['fold']:<5} "
-        f"{f['dim']:>5}-d  {f['ok']}/{f['rows']} rows ok{'  with scores' if f['scores'] else ''}"
+        f"{f['fold']:<5} {f['dim']:>5}-d  {f['ok']}/{f['rows']} rows "
+        f"ok{'  with scores' if f['scores'] else ''}"
         for f in files
     ]
     lines += [

@@ -87,8 +87,7 @@ def check_names(names: Sequence[str]) -> None:
         hint = did_you_mean(extra[0], STRINGS + TIMES)
         raise ManifestError(
             f"unknown column {extra[0]!r}{hint} (columns are {', '.join(STRINGS + TIMES)} and "
-            "meta_*); rename "
-            "it, or prefix it with meta_ to keep it as metadata"
+            "meta_*); rename it, or prefix it with meta_ to keep it as metadata"
         )
     _check_id_column(names)
 
@@ -148,13 +147,12 @@ def check_tags(tags: Mapping[str, str], names: Iterable[str]) -> None:
         if column not in columns:
             raise ManifestError(
                 f"a leak tag is given for {column!r}, which is no metadata "
-                f"column{did_you_mean(column, columns)} "
-                f"(there are {', '.join(columns) or 'none'})"
+                f"column{did_you_mean(column, columns)} (there are {', '.join(columns) or 'none'})"
             )
         if tag not in LEAK_TAGS:
             raise ManifestError(
-                f"column {column!r} has the leak tag {tag!r}{did_you_mean(tag, LEAK_TAGS)} "
-                f"(tags are {', '.join(LEAK_TAGS)})"
+                f"column {column!r} has the leak tag {tag!r}{did_you_mean(tag, LEAK_TAGS)} (tags "
+                f"are {', '.join(LEAK_TAGS)})"
             )
 
 
@@ -187,8 +185,7 @@ def strings(column: pd.Series, name: str) -> pd.Series:
     except UnicodeEncodeError as error:
         raise ManifestError(
             f"column {name!r} holds {str(error.object)!r}, which is no Unicode text (half of a "
-            "surrogate pair); "
-            "read the source with its right encoding"
+            "surrogate pair); read the source with its right encoding"
         ) from error
 
 
@@ -257,9 +254,8 @@ def _number_promise(column: str) -> Promise:
         column,
         lambda table: _seconds(table, column)[1],
         lambda seen: (
-            f"column {column!r} must hold seconds as numbers; {seen.count} of {seen.total} rows "
-            "do not, "
-            f"first row {seen.row} ({str(seen.cells[column])!r})"
+            f"column {column!r} must hold seconds as numbers; {seen.count} of {seen.total} rows do "
+            f"not, first row {seen.row} ({str(seen.cells[column])!r})"
         ),
     )
 
@@ -271,8 +267,7 @@ def _path_promise(column: str) -> Promise:
         lambda table: table[column].str.contains(UNSAFE, regex=True),
         lambda seen: (
             f"column {column!r} holds {seen.cells[column]!r}; media paths are relative to the "
-            "manifest, with '/', "
-            "and may not leave its folder"
+            "manifest, with '/', and may not leave its folder"
         ),
         UnsafePathError,
     )
@@ -284,8 +279,8 @@ UNIQUE = Promise(
     lambda table: table["id"].duplicated(),
     lambda seen: (
         f"{seen.count} duplicate ids, first {seen.cells['id']!r} in rows {seen.twin} and "
-        f"{seen.row}; "
-        "an id names one utterance (put the split or dialogue into it where numbers repeat)"
+        f"{seen.row}; an id names one utterance (put the split or dialogue into it where numbers "
+        "repeat)"
     ),
 )
 # Of a table as it was read; then those of a table in its fixed form.

@@ -82,8 +82,7 @@ def rows_of_kind(manifest: Manifest, kind: str) -> NDArray[np.bool_]:
     if "meta_kind" not in manifest.table:
         raise LabelError(
             f"corpus {manifest.name!r} does not say which dialogues are {kind} (no column "
-            "meta_kind); choose "
-            "another label set or protocol"
+            "meta_kind); choose another label set or protocol"
         )
     return np.asarray(manifest.column("meta_kind") == kind)
 
@@ -229,8 +228,7 @@ TABLE: tuple[NamedLabels, ...] = (
             "xxx",
         ),
         note="the four classes that corpora have in common, for training on some and testing on "
-        "another; excited counts as "
-        "happy, calm is dropped",
+        "another; excited counts as happy, calm is dropped",
         source="this project",
     ),
 )
@@ -256,8 +254,7 @@ def named_labels(name: str, manifest: Manifest) -> NamedLabels:
     if row.labels is None:
         raise UsageError(
             f"label set {name!r} is known by its published size only ({row.rows:,} rows): "
-            f"{row.note}. "
-            "Choose from "
+            f"{row.note}. Choose from "
             f"{', '.join(r.name for r in TABLE if r.labels and r.applies_to(manifest.name))}"
         )
     if row.corpora and not row.applies_to(manifest.name):
@@ -276,9 +273,8 @@ def named_labels(name: str, manifest: Manifest) -> NamedLabels:
     if absent:
         raise LabelError(
             f"label set {name!r} needs rows with the label {absent[0]!r} ({len(absent)} labels "
-            "absent), and corpus "
-            f"{manifest.name!r} has none; read it with all its turns (extract-features "
-            "--corpus-option "
-            "all_turns=yes, where the reader has that option), or choose another --label-set"
+            f"absent), and corpus {manifest.name!r} has none; read it with all its turns "
+            "(extract-features --corpus-option all_turns=yes, where the reader has that option), "
+            "or choose another --label-set"
         )
     return row

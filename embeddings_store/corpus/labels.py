@@ -83,8 +83,7 @@ class LabelSet:
             hint = did_you_mean(unknown[0], self.mapping) or ";"
             raise LabelError(
                 f"label {unknown[0]!r} ({len(unknown)} unknown in all) is not in label set "
-                f"{self.name!r}{hint} "
-                f"Known: {', '.join(self.mapping)}"
+                f"{self.name!r}{hint} Known: {', '.join(self.mapping)}"
             )
         code_of = np.array([table[str(label)] for label in found], dtype=np.int64)
         return np.asarray(code_of[place])

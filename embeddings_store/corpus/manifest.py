@@ -119,8 +119,7 @@ class Manifest:
         except UnicodeEncodeError as error:
             raise ManifestError(
                 f"{str(error.object)!r} is no Unicode text (half of a surrogate pair); read the "
-                "source with its "
-                "right encoding"
+                "source with its right encoding"
             ) from error
         labels = fields.pop("labels", None)
         if labels is None and "label" in table:
@@ -343,8 +342,8 @@ class Manifest:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(
                 f"{folder}: corpus.json or manifest.parquet is damaged ({first_line(error)}); "
-                "restore them, or "
-                "remove corpus.json and run the same command again: vectors that fit are kept"
+                "restore them, or remove corpus.json and run the same command again: vectors that "
+                "fit are kept"
             ) from error
         if folder.name and manifest.name != folder.name:
             raise StoreMismatchError(
@@ -354,8 +353,7 @@ class Manifest:
         if manifest.digest != recorded:
             raise StoreError(
                 f"{folder}: manifest.parquet (digest {manifest.digest}) is not the one that "
-                "corpus.json "
-                f"describes ({recorded}); restore both files from the same run"
+                f"corpus.json describes ({recorded}); restore both files from the same run"
             )
         return manifest
 
@@ -419,8 +417,7 @@ def _difference(there: Manifest, new: Manifest, folder: Path) -> str:
     what = f"columns {', '.join(changed)}" if changed else "the label set"
     return (
         f"{head}: same inputs, but {what} differ; vectors depend on inputs alone, so to adopt the "
-        "new ones remove "
-        f"{folder / 'corpus.json'} and run this again (or{apart.removeprefix(';')})"
+        f"new ones remove {folder / 'corpus.json'} and run this again (or{apart.removeprefix(';')})"
     )
 
 

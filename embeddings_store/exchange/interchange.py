@@ -221,9 +221,8 @@ def _place(
             there = read_embeddings(path)
             if content_digest(there) != content_digest(embeddings):
                 raise StoreError(
-                    f"{path}: is there already with another 'seen' record or other vectors; "
-                    "remove it first if the "
-                    "new import is the right one"
+                    f"{path}: is there already with another 'seen' record or other vectors; remove "
+                    "it first if the new import is the right one"
                 )
             return path
         write_embeddings(

@@ -81,9 +81,8 @@ def join_corpora(
     if not shared:
         raise UsageError(
             f"{', '.join(corpora)} have no frozen encoder in common, so no vectors of theirs can "
-            "be compared; run "
-            "extract-features --frozen with the same --encoder and options on each. There is "
-            f"{', '.join(left_out)}"
+            "be compared; run extract-features --frozen with the same --encoder and options on "
+            f"each. There is {', '.join(left_out)}"
         )
     manifest = _rows(manifests, name or "-".join(("joined", *corpora)), label_set)
     parts = {}
@@ -156,10 +155,9 @@ def _refuse_duplicates(ref: EncoderRef, files: Mapping[str, Embeddings]) -> None
             key, row = twins[0]
             raise LeakError(
                 f"refused: {len(twins)} of {len(file.ids)} rows of {corpus!r} are the same "
-                f"{ref.modality} as rows of "
-                f"other corpora, first {str(file.ids[row])!r} and {known[key]!r}; a model would "
-                "be tested on what "
-                "it was trained on. Leave one of these corpora out"
+                f"{ref.modality} as rows of other corpora, first {str(file.ids[row])!r} and "
+                f"{known[key]!r}; a model would be tested on what it was trained on. Leave one of "
+                "these corpora out"
             )
         known |= {
             key: f"{corpus}:{name}"

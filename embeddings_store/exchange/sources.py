@@ -135,9 +135,8 @@ def _from_table(path: Path, modality: str) -> VectorSource:
     for name in wide:
         if not pd.api.types.is_numeric_dtype(table[name].dtype):
             raise ManifestError(
-                f"{path}: column {name!r} does not hold numbers; every column beside id, label "
-                "and their like is "
-                "a dimension, so prefix others with meta_"
+                f"{path}: column {name!r} does not hold numbers; every column beside id, label and "
+                "their like is a dimension, so prefix others with meta_"
             )
     values = (
         table[wide].to_numpy(dtype=np.float32, na_value=np.nan)
@@ -255,7 +254,7 @@ def _check_rows(path: Path, name: str, values: NDArray[np.float32], ids: NDArray
     torn = np.flatnonzero(~np.isfinite(values).all(axis=1) & ~np.isnan(values).all(axis=1))
     if len(torn):
         raise ManifestError(
-            f"{path}: {len(torn)} of {len(ids)} rows of {name!r} hold nan or infinite beside "
-            "other numbers, "
-            f"first {str(ids[torn[0]])!r}; make the row whole, or all nan if there is no vector"
+            f"{path}: {len(torn)} of {len(ids)} rows of {name!r} hold nan or infinite beside other "
+            f"numbers, first {str(ids[torn[0]])!r}; make the row whole, or all nan if there is no "
+            "vector"
         )

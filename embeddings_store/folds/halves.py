@@ -39,8 +39,8 @@ def apart(
     if len(found) < 2:
         raise FoldError(
             f"{where}: its {len(names)} validation rows are all of one group, so they cannot be "
-            "halved; leave out "
-            "--valid-split, fill the manifest's column 'group', or use another plan"
+            "halved; leave out --valid-split, fill the manifest's column 'group', or use another "
+            "plan"
         )
     order = np.random.default_rng(seed).permutation(len(found))
     before = np.cumsum(counts[order]) - counts[order]

@@ -95,9 +95,8 @@ class FoldPlan:
                 )
             if not np.isin(fold.roles, range(len(ROLES))).all():
                 raise FoldError(
-                    f"fold {fold.number} of {self.name!r} holds the role {fold.roles.max()}; "
-                    "roles are 0 to "
-                    f"{len(ROLES) - 1} ({', '.join(ROLES)})"
+                    f"fold {fold.number} of {self.name!r} holds the role {fold.roles.max()}; roles "
+                    f"are 0 to {len(ROLES) - 1} ({', '.join(ROLES)})"
                 )
             for role in ("train", "test"):
                 if not fold.mask(role).any():
@@ -163,8 +162,7 @@ class FoldPlan:
         if not np.array_equal(self.ids, manifest.ids):
             raise FoldError(
                 f"plan {self.name!r} was made for {len(self.ids)} other rows than the "
-                f"{len(manifest)} of corpus "
-                f"{manifest.name!r}; make it again for this manifest"
+                f"{len(manifest)} of corpus {manifest.name!r}; make it again for this manifest"
             )
         codes, groups = manifest.codes(), manifest.table["group"]
         place, names = pd.factorize(groups)
@@ -184,10 +182,8 @@ class FoldPlan:
             if absent:
                 raise FoldError(
                     f"fold {fold.number} ({fold.name}) of {self.name!r} has no training row of "
-                    "class "
-                    f"{absent[0]!r} ({len(absent)} of {len(manifest.labels.classes)} classes "
-                    "absent); "
-                    "use fewer folds, another grouping, or a label set without it"
+                    f"class {absent[0]!r} ({len(absent)} of {len(manifest.labels.classes)} classes "
+                    "absent); use fewer folds, another grouping, or a label set without it"
                 )
 
     def _check_groups(self, fold: Fold, place: NDArray[np.int64], names: pd.Index) -> None:
@@ -202,9 +198,8 @@ class FoldPlan:
         if len(torn):
             raise FoldError(
                 f"fold {fold.number} of {self.name!r} tears {len(torn)} groups apart, first "
-                f"{names[torn[0]]!r}: its "
-                "rows have more than one role, so a model would be tested on what it was trained "
-                "on; fold by group"
+                f"{names[torn[0]]!r}: its rows have more than one role, so a model would be tested "
+                "on what it was trained on; fold by group"
             )
 
     def save(self, path: Path) -> None:
@@ -253,8 +248,7 @@ class FoldPlan:
             if int(about["version"]) > VERSION:
                 raise StoreError(
                     f"{path}: has format version {about['version']}, this program reads up to "
-                    f"{VERSION}; "
-                    "update the program"
+                    f"{VERSION}; update the program"
                 )
             columns = [name for name in table.column_names if re.fullmatch(r"fold-\d+", name)]
             folds = [
@@ -273,14 +267,12 @@ class FoldPlan:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(
                 f"{path}: is damaged or not a fold plan of this project ({first_line(error)}); "
-                "remove it, it is "
-                "made again from the manifest"
+                "remove it, it is made again from the manifest"
             ) from error
         if plan.digest != about.get("digest"):
             raise StoreError(
                 f"{path}: the roles (digest {plan.digest}) are not those that were written "
-                f"({about.get('digest')}); "
-                "remove it, it is made again from the manifest"
+                f"({about.get('digest')}); remove it, it is made again from the manifest"
             )
         return plan
 

@@ -144,9 +144,8 @@ def _assign(
             roles[place] = ROLE_CODE[role]
     if absent:
         raise FoldError(
-            f"{file}: {len(absent)} rows are not in corpus {manifest.name!r}, first "
-            f"{absent[0]!r}; the folds are of "
-            "the whole release, or of another corpus"
+            f"{file}: {len(absent)} rows are not in corpus {manifest.name!r}, first {absent[0]!r}; "
+            "the folds are of the whole release, or of another corpus"
         )
 
 

@@ -82,8 +82,8 @@ class Protocol:
         if ("{}" in self.plan) != bool(value):
             raise UsageError(
                 f"protocol {self.base!r} "
-                f"{'takes a value' if '{}' in self.plan else 'takes no value'}: write "
-                f"--protocol {self.name}"
+                f"{'takes a value' if '{}' in self.plan else 'takes no value'}: write --protocol "
+                f"{self.name}"
             )
         return self.plan.format(value)
 
@@ -122,8 +122,8 @@ TABLE: tuple[Protocol, ...] = (
         "none",
         "iemocap-4",
         _SESSIONS,
-        "five folds by session; four sessions train for a fixed number of epochs, probably "
-        "nearest to the paper's training",
+        "five folds by session; four sessions train for a fixed number of epochs, probably nearest "
+        "to the paper's training",
         f"{_PAPER}, Tables 4 to 7",
         tests_as=_others("iemocap-paper-fixed"),
     ),
@@ -157,10 +157,8 @@ TABLE: tuple[Protocol, ...] = (
         "iemocap-4",
         _SESSIONS,
         "five folds by session; a fifth of the other rows, drawn at random over rows, validates "
-        "and so shares speakers and "
-        "dialogues with training. The draw follows the order of s3prl's own files: "
-        "--protocol-files META_DATA (Session1 to "
-        "Session5)",
+        "and so shares speakers and dialogues with training. The draw follows the order of s3prl's "
+        "own files: --protocol-files META_DATA (Session1 to Session5)",
         "SUPERB (arXiv 2105.01051), s3prl/downstream/emotion: expert.py, valid_ratio 0.2, torch "
         "seed 0",
         "s3prl",
@@ -174,9 +172,8 @@ TABLE: tuple[Protocol, ...] = (
         "iemocap-4",
         _SESSIONS,
         "fold k tests session k, all else trains: EmoBox's files are made by this rule (its test "
-        "files and the size of a "
-        "training file were compared). They name no validation rows; its recipe draws them at "
-        "random from training",
+        "files and the size of a training file were compared). They name no validation rows; its "
+        "recipe draws them at random from training",
         f"{_EMOBOX}iemocap",
         tests_as=_others("iemocap-emobox"),
     ),
@@ -283,8 +280,7 @@ TABLE: tuple[Protocol, ...] = (
         "",
         (),
         "folds of EmoBox for any of its corpora, read from its jsonl files: --protocol-files "
-        "EmoBox/data/CORPUS. Where it "
-        "has no validation file, nothing validates",
+        "EmoBox/data/CORPUS. Where it has no validation file, nothing validates",
         f"{_EMOBOX}CORPUS/fold_K",
         "emobox",
     ),
@@ -296,8 +292,7 @@ TABLE: tuple[Protocol, ...] = (
         "common-4",
         (),
         "of a joined corpus (embeddings-store join): this corpus is tested, the others train, a "
-        "fifth of their groups "
-        "validates",
+        "fifth of their groups validates",
         "common practice",
     ),
     Protocol(
@@ -334,7 +329,6 @@ def find_protocol(name: str, corpus: str) -> tuple[Protocol, str]:
     if not row.applies_to(corpus):
         raise UsageError(
             f"protocol {name!r} belongs to {', '.join(row.corpora)}, not to corpus {corpus!r}; it "
-            "has "
-            f"{', '.join(mine)}"
+            f"has {', '.join(mine)}"
         )
     return row, value

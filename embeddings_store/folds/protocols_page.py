@@ -48,8 +48,8 @@ def page() -> str:
         HEAD,
         "## Protocols",
         "",
-        "| name | corpus | folds | validates | label set | test rows per fold | may stand beside "
-        "| what | source |",
+        "| name | corpus | folds | validates | label set | test rows per fold | may stand beside | "
+        "what | source |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in PROTOCOLS:
@@ -57,8 +57,8 @@ def page() -> str:
         lines.append(
             f"| `{row.name}` | {', '.join(row.corpora)} | `{row.plan}` | `{row.valid}` | "
             f"{f'`{row.label_set}`' if row.label_set else 'own'} | "
-            f"{' '.join(map(str, row.test_rows)) or '-'} | "
-            f"{beside or '-'} | {row.note} | {row.source} |"
+            f"{' '.join(map(str, row.test_rows)) or '-'} | {beside or '-'} | {row.note} | "
+            f"{row.source} |"
         )
     lines += [
         "",
@@ -77,8 +77,8 @@ def page() -> str:
         )
         lines.append(
             f"| `{labels.name}` | {', '.join(labels.corpora) or 'any'} | "
-            f"{f'{labels.rows:,}' if labels.rows else '-'} | "
-            f"{classes or 'published name only'} | {labels.note} | {labels.source} |"
+            f"{f'{labels.rows:,}' if labels.rows else '-'} | {classes or 'published name only'} | "
+            f"{labels.note} | {labels.source} |"
         )
     return "\n".join(lines) + "\n" + TAIL
 

@@ -89,16 +89,15 @@ def make_plan(manifest: Manifest, name: str = "", valid: str = "next") -> FoldPl
     if not name:
         raise FoldError(
             f"corpus {manifest.name!r} names no protocol and gives no split, session, speaker or "
-            "group to make "
-            f"one from; add such a column, or choose --folds from {', '.join(PLAN_NAMES)}"
+            "group to make one from; add such a column, or choose --folds from "
+            f"{', '.join(PLAN_NAMES)}"
         )
     if valid not in VALID_RULES:
         unknown_name("validation rule", valid, VALID_RULES)
     if valid == "partner" and name != SPEAKER_OF_SESSION:
         raise UsageError(
             f"validation rule 'partner' belongs to the plan {SPEAKER_OF_SESSION!r}, not to "
-            f"{name!r}; choose "
-            f"another of {', '.join(VALID_RULES)}"
+            f"{name!r}; choose another of {', '.join(VALID_RULES)}"
         )
     plan = _made(manifest, name, valid.removesuffix(SHARED))
     plan.check(manifest)
@@ -106,8 +105,7 @@ def make_plan(manifest: Manifest, name: str = "", valid: str = "next") -> FoldPl
     if valid.endswith(SHARED) and plan.valid != valid:
         raise UsageError(
             f"--valid {valid}: the validation rows of plan {name!r} share no speaker and no group "
-            "with test; "
-            f"choose --valid {plan.valid}"
+            f"with test; choose --valid {plan.valid}"
         )
     return plan
 
@@ -167,9 +165,8 @@ def _roles_in(manifest: Manifest, column: str) -> NDArray[np.uint8]:
     if unknown:
         hint, rows = did_you_mean(unknown[0], SPLIT_ROLES) or ";", int((splits == unknown[0]).sum())
         raise FoldError(
-            f"corpus {manifest.name!r} has the {column} {unknown[0]!r} in {rows} rows{hint} "
-            f"known: {', '.join(filter(None, SPLIT_ROLES))}; leave it empty for rows that play no "
-            "role"
+            f"corpus {manifest.name!r} has the {column} {unknown[0]!r} in {rows} rows{hint} known: "
+            f"{', '.join(filter(None, SPLIT_ROLES))}; leave it empty for rows that play no role"
         )
     return np.asarray(splits.map(SPLIT_ROLES).map(ROLE_CODE).to_numpy(dtype=np.uint8))
 
@@ -182,8 +179,7 @@ def _given_folds(manifest: Manifest) -> Iterator[Fold]:
     if not numbers:
         raise FoldError(
             f"corpus {manifest.name!r} has no columns meta_fold_1, meta_fold_2 ... with train, "
-            "valid or test in each "
-            "row; add them, or choose another plan"
+            "valid or test in each row; add them, or choose another plan"
         )
     for number in numbers:
         yield Fold(number, f"fold-{number}", _roles_in(manifest, f"meta_fold_{number}"))
@@ -221,8 +217,7 @@ def _check_blocks(name: str, blocks: int, available: int, of: str, valid: str) -
     if not needed <= blocks <= available:
         raise FoldError(
             f"plan {name!r} asks for {blocks} folds of {available} {of}; it takes {needed} folds "
-            "or more (test, "
-            f"train{', valid' if needed == 3 else ''}) and a value for each"
+            f"or more (test, train{', valid' if needed == 3 else ''}) and a value for each"
         )
 
 
@@ -248,9 +243,8 @@ def _speakers_of_sessions(manifest: Manifest, valid: str) -> FoldPlan:
         own = sorted(set(sessions[speakers == speaker].tolist()))
         if len(own) > 1:
             raise FoldError(
-                f"plan {SPEAKER_OF_SESSION!r} needs each speaker in one session; {speaker!r} is "
-                f"in {', '.join(own)}; "
-                "choose leave-one-speaker-out"
+                f"plan {SPEAKER_OF_SESSION!r} needs each speaker in one session; {speaker!r} is in "
+                f"{', '.join(own)}; choose leave-one-speaker-out"
             )
         roles = np.full(len(speakers), ROLE_CODE["train"], dtype=np.uint8)
         roles[sessions == own[0]] = ROLE_CODE["valid" if valid == "partner" else "unused"]
@@ -292,8 +286,8 @@ def _with_fifth(plan: FoldPlan, manifest: Manifest) -> FoldPlan:
         if len(set(groups[rows].tolist())) < 5:
             raise FoldError(
                 f"fold {fold.number} ({fold.name}) of {plan.name!r} has "
-                f"{len(set(groups[rows].tolist()))} groups in "
-                "training; --valid fifth takes 5 or more. Choose --valid next or none"
+                f"{len(set(groups[rows].tolist()))} groups in training; --valid fifth takes 5 or "
+                "more. Choose --valid next or none"
             )
         roles = fold.roles.copy()
         roles[rows[stratified_blocks(codes[rows], groups[rows], 5, 0) == 0]] = ROLE_CODE["valid"]
@@ -320,8 +314,7 @@ def stratified_blocks(
     if not len(counts) or counts.min() < blocks:
         raise FoldError(
             f"{blocks} stratified parts cannot be made where the rarest class has "
-            f"{min(counts, default=0)} rows; use "
-            "fewer, or a label set without this class"
+            f"{min(counts, default=0)} rows; use fewer, or a label set without this class"
         )
     parts = StratifiedGroupKFold(blocks, shuffle=True, random_state=seed)
     block_of: dict[str, int] = {}
@@ -337,14 +330,12 @@ def _values(manifest: Manifest, name: str, column: str, known: tuple[str, ...]) 
     if COLUMNS[column] not in manifest.table:
         raise FoldError(
             f"plan {name!r} needs a joined corpus, whose rows say which corpus they are of; make "
-            "one with "
-            "embeddings-store join"
+            "one with embeddings-store join"
         )
     values = manifest.column(COLUMNS[column])
     if (values == "").any():
         raise FoldError(
             f"plan {name!r} needs a {column} for every row; {int((values == '').sum())} of "
-            f"{len(values)} rows of "
-            f"corpus {manifest.name!r} have none"
+            f"{len(values)} rows of corpus {manifest.name!r} have none"
         )
     return values

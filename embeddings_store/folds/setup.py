@@ -110,8 +110,7 @@ def set_up(manifest: Manifest, request: Request, valid: str = "next") -> Setup:
         if request.files is not None:
             raise UsageError(
                 "--protocol-files belongs to a protocol whose folds are in files; add --protocol "
-                "(--list-protocols "
-                "shows which)"
+                "(--list-protocols shows which)"
             )
         view, kind = _view(manifest, request.label_set)
         plan = _restricted(_plan(view, request, valid), view, kind)
@@ -123,8 +122,7 @@ def set_up(manifest: Manifest, request: Request, valid: str = "next") -> Setup:
         if own and given and given.removesuffix(SHARED) != own:
             raise UsageError(
                 f"--{option.replace('_', '-')} {given} contradicts --protocol {request.protocol}, "
-                f"which has {own}; "
-                "leave one of them out"
+                f"which has {own}; leave one of them out"
             )
     view, kind = _view(manifest, row.label_set or request.label_set)
     if row.files:
@@ -152,8 +150,8 @@ def view_of(manifest: Manifest, label_set: str) -> Manifest:
     if kind:
         raise UsageError(
             f"label set {label_set!r} is of {kind} dialogues only, and --fold final trains on all "
-            "rows; read the "
-            f"corpus with --corpus-option kind={kind}, where its reader has that option"
+            f"rows; read the corpus with --corpus-option kind={kind}, where its reader has that "
+            "option"
         )
     return view
 
@@ -192,8 +190,7 @@ def _plan(view: Manifest, request: Request, valid: str) -> FoldPlan:
         if request.valid:
             raise UsageError(
                 f"--valid {request.valid} has no effect on the plan file {request.folds}, which "
-                "names its own "
-                "validation rows; leave it out"
+                "names its own validation rows; leave it out"
             )
         plan = FoldPlan.load(Path(request.folds))
         plan.check(view)
@@ -203,13 +200,12 @@ def _plan(view: Manifest, request: Request, valid: str) -> FoldPlan:
         if plan.valid == request.valid + SHARED:
             raise UsageError(
                 f"--valid {request.valid}: under the plan {plan.name!r} these rows share speakers "
-                "or groups with "
-                f"test; ask for that by its own name, --valid {plan.valid}, or choose other folds"
+                f"or groups with test; ask for that by its own name, --valid {plan.valid}, or "
+                "choose other folds"
             )
         raise UsageError(
             f"--valid {request.valid} has no effect on the plan {plan.name!r}, whose validation "
-            "rows are those "
-            "of the corpus; leave it out, or choose a plan with --folds"
+            "rows are those of the corpus; leave it out, or choose a plan with --folds"
         )
     return plan
 
@@ -245,9 +241,7 @@ def _check_size(setup: Setup, row: Protocol) -> None:
         expected = f"{' '.join(map(str, row.test_rows))} of " if row.test_rows else ""
         raise FoldError(
             f"protocol {setup.protocol!r} tests {expected}{labelled or 'all'} rows; corpus "
-            f"{setup.view.name!r} gives "
-            f"{' '.join(map(str, there))} of {rows}: it is not the whole release, and its figures "
-            "would not be of "
-            f"this protocol. Complete the release, or use --folds {setup.plan.name} and compare "
-            "with nobody"
+            f"{setup.view.name!r} gives {' '.join(map(str, there))} of {rows}: it is not the whole "
+            "release, and its figures would not be of this protocol. Complete the release, or use "
+            f"--folds {setup.plan.name} and compare with nobody"
         )

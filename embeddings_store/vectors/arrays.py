@@ -43,8 +43,7 @@ class EncoderRef:
             if not text or text.startswith(".") or set(text) & set("/\\@\x00"):
                 raise StoreError(
                     f"encoder {what} {text!r} cannot be part of a folder name; leave out '/', "
-                    "'\\', '@' and a "
-                    "leading '.'"
+                    "'\\', '@' and a leading '.'"
                 )
 
     @property
@@ -149,8 +148,7 @@ class Embeddings:
         if len(filled):
             raise StoreError(
                 f"{where}: row {str(self.ids[filled[0]])!r} is {self.status[filled[0]]} and yet "
-                f"has '{name}'; such "
-                "rows must be nan"
+                f"has '{name}'; such rows must be nan"
             )
 
     @property

@@ -50,8 +50,7 @@ def corpora(store: Path) -> list[str]:
     if not found:
         raise StoreNotFoundError(
             f"{store}: no corpus in this store; run extract-features or embeddings-store import "
-            "with "
-            f"--store {store} first"
+            f"with --store {store} first"
         )
     return found
 
@@ -96,8 +95,8 @@ def catalogue(store: Path, corpus: str, damaged: list[str] | None = None) -> lis
             damaged.append(str(error))
     if not entries and not damaged:
         raise StoreNotFoundError(
-            f"{store / corpus}: no vectors of corpus {corpus!r} yet; run extract-features "
-            f"--corpus {corpus}"
+            f"{store / corpus}: no vectors of corpus {corpus!r} yet; run extract-features --corpus "
+            f"{corpus}"
         )
     return entries
 
@@ -137,8 +136,7 @@ def choose_views(
     if unused:
         raise UsageError(
             f"an encoder is named for {unused[0]}, which is not among the modalities "
-            f"{', '.join(modalities)}; add "
-            "it there, or leave the encoder out"
+            f"{', '.join(modalities)}; add it there, or leave the encoder out"
         )
     candidates = {}
     for modality in modalities or known:
@@ -201,8 +199,8 @@ def choose_seeds(
             there = sorted({e.ref.seed for e in tuned if e.ref.modality == lacking[0]})
             raise UsageError(
                 f"no {lacking[0]} vectors of seed {seed}; the store has the seeds "
-                f"{', '.join(map(str, there))}: "
-                "extract the others, or name those that all modalities have with --encoder-seed"
+                f"{', '.join(map(str, there))}: extract the others, or name those that all "
+                "modalities have with --encoder-seed"
             )
         views[seed] = choose_views(of_seed, modalities=modalities, encoders=encoders, layer=layer)
     return views

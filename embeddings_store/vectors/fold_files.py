@@ -52,8 +52,8 @@ class FoldFiles:
         there = ", ".join(sorted(p.stem for p in folder.glob("fold-*.h5"))) or "nothing"
         raise StoreNotFoundError(
             f"{folder}: no vectors for fold {self.fold.number} (there: {there}); run "
-            f"extract-features --corpus {self.manifest.name} --modality {ref.modality} "
-            f"--fold {self.fold.number}"
+            f"extract-features --corpus {self.manifest.name} --modality {ref.modality} --fold "
+            f"{self.fold.number}"
         )
 
     def read_inner(self, ref: EncoderRef, name: str) -> Embeddings:
@@ -87,9 +87,8 @@ class FoldFiles:
         corpus = file.attributes.get("corpus")
         if file.encoder != ref or corpus != self.manifest.name:
             raise StoreMismatchError(
-                f"{path}: holds {file.encoder.folder} of corpus {corpus!r}, wanted is "
-                f"{ref.folder} of {self.manifest.name!r}; run embeddings-store verify and move "
-                "the file back"
+                f"{path}: holds {file.encoder.folder} of corpus {corpus!r}, wanted is {ref.folder} "
+                f"of {self.manifest.name!r}; run embeddings-store verify and move the file back"
             )
 
     def _check_inputs(self, path: Path, file: Embeddings, ref: EncoderRef) -> None:
@@ -108,10 +107,9 @@ class FoldFiles:
             return
         raise StoreMismatchError(
             f"{path}: was fine-tuned for fold {file.fold} of plan {attributes.get('plan')!r} "
-            f"(valid: {attributes.get('plan_valid')}, digest {attributes.get('plan_digest')}), "
-            f"not fold {self.fold.number} of {plan.name!r} (valid: {plan.valid}, {plan.digest}); "
-            "an encoder serves only the fold it was trained for: "
-            f"{_options_of_training(attributes)}"
+            f"(valid: {attributes.get('plan_valid')}, digest {attributes.get('plan_digest')}), not "
+            f"fold {self.fold.number} of {plan.name!r} (valid: {plan.valid}, {plan.digest}); an "
+            f"encoder serves only the fold it was trained for: {_options_of_training(attributes)}"
         )
 
     def _check_permutation(self, path: Path, file: Embeddings) -> None:
@@ -133,8 +131,8 @@ class FoldFiles:
             trained_on = file.attributes.get("label_set") or recorded
             raise StoreMismatchError(
                 f"{path}: was fine-tuned on the label set {trained_on!r}, not on "
-                f"{self.labels.name!r}, which counts other rows or classes; use --label-set of "
-                "the training, or fine-tune again (frozen vectors serve every label set)"
+                f"{self.labels.name!r}, which counts other rows or classes; use --label-set of the "
+                "training, or fine-tune again (frozen vectors serve every label set)"
             )
 
     def _check_classes(self, path: Path, file: Embeddings) -> None:

@@ -203,8 +203,7 @@ def verify(path: Path) -> list[str]:
         if recorded != found:
             problems.append(
                 f"{path}: the {what} (digest {found}) are not those that were written "
-                f"({recorded}); restore the "
-                "file, or make it again with --overwrite"
+                f"({recorded}); restore the file, or make it again with --overwrite"
             )
     expected = store_path(Path(), str(told.get("corpus")), embeddings.encoder, embeddings.fold)
     if path.absolute().parts[-4:] != expected.parts:
@@ -310,8 +309,7 @@ def _opened(path: Path) -> Iterator[tuple[h5py.File, dict[str, object]]]:
     ) as error:
         raise StoreError(
             f"{path}: is cut short or damaged and cannot be read ({first_line(error)}); restore "
-            "it, or delete it "
-            "and run the same command again"
+            "it, or delete it and run the same command again"
         ) from error
 
 
@@ -325,8 +323,8 @@ def _checked_form(path: Path, file: h5py.File) -> dict[str, object]:
     version = int(file.attrs["version"])
     if version > VERSION:
         raise StoreError(
-            f"{path}: has format version {version}, this program reads up to {VERSION}; update "
-            "the program"
+            f"{path}: has format version {version}, this program reads up to {VERSION}; update the "
+            "program"
         )
     for kind, names, holder in (
         ("dataset", REQUIRED, file),
@@ -355,15 +353,13 @@ def _check_dataset(path: Path, dataset: h5py.Dataset, name: str, size: int) -> N
     if dataset.dtype.str[1 : 1 + len(kind)] != kind or dataset.ndim != dimensions:
         expected = "fixed-width strings (N,)" if kind == "S" else "float32 (N, D)"
         raise StoreError(
-            f"{path}: dataset {name!r} is {dataset.dtype} {dataset.shape}, not {expected}; make "
-            "it again "
-            "with --overwrite"
+            f"{path}: dataset {name!r} is {dataset.dtype} {dataset.shape}, not {expected}; make it "
+            "again with --overwrite"
         )
     if dataset.size * dataset.dtype.itemsize > size:
         raise StoreError(
-            f"{path}: is damaged: dataset {name!r} is said to have the shape {dataset.shape}, "
-            "more than the file "
-            "holds; restore it, or delete it and run the same command again"
+            f"{path}: is damaged: dataset {name!r} is said to have the shape {dataset.shape}, more "
+            "than the file holds; restore it, or delete it and run the same command again"
         )
 
 

@@ -88,8 +88,7 @@ def find_inner(
     if len(sets) > 1:
         raise UsageError(
             f"{ref.folder} has inner encoders of {' and of '.join(str(s.parts) for s in sets)} "
-            "inner folds, and "
-            "this program does not guess between them: choose with --inner-folds N"
+            "inner folds, and this program does not guess between them: choose with --inner-folds N"
         )
     needed = (
         f"extract-features --corpus {outer.corpus} --modality {ref.modality} --seed {ref.seed} "
@@ -109,8 +108,8 @@ def find_inner(
     if lacking:
         raise StoreNotFoundError(
             f"{found.ref.folder} (seed {ref.seed}) lacks {len(lacking)} of "
-            f"{len(folds) * found.parts} inner "
-            f"folds ({', '.join(lacking[:6])}{', ...' if len(lacking) > 6 else ''}); run {needed}"
+            f"{len(folds) * found.parts} inner folds "
+            f"({', '.join(lacking[:6])}{', ...' if len(lacking) > 6 else ''}); run {needed}"
         )
     return found
 
@@ -153,10 +152,9 @@ def out_of_fold_scores(
             first = str(outer.ids[np.flatnonzero(bad)[0]])
             raise StoreMismatchError(
                 f"{inner.ref.folder}, fold {fold}: {int(bad.sum())} of {int(wanted.sum())} "
-                "training rows "
-                f"were left out by {what} inner encoder, first {first!r}; inner folds must be "
-                "disjoint and "
-                f"cover the training rows: extract all {inner.parts} again with --overwrite"
+                f"training rows were left out by {what} inner encoder, first {first!r}; inner "
+                f"folds must be disjoint and cover the training rows: extract all {inner.parts} "
+                "again with --overwrite"
             )
     return scores
 
@@ -184,12 +182,9 @@ def left_out_together(
             other = next(v for v, mask in fitted.items() if mask[bad[0]])
             raise StoreMismatchError(
                 f"fold {file.fold}: {len(bad)} training rows were left out by the {view} encoder "
-                "and not by "
-                f"every other, first {str(file.ids[bad[0]])!r} ({other} was fitted on it), so no "
-                "vectors of "
-                "theirs are out of fold together; extract the inner folds of all modalities again "
-                "from the "
-                "same rows, or fuse only class scores (--early none)"
+                f"and not by every other, first {str(file.ids[bad[0]])!r} ({other} was fitted on "
+                "it), so no vectors of theirs are out of fold together; extract the inner folds of "
+                "all modalities again from the same rows, or fuse only class scores (--early none)"
             )
     return np.asarray(rows & ~by_any)
 
@@ -207,9 +202,8 @@ def refuse_other_rows(
         if len(bad):
             raise StoreMismatchError(
                 f"{file.encoder.folder}, fold {file.fold}: {len(bad)} rows have a {view} vector "
-                "here and "
-                f"none of the fold's own encoder, or the reverse, first {str(file.ids[bad[0]])!r}; "
-                "extract the failed rows again with --retry-failed"
+                "here and none of the fold's own encoder, or the reverse, first "
+                f"{str(file.ids[bad[0]])!r}; extract the failed rows again with --retry-failed"
             )
 
 

@@ -18,10 +18,9 @@ from embeddings_store.vectors.arrays import SEEN
 
 SPEC_HELP = (
     "none: it never saw a row of this corpus; split:NAME: it was fitted on the rows of that split "
-    "(several: "
-    "split:train,dev); FILE: a CSV with columns id,seen (no, fit, select or unknown) or only id "
-    "(those were "
-    "fitted on); unknown: nobody can say, and every result is stamped unverified"
+    "(several: split:train,dev); FILE: a CSV with columns id,seen (no, fit, select or unknown) or "
+    "only id (those were fitted on); unknown: nobody can say, and every result is stamped "
+    "unverified"
 )
 
 
@@ -94,8 +93,7 @@ def _from_file(path: Path, manifest: Manifest) -> NDArray[np.str_]:
     if absent:
         raise ManifestError(
             f"{path}: {len(absent)} of {len(told)} ids are not in corpus {manifest.name!r}, first "
-            f"{absent[0]!r}; "
-            "write the ids as the corpus has them"
+            f"{absent[0]!r}; write the ids as the corpus has them"
         )
     rest = "no" if "seen" not in table else "unknown"
     return np.array([told.get(i, rest) for i in manifest.ids.tolist()])

@@ -109,8 +109,7 @@ class ShardFolder:
             if columns and data.keys() != columns.keys():
                 raise ValueError(
                     f"{part}: holds the columns {sorted(data)}, the parts before it "
-                    f"{sorted(columns)}; "
-                    f"remove {self.path}"
+                    f"{sorted(columns)}; remove {self.path}"
                 )
             for name, values in data.items():
                 columns[name] = _filled(columns.get(name), values, positions, rows)

@@ -86,8 +86,8 @@ def test_a_file_with_mistakes_is_refused(
     [
         (
             "nnone",
-            "--seen 'nnone' is neither none, unknown, split:NAME, nor a file. none: it never saw "
-            "a row",
+            "--seen 'nnone' is neither none, unknown, split:NAME, nor a file. none: it never saw a "
+            "row",
         ),
         ("", "--seen '' is neither"),
         ("none.csv", "nor a file"),
