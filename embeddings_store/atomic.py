@@ -63,7 +63,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn a full disk or a forbidden place, met while writing ``path``, into an error to act on."""
+    """Turn a full disk or a forbidden place, met while writing, into an error to act on.
+
+    Raises:
+        StoreFullError: The disk is full.
+        StoreAccessError: ``path`` may not be written to.
+    """
     try:
         yield
     except ProjectError:
@@ -138,7 +143,11 @@ class PatientFile(io.FileIO):
         return size
 
     def finish(self) -> None:
-        """Raise what was kept."""
+        """Raise the error that was kept, if there was one.
+
+        Raises:
+            OSError: The first write that failed.
+        """
         if self.error is not None:
             raise self.error
 

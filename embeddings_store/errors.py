@@ -29,7 +29,7 @@ class ProjectError(Exception):
 
 
 class UsageError(ProjectError, ValueError):
-    """The command line or a call asks for something that does not exist or does not fit together."""
+    """A command line or call asks for what does not exist or does not fit together."""
 
     exit_code = 2
 
@@ -110,7 +110,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def unknown_name(what: str, name: str, known: Sequence[str]) -> NoReturn:
-    """Raise :class:`UnknownNameError` for ``name``, with the nearest known name and the list of all.
+    """Raise :class:`UnknownNameError` with the nearest known name and the list of all.
 
     Args:
         what: The kind of thing, in the user's words: ``"encoder"``, ``"corpus"``.

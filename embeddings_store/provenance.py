@@ -85,8 +85,10 @@ def shown_command() -> str:
 def _nameless(argument: str) -> str:
     """Shorten an absolute path to its last part, also in ``NAME=PATH``.
 
-    >>> _nameless("--root=/home/ada/MELD"), _nameless("audio=/models/whisper/"), _nameless("data/rows.csv")
-    ('--root=MELD', 'audio=whisper', 'data/rows.csv')
+    >>> _nameless("--root=/home/ada/MELD"), _nameless("audio=/models/whisper/")
+    ('--root=MELD', 'audio=whisper')
+    >>> _nameless("data/rows.csv")
+    'data/rows.csv'
     """
     head, equals, value = argument.rpartition("=")
     return f"{head}{equals}{Path(value).name}" if Path(value).is_absolute() else argument

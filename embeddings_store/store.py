@@ -128,8 +128,9 @@ class Store:
             request: Protocol, folds, validation rule and label set; none takes the corpus' own.
 
         Returns:
-            Per role ``ids`` (n,), ``y`` (n,), ``vectors[modality]`` (n, D) and, where an encoder has
-            a head, ``scores[modality]`` (n, C); :meth:`FoldData.frame` makes a pandas frame of it.
+            Per role ``ids`` (n,), ``y`` (n,), ``vectors[modality]`` (n, D) and, where an encoder
+            has a head, ``scores[modality]`` (n, C); :meth:`FoldData.frame`
+            makes a pandas frame of it.
 
         Raises:
             UsageError: Nothing of that name is there, or several things are.

@@ -72,7 +72,7 @@ def read_csv(path: Path, types: Mapping[str, pa.DataType] | None = None) -> pd.D
     A cell is a string unless ``types`` says otherwise.
 
     Lenient readers take a longer first row for an index and move every column by one, and fill up
-    shorter rows: a label then stands in another column, and nobody is told.
+    shorter rows: a label then stands in another column, and nobody would know.
 
     Args:
         path: The file, UTF-8 with or without a byte order mark.
@@ -93,7 +93,7 @@ def _csv_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Yield a CSV file in blocks of bytes, after ``done`` rows.
 
-    What is wrong with its form is told when met, or at the end.
+    What is wrong with its form is reported when met, or at the end.
     """
     names = csv_header(path)
     odd: list[pyarrow.csv.InvalidRow] = []

@@ -18,7 +18,13 @@ EXIT_CODES = (
 
 
 def parser(program: str, description: str, examples: Sequence[str]) -> argparse.ArgumentParser:
-    """Make a parser whose help ends with examples and the exit codes."""
+    """Make a parser whose help ends with examples and the exit codes.
+
+    Args:
+        program: The command's name.
+        description: What it does, one sentence.
+        examples: Complete command lines.
+    """
     return argparse.ArgumentParser(
         prog=program,
         description=description,
@@ -34,7 +40,14 @@ def add_command(
     description: str,
     examples: Sequence[str],
 ) -> argparse.ArgumentParser:
-    """Add a sub-command in the same form."""
+    """Add a sub-command in the same form.
+
+    Args:
+        commands: What ``add_subparsers`` returned.
+        name: The sub-command's name.
+        description: What it does, one sentence; its line in the list of commands, too.
+        examples: Complete command lines.
+    """
     return commands.add_parser(
         name,
         help=description,

@@ -329,7 +329,9 @@ def _scan_lines(scan: Scan) -> Iterator[str]:
                 f"{word[:LETTERS]} {count:,}" for word, count in words.common(SHOWN).items()
             )
             more = ", ..." if len(words.counts) > SHOWN or not words.complete else ""
-            yield f"  {column}: {'' if words.complete else 'more than '}{len(words.counts):,} different: {shown}{more}"
+            # Past the room for words, they are no longer counted: see `Words.complete`.
+            at_least = "" if words.complete else "more than "
+            yield f"  {column}: {at_least}{len(words.counts):,} different: {shown}{more}"
     if scan.spans.rows:
         spans = scan.spans
         yield (
@@ -473,10 +475,13 @@ def _corpus_text(facts: dict[str, object]) -> str:
 
 
 def _indented(facts: dict[str, object]) -> str:
-    return "\n".join(
-        f"{key}: {json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value}"
-        for key, value in facts.items()
-    )
+    lines = []
+    for key, value in facts.items():
+        text = value
+        if isinstance(value, dict | list):
+            text = json.dumps(value, ensure_ascii=False)
+        lines.append(f"{key}: {text}")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

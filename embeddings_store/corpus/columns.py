@@ -36,15 +36,15 @@ class Broken:
         total: Rows of the table.
         row: The first of them, counted from 1.
         cells: What stands in that row.
-        twin: The row before it that has the same id, counted from 1; 0 where the promise is another
-            one.
+        earlier: The row before it that has the same id, counted from 1; 0 where the promise is
+            another one.
     """
 
     count: int
     total: int
     row: int
     cells: Mapping[str, object]
-    twin: int = 0
+    earlier: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +55,30 @@ class Promise:
         name: What is so where it is broken.
         column: Where it is seen; examples show it.
         broken: Says for each row of a table whether it breaks it, shape (n,).
-        told: The sentence about a broken one, for users.
+        message: The sentence about a broken one, for users.
         error: Its class.
     """
 
     name: str
     column: str
     broken: Callable[[pd.DataFrame], pd.Series]
-    told: Callable[[Broken], str]
+    message: Callable[[Broken], str]
     error: type[ManifestError] = ManifestError
 
     def require(self, table: pd.DataFrame) -> None:
-        """Raise its error where a row breaks it."""
+        """Check that no row breaks the promise.
+
+        Raises:
+            ManifestError: A row does; the class is :attr:`error`.
+        """
         rows = np.flatnonzero(self.broken(table))
         if len(rows):
             first = table.iloc[rows[0]].to_dict()
-            twin = int(np.flatnonzero(table["id"] == first["id"])[0]) + 1 if self is UNIQUE else 0
+            earlier = 0
+            if self is UNIQUE:
+                earlier = int(np.flatnonzero(table["id"] == first["id"])[0]) + 1
             raise self.error(
-                self.told(Broken(len(rows), len(table), int(rows[0]) + 1, first, twin))
+                self.message(Broken(len(rows), len(table), int(rows[0]) + 1, first, earlier))
             )
 
 
@@ -177,7 +183,11 @@ def parse_tags(**named: str) -> dict[str, str]:
 
 
 def strings(column: pd.Series, name: str) -> pd.Series:
-    """Return a column of strings, empty where nothing is given."""
+    """Return a column of strings, empty where nothing is given.
+
+    Raises:
+        ManifestError: A cell is no Unicode text.
+    """
     if column.dtype == "str" and not column.hasnans:
         return column
     try:
@@ -199,8 +209,9 @@ def _metadata(column: pd.Series, name: str) -> pd.Series:
 
 
 def numbers(column: pd.Series) -> pd.Series | None:
-    """Return a metadata column as float64, ``nan`` where nothing finite is given, or none where it holds words.
+    """Return a metadata column as float64, or none where it holds words.
 
+    Cells in which nothing finite is given become ``nan``.
     A CSV file does not say which of its columns are numbers: those are in which every cell that is
     not empty is one.
 
@@ -211,9 +222,10 @@ def numbers(column: pd.Series) -> pd.Series | None:
         return column.astype(np.float64).replace([np.inf, -np.inf], np.nan)
     given = column.replace("", np.nan)
     parsed = pd.to_numeric(given, errors="coerce").astype(np.float64)
-    return (
-        parsed if given.notna().any() and bool(np.isfinite(parsed[given.notna()]).all()) else None
-    )
+    filled = given.notna()
+    if not filled.any() or not np.isfinite(parsed[filled]).all():
+        return None
+    return parsed
 
 
 def _seconds(table: pd.DataFrame, name: str) -> tuple[pd.Series, pd.Series]:
@@ -278,7 +290,7 @@ UNIQUE = Promise(
     "id",
     lambda table: table["id"].duplicated(),
     lambda seen: (
-        f"{seen.count} duplicate ids, first {seen.cells['id']!r} in rows {seen.twin} and "
+        f"{seen.count} duplicate ids, first {seen.cells['id']!r} in rows {seen.earlier} and "
         f"{seen.row}; an id names one utterance (put the split or dialogue into it where numbers "
         "repeat)"
     ),

@@ -16,7 +16,7 @@ KEPT = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Twins:
+class DuplicateIds:
     """Rows whose id stands in an earlier row; rows are counted from 0.
 
     Attributes:
@@ -42,7 +42,7 @@ class Ids:
         """Take the next ones, strings."""
         self._hashes.frombytes(_hashes(ids).tobytes())
 
-    def twins(self, read: Callable[[], Iterator[pd.Series]]) -> Twins:
+    def duplicates(self, read: Callable[[], Iterator[pd.Series]]) -> DuplicateIds:
         """Return those that stand twice; empty ones are no ids.
 
         Args:
@@ -51,7 +51,7 @@ class Ids:
         ordered = np.frombuffer(self._hashes, dtype=np.uint64)
         ordered.sort()
         suspects = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-        return _told_apart(suspects, read) if len(suspects) else Twins()
+        return _compared(suspects, read) if len(suspects) else DuplicateIds()
 
 
 def _hashes(ids: pd.Series) -> NDArray[np.uint64]:
@@ -59,7 +59,9 @@ def _hashes(ids: pd.Series) -> NDArray[np.uint64]:
     return np.asarray(pd.util.hash_array(ids.to_numpy(dtype=object), categorize=False))
 
 
-def _told_apart(suspects: NDArray[np.uint64], read: Callable[[], Iterator[pd.Series]]) -> Twins:
+def _compared(
+    suspects: NDArray[np.uint64], read: Callable[[], Iterator[pd.Series]]
+) -> DuplicateIds:
     """Compare the ids that have one of these hashes by 128 bits of another one."""
     marks, rows, before = array("Q"), array("Q"), 0
     for ids in read():
@@ -79,14 +81,14 @@ def _told_apart(suspects: NDArray[np.uint64], read: Callable[[], Iterator[pd.Ser
         + 1
     )
     if not len(again):
-        return Twins()
+        return DuplicateIds()
     # Sorting keeps the order of the rows among the same: the first of a run is the first in the
     # table.
     first = order[again[np.argmin(order[again])] - 1]
     repeats = np.sort(order[again])
     where = np.frombuffer(rows, dtype=np.uint64)
     shown = where[repeats[:KEPT]].tolist()
-    return Twins(len(repeats), tuple(shown), tuple(_cells(read(), shown)), int(where[first]))
+    return DuplicateIds(len(repeats), tuple(shown), tuple(_cells(read(), shown)), int(where[first]))
 
 
 def _cells(pieces: Iterable[pd.Series], rows: Sequence[int]) -> Iterator[str]:

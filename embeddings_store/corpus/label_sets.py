@@ -33,6 +33,7 @@ class NamedLabels:
         rows: Rows of the whole release; 0 where no figure was published or verified.
         note: What a reader must know.
         source: Where the figures are from.
+        labels: The set as classes and their raw labels; none for one known by name only.
     """
 
     name: str
@@ -258,18 +259,23 @@ def named_labels(name: str, manifest: Manifest) -> NamedLabels:
             f"{', '.join(r.name for r in TABLE if r.labels and r.applies_to(manifest.name))}"
         )
     if row.corpora and not row.applies_to(manifest.name):
+        usable = [
+            other.name
+            for other in TABLE
+            if other.labels and (not other.corpora or other.applies_to(manifest.name))
+        ]
         raise UsageError(
             f"label set {name!r} belongs to {', '.join(row.corpora)}, not to corpus "
             f"{manifest.name!r}; it has "
-            f"{', '.join(r.name for r in TABLE if r.labels and (not r.corpora or r.applies_to(manifest.name)))}"
+            f"{', '.join(usable)}"
         )
     there = set(manifest.column("label")[row.mask(manifest)].tolist())
     row.labels.encode(sorted(there))
-    absent = (
-        [c for c, raws in row.classes.items() if not there & set(raws)]
-        if not row.corpora
-        else [raw for raw in row.labels.mapping if raw not in there]
-    )
+    if row.corpora:
+        absent = [raw for raw in row.labels.mapping if raw not in there]
+    else:
+        # A set for every corpus lists the spellings of all of them: one of a class is enough.
+        absent = [name for name, raws in row.classes.items() if not there & set(raws)]
     if absent:
         raise LabelError(
             f"label set {name!r} needs rows with the label {absent[0]!r} ({len(absent)} labels "

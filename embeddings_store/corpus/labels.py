@@ -99,7 +99,11 @@ class LabelSet:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> LabelSet:
-        """Rebuild a set written by :meth:`to_dict`."""
+        """Rebuild a set written by :meth:`to_dict`.
+
+        Raises:
+            LabelError: A part is missing, or the set is not consistent.
+        """
         try:
             return cls(
                 data["name"],

@@ -51,7 +51,22 @@ NO_MEDIA = "needs a column text, audio or video with something in it"
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One row of a manifest; an empty string means "not given", a missing time is ``nan``."""
+    """One row of a manifest; an empty string means "not given", a missing time is ``nan``.
+
+    Attributes:
+        id: Unique in its corpus.
+        label: The raw label, as the corpus writes it.
+        speaker: Who speaks.
+        group: What must stay in one role, such as a dialogue or a video.
+        session: The recording session.
+        split: The corpus' own role for the row.
+        language: The language spoken.
+        text: The transcript.
+        audio: Path of the sound, relative to the manifest's root.
+        video: Path of the picture, relative to the manifest's root.
+        start_s: Where the utterance begins in its files, in seconds.
+        end_s: Where it ends, in seconds.
+    """
 
     id: str
     label: str = ""
@@ -113,7 +128,11 @@ class Manifest:
 
     @classmethod
     def from_columns(cls, name: str, columns: dict[str, object], **fields: object) -> Manifest:
-        """Make a manifest from columns; the label set is what occurs unless ``labels`` is given."""
+        """Make a manifest from columns; the label set is what occurs unless ``labels`` is given.
+
+        Raises:
+            ManifestError: A cell is no Unicode text, or a row breaks a promise.
+        """
         try:
             table = pd.DataFrame(columns)
         except UnicodeEncodeError as error:
@@ -133,7 +152,11 @@ class Manifest:
     ) -> Manifest:
         """Read a CSV or Parquet manifest.
 
-        Media paths are relative to its folder, ``tags`` are its columns' leak tags.
+        Args:
+            path: The table; media paths are relative to its folder.
+            name: The corpus' name; the file's stem by default.
+            protocol: The fold plan that belongs to it; guessed from the columns by default.
+            tags: Metadata columns to their leak tags.
 
         Raises:
             ManifestError: The file is missing, is not a table, or a row breaks a promise.

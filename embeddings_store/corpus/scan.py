@@ -23,7 +23,7 @@ from embeddings_store.corpus.columns import (
     normalise,
     strings,
 )
-from embeddings_store.corpus.duplicate_ids import KEPT, Ids, Twins
+from embeddings_store.corpus.duplicate_ids import KEPT, DuplicateIds, Ids
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import NO_MEDIA, check_name, safe_name
 from embeddings_store.errors import LabelError, ManifestError, ProjectError, UsageError
@@ -116,6 +116,12 @@ class Spans:
     """How long the rows are that give both their times, to the microsecond.
 
     All 0 where none does.
+
+    Attributes:
+        rows: How many such rows.
+        total_s: Their durations together, in seconds.
+        shortest_s: The shortest duration, in seconds.
+        longest_s: The longest duration, in seconds.
     """
 
     rows: int = 0
@@ -167,10 +173,11 @@ class Scan:
 
 
 def scan_manifest(path: Path, name: str = "", batch_rows: int = BATCH_ROWS) -> Scan:
-    """Read a CSV or Parquet manifest in pieces, check every row as :class:`Manifest` does, and count.
+    """Read a CSV or Parquet manifest in pieces, check every row, and count.
 
+    The checks are those of :class:`Manifest`.
     Memory does not grow with the cells, and by 9 bytes for each row: a hash of its id. Where ids
-    have the same hash the file is read again, and those are told apart, or called the same, by 128
+    have the same hash the file is read again, and those are compared by 128
     bits of BLAKE2b; each row that has its hash with another then costs 60 bytes more.
 
     Args:
@@ -191,10 +198,11 @@ def scan_manifest(path: Path, name: str = "", batch_rows: int = BATCH_ROWS) -> S
         name = name or safe_name(path.stem)
         check_name(name)
     except ManifestError as error:
-        raise (
-            error if str(error).startswith(f"{path}: ") else type(error)(f"{path}: {error}")
-        ) from error
-    twins = counter.ids.twins(
+        # What the table's reader raises names the file already.
+        if str(error).startswith(f"{path}: "):
+            raise
+        raise type(error)(f"{path}: {error}") from error
+    duplicates = counter.ids.duplicates(
         lambda: (strings(table["id"], "id") for table in iter_tables(path, batch_rows, ["id"]))
     )
     return Scan(
@@ -204,7 +212,7 @@ def scan_manifest(path: Path, name: str = "", batch_rows: int = BATCH_ROWS) -> S
         dict(counter.given),
         {column: Words(words.counts, words.complete) for column, words in counter.words.items()},
         counter.spans(),
-        tuple(_problems(name, counter, twins)),
+        tuple(_problems(name, counter, duplicates)),
         tuple(
             Remark(word, seen.count, tuple(seen.rows), tuple(seen.ids))
             for word in REMARKS
@@ -329,7 +337,7 @@ class _Counter:
         return Spans(self.timed, self.total_us / 1e6, self.shortest_us / 1e6, self.longest_us / 1e6)
 
 
-def _problems(name: str, counter: _Counter, twins: Twins) -> Iterator[Problem]:
+def _problems(name: str, counter: _Counter, duplicates: DuplicateIds) -> Iterator[Problem]:
     """Yield what is wrong in the order in which :meth:`Manifest.read` looks for it."""
     if not any(counter.given[medium] for medium in MEDIA):
         yield Problem("no media", counter.rows, (), (), NO_MEDIA)
@@ -340,18 +348,18 @@ def _problems(name: str, counter: _Counter, twins: Twins) -> Iterator[Problem]:
             yield Problem("too few labels", counter.given["label"], (), (), str(error), LabelError)
     for promise in (*NUMBERS.values(), *PROMISES):
         if promise is UNIQUE:
-            if twins.count:
+            if duplicates.count:
                 yield _problem(
                     promise,
-                    twins,
+                    duplicates,
                     Broken(
-                        twins.count,
+                        duplicates.count,
                         counter.rows,
-                        twins.rows[0] + 1,
-                        {"id": twins.ids[0]},
-                        twins.before + 1,
+                        duplicates.rows[0] + 1,
+                        {"id": duplicates.ids[0]},
+                        duplicates.before + 1,
                     ),
-                    [row + 1 for row in twins.rows],
+                    [row + 1 for row in duplicates.rows],
                 )
         elif (seen := counter.seen[promise.name]).count:
             yield _problem(
@@ -359,12 +367,14 @@ def _problems(name: str, counter: _Counter, twins: Twins) -> Iterator[Problem]:
             )
 
 
-def _problem(promise: Promise, seen: _Seen | Twins, broken: Broken, rows: Sequence[int]) -> Problem:
+def _problem(
+    promise: Promise, seen: _Seen | DuplicateIds, broken: Broken, rows: Sequence[int]
+) -> Problem:
     return Problem(
         promise.name,
         seen.count,
         tuple(rows),
         tuple(cell[:LETTERS] for cell in seen.ids),
-        promise.told(broken),
+        promise.message(broken),
         promise.error,
     )

@@ -23,7 +23,7 @@ from embeddings_store.vectors.hdf5 import read_embeddings, store_path, write_emb
 
 MEDIA_PATHS = ("audio", "video")
 MARKED = ("speaker", "group", "session")
-TWINS_REFUSED = (
+DUPLICATES_REFUSED = (
     "audio",
     "video",
 )  # Two people may say the same words, but a recording belongs to one corpus.
@@ -142,7 +142,7 @@ def _refuse_duplicates(ref: EncoderRef, files: Mapping[str, Embeddings]) -> None
 
     A model would be tested on what it was trained on, under another name.
     """
-    if ref.modality not in TWINS_REFUSED:
+    if ref.modality not in DUPLICATES_REFUSED:
         return
     known: dict[str, str] = {}
     recorded = all(
@@ -150,11 +150,11 @@ def _refuse_duplicates(ref: EncoderRef, files: Mapping[str, Embeddings]) -> None
     )  # a digest and a vector are never equal
     for corpus, file in files.items():
         keys = _keys(file, recorded)
-        twins = [(key, i) for i, key in enumerate(keys) if key in known]
-        if twins:
-            key, row = twins[0]
+        duplicates = [(key, i) for i, key in enumerate(keys) if key in known]
+        if duplicates:
+            key, row = duplicates[0]
             raise LeakError(
-                f"refused: {len(twins)} of {len(file.ids)} rows of {corpus!r} are the same "
+                f"refused: {len(duplicates)} of {len(file.ids)} rows of {corpus!r} are the same "
                 f"{ref.modality} as rows of other corpora, first {str(file.ids[row])!r} and "
                 f"{known[key]!r}; a model would be tested on what it was trained on. Leave one of "
                 "these corpora out"

@@ -92,9 +92,9 @@ def _from_npz(path: Path, modality: str, ids: Path | None) -> VectorSource:
     key = next((k for k in ("ids", "id") if k in arrays), "")
     listed = _text(arrays.pop(key), f"{path}: {key}") if key else _read_ids(path, ids)
     if "vectors" in arrays:
-        told = str(arrays.pop("modality", np.array("")))
+        named = str(arrays.pop("modality", np.array("")))
         arrays = {name: values for name, values in arrays.items() if name not in EXPORTED}
-        arrays[modality or told or "vectors"] = arrays.pop("vectors")
+        arrays[modality or named or "vectors"] = arrays.pop("vectors")
     matrices = {
         name: _matrix(values, f"{path}: {name}")
         for name, values in arrays.items()

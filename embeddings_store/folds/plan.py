@@ -112,7 +112,11 @@ class FoldPlan:
         return iter(self.folds)
 
     def fold(self, number: int) -> Fold:
-        """Return fold ``number``, counted from 1."""
+        """Return fold ``number``, counted from 1.
+
+        Raises:
+            FoldError: There is no such fold.
+        """
         for fold in self.folds:
             if fold.number == number:
                 return fold
@@ -132,21 +136,24 @@ class FoldPlan:
         return _digest(self.ids, [(fold.number, fold.roles) for fold in self.folds])
 
     def split_digest(self, labelled: NDArray[np.bool_], roles: tuple[str, ...] = ROLES[1:]) -> str:
-        """Twelve hex digits over labelled rows (N,) with one of ``roles`` in some fold, by their ids.
+        """Twelve hex digits over labelled rows (N,) that have one of ``roles`` in some fold.
 
         Neither the order of the manifest nor rows that nothing is computed from count, so two
         stores of one corpus agree.
         """
         codes = [ROLE_CODE[role] for role in roles]
-        told = [
+        counted = [
             np.where(labelled & np.isin(fold.roles, codes), fold.roles, 0).astype(np.uint8)
             for fold in self.folds
         ]
-        used = np.flatnonzero(np.logical_or.reduce([column > 0 for column in told]))
+        used = np.flatnonzero(np.logical_or.reduce([column > 0 for column in counted]))
         order = used[np.argsort(self.ids[used])]
         return _digest(
             self.ids[order],
-            [(fold.number, column[order]) for fold, column in zip(self.folds, told, strict=True)],
+            [
+                (fold.number, column[order])
+                for fold, column in zip(self.folds, counted, strict=True)
+            ],
         )
 
     def check(self, manifest: Manifest, only: int | None = None) -> None:

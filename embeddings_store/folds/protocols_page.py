@@ -11,33 +11,45 @@ from embeddings_store.corpus.label_sets import TABLE as LABELS
 from embeddings_store.folds.protocols import TABLE as PROTOCOLS
 
 PAGE = Path(__file__).parent.with_name("PROTOCOLS.md")
+# A backslash joins a line with the next one: the page has longer lines than the code.
 HEAD = """# Protocols and label sets by name
 
-Rendered from `protocols.py` and `label_sets.py` by `python -m embeddings_store.folds.protocols_page`; a test compares.
+Rendered from `protocols.py` and `label_sets.py` by `python -m \
+embeddings_store.folds.protocols_page`; a test compares.
 
     run-fusion-grid --corpus iemocap --protocol iemocap-paper
     run-fusion-grid --corpus iemocap --list-protocols
-    extract-features --corpus iemocap --root DIR --modality audio --fold all --protocol iemocap-selection
+    extract-features --corpus iemocap --root DIR --modality audio --fold all --protocol \
+iemocap-selection
     compare-results results/a results/b
 
-A protocol sets the folds, the rule for validation rows, the label set and the rows. An option that contradicts it is refused, and
-so is a corpus that is not the whole release that the protocol speaks of. Every result names its protocol, plan, label set, split
-digest (over the labelled rows and their roles, the same in every store) and what chose the epochs, and `compare-results` says
+A protocol sets the folds, the rule for validation rows, the label set and the rows. An option \
+that contradicts it is refused, and
+so is a corpus that is not the whole release that the protocol speaks of. Every result names its \
+protocol, plan, label set, split
+digest (over the labelled rows and their roles, the same in every store) and what chose the \
+epochs, and `compare-results` says
 from these whether two results may be compared.
 
-Training and test never share a group. Where validation rows share speakers or groups with test, the rule has its own name
-(`partner`, or one that ends in `-shared`), and plan, results and tables say so; so they do where training and test share
+Training and test never share a group. Where validation rows share speakers or groups with test, \
+the rule has its own name
+(`partner`, or one that ends in `-shared`), and plan, results and tables say so; so they do where \
+training and test share
 speakers, as in the official splits of series.
 """
 TAIL = """
 ## What is not here
 
-* Five-fold IEMOCAP with random folds over utterances, and a fifth of the utterances drawn at random for testing: dialogues and
+* Five-fold IEMOCAP with random folds over utterances, and a fifth of the utterances drawn at \
+random for testing: dialogues and
   speakers are in training and test. Published, and refused.
-* Six-way IEMOCAP as dialogue models report it (7,433 rows): its split is in a pickle, which is not read.
-* EMO-SUPERB, Odyssey and MSP-Podcast partitions: their lists could not be verified. Folds that came with your rows can be used
+* Six-way IEMOCAP as dialogue models report it (7,433 rows): its split is in a pickle, which is \
+not read.
+* EMO-SUPERB, Odyssey and MSP-Podcast partitions: their lists could not be verified. Folds that \
+came with your rows can be used
   as they are: columns `meta_fold_1` and so on, and `--folds given`.
-* EmoBox draws validation rows at random from training with a shuffle of its own run; that draw is not in its files, so here
+* EmoBox draws validation rows at random from training with a shuffle of its own run; that draw is \
+not in its files, so here
   nothing validates where it has no `valid` file.
 """
 

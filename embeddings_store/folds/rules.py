@@ -4,26 +4,33 @@ The rules that say who trains, who validates and who is tested, disjoint by grou
 
 A plan is named by what makes it, so that two results say whether they may be compared:
 
-====================================  =========================================================================
+====================================  ========================================================
 name                                  folds
-====================================  =========================================================================
-``split``                             one: the corpus' own ``split`` column (train, valid or dev, test)
-``leave-one-session-out``             one per session; likewise ``speaker``, ``group`` and ``corpus``
-``speaker-kfold:6``                   six blocks of neighbouring speakers; likewise ``session`` and ``group``
+====================================  ========================================================
+``split``                             one: the corpus' own ``split`` column
+                                      (train, valid or dev, test)
+``leave-one-session-out``             one per session; likewise ``speaker``, ``group``
+                                      and ``corpus``
+``speaker-kfold:6``                   six blocks of neighbouring speakers; likewise
+                                      ``session`` and ``group``
 ``leave-one-speaker-of-session-out``  one per speaker; the others of its session do not train
-``session-holdout:Ses05/Ses04``       one: session Ses05 is tested, Ses04 validates; likewise the other columns
-``group-stratified-kfold:5``          five, with groups whole and classes as even as can be; ``:5@1`` for seed 1
-``given``                             those that the columns ``meta_fold_1``, ``meta_fold_2`` ... hold, a role per row
-====================================  =========================================================================
+``session-holdout:Ses05/Ses04``       one: session Ses05 is tested, Ses04 validates;
+                                      likewise the other columns
+``group-stratified-kfold:5``          five, with groups whole and classes as even as can be;
+                                      ``:5@1`` for seed 1
+``given``                             those that the columns ``meta_fold_1``,
+                                      ``meta_fold_2`` ... hold, a role per row
+====================================  ========================================================
 
 Which training rows validate is a rule of its own:
 
-===========  ==================================================================================================
+===========  =================================================================================
 ``next``     the next block, cyclically (for a speaker of a session: the next session)
 ``none``     nobody, and everything that is not tested trains
-``partner``  with ``leave-one-speaker-of-session-out``: the others of the session, who share dialogues with test
+``partner``  with ``leave-one-speaker-of-session-out``: the others of the session,
+             who share dialogues with test
 ``fifth``    a fifth of the training groups, classes as even as can be, drawn with seed 0
-===========  ==================================================================================================
+===========  =================================================================================
 
 Where validation rows share speakers or groups with test, the rule ends in ``-shared``, and every
 result says so.
@@ -72,10 +79,16 @@ PLAN_NAMES = (
 
 
 def make_plan(manifest: Manifest, name: str = "", valid: str = "next") -> FoldPlan:
-    """Make and check the plan called ``name``; empty means the corpus' own protocol.
+    """Make and check a plan by its name.
+
+    Args:
+        manifest: The corpus.
+        name: See the table above; empty means the corpus' own protocol.
+        valid: The rule for validation rows, see above.
 
     >>> from embeddings_store.folds.plan import ROLES
-    >>> m = Manifest.from_columns("m", {"id": list("abcdef"), "label": ["x", "y"] * 3, "text": ["t"] * 6,
+    >>> m = Manifest.from_columns("m", {"id": list("abcdef"), "text": ["t"] * 6,
+    ...                                 "label": ["x", "y"] * 3,
     ...                                 "session": ["1", "1", "2", "2", "3", "3"]})
     >>> plan = make_plan(m, "leave-one-session-out")
     >>> [ROLES[r] for r in plan.fold(1).roles]
@@ -111,7 +124,7 @@ def make_plan(manifest: Manifest, name: str = "", valid: str = "next") -> FoldPl
 
 
 def marked_shared(plan: FoldPlan, manifest: Manifest) -> FoldPlan:
-    """Return the plan with a validation rule that says so where its rows share speakers or groups with test."""
+    """Return the plan, its rule marked where validation shares speakers or groups with test."""
     if (
         plan.valid.endswith(SHARED)
         or plan.valid == "partner"
@@ -298,12 +311,22 @@ def _with_fifth(plan: FoldPlan, manifest: Manifest) -> FoldPlan:
 def stratified_blocks(
     codes: NDArray[np.int64], groups: NDArray[np.str_], blocks: int, seed: int
 ) -> NDArray[np.int64]:
-    """Return the block (n,) of each row.
+    """Divide rows into blocks of whole groups, with classes as even as scikit-learn makes them.
 
-    Groups (n,) whole, class codes (n,) as even over blocks as scikit-learn makes them.
+    Rows without a class go with their group, and into the first block where none of its rows has
+    one.
 
-    Rows without a class (-1) go with their group, and into the first block where none of its rows
-    has one.
+    Args:
+        codes: Class codes (n,), -1 for none.
+        groups: The group of each row (n,).
+        blocks: How many blocks.
+        seed: Which of the possible divisions.
+
+    Returns:
+        The block of each row (n,), from 0.
+
+    Raises:
+        FoldError: A class has fewer rows than there are blocks.
     """
     # Both stages need the same plan, and neither may import the other; this is the store's one use
     # of scikit-learn.

@@ -67,8 +67,13 @@ class Setup:
         """Derive what follows from plan and view.
 
         Training and validation rows may share speakers, that is no news.
+
+        Args:
+            protocol: The protocol's name, or the plan's.
+            plan: A checked plan.
+            view: The corpus with the label set that counts.
         """
-        told = "; ".join(
+        shares = "; ".join(
             f"{pair}: {', '.join(columns)}"
             for pair, columns in shared(plan, view).items()
             if pair != "train+valid" or "group" in columns
@@ -79,7 +84,7 @@ class Setup:
             view,
             plan.split_digest(_counting(view)),
             plan.split_digest(_counting(view), ("test",)),
-            told,
+            shares,
         )
 
     @property

@@ -24,7 +24,18 @@ from embeddings_store.vectors.hdf5 import read_header
 class Entry:
     """One file of the store, by its header.
 
-    Where it is, what made it, how much is in it, which rows chose its epoch.
+    Attributes:
+        path: Where it is.
+        corpus: The corpus' name.
+        ref: The encoder that made it.
+        fold: The fold it is for, ``any`` for a frozen encoder.
+        rows: Rows of the corpus.
+        ok: Rows that have a vector.
+        dim: Width of the vectors.
+        has_scores: Whether it holds class scores, too.
+        settings: What the encoder was configured with.
+        digest: Twelve hex digits over its data.
+        selection_rule: Which rows chose the encoder's epoch; empty where none was chosen.
     """
 
     path: Path
@@ -246,7 +257,9 @@ def _candidates(
     if not found:
         listed = "\n".join(dict.fromkeys(f"  {e.ref.folder} (seed {e.ref.seed})" for e in entries))
         hint = did_you_mean(name, {e.ref.name for e in entries}) or "."
-        asked = f"{f' match {wanted!r}' if wanted else ''}{f' with seed {seed}' if seed is not None else ''}"
+        asked = f" match {wanted!r}" if wanted else ""
+        if seed is not None:
+            asked += f" with seed {seed}"
         raise UsageError(f"no {modality} vectors{asked}{hint} The store has:\n{listed}")
     if layer not in {"", "valid"} and any(ref.layer >= 0 for ref in found):
         found = _one_layer(found, modality, layer)

@@ -89,9 +89,10 @@ class RoleData:
             if isinstance(values[0], np.ndarray):
                 joined[one.name] = np.concatenate(values)
                 continue
-            joined[one.name] = {
-                view: np.concatenate([value[view] for value in values]) for view in values[0]
-            }
+            by_view = {}
+            for view in values[0]:
+                by_view[view] = np.concatenate([value[view] for value in values])
+            joined[one.name] = by_view
         return RoleData(**joined)
 
 
@@ -127,7 +128,11 @@ class FoldData:
     spaces: tuple[FoldData, ...] = ()
 
     def role(self, name: str) -> RoleData:
-        """Return the rows of ``train``, ``valid`` or ``test``."""
+        """Return the rows of ``train``, ``valid`` or ``test``.
+
+        Raises:
+            KeyError: There is no such role.
+        """
         if name not in SCORED_ROLES:
             raise KeyError(name)
         return getattr(self, name)  # type: ignore[no-any-return]

@@ -51,6 +51,12 @@ REQUIRED_ATTRIBUTES = (
 def store_path(store: Path, corpus: str, ref: EncoderRef, fold: str) -> Path:
     """Return where a file lives: ``store/corpus/encoder@fingerprint/seed-0/fold-3.h5``.
 
+    Args:
+        store: The store's folder.
+        corpus: The corpus' name.
+        ref: The encoder.
+        fold: The fold it is for, ``any`` for a frozen encoder.
+
     >>> ref = EncoderRef("whisper-tiny", "0123456789ab", "audio")
     >>> store_path(Path("e"), "ravdess", ref, "any").as_posix()
     'e/ravdess/whisper-tiny@0123456789ab/seed-0/fold-any.h5'
@@ -174,7 +180,9 @@ def read_embeddings(path: Path) -> Embeddings:
 
 
 def read_marks(path: Path) -> tuple[dict[str, object], dict[str, NDArray[np.str_]]]:
-    """Read the attributes and what a file says of each row (``ids, seen, status, reason``, perhaps ``inputs``); no vector.
+    """Read the attributes and what a file says of each row, and no vector.
+
+    Of each row it says ``ids``, ``seen``, ``status``, ``reason`` and perhaps ``inputs``, (N,) each.
 
     Raises:
         StoreNotFoundError: No such file.
@@ -194,18 +202,20 @@ def verify(path: Path) -> list[str]:
         embeddings = read_embeddings(path)
     except StoreError as error:
         return [str(error)]
-    told = embeddings.attributes
+    attributes = embeddings.attributes
     problems = []
     for what, recorded, found in (
-        ("data", told["digest"], content_digest(embeddings)),
-        ("attributes", told["header_digest"], header_digest(told)),
+        ("data", attributes["digest"], content_digest(embeddings)),
+        ("attributes", attributes["header_digest"], header_digest(attributes)),
     ):
         if recorded != found:
             problems.append(
                 f"{path}: the {what} (digest {found}) are not those that were written "
                 f"({recorded}); restore the file, or make it again with --overwrite"
             )
-    expected = store_path(Path(), str(told.get("corpus")), embeddings.encoder, embeddings.fold)
+    expected = store_path(
+        Path(), str(attributes.get("corpus")), embeddings.encoder, embeddings.fold
+    )
     if path.absolute().parts[-4:] != expected.parts:
         problems.append(
             f"{path}: says that it is {expected.as_posix()}; move it back to that place in the "

@@ -6,14 +6,13 @@ The encoder of fold 3 was fitted on the fold's training rows, so it is over-conf
 ``extract-features --fold 3 --inner-folds 2`` trains two more, ``3.inner-1`` and ``3.inner-2``, each
 without its part of these rows. What may be done:
 
-==================================  ===================================================================================
-class scores of the left-out rows   may stand below each other, and beside those that the fold's own encoder gives to
-                                    other rows: probabilities of the same classes, each of an encoder that did not see it
-vectors of the left-out rows        may not: every encoder has a space of its own, in which no column means what it means
-                                    in another one, so a scaler or classifier over several of them learns nothing
-vectors within one inner encoder    may, as in any file: fit on the rows that it left out, answer the others, let only
-                                    answers leave; those of all inner encoders may then be averaged
-==================================  ===================================================================================
+* *Class scores of the left-out rows* may stand below each other, and beside those that the fold's
+  own encoder gives to other rows: probabilities of the same classes, each of an encoder that did
+  not see it.
+* *Vectors of the left-out rows* may not: every encoder has a space of its own, in which no column
+  means what it means in another one, so a scaler or classifier over several of them learns nothing.
+* *Vectors within one inner encoder* may, as in any file: fit on the rows that it left out, answer
+  the others, let only answers leave; those of all inner encoders may then be averaged.
 
 So the gate gives out the scores of left-out rows together, and vectors as
 :attr:`embeddings_store.vectors.fold_data.FoldData.spaces`, one fold of its own for each inner
@@ -121,7 +120,9 @@ def out_of_fold_scores(
     rows: NDArray[np.bool_],
     read: Callable[[str], Embeddings],
 ) -> NDArray[np.float32]:
-    """Return the class scores of training rows (N, C), each from the one inner encoder that has not seen it.
+    """Return the class scores of training rows (N, C), each from an encoder that has not seen it.
+
+    Exactly one inner encoder has left out each training row.
 
     Args:
         inner: Which encoders.
@@ -192,10 +193,17 @@ def left_out_together(
 def refuse_other_rows(
     outer: Mapping[str, Embeddings], inner: Mapping[str, Embeddings], rows: NDArray[np.bool_]
 ) -> None:
-    """Check that an inner encoder has vectors of the same rows as the fold's own, so that all spaces answer the same rows.
+    """Check that inner encoders have vectors of the same rows as the fold's own.
+
+    Only then do all spaces answer the same rows.
+
+    Args:
+        outer: View name to the fold's own vectors.
+        inner: View name to the vectors of one inner fold.
+        rows: Rows (N,) with a label and a role.
 
     Raises:
-        StoreMismatchError: It has not.
+        StoreMismatchError: One of them has not.
     """
     for view, file in inner.items():
         bad = np.flatnonzero(rows & (file.ok != outer[view].ok))

@@ -88,12 +88,12 @@ def _from_file(path: Path, manifest: Manifest) -> NDArray[np.str_]:
     strange = sorted(set(words) - set(SEEN))
     if strange:
         unknown_name("word in column 'seen'", strange[0], SEEN)
-    told = dict(zip(ids.tolist(), words, strict=True))
-    absent = sorted(told.keys() - set(manifest.ids.tolist()))
+    word_of = dict(zip(ids.tolist(), words, strict=True))
+    absent = sorted(word_of.keys() - set(manifest.ids.tolist()))
     if absent:
         raise ManifestError(
-            f"{path}: {len(absent)} of {len(told)} ids are not in corpus {manifest.name!r}, first "
+            f"{path}: {len(absent)} of {len(word_of)} ids are not in corpus {manifest.name!r}, first "
             f"{absent[0]!r}; write the ids as the corpus has them"
         )
     rest = "no" if "seen" not in table else "unknown"
-    return np.array([told.get(i, rest) for i in manifest.ids.tolist()])
+    return np.array([word_of.get(i, rest) for i in manifest.ids.tolist()])

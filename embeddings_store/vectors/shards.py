@@ -59,6 +59,10 @@ class ShardFolder:
     def commit(self, positions: NDArray[np.int64], columns: Arrays) -> None:
         """Write rows as the next part; once this returns, they survive a kill and a power cut.
 
+        Args:
+            positions: Where the rows stand in the manifest (n,).
+            columns: Name to the values of these rows (n, ...).
+
         Raises:
             ValueError: A column has another length than ``positions``.
             StoreFullError: The disk is full; earlier parts are safe.
@@ -76,7 +80,7 @@ class ShardFolder:
             np.savez(handle, positions=positions, **columns)  # type: ignore[arg-type]
 
     def finished(self) -> NDArray[np.int64]:
-        """Positions of all committed rows, sorted and unique.
+        """Positions (n,) of all committed rows, sorted and unique.
 
         A part that cannot be read has none.
         """
@@ -157,7 +161,10 @@ def _filled(
     positions: NDArray[np.generic],
     rows: int,
 ) -> NDArray[np.generic]:
-    """Put ``values`` into their rows of ``column``, made on first use and widened for long strings."""
+    """Put ``values`` into their rows of ``column``.
+
+    The column is made on first use, and widened where a string is longer than those before it.
+    """
     if column is None:
         column = np.zeros((rows, *values.shape[1:]), dtype=values.dtype)
     wider = np.result_type(column, values)

@@ -166,7 +166,8 @@ def test_a_view_that_no_left_out_row_has_is_refused(bench: Bench, plan: FoldPlan
     part(bench, plan, 2, (10, 11))
     with pytest.raises(
         FoldError,
-        match=r"fold 1.inner-1 of .*: none of the 2 training rows that it left out has audio vectors",
+        match=r"fold 1.inner-1 of .*: none of the 2 training rows that it left out has "
+        r"audio vectors",
     ):
         load_fold(
             FoldRequest(

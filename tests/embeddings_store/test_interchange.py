@@ -276,7 +276,8 @@ NPZ: dict[str, tuple[Callable[[Path], object], type[ProjectError], str]] = {
     "part nan": (
         lambda p: write(p, values=np.array([[1, np.nan]] * 4)),
         ManifestError,
-        r"4 of 4 rows of 'text' hold nan or infinite beside other numbers, first 'ü1'; make the row whole, or all nan",
+        r"4 of 4 rows of 'text' hold nan or infinite beside other numbers, first 'ü1'; "
+        r"make the row whole, or all nan",
     ),
     "infinite": (
         lambda p: write(p, values=np.full((4, 2), np.inf)),

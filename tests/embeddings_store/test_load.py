@@ -141,13 +141,15 @@ def seen(word: str, *rows: int) -> list[str]:
         (
             "fit",
             (1,),
-            r"refused: fold 1 \(1\) .* would score 1 of 4 test rows that the text encoder enc-text@0123456789ab has seen "
-            r"\(seen=fit, first 'u01'\). The encoder was trained on them.*Only the 11 rows with seen=no can be scored",
+            r"refused: fold 1 \(1\) .* would score 1 of 4 test rows that the text encoder "
+            r"enc-text@0123456789ab has seen \(seen=fit, first 'u01'\). The encoder was trained on "
+            r"them.*Only the 11 rows with seen=no can be scored",
         ),
         (
             "select",
             (0, 3),
-            r"would score 2 of 4 test rows .*seen=select, first 'u00'.*chosen by its accuracy on them",
+            r"would score 2 of 4 test rows .*seen=select, first 'u00'.*chosen by its accuracy "
+            r"on them",
         ),
         ("fit", (5,), r"would choose on 1 of 4 valid rows .*seen=fit, first 'u05'"),
         ("fit", tuple(range(12)), r"would score 4 of 4 test rows .*Only the 0 rows"),

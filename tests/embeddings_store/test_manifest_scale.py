@@ -1,4 +1,4 @@
-"""Manifests of very many rows, and of very long cells, are read and checked in memory that grows with what they hold."""
+"""Very long manifests are read and checked in memory that grows with what they hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each protocol gives the sizes that are documented, under its own name, and says what its roles share."""
+"""Each protocol gives the documented sizes, under its own name, and says what its roles share."""
 
 from __future__ import annotations
 

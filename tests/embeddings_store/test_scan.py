@@ -1,4 +1,4 @@
-"""A scan finds what reading as a whole finds, counts the same however it is cut, and holds no text."""
+"""A scan finds what reading as a whole finds, however it is cut, and holds no text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pyarrow import parquet
 
 from benchmarks.manifest_scale import READS, measure, write_rows
 from embeddings_store.commands.embeddings_store import main
-from embeddings_store.corpus import duplicate_ids as twins
+from embeddings_store.corpus import duplicate_ids
 from embeddings_store.corpus import scan as module
 from embeddings_store.corpus.columns import PROMISES, UNIQUE, normalise
 from embeddings_store.corpus.manifest import Manifest
@@ -112,7 +112,8 @@ def test_what_is_counted(tmp_path: Path) -> None:
     path.write_text(
         "id,text,label,speaker,start_s,end_s\n"
         + "".join(
-            f"u{i},{'oh' if i % 3 else ''},{['joy', 'Joy ', 'sad'][i % 3]},s{i % 5},{i},{i + 0.1 if i else 70}\n"
+            f"u{i},{'oh' if i % 3 else ''},{['joy', 'Joy ', 'sad'][i % 3]},s{i % 5},{i},"
+            f"{i + 0.1 if i else 70}\n"
             for i in range(20)
         )
     )
@@ -141,7 +142,7 @@ def test_ids_that_stand_twice_are_found_across_pieces(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("id,text\n" + "".join(f"u{i % 97},yes\n" for i in range(200)))
     problem = parted(path).problems[0]
-    assert problem.count == 103 and len(problem.rows) == twins.KEPT
+    assert problem.count == 103 and len(problem.rows) == duplicate_ids.KEPT
     assert problem.rows[:2] == (98, 99) and problem.ids[:2] == ("u0", "u1")
     assert refusal(path) == ("ManifestError", f"{path}: {problem.sentence}")
 
@@ -149,7 +150,9 @@ def test_ids_that_stand_twice_are_found_across_pieces(tmp_path: Path) -> None:
 def test_ids_of_the_same_hash_are_told_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(twins, "_hashes", lambda ids: (ids.str.len() % 2).to_numpy(dtype=np.uint64))
+    monkeypatch.setattr(
+        duplicate_ids, "_hashes", lambda ids: (ids.str.len() % 2).to_numpy(dtype=np.uint64)
+    )
     path = tmp_path / "rows.csv"
     path.write_text("id,text\n" + "".join(f"u{i},yes\n" for i in range(150)))
     assert parted(path).problems == ()

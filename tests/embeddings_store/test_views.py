@@ -160,7 +160,8 @@ def test_a_layer_is_no_question_where_there_are_none(bench: Bench) -> None:
         ),
         (
             {"modalities": ["text"], "encoders": {"text": "enc-txt"}},
-            r"no text vectors match 'enc-txt'; did you mean 'enc-text'\? The store has:\n  enc-text@",
+            r"no text vectors match 'enc-txt'; did you mean 'enc-text'\? "
+            r"The store has:\n  enc-text@",
         ),
         (
             {"modalities": ["text"], "encoders": {"text": "enc-text@ff"}},
