@@ -92,8 +92,8 @@ def _from_file(path: Path, manifest: Manifest) -> NDArray[np.str_]:
     absent = sorted(word_of.keys() - set(manifest.ids.tolist()))
     if absent:
         raise ManifestError(
-            f"{path}: {len(absent)} of {len(word_of)} ids are not in corpus {manifest.name!r}, first "
-            f"{absent[0]!r}; write the ids as the corpus has them"
+            f"{path}: {len(absent)} of {len(word_of)} ids are not in corpus {manifest.name!r}, "
+            f"first {absent[0]!r}; write the ids as the corpus has them"
         )
     rest = "no" if "seen" not in table else "unknown"
     return np.array([word_of.get(i, rest) for i in manifest.ids.tolist()])
