@@ -187,8 +187,7 @@ def too_few(clusters: int, effective: float) -> str:
         return ""
     return (
         f"{clusters} cluster{'s' * (clusters != 1)}, worth {effective:.1f} of one size: too few "
-        "for an interval "
-        f"({FEWEST:g} are needed)"
+        f"for an interval ({FEWEST:g} are needed)"
     )
 
 

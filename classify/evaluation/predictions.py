@@ -149,8 +149,7 @@ def read_predictions(results: Path, cluster_by: str = "") -> StoredPredictions:
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise StoreError(
             f"{results}: cannot be read as results ({first_line(error)}); run the grid again, "
-            "finished cells "
-            "are kept"
+            "finished cells are kept"
         ) from error
     return arrange_predictions(grid, rows, results, cluster_by)
 
@@ -236,9 +235,8 @@ def _clusters(table: pa.Table, wanted: str, results: Path) -> tuple[str, Codes, 
         unknown_name("column of clusters", wanted, CLUSTERS)
     if not set(CLUSTERS) & set(table.column_names):
         raise StoreError(
-            f"{results / PREDICTIONS}: names no speakers, because an earlier version wrote it; "
-            "run the same "
-            "run-fusion-grid command again, finished cells are kept"
+            f"{results / PREDICTIONS}: names no speakers, because an earlier version wrote it; run "
+            "the same run-fusion-grid command again, finished cells are kept"
         )
     for column in [wanted] if wanted else CLUSTERS:
         codes, names = _factor(table[column])
@@ -248,8 +246,7 @@ def _clusters(table: pa.Table, wanted: str, results: Path) -> tuple[str, Codes, 
             lacking = int((codes == names.index("")).sum())
             raise UsageError(
                 f"{lacking} of {len(codes)} test rows have no {wanted} in the manifest; fill its "
-                "column, or "
-                "choose another one"
+                "column, or choose another one"
             )
     return "", np.zeros(table.num_rows, dtype=np.int64), ["all rows"]
 

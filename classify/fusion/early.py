@@ -75,9 +75,8 @@ class FusedFeatures:
         if not np.isfinite(self.X).all():
             bad = int((~np.isfinite(self.X)).any(axis=1).sum())
             raise StoreError(
-                f"{bad} of {len(self.X)} fused rows are not finite: their vectors are too far "
-                "from the "
-                "training rows for float32; look at them with embeddings-store inspect"
+                f"{bad} of {len(self.X)} fused rows are not finite: their vectors are too far from "
+                "the training rows for float32; look at them with embeddings-store inspect"
             )
 
 

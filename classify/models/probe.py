@@ -113,8 +113,7 @@ def fit_probe(vectors: Vectors, y: Codes, n_classes: int) -> Probe:
     if len(np.unique(y)) < 2:
         raise FoldError(
             f"a probe has {len(y)} rows of one class to learn from; use fewer folds, or leave out "
-            "late fusion "
-            "(--late none)"
+            "late fusion (--late none)"
         )
     scaler = StandardScaler().fit(vectors)
     model = LogisticRegression(C=PROBE_C, max_iter=PROBE_ITERATIONS).fit(

@@ -97,8 +97,7 @@ def read_systems(texts: Sequence[str] = (), files: Sequence[Path] = ()) -> tuple
             if other.name == system.name:
                 raise UsageError(
                     f"two systems are called {system.name!r}: {other.where} and {system.where}; "
-                    "give one of them "
-                    "another name"
+                    "give one of them another name"
                 )
     return tuple(systems)
 
@@ -186,8 +185,7 @@ def check_heads(cell: Cell, node: Expression, scores_from: Mapping[str, str]) ->
         ):
             raise UsageError(
                 f"{cell.method}: {part} is not there, because the {view} vectors come without "
-                "class scores; write "
-                f"probe({view}), or scores({view}) for what there is"
+                f"class scores; write probe({view}), or scores({view}) for what there is"
             )
 
 
@@ -210,24 +208,20 @@ def check_fit_rows(cell: Cell, node: Expression, default_mode: str, there: FitCo
         if "valid" in mode and there.valid_rows == 0:
             raise FoldError(
                 f"{what} learns from class scores of validation rows, because training rows were "
-                "used to train "
-                "encoders, and a fold has no validation rows; use a plan that has, or write the "
-                "system down "
-                "with fit_rows=oof, whose scores are over-confident through the vectors"
+                "used to train encoders, and a fold has no validation rows; use a plan that has, "
+                "or write the system down with fit_rows=oof, whose scores are over-confident "
+                "through the vectors"
             )
         if "valid" in mode and there.valid_groups < 2:
             raise FoldError(
                 f"{what} learns from class scores of validation rows, and those of a fold are all "
-                "of one group, so "
-                "none could be answered by what was learnt from the others; use another plan, or "
-                "fill the "
-                "manifest's column 'group'"
+                "of one group, so none could be answered by what was learnt from the others; use "
+                "another plan, or fill the manifest's column 'group'"
             )
         if mode == "oof" and there.train_groups < 2:
             raise FoldError(
                 f"{what} learns from out-of-fold scores of training rows, and those of a fold are "
-                "all of one group; "
-                "use another plan, or fill the manifest's column 'group'"
+                "all of one group; use another plan, or fill the manifest's column 'group'"
             )
 
 

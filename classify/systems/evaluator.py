@@ -182,11 +182,9 @@ class Evaluator:
         if mode == "valid" and not len(rows.held):
             raise FoldError(
                 f"{node.word} learns from the scores of validation rows, because encoders have "
-                "seen the labels of "
-                "training rows, and there are no validation rows; choose --folds and --valid so "
-                "that there are, "
-                "or write the system down with fit_rows=oof, whose scores are over-confident "
-                "through the vectors"
+                "seen the labels of training rows, and there are no validation rows; choose "
+                "--folds and --valid so that there are, or write the system down with "
+                "fit_rows=oof, whose scores are over-confident through the vectors"
             )
         return mode
 
@@ -338,11 +336,9 @@ class Evaluator:
         count = len(np.unique(self.groups[here]))
         if count < 2:
             raise FoldError(
-                f"{node} answers rows by parts that have not seen their group, and all "
-                f"{len(here)} rows are of "
-                f"{'one group' if count else 'no group'}; use another fold plan, or fill the "
-                "manifest's column "
-                "'group'"
+                f"{node} answers rows by parts that have not seen their group, and all {len(here)} "
+                f"rows are of {'one group' if count else 'no group'}; use another fold plan, or "
+                "fill the manifest's column 'group'"
             )
         for part, rest in GroupKFold(min(SPLITS, count)).split(here, groups=self.groups[here]):
             answers[rest] = self.output(node, rows_of(here[part]), here[rest]).values

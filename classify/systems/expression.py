@@ -236,9 +236,8 @@ def fit_mode_of(
     if mode == "oof" and heads:
         raise UsageError(
             f"{heads[0]} was trained on the training rows, so it cannot score them out of fold; "
-            "learn from "
-            f"validation rows ({FIT_OPTION}=valid), train inner folds, or do as the paper does "
-            f"({FIT_OPTION}=train)"
+            f"learn from validation rows ({FIT_OPTION}=valid), train inner folds, or do as the "
+            f"paper does ({FIT_OPTION}=train)"
         )
     return mode
 

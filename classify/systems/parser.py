@@ -185,8 +185,7 @@ class _Checker:
                 self.text,
                 node.at,
                 f"a system ends in class scores, and {node.word} gives a vector; put a classifier "
-                "around "
-                f"it, for example svm({node})",
+                f"around it, for example svm({node})",
             )
         self._inputs(node)
 
