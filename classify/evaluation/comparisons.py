@@ -2,12 +2,12 @@
 
 A family is declared before its p values are read, and Holm corrects for its size.
 
-==============  ==========================================================================================================
+==============  ========================================================================
 family          its questions
-==============  ==========================================================================================================
+==============  ========================================================================
 ``fused``       is each way of fusing better than the best single modality?
 ``strategies``  is each way of fusing better than plain concatenation of the vectors?
-==============  ==========================================================================================================
+==============  ========================================================================
 
 A way of fusing is a strategy over the largest set of modalities; of its classifiers the one that is
 best on validation rows stands for it, and the best single modality is found likewise: nothing is
@@ -35,7 +35,14 @@ VALID = "valid_WA"
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One comparison: which family asks it, the question in words, and both cells."""
+    """One comparison of two cells.
+
+    Attributes:
+        family: The family that asks it, a name of :data:`FAMILIES` or :data:`NAMED`.
+        question: The question in words.
+        first: The cell that may be better.
+        second: The cell that it is compared with.
+    """
 
     family: str
     question: str

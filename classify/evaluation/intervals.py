@@ -9,7 +9,8 @@ rows pooled, and how it moves when a cluster is left out.
 With theta the pooled figure, theta_g the same without cluster g, G clusters and n_g rows in each::
 
     se^2      = (G - 1) / G * sum_g (theta_g - mean theta_g)^2         the delete-one jackknife
-    effective = (sum_g n_g)^2 / sum_g n_g^2                            G where all are of one size, fewer where they are not
+    effective = (sum_g n_g)^2 / sum_g n_g^2                            G where all are of one size,
+                                                                       fewer where they are not
     interval  = logistic(logit(theta) ± t(effective - 1) * se / (theta (1 - theta)))
 
 The logit keeps it inside 0 and 1 and right near both ends. It estimates the pooled figure for new
@@ -39,8 +40,14 @@ LEVEL = 0.95
 FEWEST = 2.5  # effective clusters: three that are not too unequal
 TINY = 1e-12  # differences below this are rounding
 ECE_BINS = 15
-INTERVAL = "t on the delete-one-cluster jackknife, effective clusters - 1 degrees of freedom, on the logit scale"
-ECE_FORMULA = f"ECE = sum over {ECE_BINS} bins of equal width of (rows in the bin / rows) * |accuracy - mean largest probability|"
+INTERVAL = (
+    "t on the delete-one-cluster jackknife, effective clusters - 1 degrees of freedom, on the "
+    "logit scale"
+)
+ECE_FORMULA = (
+    f"ECE = sum over {ECE_BINS} bins of equal width of (rows in the bin / rows) * "
+    "|accuracy - mean largest probability|"
+)
 
 Counts = NDArray[np.integer]
 Floats = NDArray[np.float64]
@@ -71,12 +78,21 @@ class Estimate:
 
 
 def overall(metric: str) -> Figure:
-    """Return the function from confusions (..., C, C) to one of :data:`classify.evaluation.metrics.METRICS` (...)."""
+    """Return the function from confusions (..., C, C) to the values of one metric (...).
+
+    Args:
+        metric: A name of :data:`classify.evaluation.metrics.METRICS`.
+    """
     return lambda counts: of_counts(counts)[metric]
 
 
 def of_class(metric: str, code: int) -> Figure:
-    """Return the function from confusions (..., C, C) to ``precision``, ``recall`` or ``F1`` of one class (...)."""
+    """Return the function from confusions (..., C, C) to a figure of one class (...).
+
+    Args:
+        metric: ``precision``, ``recall`` or ``F1``.
+        code: The class.
+    """
     return lambda counts: per_class_of_counts(counts)[metric][..., code]
 
 
@@ -87,7 +103,14 @@ def cluster_counts(
     n_clusters: int,
     n_classes: int,
 ) -> Counts:
-    """Return one confusion per cluster, shape (G, C, C).
+    """Return one confusion per cluster (G, C, C).
+
+    Args:
+        y_true: True class codes (n,).
+        y_pred: Predicted class codes (n,).
+        cluster: Code of each row's cluster (n,).
+        n_clusters: How many clusters there are, G.
+        n_classes: Size of the label set, C.
 
     >>> cluster_counts(np.array([0, 1, 1]), np.array([0, 0, 1]), np.array([0, 0, 1]), 2, 2).tolist()
     [[[1, 0], [1, 0]], [[0, 0], [0, 1]]]
@@ -101,27 +124,45 @@ def cluster_counts(
 def effective_clusters(sizes: NDArray[np.number]) -> Floats:
     """Return how many clusters of one size clusters of these sizes (..., G) are worth.
 
-    >>> float(effective_clusters(np.array([50, 50]))), round(float(effective_clusters(np.array([98, 1, 1]))), 2)
-    (2.0, 1.04)
+    >>> float(effective_clusters(np.array([50, 50])))
+    2.0
+    >>> round(float(effective_clusters(np.array([98, 1, 1]))), 2)
+    1.04
     """
     sizes = np.asarray(sizes, dtype=np.float64)
     return np.asarray(sizes.sum(-1) ** 2 / (sizes**2).sum(-1))
 
 
 def jackknife(counts: Counts, figure: Figure) -> tuple[Floats, Floats]:
-    """Return a figure of all clusters pooled and its delete-one standard error, each (...), of counts (..., G, C, C)."""
+    """Return a figure of all clusters pooled and its delete-one standard error, each (...).
+
+    Args:
+        counts: One confusion per cluster (..., G, C, C).
+        figure: From :func:`overall` or :func:`of_class`.
+    """
     whole = counts.sum(-3)
     return spread(figure(whole), figure(whole[..., None, :, :] - counts))
 
 
 def spread(value: Floats, left_out: Floats) -> tuple[Floats, Floats]:
-    """Return the value (...) and the jackknife's standard error from the values without each cluster (..., G)."""
+    """Return the value and the jackknife's standard error, each (...).
+
+    Args:
+        value: The figure of all clusters (...).
+        left_out: The figure without each of them (..., G).
+    """
     clusters = left_out.shape[-1]
     return value, np.sqrt((clusters - 1) * left_out.var(-1))
 
 
 def half_width(se: Floats, effective: Floats, level: float = LEVEL) -> Floats:
-    """Return half of the interval's width, each (...)."""
+    """Return half of the interval's width (...).
+
+    Args:
+        se: Standard error (...).
+        effective: Effective clusters (...).
+        level: Wanted coverage, in (0, 1).
+    """
     return np.asarray(stats.t.ppf((1 + level) / 2, np.maximum(np.asarray(effective) - 1, 1)) * se)
 
 
@@ -149,19 +190,27 @@ def estimate(
     if not len(counts):
         return Estimate(nan, nan, nan, nan, 0, 0.0, "no rows")
     value, se = jackknife(counts, figure)
-    why = too_few(len(sizes), effective) or no_spread(float(value), float(se))
-    low, high = (
-        (nan, nan) if why else (float(end) for end in ends(value, se, np.asarray(effective), level))
-    )
-    return Estimate(
-        float(value), low, high, float(se) if len(counts) > 1 else nan, len(counts), effective, why
-    )
+    why_none = too_few(len(sizes), effective) or no_spread(float(value), float(se))
+    low = high = nan
+    if not why_none:
+        lower, upper = ends(value, se, np.asarray(effective), level)
+        low, high = float(lower), float(upper)
+    # one cluster left out leaves nothing: the jackknife would call that certain
+    known_se = float(se) if len(counts) > 1 else nan
+    return Estimate(float(value), low, high, known_se, len(counts), effective, why_none)
 
 
 def ends(
     value: Floats, se: Floats, effective: Floats, level: float = LEVEL
 ) -> tuple[Floats, Floats]:
-    """Return both ends (...) of the interval around a share that is neither 0 nor 1."""
+    """Return both ends (...) of the interval around a share that is neither 0 nor 1.
+
+    Args:
+        value: The share (...), in (0, 1).
+        se: Its standard error (...).
+        effective: Effective clusters (...).
+        level: Wanted coverage, in (0, 1).
+    """
     half = half_width(se / (value * (1 - value)), effective, level)
     return expit(logit(value) - half), expit(logit(value) + half)
 
@@ -202,7 +251,8 @@ def calibration_error(
         right: Whether that class is the true one (n,).
         bins: How many bins of equal width.
 
-    >>> round(calibration_error(np.array([0.9, 0.9, 0.6, 0.6]), np.array([True, True, True, False])), 3)
+    >>> right = np.array([True, True, True, False])
+    >>> round(calibration_error(np.array([0.9, 0.9, 0.6, 0.6]), right), 3)
     0.1
     """
     place = np.clip(np.ceil(probabilities * bins).astype(int) - 1, 0, bins - 1)

@@ -1,13 +1,15 @@
 """The figures of merit: one definition each, under the names that results print.
 
-==============  ==============================================================================================
-name            formula
-==============  ==============================================================================================
-``WA``          accuracy = correct rows / rows (several repositories call it UA: look at the formula)
-``UAR``         balanced accuracy = mean recall over the classes that occur in the truth (also called UA)
-``macro_F1``    mean F1 over the classes that occur in the truth or in the predictions
-``weighted_F1`` mean F1 over classes, weighted by how many rows of the truth each has
-==============  ==============================================================================================
+===============  ===============================================================================
+name             formula
+===============  ===============================================================================
+``WA``           accuracy = correct rows / rows (several repositories call it UA: look at the
+                 formula)
+``UAR``          balanced accuracy = mean recall over the classes that occur in the truth
+                 (also called UA)
+``macro_F1``     mean F1 over the classes that occur in the truth or in the predictions
+``weighted_F1``  mean F1 over classes, weighted by how many rows of the truth each has
+===============  ===============================================================================
 
 Where a ratio has nothing below its line (precision of a class that is never predicted) it is 0. A
 class that a test fold neither holds nor was given as an answer counts for nothing, so a perfect
@@ -29,7 +31,10 @@ from sklearn.metrics import (
 )
 
 METRICS = ("WA", "UAR", "macro_F1", "weighted_F1")
-FORMULAS = "WA = accuracy; UAR = balanced accuracy (mean recall); macro_F1, weighted_F1 = mean F1, plain and by support"
+FORMULAS = (
+    "WA = accuracy; UAR = balanced accuracy (mean recall); macro_F1, weighted_F1 = mean F1, plain "
+    "and by support"
+)
 
 Codes = NDArray[np.int64]
 
@@ -38,7 +43,11 @@ Codes = NDArray[np.int64]
 class PerClass:
     """Precision, recall, F1 and support of each class, in label order.
 
-    Every array has the shape (C,).
+    Attributes:
+        precision: In [0, 1] (C,).
+        recall: In [0, 1] (C,).
+        f1: In [0, 1] (C,).
+        support: Rows of the truth (C,).
     """
 
     precision: NDArray[np.float64]
@@ -47,7 +56,10 @@ class PerClass:
     support: Codes
 
     def weighted(self) -> tuple[float, float, float]:
-        """Support-weighted means of precision, recall (= accuracy) and F1, the ``all`` row of the paper's Table 7."""
+        """Return the support-weighted means of precision, recall (= accuracy) and F1.
+
+        They are the ``all`` row of the paper's Table 7.
+        """
         weights = self.support / self.support.sum()
         return (
             float(self.precision @ weights),
@@ -107,7 +119,9 @@ def of_counts(counts: NDArray[np.integer]) -> dict[str, NDArray[np.float64]]:
 
 
 def per_class_of_counts(counts: NDArray[np.integer]) -> dict[str, NDArray[np.float64]]:
-    """Return precision, recall, F1, support and how often each class is predicted (..., C) of confusions (..., C, C).
+    """Return the figures of each class (..., C) of confusions (..., C, C).
+
+    They are precision, recall, F1, support, and how often the class is predicted.
 
     >>> per_class_of_counts(np.array([[1, 1], [0, 1]]))["recall"].tolist()
     [0.5, 1.0]
@@ -137,6 +151,11 @@ def accuracy(y_true: Codes, y_pred: Codes | np.int64) -> float:
 def per_class(y_true: Codes, y_pred: Codes, n_classes: int) -> PerClass:
     """Return precision, recall, F1 and support of codes ``0 .. n_classes - 1``.
 
+    Args:
+        y_true: True class codes (n,).
+        y_pred: Predicted class codes (n,).
+        n_classes: Size of the label set.
+
     >>> per_class(np.array([0, 0, 1]), np.array([0, 1, 1]), 3).recall.tolist()
     [0.5, 1.0, 0.0]
     """
@@ -148,6 +167,11 @@ def per_class(y_true: Codes, y_pred: Codes, n_classes: int) -> PerClass:
 
 def confusion(y_true: Codes, y_pred: Codes, classes: Sequence[str]) -> Codes:
     """Return counts (C, C): row = truth, column = prediction, both in label order.
+
+    Args:
+        y_true: True class codes (n,).
+        y_pred: Predicted class codes (n,).
+        classes: The label set, in its order.
 
     >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), ("sad", "happy")).tolist()
     [[1, 1], [0, 1]]

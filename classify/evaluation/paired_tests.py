@@ -1,17 +1,21 @@
-"""Is one system better than another? Paired tests on the rows that both answered, and Holm's correction for asking often.
+"""Is one system better than another?
 
-=================  ======================================================================================================
-test               what it takes for granted
-=================  ======================================================================================================
-jackknife t        speakers are independent; the mean of their influences on the difference is near normal. This p counts: it
-                   agrees with the interval, rejects as often as it says, and has no floor.
-sign-flip          if both systems are equally good, their answers can be exchanged speaker by speaker. Exact up to 14
-                   speakers, then 10,000 draws; with n speakers no p is below 2 / 2^n.
-McNemar            rows are independent. They are not: rows of one speaker go together, so it rejects far too often. None
-                   with several seeds, which answer every row again.
-Nadeau-Bengio      training sets overlap to the same degree everywhere, and folds are like random resamples. Folds of
-                   sessions or speakers are not; with few folds it finds little.
-=================  ======================================================================================================
+Paired tests on the rows that both answered, and Holm's correction for asking often.
+
+=============  ==================================================================================
+test           what it takes for granted
+=============  ==================================================================================
+jackknife t    speakers are independent; the mean of their influences on the difference is near
+               normal. This p counts: it agrees with the interval, rejects as often as it says,
+               and has no floor.
+sign-flip      if both systems are equally good, their answers can be exchanged speaker by
+               speaker. Exact up to 14 speakers, then 10,000 draws; with n speakers no p is
+               below 2 / 2^n.
+McNemar        rows are independent. They are not: rows of one speaker go together, so it
+               rejects far too often. None with several seeds, which answer every row again.
+Nadeau-Bengio  training sets overlap to the same degree everywhere, and folds are like random
+               resamples. Folds of sessions or speakers are not; with few folds it finds little.
+=============  ==================================================================================
 
 The last two are printed for those who look for them;
 ``benchmarks/results/interval_false_positives.csv`` has the rates at which all four reject where
@@ -70,9 +74,16 @@ class Comparison:
 
 
 def compare(first: Counts, second: Counts, figure: Figure, seed: int = 0) -> Comparison:
-    """Compare two systems by their confusions per cluster (G, C, C), which must be of the same rows.
+    """Compare two systems on the same rows.
 
-    >>> a, b = (np.array([[[9 - e, 1 + e], [1, 9]] for e in errors]) for errors in ([0, 1, 0, 1, 0, 1], [3, 4, 2, 4, 3, 5]))
+    Args:
+        first: The first system's confusion per cluster (G, C, C).
+        second: The second's (G, C, C), of the same rows.
+        figure: From :func:`classify.evaluation.intervals.overall` or ``of_class``.
+        seed: For the random exchanges of :func:`sign_flip`.
+
+    >>> a = np.array([[[9 - e, 1 + e], [1, 9]] for e in [0, 1, 0, 1, 0, 1]])
+    >>> b = np.array([[[9 - e, 1 + e], [1, 9]] for e in [3, 4, 2, 4, 3, 5]])
     >>> from classify.evaluation.intervals import overall
     >>> found = compare(a, b, overall("WA"))
     >>> round(found.difference.value, 3), found.p < 0.01, found.p_sign_flip, found.better
@@ -82,11 +93,9 @@ def compare(first: Counts, second: Counts, figure: Figure, seed: int = 0) -> Com
     first, second, sizes = first[sizes > 0], second[sizes > 0], sizes[sizes > 0]
     value, se = difference(first, second, figure)
     found = _with_interval(float(value), float(se), sizes)
-    p = (
-        float("nan")
-        if found.why_none
-        else float(difference_p(value, se, effective_clusters(sizes)))
-    )
+    p = float("nan")
+    if not found.why_none:
+        p = float(difference_p(value, se, effective_clusters(sizes)))
     per_cluster = figure(first) - figure(second)
     return Comparison(
         float(figure(first.sum(0))),
@@ -102,28 +111,39 @@ def compare(first: Counts, second: Counts, figure: Figure, seed: int = 0) -> Com
 def _with_interval(value: float, se: float, sizes: NDArray[np.number]) -> Estimate:
     """Return a difference with its interval, cut at -1 and 1."""
     effective = effective_clusters(sizes)
-    why = too_few(len(sizes), float(effective))
-    half = float("nan") if why else float(half_width(np.asarray(se), effective))
-    low, high = (half, half) if why else (max(value - half, -1.0), min(value + half, 1.0))
-    return Estimate(
-        value, low, high, se if len(sizes) > 1 else float("nan"), len(sizes), float(effective), why
-    )
+    why_none = too_few(len(sizes), float(effective))
+    low = high = float("nan")
+    if not why_none:
+        half = float(half_width(np.asarray(se), effective))
+        low, high = max(value - half, -1.0), min(value + half, 1.0)
+    known_se = se if len(sizes) > 1 else float("nan")
+    return Estimate(value, low, high, known_se, len(sizes), float(effective), why_none)
 
 
 def difference(first: Counts, second: Counts, figure: Figure) -> tuple[Floats, Floats]:
-    """Return first minus second, pooled, and its delete-one standard error, each (...), of counts (..., G, C, C)."""
-    (one, one_without), (other, other_without) = (
-        (figure(whole), figure(whole[..., None, :, :] - counts))
-        for whole, counts in ((first.sum(-3), first), (second.sum(-3), second))
-    )
-    return spread(one - other, one_without - other_without)
+    """Return first minus second, pooled, and its delete-one standard error, each (...).
+
+    Args:
+        first: The first system's confusion per cluster (..., G, C, C).
+        second: The second's (..., G, C, C), of the same rows.
+        figure: From :func:`classify.evaluation.intervals.overall` or ``of_class``.
+    """
+    first_whole, second_whole = first.sum(-3), second.sum(-3)
+    first_without = figure(first_whole[..., None, :, :] - first)
+    second_without = figure(second_whole[..., None, :, :] - second)
+    return spread(figure(first_whole) - figure(second_whole), first_without - second_without)
 
 
 def difference_p(value: Floats, se: Floats, effective: Floats) -> Floats:
-    """Return the two-sided p of a difference, its standard error and the effective clusters, each (...).
+    """Return the two-sided p of a difference (...).
 
     Two systems that are equal for every speaker have the p 1; where the difference is another one
     but the same for every speaker, nothing tells how it varies, and p is ``nan``.
+
+    Args:
+        value: The difference (...).
+        se: Its standard error (...).
+        effective: Effective clusters (...).
     """
     varies = np.asarray(se) > TINY
     t = np.where(
@@ -137,10 +157,17 @@ def difference_p(value: Floats, se: Floats, effective: Floats) -> Floats:
 def sign_flip(
     first: Counts, second: Counts, figure: Figure, draws: int = DRAWS, seed: int = 0
 ) -> float:
-    """Return the two-sided p of exchanging both systems' answers cluster by cluster, of counts (G, C, C).
+    """Return the two-sided p of exchanging the systems' answers cluster by cluster.
 
     All exchanges are tried for up to :data:`EXACT_CLUSTERS` clusters, ``draws`` random ones else,
     the true one counted in.
+
+    Args:
+        first: The first system's confusion per cluster (G, C, C).
+        second: The second's (G, C, C), of the same rows.
+        figure: From :func:`classify.evaluation.intervals.overall` or ``of_class``.
+        draws: Random exchanges where not all are tried.
+        seed: For these.
     """
     clusters = len(first)
     if clusters < 2:
@@ -152,22 +179,23 @@ def sign_flip(
     else:
         swaps = np.random.default_rng(seed).integers(0, 2, (draws, clusters))
     shape = first.shape[1:]
-    change = (
-        (second - first).reshape(clusters, -1).astype(np.float64)
-    )  # whole numbers, and fast to multiply
+    # whole numbers, as floats because these are multiplied by BLAS
+    change = (second - first).reshape(clusters, -1).astype(np.float64)
     one, other = first.sum(0), second.sum(0)
     observed = abs(float(figure(one) - figure(other)))
     extreme = 0
     for start in range(0, len(swaps), CHUNK):
         moved = (swaps[start : start + CHUNK] @ change).reshape(-1, *shape)
-        extreme += int(
-            (np.abs(figure(one + moved) - figure(other - moved)) >= observed - TINY).sum()
-        )
-    return extreme / len(swaps) if exact else (extreme + 1) / (len(swaps) + 1)
+        differences = np.abs(figure(one + moved) - figure(other - moved))
+        extreme += int((differences >= observed - TINY).sum())
+    if exact:
+        return extreme / len(swaps)
+    # the exchange that leaves all as it is counts as one of the draws, so no p is 0
+    return (extreme + 1) / (len(swaps) + 1)
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Return McNemar's exact p of how many rows only the first and only the second system has right.
+    """Return McNemar's exact p of how many rows only the first and only the second has right.
 
     >>> round(mcnemar(3, 12), 4)
     0.0352
@@ -201,7 +229,9 @@ def nadeau_bengio(differences: Floats, test_to_train: float) -> float:
 
 
 def holm(p: Sequence[float]) -> NDArray[np.float64]:
-    """Return Holm's adjusted p of a family; a comparison without p takes no part, and has none.
+    """Return Holm's adjusted p of a family (n,).
+
+    A comparison without p (``nan``) takes no part, and has none.
 
     >>> holm([0.01, float("nan"), 0.04]).tolist()
     [0.02, nan, 0.04]

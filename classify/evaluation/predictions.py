@@ -54,7 +54,7 @@ class CellPredictions:
     largest: NDArray[np.float64] | None
 
     def take(self, rows: NDArray[np.generic]) -> CellPredictions:
-        """Return some of the rows, by mask or positions."""
+        """Return some of the rows, by mask (n,) or positions (k,)."""
         return CellPredictions(
             self.key[rows],
             self.fold[rows],
@@ -90,13 +90,11 @@ class StoredPredictions:
     @property
     def cluster_note(self) -> str:
         """Why there can be no interval at all; empty where there can."""
+        if self.cluster_by:
+            return ""
         return (
-            ""
-            if self.cluster_by
-            else (
-                "the manifest fills neither speaker, group nor session for every row, so nothing "
-                "tells which rows go together"
-            )
+            "the manifest fills neither speaker, group nor session for every row, so nothing "
+            "tells which rows go together"
         )
 
     def cell(self, name: str) -> CellPredictions:
@@ -176,9 +174,8 @@ def arrange_predictions(
     fold = table["fold"].to_numpy().astype(np.int64)
     ids = table["id"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
     key = ids * (int(fold.max(initial=0)) + 1) + fold
-    for (
-        name
-    ) in SEEDS:  # several seeds are pooled; clusters keep the answers to one utterance together
+    # several seeds are pooled; clusters keep the answers to one utterance together
+    for name in SEEDS:
         if name in table.column_names:
             of_seed, seeds = _factor(table[name].cast(pa.string()))
             key = key * len(seeds) + of_seed
@@ -187,16 +184,16 @@ def arrange_predictions(
     cell_codes, cell_names = _factor(table["cell"])
     cells = {}
     by_cell = np.lexsort((key, cell_codes))
-    for code, rows in enumerate(
-        np.split(by_cell, np.searchsorted(cell_codes[by_cell], np.arange(1, len(cell_names))))
-    ):
+    starts = np.searchsorted(cell_codes[by_cell], np.arange(1, len(cell_names)))
+    for code, rows in enumerate(np.split(by_cell, starts)):
+        gives_probabilities = probability[rows].all()
         cells[cell_names[code]] = CellPredictions(
-            key[rows],
-            fold[rows],
-            y_true[rows],
-            y_pred[rows],
-            codes[rows],
-            largest[rows] if probability[rows].all() else None,
+            key=key[rows],
+            fold=fold[rows],
+            y_true=y_true[rows],
+            y_pred=y_pred[rows],
+            cluster=codes[rows],
+            largest=largest[rows] if gives_probabilities else None,
         )
     names_in_order = [name for name in dict.fromkeys(grid["cell"]) if name in cells]
     sessions = _sessions(table, codes) if column == "speaker" else 0
@@ -252,12 +249,18 @@ def _clusters(table: pa.Table, wanted: str, results: Path) -> tuple[str, Codes, 
 
 
 def _sessions(table: pa.Table, speakers: Codes) -> int:
-    """Return how many sessions the speakers sit in, 0 where sessions are not shared, or speakers are in several."""
-    sessions, names = (
-        _factor(table["session"]) if "session" in table.column_names else (speakers, [""])
-    )
-    pairs = len(np.unique(np.stack([speakers, sessions]), axis=1).T)
-    return len(names) if pairs == len(np.unique(speakers)) > len(names) > 1 else 0
+    """Return how many sessions the speakers sit in.
+
+    0 where sessions are not shared, or speakers are in several.
+    """
+    if "session" not in table.column_names:
+        return 0
+    sessions, names = _factor(table["session"])
+    n_speakers = len(np.unique(speakers))
+    n_pairs = np.unique(np.stack([speakers, sessions]), axis=1).shape[1]
+    each_in_one = n_pairs == n_speakers
+    shared = n_speakers > len(names)
+    return len(names) if each_in_one and shared and len(names) > 1 else 0
 
 
 def _factor(column: pa.ChunkedArray) -> tuple[Codes, list[str]]:

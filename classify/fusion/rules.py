@@ -4,21 +4,24 @@ The class scores of several systems become one answer, without a classifier over
 
 With ``p_m(c)`` the probability that input m of M gives class c, over the inputs that a row has:
 
-===================  ===================================================================  ======================================
-rule                 score of class c                                                     learns
-===================  ===================================================================  ======================================
-``mean``             ``sum_m p_m(c) / M``                                                 nothing
-``weighted``         ``sum_m w_m p_m(c) / sum_m w_m``                                     ``w`` (M,), positive
-``confidence``       ``sum_m k_m p_m(c)``, ``k_m = 1 - entropy(p_m) / log C``             nothing
-``logproduct``       ``prod_m p_m(c)``                                                    nothing
-``bayes``            ``prod_m p_m(c) / prior(c)^(M - 1)``                                 nothing but the training rows' shares
-``maximum``          ``max_m p_m(c)``                                                     nothing
-``vote``             inputs whose largest is c, plus ``sum_m p_m(c) / (M + 1)``           nothing
-``stack``            multinomial logistic regression over ``[p_1, ..., p_M]``             its coefficients
-``stack-xgboost``    XGBoost over ``[p_1, ..., p_M]``                                     its trees
-``gate``             ``sum_m g_m p_m(c)``, ``g = softmax(a_m + b_m . [k_m, p_m])``        ``a_m``, ``b_m`` (1 + C,) per input
-``calibrated``       multinomial logistic regression over one input's margins             its coefficients
-===================  ===================================================================  ======================================
+=================  ==========================================================  ===================
+rule               score of class c                                            learns
+=================  ==========================================================  ===================
+``mean``           ``sum_m p_m(c) / M``                                        nothing
+``weighted``       ``sum_m w_m p_m(c) / sum_m w_m``                            ``w`` (M,), positive
+``confidence``     ``sum_m k_m p_m(c)``, ``k_m = 1 - entropy(p_m) / log C``    nothing
+``logproduct``     ``prod_m p_m(c)``                                           nothing
+``bayes``          ``prod_m p_m(c) / prior(c)^(M - 1)``                        nothing but the
+                                                                               training rows'
+                                                                               shares
+``maximum``        ``max_m p_m(c)``                                            nothing
+``vote``           inputs whose largest is c, plus ``sum_m p_m(c) / (M + 1)``  nothing
+``stack``          multinomial logistic regression over ``[p_1, ..., p_M]``    its coefficients
+``stack-xgboost``  XGBoost over ``[p_1, ..., p_M]``                            its trees
+``gate``           ``sum_m g_m p_m(c)``,                                       ``a_m``, ``b_m``
+                   ``g = softmax(a_m + b_m . [k_m, p_m])``                     (1 + C,) per input
+``calibrated``     multinomial logistic regression over one input's margins    its coefficients
+=================  ==========================================================  ===================
 
 Every row of scores is then scaled to sum to 1. A row that lacks an input is answered by the others,
 as the sums and products say; weights are scaled to what is there. ``stack`` and ``stack-xgboost``
@@ -49,9 +52,8 @@ from embeddings_store.errors import FoldError
 
 FROM_SHARES, FROM_SCORES = "shares", "scores"
 LOG_ZERO = -1e300  # the logarithm of nothing, finite so that it can be added and stored
-LOWEST_LOG_P = (
-    -36.0
-)  # a true class that an input holds for less likely than 2e-16 teaches no more than that
+# a true class that an input holds for less likely than 2e-16 counts no more than that
+LOWEST_LOG_P = -36.0
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
@@ -192,27 +194,30 @@ def _gate(training: TrainingScores) -> FittedRule:
 
 
 def _mixture(training: TrainingScores, features: Callable[[Inputs], Floats]) -> FittedRule:
-    """Fit ``sum_m g_m p_m`` with ``g = softmax(theta_m . [1, features_m])`` over the inputs that are there."""
+    """Fit ``sum_m g_m p_m`` with ``g = softmax(theta_m . [1, features_m])``.
 
-    def shares(theta: Floats, inputs: Inputs, z: Floats) -> Floats:
+    The softmax is over the inputs that a row has.
+    """
+
+    def log_shares(theta: Floats, inputs: Inputs, z: Floats) -> Floats:
         logits = theta[:, :1] + np.einsum("mnf,mf->mn", z, theta[:, 1:])
         return np.asarray(log_softmax(np.where(inputs.present, logits, LOG_ZERO), axis=0))
 
-    inputs, rows = training.inputs, np.arange(len(training.y))
+    inputs = training.inputs
+    rows = np.arange(len(training.y))
     z = features(inputs)
     ones = np.concatenate([np.ones((*z.shape[:2], 1)), z], axis=2)
     right = np.maximum(inputs.log_p[:, rows, training.y], LOWEST_LOG_P)  # (M, n)
 
     def loss(flat: Floats) -> tuple[float, Floats]:
         theta = flat.reshape(len(right), -1)
-        log_g = shares(theta, inputs, z)
+        log_g = log_shares(theta, inputs, z)
         joint = log_g + right
-        total = logsumexp(joint, axis=0)
-        slope = (np.exp(log_g) - np.exp(joint - total)) * inputs.present
-        return (
-            float(-total.sum() + (flat @ flat) / 2),
-            (np.einsum("mn,mnf->mf", slope, ones) + theta).ravel(),
-        )
+        log_likelihood = logsumexp(joint, axis=0)
+        # prior minus posterior share of each input is the slope in its logit
+        slope = (np.exp(log_g) - np.exp(joint - log_likelihood)) * inputs.present
+        gradient = np.einsum("mn,mnf->mf", slope, ones) + theta
+        return float(-log_likelihood.sum() + (flat @ flat) / 2), gradient.ravel()
 
     found = minimize(
         loss,
@@ -224,12 +229,13 @@ def _mixture(training: TrainingScores, features: Callable[[Inputs], Floats]) -> 
     theta = found.x.reshape(len(right), -1)
 
     def combine(new: Inputs) -> LogProbabilities:
-        log_g = shares(theta, new, features(new))
+        log_g = log_shares(theta, new, features(new))
         return np.asarray(logsumexp(log_g[:, :, None] + new.log_p, axis=0))
 
-    mean_share = (
-        np.exp(shares(theta, inputs, z)).mean(axis=1) if len(rows) else softmax(theta[:, 0])
-    )
+    if len(rows):
+        mean_share = np.exp(log_shares(theta, inputs, z)).mean(axis=1)
+    else:
+        mean_share = softmax(theta[:, 0])
     return FittedRule(combine, tuple(mean_share.tolist()))
 
 
@@ -261,7 +267,10 @@ def _stack_xgboost(training: TrainingScores) -> FittedRule:
 
 
 def _columns(inputs: Inputs, lacked: NDArray[np.int64]) -> Floats:
-    """Return the probabilities of all inputs side by side (n, M * C), and whether those that may be lacking are."""
+    """Return the probabilities of all inputs side by side (n, M * C + L).
+
+    The last L columns, one per input in ``lacked``, are 1 where it is missing.
+    """
     return np.hstack([*np.exp(inputs.log_p), (~inputs.present[lacked]).T.astype(np.float64)])
 
 

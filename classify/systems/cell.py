@@ -54,7 +54,8 @@ class Cell:
             scores_from: Modality to ``head`` or ``probe``.
             fit_rows: A name of :data:`FIT_ROWS`.
 
-        >>> str(Cell("late", "sum", ("audio", "text"), "svm").tree({"c": 2.0}, {"audio": "head", "text": "probe"}))
+        >>> late = Cell("late", "sum", ("audio", "text"), "svm")
+        >>> str(late.tree({"c": 2.0}, {"audio": "head", "text": "probe"}))
         'svm(sum(head(audio), probe(text)), c=2, fit_rows=train)'
         >>> str(Cell("early", "product[pca:8]", ("audio", "text"), "nn").tree({}, {}))
         'nn(product(audio, text, project=pca:8))'
@@ -65,19 +66,12 @@ class Cell:
         method, _, project = self.method.rstrip("]").partition("[")
         options = tuple(sorted(settings.items()))
         if self.family == LATE:
-            own = tuple(Call(OWN_SCORES, (view,)) for view in views)
-            # the paper's classifiers over scores learn from the training rows' own, unless told
-            # otherwise
-            learn_on = fit_rows if fit_rows in OVER_SCORES else "train"
-            node = (
-                Call(method, own)
-                if self.classifier == RULE
-                else Call(
-                    self.classifier,
-                    (Call(method, own),),
-                    tuple(sorted([*options, (FIT_OPTION, learn_on)])),
-                )
-            )
+            node = Call(method, tuple(Call(OWN_SCORES, (view,)) for view in views))
+            if self.classifier != RULE:
+                # the paper's classifiers over scores learn from the training rows' own
+                learn_on = fit_rows if fit_rows in OVER_SCORES else "train"
+                options = tuple(sorted([*options, (FIT_OPTION, learn_on)]))
+                node = Call(self.classifier, (node,), options)
             return complete(node, scores_from)
         if self.family == EARLY:
             views = (Call(method, views, ((PROJECT, project),) if project else ()),)
@@ -87,5 +81,8 @@ class Cell:
 
 
 def default_fit_mode(fit_rows: str) -> str:
-    """Return what late fusion learns from where it does not say, as :mod:`classify.systems.evaluator` names it."""
+    """Return what late fusion learns from where it does not say.
+
+    :mod:`classify.systems.evaluator` explains the names.
+    """
     return fit_rows if fit_rows in OVER_SCORES else AUTO

@@ -1,4 +1,4 @@
-"""Systems that a user writes down, and which cells of the grid they and the rules of late fusion become.
+"""Systems that a user writes down, and which cells of the grid they become.
 
 ``--system "NAME = EXPRESSION"`` gives one, ``--systems FILE`` many: one ``NAME = EXPRESSION`` after
 the other, over as many lines as there are open brackets, ``#`` to the end of a line a comment.
@@ -132,7 +132,9 @@ def system_cells(
     *,
     subsets: bool,
 ) -> list[Cell]:
-    """Return the cells of all systems, each followed by those of its subsets of modalities where these are wanted.
+    """Return the cells of all systems.
+
+    Each is followed by those of its subsets of modalities, where these are wanted.
 
     Args:
         systems: What :func:`read_systems` returned.
@@ -174,15 +176,19 @@ def sets_of(modalities: Sequence[str]) -> list[tuple[str, ...]]:
 def check_heads(cell: Cell, node: Expression, scores_from: Mapping[str, str]) -> None:
     """Check that every head that an expression names is there.
 
+    Args:
+        cell: The cell, for messages.
+        node: Its expression.
+        scores_from: View to ``head`` or ``probe``.
+
     Raises:
         UsageError: Its encoder has none, in some fold at least.
     """
     for part in walk(node):
-        if (
-            isinstance(part, Call)
-            and part.word == HEAD
-            and scores_from[view := view_of_head(part)] != HEAD
-        ):
+        if not isinstance(part, Call) or part.word != HEAD:
+            continue
+        view = view_of_head(part)
+        if scores_from[view] != HEAD:
             raise UsageError(
                 f"{cell.method}: {part} is not there, because the {view} vectors come without "
                 f"class scores; write probe({view}), or scores({view}) for what there is"
@@ -192,6 +198,12 @@ def check_heads(cell: Cell, node: Expression, scores_from: Mapping[str, str]) ->
 def check_fit_rows(cell: Cell, node: Expression, default_mode: str, there: FitConditions) -> None:
     """Check that every part which learns from class scores has rows that it may learn from.
 
+    Args:
+        cell: The cell, for messages.
+        node: Its expression.
+        default_mode: What its parts are fitted on where they do not say.
+        there: What there is over all folds.
+
     Raises:
         FoldError: It has not, and why.
         UsageError: It asks for out-of-fold scores of a head.
@@ -200,11 +212,9 @@ def check_fit_rows(cell: Cell, node: Expression, default_mode: str, there: FitCo
         if not isinstance(part, Call) or not learns_from_scores(part):
             continue
         mode = fit_mode_of(part, default_mode, there.encoders_fitted, there.out_of_fold_heads)
-        what = (
-            f"{cell.method} ({part.word})"
-            if cell.family == SYSTEM and cell.method != part.word
-            else part.word
-        )
+        what = part.word
+        if cell.family == SYSTEM and cell.method != part.word:
+            what = f"{cell.method} ({part.word})"
         if "valid" in mode and there.valid_rows == 0:
             raise FoldError(
                 f"{what} learns from class scores of validation rows, because training rows were "

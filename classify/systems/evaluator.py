@@ -86,12 +86,12 @@ class Evaluator:
     Args:
         rows: All rows, those of every role below each other.
         n_classes: Size of the label set.
-        default_fit_mode: What parts that learn from class scores are fitted on where they do not say, see
-            above.
-        encoders_fitted: Whether an encoder was fitted on training rows, whose vectors then carry their
-            labels; rules ``auto``.
-        out_of_fold_logits: Modality to logits (N, C) of encoders that have not been fitted on the row, where
-            inner folds were trained.
+        default_fit_mode: What parts that learn from class scores are fitted on where they do not
+            say, see above.
+        encoders_fitted: Whether an encoder was fitted on training rows, whose vectors then carry
+            their labels; rules ``auto``.
+        out_of_fold_logits: Modality to logits (N, C) of encoders that have not been fitted on the
+            row, where inner folds were trained.
         seed: For whatever is random.
         baseline_seed: For baselines, whose draws must differ from fold to fold.
     """
@@ -120,7 +120,13 @@ class Evaluator:
         self._models: dict[_Key, _Model] = {}
 
     def reuse(self, node: Expression, rows: FitRows, output: PartOutput) -> None:
-        """Take over what a part says of all rows, fit rows out of fold, from where it was computed before."""
+        """Take over what a part says of all rows from where it was computed before.
+
+        Args:
+            node: The part.
+            rows: What it was fitted on.
+            output: Its answers to all rows, fit rows out of fold.
+        """
         self._known[node, rows.fit.tobytes()] = output
 
     def fit_row_output(self, node: Expression, rows: FitRows) -> PartOutput:
@@ -163,7 +169,13 @@ class Evaluator:
         return self._around(node, rows.held, lambda part: FitRows(rows.fit, part))
 
     def output(self, node: Expression, rows: FitRows, at: Index) -> PartOutput:
-        """Return what a part says of rows that it was not fitted on."""
+        """Return what a part says of rows that it was not fitted on.
+
+        Args:
+            node: The part.
+            rows: What it is fitted on.
+            at: Positions of the rows to answer (n,).
+        """
         return self._apply(node, rows, at, lambda child: self.output(child, rows, at))
 
     def class_scores(self, node: Expression, output: PartOutput) -> ClassScores:
@@ -217,9 +229,9 @@ class Evaluator:
 
     def weights(self, node: Expression, rows: FitRows) -> tuple[float, ...]:
         """Return what each input of a rule counts, or nothing where it knows no such thing."""
-        return (
-            self.rule(node, rows).weights if isinstance(node, Call) and node.word in RULES else ()
-        )
+        if isinstance(node, Call) and node.word in RULES:
+            return self.rule(node, rows).weights
+        return ()
 
     def present(self, node: Expression) -> Mask:
         """Return which of all rows a part can answer (n,): those that have one of its views."""
@@ -242,10 +254,8 @@ class Evaluator:
         if node.word == HEAD:
             values[here] = head_scores(self.rows.scores[view_of_head(node)][at[here]])
         elif node.word in RULES:
-            rule = self.rule(node, rows)
-            values[here] = rule(
-                _inputs([self._logs(child, source(child)) for child in node.arguments], chosen)
-            )
+            output = [self._logs(child, source(child)) for child in node.arguments]
+            values[here] = self.rule(node, rows)(_inputs(output, chosen))
         else:
             leaf = {
                 part: self._logs(part, source(part)).at(chosen)
@@ -274,34 +284,28 @@ class Evaluator:
         if learns_from_scores(node):
             at, leaf = self._training_scores(node, rows, leaves(tree))
         else:
-            at, leaf = (
-                rows.fit,
-                {
-                    view: self._view(view, rows, rows.fit)
-                    for view in leaves(tree)
-                    if isinstance(view, View)
-                },
-            )
+            at, leaf = rows.fit, {}
+            for view in leaves(tree):
+                if isinstance(view, View):
+                    leaf[view] = self._view(view, rows, at)
         some = np.flatnonzero(_any(leaf.values()))
-        leaf, y = {child: output.at(some) for child, output in leaf.items()}, self.rows.y[at][some]
+        leaf = {child: output.at(some) for child, output in leaf.items()}
+        y = self.rows.y[at][some]
         if node.word in baselines():
             model = fit_classifier(
                 node.word, np.zeros((len(y), 1)), y, self.n_classes, seed=self.baseline_seed
             )
-            return _Model(lambda new: np.zeros((len(next(iter(new.values())).present), 1)), model)
+            return _Model(_no_features, model)
         if node.word == PROBE and isinstance(tree, View):  # it standardises by itself
-            return _Model(
-                lambda new: new[tree].values, fit_probe(leaf[tree].values, y, self.n_classes)
-            )
+            probe = fit_probe(leaf[tree].values, y, self.n_classes)
+            return _Model(lambda new: new[tree].values, probe)
         features = FeatureTree(tree, leaf)
         X = features(leaf)
         if node.word == PROBE:
             return _Model(features, fit_probe(X, y, self.n_classes))
         settings = {name: float(value) for name, value in node.options if name != FIT_OPTION}
-        return _Model(
-            features,
-            fit_classifier(node.word, X, y, self.n_classes, settings=settings, seed=self.seed),
-        )
+        model = fit_classifier(node.word, X, y, self.n_classes, settings=settings, seed=self.seed)
+        return _Model(features, model)
 
     def _training_scores(
         self, node: Call, rows: FitRows, parts: Sequence[Expression]
@@ -347,11 +351,9 @@ class Evaluator:
         return PartOutput(values, present)
 
     def _key(self, node: Expression, rows: FitRows) -> _Key:
-        return (
-            node,
-            rows.fit.tobytes(),
-            rows.held.tobytes() if self.learns_from_held(node, rows) else b"",
-        )
+        # what does not learn from held rows is the same model whatever they are
+        held = rows.held.tobytes() if self.learns_from_held(node, rows) else b""
+        return node, rows.fit.tobytes(), held
 
     def _logs(self, node: Expression, output: PartOutput) -> PartOutput:
         if _kind(node) != PROBABILITY:
@@ -367,24 +369,31 @@ class _Model:
 
     def values(self, leaf: Mapping[Expression, PartOutput]) -> NDArray[np.float64]:
         X = self.features(leaf)
-        return (
-            self.model.scores(X) if isinstance(self.model, Probe) else self.model.predict(X).values
-        )
+        if isinstance(self.model, Probe):
+            return self.model.scores(X)
+        return self.model.predict(X).values
+
+
+def _no_features(leaf: Mapping[Expression, PartOutput]) -> NDArray[np.float64]:
+    """Return one column of zeros (n, 1): a baseline looks at labels only."""
+    some_part = next(iter(leaf.values()))
+    return np.zeros((len(some_part.present), 1))
 
 
 def _kind(node: Expression) -> str:
-    return (
-        CLASSIFIERS[node.word].kind
-        if isinstance(node, Call) and node.word in CLASSIFIERS
-        else LOG_PROBABILITY
-    )
+    if isinstance(node, Call) and node.word in CLASSIFIERS:
+        return CLASSIFIERS[node.word].kind
+    return LOG_PROBABILITY
 
 
 def _nothing(node: Expression, n_classes: int) -> float:
     """What stands where a part has no answer: every class alike."""
-    return {PROBABILITY: 1 / n_classes, MARGIN: 0.0, LOG_PROBABILITY: -float(np.log(n_classes))}[
-        _kind(node)
-    ]
+    kind = _kind(node)
+    if kind == PROBABILITY:
+        return 1 / n_classes
+    if kind == MARGIN:
+        return 0.0
+    return -float(np.log(n_classes))
 
 
 def _learns_nothing(node: Call) -> bool:

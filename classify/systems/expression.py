@@ -191,7 +191,8 @@ def prune(node: Expression, keep: frozenset[str]) -> Expression | None:
     None where nothing is left.
 
     >>> from classify.systems.parser import parse
-    >>> str(prune(parse("mean(svm(concat(audio, text)), svm(video))"), frozenset({"text", "video"})))
+    >>> whole = parse("mean(svm(concat(audio, text)), svm(video))")
+    >>> str(prune(whole, frozenset({"text", "video"})))
     'mean(svm(concat(text)), svm(video))'
     """
     if isinstance(node, View):
@@ -203,18 +204,19 @@ def prune(node: Expression, keep: frozenset[str]) -> Expression | None:
     if not left:
         return None
     pruned = replace(node, arguments=left)
-    still_fitted = learns_from_scores(node) == learns_from_scores(pruned)
-    return (
-        pruned
-        if still_fitted
-        else replace(pruned, options=tuple(o for o in node.options if o[0] != FIT_OPTION))
-    )
+    if learns_from_scores(node) == learns_from_scores(pruned):
+        return pruned
+    # without class scores among the inputs there is nothing left that the option could mean
+    options = tuple(option for option in node.options if option[0] != FIT_OPTION)
+    return replace(pruned, options=options)
 
 
 def fit_mode_of(
     node: Call, default_mode: str, encoders_fitted: bool, out_of_fold_heads: Container[str]
 ) -> str:
-    """Return what a part that learns from class scores is fitted on, see :mod:`classify.systems.evaluator`.
+    """Return what a part that learns from class scores is fitted on.
+
+    :mod:`classify.systems.evaluator` explains the names.
 
     Args:
         node: The part.

@@ -33,7 +33,7 @@ class PartOutput:
     present: NDArray[np.bool_]
 
     def at(self, rows: NDArray[Any]) -> PartOutput:
-        """Return some of the rows, by position or mask."""
+        """Return some of the rows, by position (k,) or mask (n,)."""
         return PartOutput(self.values[rows], self.present[rows])
 
 

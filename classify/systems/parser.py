@@ -55,11 +55,11 @@ def parse(text: str, views: tuple[str, ...] | None = None) -> Expression:
     Raises:
         UsageError: What is wrong, with the line and a caret under the character.
 
-    >>> parse("mean(audio, txet)", ("audio", "text"))
+    >>> parse("mean(text, txet)", ("text",))
     Traceback (most recent call last):
-    embeddings_store.errors.UnknownNameError: unknown view 'txet'; did you mean 'text'? Known: audio, text
-      mean(audio, txet)
-                  ^
+    embeddings_store.errors.UnknownNameError: unknown view 'txet'; did you mean 'text'? Known: text
+      mean(text, txet)
+                 ^
     """
     parser = _Parser(text)
     node = parser.expression()
@@ -98,7 +98,9 @@ class _Parser:
         token = self.take()
         if token.kind not in {"name", "quoted"}:
             _wrong(
-                self.text, token.at, f"a view or a strategy is expected here, not {_said(token)}"
+                self.text,
+                token.at,
+                f"a view or a strategy is expected here, not {_describe(token)}",
             )
         if token.kind == "quoted" or not self.mark("("):
             return View(token.text, token.at)
@@ -121,7 +123,7 @@ class _Parser:
                 _wrong(
                     self.text,
                     self.next.at,
-                    f"',' or ')' is expected here, not {_said(self.next)}; the bracket of "
+                    f"',' or ')' is expected here, not {_describe(self.next)}; the bracket of "
                     f"{token.text!r} is open",
                 )
         return Call(
@@ -136,7 +138,9 @@ class _Parser:
         if token.kind == "number":
             return float(token.text)
         if token.kind != "name":
-            _wrong(self.text, token.at, f"a number or a name is expected here, not {_said(token)}")
+            _wrong(
+                self.text, token.at, f"a number or a name is expected here, not {_describe(token)}"
+            )
         if not self.mark(":"):
             return token.text
         number = self.take()
@@ -144,7 +148,7 @@ class _Parser:
             _wrong(
                 self.text,
                 number.at,
-                f"a number is expected after '{token.text}:', not {_said(number)}",
+                f"a number is expected after '{token.text}:', not {_describe(number)}",
             )
         return f"{token.text}:{number.text}"
 
@@ -153,7 +157,7 @@ class _Parser:
             _wrong(
                 self.text,
                 self.next.at,
-                f"the expression is complete here, and {_said(self.next)} follows",
+                f"the expression is complete here, and {_describe(self.next)} follows",
             )
 
 
@@ -301,7 +305,7 @@ def _tokens(text: str) -> list[_Token]:
     return [*tokens, _Token("end", "", len(text.rstrip())), _Token("end", "", len(text.rstrip()))]
 
 
-def _said(token: _Token) -> str:
+def _describe(token: _Token) -> str:
     return "the end" if token.kind == "end" else repr(token.text)
 
 

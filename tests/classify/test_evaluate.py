@@ -1,4 +1,7 @@
-"""A system is what a few lines of scikit-learn would compute, and no row is answered with what was learnt from its own label."""
+"""A system is what a few lines of scikit-learn would compute.
+
+No row is answered with what was learnt from its own label.
+"""
 
 from __future__ import annotations
 
@@ -280,7 +283,7 @@ def test_test_labels_change_nothing(data: FoldData) -> None:
 
 
 def test_a_second_stage_keeps_what_was_learnt_on_valid_rows_honest(data: FoldData) -> None:
-    """Weights come from systems that had not seen the validation rows, answers from systems fitted on both."""
+    """Weights come from systems without validation rows, answers from systems fitted on both."""
     expression = "weighted(audio, text, fit_rows=valid)"
     one, two = (
         compute(system(expression), data, fit_rows=rows) for rows in ("train", "train+valid")

@@ -1,4 +1,4 @@
-"""A fusion strategy, a late rule and a classifier are one entry each, and everything else follows."""
+"""A strategy, a late rule and a classifier are one entry each, and everything else follows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Late fusion is arithmetic on probabilities, and a probe never scores a row whose group it was fitted on."""
+"""Late fusion is arithmetic on probabilities.
+
+A probe never scores a row whose group it was fitted on.
+"""
 
 from __future__ import annotations
 

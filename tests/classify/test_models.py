@@ -1,4 +1,7 @@
-"""Each classifier is a few lines of plain scikit-learn or XGBoost, and classes without training rows are mapped correctly."""
+"""Each classifier is a few lines of plain scikit-learn or XGBoost.
+
+Classes without training rows are mapped correctly.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""On data whose best possible fusion is known exactly, the strategies stand in the order that theory says."""
+"""On data whose best fusion is known exactly, strategies stand in the order of theory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Every rule is a few lines of NumPy or scikit-learn on probabilities, and rows that lack an input are answered by the others."""
+"""Every rule is a few lines of NumPy or scikit-learn on probabilities.
+
+Rows that lack an input are answered by the others.
+"""
 
 from __future__ import annotations
 

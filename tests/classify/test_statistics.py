@@ -1,4 +1,7 @@
-"""Intervals and tests agree with the libraries that have them, and say when there is too little to go on."""
+"""Intervals and tests agree with the libraries that have them.
+
+They say when there is too little to go on.
+"""
 
 from __future__ import annotations
 
@@ -65,9 +68,7 @@ def test_figures_of_confusions_are_the_metrics() -> None:
             np.testing.assert_allclose(other[mine], theirs)
 
 
-def test_with_speakers_of_one_size_accuracy_has_the_t_interval_of_speaker_means_on_the_logit_scale() -> (
-    None
-):
+def test_with_speakers_of_one_size_accuracy_has_the_t_interval_of_speaker_means() -> None:
     y, p, speaker = rows(np.random.default_rng(1), [40] * 10)
     means = [float((y == p)[speaker == s].mean()) for s in range(10)]
     centre, error = float(np.mean(means)), float(stats.sem(means))
