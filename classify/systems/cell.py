@@ -17,6 +17,7 @@ from classify.systems.expression import (
     PROJECT,
     Call,
     Expression,
+    Value,
     View,
     complete,
 )
@@ -70,8 +71,8 @@ class Cell:
             if self.classifier != RULE:
                 # the paper's classifiers over scores learn from the training rows' own
                 learn_on = fit_rows if fit_rows in OVER_SCORES else "train"
-                options = tuple(sorted([*options, (FIT_OPTION, learn_on)]))
-                node = Call(self.classifier, (node,), options)
+                written: dict[str, Value] = {**settings, FIT_OPTION: learn_on}
+                node = Call(self.classifier, (node,), tuple(sorted(written.items())))
             return complete(node, scores_from)
         if self.family == EARLY:
             views = (Call(method, views, ((PROJECT, project),) if project else ()),)
