@@ -6,16 +6,26 @@ thought is given the same file first, so that each test shows that its payload w
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import soundfile
+import torch
 
+from embeddings_store.errors import ManifestError, MediaError, ModelLoadError
+from embeddings_store.vectors.arrays import Embeddings, EncoderRef
+from embeddings_store.vectors.hdf5 import verify, write_embeddings
 from extract.commands import check_corpus, convert_corpus, extract_features
+from extract.corpora import read_corpus
+from extract.encoders.loading import _from_pretrained, _refuse_outside_references
+from extract.media.file_check import check_media_file
+from extract.media.opening import open_media
 
 Main = Callable[[Sequence[str]], int]
 
@@ -198,3 +208,104 @@ BOMBS = {
 def test_a_header_that_would_grow_without_end(bomb: str, database: Path, trap: Trap) -> None:
     (database / "db.yaml").write_text(BOMBS[bomb])
     assert "db.yaml" in trap.refused(check_corpus.main, "--corpus", "audformat", "--root", database)
+
+
+@pytest.mark.parametrize("key", ["data", "split"])
+def test_a_dataset_names_nothing_outside_its_folder(key: str, tmp_path: Path) -> None:
+    pytest.importorskip("datasets", reason="the extra 'interchange' is not installed")
+    root = tmp_path / "dataset"
+    root.mkdir()
+    if key == "split":
+        (root / "dataset_dict.json").write_text(json.dumps({"splits": ["../other"]}))
+    else:
+        (root / "dataset_info.json").write_text("{}")
+        (root / "state.json").write_text(json.dumps({"_data_files": [{"filename": "../x.arrow"}]}))
+    with pytest.raises(ManifestError, match="leads out of the folder"):
+        read_corpus("huggingface", root)
+
+
+def test_pickled_weights_of_an_encoder(tmp_path: Path, trap: Trap) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    config = {
+        "model_type": "bert",
+        "auto_map": {"AutoModel": "evil.Model", "AutoConfig": "evil.Config"},
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "vocab_size": 20,
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "evil.py").write_text(f"open({str(trap.marker)!r}, 'w')")
+    torch.save(trap.payload, folder / "pytorch_model.bin")
+    trap.works(lambda: torch.load(folder / "pytorch_model.bin", weights_only=False))
+    with pytest.raises(ModelLoadError):
+        _from_pretrained(folder, "bert")
+    assert not trap.marker.exists()
+
+
+@pytest.mark.parametrize("name", ["../x.bin", "/x.bin", "..", 3])
+def test_an_index_of_weights_stays_in_its_folder(name: object, tmp_path: Path) -> None:
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "model-1.safetensors"}}))
+    _refuse_outside_references(tmp_path)
+    index.write_text(json.dumps({"weight_map": {"a": name}}))
+    with pytest.raises(ModelLoadError, match="expected a file in the same folder"):
+        _refuse_outside_references(tmp_path)
+
+
+LISTS = ("#EXTM3U\n#EXTINF:1,\n{0}\n", "ffconcat version 1.0\nfile {0}\n", "\ufeff #EXTM3U\n{0}")
+
+
+@pytest.mark.parametrize("text", LISTS)
+@pytest.mark.parametrize("suffix", [".m3u8", ".mp4"])
+def test_a_list_of_other_media_is_no_media(text: str, suffix: str, tmp_path: Path) -> None:
+    import av
+
+    sounds(tmp_path, 1)
+    playlist = tmp_path / f"film{suffix}"
+    playlist.write_text(text.format(tmp_path / "0.wav"), encoding="utf-8")
+    with pytest.raises(MediaError, match="names other files"):
+        check_media_file(playlist)
+    with pytest.raises(av.FFmpegError):  # And FFmpeg itself may not.
+        open_media(playlist)
+
+
+def stored(tmp_path: Path) -> Path:
+    """Write a store file that is whole."""
+    ok, seen = np.array(["ok", "ok"]), np.array(["no", "no"])
+    vectors = np.arange(8, dtype=np.float32).reshape(2, 4)
+    ref = EncoderRef("tiny", "0123456789ab", "audio")
+    rows = Embeddings(np.array(["a", "b"]), vectors, seen, ok, np.array(["", ""]), ref, "any")
+    path = tmp_path / "c" / ref.folder / "seed-0" / "fold-any.h5"
+    write_embeddings(path, rows, {"corpus": "c", "inputs_digest": "0" * 12})
+    assert verify(path) == []
+    return path
+
+
+@pytest.mark.parametrize("form", ["external", "soft", "virtual", "storage", "gzip"])
+def test_a_store_file_holds_its_own_data(form: str, tmp_path: Path) -> None:
+    path, outside = stored(tmp_path), tmp_path / "outside.h5"
+    with h5py.File(path, "a", libver=("v110", "v110")) as file:
+        values = file["vectors"][:]
+        del file["vectors"]
+        with h5py.File(outside, "w") as other:
+            other["vectors"] = values
+        if form == "external":
+            file["vectors"] = h5py.ExternalLink(str(outside), "/vectors")
+        elif form == "soft":
+            file["other"] = values
+            file["vectors"] = h5py.SoftLink("/other")
+        elif form == "virtual":
+            layout = h5py.VirtualLayout(values.shape, "<f4")
+            layout[:] = h5py.VirtualSource(str(outside), "vectors", values.shape)
+            file.create_virtual_dataset("vectors", layout)
+        elif form == "storage":
+            (tmp_path / "raw").write_bytes(values.tobytes())
+            place = [(str(tmp_path / "raw"), 0, values.nbytes)]
+            file.create_dataset("vectors", values.shape, "<f4", external=place)
+        else:
+            file.create_dataset("vectors", data=values, compression="gzip")
+    (problem,) = verify(path)
+    assert "is a link" in problem or "contiguously and unfiltered" in problem

@@ -336,6 +336,13 @@ def _checked_form(path: Path, file: h5py.File) -> dict[str, object]:
             f"{path}: has format version {version}, this program reads up to {VERSION}; update the "
             "program"
         )
+    for name in (*TEXT_COLUMNS, *NUMBERS):
+        link = file.get(name, getlink=True)  # Looking a name up would follow it out of the file.
+        if link is not None and not isinstance(link, h5py.HardLink):
+            raise StoreError(
+                f"{path}: {name!r} is a link to another place, not a dataset of this file; make "
+                "it again with --overwrite"
+            )
     for kind, names, holder in (
         ("dataset", REQUIRED, file),
         ("attribute", REQUIRED_ATTRIBUTES, file.attrs),
@@ -359,6 +366,14 @@ def _checked_form(path: Path, file: h5py.File) -> dict[str, object]:
 
 def _check_dataset(path: Path, dataset: h5py.Dataset, name: str, size: int) -> None:
     """Refuse what would be misread, or would take more memory than the file has bytes."""
+    form = dataset.id.get_create_plist()
+    inside = form.get_layout() == h5py.h5d.CONTIGUOUS and form.get_external_count() == 0
+    if not inside or form.get_nfilters():
+        raise StoreError(
+            f"{path}: dataset {name!r} is not stored contiguously and unfiltered in this file "
+            "(chunks, filters, virtual datasets and external storage are not read); make it again "
+            "with --overwrite"
+        )
     kind, dimensions = ("S", 1) if name in TEXT_COLUMNS else ("f4", 2)
     if dataset.dtype.str[1 : 1 + len(kind)] != kind or dataset.ndim != dimensions:
         expected = "fixed-width strings (N,)" if kind == "S" else "float32 (N, D)"

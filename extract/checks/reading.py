@@ -21,6 +21,7 @@ from embeddings_store.errors import MediaError, UnsafePathError
 from extract.checks.finding import MediaFacts
 from extract.media.file_check import check_media_file
 from extract.media.header import probe_sound
+from extract.media.opening import open_media
 from extract.media.sound import read_sound
 from extract.media.spans import SoundSpan
 from extract.pipeline.inputs import video_spans
@@ -233,7 +234,7 @@ def _film_header(path: Path, task: ReadTask) -> MediaFacts:
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with open_media(path) as container:
             if not container.streams.video:
                 raise MediaError(f"{path} has no pictures; leave its video empty in the manifest")
             stream = container.streams.video[0]

@@ -7,6 +7,7 @@ https://huggingface.co/docs/datasets, read and written with the project's own li
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -74,6 +75,7 @@ def read(
     )
     notes, rows = Notes(), list[Row]()
     folder = Path(media).expanduser() if media else root / "media"
+    _check_references(root)
     with _library() as datasets:
         try:
             loaded = datasets.load_from_disk(str(root))
@@ -168,6 +170,55 @@ def _library() -> Iterator[Any]:
             datasets.enable_progress_bars()
 
 
+def _check_references(root: Path) -> None:
+    """Refuse splits and tables that the dataset's own lists name outside of its folder.
+
+    What cannot be read as such a list is left to the library, which says what is wrong.
+
+    Raises:
+        ManifestError: A list names something that is not in the same folder.
+    """
+    listed = _names_in(root / "dataset_dict.json", "splits")
+    states = [root / "state.json"]
+    for name in listed:
+        if not _is_plain(name):
+            raise ManifestError(
+                f"{root / 'dataset_dict.json'}: names the split {name!r}, which leads out of the "
+                "folder; expected the name of a folder in it: fetch the dataset again"
+            )
+        states.append(root / name / "state.json")
+    for state in states:
+        for entry in _names_in(state, "_data_files"):
+            name = entry.get("filename") if isinstance(entry, dict) else entry
+            if not _is_plain(name):
+                raise ManifestError(
+                    f"{state}: names the table {name!r}, which leads out of the folder; expected "
+                    "the name of a file in it: fetch the dataset again"
+                )
+
+
+def _names_in(path: Path, key: str) -> list[Any]:
+    """Return the list under ``key`` of a JSON file, empty where there is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))[key]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
+    return list(found) if isinstance(found, list) else []
+
+
+def _is_plain(name: object) -> bool:
+    return isinstance(name, str) and Path(name).name == name and name != ".." and ":" not in name
+
+
+def _opens_files(kind: Any) -> bool:
+    """Say whether values of a feature are decoded from paths or addresses that they name."""
+    if isinstance(kind, dict):
+        return any(_opens_files(part) for part in kind.values())
+    if isinstance(kind, list | tuple):
+        return any(_opens_files(part) for part in kind)
+    return hasattr(kind, "decode") or _opens_files(getattr(kind, "feature", ()))
+
+
 def _column(part: Any, named: str, usual: tuple[str, ...]) -> str:
     if named and named not in part.column_names:
         raise UsageError(
@@ -183,6 +234,14 @@ def _rows(
     kinds = dict(part.features)
     if isinstance(kinds.get(audio), datasets.Audio):
         part = part.cast_column(audio, datasets.Audio(decode=False))
+    # Pictures and films are no part of a row, and decoding them would open what they name.
+    part = part.remove_columns(
+        [
+            column
+            for column, kind in kinds.items()
+            if _opens_files(kind) and not (column == audio and isinstance(kind, datasets.Audio))
+        ]
+    )
     for batch in part.iter(BATCH):
         for cells in zip(*batch.values(), strict=True):
             values = dict(zip(batch, cells, strict=True))

@@ -6,6 +6,7 @@ Any weight that is missing, of another shape or unexplained is refused.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import pickle
 import re
@@ -147,6 +148,7 @@ def load_model(resolved: ResolvedEncoder, revision: str | None = None) -> Loaded
     else:
         folder = hub.fetch_model(resolved.source, revision or resolved.spec.revision or None)
     _refuse_folder_without_weights(folder)
+    _refuse_outside_references(folder)
     model, found = _from_pretrained(folder, resolved.spec.architecture)
     report = _loading_report(found)
     _refuse_wrong_weights(folder, report)
@@ -206,6 +208,31 @@ def _refuse_folder_without_weights(folder: Path) -> None:
             raise ModelLoadError(
                 f"{path} is a Git-LFS pointer, not weights; run 'git lfs pull' in {folder}"
             )
+
+
+def _refuse_outside_references(folder: Path) -> None:
+    """Refuse weights that an index or the configuration names outside of the folder."""
+    for path in (*sorted(folder.glob("*.index.json")), folder / "config.json"):
+        if not path.is_file():
+            continue
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if path.name == "config.json":
+                names = [content.get("transformers_weights") or ""]
+            else:
+                names = list(content["weight_map"].values())
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise ModelLoadError(
+                f"{path} cannot be read as JSON of the expected form ({reason}); fetch the model "
+                "again"
+            ) from None
+        for name in names:
+            if not isinstance(name, str) or Path(name).name != name or name == "..":
+                raise ModelLoadError(
+                    f"{path} names the weights {name!r}, expected a file in the same folder; "
+                    "fetch the model again"
+                )
 
 
 def _from_pretrained(folder: Path, architecture: str) -> tuple[PreTrainedModel, LoadingInfo]:

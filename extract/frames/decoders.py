@@ -20,6 +20,7 @@ import numpy as np
 from embeddings_store.errors import MediaError, MissingDependencyError
 from extract.frames.geometry import Pixels
 from extract.frames.index import FrameIndex
+from extract.media.opening import open_media
 
 if TYPE_CHECKING:
     from av import FFmpegError, Packet, VideoFrame, VideoStream
@@ -146,7 +147,7 @@ class AvDecoder:
 
         self._path, self._index, self._error = path, index, av.FFmpegError
         try:
-            self._container = av.open(str(path))
+            self._container = open_media(path)
         except av.FFmpegError as error:
             raise self._broken(error) from None
         stream = self._container.streams[index.track]

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings_store.errors import MediaError, MissingDependencyError
+from extract.media.opening import open_media
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
@@ -129,7 +130,7 @@ def scan(path: Path) -> FrameIndex:
             "reading video needs PyAV; install the extra 'extract'"
         ) from None
     try:
-        with av.open(str(path)) as container:
+        with open_media(path) as container:
             stream = _video_stream(path, container)
             stream.codec_context.thread_count = 1
             packets = _Packets()

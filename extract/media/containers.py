@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings_store.errors import MediaError, MissingDependencyError
+from extract.media.opening import open_media
 from extract.media.spans import Sound, SoundSpan
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def read_container(path: Path, span: SoundSpan) -> Sound:
             "reading the sound of video files needs PyAV; install the extra 'extract'"
         ) from None
     try:
-        with av.open(str(path)) as container:
+        with open_media(path) as container:
             if not container.streams.audio:
                 raise MediaError(
                     f"{path} has no sound track; leave its audio empty in the manifest"

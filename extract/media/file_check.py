@@ -8,6 +8,10 @@ from pathlib import Path
 from embeddings_store.errors import MediaError
 from extract.media.lfs_pointer import is_lfs_pointer
 
+_HEAD_BYTES = 4096
+# No container of sound or video begins like one of these.
+_LISTS = (b"#ext", b"ffconcat", b"<", b"v=0", b"[playlist]", b"[reference]", b"rtsptext")
+
 
 def check_media_file(path: Path) -> None:
     """Refuse what no decoder should be given.
@@ -16,7 +20,7 @@ def check_media_file(path: Path) -> None:
 
     Raises:
         MediaError: If the file is missing, cannot be opened, is empty, a folder, a Git-LFS pointer,
-            or a cut AVI or FLV.
+            a playlist, or a cut AVI or FLV.
     """
     try:
         found = path.stat()
@@ -37,6 +41,11 @@ def check_media_file(path: Path) -> None:
             raise MediaError(
                 f"{path} is a Git-LFS pointer, not media; run 'git lfs pull' in its repository"
             )
+        if lists_other_files(path):
+            raise MediaError(
+                f"{path} is a playlist or script that names other files, not media; give the path "
+                "of one sound or video file"
+            )
         promised, torn = riff_size(path), ends_within_a_tag(path, found.st_size)
     except OSError as error:
         raise MediaError(
@@ -51,6 +60,17 @@ def check_media_file(path: Path) -> None:
             f"{path} is cut short: its header promises {promised} bytes, {found.st_size} are "
             "there; fetch it again"
         )
+
+
+def lists_other_files(path: Path) -> bool:
+    """Say whether a file is a list that FFmpeg would follow: HLS, ffconcat, DASH, SDP and the like.
+
+    FFmpeg goes by what a file holds, whatever its name ends in.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return text.startswith(_LISTS)
 
 
 def riff_size(path: Path) -> int | None:

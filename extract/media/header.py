@@ -7,6 +7,7 @@ from pathlib import Path
 from embeddings_store.errors import MediaError, MissingDependencyError
 from extract.media.containers import CONTAINER_SUFFIXES
 from extract.media.file_check import check_media_file
+from extract.media.opening import open_media
 
 
 def probe_sound(path: Path) -> tuple[float, int, int]:
@@ -45,7 +46,7 @@ def _container(path: Path) -> tuple[float, int, int]:
             "reading the sound of video files needs PyAV; install the extra 'extract'"
         ) from None
     try:
-        with av.open(str(path)) as container:
+        with open_media(path) as container:
             if not container.streams.audio:
                 raise MediaError(
                     f"{path} has no sound track; leave its audio empty in the manifest"

@@ -1,0 +1,29 @@
+"""Opens media with FFmpeg through PyAV, which may follow nothing that the file names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+# The containers of sound and video that hold everything themselves. Playlists (hls, concat, dash),
+# sequences of pictures (image2) and scripts are left out: they make FFmpeg open other files.
+_DEMUXERS = (
+    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dts,dv,eac3,flac,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,"
+    "mov,mp3,mpeg,mpegts,mpegvideo,mxf,nut,ogg,rm,tta,w64,wav,webm,wtv,wv"
+)
+
+
+def open_media(path: Path) -> InputContainer:
+    """Open one local file for demuxing and decoding.
+
+    Args:
+        path: A file that :func:`extract.media.file_check.check_media_file` has let pass.
+    """
+    import av
+
+    return av.open(
+        str(path), container_options={"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
+    )
