@@ -212,7 +212,8 @@ def _refuse_folder_without_weights(folder: Path) -> None:
 
 def _refuse_outside_references(folder: Path) -> None:
     """Refuse weights that an index or the configuration names outside of the folder."""
-    for path in (*sorted(folder.glob("*.index.json")), folder / "config.json"):
+    indices = [*folder.glob("*.safetensors.index.json"), *folder.glob("*.bin.index.json")]
+    for path in (*sorted(indices), folder / "config.json"):
         if not path.is_file():
             continue
         try:
