@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from classify.grid.cache import read_outcome
 from classify.grid.config import GridConfig
 from classify.grid.execution import Notify, run_waves
+from classify.grid.finished_cells import read_outcome
 from classify.grid.prepare import prepare
 from classify.grid.prepared import PreparedGrid
 from classify.grid.tasks import CellTask

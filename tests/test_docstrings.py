@@ -141,13 +141,11 @@ def complaints(item: Public) -> Iterator[str]:
             yield f"{item.name}: {name} is a time; seconds end in _s"
 
 
-@pytest.mark.xfail(strict=True, reason="the rooms are being gone through, one after the other")
 def test_every_public_docstring_gives_arguments_errors_attributes_and_shapes() -> None:
     owed = [line for item in everything() for line in complaints(item)]
     assert owed == [], f"{len(owed)} docstrings owe something:\n" + "\n".join(owed)
 
 
-@pytest.mark.xfail(strict=True, reason="the rooms are being gone through, one after the other")
 def test_public_classes_have_names_of_their_own() -> None:
     """One word per thing: a stranger who meets ``Prepared`` must know which one it is."""
     places = defaultdict(list)

@@ -75,7 +75,7 @@ class Trap:
         return status, err
 
     def refused(self, main: Main, *arguments: object) -> str:
-        """Run a command that has to refuse, with exit status 2 or 3 and one line that it returns."""
+        """Run a command that has to refuse: exit status 2 or 3, and one line, which is returned."""
         status, err = self.run(main, *arguments)
         assert status in {2, 3}, err
         assert len(err.strip().splitlines()) == 1, err

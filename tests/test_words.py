@@ -48,7 +48,6 @@ def identifiers(tree: ast.AST) -> Iterator[str]:
             yield node.id
 
 
-@pytest.mark.xfail(strict=True, reason="the rooms are being gone through, one after the other")
 def test_no_name_is_a_private_word() -> None:
     found = []
     for package in ("embeddings_store", "extract", "classify"):

@@ -2,8 +2,8 @@
 
 Work goes in three waves, because later ones need the earlier: candidate layers and baselines;
 vectors and probes; late fusion over the probes' scores. Each finished task is a file
-(:mod:`classify.grid.cache`), so a killed run goes on where it was, and a changed setting computes
-what it changes and nothing else.
+(:mod:`classify.grid.finished_cells`), so a killed run goes on where it was, and a changed setting
+computes what it changes and nothing else.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from itertools import product
 from classify.evaluation.means import first_best
 from classify.evaluation.metrics import accuracy
 from classify.grid.bind import Repetition, drop_task, make_task
-from classify.grid.cache import cells_of_older_versions, read_outcome
 from classify.grid.config import GridConfig
+from classify.grid.finished_cells import cells_of_older_versions, read_outcome
 from classify.grid.fold_loading import LOADER
 from classify.grid.missing_modalities import worth_dropping
 from classify.grid.prepare import prepare

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from classify.grid.cache import read_outcome, write_outcome
 from classify.grid.compute import ask_again, compute
 from classify.grid.cross_fitting import cross_fit
+from classify.grid.finished_cells import read_outcome, write_outcome
 from classify.grid.fold_loading import LOADER, FoldSource
 from classify.grid.missing_modalities import without
 from classify.grid.outcome import CellOutcome

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from classify.grid.cache import read_outcome
+from classify.grid.finished_cells import read_outcome
 from classify.grid.tasks import CellTask
 from classify.results.degradation import DEGRADATION, degradation_table
 from classify.results.files import write_csv

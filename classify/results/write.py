@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from classify.evaluation.comparisons import declared
 from classify.evaluation.predictions import GRID, PREDICTIONS, arrange_predictions, only_test_rows
-from classify.grid.cache import read_outcome
+from classify.grid.finished_cells import read_outcome
 from classify.grid.prepared import PreparedGrid
 from classify.grid.tasks import CellTask
 from classify.grid.tuning import trial_rows

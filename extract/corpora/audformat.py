@@ -2,7 +2,7 @@
 
 https://audeering.github.io/audformat, read and written with the project's own library (extra
 ``interchange``).
-"""
+"""  # noqa: E501 - its first line is what --help shows
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ One row is one turn: what the speaker said last, before the listener answers, wi
 the speaker. Raw labels are the 32 emotions of EmpatheticDialogues and whatever else annotators
 wrote; ``avamerg_emotions.csv`` says what each one means, and the label set keeps both. Zhang et al.
 2025, https://avamerg.github.io
-"""
+"""  # noqa: E501 - its first line is what --help shows
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 A file name says actor, sentence, intended emotion and level. ``processedResults/summaryTable.csv``
 has what raters perceived, ``VideoDemographics.csv`` who the actors are. Cao et al. 2014,
 https://doi.org/10.1109/TAFFC.2014.2336244
-"""
+"""  # noqa: E501 - its first line is what --help shows
 
 from __future__ import annotations
 

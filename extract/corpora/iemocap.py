@@ -3,7 +3,7 @@
 Busso et al. 2008, https://sail.usc.edu/iemocap. Read are the label files (``dialog/EmoEvaluation``)
 and the transcriptions, joined by id; no media is opened. The release's table of counts is
 ``_iemocap_counts.py``.
-"""
+"""  # noqa: E501 - its first line is what --help shows
 
 from __future__ import annotations
 

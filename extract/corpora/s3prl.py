@@ -2,7 +2,7 @@
 
 As ``s3prl/downstream/emotion`` reads them, https://github.com/s3prl/s3prl. It draws its validation
 rows from the training list.
-"""
+"""  # noqa: E501 - its first line is what --help shows
 
 from __future__ import annotations
 

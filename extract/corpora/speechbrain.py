@@ -2,7 +2,7 @@
 
 As ``speechbrain.dataio.dataset.DynamicItemDataset.from_json`` reads them with
 ``replacements={"data_root": ...}``. Several folds lie in ``fold_1/`` and so on.
-"""
+"""  # noqa: E501 - its first line is what --help shows
 
 from __future__ import annotations
 

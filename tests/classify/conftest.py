@@ -31,7 +31,7 @@ def fast() -> dict[str, dict[str, float]]:
 def make_store(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that builds a store with one corpus and returns its folder."""
 
-    def make(
+    def make(  # noqa: PLR0913 - a test names the two or three that it is about
         *,
         corpus: str = "toy",
         widths: Mapping[str, int] | None = None,

@@ -182,7 +182,7 @@ def test_changed_cells_change_the_reference() -> None:
 
 @pytest.fixture
 def store(make_store: Callable[..., Path]) -> Path:
-    """``meta_age`` says a little of the label, ``meta_cause`` all, ``meta_note`` nobody knows what."""
+    """``meta_age`` says a little of the label, ``meta_cause`` all, ``meta_note`` who knows what."""
     folder = make_store(widths={"audio": 6, "text": 6}, apart=0.4, missing={"audio": 5})
     manifest = Manifest.load(folder / "toy")
     codes, rng = manifest.codes(), np.random.default_rng(3)

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from classify.experiment import run_grid
-from classify.grid.cache import cells_of_older_versions
 from classify.grid.config import GridConfig
 from classify.grid.execution import bind_cells, drop_tasks, first_views
 from classify.grid.field_declarations import (
@@ -21,6 +20,7 @@ from classify.grid.field_declarations import (
     plain,
     reasons_of,
 )
+from classify.grid.finished_cells import cells_of_older_versions
 from classify.grid.fold_loading import FoldSource
 from classify.grid.missing_modalities import Drop
 from classify.grid.prepare import prepare

@@ -20,10 +20,10 @@ from sklearn.svm import SVC
 from classify.commands.grid_options import build_parser, config_from
 from classify.experiment import run_grid
 from classify.grid import tuning as tune
-from classify.grid.cache import read_outcome
 from classify.grid.compute import compute
 from classify.grid.config import GridConfig
 from classify.grid.execution import survey
+from classify.grid.finished_cells import read_outcome
 from classify.grid.prepare import prepare
 from classify.grid.tuning import SPLITS, Search, search
 from classify.models.classifiers import CLASSIFIERS

@@ -53,7 +53,7 @@ def manifest(make_manifest: Callable[..., Manifest]) -> Manifest:
     return make_manifest()
 
 
-def make_embeddings(
+def make_embeddings(  # noqa: PLR0913 - a test names the two or three that it is about
     manifest: Manifest,
     modality: str = "text",
     *,

@@ -36,7 +36,7 @@ def number_of(shown: np.ndarray) -> int:
     )
 
 
-def write(
+def write(  # noqa: PLR0913 - what may differ between two videos
     path: Path,
     *,
     count: int = 120,

@@ -240,7 +240,7 @@ def test_names_of_the_release(name: str) -> None:
 
 
 def full_counts() -> Manifest:
-    """Return a manifest with the published counts per session, label, gender and kind, each alone."""
+    """Return a manifest with the published counts per session, label, gender and kind, alone."""
     columns: dict[str, list[str]] = {
         name: [] for name in ("id", "label", "session", "meta_gender", "meta_kind", "text")
     }

@@ -111,10 +111,10 @@ def _transcription(dialogue: Dialogue, rng: np.random.Generator) -> str:
 def _write_sound(session: Path, dialogue: Dialogue, rng: np.random.Generator) -> None:
     whole = np.zeros(round(dialogue.end_s * voice.RATE), dtype=np.int16)
     for turn in dialogue.turns:
-        said = voice.speak(turn.cues["audio"], turn.speaker, turn.end_s - turn.start_s, rng)
+        spoken = voice.speak(turn.cues["audio"], turn.speaker, turn.end_s - turn.start_s, rng)
         start = round(turn.start_s * voice.RATE)
-        whole[start : start + len(said)] = said
-        _write_wav(session / "sentences" / "wav" / dialogue.id / f"{turn.id}.wav", said)
+        whole[start : start + len(spoken)] = spoken
+        _write_wav(session / "sentences" / "wav" / dialogue.id / f"{turn.id}.wav", spoken)
     _write_wav(session / "dialog" / "wav" / f"{dialogue.id}.wav", whole)
 
 

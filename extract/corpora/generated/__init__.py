@@ -20,7 +20,7 @@ from typing import Any
 
 from embeddings_store.atomic import exclusive, explained, make_folder
 from embeddings_store.errors import UsageError, unknown_name
-from extract.corpora.generated._studio import Studio
+from extract.corpora.generated._synthetic_media import Studio
 
 __all__ = ["RELEASES", "Defect", "GeneratedRelease", "Planted", "Studio", "make_release"]
 

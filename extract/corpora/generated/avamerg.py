@@ -1,4 +1,4 @@
-"""AvaMERG: ten conversations of two turns, eight with labels for training and two without for test, with voices and faces."""
+"""AvaMERG: ten conversations of two turns, eight with labels for training and two without for test, with voices and faces."""  # noqa: E501 - its first line is what --help shows
 
 from __future__ import annotations
 
@@ -57,24 +57,24 @@ def _emotion(number: int, turn: int) -> str:
 
 def _conversation(studio: Studio, number: int, *, labelled: bool) -> dict[str, Any]:
     speaker, listener = _profile(number % 3), _profile(10 + number % 2)
-    said: list[dict[str, object]] = []
+    dialogue: list[dict[str, object]] = []
     turns = []
     meaning = emotion_table(EMOTIONS)
     for turn in range(TURNS):
         emotion = _emotion(number, turn)
-        said.append(
+        dialogue.append(
             {
-                "index": len(said),
+                "index": len(dialogue),
                 "role": "speaker",
                 "utterance": f"Something happened on day {number}, part {turn}.",
             }
         )
         response = {
-            "index": len(said),
+            "index": len(dialogue),
             "role": "listener",
             "utterance": f"Tell me more about day {number}.",
         }
-        for line, profile in ((said[-1], speaker), (response, listener)):
+        for line, profile in ((dialogue[-1], speaker), (response, listener)):
             stem = f"dia{number:05d}utt{line['index']}_{profile['ID']}"
             studio.sound(f"audio_v5_0/{stem}.wav", meaning[emotion.lower()], 1 + number)
             studio.film(f"video_v5_0/{stem}.mp4", meaning[emotion.lower()], 1 + number)
@@ -88,12 +88,12 @@ def _conversation(studio: Studio, number: int, *, labelled: bool) -> dict[str, A
             {
                 "turn_id": turn,
                 "context": f"Day {number}.",
-                "dialogue_history": list(said),
+                "dialogue_history": list(dialogue),
                 "response": response["utterance"],
                 **({"chain_of_empathy": chain} if labelled else {}),
             }
         )
-        said.append(response)
+        dialogue.append(response)
     return {
         "conversation_id": f"{number:05d}",
         "speaker_profile": speaker,

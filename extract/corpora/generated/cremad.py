@@ -1,4 +1,4 @@
-"""CREMA-D: five of 91 actors, each of the six emotions once, as wav and flv, with votes and demographics."""
+"""CREMA-D: five of 91 actors, each of the six emotions once, as wav and flv, with votes and demographics."""  # noqa: E501 - its first line is what --help shows
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""IEMOCAP: two dialogues of four turns in each of the five sessions, with wavs, transcriptions and split-screen DivX films."""
+"""IEMOCAP: two dialogues of four turns in each of the five sessions, with wavs, transcriptions and split-screen DivX films."""  # noqa: E501 - its first line is what --help shows
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reels: two tables of links and 28 local videos in eight emotions, 24 for training and four for test."""
+"""Reels: two tables of links and 28 local videos in eight emotions, 24 for training and four for test."""  # noqa: E501 - its first line is what --help shows
 
 from __future__ import annotations
 

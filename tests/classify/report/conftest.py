@@ -1,4 +1,4 @@
-"""A small finished run with everything that a report can show, and strings that would hurt a careless page."""
+"""A small finished run with everything that a report can show, and strings that would hurt it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Finished:
 
 
 def finished_run(folder: Path, *, trained: bool = True, corpus: str = "toy") -> Finished:
-    """Make a corpus of three sessions, text and audio vectors of trained (or frozen) encoders, and run the grid over them."""
+    """Run the grid over three sessions; text and audio vectors of trained or frozen encoders."""
     store, rng = folder / "embeddings", np.random.default_rng(3)
     y, sessions = np.arange(ROWS) % 3, (np.arange(ROWS) // 3) % 3
     columns = {

@@ -1,4 +1,4 @@
-"""The page says what the run's files say, escapes whatever they hold, and the command makes all of it in one go."""
+"""The page says what the run's files say and escapes what they hold; one command makes it all."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ def test_frozen_beside_fine_tuned(run: FinishedRun, frozen, finished, tmp_path: 
 
 @pytest.mark.parametrize(("classes", "folds"), [(2, 91), (32, 1)])
 def test_it_stays_readable_with_few_and_many(classes: int, folds: int, tmp_path: Path) -> None:
-    """Classes named in other scripts and as markup, and more folds than lines that can be told apart."""
+    """Classes in other scripts and as markup, and more folds than lines that can be told apart."""
     names = [f"класс $x_{i}$ 感情 <{i}>" for i in range(classes)]
     rows = pd.DataFrame(
         {

@@ -1,4 +1,4 @@
-"""Tables 1 to 3 hold what the trainings' own heads reach, by the gate, and choose on validation rows."""
+"""Tables 1 to 3 hold what the trainings' heads reach, by the gate, chosen on validation rows."""
 
 from __future__ import annotations
 
