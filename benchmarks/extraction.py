@@ -88,9 +88,8 @@ def compare(given: argparse.Namespace) -> None:
         }
     command = (
         f"python -m benchmarks.extraction --encoder {Path(given.encoder).name} --clips "
-        f"{given.clips.name} "
-        f"--limit {given.limit} --batch-sizes {' '.join(map(str, given.batch_sizes))} --device "
-        f"{given.device}"
+        f"{given.clips.name} --limit {given.limit} --batch-sizes "
+        f"{' '.join(map(str, given.batch_sizes))} --device {given.device}"
     )
     print(record(f"extraction_{Path(given.encoder).name}", rows, command))
     print(pd.DataFrame(rows).round(3).to_string(index=False))

@@ -201,8 +201,8 @@ def table(seeds: int) -> pd.DataFrame:
             )
             print(
                 f"{world.name:12} {cell.family:9} {lines[-1]['strategy']:14} "
-                f"{'+'.join(cell.modalities):12} "
-                f"{lines[-1]['WA']:5.1f} of {lines[-1]['optimum_WA']:5.1f}",
+                f"{'+'.join(cell.modalities):12} {lines[-1]['WA']:5.1f} of "
+                f"{lines[-1]['optimum_WA']:5.1f}",
                 flush=True,
             )
     return pd.DataFrame(lines)

@@ -85,8 +85,7 @@ def main() -> None:
     if not given.quick:
         command = (
             f"python -m benchmarks.interval_simulation --replications {replications} --resamples "
-            f"{resamples} "
-            f"--seed {given.seed}"
+            f"{resamples} --seed {given.seed}"
         )
         record("interval_coverage", coverage, command, given.seed)
         record("interval_false_positives", rates, command, given.seed)

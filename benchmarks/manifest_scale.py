@@ -105,11 +105,9 @@ def measure(code: str) -> dict[str, float]:
         "import scan_manifest"
     )
     program = (
-        f"import json, time\n{imports}\nfrom benchmarks.manifest_scale import peak_bytes\n"
-        "before = peak_bytes()\nstarted = time.perf_counter()\n"
-        f"{code}\n"
-        "print(json.dumps({'s': time.perf_counter() - started, 'rows': len(t), 'peak': "
-        "peak_bytes() - before}))"
+        f"import json, time\n{imports}\nfrom benchmarks.manifest_scale import peak_bytes\nbefore = "
+        f"peak_bytes()\nstarted = time.perf_counter()\n{code}\nprint(json.dumps({{'s': "
+        "time.perf_counter() - started, 'rows': len(t), 'peak': peak_bytes() - before}))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True

@@ -154,9 +154,8 @@ def groups_of(manifest: Manifest, stored: Iterable[str]) -> list[MetadataGroup]:
     if not single:
         raise UsageError(
             f"corpus {manifest.name!r} has no metadata to add: it has no column meta_* of numbers "
-            "or a few kinds of "
-            "words, and the store no vectors of one that is text (extract-features --modality "
-            "text --text-column)"
+            "or a few kinds of words, and the store no vectors of one that is text "
+            "(extract-features --modality text --text-column)"
         )
     tags = [g.tags[0] for g in single]
     fair = tuple(t for t in tags if t in {"safe", "context"})

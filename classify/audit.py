@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import pandas as pd
+
 from classify.experiment import run_grid
 from classify.grid.config import GridConfig
 from classify.leakage.case import AuditCase, named_views, read_files
@@ -127,20 +129,11 @@ def _of_results(asked: AuditRequest, folder: Path) -> tuple[AuditCase, Sequence[
     if asked.request != Request():
         raise UsageError(
             "--results brings its own plan, protocol and label set; leave out --folds, --valid, "
-            "--protocol, "
-            "--protocol-files and --label-set"
+            "--protocol, --protocol-files and --label-set"
         )
     rows = ResultTable.read(folder / "grid.csv").rows
     first = rows.iloc[0]
-    encoders = asked.encoders or sorted(
-        {
-            pair
-            for pairs in rows["encoders"]
-            if pairs
-            for pair in pairs.split(",")
-            if not pair.startswith(f"{METADATA}={METADATA}@")
-        }
-    )
+    encoders = asked.encoders or _encoders_of(rows)
     corpus = asked.corpus or str(first["corpus"])
     entries = catalogue(asked.store, corpus)
     manifest = Manifest.load(asked.store / corpus)
@@ -157,6 +150,23 @@ def _of_results(asked: AuditRequest, folder: Path) -> tuple[AuditCase, Sequence[
     ), before.accepted
 
 
+def _encoders_of(rows: pd.DataFrame) -> list[str]:
+    """Return the encoders that results name, ``modality=name@fingerprint``, without metadata."""
+    named: set[str] = set()
+    for pairs in rows["encoders"]:
+        named.update(pair for pair in pairs.split(",") if pair)
+    return sorted(pair for pair in named if not pair.startswith(f"{METADATA}={METADATA}@"))
+
+
+def _holds_media(folder: Path, manifest: Manifest) -> bool:
+    """Whether any media file that the corpus names lies in a folder."""
+    for column in ("audio", "video"):
+        for path in manifest.column(column).tolist():
+            if path and (folder / path).is_file():
+                return True
+    return False
+
+
 def _case(
     asked: AuditRequest,
     entries: Sequence[Entry],
@@ -165,16 +175,10 @@ def _case(
     labels: LabelSet | None,
     encoders: Sequence[str],
 ) -> AuditCase:
-    if asked.media and not any(
-        (asked.media / path).is_file()
-        for column in ("audio", "video")
-        for path in manifest.column(column).tolist()
-        if path
-    ):
+    if asked.media and not _holds_media(asked.media, manifest):
         raise UsageError(
             f"--media {asked.media}: holds no file that corpus {manifest.name!r} names; give the "
-            "folder that its "
-            "media paths are relative to"
+            "folder that its media paths are relative to"
         )
     files = read_files(asked.store, manifest, _views(entries, encoders), plan)
     return AuditCase(manifest, plan, files, labels, media=asked.media)

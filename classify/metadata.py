@@ -115,11 +115,10 @@ def choose_columns(
         elif column in known:
             if kinds := _text_kinds(manifest.table[column]):
                 raise UsageError(
-                    f"{column} is text ({kinds} different values in {len(manifest)} rows): give "
-                    "it to a "
-                    f"text encoder with extract-features --modality text --text-column {column}, "
-                    "and use the "
-                    f"vectors as a modality of its own (--modalities ... {column})"
+                    f"{column} is text ({kinds} different values in {len(manifest)} rows): give it "
+                    "to a text encoder with extract-features --modality text --text-column "
+                    f"{column}, and use the vectors as a modality of its own (--modalities ... "
+                    f"{column})"
                 )
             wanted.add(column)
         else:
@@ -128,8 +127,7 @@ def choose_columns(
     if not chosen:
         raise UsageError(
             f"nothing is left of the metadata {' '.join(asked)}: {', '.join(left_out)} are text; "
-            "give them to a "
-            "text encoder with extract-features --modality text --text-column NAME"
+            "give them to a text encoder with extract-features --modality text --text-column NAME"
         )
     return MetadataColumns(view, chosen, tuple(left_out))
 
@@ -194,8 +192,7 @@ def add_metadata(data: FoldData, manifest: Manifest, chosen: MetadataColumns) ->
     if not len(fit):
         raise FoldError(
             f"fold {data.fold}: none of its {len(data.train)} training rows has "
-            f"{', '.join(chosen.columns)}; leave "
-            "the metadata out, or use other folds"
+            f"{', '.join(chosen.columns)}; leave the metadata out, or use other folds"
         )
     transformer = vectoriser(fit).fit(fit)
     width = transformer.transform(fit.iloc[:1]).shape[1]

@@ -53,8 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
         default="",
         metavar="PLAN",
         help="a plan's name or a plan file (default: that of the results, else the corpus' own); "
-        "one that tears "
-        "groups is judged, not refused",
+        "one that tears groups is judged, not refused",
     )
     top.add_argument(
         "--valid",

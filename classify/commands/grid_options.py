@@ -88,8 +88,7 @@ def config_from(arguments: argparse.Namespace) -> GridConfig:
     ):
         raise UsageError(
             "--metadata-ablation adds every group of metadata by itself to systems of its own; "
-            "leave out "
-            "--metadata, --system and --systems"
+            "leave out --metadata, --system and --systems"
         )
     return GridConfig(
         store=arguments.store,
@@ -157,8 +156,7 @@ def _add_modalities(group: argparse._ArgumentGroup) -> None:
         "--metadata-ablation",
         action="store_true",
         help="instead of the grid: concatenate the modalities without metadata and with the "
-        "columns of each leak "
-        "tag, and write what each is worth to metadata_ablation.csv",
+        "columns of each leak tag, and write what each is worth to metadata_ablation.csv",
     )
 
 
@@ -176,8 +174,7 @@ def _add_encoders(group: argparse._ArgumentGroup) -> None:
         type=_encoder_seeds,
         metavar="N[,N]|all",
         help="which seeds of the fine-tuning, where the store has several; of more than one, "
-        "tables give mean "
-        "and deviation over seeds beside the deviation over folds",
+        "tables give mean and deviation over seeds beside the deviation over folds",
     )
     group.add_argument(
         "--layer",
@@ -196,8 +193,7 @@ def _add_protocol(group: argparse._ArgumentGroup) -> None:
         default=DEFAULTS["folds"],
         metavar="PLAN",
         help=f"a plan's name or a plan file (.parquet); names: {', '.join(PLAN_NAMES)} (default: "
-        "the corpus' "
-        "own)",
+        "the corpus' own)",
     )
     group.add_argument(
         "--valid",
@@ -248,8 +244,7 @@ def _add_families(group: argparse._ArgumentGroup) -> None:
         default=DEFAULTS["project"],
         metavar="pca[:D]|linear[:D]",
         help="bring unequal widths to one for early sum and product, with maps fitted on training "
-        "rows; D: "
-        "columns, or the smallest width (default: sum and product are left out)",
+        "rows; D: columns, or the smallest width (default: sum and product are left out)",
     )
     group.add_argument(
         "--system",
@@ -285,8 +280,8 @@ def _add_missing_modalities(group: argparse._ArgumentGroup) -> None:
         default=None,
         metavar="RATE",
         help="take modalities away from test rows at these rates, and each modality from all of "
-        "them, and write "
-        f"how every way of fusing degrades (default of rates: {' '.join(map(str, DROP_RATES))})",
+        "them, and write how every way of fusing degrades (default of rates: "
+        f"{' '.join(map(str, DROP_RATES))})",
     )
     group.add_argument(
         "--drop-seed",
@@ -304,12 +299,10 @@ def _add_rows(group: argparse._ArgumentGroup) -> None:
         default=DEFAULTS["fit_rows"],
         choices=list(FIT_ROWS),
         help="train+valid: choose on valid with a fit on train, then fit again on both and test "
-        "that; oof: "
-        "on scores and vectors of training rows by inner encoders that have not seen them "
-        "(extract-features "
-        "--inner-folds), over vectors in the space of each, and averaged; valid: classifiers over "
-        "class scores on "
-        "validation rows, answered out of fold (default: %(default)s)",
+        "that; oof: on scores and vectors of training rows by inner encoders that have not seen "
+        "them (extract-features --inner-folds), over vectors in the space of each, and averaged; "
+        "valid: classifiers over class scores on validation rows, answered out of fold (default: "
+        "%(default)s)",
     )
     group.add_argument(
         "--inner-folds",
@@ -323,9 +316,8 @@ def _add_rows(group: argparse._ArgumentGroup) -> None:
         default=DEFAULTS["select_on"],
         choices=SELECT_ON,
         help="test: choose the cell on the test rows themselves, and score vectors whose epoch "
-        "was chosen on "
-        "them (extract-features --rule test); everything is stamped 'upper bound' (default: "
-        "%(default)s)",
+        "was chosen on them (extract-features --rule test); everything is stamped 'upper bound' "
+        "(default: %(default)s)",
     )
 
 
@@ -339,8 +331,8 @@ def _add_tuning(group: argparse._ArgumentGroup) -> None:
         default=DEFAULTS["tune"],
         metavar="TRIALS",
         help="choose the settings of every classifier per cell and fold, on training or "
-        "validation rows, by so "
-        f"many trials (without a number: {TRIALS}); settings that are given are kept",
+        f"validation rows, by so many trials (without a number: {TRIALS}); settings that are given "
+        "are kept",
     )
     group.add_argument(
         "--tune-minutes",
@@ -355,8 +347,7 @@ def _add_tuning(group: argparse._ArgumentGroup) -> None:
         default=DEFAULTS["tune_on"],
         choices=TUNE_ON,
         help="score trials on grouped splits of train, or on valid (default: train, but valid "
-        "where encoders were "
-        "fitted on training rows)",
+        "where encoders were fitted on training rows)",
     )
 
 
@@ -367,8 +358,7 @@ def _add_calibration(group: argparse._ArgumentGroup) -> None:
         default=DEFAULTS["calibrate"],
         choices=CALIBRATIONS,
         help="add calibrated probabilities, fitted on validation rows; they change no answer and "
-        "no choice "
-        "(default: %(default)s)",
+        "no choice (default: %(default)s)",
     )
     group.add_argument(
         "--valid-split",
@@ -377,8 +367,7 @@ def _add_calibration(group: argparse._ArgumentGroup) -> None:
         const=0,
         metavar="SEED",
         help="halve the validation rows by group: one half teaches (layers, weights, settings, "
-        "calibration), the "
-        "other chooses the cell (SEED: 0)",
+        "calibration), the other chooses the cell (SEED: 0)",
     )
     group.add_argument(
         "--seed",
@@ -386,8 +375,7 @@ def _add_calibration(group: argparse._ArgumentGroup) -> None:
         default=DEFAULTS["seeds"],
         metavar="N[,N]",
         help="for classifiers that draw random numbers; several are compared as those of "
-        "--encoder-seed "
-        "(default: 0)",
+        "--encoder-seed (default: 0)",
     )
 
 

@@ -111,8 +111,7 @@ def systems(run: FinishedRun) -> Drawing | str:
         "systems",
         "Every system",
         "WA on test rows: a stroke per fold, a mark for their mean; the star is the reported "
-        "system, "
-        f"{run.how_chosen}.{left_out}",
+        f"system, {run.how_chosen}.{left_out}",
         figure,
         tips,
     )
@@ -197,9 +196,8 @@ def reliability(run: FinishedRun) -> Drawing | str:
         "reliability",
         "Is it as sure as it is right?",
         f"Test rows in {BINS} bins of the largest class probability. Below the broken line a "
-        "system is surer than it "
-        "is right. The calibration error is the mean distance from that line, weighted by rows: 0 "
-        "is perfect. A "
+        "system is surer than it is right. The calibration error is the mean distance from that "
+        "line, weighted by rows: 0 is perfect. A "
         "point may rest on few rows; point at a curve to read how many." + margins,
         figure,
         tips,
@@ -257,9 +255,8 @@ def contributions(run: FinishedRun) -> Drawing | str:
         "contributions",
         "What each modality adds",
         "Shapley values: a modality's gain, averaged over all orders in which modalities could be "
-        "added; together "
-        "they are the system's lead over always answering the commonest class. Test rows, mean "
-        "over folds.",
+        "added; together they are the system's lead over always answering the commonest class. "
+        "Test rows, mean over folds.",
         figure,
         tips,
     )
@@ -281,8 +278,7 @@ def against(run: FinishedRun, other: FinishedRun) -> Drawing:
     if not cells:
         raise UsageError(
             f"{run.folder} and {other.folder} have no system in common; run both grids with the "
-            "same --modalities, "
-            "--early, --late and --classifiers"
+            "same --modalities, --early, --late and --classifiers"
         )
     figure = new_figure(7.0, 1.3 + 0.24 * len(cells))
     axes = figure.subplots()

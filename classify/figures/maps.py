@@ -140,8 +140,7 @@ def _project(basis: Matrix, points: Matrix, method: str) -> tuple[Matrix, tuple[
             ("", ""),
             (
                 f"t-SNE (perplexity {perplexity:.0f}, seed 0) of the shown rows' first "
-                f"{components} principal components; distances "
-                "between groups mean little"
+                f"{components} principal components; distances between groups mean little"
             ),
         )
     if components == 1:
@@ -215,9 +214,8 @@ def _draw(
         f"figure{number:02d}_{stem}" if number else stem,
         f"{DISPLAYED[config.method]} of {what}",
         f"Fold {fold} (holds out {held_out}): {part} {config.role} rows by the {what} of this "
-        "fold's "
-        f"encoder{'' if single else 's'}, {shown.how}. Other folds' encoders span other spaces "
-        "and are not mixed in.",
+        f"fold's encoder{'' if single else 's'}, {shown.how}. Other folds' encoders span other "
+        "spaces and are not mixed in.",
         figure,
         tips,
     )

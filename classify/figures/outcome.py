@@ -164,10 +164,8 @@ def confusion(run: FinishedRun) -> Drawing | str:
         "figure12_confusion",
         "Confusion of the reported system",
         f"Answers of {run.headline}: each row is a true class and adds up to 100 %; the number "
-        "below is the count of "
-        "test utterances, all folds together. The diagonal is each class' recall over all rows, "
-        "which can differ a "
-        "little from the mean over folds in Table 7.",
+        "below is the count of test utterances, all folds together. The diagonal is each class' "
+        "recall over all rows, which can differ a little from the mean over folds in Table 7.",
         figure,
         tips,
     )
@@ -225,9 +223,8 @@ def per_class(run: FinishedRun) -> Drawing | str:
         "per_class",
         "Each class",
         f"Of {run.headline}: mean over the folds that hold the class, test rows; the thin lines "
-        "are the "
-        "standard deviation over folds, the numbers in brackets how many test utterances the "
-        "class has.",
+        "are the standard deviation over folds, the numbers in brackets how many test utterances "
+        "the class has.",
         figure,
         tips,
     )

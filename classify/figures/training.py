@@ -45,8 +45,7 @@ def loss(run: FinishedRun, modality: str) -> Drawing | str:
         _name(FIRST_LOSS, "loss", modality),
         f"Loss by training step, {modality}",
         f"Fine-tuning of {_encoder(run, modality)}, {_folds(histories)}. Training loss is a "
-        f"running mean over up to {window} "
-        "steps"
+        f"running mean over up to {window} steps"
         + (
             "; a ring marks the epoch whose weights were kept."
             if valid
@@ -86,8 +85,7 @@ def accuracy(run: FinishedRun, modality: str) -> Drawing | str:
         _name(FIRST_ACCURACY, "accuracy", modality),
         f"Accuracy by training step, {modality}",
         f"Accuracy (WA) of {_encoder(run, modality)} on the validation rows after each epoch, "
-        f"{_folds(valid)}; a ring marks the "
-        "epoch whose weights were kept.",
+        f"{_folds(valid)}; a ring marks the epoch whose weights were kept.",
         figure,
         tips,
     )
@@ -269,6 +267,5 @@ def _folds(tables: Histories) -> str:
 def _nothing_trained(modality: str) -> str:
     return (
         f"{modality}: the store holds no course of a training (NAME.history.csv beside the "
-        "vectors); frozen and imported "
-        "encoders have none"
+        "vectors); frozen and imported encoders have none"
     )

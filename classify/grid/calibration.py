@@ -113,10 +113,10 @@ def margin_note(rows: pd.DataFrame) -> str:
     most = large["margin_gap"].idxmax()
     line = large.loc[most]
     return (
-        f"training rows are over-confident: {most} has a mean margin of "
-        f"{line['train_margin']:.2f} on them and {line['test_margin']:.2f} on test rows, a gap of "
-        f"{line['margin_gap']:.1f} deviations ({len(large)} of {len(gaps)} cells above "
-        f"{LARGE_GAP:g}); see margin_gap in grid.csv"
+        f"training rows are over-confident: {most} has a mean margin of {line['train_margin']:.2f} "
+        f"on them and {line['test_margin']:.2f} on test rows, a gap of {line['margin_gap']:.1f} "
+        f"deviations ({len(large)} of {len(gaps)} cells above {LARGE_GAP:g}); see margin_gap in "
+        "grid.csv"
     )
 
 

@@ -62,7 +62,9 @@ class ViewChoice:
         """Return ``head`` for each modality whose files all have class scores, else ``probe``."""
         sources = {}
         for modality in self.candidates:
-            used = {ref for candidates in self.replicas for ref in candidates[modality]}
+            used: set[EncoderRef] = set()
+            for candidates in self.replicas:
+                used.update(candidates[modality])
             scored = [entry.has_scores for entry in self.entries if entry.ref in used]
             sources[modality] = HEAD if all(scored) else PROBE
         return sources

@@ -263,6 +263,5 @@ def refuse(audit: Audit) -> None:
     more = f". The audit finds {len(others)} more: {', '.join(others)}" if others else ""
     raise LeakError(
         f"refused: {name}: {finding.number}. {finding.means[:1].upper()}{finding.means[1:]}. What "
-        "to do: "
-        f"{finding.advice}{more}; audit-leakage shows everything"
+        f"to do: {finding.advice}{more}; audit-leakage shows everything"
     )

@@ -120,9 +120,11 @@ def contamination(case: AuditCase) -> LeakageFinding:
 
 def _trained_on(names: Sequence[str]) -> list[ContaminatedEncoder]:
     """Return the listed encoders that were trained on a corpus of one of these names."""
-    return [
-        known for known in contaminations() if any(is_corpus(name, known.corpus) for name in names)
-    ]
+    found = []
+    for known in contaminations():
+        if any(is_corpus(name, known.corpus) for name in names):
+            found.append(known)
+    return found
 
 
 def _uncontaminated(case: AuditCase, listed: int) -> LeakageFinding:

@@ -45,8 +45,8 @@ def footer(result: GridResult, family: str) -> list[str]:
         most = missing.loc[missing["n_missing"].idxmax()]
         lines.append(
             f"up to {most['n_missing']} of {most['n_test']} test rows lack a modality (fold "
-            f"{most['fold']}, "
-            f"{most['cell']}); cells of that modality alone score the others, see n_scored"
+            f"{most['fold']}, {most['cell']}); cells of that modality alone score the others, see "
+            "n_scored"
         )
     return [*lines, result.prepared.audit.line(), FORMULAS]
 
@@ -134,8 +134,7 @@ def verdict(table: ResultTable) -> list[str]:
     constants = ", ".join(baselines["constant"].unique())
     lines.append(
         f"for scale: always answering the commonest class of the test rows ({constants}; nobody "
-        "could know it "
-        f"beforehand) gives WA {per_cent(baselines['constant_WA'].mean()):.2f}"
+        f"could know it beforehand) gives WA {per_cent(baselines['constant_WA'].mean()):.2f}"
     )
     return lines
 

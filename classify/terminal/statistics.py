@@ -103,8 +103,7 @@ def _result(statistics: pd.DataFrame, headline: str) -> list[str]:
     intervals = ", ".join(_interval(metric, lines.loc[metric]) for metric in METRICS)
     found = [
         f"interval{claim}, {100 * first['level']:.0f} %, all test rows pooled: {intervals}; it "
-        f"rests on {_clusters(first)} "
-        "and leaves out what another training would change"
+        f"rests on {_clusters(first)} and leaves out what another training would change"
     ]
     if first["sessions"]:
         found.append(
@@ -146,9 +145,9 @@ def sentence(line: pd.Series) -> str:
     """Return one comparison as a sentence."""
     return (
         f"{line['first']} against {line['second']}: {figure(line['difference'], signed=True)} "
-        f"({figure(line['low'], signed=True)} to {figure(line['high'], signed=True)}), "
-        f"p {p_value(line['p'])}, Holm {p_value(line['p_holm'])}; "
-        f"better for {line['better']} of {line['clusters']}"
+        f"({figure(line['low'], signed=True)} to {figure(line['high'], signed=True)}), p "
+        f"{p_value(line['p'])}, Holm {p_value(line['p_holm'])}; better for {line['better']} of "
+        f"{line['clusters']}"
     )
 
 

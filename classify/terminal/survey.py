@@ -71,6 +71,6 @@ def _cost(survey: Survey) -> str:
     later = f", {survey.later} more once layers are chosen" if survey.later else ""
     return (
         f"{len(prepared.cells)} cells x {len(prepared.folds)} folds{times_seeds}: "
-        f"{survey.finished} finished, "
-        f"{survey.to_run} to run (about {survey.cost_s / 60:.1f} processor minutes){later}"
+        f"{survey.finished} finished, {survey.to_run} to run (about {survey.cost_s / 60:.1f} "
+        f"processor minutes){later}"
     )

@@ -62,11 +62,9 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser."""
     top = parser(
         PROGRAM,
-        "Say whether a corpus is complete and sane: counts, labels, transcripts, times, folds, "
-        "and every media "
-        "file read to its end. Exit status 0: sane; 3: the release is not complete; 4: it is, but "
-        "some media "
-        "cannot be used.",
+        "Say whether a corpus is complete and sane: counts, labels, transcripts, times, folds, and "
+        "every media file read to its end. Exit status 0: sane; 3: the release is not complete; 4: "
+        "it is, but some media cannot be used.",
         [
             f"{PROGRAM} --corpus ravdess --root RAVDESS",
             f"{PROGRAM} --corpus iemocap --root IEMOCAP_full_release --out iemocap-check      "
@@ -116,24 +114,22 @@ def build_parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="DIR",
         help="write report.json, labels.png and .svg, for video contact_sheet.png, and remember "
-        "there what was "
-        "read, so that a second run goes on",
+        "there what was read, so that a second run goes on",
     )
     top.add_argument(
         "--estimate",
         nargs="*",
         metavar="MODALITY[=ENCODER]",
         help="also say what fine-tuning would cost in hours, disk and GPU memory, from a few rows "
-        "that are really "
-        "trained on; by default all modalities with the encoders that extract-features takes",
+        "that are really trained on; by default all modalities with the encoders that "
+        "extract-features takes",
     )
     top.add_argument(
         "--stream",
         action=argparse.BooleanOptionalAction,
         default=None,
         help="for --corpus manifest: scan the table a piece at a time, in memory that does not "
-        "grow with its "
-        f"cells, and read no media (default: above {STREAM_ROWS:,} rows)",
+        f"grow with its cells, and read no media (default: above {STREAM_ROWS:,} rows)",
     )
     top.add_argument("--json", action="store_true", help="print JSON instead of text")
     top.add_argument("--quiet", action="store_true", help="print errors and warnings only")

@@ -43,9 +43,8 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser."""
     top = parser(
         PROGRAM,
-        "Write a corpus in the format of another project, or bring one from there; what the "
-        "format cannot "
-        "hold is listed.",
+        "Write a corpus in the format of another project, or bring one from there; what the format "
+        "cannot hold is listed.",
         [
             f"{PROGRAM} --corpus ravdess --root RAVDESS --to emobox --out ravdess-emobox --media "
             "link",
@@ -95,8 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
         choices=VALID_RULES,
         default="none",
         help="where groups rotate: whether the next one validates, or trains too and the other "
-        "project draws its "
-        "validation rows itself (default: %(default)s)",
+        "project draws its validation rows itself (default: %(default)s)",
     )
     return top
 
@@ -146,8 +144,7 @@ def convert(
         if manifest.tags:
             losses += (
                 "what metadata columns may tell of the label (safe, context, leaky) is not kept; "
-                "say it again with the "
-                "options of --corpus manifest",
+                "say it again with the options of --corpus manifest",
             )
         holds_sound = to == "huggingface" and huggingface.holds_sound(manifest, Notes())
         if media != "leave" and not holds_sound:
@@ -173,8 +170,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.media == "leave" and manifest.root is not None and arguments.to != "huggingface":
         print(
             f"the media stay in {manifest.root}; read it with --corpus {arguments.to} --root "
-            f"{arguments.out} "
-            f"--corpus-option media={manifest.root}"
+            f"{arguments.out} --corpus-option media={manifest.root}"
         )
     return 0
 

@@ -31,8 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     top = parser(
         PROGRAM,
         "Turn a corpus into vectors: one per utterance, modality, encoder and fold, in a store "
-        "that says what "
-        "made them.",
+        "that says what made them.",
         [
             f"{PROGRAM} --corpus iemocap --root IEMOCAP_full_release --modality audio --fold 3",
             f"{PROGRAM} --corpus iemocap --root IEMOCAP_full_release --modality all --fold all "
@@ -85,8 +84,7 @@ def _add_what(top: argparse.ArgumentParser) -> None:
         default="",
         metavar="meta_NAME",
         help="with --modality text: encode this metadata column instead of the transcript, such "
-        "as a dialogue's "
-        "history; in the store it is a modality of that name",
+        "as a dialogue's history; in the store it is a modality of that name",
     )
     what.add_argument(
         "--fold",
@@ -119,8 +117,7 @@ def _add_how(top: argparse.ArgumentParser) -> None:
         "--layer",
         default=_OPTIONS.layer,
         help="with --frozen: last, a number (0 is the input of the first layer), several with "
-        "commas, or "
-        "all; else last or weighted (default: %(default)s)",
+        "commas, or all; else last or weighted (default: %(default)s)",
     )
     how.add_argument(
         "--pooling",
@@ -262,8 +259,7 @@ def _add_regularisation(train: argparse._ArgumentGroup, default: Mapping[str, ob
         "--freeze-layers",
         metavar="N|auto|none",
         help="auto freezes the convolutions of speech encoders that read samples; N freezes what "
-        "lies before the "
-        f"layers and N layers (default: {default['freeze']})",
+        f"lies before the layers and N layers (default: {default['freeze']})",
     )
     train.add_argument("--label-smoothing", type=float, help="0 to below 1 (default: 0)")
     train.add_argument(

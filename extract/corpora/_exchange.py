@@ -86,7 +86,10 @@ def to_manifest(
         _enter_roles(row, folds)
     columns: dict[str, object] = {}
     # A dictionary keeps the order in which rows name their keys, and each key once.
-    for key in dict.fromkeys(key for row in rows for key in row):
+    keys: dict[str, None] = {}
+    for row in rows:
+        keys.update(dict.fromkeys(row))
+    for key in keys:
         known = key in {*STRINGS, *TIMES} or key.startswith("meta_")
         column = key if known else f"meta_{key}"
         columns[column] = _column([row.get(key) for row in rows], column)

@@ -214,8 +214,7 @@ def _perceived(
     if not path.is_file():
         raise ManifestError(
             f"{path}: is not there, and label={channel} needs it; fetch it from the release, or "
-            "use "
-            "label=intended"
+            "use label=intended"
         )
     letters = {code[0]: name for code, name in EMOTIONS.items()}
     votes = {}
@@ -225,8 +224,7 @@ def _perceived(
         if "" in first:
             raise ManifestError(
                 f"{path}: {name!r} has the vote {vote!r}; votes are the letters "
-                f"{', '.join(letters)}, with ':' "
-                "between them where raters are divided"
+                f"{', '.join(letters)}, with ':' between them where raters are divided"
             )
         votes[MISNAMED.get(name, name)] = first
     found = {}

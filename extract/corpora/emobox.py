@@ -74,8 +74,7 @@ def read(root: Path, *, dataset: str = "", media: str = "") -> Manifest:
     if not dataset and len(found) > 1:
         raise ManifestError(
             f"{root}: holds {len(found)} corpora ({', '.join(found)}); name one with "
-            "--corpus-option "
-            "dataset=NAME"
+            "--corpus-option dataset=NAME"
         )
     name = dataset or next(iter(found))
     folder = found[name]
@@ -175,8 +174,7 @@ def _read_list(path: Path) -> Iterator[Row]:
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise ManifestError(
                 f"{path}, line {number}: is no entry with 'key' and 'wav' ({error}); fetch the "
-                "list "
-                "again"
+                "list again"
             ) from error
         if entry.get("type", "raw") != "raw":
             raise ManifestError(

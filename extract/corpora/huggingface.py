@@ -354,8 +354,7 @@ def holds_sound(manifest: Manifest, notes: Notes) -> bool:
     if shared:
         notes.say(
             f"{shared} rows are parts of longer files, so the dataset does not hold the sound: "
-            "'audio' is a path; cut it "
-            "with start_s and end_s"
+            "'audio' is a path; cut it with start_s and end_s"
         )
         return False
     absent = [
@@ -366,7 +365,6 @@ def holds_sound(manifest: Manifest, notes: Notes) -> bool:
     if absent:
         notes.say(
             f"{len(absent)} sound files are not there, first {absent[0]!r}, so the dataset does "
-            "not hold the sound: "
-            "'audio' is a path"
+            "not hold the sound: 'audio' is a path"
         )
     return not absent

@@ -290,8 +290,8 @@ def _labels(path: Path, notes: Notes) -> Iterator[IemocapTurn]:
         if match is None:
             raise ManifestError(
                 f"{path}, line {number}: {line!r} is not '[start - "
-                "end]<TAB>turn<TAB>label<TAB>[valence, "
-                "arousal, dominance]'; restore the file from the release"
+                "end]<TAB>turn<TAB>label<TAB>[valence, arousal, dominance]'; restore the file from "
+                "the release"
             )
         start, end, name, label, *ratings = match.groups()
         if UTTERANCE.fullmatch(name) is None or not name.startswith(f"{path.stem}_"):

@@ -173,8 +173,8 @@ def _count(rows: list[dict[str, str]], actors: list[str], channel: str, notes: N
         full -= CLIPS_PER_ACTOR["song"]
     notes.say(
         f"{len(actors)} of {ACTORS} actors "
-        f"({', '.join(a.removeprefix('actor-') for a in actors)}), "
-        f"{len(rows):,} of {full:,} {channel} clips"
+        f"({', '.join(a.removeprefix('actor-') for a in actors)}), {len(rows):,} of {full:,} "
+        f"{channel} clips"
     )
     for actor in actors:
         there = sum(row["speaker"] == actor for row in rows)

@@ -75,10 +75,9 @@ def read(root: Path, *, name: str = "s3prl", media: str = "") -> Manifest:
     ]
     if wrong:
         notes.say(
-            "'speaker' is the first letter of IEMOCAP's ids, which names who wears the markers "
-            "and not who talks: wrong in "
-            f"{len(wrong)} rows, first {wrong[0]!r}. Read the release with --corpus iemocap where "
-            "speakers matter"
+            "'speaker' is the first letter of IEMOCAP's ids, which names who wears the markers and "
+            f"not who talks: wrong in {len(wrong)} rows, first {wrong[0]!r}. Read the release with "
+            "--corpus iemocap where speakers matter"
         )
     order = sorted(classes, key=lambda label: classes[label])
     labels = label_set(name, list(rows.values()), order)
@@ -110,8 +109,7 @@ def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ..
     if not rows or manifest.labels is None:
         raise ManifestError(
             f"corpus {manifest.name!r} has no row that is a whole sound file, and S3PRL reads "
-            "nothing else; "
-            "cut the files, or export to emobox or speechbrain"
+            "nothing else; cut the files, or export to emobox or speechbrain"
         )
     labels = {name: code for code, name in enumerate(manifest.labels.classes)}
     for number, roles in roles_by_fold(plan) if plan else ():
@@ -181,8 +179,7 @@ def _entries(path: Path, classes: dict[str, int]) -> list[Row]:
             raise
         raise ManifestError(
             f"{path}: is not {{'labels': {{...}}, 'meta_data': [{{'path', 'label', 'speaker'}}]}} "
-            f"({error!r}); "
-            "export it again"
+            f"({error!r}); export it again"
         ) from error
 
 

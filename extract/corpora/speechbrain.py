@@ -134,9 +134,8 @@ def _entries(path: Path, label: str) -> list[Row]:
             and {"start", "stop"} & wav.keys()
         ):
             raise ManifestError(
-                f"{path}: {name!r} is cut by sample numbers, whose rate the list does not say; "
-                "add start_s and "
-                "end_s in seconds"
+                f"{path}: {name!r} is cut by sample numbers, whose rate the list does not say; add "
+                "start_s and end_s in seconds"
             )
         rows.append(row)
     return rows

@@ -80,8 +80,7 @@ class AudioEncoder(Encoder):
         if clip.size < round(self.spec.min_duration_s * rate):
             raise MediaError(
                 f"the clip is {clip.size / rate:.4f} s long, but {name} needs "
-                f"{self.spec.min_duration_s:g} s for one frame;"
-                " leave it out or give a longer span"
+                f"{self.spec.min_duration_s:g} s for one frame; leave it out or give a longer span"
             )
         most_s = self.spec.max_input
         if most_s is not None and clip.size > round(most_s * rate) + 1:

@@ -106,8 +106,7 @@ def training_setup(manifest: Manifest, request: Request, rule: str) -> Setup:
     if rule == VALID_SESSION and not setup.plan.has_valid:
         raise FoldError(
             f"plan {setup.plan.name!r} has no validation rows to choose the epoch on; choose "
-            "--rule fixed-epochs, or add "
-            "validation rows to the split"
+            "--rule fixed-epochs, or add validation rows to the split"
         )
     return setup
 

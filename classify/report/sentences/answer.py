@@ -97,8 +97,8 @@ def _single_sentence(run: FinishedRun) -> str:
     verb = "adds" if gain >= 0 else "loses"
     return (
         f"The best single modality ({_judged(run)}), {system_in_words(run, single)}, reaches "
-        f"{run.mean(single):.1f} %: fusion {verb} {abs(gain):.1f} points"
-        f"{difference_in_brackets(run, run.headline, single)}."
+        f"{run.mean(single):.1f} %: fusion {verb} {abs(gain):.1f} "
+        f"points{difference_in_brackets(run, run.headline, single)}."
     )
 
 

@@ -70,6 +70,6 @@ def difference_in_brackets(run: FinishedRun, first: str, second: str) -> str:
     level = 100 * float(line.get("level", USUAL_LEVEL))
     p = "p < 0.001" if line["p_holm"] < 0.001 else f"p = {line['p_holm']:.3f}"
     return (
-        f" ({level:.0f} % confidence interval "
-        f"{100 * line['low']:+.1f} to {100 * line['high']:+.1f}; {p} after Holm's correction)"
+        f" ({level:.0f} % confidence interval {100 * line['low']:+.1f} to "
+        f"{100 * line['high']:+.1f}; {p} after Holm's correction)"
     )

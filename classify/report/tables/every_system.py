@@ -27,8 +27,8 @@ def all_systems(run: FinishedRun) -> Table:
         "Every system",
         ["system", "family", *titles, "remark"],
         rows[:MAX_LINES],
-        "Per cent, mean ± standard deviation over folds, test rows "
-        "unless the title says otherwise (valid, train).",
+        "Per cent, mean ± standard deviation over folds, test rows unless the title says otherwise "
+        "(valid, train).",
         frozenset(strong),
         {
             "valid WA": "on validation rows, by which the result was chosen",

@@ -16,8 +16,8 @@ from classify.results.paper_tables import CONFUSION, PER_CLASS
 EXPLAINED: Mapping[str, tuple[str, str]] = {
     "subsets.csv": (
         "Parts of the test rows (subsets.csv)",
-        "As in the file: WA and UAR are shares from 0 to 1, mean and "
-        "standard deviation (sd) over folds; n is the number of test rows.",
+        "As in the file: WA and UAR are shares from 0 to 1, mean and standard deviation (sd) over "
+        "folds; n is the number of test rows.",
     )
 }
 SHOWN_ELSEWHERE = {*TITLES, PER_CLASS, CONFUSION, "grid.csv", "statistics.csv", "comparisons.csv"}

@@ -85,8 +85,7 @@ def generate(
             if disk_is_full(error):
                 raise StoreFullError(
                     f"{out}: the disk is full; the demo needs about 80 MB (50 MB without video). "
-                    "Free some "
-                    "space or choose another folder, and run the same command again"
+                    "Free some space or choose another folder, and run the same command again"
                 ) from error
             raise
         finally:
