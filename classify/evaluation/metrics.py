@@ -23,12 +23,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import (
-    confusion_matrix,
-    f1_score,
-    precision_recall_fscore_support,
-    recall_score,
-)
 
 METRICS = ("WA", "UAR", "macro_F1", "weighted_F1")
 FORMULAS = (
@@ -78,19 +72,9 @@ def summary(y_true: Codes, y_pred: Codes) -> dict[str, float]:
     >>> {k: round(v, 3) for k, v in summary(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])).items()}
     {'WA': 0.75, 'UAR': 0.833, 'macro_F1': 0.733, 'weighted_F1': 0.767}
     """
-    occurring = np.unique(y_true)
-    either = np.union1d(occurring, y_pred)
+    n_classes = 1 + int(max(y_true.max(), y_pred.max()))
     return {
-        "WA": accuracy(y_true, y_pred),
-        "UAR": float(
-            recall_score(y_true, y_pred, labels=occurring, average="macro", zero_division=0)
-        ),
-        "macro_F1": float(
-            f1_score(y_true, y_pred, labels=either, average="macro", zero_division=0)
-        ),
-        "weighted_F1": float(
-            f1_score(y_true, y_pred, labels=either, average="weighted", zero_division=0)
-        ),
+        name: float(value) for name, value in of_counts(_counts(y_true, y_pred, n_classes)).items()
     }
 
 
@@ -159,10 +143,9 @@ def per_class(y_true: Codes, y_pred: Codes, n_classes: int) -> PerClass:
     >>> per_class(np.array([0, 0, 1]), np.array([0, 1, 1]), 3).recall.tolist()
     [0.5, 1.0, 0.0]
     """
-    precision, recall, f1, support = precision_recall_fscore_support(
-        y_true, y_pred, labels=np.arange(n_classes), zero_division=0
-    )
-    return PerClass(precision, recall, f1, np.asarray(support, dtype=np.int64))
+    found = per_class_of_counts(_counts(y_true, y_pred, n_classes))
+    support = found["support"].astype(np.int64)
+    return PerClass(found["precision"], found["recall"], found["F1"], support)
 
 
 def confusion(y_true: Codes, y_pred: Codes, classes: Sequence[str]) -> Codes:
@@ -176,9 +159,22 @@ def confusion(y_true: Codes, y_pred: Codes, classes: Sequence[str]) -> Codes:
     >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), ("sad", "happy")).tolist()
     [[1, 1], [0, 1]]
     """
-    return np.asarray(
-        confusion_matrix(y_true, y_pred, labels=np.arange(len(classes))), dtype=np.int64
-    )
+    return _counts(y_true, y_pred, len(classes))
+
+
+def _counts(y_true: Codes, y_pred: Codes, n_classes: int) -> Codes:
+    """Return how many rows of true class i were given class j (C, C).
+
+    Raises:
+        ValueError: A code is not one of ``0 .. C - 1``; nothing may be counted elsewhere.
+    """
+    for codes in (y_true, y_pred):
+        if len(codes) and not 0 <= codes.min() <= codes.max() < n_classes:
+            raise ValueError(
+                f"class codes {codes.min()} to {codes.max()}, not 0 to {n_classes - 1}"
+            )
+    pairs = np.bincount(y_true * n_classes + y_pred, minlength=n_classes**2)
+    return pairs.reshape(n_classes, n_classes)
 
 
 def _ratio(above: NDArray[np.generic], below: NDArray[np.generic]) -> NDArray[np.float64]:

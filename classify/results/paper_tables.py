@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -92,13 +93,16 @@ def paper_table(rows: pd.DataFrame, family: str) -> pd.DataFrame:
     if part.groupby(labels)["modalities"].nunique().max() > 1:
         labels = labels + " of " + part["modalities"]
     metrics = [*METRICS, VALID] if rows[VALID].notna().any() else list(METRICS)
+    by_label = [
+        _line(str(label), of_row, family, metrics)
+        for label, of_row in part.groupby(labels, sort=False)
+    ]
+    for name, of_baseline in baselines.groupby("classifier", sort=False):
+        title = {"row": CLASSIFIERS[str(name)].title}
+        by_label.append(_Line(title, {"average": _means(of_baseline, metrics)}))
     lines = []
-    for metric in metrics:
-        for label, of_row in part.groupby(labels, sort=False):
-            lines.append(_line(str(label), metric, of_row, family))
-        for name, of_baseline in baselines.groupby("classifier", sort=False):
-            line = {"row": CLASSIFIERS[str(name)].title, "metric": metric}
-            lines.append({**line, **_mean_sd("average", of_baseline, metric)})
+    for metric, line in product(metrics, by_label):
+        lines.append(line.of(metric))
     about = about_of(part)
     table = pd.DataFrame(lines)
     for position, name in enumerate(ABOUT):
@@ -218,46 +222,82 @@ def per_cent(share: float) -> float:
     return round(100 * float(share), 2)
 
 
-def _line(label: str, metric: str, rows: pd.DataFrame, family: str) -> dict[str, object]:
-    """Return one metric of one row of the paper's table: its columns of classifiers and averages.
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One line of a table of the paper, before it is said of which metric.
+
+    Attributes:
+        about: The columns that are the same for every metric.
+        columns: Name of a column of figures to what its cells reached.
+    """
+
+    about: dict[str, str]
+    columns: dict[str, _Means]
+
+    def of(self, metric: str) -> dict[str, object]:
+        """Return the line as it is written for one metric."""
+        line: dict[str, object] = {"row": self.about["row"], "metric": metric, **self.about}
+        for name, means in self.columns.items():
+            line |= means.of(name, metric)
+        return line
+
+
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """Means of some cells, a column per metric.
+
+    Attributes:
+        by_fold: Over all cells and seeds of a fold, a row per fold.
+        by_seed: Over all cells and folds of a seed, a row per seed.
+    """
+
+    by_fold: pd.DataFrame
+    by_seed: pd.DataFrame
+
+    def of(self, name: str, metric: str) -> dict[str, float]:
+        """Return mean, deviation over folds, and of several seeds the deviation over these."""
+        by_fold, by_seed = self.by_fold[metric], self.by_seed[metric]
+        found = {name: per_cent(by_fold.mean()), f"{name}_sd": per_cent(by_fold.std(ddof=1))}
+        if len(by_seed) > 1:
+            found[f"{name}_seed_sd"] = per_cent(by_seed.std(ddof=1))
+        return found
+
+
+def _line(label: str, rows: pd.DataFrame, family: str, metrics: Sequence[str]) -> _Line:
+    """Return one row of the paper's table: its columns of classifiers and averages.
 
     Args:
         label: What stands in the first column.
-        metric: A column of ``rows``.
         rows: The cells that the row is about, on every fold and seed.
         family: Their family.
+        metrics: Columns of ``rows``.
     """
-    line: dict[str, object] = {
+    about = {
         "row": label,
-        "metric": metric,
         "encoders": "; ".join(dict.fromkeys(rows["encoders"])),
         "verified": "; ".join(dict.fromkeys(rows["verified"])),
     }
     if family in (LATE, UNIMODAL):
-        line["scores_from"] = "; ".join(filter(None, dict.fromkeys(rows["scores_from"])))
+        about["scores_from"] = "; ".join(filter(None, dict.fromkeys(rows["scores_from"])))
+    columns = {}
     is_system = rows["family"] == SYSTEM
     named = rows[~is_system]
     for name in competitors():
         of_classifier = named[named["classifier"] == name]
         if len(of_classifier):
-            line |= _mean_sd(name, of_classifier, metric)
+            columns[name] = _means(of_classifier, metrics)
     # heads, probes and rules are no choice of classifier, so averages leave them out
     competing = named[named["classifier"].isin(competitors())]
-    line |= _mean_sd("average", competing if len(competing) else rows, metric)
+    columns["average"] = _means(competing if len(competing) else rows, metrics)
     own = rows[rows["classifier"].isin((HEAD, PROBE, RULE)) | is_system]
     if len(own):
-        line |= _mean_sd("own", own, metric)
-    return line
+        columns["own"] = _means(own, metrics)
+    return _Line(about, columns)
 
 
-def _mean_sd(name: str, rows: pd.DataFrame, metric: str) -> dict[str, float]:
-    """Return the mean, the deviation over folds, and of several seeds the deviation over these."""
-    by_fold = rows.groupby("fold")[metric].mean()
-    by_seed = rows.groupby(SEEDS)[metric].mean()
-    found = {name: per_cent(by_fold.mean()), f"{name}_sd": per_cent(by_fold.std(ddof=1))}
-    if len(by_seed) > 1:
-        found[f"{name}_seed_sd"] = per_cent(by_seed.std(ddof=1))
-    return found
+def _means(rows: pd.DataFrame, metrics: Sequence[str]) -> _Means:
+    columns = list(metrics)
+    return _Means(rows.groupby("fold")[columns].mean(), rows.groupby(SEEDS)[columns].mean())
 
 
 def _per_class_line(name: str, figures: Sequence[Floats], support: int) -> dict[str, object]:
