@@ -90,7 +90,7 @@ def ablate(config: GridConfig, notify: Notify = lambda message: None) -> tuple[p
         for classifier, system in systems.items():
             rows = result.table.rows[result.table.rows["method"] == system.name]
             line: dict[str, object] = {
-                "claim": result.prepared.claim,
+                "claim": result.prepared.claim.text,
                 "corpus": corpus,
                 "protocol": result.prepared.plan.name,
                 "group": group.name,
@@ -103,7 +103,7 @@ def ablate(config: GridConfig, notify: Notify = lambda message: None) -> tuple[p
             lines.append(line | _difference(answers[system.name], without[system.name], group))
     table = pd.DataFrame(lines)
     table["p_holm"] = holm(table["p"].astype(float).tolist())
-    write_csv(config.out / FILE, table)
+    write_csv(config.out / FILE, table, claim=None)
     return table, config.out / FILE
 
 

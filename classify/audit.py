@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from classify.claim import UPPER_BOUND, Claim
 from classify.experiment import run_grid
 from classify.grid.config import GridConfig
 from classify.leakage.case import AuditCase, named_views, read_files
@@ -19,7 +20,6 @@ from classify.leakage.checks import FILE, Audit
 from classify.leakage.finding import NOT_CHECKED, LeakageFinding
 from classify.leakage.shuffled import judge
 from classify.metadata import METADATA
-from classify.names import UPPER_BOUND
 from classify.results.table import ResultTable
 from embeddings_store.corpus.label_sets import named_labels
 from embeddings_store.corpus.labels import LabelSet
@@ -132,7 +132,7 @@ def _of_results(asked: AuditRequest, folder: Path) -> tuple[AuditCase, Sequence[
             "--protocol, --protocol-files and --label-set"
         )
     rows = ResultTable.read(folder / "grid.csv").rows
-    first = rows.iloc[0]
+    first, claim = rows.iloc[0], Claim.of_rows(rows)
     encoders = asked.encoders or _encoders_of(rows)
     corpus = asked.corpus or str(first["corpus"])
     entries = catalogue(asked.store, corpus)
@@ -144,10 +144,10 @@ def _of_results(asked: AuditRequest, folder: Path) -> tuple[AuditCase, Sequence[
     case = _case(asked, entries, manifest, FoldPlan.load(folder / "plan.parquet"), labels, encoders)
     return replace(
         case,
-        metadata=before.metadata,
+        metadata=before.metadata or _metadata_of(rows),
         shuffled=int(seed) if seed.isdecimal() else None,
-        select_on="test" if UPPER_BOUND in str(first["claim"]) else "",
-    ), before.accepted
+        select_on="test" if UPPER_BOUND in claim.reasons else "",
+    ), tuple(dict.fromkeys((*before.accepted, *claim.accepted)))
 
 
 def _encoders_of(rows: pd.DataFrame) -> list[str]:
@@ -156,6 +156,14 @@ def _encoders_of(rows: pd.DataFrame) -> list[str]:
     for pairs in rows["encoders"]:
         named.update(pair for pair in pairs.split(",") if pair)
     return sorted(pair for pair in named if not pair.startswith(f"{METADATA}={METADATA}@"))
+
+
+def _metadata_of(rows: pd.DataFrame) -> tuple[str, ...]:
+    """Return the metadata columns that results name."""
+    named: dict[str, None] = {}
+    for columns in rows["metadata"]:
+        named |= dict.fromkeys(column for column in columns.split("+") if column)
+    return tuple(named)
 
 
 def _holds_media(folder: Path, manifest: Manifest) -> bool:

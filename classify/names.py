@@ -1,6 +1,6 @@
 """The words that stand in options and results.
 
-Families, roles of rows, claims, and what a score comes from.
+Families, roles of rows, and what a score comes from.
 """
 
 from __future__ import annotations
@@ -24,11 +24,6 @@ FIT_ROWS: Mapping[str, tuple[str, ...]] = {
     OOF: ("train",),
 }
 OVER_SCORES = ("valid", OOF)  # choices that change what late fusion learns from and nothing else
-
-# what the figures may be called
-RESULT = "result"
-UPPER_BOUND = "upper bound"
-LEAKY = "leaky metadata"
 
 VALID, LEARN, CHOICE, TEST = (
     "valid",

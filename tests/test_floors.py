@@ -30,7 +30,7 @@ FLOORS: Mapping[str, Sequence[str]] = {
         "grid",
         "systems",
         "evaluation fusion leakage",
-        "metadata models names",
+        "claim metadata models names",
     ],
     "extract": [
         "extract commands",

@@ -18,6 +18,7 @@ PROGRAM = "compare-results"
 METRICS = ("WA", "UAR", "macro_F1", "weighted_F1")
 SUMMED = ("n_scored", "n_test")
 SHOWN = (
+    "claim",
     "corpus",
     "protocol",
     "plan",

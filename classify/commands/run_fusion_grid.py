@@ -30,7 +30,6 @@ def _run(argv: Sequence[str] | None) -> int:
     from classify.commands.grid_options import build_parser, config_from
     from classify.experiment import run_grid
     from classify.grid.execution import survey
-    from classify.names import RESULT
     from classify.terminal.console import console_for_output
     from classify.terminal.grid import show_results
     from classify.terminal.survey import show_survey
@@ -59,7 +58,7 @@ def _run(argv: Sequence[str] | None) -> int:
     if not arguments.quiet:
         show_results(result, console)
     claim = result.prepared.claim
-    stamp = "" if claim == RESULT else f" ({claim.upper()}, no result)"
+    stamp = f" ({claim.stamp})" if claim.stamp else ""
     print(
         f"{len(result.table.rows)} rows (cells x folds){stamp} in {config.out}: "
         f"{', '.join(path.name for path in result.files)}"

@@ -36,6 +36,7 @@ COMPARED = (
     "value",
     "ours",
     "our_cell",
+    "our_claim",
     "comparable",
     "why",
 )
@@ -122,9 +123,13 @@ def _lines(rows: pd.DataFrame, form: str, *, notes: bool) -> list[dict[str, str]
         form: ``csv`` and ``json`` show everything.
         notes: Whether every reason and the notes are shown too.
     """
+    from classify.claim import RESULT
+
     if form not in ("csv", "json"):
         if "why" in rows and not notes:
             rows = rows.assign(why=rows["why"].map(_gravest))
+        if "our_claim" in rows:
+            rows = rows.assign(our_claim=rows["our_claim"].replace(RESULT, ""))
         names = [*(COMPARED if "ours" in rows else SHOWN), *(NOTES if notes else ())]
         rows = rows[[name for name in names if (rows[name] != "").any()]]
     lines: list[dict[str, str]] = rows.astype(str).to_dict("records")

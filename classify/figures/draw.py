@@ -13,14 +13,16 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from classify.claim import Claim
 from classify.figures import compare, maps, outcome, training
 from classify.figures.maps import MapConfig
 from classify.figures.results_folder import FinishedRun
-from classify.figures.style import Drawing, save, style
+from classify.figures.style import Drawing, save, stamped, style
 from embeddings_store.atomic import remove_leftovers
 from embeddings_store.errors import UsageError, unknown_name
 
 FOLDER = "figures"
+AGAINST = "against"
 OURS = re.compile(
     r"(figure\d\d_.+|(loss|accuracy|pca|tsne)_.+|systems|per_class|reliability|contributions|against)\.(png|svg)"
 )
@@ -61,7 +63,10 @@ def draw(
     with style():
         for what, make in _makers(run, config or MapConfig(), tsne, other).items():
             found = make()
-            drawings.append(LeftOut(what, found) if isinstance(found, str) else found)
+            if isinstance(found, str):
+                drawings.append(LeftOut(what, found))
+            else:
+                drawings.append(stamped(found, _claim(run, what, other)))
     return drawings
 
 
@@ -96,9 +101,16 @@ def draw_figure(results: str | Path, what: str, store: str | Path | None = None)
         unknown_name("figure", what, list(makers))
     with style():
         found = makers[what]()
-    if isinstance(found, str):
-        raise UsageError(f"{results}: no figure {what!r}: {found}")
-    return found.figure
+        if isinstance(found, str):
+            raise UsageError(f"{results}: no figure {what!r}: {found}")
+        return stamped(found, run.claim).figure
+
+
+def _claim(run: FinishedRun, what: str, other: FinishedRun | None) -> Claim:
+    """Return what a figure may be called: of two runs, what both may."""
+    if what == AGAINST and other is not None:
+        return Claim.all_of([run.claim, other.claim])
+    return run.claim
 
 
 def write(drawings: Sequence[Drawing | LeftOut], folder: Path) -> list[Path]:
@@ -147,5 +159,5 @@ def _makers(
     makers["reliability"] = partial(compare.reliability, run)
     makers["contributions"] = partial(compare.contributions, run)
     if other is not None:
-        makers["against"] = partial(compare.against, run, other)
+        makers[AGAINST] = partial(compare.against, run, other)
     return makers

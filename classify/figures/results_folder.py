@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from classify.claim import Claim
 from classify.evaluation.means import first_best
 from classify.evaluation.metrics import METRICS
 from classify.names import BASELINE, UNIMODAL
@@ -103,6 +104,11 @@ class FinishedRun:
     def corpus(self) -> str:
         """The corpus' name."""
         return str(self.rows["corpus"].iloc[0])
+
+    @property
+    def claim(self) -> Claim:
+        """What the figures may be called."""
+        return Claim.of_rows(self.rows)
 
     @property
     def folds(self) -> list[int]:

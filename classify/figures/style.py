@@ -8,10 +8,11 @@ black-and-white print.
 
 from __future__ import annotations
 
+import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from classify.claim import CLAIM, Claim
 from embeddings_store.atomic import make_folder, replacing
 
 INK, MUTED, RULE, PAPER = (
@@ -73,6 +75,8 @@ LINES: tuple[tuple[str, tuple[float, ...]], ...] = (
     (SKY, (8, 2)),
 )
 DPI = 200
+STAMP_COLOUR = "#b00020"  # dark enough to read on the page's both themes' figures and in print
+STAMP_LETTERS_PER_INCH, STAMP_LINE_IN, STAMP_MARGIN_IN = 10, 0.16, 0.08
 STYLE: Mapping[Any, object] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica", "sans-serif"],
@@ -126,6 +130,7 @@ class Drawing:
         figure: The picture.
         tips: Values to show under the pointer: the ``gid`` of a part to its text, or to a text per
             point.
+        claim: What its figures may be called; :func:`stamped` draws it.
     """
 
     name: str
@@ -133,6 +138,7 @@ class Drawing:
     caption: str
     figure: Figure
     tips: Tips = field(default_factory=dict)
+    claim: Claim = field(default_factory=Claim)
 
     @property
     def number(self) -> int | None:
@@ -212,6 +218,40 @@ def bare(text: object, limit: int = 40) -> str:
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
 
 
+def stamped(drawing: Drawing, claim: Claim) -> Drawing:
+    """Return the drawing with what its figures may be called above it; a plain result as it is.
+
+    The picture grows by a strip, so that nothing in it is covered.
+
+    Args:
+        drawing: What was drawn, not yet laid out.
+        claim: What its figures may be called.
+    """
+    if claim.is_result:
+        return drawing
+    figure = drawing.figure
+    width, height = figure.get_size_inches()
+    lines = textwrap.wrap(claim.stamp, max(1, int(width * STAMP_LETTERS_PER_INCH)))
+    strip = STAMP_LINE_IN * len(lines) + STAMP_MARGIN_IN
+    figure.set_size_inches(width, height + strip)
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.set(rect=(0, 0, 1, height / (height + strip)))  # type: ignore[call-arg]
+    figure.text(
+        0.01,
+        1 - STAMP_MARGIN_IN / 2 / (height + strip),
+        "\n".join(lines),
+        ha="left",
+        va="top",
+        fontsize=8.5,
+        fontweight="bold",
+        color=STAMP_COLOUR,
+        in_layout=False,
+        gid="claim",
+    )
+    return replace(drawing, caption=f"{claim.stamp}. {drawing.caption}", claim=claim)
+
+
 def save(drawing: Drawing, folder: Path) -> list[Path]:
     """Write ``NAME.png`` and ``NAME.svg``, each whole or not at all.
 
@@ -223,6 +263,8 @@ def save(drawing: Drawing, folder: Path) -> list[Path]:
         "png": {"Software": None, "Title": drawing.title},
         "svg": {"Date": None, "Creator": None, "Title": drawing.title},
     }
+    for metadata in about.values():
+        metadata["Description"] = f"{CLAIM}: {drawing.claim.text}"
     with style():
         drawing.figure.draw_without_rendering()
         drawing.figure.set_layout_engine("none")  # laid out once, not again for each file

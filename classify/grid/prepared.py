@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from classify.claim import Claim
 from classify.grid.config import GridConfig
 from classify.grid.fold_loading import RunSource
 from classify.leakage.checks import Audit
+from classify.leakage.finding import LEAK
 from classify.metadata import MetadataColumns
-from classify.names import LEAKY, OOF, RESULT, TRAIN, UPPER_BOUND, VALID
+from classify.names import OOF, TRAIN, VALID
 from classify.systems.cell import Cell
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.errors import LabelError
@@ -92,17 +94,16 @@ class PreparedGrid:
     inner: Sequence[Mapping[str, InnerSet]] = ()
 
     @property
-    def claim(self) -> str:
-        """What the figures are: :data:`RESULT`, or why they are none.
-
-        Test rows chose, or metadata explains the label.
-        """
-        reasons = []
-        if self.config.select_on == "test":
-            reasons.append(UPPER_BOUND)
-        if self.leaky:
-            reasons.append(LEAKY)
-        return "; ".join(reasons) or RESULT
+    def claim(self) -> Claim:
+        """What the figures may be called: the options say it, and the audit of this very run."""
+        leaks = self.audit.having(LEAK)
+        return Claim.of_run(
+            upper_bound=self.config.select_on == "test" or "choices" in leaks,
+            leaky=bool(self.leaky),
+            shuffle_seed=self.config.shuffle_seed,
+            accepted=[name for name in leaks if name in self.audit.accepted],
+            found=self.audit.refused,
+        )
 
     @property
     def tune_on(self) -> str:

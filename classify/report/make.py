@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from classify.claim import Claim
 from classify.figures.draw import FOLDER, LeftOut, draw, write
 from classify.figures.maps import MapConfig
 from classify.figures.results_folder import FinishedRun
@@ -31,12 +32,14 @@ class WrittenReport:
         tables: The tables of the results folder.
         figures: What was drawn, and what was not and why.
         folder: Where the figures are.
+        claim: What the figures may be called.
     """
 
     page: Path
     tables: Sequence[Path]
     figures: Sequence[Drawing | LeftOut]
     folder: Path
+    claim: Claim = field(default_factory=Claim)
 
     def listing(self) -> list[str]:
         """Say where every table and figure went, one line each."""
@@ -49,6 +52,8 @@ class WrittenReport:
                 )
             else:
                 lines.append(f"not drawn: {figure.what}: {figure.reason}")
+        if self.claim.stamp:
+            lines.append(f"stamped on all of it: {self.claim.stamp}")
         return lines
 
 
@@ -65,14 +70,16 @@ def make_report(config: ReportConfig) -> WrittenReport:
     other = FinishedRun.read(config.against, run.store) if config.against else None
     with exclusive(config.results / ".lock", str(config.results)):
         if config.selection:
-            write_selection(config.selection, run.corpus, config.results)
+            write_selection(config.selection, run.corpus, config.results, run.claim)
         figures = draw(run, MapConfig(config.fold, config.map_rows), config.tsne, other)
         folder = config.results / FOLDER
         write(figures, folder)
         page = config.results / PAGE
         write_page(page, run, figures, config)
     tables = [config.results / name for name in TABLES]
-    return WrittenReport(page, [path for path in tables if path.is_file()], figures, folder)
+    return WrittenReport(
+        page, [path for path in tables if path.is_file()], figures, folder, run.claim
+    )
 
 
 def _store(config: ReportConfig) -> Path | None:

@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
+from classify.claim import CLAIM, Claim
 from classify.evaluation.means import first_best
 from classify.evaluation.metrics import accuracy
 from classify.results.files import write_csv
@@ -38,13 +39,14 @@ TABLES: Mapping[str, str] = {
 }
 
 
-def write_selection(store: Path, corpus: str, out: Path) -> list[Path]:
+def write_selection(store: Path, corpus: str, out: Path, claim: Claim) -> list[Path]:
     """Write a table for every modality that the store holds trainings of, each whole or not at all.
 
     Args:
         store: The store of the trainings.
         corpus: The corpus' name.
         out: Where to.
+        claim: What the figures of the run in that folder may be called; its tables say so, too.
 
     Raises:
         UnknownNameError: The store holds another corpus.
@@ -63,12 +65,12 @@ def write_selection(store: Path, corpus: str, out: Path) -> list[Path]:
     for modality in dict.fromkeys(e.ref.modality for e in entries):
         of_modality = [e for e in entries if e.ref.modality == modality]
         path = out / TABLES.get(modality, f"table_selection_{modality}.csv")
-        write_csv(path, _table(store, manifest, of_modality))
+        write_csv(path, _table(store, manifest, of_modality, claim), claim=None)
         written.append(path)
     return written
 
 
-def _table(store: Path, manifest: Manifest, entries: Sequence[Entry]) -> pd.DataFrame:
+def _table(store: Path, manifest: Manifest, entries: Sequence[Entry], claim: Claim) -> pd.DataFrame:
     lines = pd.DataFrame(
         [_line(store, manifest, entry, _label(entry, entries)) for entry in entries]
     )
@@ -76,6 +78,7 @@ def _table(store: Path, manifest: Manifest, entries: Sequence[Entry]) -> pd.Data
     if lines["valid_WA"].notna().all():
         means = lines.groupby("encoder", sort=False)["valid_WA"].mean()
         chosen = first_best(means.to_dict())
+    lines[CLAIM] = [Claim.all_of([claim, Claim.read(own)]).text for own in lines[CLAIM]]
     lines["remark"] = np.where(lines["encoder"] == chosen, "chosen on valid", "")
     return lines
 
@@ -88,6 +91,7 @@ def _line(store: Path, manifest: Manifest, entry: Entry, label: str) -> dict[str
         FoldRequest(store, manifest.name, {entry.ref.modality: entry.ref}, plan, fold), manifest
     )
     return {
+        CLAIM: _claim(header).text,
         "corpus": manifest.name,
         "protocol": str(header.get("plan", "")),
         "label_set": data.labels.name,
@@ -101,6 +105,15 @@ def _line(store: Path, manifest: Manifest, entry: Entry, label: str) -> dict[str
         "n_valid": len(data.valid),
         "n_test": len(data.test),
     }
+
+
+def _claim(header: Mapping[str, object]) -> Claim:
+    """What the figures of a training may be called, by what its file records."""
+    seed = int(str(header.get("labels_shuffled", -1)))
+    return Claim.of_run(
+        upper_bound=header.get("selection_rule") == "test",
+        shuffle_seed=seed if seed >= 0 else None,
+    )
 
 
 def _plan_of(entry: Entry, header: Mapping[str, object], manifest: Manifest) -> FoldPlan:

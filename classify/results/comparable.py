@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from classify.claim import Claim
 from embeddings_store.folds.protocols import PROTOCOLS
 
 YES, CAUTION, NO = VERDICTS = ("yes", "caution", "no")
@@ -159,9 +160,7 @@ def _selection(a: Result, b: Result) -> Iterator[Answer]:
                 "the best epoch was chosen on the test rows of one or both, which is an upper "
                 "bound and no result",
             )
-    for claim in dict.fromkeys((_text(a, "claim"), _text(b, "claim"))):
-        if claim not in ("", "result"):
-            yield NO, f"one or both say that they are no result ({claim})"
+    yield from _claims(Claim.read(_text(a, "claim")), Claim.read(_text(b, "claim")))
     yield _same("what chose the epoch", a, b, "selection_rule", CAUTION)
     if _is_best_on_test_alone(a) or _is_best_on_test_alone(b):
         yield (
@@ -169,6 +168,15 @@ def _selection(a: Result, b: Result) -> Iterator[Answer]:
             "one or both are the best cell on the test rows themselves, which is an upper bound "
             "and no result",
         )
+
+
+def _claims(one: Claim, other: Claim) -> Iterator[Answer]:
+    if one == other and one.is_accepted_leak_alone:
+        yield CAUTION, f"both take the same leak knowingly ({one.text}): neither is a plain result"
+        return
+    for claim in dict.fromkeys((one, other)):
+        if not claim.is_result:
+            yield NO, f"one or both say that they are no result ({claim.text})"
 
 
 def _is_best_on_test_alone(result: Result) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from classify.claim import Claim
 from classify.grid.finished_cells import read_outcome
 from classify.grid.tasks import CellTask
 from classify.results.degradation import DEGRADATION, degradation_table
@@ -39,9 +40,10 @@ def write_modalities(
         DEGRADATION: degradation_table(answers, drop_seed),
     }
     written = []
+    claim = Claim.of_rows(rows)
     for name, table in tables.items():
         if len(table):
-            write_csv(out / name, table)
+            write_csv(out / name, table, claim)
             written.append(out / name)
         else:
             (out / name).unlink(missing_ok=True)

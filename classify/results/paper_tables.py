@@ -27,9 +27,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from classify.claim import Claim
 from classify.evaluation.metrics import METRICS, PerClass, confusion, per_class
 from classify.models.classifiers import CLASSIFIERS, competitors
-from classify.names import BASELINE, EARLY, HEAD, LATE, LAYER, PROBE, RESULT, RULE, SYSTEM, UNIMODAL
+from classify.names import BASELINE, EARLY, HEAD, LATE, LAYER, PROBE, RULE, SYSTEM, UNIMODAL
 from classify.results.files import write_csv
 
 PAPER_TABLES = {
@@ -72,7 +73,7 @@ def write_paper_tables(rows: pd.DataFrame, out: Path) -> list[Path]:
     written = []
     for family, name in PAPER_TABLES.items():
         if (rows["family"] == family).any():
-            write_csv(out / name, paper_table(rows, family))
+            write_csv(out / name, paper_table(rows, family), Claim.of_rows(rows))
             written.append(out / name)
         else:
             (out / name).unlink(missing_ok=True)
@@ -156,19 +157,18 @@ def write_per_class(headline: Headline, rows: pd.DataFrame, out: Path) -> list[P
     about = about_of(of_cell) | {"cell": headline.cell, "flags": of_cell["flags"].iloc[0]}
     for position, name in enumerate((*ABOUT, "cell", "flags")):
         table.insert(position, name, about[name])
-    write_csv(out / PER_CLASS, table)
-    write_csv(out / CONFUSION, _confusion_table(headline, about["claim"]))
+    claim = Claim.of_rows(rows)
+    write_csv(out / PER_CLASS, table, claim)
+    write_csv(out / CONFUSION, _confusion_table(headline), claim)
     return [out / PER_CLASS, out / CONFUSION]
 
 
-def _confusion_table(headline: Headline, claim: str) -> pd.DataFrame:
+def _confusion_table(headline: Headline) -> pd.DataFrame:
     """Return counts over all folds and seeds, a row per true class, a column per predicted one."""
     classes = headline.classes
     counts = [confusion(y_true, y_pred, classes) for y_true, y_pred in headline.answers]
     table = pd.DataFrame(np.sum(counts, axis=0), columns=[f"predicted:{name}" for name in classes])
     table.insert(0, "truth", list(classes))
-    if claim != RESULT:
-        table["claim"] = claim
     return table
 
 

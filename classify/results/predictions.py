@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from classify.claim import CLAIM
 from classify.evaluation.predictions import CLUSTERS, needed_columns
 from classify.grid.calibration import Calibrated
 from classify.grid.outcome import CellOutcome
@@ -20,8 +21,9 @@ from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.vectors.arrays import SCORED_ROLES
 
 NUMBERS = ("fold", "seed")
-OF_CELL = ("encoder_seed", "cell", "family", "method", "modalities", "classifier", "layer")
+OF_CELL = (CLAIM, "encoder_seed", "cell", "family", "method", "modalities", "classifier", "layer")
 WORDS = (
+    CLAIM,
     *CLUSTERS,
     "encoder_seed",
     "role",
@@ -51,7 +53,7 @@ def prediction_schema(prepared: PreparedGrid) -> pa.Schema:
     if _is_calibrated(prepared):
         columns += [(f"calibrated:{name}", pa.float64()) for name in prepared.labels.classes]
         columns.append(("calibration", word))
-    return pa.schema(columns, metadata={"claim": prepared.claim, "corpus": prepared.corpus})
+    return pa.schema(columns, metadata={CLAIM: prepared.claim.text, "corpus": prepared.corpus})
 
 
 def cluster_columns(prepared: PreparedGrid) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from classify.claim import CLAIM, Claim
 from classify.evaluation.means import first_best
 from classify.evaluation.metrics import METRICS
 from classify.fusion.strategies import STRATEGIES
@@ -124,18 +125,20 @@ class _Ours:
     Attributes:
         ours: Our figure in per cent, the mean over folds, with two decimals.
         our_cell: The cell that it is of.
+        our_claim: What our figure may be called.
         comparable: ``yes``, ``caution`` or ``no``.
         why: The reasons.
     """
 
     ours: str
     our_cell: str
+    our_claim: str
     comparable: str
     why: str
 
     @classmethod
     def none(cls, why: str) -> _Ours:
-        return cls(NOTHING, "", NOTHING, why)
+        return cls(NOTHING, "", "", NOTHING, why)
 
 
 def beside(rows: pd.DataFrame, grid: pd.DataFrame) -> pd.DataFrame:
@@ -151,7 +154,7 @@ def beside(rows: pd.DataFrame, grid: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         The rows with the columns ``ours`` (per cent, mean over folds), ``our_cell``,
-        ``comparable`` and ``why`` as well.
+        ``our_claim``, ``comparable`` and ``why`` as well.
     """
     found = [_ours(row, grid) for row in rows.to_dict("records")]
     columns = {}
@@ -173,12 +176,16 @@ def _ours(row: dict[str, str], grid: pd.DataFrame) -> _Ours:
     # rows scored are those of one run over all folds, not of every cell and seed together
     one_run = ["cell", *(name for name in SEEDS if name in cells)]
     n_scored = cells.groupby(one_run, sort=False)["n_scored"].sum().iloc[0]
-    found = comparable({**first.to_dict(), "metric": metric, "n_scored": n_scored}, row)
+    claim = Claim.of_rows(cells)
+    ours = {**first.to_dict(), "metric": metric, "n_scored": n_scored, CLAIM: claim.text}
+    found = comparable(ours, row)
     name = str(first["cell"])
     if row["classifier"] == AVERAGE:
         name = f"average of {', '.join(cells['classifier'].unique())}"
     mean = f"{100 * cells.groupby('cell')[metric].mean().mean():.2f}"
-    return _Ours(mean, name, found.verdict, SEPARATOR.join(found.against or found.reasons))
+    return _Ours(
+        mean, name, claim.text, found.verdict, SEPARATOR.join(found.against or found.reasons)
+    )
 
 
 def _cells(row: dict[str, str], grid: pd.DataFrame) -> pd.DataFrame:

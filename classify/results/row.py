@@ -92,7 +92,7 @@ def _data_and_protocol(finished: _Finished) -> Columns:
     prepared, fold = finished.prepared, finished.fold
     shuffle_seed = prepared.config.shuffle_seed
     return {
-        "claim": prepared.claim,
+        "claim": prepared.claim.text,
         "corpus": prepared.corpus,
         "protocol": prepared.setup.protocol,
         "plan": prepared.plan.name,

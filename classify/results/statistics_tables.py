@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from classify.claim import Claim
 from classify.evaluation.comparisons import Pair
 from classify.evaluation.intervals import (
     INTERVAL,
@@ -76,8 +77,9 @@ def write_statistics(
     """
     statistics = statistics_table(answers)
     comparisons = comparisons_table(answers, pairs, metric)
-    write_csv(out / STATISTICS, statistics)
-    write_csv(out / COMPARISONS, comparisons)
+    claim = Claim.of_rows(answers.grid)
+    write_csv(out / STATISTICS, statistics, claim)
+    write_csv(out / COMPARISONS, comparisons, claim)
     return statistics, comparisons
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from classify.claim import Claim
 from classify.evaluation.metrics import METRICS
 from classify.names import BASELINE, EARLY, LATE, LAYER, SYSTEM, UNIMODAL
 from classify.results.files import write_csv
@@ -136,7 +137,7 @@ class ResultTable:
 
         :meth:`read` gives back the same table to the last bit.
         """
-        write_csv(path, self.rows)
+        write_csv(path, self.rows, self.claim)
 
     @classmethod
     def read(cls, path: Path) -> ResultTable:
@@ -155,6 +156,11 @@ class ResultTable:
             return cls(raw.assign(**numbers))
         except (OSError, ValueError) as error:
             raise StoreError(f"{path}: is not a table of results ({error})") from error
+
+    @property
+    def claim(self) -> Claim:
+        """What the figures may be called."""
+        return Claim.of_rows(self.rows)
 
     def flagged(self, flag: str) -> str:
         """Return the name of the cell that carries a flag, or an empty string."""

@@ -32,6 +32,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from classify.claim import Claim
 from classify.evaluation.metrics import summary
 from classify.names import BASELINE
 from classify.results.files import write_csv
@@ -131,7 +132,7 @@ def write_subsets(
     table = subsets_table(parts, manifest, fit_roles)
     for position, name in enumerate(ABOUT):
         table.insert(position, name, about.get(name, ""))
-    write_csv(path, table)
+    write_csv(path, table, Claim.read(str(about.get("claim", ""))))
     return [path]
 
 

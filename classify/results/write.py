@@ -10,13 +10,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from classify.claim import Claim
 from classify.evaluation.comparisons import declared
 from classify.evaluation.predictions import GRID, PREDICTIONS, arrange_predictions, only_test_rows
 from classify.grid.finished_cells import read_outcome
 from classify.grid.prepared import PreparedGrid
 from classify.grid.tasks import CellTask
 from classify.grid.tuning import trial_rows
-from classify.names import RESULT
 from classify.results.choices import calibrated_cell
 from classify.results.files import write_csv
 from classify.results.modality_tables import write_modalities
@@ -102,7 +102,7 @@ def write_results(
     fit_roles = ("train", "valid") if "valid" in prepared.config.fit_rows else ("train",)
     files += write_subsets(out, finished.parts, prepared.setup.view, fit_roles, finished.rows[0])
     files += write_modalities(table.rows, tasks, dropped, out)
-    files += _write_trials(finished.trials, out / TUNING)
+    files += _write_trials(finished.trials, out / TUNING, prepared.claim)
     return GridResult(prepared, table, files)
 
 
@@ -141,12 +141,12 @@ def _headline(
     return Headline(table.headline, prepared.labels.classes, answers, folds)
 
 
-def _write_trials(trials: Sequence[dict[str, object]], path: Path) -> list[Path]:
+def _write_trials(trials: Sequence[dict[str, object]], path: Path, claim: Claim) -> list[Path]:
     """Write ``tuning.csv``, or remove what an earlier run left where nothing was searched."""
     if not trials:
         path.unlink(missing_ok=True)
         return []
-    write_csv(path, pd.DataFrame(trials))
+    write_csv(path, pd.DataFrame(trials), claim)
     return [path]
 
 
@@ -174,12 +174,12 @@ def refuse_other_results(out: Path, prepared: PreparedGrid) -> None:
         raise StoreError(
             f"{path}: is not a table of results ({error!r}); move it away, or choose another --out"
         ) from error
-    claims = set(rows["claim"]) if "claim" in rows else {RESULT}
+    claims = {Claim.of_rows(rows).asked_for.text}
     true_or_not = "results of true labels" if shuffled else "results of shuffled labels"
     for held, there, now in (
         ("results of corpus {!r}", corpora, prepared.corpus),
         (true_or_not, labels, shuffled),
-        ("figures of the kind {!r}", claims, prepared.claim),
+        ("figures of the kind {!r}", claims, prepared.claim.asked_for.text),
     ):
         others = sorted(there - {now})
         if others:

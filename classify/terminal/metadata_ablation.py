@@ -6,7 +6,8 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from classify.names import NO_METADATA, RESULT
+from classify.claim import Claim
+from classify.names import NO_METADATA
 from classify.terminal.statistics import figure, p_value
 
 
@@ -37,7 +38,7 @@ def show_ablation(table: pd.DataFrame, console: Console) -> None:
             figure(line["WA"]),
             figure(line["UAR"]),
             *(paired if line["group"] != NO_METADATA else [""] * 4),
-            "" if line["claim"] == RESULT else f"{line['claim'].upper()}, no result",
+            Claim.read(line["claim"]).stamp,
         )
     console.print(shown)
     console.print(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pandas as pd
 from rich.console import Console
 
+from classify.claim import RESULT, Claim
 from classify.evaluation.metrics import FORMULAS, METRICS
 from classify.grid.prepared import PreparedGrid
 from classify.models.probe import PROBE_C, PROBE_SPLITS
-from classify.names import BASELINE, HEAD, OOF, PROBE, RESULT
+from classify.names import BASELINE, HEAD, OOF, PROBE
 from classify.names import VALID as VALID_ROWS
 from classify.results.paper_tables import SEEDS, VALID, about_of, per_cent
 from classify.results.table import BEST_ON_TEST, CANDIDATES, CHOSEN, ON_TEST, ResultTable
@@ -164,8 +165,7 @@ def _headline(table: ResultTable) -> str:
 
 
 def _claim(rows: pd.DataFrame) -> str:
-    claim = str(rows["claim"].iloc[0])
-    return claim if claim == RESULT else f"{claim.upper()}, no result"
+    return Claim.of_rows(rows).stamp or RESULT
 
 
 def _epochs_on_test(rows: pd.DataFrame, cell: str) -> str:
@@ -233,10 +233,14 @@ def print_banner(prepared: PreparedGrid, console: Console) -> None:
         )
     if prepared.config.select_on == "test":
         lines.append("UPPER BOUND: chosen on the test rows themselves; no figure here is a result")
+    lines += [
+        f"ACCEPTED LEAK: {name}: {prepared.audit.findings[name].number}"
+        for name in prepared.claim.accepted
+    ]
     for line in lines:
         console.print(f"*** {line} ***", style="bold red", markup=False)
 
 
 def stamp(prepared: PreparedGrid) -> str:
     """Return what a table's title adds where its figures are no results."""
-    return "" if prepared.claim == RESULT else f", {prepared.claim.upper()}"
+    return f", {prepared.claim.mark}" if prepared.claim.mark else ""

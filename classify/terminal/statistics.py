@@ -7,8 +7,8 @@ import math
 import pandas as pd
 from rich.table import Table
 
+from classify.claim import Claim
 from classify.evaluation.metrics import METRICS
-from classify.names import RESULT
 from classify.results.statistics_tables import ALPHA, COMPARISONS
 
 SHOWN = 6  # survivors in words; all of them stand in the file
@@ -38,8 +38,10 @@ def in_words(statistics: pd.DataFrame, comparisons: pd.DataFrame, headline: str)
 def comparison_table(comparisons: pd.DataFrame) -> Table:
     """Return every comparison as a line of a table, differences in points of per cent."""
     first = comparisons.iloc[0]
+    mark = Claim.of_rows(comparisons).mark
     table = Table(
-        title=f"Comparisons ({first['metric']}, test rows, by {first['cluster_by'] or 'row'})",
+        title=f"Comparisons ({first['metric']}, test rows, by {first['cluster_by'] or 'row'}"
+        f"{f', {mark}' if mark else ''})",
         title_justify="left",
     )
     for name in ("first", "second"):
@@ -94,9 +96,8 @@ def _result(statistics: pd.DataFrame, headline: str) -> list[str]:
     if not len(lines):
         return []
     first = lines.loc[METRICS[0]]
-    claim = ""
-    if first.get("claim", RESULT) != RESULT:
-        claim = f" ({str(first['claim']).upper()}, no result)"
+    stamp = Claim.of_rows(statistics).stamp
+    claim = f" ({stamp})" if stamp else ""
     if first["note"]:
         shown = ", ".join(f"{metric} {figure(lines.loc[metric, 'pooled'])}" for metric in METRICS)
         return [f"interval{claim}: none, {first['note']}; all test rows pooled: {shown}"]

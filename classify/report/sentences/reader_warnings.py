@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from classify.figures.results_folder import FinishedRun
 from classify.leakage.finding import LEAK
-from classify.names import RESULT
 from classify.report.sentences.leakage_audit import read_audit
 from classify.results.table import ON_TEST
 from embeddings_store.corpus.manifest import GENERATED
@@ -35,10 +34,9 @@ def _generated(run: FinishedRun) -> list[str]:
 
 def _no_plain_result(run: FinishedRun) -> list[str]:
     found = []
-    claims = [claim for claim in _values(run, "claim") if claim != RESULT]
-    if claims:
+    if not run.claim.is_result:
         found.append(
-            f"Every output of this run is marked “{'; '.join(claims)}”: it is no plain result."
+            f"Every output of this run is marked “{run.claim.text}”: it is no plain result."
         )
     if run.flagged(ON_TEST):
         found.append(

@@ -232,8 +232,9 @@ def test_what_a_reader_must_beware_of_is_said_first(finished, tmp_path: Path) ->
         tmp_path / "r" / "grid.csv", index=False
     )
     found = warnings(FinishedRun.read(tmp_path / "r"))
-    assert "permuted on purpose" in found[0]
-    assert "unverified: text" in found[1]
+    assert "marked “labels shuffled (seed 0)”" in found[0]
+    assert "permuted on purpose" in found[1]
+    assert "unverified: text" in found[2]
     rows.assign(claim="upper bound", flags="chosen_on_test").to_csv(
         tmp_path / "r" / "grid.csv", index=False
     )

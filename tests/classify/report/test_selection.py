@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from classify.claim import Claim
 from classify.figures.results_folder import FinishedRun
 from classify.report.config import ReportConfig
 from classify.report.page import page
@@ -18,7 +19,7 @@ from embeddings_store.vectors.hdf5 import read_embeddings, read_header, write_em
 
 
 def test_a_line_per_training_with_the_figures_of_its_head(finished, tmp_path: Path) -> None:
-    files = write_selection(finished.store, "toy", tmp_path)
+    files = write_selection(finished.store, "toy", tmp_path, Claim())
     assert [path.name for path in files] == ["table2_audio.csv", "table1_text.csv"]
     table = pd.read_csv(tmp_path / "table1_text.csv")
     heads = FinishedRun.read(finished.results).of("unimodal text head")
@@ -44,7 +45,7 @@ def test_a_line_per_training_with_the_figures_of_its_head(finished, tmp_path: Pa
 
 def test_the_report_shows_them_first(finished, tmp_path: Path) -> None:
     shutil.copytree(finished.results, tmp_path / "r")
-    write_selection(finished.store, "toy", tmp_path / "r")
+    write_selection(finished.store, "toy", tmp_path / "r", Claim())
     text = page(FinishedRun.read(tmp_path / "r"), [], ReportConfig(tmp_path / "r"))
     assert (
         text.index("Table 1: choice of the text encoder")
@@ -71,7 +72,7 @@ def test_two_candidates_of_one_name_are_told_apart_and_the_best_on_valid_is_mark
         _with(file, scores=worse, fingerprint="200000000000"),
         {**file.attributes, "settings": {"train_epochs": 9, "train_learning_rate": 1e-3}},
     )
-    write_selection(store, "toy", tmp_path)
+    write_selection(store, "toy", tmp_path, Claim())
     table = pd.read_csv(tmp_path / "table1_text.csv", keep_default_na=False).set_index("encoder")
     assert table["remark"].to_dict() == {
         "enc-text (epochs 3)": "chosen on valid",
@@ -82,19 +83,19 @@ def test_two_candidates_of_one_name_are_told_apart_and_the_best_on_valid_is_mark
 
 def test_what_was_seen_or_is_of_another_plan_is_refused(finished, frozen, tmp_path: Path) -> None:
     with pytest.raises(StoreNotFoundError, match="holds no trained encoder"):
-        write_selection(frozen.store, "toy", tmp_path)
+        write_selection(frozen.store, "toy", tmp_path, Claim())
     store = tmp_path / "selection"
     shutil.copytree(finished.store, store)
     path = store / "toy" / "enc-audio@000000000000" / "seed-0" / "fold-1.h5"
     file = read_embeddings(path)
     write_embeddings(path, _with(file, seen=np.full(90, "fit")), file.attributes)
     with pytest.raises(LeakError, match="fold 1"):
-        write_selection(store, "toy", tmp_path)
+        write_selection(store, "toy", tmp_path, Claim())
     write_embeddings(
         path, file, {**read_header(path), "plan_digest": "0" * 12, "plan_valid": "none"}
     )
     with pytest.raises(StoreMismatchError, match="under a plan that has a name"):
-        write_selection(store, "toy", tmp_path)
+        write_selection(store, "toy", tmp_path, Claim())
 
 
 def _with(file, *, scores=None, seen=None, fingerprint: str = ""):
