@@ -14,8 +14,10 @@ from pyarrow import parquet
 from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions
 
 from embeddings_store.errors import ManifestError
+from embeddings_store.reading import is_file, reading
 
 PARQUET = frozenset({".parquet", ".pq"})
+TABLE, PARQUET_TABLE = "a table", "a Parquet table"
 BLOCK_BYTES = 1 << 24  # A row must fit into a block; a transcript of 16 MB is no utterance.
 # Of what is read in pieces: Arrow reads 32 blocks ahead; where a row is longer than a small block,
 # large ones are taken.
@@ -30,16 +32,12 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises:
         ManifestError: Missing, empty, not UTF-8, or not a table.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise ManifestError(f"{path}: no such file")
     if path.suffix.lower() not in PARQUET:
         return read_csv(path)
-    try:
+    with reading(path, PARQUET_TABLE):
         return _pandas(_read_columns(path))
-    except (ValueError, OSError, KeyError, pa.ArrowException) as error:
-        raise ManifestError(
-            f"{path}: cannot be read as a Parquet table: {first_line(error)}"
-        ) from error
 
 
 def _read_columns(path: Path) -> pa.Table:
@@ -47,11 +45,12 @@ def _read_columns(path: Path) -> pa.Table:
     with parquet.ParquetFile(path, pre_buffer=False) as file:
         schema = file.schema_arrow
         _check_names(path, schema.names)
-        columns = [file.read(columns=[name], use_threads=False).column(0) for name in schema.names]
-        columns = [
-            column.cast(pa.large_string()) if pa.types.is_string(column.type) else column
-            for column in columns
-        ]
+        columns = []
+        for name in schema.names:
+            column = file.read(columns=[name], use_threads=False).column(0)
+            _check_column(path, name, column)
+            is_string = pa.types.is_string(column.type)
+            columns.append(column.cast(pa.large_string()) if is_string else column)
     return pa.table(
         columns,
         pa.schema(
@@ -59,6 +58,27 @@ def _read_columns(path: Path) -> pa.Table:
             schema.metadata,
         ),
     )
+
+
+def _check_column(
+    path: Path, name: str, column: pa.ChunkedArray | pa.Array, before: int = 0
+) -> None:
+    """Refuse text that is not UTF-8, which pandas would carry along as it is.
+
+    ``before`` is the number of rows above the column's first.
+    """
+    with suppress(pa.ArrowInvalid):
+        column.validate(full=True)
+        return
+    for number, cell in enumerate(column.cast(pa.large_binary()).to_pylist(), before + 1):
+        try:
+            (cell or b"").decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ManifestError(
+                f"{path}: row {number}, column {name!r} is not UTF-8 ({error.reason} at byte "
+                f"{error.start} of {cell[:40]!r}); save the table again from text in UTF-8"
+            ) from error
+    column.validate(full=True)
 
 
 def _pandas(table: pa.Table) -> pd.DataFrame:
@@ -104,17 +124,20 @@ def _csv_batches(
 
     wanted = dict.fromkeys(names, pa.large_string()) | dict(types or {})
     try:
-        with pyarrow.csv.open_csv(
-            path,
-            ReadOptions(use_threads=False, block_size=blocks[0]),
-            ParseOptions(newlines_in_values=True, invalid_row_handler=remember),
-            ConvertOptions(
-                column_types=wanted,
-                strings_can_be_null=False,
-                null_values=["", "nan", "NaN", "NA"],
-                include_columns=list(only) or None,
-            ),
-        ) as reader:
+        with (
+            reading(path, TABLE, own=(pa.ArrowException, OSError)),
+            pyarrow.csv.open_csv(
+                path,
+                ReadOptions(use_threads=False, block_size=blocks[0]),
+                ParseOptions(newlines_in_values=True, invalid_row_handler=remember),
+                ConvertOptions(
+                    column_types=wanted,
+                    strings_can_be_null=False,
+                    null_values=["", "nan", "NaN", "NA"],
+                    include_columns=list(only) or None,
+                ),
+            ) as reader,
+        ):
             yield _empty(reader.schema)
             place = 0
             for batch in reader:
@@ -128,16 +151,15 @@ def _csv_batches(
             return
         if not odd:
             _check_text(path)
-            raise ManifestError(
-                f"{path}: cannot be read as a table: {first_line(error)}"
-            ) from error
+            with reading(path, TABLE):
+                raise
     if odd:
         raise ManifestError(
             f"{path}: row {odd[0].number} has {odd[0].actual_columns} fields, the header has "
             f"{odd[0].expected_columns} ({odd[0].text[:60]!r}); put cells that hold a comma into "
             "double quotes"
         )
-    with path.open("rb") as handle:
+    with reading(path, TABLE), path.open("rb") as handle:
         marks = sum(piece.count(b'"') for piece in iter(lambda: handle.read(BLOCK_BYTES), b""))
     if marks % 2:
         _check_quotes(path)
@@ -145,27 +167,27 @@ def _csv_batches(
 
 def _parquet_batches(path: Path, only: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
     """Yield Parquet a few rows at a time, with the columns' kinds that pandas gives the whole."""
-    try:
-        with parquet.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES) as file:
-            names = list(only) or file.schema_arrow.names
-            _check_names(path, file.schema_arrow.names)
-            # Whole numbers among which one is missing are floating ones in pandas: 1 becomes "1.0"
-            # in every row, not only there.
-            torn = set()
-            for field in file.schema_arrow:
-                if field.name in names and pa.types.is_integer(field.type):
-                    pieces = file.iter_batches(STEP_ROWS, columns=[field.name])
-                    if any(piece.column(0).null_count for piece in pieces):
-                        torn.add(field.name)
-            yield _floats(_empty(file.schema_arrow).select(names), torn)
-            for batch in file.iter_batches(STEP_ROWS, columns=names, use_threads=False):
-                yield _floats(batch, torn)
-    except (ValueError, OSError, KeyError, pa.ArrowException) as error:
-        if isinstance(error, ManifestError):
-            raise
-        raise ManifestError(
-            f"{path}: cannot be read as a Parquet table: {first_line(error)}"
-        ) from error
+    with (
+        reading(path, PARQUET_TABLE),
+        parquet.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES) as file,
+    ):
+        names = list(only) or file.schema_arrow.names
+        _check_names(path, file.schema_arrow.names)
+        # Whole numbers among which one is missing are floating ones in pandas: 1 becomes "1.0" in
+        # every row, not only there.
+        torn = set()
+        for field in file.schema_arrow:
+            if field.name in names and pa.types.is_integer(field.type):
+                pieces = file.iter_batches(STEP_ROWS, columns=[field.name])
+                if any(piece.column(0).null_count for piece in pieces):
+                    torn.add(field.name)
+        yield _floats(_empty(file.schema_arrow).select(names), torn)
+        before = 0
+        for batch in file.iter_batches(STEP_ROWS, columns=names, use_threads=False):
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                _check_column(path, name, column, before)
+            before += batch.num_rows
+            yield _floats(batch, torn)
 
 
 def _floats(batch: pa.RecordBatch, names: Collection[str]) -> pa.RecordBatch:
@@ -190,7 +212,7 @@ def iter_tables(path: Path, rows: int, only: Sequence[str] = ()) -> Iterator[pd.
     Raises:
         ManifestError: As :func:`read_table`, but after what could be read.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise ManifestError(f"{path}: no such file")
     batches = (
         _parquet_batches(path, only)
@@ -205,10 +227,15 @@ def iter_tables(path: Path, rows: int, only: Sequence[str] = ()) -> Iterator[pd.
                 sum(b.num_rows for b in waiting) + piece.num_rows > rows
                 or sum(b.nbytes for b in waiting) + piece.nbytes > BLOCK_BYTES
             ):
-                yield pd.DataFrame(pa.Table.from_batches(waiting).to_pandas())
+                yield _piece(path, waiting)
                 waiting = []
             waiting.append(piece)
-    yield pd.DataFrame(pa.Table.from_batches(waiting).to_pandas())
+    yield _piece(path, waiting)
+
+
+def _piece(path: Path, batches: list[pa.RecordBatch]) -> pd.DataFrame:
+    with reading(path, TABLE):
+        return pd.DataFrame(pa.Table.from_batches(batches).to_pandas())
 
 
 def count_rows(path: Path) -> int:
@@ -217,10 +244,10 @@ def count_rows(path: Path) -> int:
     Of Parquet exactly, of CSV as many as it has lines.
     """
     if path.suffix.lower() in PARQUET:
-        with suppress(ValueError, OSError, pa.ArrowException):
+        with suppress(ManifestError), reading(path, PARQUET_TABLE):
             return int(parquet.read_metadata(path).num_rows)
         return 0
-    with path.open("rb") as handle:
+    with reading(path, TABLE), path.open("rb") as handle:
         return sum(piece.count(b"\n") for piece in iter(lambda: handle.read(BLOCK_BYTES), b""))
 
 
@@ -231,13 +258,14 @@ def csv_header(path: Path) -> list[str]:
         ManifestError: There is no header, it is not UTF-8, or a name stands twice.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
+        with (
+            reading(path, TABLE, own=(UnicodeDecodeError,)),
+            path.open(encoding="utf-8-sig", newline="") as handle,
+        ):
             names = next((row for row in csv.reader(handle) if row), [])
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError:
         _check_text(path)
-        raise ManifestError(f"{path}: cannot be read as a table: {first_line(error)}") from error
-    except OSError as error:
-        raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
+        raise
     if not names:
         raise ManifestError(
             f"{path}: is empty; a table starts with a row of column names, one of them 'id'"
@@ -263,7 +291,7 @@ def first_line(error: BaseException) -> str:
 def _check_text(path: Path) -> None:
     """Raise if the file is not UTF-8, and say where."""
     before = 0
-    with path.open("rb") as handle:
+    with reading(path, TABLE), path.open("rb") as handle:
         for number, line in enumerate(handle, 1):
             try:
                 line.decode("utf-8")
@@ -280,7 +308,7 @@ def _check_quotes(path: Path) -> None:
 
     The rows after it would be one long cell.
     """
-    with path.open(encoding="utf-8-sig", newline="") as handle:
+    with reading(path, TABLE), path.open(encoding="utf-8-sig", newline="") as handle:
         rows = csv.reader(handle, strict=True)
         try:
             for _ in rows:

@@ -48,7 +48,8 @@ FLOORS: Mapping[str, Sequence[str]] = {
         "vectors",
         "folds",
         "corpus",
-        "atomic tables",
+        "atomic array_files tables",
+        "reading",
         "errors progress provenance",
     ],
 }
