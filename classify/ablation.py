@@ -18,7 +18,8 @@ import pandas as pd
 
 from classify.evaluation.intervals import cluster_counts, overall
 from classify.evaluation.paired_tests import Comparison, compare, holm
-from classify.evaluation.predictions import CLUSTERS, PREDICTIONS
+from classify.evaluation.predictions import CLUSTERS
+from classify.evaluation.result_files import PREDICTIONS
 from classify.experiment import run_grid
 from classify.grid.config import GridConfig
 from classify.grid.execution import Notify

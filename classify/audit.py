@@ -20,7 +20,7 @@ from classify.leakage.checks import FILE, Audit
 from classify.leakage.finding import NOT_CHECKED, LeakageFinding
 from classify.leakage.shuffled import judge
 from classify.metadata import METADATA
-from classify.results.table import ResultTable
+from classify.results.table import read_results
 from embeddings_store.corpus.label_sets import named_labels
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
@@ -131,7 +131,7 @@ def _of_results(asked: AuditRequest, folder: Path) -> tuple[AuditCase, Sequence[
             "--results brings its own plan, protocol and label set; leave out --folds, --valid, "
             "--protocol, --protocol-files and --label-set"
         )
-    rows = ResultTable.read(folder / "grid.csv").rows
+    rows = read_results(folder).rows
     first, claim = rows.iloc[0], Claim.of_rows(rows)
     encoders = asked.encoders or _encoders_of(rows)
     corpus = asked.corpus or str(first["corpus"])

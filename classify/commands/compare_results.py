@@ -91,6 +91,7 @@ def read_result(path: Path, cell: str, metric: str) -> dict[str, object]:
 
     Raises:
         StoreNotFoundError: There is no such file.
+        StoreError: It is damaged, or the predictions beside it say otherwise.
         UnknownNameError: There is no such cell.
         UsageError: No cell is named, and none counts.
     """
@@ -99,12 +100,16 @@ def read_result(path: Path, cell: str, metric: str) -> dict[str, object]:
         raise StoreNotFoundError(
             f"{path}: no such file; give a folder that run-fusion-grid wrote, or its grid.csv"
         )
-    rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    from classify.evaluation.agreement import check_folder
+    from classify.evaluation.result_files import GRID_SHAPE, TableShape, read_words
+
+    rows = read_words(path, TableShape((), GRID_SHAPE.numbers, GRID_SHAPE.key))
     absent = {"cell", "fold", metric} - set(rows)
     if absent:
         raise UsageError(
             f"{path}: is no grid.csv of run-fusion-grid (no column {sorted(absent)[0]!r})"
         )
+    check_folder(path.parent, rows)
     cell = cell or _counting_cell(rows, path)
     of_cell = rows[rows["cell"] == cell]
     if of_cell.empty:

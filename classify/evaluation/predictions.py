@@ -19,11 +19,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from classify.evaluation.agreement import ANSWERS, check_agreement, check_columns
 from classify.evaluation.intervals import Counts, cluster_counts
+from classify.evaluation.result_files import AGAIN, GRID, GRID_SHAPE, PREDICTIONS, read_rows
 from embeddings_store.errors import StoreError, StoreNotFoundError, UsageError, unknown_name
-from embeddings_store.tables import first_line
+from embeddings_store.reading import reading
 
-PREDICTIONS, GRID = "predictions.parquet", "grid.csv"
 CLUSTERS = ("speaker", "group", "session")
 WORDS = ("cell", "y_true", "y_pred", "kind")
 SEEDS = ("seed", "encoder_seed")
@@ -128,7 +129,8 @@ def read_predictions(results: Path, cluster_by: str = "") -> StoredPredictions:
 
     Raises:
         StoreNotFoundError: The folder holds no results.
-        StoreError: They are damaged, or were written before predictions named speakers.
+        StoreError: They are damaged, were written before predictions named speakers, or
+            ``grid.csv`` says other than the predictions.
         UsageError: Not every row has such a cluster.
     """
     for name in (GRID, PREDICTIONS):
@@ -136,19 +138,11 @@ def read_predictions(results: Path, cluster_by: str = "") -> StoredPredictions:
             raise StoreNotFoundError(
                 f"{results}: no {name} here; give the folder that run-fusion-grid --out wrote"
             )
-    try:
-        grid = pd.read_csv(
-            results / GRID,
-            keep_default_na=False,
-            na_values={"valid_WA": [""], "WA": [""]},
-            dtype={"cell": str, "flags": str},
-        )
-        rows = only_test_rows(read_parts(results / PREDICTIONS))
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise StoreError(
-            f"{results}: cannot be read as results ({first_line(error)}); run the grid again, "
-            "finished cells are kept"
-        ) from error
+    grid, path = read_rows(results / GRID, GRID_SHAPE), results / PREDICTIONS
+    with reading(path, ANSWERS, AGAIN, StoreError):
+        check_columns(path, pq.read_schema(path))
+        rows = only_test_rows(read_parts(path))
+    check_agreement(path, grid, rows)
     return arrange_predictions(grid, rows, results, cluster_by)
 
 

@@ -9,17 +9,29 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from classify.claim import Claim
+from classify.evaluation.agreement import ANSWERS, check_columns, check_folder
 from classify.evaluation.means import first_best
-from classify.evaluation.metrics import METRICS
+from classify.evaluation.result_files import (
+    AGAIN,
+    GRID,
+    GRID_SHAPE,
+    PREDICTIONS,
+    RESULTS_TABLE,
+    TableShape,
+    read_rows,
+    read_words,
+)
 from classify.names import BASELINE, UNIMODAL
 from classify.results.table import CHOSEN, FIXED, ON_TEST
+from classify.results.table_shapes import SHAPES
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreError, StoreMismatchError, StoreNotFoundError, UsageError
-from embeddings_store.tables import first_line
+from embeddings_store.reading import reading
 from embeddings_store.vectors.arrays import Embeddings
 from embeddings_store.vectors.catalogue import Entry, catalogue
 from embeddings_store.vectors.hdf5 import read_embeddings
@@ -39,18 +51,6 @@ NEEDED = (
     "n_test",
     "WA",
     "UAR",
-)
-NUMBERS = (
-    "fold",
-    "n_train",
-    "n_valid",
-    "n_test",
-    "n_scored",
-    "n_missing",
-    *METRICS,
-    "train_WA",
-    "valid_WA",
-    "constant_WA",
 )
 SEEDS = ("seed", "encoder_seed")
 ORDER = ("text", "audio", "video")  # the paper's
@@ -86,11 +86,12 @@ class FinishedRun:
 
         Raises:
             StoreNotFoundError: The folder has no ``grid.csv`` or ``predictions.parquet``.
-            StoreError: They are not what they must be.
+            StoreError: They are not what they must be, or do not agree with each other.
             UnknownNameError: The store holds another corpus.
         """
-        rows = _grid(folder / "grid.csv")
-        columns = _predictions(folder).schema_arrow.names
+        rows = _grid(folder / GRID)
+        columns = _predictions(folder).names
+        check_folder(folder, rows)
         scores = [name for name in columns if name.startswith("score:")]
         classes = tuple(name.removeprefix("score:") for name in scores)
         corpus = str(rows["corpus"].iloc[0])
@@ -234,17 +235,17 @@ class FinishedRun:
         path = self.folder / name
         if not path.is_file():
             return None
-        try:
+        shape = SHAPES.get(name, TableShape())
+        read_words(path, shape)  # which says what is wrong with it, and where
+        with reading(path, RESULTS_TABLE, AGAIN, StoreError):
             return pd.read_csv(
                 path,
                 keep_default_na=False,
                 na_values=[""],
+                encoding="utf-8",
+                index_col=False,
                 dtype={"class": str, "truth": str, "row": str},
             )
-        except (OSError, ValueError) as error:
-            raise StoreError(
-                f"{path}: is not a table ({first_line(error)}); delete it and run the grid again"
-            ) from error
 
     def entry(self, modality: str, fold: int) -> Entry | None:
         """Return the store's file that served a modality in a fold.
@@ -331,39 +332,22 @@ class FinishedRun:
 
 def _grid(path: Path) -> pd.DataFrame:
     """Read ``grid.csv`` with its numbers as numbers and all else as text."""
-    if not path.is_file():
-        raise StoreNotFoundError(
-            f"{path}: no such file; name the folder that run-fusion-grid wrote with --out"
-        )
-    try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-        absent = [name for name in NEEDED if name not in rows]
-        if absent or not len(rows):
-            raise ValueError(f"no column {absent[0]!r}" if absent else "no rows")
-        rows["valid_WA"] = rows.get("valid_WA", "")
-        for name in NUMBERS:
-            if name in rows:
-                rows[name] = rows[name].replace("", "nan").astype(float)
-    except (OSError, ValueError) as error:
-        raise StoreError(
-            f"{path}: is not a table of results ({first_line(error)}); run the grid again"
-        ) from error
+    rows = read_rows(path, TableShape(NEEDED, GRID_SHAPE.numbers, GRID_SHAPE.key))
+    if "valid_WA" not in rows:
+        rows["valid_WA"] = np.nan
     return rows
 
 
-def _predictions(folder: Path) -> pq.ParquetFile:
-    path = folder / "predictions.parquet"
+def _predictions(folder: Path) -> pa.Schema:
+    path = folder / PREDICTIONS
     if not path.is_file():
         raise StoreNotFoundError(
             f"{path}: no such file; run the grid again, finished cells are kept"
         )
-    try:
-        return pq.ParquetFile(path)
-    except (OSError, ValueError) as error:
-        raise StoreError(
-            f"{path}: cannot be read ({first_line(error)}); run the grid again, finished cells "
-            "are kept"
-        ) from error
+    with reading(path, ANSWERS, AGAIN, StoreError):
+        schema = pq.read_schema(path)
+    check_columns(path, schema)
+    return schema
 
 
 def probabilities(answers: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.float64] | None:

@@ -15,14 +15,16 @@ from pathlib import Path
 import pandas as pd
 
 from classify.claim import CLAIM, Claim
+from classify.evaluation.agreement import check_folder
 from classify.evaluation.means import first_best
 from classify.evaluation.metrics import METRICS
+from classify.evaluation.result_files import GRID_SHAPE, TableShape, read_rows
 from classify.fusion.strategies import STRATEGIES
 from classify.models.classifiers import baselines, competitors
 from classify.names import HEAD, LAYER, PROBE, UNIMODAL
 from classify.results.comparable import comparable
 from classify.results.paper_tables import SEEDS
-from embeddings_store.errors import StoreError, StoreNotFoundError, unknown_name
+from embeddings_store.errors import StoreError, unknown_name
 
 COLUMNS = (
     "table",
@@ -46,6 +48,11 @@ COLUMNS = (
     "note",
 )
 AVERAGE = "average"
+NEEDED = TableShape(
+    (*GRID_SHAPE.needed, "corpus", "modalities", "method", "classifier", "n_scored", *METRICS),
+    GRID_SHAPE.numbers,
+    GRID_SHAPE.key,
+)
 NOTHING, SEPARATOR = "-", "; "
 
 
@@ -98,24 +105,12 @@ def read_grid(results: Path) -> pd.DataFrame:
 
     Raises:
         StoreNotFoundError: It is not there.
-        StoreError: It is not such a table.
+        StoreError: It is not such a table, or the predictions beside it say otherwise.
     """
     path = results / "grid.csv" if results.is_dir() else results
-    if not path.is_file():
-        raise StoreNotFoundError(
-            f"{path}: no such file; give the folder that run-fusion-grid --out wrote"
-        )
-    try:
-        grid = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-        for name in (*METRICS, "n_scored", "valid_WA"):
-            if name in grid:
-                grid[name] = pd.to_numeric(grid[name])
-        return grid
-    except (OSError, ValueError, KeyError) as error:
-        raise StoreError(
-            f"{path}: cannot be read as results ({error}); run the grid again, finished cells are "
-            "kept"
-        ) from error
+    grid = read_rows(path, NEEDED)
+    check_folder(path.parent, grid)
+    return grid
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from classify.claim import Claim
+from classify.evaluation.agreement import check_folder
 from classify.evaluation.metrics import METRICS
+from classify.evaluation.result_files import GRID, GRID_SHAPE, TableShape, read_rows
 from classify.names import BASELINE, EARLY, LATE, LAYER, SYSTEM, UNIMODAL
 from classify.results.files import write_csv
 from classify.systems.cell import Cell
@@ -146,15 +147,12 @@ class ResultTable:
         Raises:
             StoreError: The file is not such a table.
         """
+        numbers = "|".join(name for name, kind in SCHEMA.items() if kind != TEXT)
+        shape = TableShape(GRID_SHAPE.needed, numbers, GRID_SHAPE.key)
+        rows = read_rows(path, shape)
         try:
-            raw = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-            numbers = {}
-            for name, kind in SCHEMA.items():
-                if kind == NUMBER and name in raw:
-                    # Python's own parser: pandas' may be off by the last bit
-                    numbers[name] = [float(text) if text else np.nan for text in raw[name]]
-            return cls(raw.assign(**numbers))
-        except (OSError, ValueError) as error:
+            return cls(rows)
+        except ValueError as error:
             raise StoreError(f"{path}: is not a table of results ({error})") from error
 
     @property
@@ -216,6 +214,9 @@ def read_results(folder: str | Path) -> ResultTable:
     """Read the table of a folder that ``run-fusion-grid --out`` or :func:`classify.run_grid` wrote.
 
     Raises:
-        StoreError: The folder holds no such table, or a damaged one.
+        StoreError: The folder holds no such table, or a damaged one, or ``predictions.parquet``
+            says otherwise.
     """
-    return ResultTable.read(Path(folder) / "grid.csv")
+    table = ResultTable.read(Path(folder) / GRID)
+    check_folder(Path(folder), table.rows)
+    return table

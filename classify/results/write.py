@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 
 from classify.claim import Claim
 from classify.evaluation.comparisons import declared
-from classify.evaluation.predictions import GRID, PREDICTIONS, arrange_predictions, only_test_rows
+from classify.evaluation.predictions import arrange_predictions, only_test_rows
+from classify.evaluation.result_files import GRID, PREDICTIONS
 from classify.grid.finished_cells import read_outcome
 from classify.grid.prepared import PreparedGrid
 from classify.grid.tasks import CellTask

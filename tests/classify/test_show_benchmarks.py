@@ -166,4 +166,4 @@ def test_a_file_that_is_no_grid_is_refused(
 ) -> None:
     (tmp_path / "grid.csv").write_bytes(b"cell,WA\nx,much\n")
     assert main(["--compare", str(tmp_path), "--corpus", "iemocap"]) == 3
-    assert "cannot be read as results" in capsys.readouterr().err
+    assert "is not a table of results (it has no column" in capsys.readouterr().err

@@ -157,8 +157,9 @@ def test_of_very_many_rows_the_wrong_ones_are_kept(finished, tmp_path: Path) -> 
     one = table[(table["cell"] == run.headline) & (table["role"] == "test")]
     many = pd.concat([one] * (MAX_ROWS // len(one) + 2), ignore_index=True)
     many["id"] = [f"u{i}" for i in range(len(many))]
+    copied = FinishedRun.read(tmp_path / "r")
     many.to_parquet(tmp_path / "r" / "predictions.parquet")
-    told = browser_data(FinishedRun.read(tmp_path / "r"), None)
+    told = browser_data(copied, None)
     columns = told["columns"]
     wrong = np.not_equal(columns["truth"], columns["answer"]).sum()
     assert (told["total"], len(columns["id"])) == (len(many), MAX_ROWS)
@@ -305,7 +306,7 @@ def test_the_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["nowhere"], 3, "name the folder that run-fusion-grid wrote"),
+        (["nowhere"], 3, "give the folder that run-fusion-grid --out wrote"),
         (["{results}", "--fold", "9"], 2, "the results have the folds 1, 2, 3"),
         (["{results}", "--store", "nowhere"], 2, "unknown corpus"),
         (["{results}", "--against", "nowhere"], 3, "no such file"),

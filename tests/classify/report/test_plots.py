@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from classify.evaluation.metrics import summary
 from classify.figures import compare, maps, outcome, training
 from classify.figures.draw import LeftOut, draw, write
 from classify.figures.maps import MapConfig
@@ -172,6 +173,9 @@ def test_frozen_beside_fine_tuned(run: FinishedRun, frozen, finished, tmp_path: 
 def test_it_stays_readable_with_few_and_many(classes: int, folds: int, tmp_path: Path) -> None:
     """Classes in other scripts and as markup, and more folds than lines that can be told apart."""
     names = [f"класс $x_{i}$ 感情 <{i}>" for i in range(classes)]
+    n = 4 * folds
+    true, given = np.arange(n) % classes, np.arange(n) * 7 % classes
+    figures = [summary(true[i : i + 4], given[i : i + 4]) for i in range(0, n, 4)]
     rows = pd.DataFrame(
         {
             "corpus": "c",
@@ -186,12 +190,11 @@ def test_it_stays_readable_with_few_and_many(classes: int, folds: int, tmp_path:
             "encoders": "text=e@1",
             "flags": "chosen_on_valid",
             "n_test": 4,
-            "WA": np.linspace(0, 1, folds),
-            "UAR": 0.5,
+            "WA": [figure["WA"] for figure in figures],
+            "UAR": [figure["UAR"] for figure in figures],
         }
     )
     rows.to_csv(tmp_path / "grid.csv", index=False)
-    n = 4 * folds
     answers = pd.DataFrame(
         {
             "id": [f"u{i}" for i in range(n)],
@@ -199,8 +202,8 @@ def test_it_stays_readable_with_few_and_many(classes: int, folds: int, tmp_path:
             "role": "test",
             "cell": "unimodal text svm",
             "kind": "probability",
-            "y_true": [names[i % classes] for i in range(n)],
-            "y_pred": [names[i * 7 % classes] for i in range(n)],
+            "y_true": [names[code] for code in true],
+            "y_pred": [names[code] for code in given],
         }
     )
     chances = np.random.default_rng(0).dirichlet(np.ones(classes), n)
@@ -233,7 +236,9 @@ def test_it_stays_readable_with_few_and_many(classes: int, folds: int, tmp_path:
 
 
 def test_broken_results_are_refused_with_advice(finished, tmp_path: Path) -> None:
-    with pytest.raises(StoreNotFoundError, match="name the folder that run-fusion-grid wrote"):
+    with pytest.raises(
+        StoreNotFoundError, match="give the folder that run-fusion-grid --out wrote"
+    ):
         FinishedRun.read(tmp_path)
     (tmp_path / "grid.csv").write_text("corpus,WA\nmine,0.5\n")
     with pytest.raises(StoreError, match="no column 'protocol'"):
@@ -242,7 +247,9 @@ def test_broken_results_are_refused_with_advice(finished, tmp_path: Path) -> Non
     with pytest.raises(StoreNotFoundError, match=r"predictions\.parquet"):
         FinishedRun.read(tmp_path)
     (tmp_path / "predictions.parquet").write_bytes(b"PAR1 torn")
-    with pytest.raises(StoreError, match="run the grid again, finished cells are kept"):
+    with pytest.raises(
+        StoreError, match="run the same run-fusion-grid command again, finished cells are kept"
+    ):
         FinishedRun.read(tmp_path)
 
 

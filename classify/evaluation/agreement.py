@@ -1,0 +1,193 @@
+"""Does ``grid.csv`` say what ``predictions.parquet`` says? Figures are computed from the answers.
+
+A paper is made of ``grid.csv``, which anybody can edit; the answers that its figures follow from
+lie beside it. Every reader of a results folder asks here first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from classify.evaluation.metrics import METRICS, of_counts
+from classify.evaluation.result_files import AGAIN, GRID, PREDICTIONS
+from embeddings_store.errors import StoreError, StoreMismatchError
+from embeddings_store.reading import is_file, reading
+
+ANSWERS = "the answers of a run"
+KEY = ("cell", "fold", "seed", "encoder_seed")
+LABELS = ("y_true", "y_pred")
+CLOSE = 1e-9  # figures of the same answers differ by rounding alone
+
+Codes = NDArray[np.int64]
+
+
+def check_folder(folder: Path, grid: pd.DataFrame) -> None:
+    """Check the rows of ``grid.csv`` against the answers in the same folder, if there are any.
+
+    Args:
+        folder: The results.
+        grid: The rows of its ``grid.csv``, figures as words or numbers.
+
+    Raises:
+        StoreMismatchError: A figure, a row too many or a lost row is told by its cell and fold.
+        StoreError: The answers are damaged.
+    """
+    path = folder / PREDICTIONS
+    if is_file(path):
+        check_agreement(path, grid, read_test_labels(path))
+
+
+def read_test_labels(path: Path) -> pa.Table:
+    """Read which cell gave which test row which label; nothing else of a large file.
+
+    Raises:
+        StoreError: The file is damaged, or lacks what it must have.
+    """
+    with reading(path, ANSWERS, AGAIN, StoreError):
+        schema = pq.read_schema(path)
+        check_columns(path, schema)
+        wanted = [name for name in (*KEY, *LABELS) if name in schema.names]
+        return pq.read_table(path, columns=wanted, filters=[("role", "==", "test")])
+
+
+def check_columns(path: Path, schema: pa.Schema) -> None:
+    """Check that a file of answers has the columns that every reader takes.
+
+    Args:
+        path: The file, for the message.
+        schema: Its columns.
+
+    Raises:
+        StoreError: One is absent, or holds no numbers where it must.
+    """
+    scores = [name for name in schema.names if name.startswith("score:")]
+    needed = ("id", "role", "kind", "cell", "fold", *LABELS)
+    absent = [name for name in needed if name not in schema.names]
+    why = ""
+    if absent or not scores:
+        why = f"it has no column {[*absent, 'score:CLASS'][0]!r}"
+    elif not pa.types.is_integer(schema.field("fold").type):
+        why = "its column 'fold' holds no whole numbers"
+    else:
+        words = [name for name in scores if not pa.types.is_floating(schema.field(name).type)]
+        if words:
+            why = f"its column {words[0]!r} holds no numbers"
+    if why:
+        raise StoreError(f"{path}: is not {ANSWERS} ({why}); {AGAIN}")
+
+
+def check_agreement(path: Path, grid: pd.DataFrame, answers: pa.Table) -> None:
+    """Check the rows of ``grid.csv`` against test answers.
+
+    Args:
+        path: The file of answers, for messages.
+        grid: The rows of ``grid.csv``.
+        answers: The test rows of ``predictions.parquet``.
+
+    Raises:
+        StoreMismatchError: The two do not agree.
+    """
+    key = [name for name in KEY if name in grid and name in answers.column_names]
+    computed = _figures(answers, key)
+    written = grid.assign(**{name: _as_words(grid[name]) for name in key})
+    both = written.merge(computed, how="outer", on=key, suffixes=("", " computed"), indicator=True)
+    several = [name for name in key[1:] if name == "fold" or both[name].nunique() > 1]
+    wrong = []
+    for _, row in both[both["_merge"] != "both"].iterrows():
+        if row["_merge"] == "right_only":
+            wrong.append(f"{_named(row, several)} is in {path.name} and not in {GRID}")
+        elif _is_asked(row):
+            wrong.append(f"{_named(row, several)} is in {GRID} and not in {path.name}")
+    wrong += _other_figures(both[both["_merge"] == "both"], several, path)
+    if wrong:
+        more = f" (and {len(wrong) - 1} more differences)" if len(wrong) > 1 else ""
+        raise StoreMismatchError(
+            f"{path.parent / GRID}: {wrong[0]}{more}; the table was changed, cut, or is of another "
+            f"run: {AGAIN}"
+        )
+
+
+def _is_asked(row: pd.Series) -> bool:
+    """Say whether a row of the grid has answers: a cell may meet no row that it can answer."""
+    return not ("n_scored" in row and row["n_scored"] in ("0", 0))
+
+
+def _other_figures(both: pd.DataFrame, several: Sequence[str], path: Path) -> list[str]:
+    """Say which figures differ from those of the answers."""
+    wrong = []
+    for name in ("n_scored", *METRICS):
+        if name not in both or f"{name} computed" not in both:
+            continue
+        figures = pd.to_numeric(both[name], errors="coerce").to_numpy(dtype=float)
+        found = both[f"{name} computed"].to_numpy(dtype=float)
+        differ = ~(np.abs(figures - found) <= CLOSE)
+        for place in np.flatnonzero(differ):
+            row = both.iloc[place]
+            wrong.append(
+                f"{_named(row, several)}: {name} is {row[name]}, but the answers in {path.name} "
+                f"give {found[place]:.6g}"
+            )
+    return wrong
+
+
+def _figures(answers: pa.Table, key: Sequence[str]) -> pd.DataFrame:
+    """Return one row per key with the number of answers and every metric, computed from labels."""
+    columns = [_coded(answers[name]) for name in key]
+    group = np.zeros(answers.num_rows, dtype=np.int64)
+    for codes, words in columns:
+        group = group * max(1, len(words)) + codes
+    present, place = np.unique(group, return_inverse=True)
+    counts = _confusions(answers, place, len(present))
+    found = pd.DataFrame({"n_scored computed": counts.sum((-1, -2))})
+    for name, values in of_counts(counts).items():
+        found[f"{name} computed"] = values
+    for name, (_, words) in zip(reversed(key), reversed(columns), strict=True):
+        size = max(1, len(words))
+        found[name] = np.asarray(words, dtype=object)[present % size]
+        present = present // size
+    return found
+
+
+def _confusions(answers: pa.Table, group: Codes, n_groups: int) -> Codes:
+    """Return one confusion (G, C, C) per group, the classes in any order."""
+    (true, true_words), (given, given_words) = (_coded(answers[name]) for name in LABELS)
+    classes = {word: code for code, word in enumerate(dict.fromkeys([*true_words, *given_words]))}
+    n = len(classes)
+    to_class = [
+        np.array([classes[w] for w in ws], dtype=np.int64) for ws in (true_words, given_words)
+    ]
+    cell = group * n * n
+    if len(group):
+        cell = cell + to_class[0][true] * n + to_class[1][given]
+    return np.bincount(cell, minlength=n_groups * n * n).reshape(n_groups, n, n)
+
+
+def _coded(column: pa.ChunkedArray) -> tuple[Codes, list[str]]:
+    """Return codes (n,) and words of a column, those of numbers as they are written in a table."""
+    if not pa.types.is_dictionary(column.type):
+        column = column.cast(pa.string()).dictionary_encode()
+    whole = column.unify_dictionaries().combine_chunks()
+    if isinstance(whole, pa.ChunkedArray):
+        whole = whole.chunk(0) if whole.num_chunks else pa.array([], column.type)
+    codes = whole.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return codes, [str(word) for word in whole.dictionary.to_pylist()]
+
+
+def _as_words(column: pd.Series) -> pd.Series:
+    """Return numbers as the words that whole numbers are written as, words as they are."""
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return column.map(lambda number: str(int(number)) if number == number else "")
+    return column.astype(str)
+
+
+def _named(row: pd.Series, several: Sequence[str]) -> str:
+    """Name a cell with its fold, and with its seeds where there are several."""
+    others = [f"{name.replace('_', ' ')} {row[name]}" for name in several]
+    return ", ".join([str(row["cell"]), *others])
