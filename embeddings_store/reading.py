@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from embeddings_store.errors import ManifestError, ProjectError
 
@@ -29,6 +30,7 @@ def reading(
     raises: type[ProjectError] = ManifestError,
     *,
     own: tuple[type[Exception], ...] = (),
+    fault: str = "",
 ) -> Iterator[None]:
     """Turn whatever is raised while a file is opened or parsed into one error of one line.
 
@@ -47,6 +49,7 @@ name enclosed in double quotes: line 1 column 2 (char 1)); fetch or save it agai
         advice: What to do about it.
         raises: The error to raise.
         own: Errors that the caller explains better.
+        fault: What is said in the place of "cannot be read as ...", where more is known.
 
     Raises:
         ProjectError: ``raises``, with path, reason, expectation and advice.
@@ -60,8 +63,8 @@ name enclosed in double quotes: line 1 column 2 (char 1)); fetch or save it agai
     except BaseException as error:
         if not _comes_from_a_library(error):
             raise
-        message = f"{path}: cannot be read as {expected} ({reason_of(error)}); {advice}"
-        raise raises(message) from error
+        what = fault or f"cannot be read as {expected}"
+        raise raises(f"{path}: {what} ({reason_of(error)}); {advice}") from error
 
 
 def _comes_from_a_library(error: BaseException) -> bool:
@@ -79,8 +82,9 @@ def reason_of(error: BaseException) -> str:
     >>> reason_of(KeyError("version")), reason_of(MemoryError())
     ("'version' is not there", 'MemoryError')
     """
-    if isinstance(error, OSError) and error.errno and error.strerror:
-        return error.strerror
+    words = getattr(error, "strerror", "")  # FFmpeg's errors have one too, and are no OSError.
+    if isinstance(words, str) and words:
+        return words
     if isinstance(error, RecursionError):
         return "it nests too deeply"
     if isinstance(error, UnicodeDecodeError):
@@ -119,7 +123,7 @@ def read_json(
     expected: str = "JSON",
     advice: str = AGAIN,
     raises: type[ProjectError] = ManifestError,
-) -> object:
+) -> Any:
     """Return what a JSON file holds.
 
     Args:

@@ -268,8 +268,9 @@ def test_a_list_of_other_media_is_no_media(text: str, suffix: str, tmp_path: Pat
     playlist.write_text(text.format(tmp_path / "0.wav"), encoding="utf-8")
     with pytest.raises(MediaError, match="names other files"):
         check_media_file(playlist)
-    with pytest.raises(av.FFmpegError):  # And FFmpeg itself may not.
-        open_media(playlist)
+    with pytest.raises(MediaError, match="is not media") as refused:
+        open_media(playlist)  # And FFmpeg itself may not.
+    assert isinstance(refused.value.__cause__, av.FFmpegError)
 
 
 def stored(tmp_path: Path) -> Path:

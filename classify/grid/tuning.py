@@ -19,9 +19,9 @@ cell, so a killed search goes on where it was.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.util import find_spec
@@ -41,7 +41,8 @@ from classify.models.probe import inner_groups
 from classify.models.specification import SearchRange, Settings
 from classify.names import TRAIN, VALID
 from embeddings_store.atomic import write_json
-from embeddings_store.errors import FoldError, MissingDependencyError
+from embeddings_store.errors import FoldError, ManifestError, MissingDependencyError
+from embeddings_store.reading import read_json, reading
 from embeddings_store.vectors.fold_data import FoldData, RoleData
 
 SPLITS = 3
@@ -291,10 +292,9 @@ def _write(log: Path, task: Search, trials: Sequence[Trial]) -> None:
 
 def _read(log: Path, task: Search) -> list[Trial]:
     """Return the trials of a search that was killed; what cannot be read is made again."""
-    try:
-        found = json.loads(log.read_text(encoding="utf-8"))
+    with suppress(ManifestError), reading(log, "the trials of a search"):
+        found = read_json(log)
         if found["what"] != plain(task):
             return []
         return [Trial(dict(s), float(score), float(took)) for s, score, took in found["trials"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
+    return []

@@ -21,6 +21,7 @@ from classify.leakage.case import AuditCase
 from classify.leakage.finding import CAUTION, CLEAN, LEAK, NOT_CHECKED, LeakageFinding, per_cent
 from embeddings_store.atomic import write_json
 from embeddings_store.errors import LeakError, StoreError, UsageError, unknown_name
+from embeddings_store.reading import reading
 
 FORMAT, VERSION, FILE = "leakage-audit", 1, "audit.json"
 
@@ -194,7 +195,8 @@ class Audit:
             StoreError: The file is missing or damaged, or of a newer version.
         """
         path = folder / FILE
-        try:
+        advice = "delete it and run audit-leakage again"
+        with reading(path, "", advice, StoreError, fault="is no audit that can be read"):
             data = json.loads(path.read_text(encoding="utf-8"))
             if data["format"] != FORMAT or int(data["version"]) > VERSION:
                 raise StoreError(
@@ -207,13 +209,6 @@ class Audit:
                 if name in CHECKS
             }
             return cls(data["about"], findings, tuple(data["accepted"]))
-        except StoreError:
-            raise
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreError(
-                f"{path}: is no audit that can be read ({error}); delete it and run audit-leakage "
-                "again"
-            ) from error
 
 
 def run_checks(case: AuditCase, accepted: Sequence[str] = ()) -> Audit:

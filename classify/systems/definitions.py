@@ -36,8 +36,10 @@ from classify.systems.expression import (
 )
 from classify.systems.parser import parse
 from embeddings_store.errors import FoldError, ProjectError, UsageError
+from embeddings_store.reading import read_text
 
 NAMED = re.compile(r"\s*([\w.+-]+)\s*=(.*)", flags=re.DOTALL)
+ADVICE = "check its path, and save it as UTF-8"
 COMMENT = re.compile(r'("[^"\n]*")|#.*')
 
 
@@ -88,10 +90,8 @@ def read_systems(texts: Sequence[str] = (), files: Sequence[Path] = ()) -> tuple
     """
     systems = [_system(text, "--system") for text in texts]
     for path in files:
-        try:
-            systems += list(_of_file(path.read_text(encoding="utf-8"), str(path)))
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path}: cannot be read as a text of systems ({error})") from error
+        text = read_text(path, "a text of systems", ADVICE, UsageError)
+        systems += list(_of_file(text, str(path)))
     for number, system in enumerate(systems):
         for other in systems[:number]:
             if other.name == system.name:

@@ -36,7 +36,8 @@ from embeddings_store.errors import (
     StoreNotFoundError,
     UnsafePathError,
 )
-from embeddings_store.tables import first_line, read_table
+from embeddings_store.reading import reading, reason_of
+from embeddings_store.tables import read_table
 
 FORMAT = "emotion-corpus"
 VERSION = 1
@@ -46,6 +47,11 @@ FIXED_WIDTH_BYTES = 1 << 28
 # how the note begins of a corpus that no person spoke, so that whoever shows results can say so
 GENERATED = "generated: "
 INPUTS = ("id", *MEDIA, *TIMES)
+RECORD_DIGEST = "record_digest"
+DAMAGED = "corpus.json or manifest.parquet is damaged"
+MAKE_AGAIN = (
+    "restore it, or remove corpus.json and run the same command again: vectors that fit are kept"
+)
 NO_MEDIA = "needs a column text, audio or video with something in it"
 
 
@@ -296,21 +302,19 @@ class Manifest:
         self._save_record(folder)
 
     def _save_record(self, folder: Path) -> None:
-        write_json(
-            folder / "corpus.json",
-            {
-                "format": FORMAT,
-                "version": VERSION,
-                "name": self.name,
-                "rows": len(self),
-                "protocol": self.protocol,
-                "labels": self.labels.to_dict() if self.labels else None,
-                "digest": self.digest,
-                "inputs_digest": self.inputs_digest,
-                "notes": list(self.notes),
-                "tags": dict(self.tags),
-            },
-        )
+        record = {
+            "format": FORMAT,
+            "version": VERSION,
+            "name": self.name,
+            "rows": len(self),
+            "protocol": self.protocol,
+            "labels": self.labels.to_dict() if self.labels else None,
+            "digest": self.digest,
+            "inputs_digest": self.inputs_digest,
+            "notes": list(self.notes),
+            "tags": dict(self.tags),
+        }
+        write_json(folder / "corpus.json", {**record, RECORD_DIGEST: _record_digest(record)})
 
     def enter(self, store: Path) -> None:
         """Put the corpus into a store, or check that the store already holds the very same one.
@@ -347,27 +351,21 @@ class Manifest:
                 "embeddings-store import first, or check --store and --corpus"
             )
         try:
-            data = json.loads(record.read_text(encoding="utf-8"))
-            _check_version(record, data)
-            table = read_table(folder / "manifest.parquet")
-            labels = LabelSet.from_dict(data["labels"]) if data["labels"] else None
-            tags = {
-                column: tag
-                for column, tag in data.get("tags", {}).items()
-                if column in table and tag in LEAK_TAGS
-            }
-            manifest = cls(
-                data["name"], table, labels, data["protocol"], notes=tuple(data["notes"]), tags=tags
-            )
-            recorded = str(data["digest"])
-        except StoreError:
-            raise
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreError(
-                f"{folder}: corpus.json or manifest.parquet is damaged ({first_line(error)}); "
-                "restore them, or remove corpus.json and run the same command again: vectors that "
-                "fit are kept"
-            ) from error
+            with reading(folder, "", MAKE_AGAIN, StoreError, fault=DAMAGED):
+                data = json.loads(record.read_text(encoding="utf-8"))
+                _check_version(record, data)
+                table = read_table(folder / "manifest.parquet")
+                labels = LabelSet.from_dict(data["labels"]) if data["labels"] else None
+                tags = {}
+                for column, tag in data.get("tags", {}).items():
+                    if column in table and tag in LEAK_TAGS:
+                        tags[column] = tag
+                notes = tuple(data["notes"])
+                name, protocol = data["name"], data["protocol"]
+                manifest = cls(name, table, labels, protocol, notes=notes, tags=tags)
+                recorded, inputs = str(data["digest"]), str(data["inputs_digest"])
+        except (ManifestError, LabelError) as error:
+            raise StoreError(f"{folder}: {DAMAGED} ({error}); {MAKE_AGAIN}") from error
         if folder.name and manifest.name != folder.name:
             raise StoreMismatchError(
                 f"{folder}: holds corpus {manifest.name!r}; a corpus' folder has its name, rename "
@@ -378,6 +376,12 @@ class Manifest:
                 f"{folder}: manifest.parquet (digest {manifest.digest}) is not the one that "
                 f"corpus.json describes ({recorded}); restore both files from the same run"
             )
+        if manifest.inputs_digest != inputs:
+            raise StoreError(
+                f"{record}: says inputs_digest {inputs}, and the inputs of manifest.parquet have "
+                f"{manifest.inputs_digest}; restore both files from the same run"
+            )
+        _check_record(record, data)
         return manifest
 
 
@@ -409,7 +413,13 @@ def resolve_media(root: Path, relative: str) -> Path:
     Raises:
         UnsafePathError: The resolved path lies outside ``root``.
     """
-    path = (root / relative).resolve()
+    try:
+        path = (root / relative).resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UnsafePathError(
+            f"{relative!r} leads to no file ({reason_of(error)}); correct the path, or replace "
+            "the link by the file"
+        ) from error
     if not path.is_relative_to(root.resolve()):
         raise UnsafePathError(
             f"{relative!r} leads outside the manifest's folder; move the file into it"
@@ -446,6 +456,22 @@ def _difference(there: Manifest, new: Manifest, folder: Path) -> str:
 
 def _differs(one: pd.Series, other: pd.Series) -> NDArray[np.bool_]:
     return np.asarray((one != other) & ~(one.isna() & other.isna()))
+
+
+def _record_digest(record: Mapping[str, object]) -> str:
+    """Return twelve hex digits over a record, the digest itself left out."""
+    content = {key: value for key, value in record.items() if key != RECORD_DIGEST}
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _check_record(record: Path, data: Mapping[str, object]) -> None:
+    """Refuse a record in which something was changed by hand; older ones have no digest."""
+    if RECORD_DIGEST in data and data[RECORD_DIGEST] != _record_digest(data):
+        raise StoreError(
+            f"{record}: was changed after it was written (digest {_record_digest(data)}, written "
+            f"{data[RECORD_DIGEST]}): protocol, tags and notes count too; {MAKE_AGAIN}"
+        )
 
 
 def _check_version(record: Path, data: dict[str, object]) -> None:

@@ -5,7 +5,6 @@ Npz, .npy with ids, CSV and Parquet, read without running anything in them.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,11 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from embeddings_store.array_files import read_npy, read_npz
 from embeddings_store.corpus.columns import STRINGS, TIMES, strings
 from embeddings_store.errors import ManifestError, UsageError
-from embeddings_store.tables import PARQUET, csv_header, first_line, read_csv, read_table
+from embeddings_store.reading import is_file, read_text, reading
+from embeddings_store.tables import PARQUET, csv_header, read_csv, read_table
 
 ROW_COLUMNS = ("id", "label", "speaker", "group", "session", "split", "language", "text")
 EXPORTED = (
@@ -59,7 +60,7 @@ def read_source(path: Path, modality: str = "", ids: Path | None = None) -> Vect
         UsageError: The file is of no known kind, or something must be said that was not.
         ManifestError: The file is damaged, holds objects, or its parts do not fit together.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise ManifestError(f"{path}: no such file")
     kind = path.suffix.lower()
     if kind == ".npz":
@@ -164,33 +165,13 @@ def _load(path: Path) -> dict[str, NDArray[np.generic]]:
     Objects are refused, because to load them is to run what is in them.
     """
     kind = path.suffix.lower()
-    try:
-        with path.open("rb") as handle:
-            if not handle.read(8).startswith(KINDS[kind]):
-                raise ManifestError(
-                    f"{path}: is no {kind} file (it does not begin like one); was it cut short or "
-                    "renamed?"
-                )
-            handle.seek(0)
-            loaded = np.load(handle, allow_pickle=False)
-            return (
-                {path.stem: loaded}
-                if kind == ".npy"
-                else {name: loaded[name] for name in loaded.files}
+    with reading(path, f"a {kind} file"), path.open("rb") as handle:
+        if not handle.read(8).startswith(KINDS[kind]):
+            raise ManifestError(
+                f"{path}: is no {kind} file (it does not begin like one); was it cut short or "
+                "renamed?"
             )
-    except ManifestError:
-        raise
-    except (ValueError, OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
-        hint = (
-            "it holds Python objects, which are never loaded: save ids and labels as strings, "
-            "vectors as float32"
-        )
-        what = (
-            hint
-            if "allow_pickle" in str(error)
-            else f"cannot be read ({first_line(error)}); copy it again"
-        )
-        raise ManifestError(f"{path}: {what}") from error
+    return {path.stem: read_npy(path)} if kind == ".npy" else read_npz(path)
 
 
 def _named(path: Path, modality: str) -> str:
@@ -207,16 +188,12 @@ def _read_ids(path: Path, ids: Path | None) -> NDArray[np.str_]:
             f"{path}: holds no ids; add --ids FILE (.npy, or text with one id per line, in row "
             "order)"
         )
-    if not ids.is_file():
+    if not is_file(ids):
         raise ManifestError(f"{ids}: no such file")
     if ids.suffix.lower() == ".npy":
         return _text(_load(ids)[ids.stem], str(ids))
-    try:
-        return np.array(ids.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n"))
-    except UnicodeDecodeError as error:
-        raise ManifestError(
-            f"{ids}: is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
-        ) from error
+    text = read_text(ids, "a list of ids", "save it as UTF-8, with one id per line")
+    return np.array(text.removesuffix("\n").split("\n"))
 
 
 def _text(values: NDArray[np.generic], where: str) -> NDArray[np.str_]:

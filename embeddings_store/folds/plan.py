@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +23,13 @@ from pyarrow import parquet
 from embeddings_store.atomic import make_folder, replacing
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, StoreError, StoreNotFoundError
-from embeddings_store.tables import first_line
+from embeddings_store.reading import reading
 
 FORMAT = "emotion-fold-plan"
 VERSION = 1
+ABOUT_DIGEST = "about_digest"
+DAMAGED = "is damaged or not a fold plan of this project"
+MAKE_AGAIN = "remove it, it is made again from the manifest"
 ROLES = ("unused", "train", "valid", "test")
 ROLE_CODE = {role: code for code, role in enumerate(ROLES)}
 # Two roles that may share the rows of a group, where a plan declares it; nothing ever allows
@@ -228,6 +231,7 @@ class FoldPlan:
             "names": json.dumps([fold.name for fold in self.folds], ensure_ascii=False),
             "shares": " ".join(self.shares),
         }
+        about[ABOUT_DIGEST] = _about_digest(about)
         make_folder(path.parent)
         with replacing(path) as temporary:
             parquet.write_table(pa.table(columns).replace_schema_metadata(about), temporary)
@@ -243,43 +247,45 @@ class FoldPlan:
         if not path.is_file():
             raise StoreNotFoundError(f"{path}: no such fold plan")
         try:
-            table = parquet.read_table(path)
-            about = {
-                key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()
-            }
-            if about.get("format") != FORMAT:
-                raise StoreError(
-                    f"{path}: is a table, but not a fold plan of this project (no metadata "
-                    f"format={FORMAT!r})"
+            with reading(path, "", MAKE_AGAIN, StoreError, fault=DAMAGED):
+                table = parquet.read_table(path)
+                about = {
+                    key.decode(): value.decode()
+                    for key, value in (table.schema.metadata or {}).items()
+                }
+                if about.get("format") != FORMAT:
+                    raise StoreError(
+                        f"{path}: is a table, but not a fold plan of this project (no metadata "
+                        f"format={FORMAT!r})"
+                    )
+                if int(about["version"]) > VERSION:
+                    raise StoreError(
+                        f"{path}: has format version {about['version']}, this program reads up to "
+                        f"{VERSION}; update the program"
+                    )
+                columns = [name for name in table.column_names if re.fullmatch(r"fold-\d+", name)]
+                folds = [
+                    Fold(int(column[5:]), str(name), _role_codes(table[column].to_pylist()))
+                    for column, name in zip(columns, json.loads(about["names"]), strict=True)
+                ]
+                plan = cls(
+                    about["plan"],
+                    about["valid"],
+                    np.array(table["id"].to_pylist(), dtype=str),
+                    tuple(folds),
+                    tuple(about.get("shares", "").split()),
                 )
-            if int(about["version"]) > VERSION:
-                raise StoreError(
-                    f"{path}: has format version {about['version']}, this program reads up to "
-                    f"{VERSION}; update the program"
-                )
-            columns = [name for name in table.column_names if re.fullmatch(r"fold-\d+", name)]
-            folds = [
-                Fold(int(column[5:]), str(name), _role_codes(table[column].to_pylist()))
-                for column, name in zip(columns, json.loads(about["names"]), strict=True)
-            ]
-            plan = cls(
-                about["plan"],
-                about["valid"],
-                np.array(table["id"].to_pylist(), dtype=str),
-                tuple(folds),
-                tuple(about.get("shares", "").split()),
-            )
-        except StoreError:
-            raise
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(
-                f"{path}: is damaged or not a fold plan of this project ({first_line(error)}); "
-                "remove it, it is made again from the manifest"
-            ) from error
+        except FoldError as error:
+            raise StoreError(f"{path}: {DAMAGED} ({error}); {MAKE_AGAIN}") from error
         if plan.digest != about.get("digest"):
             raise StoreError(
                 f"{path}: the roles (digest {plan.digest}) are not those that were written "
-                f"({about.get('digest')}); remove it, it is made again from the manifest"
+                f"({about.get('digest')}); {MAKE_AGAIN}"
+            )
+        if ABOUT_DIGEST in about and about[ABOUT_DIGEST] != _about_digest(about):
+            raise StoreError(
+                f"{path}: its name, validation rule, folds' names or shared roles are not those "
+                f"that were written; {MAKE_AGAIN}"
             )
         return plan
 
@@ -327,6 +333,12 @@ def _digest(ids: NDArray[np.str_], folds: list[tuple[int, NDArray[np.uint8]]]) -
     for number, roles in folds:
         hasher.update(f"\x00fold {number}\x00".encode() + roles.tobytes())
     return hasher.hexdigest()[:12]
+
+
+def _about_digest(about: Mapping[str, str]) -> str:
+    """Return twelve hex digits over what a file says of its plan besides the roles."""
+    content = {key: about.get(key, "") for key in ("plan", "valid", "names", "shares")}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _role_codes(words: list[str]) -> NDArray[np.uint8]:

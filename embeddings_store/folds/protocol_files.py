@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError
 from embeddings_store.folds.plan import ROLE_CODE, Fold, FoldPlan
+from embeddings_store.reading import read_text, reading
 
+RESTORE = "restore it from its source"
 SUPERB_VALID_RATIO, SUPERB_SEED = 0.2, 0
 EMOBOX_SPLITS = {"train": "train", "dev": "valid", "test": "test"}
 
@@ -185,19 +187,12 @@ def _s3prl_names(file: Path) -> Iterator[str]:
 
 
 def _parsed(text: str, file: Path, where: str) -> object:
-    try:
+    with reading(file, "", RESTORE, FoldError, fault=f"{where}is no JSON"):
         return json.loads(text)
-    except ValueError as error:
-        raise FoldError(
-            f"{file}: {where}is no JSON ({error}); restore it from its source"
-        ) from error
 
 
 def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FoldError(f"{file}: cannot be read ({error}); restore it from its source") from error
+    return read_text(file, advice=RESTORE, raises=FoldError)
 
 
 def _entries(folder: Path) -> list[Path]:

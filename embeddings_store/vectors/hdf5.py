@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from embeddings_store.atomic import PatientFile, make_folder, replacing
 from embeddings_store.errors import StoreAccessError, StoreError, StoreNotFoundError
 from embeddings_store.provenance import canonical_json
-from embeddings_store.tables import first_line
+from embeddings_store.reading import reading, reason_of
 from embeddings_store.vectors.arrays import Embeddings, EncoderRef
 
 FORMAT = "emotion-embeddings"
@@ -27,6 +27,8 @@ VERSION = 1
 # the library into an endless loop, which no caller can catch; for the same reason attributes are of
 # fixed width, not in the unchecked heap.
 LAYOUT = ("v110", "v110")
+DAMAGED = "is cut short or damaged and cannot be read"
+RESTORE = "restore it, or delete it and run the same command again"
 TEXT_COLUMNS = ("ids", "seen", "status", "reason", "inputs")
 NUMBERS = ("vectors", "scores")
 REQUIRED = ("ids", "vectors", "seen", "status", "reason")
@@ -300,26 +302,14 @@ def _opened(path: Path) -> Iterator[tuple[h5py.File, dict[str, object]]]:
     try:
         # Files are never changed in place, so they need no lock; some network disks have none to
         # give.
-        with h5py.File(path, "r", locking=False) as file:
+        with (
+            reading(path, "", RESTORE, StoreError, own=(PermissionError,), fault=DAMAGED),
+            h5py.File(path, "r", locking=False) as file,
+        ):
             yield file, _checked_form(path, file)
-    except StoreError:
-        raise
     except PermissionError as error:
         raise StoreAccessError(
-            f"{path}: may not be read ({first_line(error)}); ask its owner, or change its mode"
-        ) from error
-    except (
-        OSError,
-        KeyError,
-        ValueError,
-        TypeError,
-        RuntimeError,
-        AttributeError,
-        MemoryError,
-    ) as error:
-        raise StoreError(
-            f"{path}: is cut short or damaged and cannot be read ({first_line(error)}); restore "
-            "it, or delete it and run the same command again"
+            f"{path}: may not be read ({reason_of(error)}); ask its owner, or change its mode"
         ) from error
 
 

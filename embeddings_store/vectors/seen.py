@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, UsageError, unknown_name
 from embeddings_store.folds.rules import SPLIT_ROLES
+from embeddings_store.reading import is_file
 from embeddings_store.tables import read_table
 from embeddings_store.vectors.arrays import SEEN
 
@@ -43,7 +44,7 @@ def parse_seen(spec: str, manifest: Manifest) -> NDArray[np.str_]:
         return _from_splits(
             [name.strip() for name in spec.removeprefix("split:").split(",")], manifest
         )
-    if not Path(spec).is_file():
+    if not is_file(Path(spec)):
         raise UsageError(
             f"--seen {spec!r} is neither none, unknown, split:NAME, nor a file. {SPEC_HELP}"
         )

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import struct
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from embeddings_store.array_files import read_npz
 from embeddings_store.atomic import make_folder, remove_leftovers, replacing, write_json
-from embeddings_store.tables import first_line
+from embeddings_store.errors import StoreError
+from embeddings_store.reading import reading
 
-DAMAGED = (OSError, ValueError, KeyError, EOFError, RuntimeError, struct.error, zipfile.BadZipFile)
+REMOVE = "remove it and run the same command again"
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
@@ -51,9 +51,9 @@ class ShardFolder:
         for part in self._parts():
             try:
                 _check(part)
-            except DAMAGED as error:
+            except StoreError as error:
                 part.unlink()
-                dropped.append(f"{part}: is damaged ({first_line(error)}); its rows are made again")
+                dropped.append(f"{error}; its rows are made again")
         return dropped
 
     def commit(self, positions: NDArray[np.int64], columns: Arrays) -> None:
@@ -86,7 +86,7 @@ class ShardFolder:
         """
         parts = [np.array([], dtype=np.int64)]
         for part in self._parts():
-            with contextlib.suppress(*DAMAGED):
+            with contextlib.suppress(StoreError):
                 parts.append(_positions(part))
         return np.unique(np.concatenate(parts))
 
@@ -135,24 +135,21 @@ def _number(part: Path) -> int:
 
 
 def _read(part: Path) -> dict[str, NDArray[np.generic]]:
-    with part.open("rb") as handle, np.load(handle, allow_pickle=False) as data:
-        return {name: data[name] for name in data.files}
+    return read_npz(part, advice=REMOVE, raises=StoreError)
 
 
 def _positions(part: Path) -> NDArray[np.int64]:
-    with part.open("rb") as handle, np.load(handle, allow_pickle=False) as data:
-        return np.asarray(data["positions"], dtype=np.int64)
+    found = read_npz(part, only=("positions",), advice=REMOVE, raises=StoreError)
+    return np.asarray(found["positions"], dtype=np.int64)
 
 
 def _check(part: Path) -> None:
-    """Raise one of :data:`DAMAGED` unless the part is whole."""
-    with zipfile.ZipFile(part) as archive:
-        torn = archive.testzip()
-    if torn:
-        raise ValueError(f"{torn} is not what was written")
-    lengths = {name: len(values) for name, values in _read(part).items()}
-    if len({*lengths.values(), lengths["positions"]}) != 1:
-        raise ValueError(f"columns of different lengths, {lengths}")
+    """Raise :class:`StoreError` unless the part is whole."""
+    columns = _read(part)
+    with reading(part, "finished rows", REMOVE, StoreError):
+        lengths = {name: len(values) for name, values in columns.items()}
+        if len({*lengths.values(), lengths["positions"]}) != 1:
+            raise ValueError(f"columns of different lengths, {lengths}")
 
 
 def _filled(

@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, TextIO
 import numpy as np
 
 from embeddings_store.corpus.manifest import Manifest, resolve_media
-from embeddings_store.errors import MediaError, UnsafePathError
+from embeddings_store.errors import ManifestError, MediaError, UnsafePathError
+from embeddings_store.reading import reading
 from extract.checks.finding import MediaFacts
 from extract.media.file_check import check_media_file
 from extract.media.header import probe_sound
-from extract.media.opening import open_media
+from extract.media.opening import open_media, reading_media
 from extract.media.sound import read_sound
 from extract.media.spans import SoundSpan
 from extract.pipeline.inputs import video_spans
@@ -231,27 +232,18 @@ def _read_film(path: Path, task: ReadTask) -> MediaFacts:
 
 def _film_header(path: Path, task: ReadTask) -> MediaFacts:
     """Return length, rate and size of a film whose packets are there to its end."""
-    import av
-
-    try:
-        with open_media(path) as container:
-            if not container.streams.video:
-                raise MediaError(f"{path} has no pictures; leave its video empty in the manifest")
-            stream = container.streams.video[0]
-            if stream.duration and stream.time_base:
-                length_s = float(stream.duration * stream.time_base)
-            else:
-                length_s = (container.duration or 0) / 1_000_000
-            rate = float(stream.average_rate or 0)
-            size = (stream.width, stream.height)
-            _require_end(path, container)
-            return MediaFacts(task.name, task.medium, length_s, rate, size=size)
-    except (av.FFmpegError, ValueError, IndexError) as error:
-        if isinstance(error, MediaError):
-            raise
-        raise MediaError(
-            f"{path} is torn, or is not a film that FFmpeg reads; fetch or convert it again"
-        ) from error
+    with reading_media(path, "a film that FFmpeg reads"), open_media(path) as container:
+        if not container.streams.video:
+            raise MediaError(f"{path} has no pictures; leave its video empty in the manifest")
+        stream = container.streams.video[0]
+        if stream.duration and stream.time_base:
+            length_s = float(stream.duration * stream.time_base)
+        else:
+            length_s = (container.duration or 0) / 1_000_000
+        rate = float(stream.average_rate or 0)
+        size = (stream.width, stream.height)
+        _require_end(path, container)
+        return MediaFacts(task.name, task.medium, length_s, rate, size=size)
 
 
 def _require_end(path: Path, container: InputContainer) -> None:
@@ -296,15 +288,18 @@ def _remembered(memory: Path | None) -> dict[str, MediaFacts]:
     known: dict[str, MediaFacts] = {}
     if memory is None or not memory.is_file():
         return known
-    for line in memory.read_text(encoding="utf-8").splitlines():
-        try:
+    try:
+        with reading(memory, "what an earlier run found"):
+            lines = memory.read_text(encoding="utf-8", errors="replace").splitlines()
+    except ManifestError:
+        return known
+    for line in lines:
+        with suppress(ManifestError), reading(memory, "facts of a file"):
             entry = json.loads(line)
             state = entry.pop("state")
             entry["size"] = tuple(entry["size"])
             entry["silent_rows"] = tuple(entry["silent_rows"])
             known[state] = MediaFacts(**entry)
-        except (ValueError, KeyError, TypeError):
-            continue
     return known
 
 
@@ -331,13 +326,16 @@ def _size(root: Path, name: str) -> int | None:
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as handle:
+    with reading_media(path), path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()[:24]
 
 
 def _placeless(reason: str, root: Path, task: ReadTask) -> str:
     place = root.resolve()
-    return reason.replace(f"{place / task.name} ", "").replace(f"{place}/", "")
+    own = place / task.name
+    for place_words in (f"{own}: ", f"{own} ", f"{place}/"):
+        reason = reason.replace(place_words, "")
+    return reason
 
 
 def _given(value_s: float) -> float | None:

@@ -177,20 +177,6 @@ def roles_by_fold(plan: FoldPlan) -> Iterator[tuple[int, dict[str, list[int]]]]:
         yield fold.number, positions
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        ManifestError: It is not there, or not JSON in UTF-8.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise ManifestError(
-            f"{path}: cannot be read as JSON ({error}); fetch or export it again"
-        ) from error
-
-
 def write_json_lines(path: Path, entries: Iterable[Mapping[str, Any]]) -> None:
     """Write one JSON object per line."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,12 +6,16 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from embeddings_store.errors import ManifestError
+from embeddings_store.errors import ManifestError, MediaError
+from embeddings_store.reading import reading
+from embeddings_store.tables import TABLE
 from extract.corpora._notes import DANGLING, EMPTY, HIDDEN, POINTER, Notes, listed
 from extract.media.lfs_pointer import is_lfs_pointer
 
 POINTER_BYTES = 1024
+Cells = TypeVar("Cells")
 
 
 def visible(folder: Path, notes: Notes | None = None) -> list[Path]:
@@ -19,7 +23,8 @@ def visible(folder: Path, notes: Notes | None = None) -> list[Path]:
 
     Names starting with ``.`` are left out and counted.
     """
-    entries = sorted(folder.iterdir())
+    with reading(folder, "a folder", "check its permissions"):
+        entries = sorted(folder.iterdir())
     if notes is not None:
         for entry in entries:
             if entry.name.startswith("."):
@@ -53,12 +58,13 @@ def media(path: Path | None, root: Path, notes: Notes) -> str:
         return ""
     try:
         size = path.stat().st_size
-    except FileNotFoundError:
+        is_pointer = 0 < size < POINTER_BYTES and is_lfs_pointer(path)
+    except (OSError, MediaError):  # A link to nowhere or in a circle, or a file that is closed.
         notes.count(DANGLING, relative(path, root))
         return relative(path, root)
     if size == 0:
         notes.count(EMPTY, relative(path, root))
-    elif size < POINTER_BYTES and is_lfs_pointer(path):
+    elif is_pointer:
         notes.count(POINTER, relative(path, root))
     return relative(path, root)
 
@@ -120,7 +126,8 @@ def read_text(path: Path, fallback: str, notes: Notes) -> str:
     Raises:
         ManifestError: The file is in neither encoding.
     """
-    data = path.read_bytes()
+    with reading(path, "a text"):
+        data = path.read_bytes()
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -160,15 +167,17 @@ def read_rows(path: Path, columns: Sequence[str], notes: Notes) -> Iterator[dict
         ManifestError: A column of ``columns`` is not there, or a row has another number of cells
             than the header.
     """
-    reader = csv.reader(io.StringIO(read_text(path, "cp1252", notes), newline=""))
-    header = [name.strip().lower() for name in next(reader, [])]
+    text = io.StringIO(read_text(path, "cp1252", notes), newline="")
+    with reading(path, TABLE):
+        reader = csv.reader(text)
+        header = [name.strip().lower() for name in next(reader, [])]
     absent = [column for column in columns if column.lower() not in header]
     if absent:
         raise ManifestError(
             f"{path}: lacks the column {absent[0]!r}; its header is {listed(header, 12)}, and "
             f"needed are {', '.join(columns)}"
         )
-    for row in reader:
+    for row in csv_rows(path, reader):
         if row and len(row) != len(header):
             raise ManifestError(
                 f"{path}: line {reader.line_num} has {len(row)} cells, the header has "
@@ -176,6 +185,20 @@ def read_rows(path: Path, columns: Sequence[str], notes: Notes) -> Iterator[dict
             )
         if row:
             yield dict(zip(header, row, strict=True))
+
+
+def csv_rows(path: Path, reader: Iterator[Cells]) -> Iterator[Cells]:
+    """Yield the rows of a reader of the module ``csv``; a cell of 131 072 letters is no cell.
+
+    Args:
+        path: The file, for the message.
+        reader: What reads it.
+
+    Raises:
+        ManifestError: A row cannot be read.
+    """
+    with reading(path, TABLE, "is a quote missing? Correct it, or fetch it again"):
+        yield from reader
 
 
 def as_columns(rows: Sequence[Mapping[str, object]]) -> dict[str, object]:

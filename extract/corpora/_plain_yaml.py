@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from embeddings_store.errors import ManifestError
+from embeddings_store.reading import reading
 
 # Headers that people write have four levels; the loader recurses, and the interpreter ends at 1000.
 MOST_LEVELS = 100
@@ -33,19 +34,13 @@ def read_plain_yaml(path: Path, what: str) -> dict[str, Any]:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
+    advice = "expected a mapping of plain values in UTF-8: correct or fetch it again"
+    fault = f"is no {what}, as it is not YAML that can be read"
+    # A scalar such as 2024-13-01 raises whatever its Python type does.
+    with reading(path, "", advice, fault=fault):
         text = path.read_text(encoding="utf-8")
         _check_events(path, yaml.parse(text, Loader=loader))
         values = yaml.load(text, Loader=loader)  # noqa: S506  # a safe loader, in C where it is built
-    except ManifestError:
-        raise
-    except Exception as error:  # A scalar such as 2024-13-01 raises whatever its Python type does.
-        reason = " ".join(str(error).replace(' in "<unicode string>"', "").split())
-        raise ManifestError(
-            f"{path}: is no {what}, as it is not YAML that can be read "
-            f"({reason or type(error).__name__}); expected a mapping of plain values in UTF-8: "
-            "correct or fetch it again"
-        ) from None
     if not isinstance(values, dict):
         raise ManifestError(
             f"{path}: holds a {type(values).__name__}, expected a mapping of names to values; "

@@ -16,8 +16,9 @@ from typing import Any
 import pandas as pd
 
 from embeddings_store.corpus.manifest import Manifest
-from embeddings_store.errors import ManifestError, ProjectError, UsageError, unknown_name
+from embeddings_store.errors import ManifestError, UsageError, unknown_name
 from embeddings_store.folds.plan import ROLES, FoldPlan
+from embeddings_store.reading import AGAIN, is_file, reading
 from extract.corpora._exchange import (
     ROLE_WORDS,
     Row,
@@ -167,27 +168,23 @@ def _opened(audformat: Any, root: Path) -> Iterator[Any]:
         pickled = []
         for key in keys:
             stored = [Path(f"db.{key}.{kind}") for kind in ("parquet", "csv")]
-            present = [file for file in stored if (root / file).is_file()]
+            present = [file for file in stored if is_file(root / file)]
             for file in present:
                 (safe / file).symlink_to((root / file).resolve())
             if not present and (root / f"db.{key}.pkl").exists():
                 pickled.append(key)
+        advice = AGAIN
+        if pickled:
+            advice = (
+                f"of {', '.join(pickled)} there is only a pickle, which is never loaded, as it can "
+                "run code: save the database with storage_format='parquet' or 'csv'"
+            )
+        fault = f"is no audformat database that audformat {audformat.__version__} reads"
         try:
-            yield audformat.Database.load(str(safe))
-        except ProjectError:
-            raise
-        except Exception as error:  # The library raises whatever pandas or its own checks do.
-            reason = " ".join(str(error).split()).replace(str(safe), str(root))
-            advice = ""
-            if pickled:
-                advice = (
-                    f"; of {', '.join(pickled)} there is only a pickle, which is never loaded, as "
-                    "it can run code: save the database with storage_format='parquet' or 'csv'"
-                )
-            raise ManifestError(
-                f"{root}: is no audformat database that audformat {audformat.__version__} reads "
-                f"({reason or type(error).__name__}){advice}"
-            ) from error
+            with reading(root, "", advice, fault=fault):
+                yield audformat.Database.load(str(safe))
+        except ManifestError as error:  # Not the private folder, which is gone by now.
+            raise ManifestError(str(error).replace(str(safe), str(root))) from error
 
 
 def _table_keys(root: Path, header: dict[str, Any]) -> list[str]:

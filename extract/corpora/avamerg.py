@@ -8,7 +8,6 @@ wrote; ``avamerg_emotions.csv`` says what each one means, and the label set keep
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, unknown_name
+from embeddings_store.reading import read_json
 from embeddings_store.tables import read_csv
 from extract.corpora._files import as_columns, check_root, media, relative, visible
 from extract.corpora._notes import NO_AUDIO, NO_VIDEO, UNMAPPED, Notes
@@ -167,10 +167,7 @@ def _conversation_files(root: Path) -> list[tuple[Path, str]]:
 
 
 def _conversations(path: Path) -> Iterator[Mapping[str, Any]]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ManifestError(f"{path}: is no JSON in UTF-8 ({error}); fetch it again") from error
+    data = read_json(path, "JSON in UTF-8", "fetch it again")
     if not isinstance(data, list) or not all(isinstance(entry, dict) for entry in data):
         raise ManifestError(
             f"{path}: a list of conversations is expected, each an object with conversation_id "

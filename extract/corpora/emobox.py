@@ -16,6 +16,7 @@ from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, unknown_name
 from embeddings_store.folds.plan import FoldPlan
+from embeddings_store.reading import read_json, read_text, reading
 from extract.corpora._exchange import (
     ROLE_WORDS,
     Lengths,
@@ -23,7 +24,6 @@ from extract.corpora._exchange import (
     fold_number,
     listed_rows,
     media_folder,
-    read_json,
     roles_by_fold,
     to_manifest,
     write_json_file,
@@ -154,16 +154,12 @@ def _is_dataset(folder: Path) -> bool:
 
 
 def _read_list(path: Path) -> Iterator[Row]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise ManifestError(
-            f"{path}: is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
-        ) from error
+    lines = read_text(path, "a list in UTF-8", "save it as UTF-8").splitlines()
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        try:
+        fault = "is no entry with 'key' and 'wav'"
+        with reading(f"{path}, line {number}", "", "fetch the list again", fault=fault):
             entry = json.loads(line)
             row = {key: value for key, value in entry.items() if key not in OURS}
             row |= {
@@ -171,11 +167,6 @@ def _read_list(path: Path) -> Iterator[Row]:
                 "audio": str(entry["wav"]),
                 "label": str(entry.get("emo") or ""),
             }
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise ManifestError(
-                f"{path}, line {number}: is no entry with 'key' and 'wav' ({error}); fetch the "
-                "list again"
-            ) from error
         if entry.get("type", "raw") != "raw":
             raise ManifestError(
                 f"{path}, line {number}: lists {entry['type']!r}, not sound; give the lists of "
@@ -191,7 +182,8 @@ def _labels(path: Path, name: str, rows: dict[str, Row], notes: Notes) -> LabelS
     if not path.is_file():
         notes.say("no label_map.json: the labels are the classes")
         return None
-    mapping = {str(label): str(target) for label, target in read_json(path).items()}
+    with reading(path, "a map of labels to classes"):
+        mapping = {str(label): str(target) for label, target in read_json(path).items()}
     found = {row["label"] for row in rows.values()}
     classes = tuple(dict.fromkeys(mapping.values()))
     return LabelSet(f"{name}-emobox", classes, mapping, frozenset(found - mapping.keys() - {""}))

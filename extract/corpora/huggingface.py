@@ -7,10 +7,9 @@ https://huggingface.co/docs/datasets, read and written with the project's own li
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from embeddings_store.corpus.manifest import Manifest, resolve_media
 from embeddings_store.errors import ManifestError, UsageError
 from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.folds.rules import SPLIT_ROLES
+from embeddings_store.reading import read_json, reading
 from extract.corpora._exchange import Row, label_set, media_folder, missing, rows_of, to_manifest
 from extract.corpora._files import check_root
 from extract.corpora._notes import Notes
@@ -77,12 +77,8 @@ def read(
     folder = Path(media).expanduser() if media else root / "media"
     _check_references(root)
     with _library() as datasets:
-        try:
+        with _reading(root, datasets):
             loaded = datasets.load_from_disk(str(root))
-        except Exception as error:  # Arrow, JSON and the library's own errors.
-            raise ManifestError(
-                f"{root}: is no dataset that datasets {datasets.__version__} reads ({error})"
-            ) from error
         parts = dict(loaded.items()) if isinstance(loaded, datasets.DatasetDict) else {"": loaded}
         for split, part in parts.items():
             chosen = {
@@ -90,14 +86,9 @@ def read(
                 "text": _column(part, text, WORDS),
                 "speaker": _column(part, speaker, SPEAKERS),
             }
-            rows += _rows(
-                datasets,
-                part,
-                split,
-                {theirs: ours for ours, theirs in chosen.items() if theirs},
-                audio,
-                folder,
-            )
+            ours = {theirs: ours for ours, theirs in chosen.items() if theirs}
+            with _reading(root, datasets):  # The tables are read row by row.
+                rows += _rows(datasets, part, split, ours, audio, folder)
     for number, row in enumerate(rows):
         row.setdefault("id", f"row-{number:06d}")
     kinds = (part.features.get("class") for part in parts.values())
@@ -170,6 +161,12 @@ def _library() -> Iterator[Any]:
             datasets.enable_progress_bars()
 
 
+def _reading(root: Path, datasets: Any) -> AbstractContextManager[None]:
+    """Turn what Arrow, JSON and the library's own checks raise into one error."""
+    fault = f"is no dataset that datasets {datasets.__version__} reads"
+    return reading(root, "", fault=fault)
+
+
 def _check_references(root: Path) -> None:
     """Refuse splits and tables that the dataset's own lists name outside of its folder.
 
@@ -199,11 +196,10 @@ def _check_references(root: Path) -> None:
 
 def _names_in(path: Path, key: str) -> list[Any]:
     """Return the list under ``key`` of a JSON file, empty where there is none."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))[key]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return []
-    return list(found) if isinstance(found, list) else []
+    with suppress(ManifestError), reading(path, "a dataset's list"):
+        found = read_json(path)[key]
+        return list(found) if isinstance(found, list) else []
+    return []
 
 
 def _is_plain(name: object) -> bool:
@@ -285,8 +281,9 @@ def _sound(value: dict[str, Any], folder: Path, ours: str | None) -> str:
             with replacing(target) as temporary:
                 temporary.write_bytes(data)
             return relative
-        if target.read_bytes() == data:
-            return relative
+        with reading(target, "a sound"):
+            if target.read_bytes() == data:
+                return relative
     raise ManifestError(
         f"{target}: holds another sound than the dataset says; remove it, it is unpacked again"
     )
@@ -333,10 +330,9 @@ def _examples(
         example: dict[str, Any] = {name: rows[position].get(name) for name in columns}
         if inside and example["audio"]:
             file = resolve_media(manifest.root or Path(), example["audio"])
-            example |= {
-                "audio": {"bytes": file.read_bytes(), "path": file.name},
-                PATH: example["audio"],
-            }
+            with reading(file, "a sound", "check its permissions"):
+                sound = {"bytes": file.read_bytes(), "path": file.name}
+            example |= {"audio": sound, PATH: example["audio"]}
         if manifest.labels is not None:
             example["class"] = int(codes[position]) if codes[position] >= 0 else None
         yield example

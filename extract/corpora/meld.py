@@ -17,7 +17,17 @@ import numpy as np
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError
-from extract.corpora._files import as_columns, check_root, media, read_text, relative, visible
+from embeddings_store.reading import reading
+from embeddings_store.tables import TABLE
+from extract.corpora._files import (
+    as_columns,
+    check_root,
+    csv_rows,
+    media,
+    read_text,
+    relative,
+    visible,
+)
 from extract.corpora._notes import KNOWN_BAD, Documented, Notes, listed
 
 LAYOUT = (
@@ -155,16 +165,19 @@ def _table(root: Path, split: str) -> Path | None:
 
 
 def _read_table(path: Path, split: str, notes: Notes) -> list[dict[str, object]]:
-    reader = csv.DictReader(io.StringIO(read_text(path, "cp1252", notes), newline=""))
-    absent = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+    text = io.StringIO(read_text(path, "cp1252", notes), newline="")
+    with reading(path, TABLE):
+        reader = csv.DictReader(text)
+        names = list(reader.fieldnames or ())
+    absent = [column for column in COLUMNS if column not in names]
     if absent:
-        header = listed(list(reader.fieldnames or ()), 12)
+        header = listed(names, 12)
         raise ManifestError(
             f"{path}: lacks the column {absent[0]!r}; its header is {header}. "
             f"MELD's tables have {', '.join(COLUMNS)}"
         )
     rows = []
-    for number, row in enumerate(reader, start=1):
+    for number, row in enumerate(csv_rows(path, reader), start=1):
         if None in row or None in row.values():
             raise ManifestError(
                 f"{path}: row {number} has another number of cells than the header; is a quote "

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError
 from embeddings_store.folds.plan import FoldPlan
+from embeddings_store.reading import read_json
 from extract.corpora._exchange import (
     ROLE_WORDS,
     Row,
@@ -19,7 +20,6 @@ from extract.corpora._exchange import (
     label_set,
     listed_rows,
     media_folder,
-    read_json,
     roles_by_fold,
     to_manifest,
     write_json_file,

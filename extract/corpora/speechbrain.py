@@ -13,6 +13,7 @@ from typing import Any
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError
 from embeddings_store.folds.plan import FoldPlan
+from embeddings_store.reading import read_json
 from extract.corpora._exchange import (
     ROLE_WORDS,
     Lengths,
@@ -21,7 +22,6 @@ from extract.corpora._exchange import (
     label_set,
     listed_rows,
     media_folder,
-    read_json,
     roles_by_fold,
     to_manifest,
     write_json_file,

@@ -5,13 +5,13 @@ Imports nothing heavy.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from embeddings_store.errors import ModelLoadError, UsageError
+from embeddings_store.reading import read_json as read_json_file
 from extract.encoders.architectures import ARCHITECTURES
 
 # Keys of sentence-transformers' file, and our names for what they switch on.
@@ -80,14 +80,9 @@ def read_json(path: Path) -> Mapping[str, Any]:
     Raises:
         ModelLoadError: If the file is missing, unreadable, not JSON, or not an object.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelLoadError(
-            f"{path.parent} has no {path.name}, so it is not a model folder"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise ModelLoadError(f"{path} cannot be read as JSON: {error}") from None
+    if not path.exists():
+        raise ModelLoadError(f"{path.parent} has no {path.name}, so it is not a model folder")
+    content = read_json_file(path, "JSON", "fetch the model again", ModelLoadError)
     if not isinstance(content, dict):
         raise ModelLoadError(
             f"{path} holds a JSON {type(content).__name__}, where an object was expected"

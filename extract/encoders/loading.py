@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import pickle
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
-import safetensors
 import torch
 import transformers
 from torch import nn
@@ -24,6 +22,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from embeddings_store.errors import ModelLoadError
+from embeddings_store.reading import AGAIN, reading
 from extract.encoders import hub
 from extract.encoders.architectures import ARCHITECTURES
 from extract.encoders.registry import ResolvedEncoder
@@ -82,16 +81,6 @@ _NEVER_USED = frozenset({"masked_spec_embed"})
 # The norm of VideoMAE's head: without it in the checkpoint it starts as every norm does, at scale 1
 # and shift 0.
 _STARTS_FRESH = frozenset({"fc_norm.weight", "fc_norm.bias"})
-
-_UNREADABLE = (
-    OSError,
-    RuntimeError,
-    ValueError,
-    KeyError,
-    EOFError,
-    pickle.UnpicklingError,
-    safetensors.SafetensorError,
-)
 
 
 class LoadingInfo(TypedDict):
@@ -216,18 +205,12 @@ def _refuse_outside_references(folder: Path) -> None:
     for path in (*sorted(indices), folder / "config.json"):
         if not path.is_file():
             continue
-        try:
+        with reading(path, "JSON of the expected form", AGAIN, ModelLoadError):
             content = json.loads(path.read_text(encoding="utf-8"))
             if path.name == "config.json":
                 names = [content.get("transformers_weights") or ""]
             else:
                 names = list(content["weight_map"].values())
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise ModelLoadError(
-                f"{path} cannot be read as JSON of the expected form ({reason}); fetch the model "
-                "again"
-            ) from None
         for name in names:
             if not isinstance(name, str) or Path(name).name != name or name == "..":
                 raise ModelLoadError(
@@ -239,23 +222,17 @@ def _refuse_outside_references(folder: Path) -> None:
 def _from_pretrained(folder: Path, architecture: str) -> tuple[PreTrainedModel, LoadingInfo]:
     name = ARCHITECTURES[architecture].model_class
     model_class, options = _class_and_options(architecture)
-    try:
-        with quiet():
-            loaded = model_class.from_pretrained(
-                folder,
-                dtype=torch.float32,
-                local_files_only=True,
-                weights_only=True,
-                trust_remote_code=False,
-                ignore_mismatched_sizes=True,  # reported by us, all at once
-                output_loading_info=True,
-                **options,
-            )
-    except _UNREADABLE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ModelLoadError(
-            f"{folder} cannot be loaded as {name}: {reason[:300]}; fetch or save it again"
-        ) from None
+    with reading(folder, name, AGAIN, ModelLoadError), quiet():
+        loaded = model_class.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            local_files_only=True,
+            weights_only=True,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # reported by us, all at once
+            output_loading_info=True,
+            **options,
+        )
     # Transformers annotates what comes without output_loading_info, the model alone.
     return cast("tuple[PreTrainedModel, LoadingInfo]", loaded)
 

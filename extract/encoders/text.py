@@ -12,8 +12,9 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
 from embeddings_store.errors import ModelLoadError, UsageError
+from embeddings_store.reading import AGAIN, reading
 from extract.encoders.base import AdapterOptions, Encoder
-from extract.encoders.loading import LoadedModel
+from extract.encoders.loading import LoadedModel, quiet
 from extract.encoders.registry import EncoderSpec
 from extract.encoders.settings import InputSettings
 
@@ -126,15 +127,11 @@ def _load_tokenizer(folder: Path, vocabulary: int) -> PreTrainedTokenizerBase:
             f"{folder} has no tokenizer ({', '.join(_VOCABULARIES)}); copy that of the original "
             "model into it"
         )
-    try:
+    fault = "holds a tokenizer that cannot be read"
+    with reading(folder, "", AGAIN, ModelLoadError, fault=fault), quiet():
         tokenizer = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelLoadError(
-            f"the tokenizer in {folder} cannot be read: {reason}; fetch or save it again"
-        ) from None
     if tokenizer.pad_token_id is None:
         raise ModelLoadError(
             f"the tokenizer in {folder} has no padding token, so texts cannot be put into batches"

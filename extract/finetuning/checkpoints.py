@@ -6,16 +6,18 @@ One without a completion marker, or with another digest than the marker's, is di
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from embeddings_store.atomic import write_json
+from embeddings_store.errors import ManifestError
 from embeddings_store.provenance import file_digest
+from embeddings_store.reading import is_file, read_json, reading
 
 MARKER = "complete.json"
 
@@ -59,14 +61,13 @@ def read_marker(folder: Path) -> dict[str, Any] | None:
 
     None where there is no marker, or a file is not what the marker says.
     """
-    try:
-        marker: dict[str, Any] = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+    with suppress(ManifestError), reading(folder, "a finished folder"):
+        marker: dict[str, Any] = read_json(folder / MARKER)
         for name, digest in marker["files"].items():
-            if not (folder / name).is_file() or file_digest(folder / name) != digest:
+            if not is_file(folder / name) or file_digest(folder / name) != digest:
                 return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return marker
+        return marker
+    return None
 
 
 def is_complete(folder: Path) -> bool:

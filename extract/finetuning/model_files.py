@@ -15,11 +15,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from embeddings_store.errors import ModelLoadError
+from embeddings_store.reading import reading
 from extract.finetuning.checkpoints import mark_complete, read_marker, remove
 from extract.finetuning.classifier import Classifier
 
 if TYPE_CHECKING:
     from extract.encoders.base import Encoder
+
+TRAIN_AGAIN = "remove the folder and train again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +83,13 @@ def load_model(folder: Path, encoder: Encoder, classes: int) -> TrainingOutcome:
     if about is None:
         raise ModelLoadError(
             f"{folder}: is not a finished model (no complete.json, or a file is not what it "
-            "says); remove the folder and train again"
+            f"says); {TRAIN_AGAIN}"
         )
     classifier = Classifier(encoder, classes)
-    saved = load_file(folder / "head.safetensors")
+    with reading(folder / "head.safetensors", "a head", TRAIN_AGAIN, ModelLoadError):
+        saved = load_file(folder / "head.safetensors")
+    with reading(folder / "history.csv", "a history", TRAIN_AGAIN, ModelLoadError):
+        history = pd.read_csv(folder / "history.csv")
     shapes = {name: tuple(tensor.shape) for name, tensor in saved.items()}
     expected = {name: tuple(tensor.shape) for name, tensor in _head(classifier).items()}
     if shapes != expected:
@@ -96,7 +102,7 @@ def load_model(folder: Path, encoder: Encoder, classes: int) -> TrainingOutcome:
             tensor.copy_(saved[name])
     return TrainingOutcome(
         classifier.to(encoder.device).eval(),
-        pd.read_csv(folder / "history.csv"),
+        history,
         int(about["best_epoch"]),
         about["record"],
     )

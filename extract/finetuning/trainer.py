@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import math
+import pickle
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,7 +33,8 @@ from transformers import (
 from transformers.utils import logging
 
 from embeddings_store.atomic import disk_is_full
-from embeddings_store.errors import StoreFullError, UsageError
+from embeddings_store.errors import ModelLoadError, StoreFullError, UsageError
+from embeddings_store.reading import reading, reason_of
 from extract.finetuning import distributed
 from extract.finetuning.checkpoints import Checkpoint, keep_only, mark_complete, resume_point
 from extract.finetuning.classifier import Classifier
@@ -43,6 +45,7 @@ from extract.finetuning.settings import OPTIMIZER, TrainingError, TrainingSettin
 if TYPE_CHECKING:
     from extract.encoders.base import Encoder
 
+REMOVE = "remove the folder and run the same command again"
 HISTORY = {
     "step": "step",
     "epoch": "epoch",
@@ -179,7 +182,7 @@ def finetune(
         record = _record(trainer.args, settings, train, choose, start)
         trainer.add_callback(_Conductor(settings, order, folder, advance, record))
         advance(start.step if start else 0)
-        with _explained(folder, settings):
+        with _explained(folder, settings), _loading(start):
             trainer.train(resume_from_checkpoint=str(start.path) if start else None)
     finally:
         logging.set_verbosity(verbosity)
@@ -199,7 +202,9 @@ def finished_log(start: Checkpoint | None, settings: TrainingSettings) -> Log | 
     """Return the log of a training that has nothing left to do after this checkpoint, else none."""
     if start is None:
         return None
-    state = TrainerState.load_from_json(str(start.path / "trainer_state.json"))
+    place = start.path / "trainer_state.json"
+    with reading(place, "the state of a training", REMOVE, ModelLoadError):
+        state = TrainerState.load_from_json(str(place))
     log: Log = state.log_history
     every_epoch = round(state.epoch or 0) >= settings.epochs
     if every_epoch or stopped_early(log, settings.early_stopping):
@@ -385,10 +390,28 @@ def _outcome(
             rows.append({new: entry[old] for old, new in HISTORY.items() if old in entry})
     history = pd.DataFrame(rows, columns=list(HISTORY.values()))
     step = best_step(log) or int(history["step"].iloc[-1])
-    classifier.load_state_dict(load_file(folder / f"checkpoint-{step}" / "model.safetensors"))
+    weights = folder / f"checkpoint-{step}" / "model.safetensors"
+    with reading(weights, "the weights of a checkpoint", REMOVE, ModelLoadError):
+        classifier.load_state_dict(load_file(weights))
     epoch = history.loc[history["step"] == step, "epoch"].iloc[-1]
     classifier.to(classifier.encoder.device).eval()
     return TrainingOutcome(classifier, history, round(epoch), record)
+
+
+@contextmanager
+def _loading(start: Checkpoint | None) -> Iterator[None]:
+    """Say which checkpoint holds what is no tensors, and so was not loaded.
+
+    Transformers loads the optimiser and the random state of a checkpoint as tensors alone.
+    """
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        reason = reason_of(error)
+        place = start.path if start else "the checkpoint"
+        raise ModelLoadError(
+            f"{place}: holds what is no tensors, and is never loaded ({reason}); {REMOVE}"
+        ) from error
 
 
 @contextmanager

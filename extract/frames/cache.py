@@ -14,20 +14,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
+from embeddings_store.array_files import read_npz
 from embeddings_store.atomic import exclusive, remove_leftovers, replacing
-from embeddings_store.errors import MediaError, UsageError
+from embeddings_store.errors import ManifestError, MediaError, UsageError
 from embeddings_store.provenance import fingerprint
+from embeddings_store.reading import is_file, reading
 from extract.frames.clips import FrameClip, SpanResult, VideoFile, by_start, try_read
 from extract.frames.settings import FACES, FrameSettings, TimeSpan
 from extract.media.file_check import check_media_file
+from extract.media.opening import reading_media
 
 # To be raised whenever the same video, span and settings give other pixels, or the files look
 # otherwise.
@@ -50,7 +51,6 @@ _LOCK_WAIT_S = 60.0
 _KEPT = 0.9
 # Other processes write too: after so many clips of our own all files are looked at again.
 _RECOUNT_EVERY = 256
-_DAMAGED = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
 
 
 class FrameCache:
@@ -165,15 +165,17 @@ class FrameCache:
             MediaError: If the video itself is not there.
         """
         entry = self._entry(path, span, settings)
-        try:
-            # numpy leaves a damaged file open that it opened itself.
-            with entry.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                facts = json.loads(str(arrays["facts"]))
-                clip = FrameClip(frames=arrays["frames"], times_s=arrays["times_s"], **facts)
-            os.utime(entry)  # Times of access are off on many disks; the time of change stands in.
-        except FileNotFoundError:
+        if not is_file(entry):
             return None
-        except _DAMAGED:
+        try:
+            with reading(entry, "a clip of the cache"):
+                arrays = read_npz(entry)
+                facts = json.loads(str(arrays["facts"]))
+                frames, times_s = arrays["frames"], arrays["times_s"]
+                clip = FrameClip(frames=frames, times_s=times_s, **facts)  # type: ignore[arg-type]
+                # Times of access are off on many disks; the time of change stands in.
+                os.utime(entry)
+        except ManifestError:
             return None  # Written over by the next put.
         shape = (settings.frames, settings.size, settings.size, 3)
         if clip.frames.shape != shape or clip.frames.dtype != np.uint8:
@@ -265,7 +267,7 @@ class FrameCache:
             return self._identities[known]
         digest = hashlib.sha256(f"{found.st_size} {found.st_mtime_ns}".encode())
         end = max(0, found.st_size - _SAMPLE_BYTES)
-        with path.open("rb") as file:
+        with reading_media(path), path.open("rb") as file:
             for begin in (0, found.st_size // 2, end):
                 file.seek(begin)
                 digest.update(file.read(_SAMPLE_BYTES))

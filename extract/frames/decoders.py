@@ -12,18 +12,20 @@ fast, but does not count by itself.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from embeddings_store.errors import MediaError, MissingDependencyError
+from embeddings_store.reading import reading
 from extract.frames.geometry import Pixels
 from extract.frames.index import FrameIndex
 from extract.media.opening import open_media
 
 if TYPE_CHECKING:
-    from av import FFmpegError, Packet, VideoFrame, VideoStream
+    from av import Packet, VideoFrame, VideoStream
 
 # decord keeps times as float32: a millisecond is far above its rounding and far below a frame.
 _SAME_TIME_S = 1e-3
@@ -89,13 +91,11 @@ class DecordDecoder:
                 "reading video frames needs decord2; install the extra 'extract'"
             ) from None
         decord.logging.set_level(decord.logging.QUIET)
-        self._path, self._error = path, decord.DECORDError
-        try:
+        self._path = path
+        with _decoding(path):
             self._reader: Any = decord.VideoReader(
                 str(path), ctx=decord.cpu(0), num_threads=threads
             )
-        except (decord.DECORDError, RuntimeError) as error:
-            raise self._broken(error) from None
 
     def agrees(self, index: FrameIndex) -> bool:
         """Return whether decord counts and times the frames as the packets do."""
@@ -113,20 +113,13 @@ class DecordDecoder:
             MediaError: If a frame cannot be decoded.
         """
         for number in numbers:
-            try:
-                yield self._reader.get_batch([number]).asnumpy()[0]
-            except self._error as error:
-                raise self._broken(error) from None
+            with _decoding(self._path):
+                picture = self._reader.get_batch([number]).asnumpy()[0]
+            yield picture
 
     def close(self) -> None:
         """See :class:`Decoder`; decord closes the file when its reader is gone."""
         self._reader = None
-
-    def _broken(self, error: Exception) -> MediaError:
-        reason = str(error).splitlines()[0][:200]
-        return MediaError(
-            f"{self._path} has frames that cannot be decoded ({reason}); fetch or convert it again"
-        )
 
 
 class AvDecoder:
@@ -145,11 +138,9 @@ class AvDecoder:
         """
         import av
 
-        self._path, self._index, self._error = path, index, av.FFmpegError
-        try:
+        self._path, self._index = path, index
+        with _decoding(path):
             self._container = open_media(path)
-        except av.FFmpegError as error:
-            raise self._broken(error) from None
         stream = self._container.streams[index.track]
         assert isinstance(stream, av.VideoStream)  # noqa: S101  # as the index was made of it
         self._stream = stream
@@ -173,11 +164,12 @@ class AvDecoder:
             width, height = height, width
         for number in numbers:
             try:
-                frame = self._go_to(number)
-                decoded = frame.to_ndarray(format="rgb24", width=width, height=height)
-            except self._error as error:
+                with _decoding(self._path):
+                    frame = self._go_to(number)
+                    decoded = frame.to_ndarray(format="rgb24", width=width, height=height)
+            except MediaError:
                 self._at = None
-                raise self._broken(error) from None
+                raise
             picture: Pixels = np.asarray(decoded, dtype=np.uint8)  # as rgb24 is already
             if index.rotation:
                 picture = np.ascontiguousarray(np.rot90(picture, index.rotation // 90))
@@ -245,8 +237,8 @@ class AvDecoder:
             f"{self._path} gives frames other times than its packets; convert it to MP4"
         )
 
-    def _broken(self, error: FFmpegError) -> MediaError:
-        reason = error.strerror or str(error)
-        return MediaError(
-            f"{self._path} has frames that cannot be decoded ({reason}); fetch or convert it again"
-        )
+
+def _decoding(path: Path) -> AbstractContextManager[None]:
+    """Turn whatever a decoder raises over a frame into one :class:`MediaError`."""
+    fault = "has frames that cannot be decoded"
+    return reading(path, "", "fetch or convert it again", MediaError, fault=fault)

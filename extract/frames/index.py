@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings_store.errors import MediaError, MissingDependencyError
-from extract.media.opening import open_media
+from extract.media.opening import open_media, reading_media
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
@@ -124,29 +124,22 @@ def scan(path: Path) -> FrameIndex:
         MissingDependencyError: If PyAV is not installed.
     """
     try:
-        import av
+        import av  # noqa: F401  # whether it is there
     except ImportError:
         raise MissingDependencyError(
             "reading video needs PyAV; install the extra 'extract'"
         ) from None
-    try:
-        with open_media(path) as container:
-            stream = _video_stream(path, container)
-            stream.codec_context.thread_count = 1
-            packets = _Packets()
-            for packet in container.demux(stream):
-                packets.add(packet)
-            if packets.first_frame is None:
-                raise MediaError(
-                    f"{path} has a video track without a single frame; leave it out or fetch it "
-                    "again"
-                )
-            return _index(path, container, stream, packets, packets.first_frame)
-    except av.FFmpegError as error:
-        reason = error.strerror or str(error)
-        raise MediaError(
-            f"{path} is torn, or not video that FFmpeg reads ({reason}); fetch or convert it again"
-        ) from None
+    with reading_media(path, "video that FFmpeg reads"), open_media(path) as container:
+        stream = _video_stream(path, container)
+        stream.codec_context.thread_count = 1
+        packets = _Packets()
+        for packet in container.demux(stream):
+            packets.add(packet)
+        if packets.first_frame is None:
+            raise MediaError(
+                f"{path} has a video track without a single frame; leave it out or fetch it again"
+            )
+        return _index(path, container, stream, packets, packets.first_frame)
 
 
 def _video_stream(path: Path, container: InputContainer) -> VideoStream:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings_store.errors import MediaError, MissingDependencyError
-from extract.media.opening import open_media
+from extract.media.opening import open_media, reading_media
 from extract.media.spans import Sound, SoundSpan
 
 if TYPE_CHECKING:
@@ -56,26 +56,15 @@ def read_container(path: Path, span: SoundSpan) -> Sound:
         MissingDependencyError: If PyAV is not installed.
     """
     try:
-        import av
+        import av  # noqa: F401  # whether it is there
     except ImportError:
         raise MissingDependencyError(
             "reading the sound of video files needs PyAV; install the extra 'extract'"
         ) from None
-    try:
-        with open_media(path) as container:
-            if not container.streams.audio:
-                raise MediaError(
-                    f"{path} has no sound track; leave its audio empty in the manifest"
-                )
-            return _read_track(path, container, span)
-    except (av.FFmpegError, ValueError, IndexError) as error:
-        if isinstance(error, MediaError):
-            raise
-        reason = getattr(error, "strerror", None) or str(error)
-        raise MediaError(
-            f"{path} is torn, or is not media that FFmpeg reads ({reason}); fetch or convert it "
-            "again"
-        ) from None
+    with reading_media(path), open_media(path) as container:
+        if not container.streams.audio:
+            raise MediaError(f"{path} has no sound track; leave its audio empty in the manifest")
+        return _read_track(path, container, span)
 
 
 def _read_track(path: Path, container: InputContainer, span: SoundSpan) -> Sound:

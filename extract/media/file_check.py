@@ -7,6 +7,7 @@ from pathlib import Path
 
 from embeddings_store.errors import MediaError
 from extract.media.lfs_pointer import is_lfs_pointer
+from extract.media.opening import reading_media
 
 _HEAD_BYTES = 4096
 # No container of sound or video begins like one of these.
@@ -36,21 +37,16 @@ def check_media_file(path: Path) -> None:
         raise MediaError(f"{path} is not a regular file; give the path of one sound or video file")
     if found.st_size == 0:
         raise MediaError(f"{path} is empty (0 bytes); fetch it again")
-    try:
-        if is_lfs_pointer(path):
-            raise MediaError(
-                f"{path} is a Git-LFS pointer, not media; run 'git lfs pull' in its repository"
-            )
-        if lists_other_files(path):
-            raise MediaError(
-                f"{path} is a playlist or script that names other files, not media; give the path "
-                "of one sound or video file"
-            )
-        promised, torn = riff_size(path), ends_within_a_tag(path, found.st_size)
-    except OSError as error:
+    if is_lfs_pointer(path):
         raise MediaError(
-            f"{path} cannot be opened: {error.strerror}; check its permissions"
-        ) from None
+            f"{path} is a Git-LFS pointer, not media; run 'git lfs pull' in its repository"
+        )
+    if lists_other_files(path):
+        raise MediaError(
+            f"{path} is a playlist or script that names other files, not media; give the path of "
+            "one sound or video file"
+        )
+    promised, torn = riff_size(path), ends_within_a_tag(path, found.st_size)
     if torn:
         raise MediaError(
             f"{path} is cut short: it ends within a tag of its FLV stream; fetch it again"
@@ -67,7 +63,7 @@ def lists_other_files(path: Path) -> bool:
 
     FFmpeg goes by what a file holds, whatever its name ends in.
     """
-    with path.open("rb") as file:
+    with reading_media(path), path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return text.startswith(_LISTS)
@@ -78,7 +74,7 @@ def riff_size(path: Path) -> int | None:
 
     None for other files, and where the writer did not know.
     """
-    with path.open("rb") as file:
+    with reading_media(path), path.open("rb") as file:
         head = file.read(12)
     if head[:4] != b"RIFF" or head[8:12] != b"AVI ":
         return None
@@ -91,7 +87,7 @@ def ends_within_a_tag(path: Path, size: int) -> bool:
 
     Its header promises no size, but each tag is followed by its own.
     """
-    with path.open("rb") as file:
+    with reading_media(path), path.open("rb") as file:
         if file.read(3) != b"FLV":
             return False
         file.seek(max(0, size - 4))

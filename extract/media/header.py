@@ -7,7 +7,7 @@ from pathlib import Path
 from embeddings_store.errors import MediaError, MissingDependencyError
 from extract.media.containers import CONTAINER_SUFFIXES
 from extract.media.file_check import check_media_file
-from extract.media.opening import open_media
+from extract.media.opening import open_media, reading_media
 
 
 def probe_sound(path: Path) -> tuple[float, int, int]:
@@ -29,37 +29,24 @@ def _sound_file(path: Path) -> tuple[float, int, int]:
         raise MissingDependencyError(
             f"reading sound needs soundfile ({error}); install the extra 'extract'"
         ) from None
-    try:
+    with reading_media(path, "sound that libsndfile reads"):
         about = soundfile.info(str(path))
-    except soundfile.LibsndfileError as error:
-        raise MediaError(
-            f"{path} is torn, or is not sound that libsndfile reads; fetch or convert it again"
-        ) from error
-    return about.frames / about.samplerate, about.samplerate, about.channels
+        return about.frames / about.samplerate, about.samplerate, about.channels
 
 
 def _container(path: Path) -> tuple[float, int, int]:
     try:
-        import av
+        import av  # noqa: F401  # whether it is there
     except ImportError:
         raise MissingDependencyError(
             "reading the sound of video files needs PyAV; install the extra 'extract'"
         ) from None
-    try:
-        with open_media(path) as container:
-            if not container.streams.audio:
-                raise MediaError(
-                    f"{path} has no sound track; leave its audio empty in the manifest"
-                )
-            track = container.streams.audio[0]
-            if track.duration is not None and track.time_base is not None:
-                length_s = float(track.duration * track.time_base)
-            else:
-                length_s = (container.duration or 0) / 1_000_000
-            return length_s, track.rate, track.channels
-    except (av.FFmpegError, ValueError, IndexError) as error:
-        if isinstance(error, MediaError):
-            raise
-        raise MediaError(
-            f"{path} is torn, or is not media that FFmpeg reads; fetch or convert it again"
-        ) from error
+    with reading_media(path), open_media(path) as container:
+        if not container.streams.audio:
+            raise MediaError(f"{path} has no sound track; leave its audio empty in the manifest")
+        track = container.streams.audio[0]
+        if track.duration is not None and track.time_base is not None:
+            length_s = float(track.duration * track.time_base)
+        else:
+            length_s = (container.duration or 0) / 1_000_000
+        return length_s, track.rate, track.channels

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from embeddings_store.errors import MediaError
+from embeddings_store.reading import reading
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -16,6 +20,19 @@ _DEMUXERS = (
 )
 
 
+def reading_media(
+    path: Path, kind: str = "media that FFmpeg reads"
+) -> AbstractContextManager[None]:
+    """Turn whatever a decoder raises over a file into one :class:`MediaError`.
+
+    Args:
+        path: The file that is decoded.
+        kind: What it is not, where it is not torn.
+    """
+    advice = "fetch or convert it again"
+    return reading(path, kind, advice, MediaError, fault=f"is torn, or is not {kind}")
+
+
 def open_media(path: Path) -> InputContainer:
     """Open one local file for demuxing and decoding.
 
@@ -24,6 +41,8 @@ def open_media(path: Path) -> InputContainer:
     """
     import av
 
-    return av.open(
-        str(path), container_options={"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
-    )
+    with reading_media(path):
+        return av.open(
+            str(path),
+            container_options={"protocol_whitelist": "file", "format_whitelist": _DEMUXERS},
+        )

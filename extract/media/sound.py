@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from embeddings_store.errors import MediaError, MissingDependencyError, UsageError, unknown_name
 from extract.media.containers import CONTAINER_SUFFIXES, read_container
 from extract.media.file_check import check_media_file
+from extract.media.opening import reading_media
 from extract.media.spans import LONG_RULES, Sound, SoundSpan
 
 # A header may promise a little more than there is: writers round to blocks, and the last one may be
@@ -130,31 +131,24 @@ def _read_sound_file(path: Path, span: SoundSpan) -> Sound:
         raise MissingDependencyError(
             f"reading sound needs soundfile ({error}); install the extra 'extract'"
         ) from None
-    try:
-        with soundfile.SoundFile(path) as file:
-            _check_promise(path, file.extra_info, file.samplerate * file.channels)
-            duration_s = file.frames / file.samplerate
-            begin_s, end_s, cut = span.within(path, duration_s)
-            begin = round(begin_s * file.samplerate)
-            end = min(round(end_s * file.samplerate), file.frames)
-            if end < file.frames:
-                # Only reading the last frame shows that a FLAC or MP3 file is cut behind the part
-                # that is read.
-                file.seek(file.frames - 1)
-                _check_count(path, len(file.read(1)), 1, file.frames)
-            file.seek(begin)
-            samples = file.read(end - begin, dtype="float32", always_2d=True)
-            _check_count(path, len(samples), end - begin, file.frames)
-            return Sound(samples.mean(axis=1), file.samplerate, file.channels, duration_s, cut)
-    except soundfile.LibsndfileError as error:
-        reason = f" ({error.error_string.rstrip('. ')})"
-        # Which has been looked at already; libsndfile says it of some garbage too.
-        if "does not exist" in error.error_string:
-            reason = ""
-        raise MediaError(
-            f"{path} is torn, or is not sound that libsndfile reads{reason}; fetch or convert it "
-            "again"
-        ) from None
+    with (
+        reading_media(path, "sound that libsndfile reads"),
+        soundfile.SoundFile(path) as file,
+    ):
+        _check_promise(path, file.extra_info, file.samplerate * file.channels)
+        duration_s = file.frames / file.samplerate
+        begin_s, end_s, cut = span.within(path, duration_s)
+        begin = round(begin_s * file.samplerate)
+        end = min(round(end_s * file.samplerate), file.frames)
+        if end < file.frames:
+            # Only reading the last frame shows that a FLAC or MP3 file is cut behind the part
+            # that is read.
+            file.seek(file.frames - 1)
+            _check_count(path, len(file.read(1)), 1, file.frames)
+        file.seek(begin)
+        samples = file.read(end - begin, dtype="float32", always_2d=True)
+        _check_count(path, len(samples), end - begin, file.frames)
+        return Sound(samples.mean(axis=1), file.samplerate, file.channels, duration_s, cut)
 
 
 def _check_promise(path: Path, log: str, samples_per_s: int) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from contextlib import suppress
 from pathlib import Path
 
 from embeddings_store.atomic import make_folder, write_json
+from embeddings_store.errors import ManifestError, ModelLoadError
+from embeddings_store.reading import read_json, reading
 from extract.finetuning.checkpoints import MARKER, remove
 from extract.pipeline.finetuning_prepare import PreparedFinetuning
 from extract.pipeline.write import Notify
@@ -31,7 +32,7 @@ def start_over(prepared: PreparedFinetuning) -> None:
 
 def remember_to_keep(folder: Path) -> None:
     """Note in the marker of a finished model that it stays when its vectors are made."""
-    marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+    marker = read_json(folder / MARKER, raises=ModelLoadError)
     write_json(folder / MARKER, {**marker, "kept": True})
 
 
@@ -53,8 +54,6 @@ def remove_leftovers(prepared: PreparedFinetuning, notify: Notify) -> None:
 
 
 def _is_kept(folder: Path) -> bool:
-    try:
-        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        return bool(marker["kept"])
-    except (OSError, ValueError, KeyError):
-        return False
+    with suppress(ManifestError), reading(folder / MARKER, "a marker"):
+        return bool(read_json(folder / MARKER)["kept"])
+    return False

@@ -5,11 +5,10 @@ Encode what is not there yet, in parts that survive a kill, and assemble.
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,9 @@ from numpy.typing import NDArray
 
 from embeddings_store.atomic import exclusive, remove_leftovers
 from embeddings_store.corpus.manifest import Manifest
-from embeddings_store.errors import StoreMismatchError
+from embeddings_store.errors import ManifestError, StoreMismatchError
 from embeddings_store.provenance import changed_settings, collect, fingerprint
+from embeddings_store.reading import read_json, reading
 from embeddings_store.vectors.arrays import Embeddings, EncoderRef
 from embeddings_store.vectors.hdf5 import read_embeddings, read_header, store_path, write_embeddings
 from embeddings_store.vectors.shards import ShardFolder
@@ -279,11 +279,9 @@ def _forget_rows_of_other_weights(dump: Dump, notify: Notify) -> None:
     folder = dump.shards().path
     if not folder.is_dir():
         return
-    try:
-        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-        digest = about.get("weights_digest")
-    except (OSError, ValueError):
-        digest = None
+    digest = None
+    with suppress(ManifestError), reading(folder / "about.json", "JSON"):
+        digest = read_json(folder / "about.json").get("weights_digest")
     if digest != dump.attributes.get("weights_digest", "") and any(folder.glob("part-*")):
         notify("rows that were finished before are of other weights; they are made again")
         shutil.rmtree(folder)

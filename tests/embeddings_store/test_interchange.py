@@ -224,7 +224,7 @@ NPZ: dict[str, tuple[Callable[[Path], object], type[ProjectError], str]] = {
     "cut": (
         lambda p: p.write_bytes(write(p).read_bytes()[:-100]),
         ManifestError,
-        r"cannot be read \(.*copy it again",
+        r"cannot be read as an .npz file \(.*fetch or save it again",
     ),
     "objects": (
         _objects,
@@ -313,7 +313,7 @@ def test_a_bad_npz_is_refused_and_nothing_is_written(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("id,x0\na,1\nb,one\n", r"x.csv: cannot be read as a table: .*invalid value 'one'"),
+        ("id,x0\na,1\nb,one\n", r"x.csv: cannot be read as a table \(.*invalid value 'one'"),
         ("id,x0,x1\na,1\n", "row 2 has 2 fields, the header has 3"),
         ("name,x0\na,1\n", "needs a column 'id'; got name, x0"),
         ("id,label\na,x\n", r"must hold numbers in the shape \(rows, width\)"),

@@ -100,7 +100,7 @@ def test_a_torn_part_is_dropped_and_told(shards: ShardFolder, how: str) -> None:
         "looking is allowed before start has cleaned up"
     )
     [sentence] = shards.start({"settings": []})
-    assert sentence.startswith(f"{torn}: is damaged (")
+    assert sentence.startswith(f"{torn}: ")
     assert sentence.endswith("its rows are made again")
     assert not torn.exists()
     assert shards.finished().tolist() == [0, 1]

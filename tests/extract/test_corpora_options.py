@@ -307,7 +307,7 @@ def test_avamerg_refuses_what_is_no_conversation(tmp_path: Path) -> None:
     path = tmp_path / "train.json"
     broken = json.dumps([{"conversation_id": "00007", "turns": []}])
     for content, message in (
-        ("{", "is no JSON"),
+        ("{", "cannot be read as JSON"),
         ("{}", "a list of conversations is expected"),
         ("[]", "hold no turn"),
         (broken, "conversation '00007' is not as expected"),

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from embeddings_store.atomic import disk_is_full, exclusive
 from embeddings_store.errors import ManifestError, StoreError, StoreFullError
+from embeddings_store.reading import reading
 from extract.corpora.demo_release.design import (
     CLASSES,
     FIDELITY,
@@ -101,17 +102,14 @@ def design_of(release: Path) -> tuple[DemoTurn, ...]:
     Raises:
         StoreError: The release has no readable record.
     """
-    try:
+    fault = "is not the record of a demo release"
+    with reading(release / RECORD, "", "generate it again", StoreError, fault=fault):
         record = json.loads((release / RECORD).read_text(encoding="utf-8"))["turns"]
         turns = []
         for name, row in record.items():
             cues = {modality: row[modality] for modality in FIDELITY}
             turns.append(DemoTurn(name, row["raw"], row["label"], cues, nan, nan))
         return tuple(turns)
-    except (OSError, ValueError, KeyError) as error:
-        raise StoreError(
-            f"{release / RECORD}: is not the record of a demo release ({error}); generate it again"
-        ) from error
 
 
 def _build(
@@ -146,14 +144,11 @@ def _inventory(release: Path) -> dict[str, int]:
 def _check_complete(out: Path, wanted: dict[str, int]) -> None:
     """Check that ``out`` is the wanted release and that nothing has been taken out of it."""
     remedy = "move it away or delete it, or choose another folder; then run the same command again"
-    try:
+    fault = f"exists and is no demo release: {RECORD} cannot be read"
+    with reading(out, "", remedy, fault=fault):
         record = json.loads((out / RECORD).read_text(encoding="utf-8"))
         found = {key: record[key] for key in wanted}
         recorded = {key: record[key] for key in ("files", "bytes")}
-    except (OSError, ValueError, KeyError) as error:
-        raise ManifestError(
-            f"{out}: exists and is no demo release ({RECORD}: {error}); {remedy}"
-        ) from error
     if found != wanted:
         raise ManifestError(f"{out}: is another demo release ({found}, wanted {wanted}); {remedy}")
     if (inventory := _inventory(out)) != recorded:
