@@ -17,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from classify.evaluation.intervals import cluster_counts, overall
+from classify.evaluation.metrics import COMPLETENESS
 from classify.evaluation.paired_tests import Comparison, compare, holm
 from classify.evaluation.predictions import CLUSTERS
 from classify.evaluation.result_files import PREDICTIONS
@@ -101,7 +102,10 @@ def ablate(config: GridConfig, notify: Notify = lambda message: None) -> tuple[p
             for metric in ("WA", "UAR"):
                 line[metric] = rows[metric].mean()
                 line[f"{metric}_sd"] = rows[metric].std(ddof=1)
-            lines.append(line | _difference(answers[system.name], without[system.name], group))
+            for figure in COMPLETENESS:
+                line[figure] = rows[figure].mean()
+            difference = _difference(answers[system.name], without[system.name], group)
+            lines.append(line | difference | {"n_test": int(rows["n_test"].sum())})
     table = pd.DataFrame(lines)
     table["p_holm"] = holm(table["p"].astype(float).tolist())
     write_csv(config.out / FILE, table, claim=None)

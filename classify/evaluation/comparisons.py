@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from classify.evaluation.means import first_best, mean_right
+from classify.evaluation.means import first_best, mean_on_valid
 from classify.evaluation.predictions import StoredPredictions
 from classify.names import BASELINE, CONCATENATION, EARLY, HEAD, LAYER, PROBE, SYSTEM, UNIMODAL
 from embeddings_store.errors import UsageError, unknown_name
@@ -88,9 +88,7 @@ def _cells(answers: StoredPredictions) -> pd.DataFrame:
         ["family", "method", "modalities", "classifier"]
     ].first()
     if VALID in grid and bool((grid["n_valid"] > 0).all()):
-        # as the grid chooses: with --valid-split on a half
-        of = "n_choice" if "n_choice" in grid else "n_valid"
-        return parts.assign(**{VALID: mean_right(grid, VALID, "n_valid_scored", of)})
+        return parts.assign(**{VALID: mean_on_valid(grid)})
     return parts.assign(**{VALID: float("nan")})
 
 

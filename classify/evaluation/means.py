@@ -5,7 +5,9 @@ answered(k) with the share right(k),
 
     mean = 1 / K  sum over k of  right(k) * answered(k) / rows(k)
 
-so that a row that a cell cannot answer, for want of its modality, counts as wrong.
+so that a row that a cell cannot answer, for want of its modality, of any vector or of a label,
+counts as wrong: it is the mean of ``WA_all`` (:mod:`classify.evaluation.metrics`). Everything that
+chooses between cells, encoders or layers calls :func:`mean_on_valid` or :func:`mean_on_test`.
 
 Means are compared after rounding to :data:`DECIMALS` decimals, because the last bits of a sum hang
 on the order in which folds are added: with 2, 1 and 10 of 12 rows right the mean comes out larger
@@ -20,6 +22,8 @@ from collections.abc import Hashable, Mapping
 from typing import TypeVar
 
 import pandas as pd
+
+from classify.evaluation.metrics import completeness
 
 DECIMALS = 12
 
@@ -39,8 +43,33 @@ def mean_right(rows: pd.DataFrame, right: str, answered: str, of: str) -> pd.Ser
     >>> mean_right(rows, "WA", "n", "of").to_dict()
     {'b': 0.5, 'a': 0.5}
     """
-    share = rows[right].fillna(0.0) * rows[answered] / rows[of]
-    return share.groupby(rows["cell"], sort=False).mean()
+    _, share = completeness(rows[right].fillna(0.0), rows[answered], rows[of])
+    return pd.Series(share, rows.index).groupby(rows["cell"], sort=False).mean()
+
+
+def mean_on_valid(rows: pd.DataFrame) -> pd.Series:
+    """Return each cell's mean share of right answers on the validation rows that choose.
+
+    Args:
+        rows: Rows of ``grid.csv``, at least one of them a choosing row in every fold. A table that
+            does not count rows says that every row was answered.
+    """
+    # an earlier version had no half of the validation rows for choosing
+    of = "n_choice" if "n_choice" in rows else "n_valid"
+    if not {"n_valid_scored", of} <= set(rows):
+        rows, of = rows.assign(n_valid_scored=1, n_choice=1), "n_choice"
+    return mean_right(rows, "valid_WA", "n_valid_scored", of)
+
+
+def mean_on_test(rows: pd.DataFrame) -> pd.Series:
+    """Return each cell's mean share of right answers on the test rows of the plan.
+
+    Args:
+        rows: Rows of ``grid.csv``; a table that does not count rows says that all were answered.
+    """
+    if "n_scored" not in rows:
+        rows = rows.assign(n_scored=1, n_test=1)
+    return mean_right(rows, "WA", "n_scored", "n_test")
 
 
 def first_best(means: Mapping[Name, float]) -> Name:

@@ -9,6 +9,8 @@ name             formula
                  (also called UA)
 ``macro_F1``     mean F1 over the classes that occur in the truth or in the predictions
 ``weighted_F1``  mean F1 over classes, weighted by how many rows of the truth each has
+``coverage``     scored rows / planned rows: a row without a vector or a label is not scored
+``WA_all``       correct rows / planned rows: what is not scored counts as wrong
 ===============  ===============================================================================
 
 Where a ratio has nothing below its line (precision of a class that is never predicted) it is 0. A
@@ -22,9 +24,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 METRICS = ("WA", "UAR", "macro_F1", "weighted_F1")
+COVERAGE, WA_ALL = "coverage", "WA_all"
+COMPLETENESS = (COVERAGE, WA_ALL)
 FORMULAS = (
     "WA = accuracy; UAR = balanced accuracy (mean recall); macro_F1, weighted_F1 = mean F1, plain "
     "and by support"
@@ -130,6 +134,32 @@ def accuracy(y_true: Codes, y_pred: Codes | np.int64) -> float:
     0.5
     """
     return float((y_true == y_pred).mean()) if len(y_true) else float("nan")
+
+
+def completeness(
+    right: ArrayLike, n_scored: ArrayLike, n_planned: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return ``coverage`` and ``WA_all``, which say of how many planned rows an accuracy is.
+
+    Args:
+        right: The share of right answers among the scored rows (...); not looked at where none is
+            scored.
+        n_scored: How many rows were scored (...).
+        n_planned: How many rows the plan asked for (...); without any both figures are ``nan``.
+
+    Returns:
+        Both in [0, 1] (...).
+
+    >>> [figure.tolist() for figure in completeness([0.9, np.nan], [50, 0], [60, 10])]
+    [[0.8333333333333334, 0.0], [0.75, 0.0]]
+    """
+    scored, planned = np.asarray(n_scored, dtype=float), np.asarray(n_planned, dtype=float)
+    hits = np.where(scored > 0, np.asarray(right, dtype=float), 0.0) * scored
+    nothing = np.full(np.broadcast(hits, planned).shape, np.nan)
+    return (
+        np.divide(scored, planned, out=nothing.copy(), where=planned > 0),
+        np.divide(hits, planned, out=nothing, where=planned > 0),
+    )
 
 
 def per_class(y_true: Codes, y_pred: Codes, n_classes: int) -> PerClass:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from classify.evaluation.means import mean_on_valid
 from classify.figures.results_folder import FinishedRun, probabilities, same_run
 from classify.figures.style import (
     ACCENT,
@@ -41,15 +42,11 @@ def systems(run: FinishedRun) -> Drawing | str:
     families = list(dict.fromkeys(rows["family"]))
     left_out = ""
     if len(cells) > MAX_SYSTEMS:
-        means = (
-            rows.groupby("cell", sort=False)["valid_WA"]
-            .mean()
-            .sort_values(ascending=False, kind="stable")
-        )
+        means = mean_on_valid(rows).sort_values(ascending=False, kind="stable")
         keep = {*means.index[:MAX_SYSTEMS], run.headline}
         which = (
             "that did worse on validation rows"
-            if means.notna().any()
+            if rows["valid_WA"].notna().any()
             else "that come later in the table"
         )
         left_out = f" {len(cells) - len(keep)} systems {which} are left out; grid.csv lists all."

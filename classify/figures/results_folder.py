@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from classify.claim import Claim
 from classify.evaluation.agreement import ANSWERS, check_columns, check_folder
-from classify.evaluation.means import first_best
+from classify.evaluation.means import first_best, mean_on_test, mean_on_valid
+from classify.evaluation.metrics import COVERAGE
 from classify.evaluation.result_files import (
     AGAIN,
     GRID,
@@ -154,6 +155,11 @@ class FinishedRun:
         """Say whether labels were permuted."""
         return "labels_shuffled" in self.rows and bool((self.rows["labels_shuffled"] != "no").any())
 
+    @property
+    def is_incomplete(self) -> bool:
+        """Say whether any cell leaves test rows of the plan unscored."""
+        return COVERAGE in self.rows and bool((self.rows[COVERAGE] < 1).any())
+
     def flagged(self, flag: str) -> str:
         """Return the cell that carries a flag, or an empty string."""
         for cell, flags in zip(self.rows["cell"], self.rows["flags"], strict=True):
@@ -185,8 +191,8 @@ class FinishedRun:
         if not len(single):
             return ""
         validated = "valid_WA" in single and single["valid_WA"].notna().all()
-        judge = "valid_WA" if validated else "WA"
-        return str(first_best(single.groupby("cell", sort=False)[judge].mean().to_dict()))
+        means = mean_on_valid(single) if validated else mean_on_test(single)
+        return str(first_best(means.to_dict()))
 
     def answers(
         self, cell: str, roles: Sequence[str] = ("test",), folds: Sequence[int] = ()
@@ -216,6 +222,17 @@ class FinishedRun:
             filters=filters,
         ).to_pandas()
         return table.astype(dict.fromkeys(texts, "str"))
+
+    def right(self, cell: str) -> pd.Series:
+        """Return of each test row whether a cell is right, by id, fold and seeds."""
+        keys = ["id", "fold", *self._seeds()]
+        table = pq.read_table(
+            self.folder / "predictions.parquet",
+            columns=[*keys, "y_true", "y_pred"],
+            filters=[("cell", "==", cell), ("role", "==", "test")],
+        ).to_pandas()
+        right = table["y_true"].astype(str) == table["y_pred"].astype(str)
+        return right.set_axis(pd.MultiIndex.from_frame(table[keys].astype(str)))
 
     @property
     def score_columns(self) -> list[str]:

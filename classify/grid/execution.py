@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from classify.evaluation.means import first_best
-from classify.evaluation.metrics import accuracy
+from classify.evaluation.metrics import accuracy, completeness
 from classify.grid.bind import Repetition, drop_task, make_task
 from classify.grid.config import GridConfig
 from classify.grid.finished_cells import cells_of_older_versions, read_outcome
@@ -200,9 +200,10 @@ def _repetitions(prepared: PreparedGrid) -> int:
 def _choose_layers(prepared: PreparedGrid, tasks: Sequence[CellTask]) -> dict[Place, Views]:
     """Choose per fold and modality the layer whose SVM is best on the fold's validation rows.
 
-    Ties go to the lowest.
+    Rows that a layer cannot answer count as wrong for it; ties go to the lowest.
     """
     apart = {fold.number: fold.apart for fold in prepared.folds}
+    n_learning = {fold.number: fold.n_learning for fold in prepared.folds}
     found: dict[tuple[int, int, str], dict[int, float]] = {}
     for task in tasks:
         if task.cell.family != LAYER or task.cell.classifier != LAYER_JUDGE:
@@ -211,7 +212,10 @@ def _choose_layers(prepared: PreparedGrid, tasks: Sequence[CellTask]) -> dict[Pl
         learn = for_learning(outcome.ids["valid"], apart[task.source.fold])
         right = accuracy(outcome.y["valid"][learn], outcome.reported("valid").labels[learn])
         slot = (task.replica, task.source.fold, task.cell.modalities[0])
-        found.setdefault(slot, {})[task.cell.layer] = right
+        # of all rows that learn, so that a layer gains nothing by rows that it lacks
+        n_planned = n_learning[task.source.fold]
+        _, of_all = completeness(right, learn.sum(), n_planned)
+        found.setdefault(slot, {})[task.cell.layer] = float(of_all)
     best = {slot: first_best(by_layer) for slot, by_layer in found.items()}
     chosen: dict[Place, Views] = {}
     for replica, views in enumerate(prepared.replicas):

@@ -12,20 +12,27 @@ from classify.grid.prepared import FoldFacts
 from classify.grid.view_choice import Candidates, ViewChoice
 from classify.models.probe import inner_groups
 from classify.names import VALID
+from embeddings_store.corpus.groups import group_or_speaker
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, StoreMismatchError, UsageError
-from embeddings_store.folds.plan import FoldPlan
+from embeddings_store.folds.halves import apart
+from embeddings_store.folds.plan import Fold, FoldPlan
+from embeddings_store.folds.planned_rows import planned_rows
 from embeddings_store.provenance import fingerprint
 from embeddings_store.vectors.arrays import SCORED_ROLES, EncoderRef
 from embeddings_store.vectors.fold_data import FoldData
 
 
-def check_folds(config: GridConfig, source: RunSource, views: ViewChoice) -> list[FoldFacts]:
+def check_folds(
+    config: GridConfig, source: RunSource, views: ViewChoice, corpus: Manifest
+) -> list[FoldFacts]:
     """Load every fold with all views, and say what the gate found.
 
     Args:
         config: What was asked for.
         source: Where the data of every fold lie.
         views: Modalities, encoders and metadata.
+        corpus: The corpus under the label set that counts.
 
     Raises:
         LeakError: A fold would score or choose on rows that an encoder was trained on.
@@ -42,7 +49,7 @@ def check_folds(config: GridConfig, source: RunSource, views: ViewChoice) -> lis
                 inner=inner,
                 valid_split=config.valid_split,
             )
-            facts.append(_facts(LOADER.load(wanted), fold.name))
+            facts.append(_facts(LOADER.load(wanted), fold, corpus, config.valid_split))
         _check_same_rows(facts)
         folds.append(facts[0])
     return folds
@@ -151,21 +158,31 @@ def _check_same_rows(facts: Sequence[FoldFacts]) -> None:
         )
 
 
-def _facts(data: FoldData, name: str) -> FoldFacts:
+def _facts(data: FoldData, fold: Fold, corpus: Manifest, valid_split: int | None) -> FoldFacts:
     for role, rows in (("train", data.train), ("test", data.test)):
         for view, present in rows.present.items():
             if not present.any():
                 raise FoldError(
-                    f"fold {data.fold} ({name}): none of its {len(rows)} {role} rows has "
+                    f"fold {data.fold} ({fold.name}): none of its {len(rows)} {role} rows has "
                     f"{data.views[view].modality} vectors; extract them, use other folds, or "
                     "leave the modality out with --modalities"
                 )
     train_groups = inner_groups(data.train)
     valid_groups = inner_groups(data.valid)
+    raw = corpus.column("label")
+    planned = {role: planned_rows(fold, role, data.labels, raw) for role in SCORED_ROLES}
+    choosing = planned["valid"].all
+    if valid_split is not None and data.valid.apart.any():
+        choosing &= apart(
+            corpus.ids, group_or_speaker(corpus), fold.mask("valid"), valid_split, fold.name
+        )
     return FoldFacts(
         number=data.fold,
-        name=name,
+        name=fold.name,
         counts={role: len(data.role(role)) for role in ("train", "valid", "test")},
+        n_planned={role: int(rows.all.sum()) for role, rows in planned.items()},
+        n_unlabelled=int(planned["test"].unlabelled.sum()),
+        n_choice=int(choosing.sum()),
         train_seen=int(data.train.fitted.sum()),
         train_groups=min(
             len(np.unique(train_groups[present])) for present in data.train.present.values()

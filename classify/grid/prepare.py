@@ -68,7 +68,7 @@ def prepare(config: GridConfig) -> PreparedGrid:
         select_on=config.select_on,
     )
     LOADER.begin(source, setup.view)
-    folds = check_folds(config, source, views)
+    folds = check_folds(config, source, views, setup.view)
     if config.tune:
         require_optuna()
     check_valid_rows(config, folds, setup.plan, views.candidates)

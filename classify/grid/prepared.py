@@ -33,6 +33,9 @@ class FoldFacts:
         number: The fold's number.
         name: What it holds out.
         counts: Role to rows with a label and a vector.
+        n_planned: Role to rows that the plan gives it, with a label of the set or with none.
+        n_unlabelled: Test rows of the plan that have no label.
+        n_choice: Validation rows of the plan that choose the cell.
         train_seen: Training rows that some encoder was fitted on.
         train_groups: The smallest number of groups that any modality's training rows have.
         valid_groups: How many groups those validation rows are of that may be learnt from.
@@ -45,12 +48,21 @@ class FoldFacts:
     number: int
     name: str
     counts: Mapping[str, int]
+    n_planned: Mapping[str, int]
+    n_unlabelled: int
+    n_choice: int
     train_seen: int
     train_groups: int
     valid_groups: int
     out_of_fold: frozenset[str]
     apart: frozenset[str] = frozenset()
     answered: str = ""
+
+    @property
+    def n_learning(self) -> int:
+        """Validation rows of the plan that may be learnt from: all, or the other half."""
+        n_valid = self.n_planned["valid"]
+        return n_valid - self.n_choice if self.apart else n_valid
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from pathlib import Path
 from classify.leakage import encoders, rows
 from classify.leakage.case import AuditCase
 from classify.leakage.finding import CAUTION, CLEAN, LEAK, NOT_CHECKED, LeakageFinding, per_cent
+from classify.leakage.missing_rows import missing
 from embeddings_store.atomic import write_json
 from embeddings_store.errors import LeakError, StoreError, UsageError, unknown_name
 from embeddings_store.reading import reading
@@ -58,6 +59,9 @@ CHECKS: Mapping[str, Check] = {
         "is an encoder known to be trained on this corpus?", encoders.contamination, acceptable=True
     ),
     "choices": Check("was anything chosen on test rows?", encoders.choices, blocks=False),
+    "missing": Check(
+        "do test rows go unscored, and does that tell the label?", missing, acceptable=True
+    ),
     "permuted": Check("were encoders trained on permuted labels?", encoders.permuted),
     "metadata": Check("does a metadata column explain the label?", encoders.metadata, blocks=False),
     "shuffled": Check("does everything fall to chance on permuted labels?", None),

@@ -4,7 +4,9 @@ A line holds loss, accuracy and runtime on the test rows.
 The paper trains on sessions 1 to 3, validates on 4 and tests on 5 (the plan
 ``session-holdout:Ses05/Ses04``). Any store of trainings with class scores will do; it is read
 through the gate, so no row is scored that an encoder has seen. The encoder that counts is the one
-with the best accuracy on validation rows; test figures stand beside it and choose nothing.
+with the best accuracy on validation rows, where a row without an answer counts as wrong; test
+figures stand beside it and choose nothing. Of the ``n_test`` rows of the plan ``n_scored`` have a
+vector and a label, of the ``n_choice`` validation rows ``n_valid_scored``.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from classify.claim import CLAIM, Claim
-from classify.evaluation.means import first_best
+from classify.evaluation.means import first_best, mean_on_valid
 from classify.evaluation.metrics import accuracy
 from classify.results.files import write_csv
 from classify.results.paper_tables import per_cent
@@ -26,6 +28,7 @@ from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreMismatchError, StoreNotFoundError
 from embeddings_store.fold_request import FoldRequest
 from embeddings_store.folds.plan import FoldPlan
+from embeddings_store.folds.planned_rows import planned_rows
 from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import load_fold
 from embeddings_store.vectors.catalogue import Entry, catalogue
@@ -76,8 +79,8 @@ def _table(store: Path, manifest: Manifest, entries: Sequence[Entry], claim: Cla
     )
     chosen = ""
     if lines["valid_WA"].notna().all():
-        means = lines.groupby("encoder", sort=False)["valid_WA"].mean()
-        chosen = first_best(means.to_dict())
+        of_encoder = lines.assign(cell=lines["encoder"])
+        chosen = first_best(mean_on_valid(of_encoder).to_dict())
     lines[CLAIM] = [Claim.all_of([claim, Claim.read(own)]).text for own in lines[CLAIM]]
     lines["remark"] = np.where(lines["encoder"] == chosen, "chosen on valid", "")
     return lines
@@ -90,6 +93,10 @@ def _line(store: Path, manifest: Manifest, entry: Entry, label: str) -> dict[str
     data = load_fold(
         FoldRequest(store, manifest.name, {entry.ref.modality: entry.ref}, plan, fold), manifest
     )
+    raw, of_fold = manifest.column("label"), plan.fold(fold)
+    n_planned = {}
+    for role in ("valid", "test"):
+        n_planned[role] = int(planned_rows(of_fold, role, data.labels, raw).all.sum())
     return {
         CLAIM: _claim(header).text,
         "corpus": manifest.name,
@@ -103,7 +110,10 @@ def _line(store: Path, manifest: Manifest, entry: Entry, label: str) -> dict[str
         **_figures(data.test, entry.ref.modality, "test"),
         "runtime_s": _runtime_s(header, len(data.test)),
         "n_valid": len(data.valid),
-        "n_test": len(data.test),
+        "n_valid_scored": len(data.valid),
+        "n_choice": n_planned["valid"],
+        "n_test": n_planned["test"],
+        "n_scored": len(data.test),
     }
 
 

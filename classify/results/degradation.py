@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from classify.evaluation.metrics import METRICS, summary
+from classify.evaluation.metrics import COVERAGE, METRICS, WA_ALL, completeness, summary
 from classify.grid.outcome import CellOutcome
 
 DEGRADATION = "degradation.csv"
@@ -55,7 +55,9 @@ def degradation_table(
                 "n_scored": len(stage["test"]),
             }
             figures = summary(outcome.y["test"], stage["test"].labels)
-            lines.append({**about, **line, **figures})
+            covered, of_all = completeness(figures["WA"], len(stage["test"]), row["n_test"])  # type: ignore[arg-type]
+            planned = {"n_test": row["n_test"], COVERAGE: float(covered), WA_ALL: float(of_all)}
+            lines.append({**about, **line, **figures, **planned})
     return pd.DataFrame(lines)
 
 

@@ -5,20 +5,24 @@ In ``table4_unimodal``, ``table5_early``, ``table6_late`` (and ``table_layers`` 
 column per classifier, each with its deviation ``_sd``, and ``average`` over these classifiers,
 which judges the fusion apart from the classifier. ``own`` is the largest class score itself (of a
 head, a probe, a rule or a system); where no classifier stands in a line it is the ``average`` too.
-Baselines stand below, in ``average``. ``_sd`` is the sample deviation (n - 1) over folds and empty
-for a single fold. Where there are several seeds, of the classifier or of the fine-tuning, every
-figure is the mean over them, ``_sd`` is the deviation over folds of means over seeds, and
-``_seed_sd`` the deviation over seeds of means over folds.
+Baselines stand below, in ``average``. The lines of the metrics ``coverage`` and ``WA_all`` say of
+how many test rows of the plan the others are, and what is left where the rest counts as wrong.
+``_sd`` is the sample deviation (n - 1) over folds and empty for a single fold. Where there are
+several seeds, of the classifier or of the fine-tuning, every figure is the mean over them, ``_sd``
+is the deviation over folds of means over seeds, and ``_seed_sd`` the deviation over seeds of means
+over folds.
 
-``table7_per_class`` and ``confusion`` are of the headline cell: a class is averaged over the folds
-whose test rows hold it, ``all`` is weighted by support inside each fold and then averaged over
-folds, as the paper's line is. Counts of the confusion are summed over folds and seeds; ``support``
-is that of one seed.
+``table7_per_class`` and ``confusion`` are of the headline cell. ``planned`` are the test rows of
+the plan, ``coverage`` is ``support`` over these and ``WA_all`` how many of these are right; a row
+without a label is of no class and stands in ``all`` alone, whose two figures are those of
+``grid.csv``. A class is averaged over the folds whose test rows hold it, ``all`` is weighted by
+support inside each fold and then averaged over folds, as the paper's line is. Counts of the
+confusion are summed over folds and seeds; ``support`` is that of one seed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -28,7 +32,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from classify.claim import Claim
-from classify.evaluation.metrics import METRICS, PerClass, confusion, per_class
+from classify.evaluation.metrics import (
+    COMPLETENESS,
+    COVERAGE,
+    METRICS,
+    WA_ALL,
+    PerClass,
+    completeness,
+    confusion,
+    per_class,
+)
 from classify.models.classifiers import CLASSIFIERS, competitors
 from classify.names import BASELINE, EARLY, HEAD, LATE, LAYER, PROBE, RULE, SYSTEM, UNIMODAL
 from classify.results.files import write_csv
@@ -57,7 +70,7 @@ ABOUT = (
     "encoder_seed",
 )
 SEEDS = ["seed", "encoder_seed"]
-VALID = "valid_WA"
+VALID, VALID_ALL = "valid_WA", "valid_WA_all"
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -93,7 +106,9 @@ def paper_table(rows: pd.DataFrame, family: str) -> pd.DataFrame:
     # where subsets of the modalities ran as well, a method alone names no row
     if part.groupby(labels)["modalities"].nunique().max() > 1:
         labels = labels + " of " + part["modalities"]
-    metrics = [*METRICS, VALID] if rows[VALID].notna().any() else list(METRICS)
+    metrics = [*METRICS, *COMPLETENESS]
+    if rows[VALID].notna().any():
+        metrics += [VALID, VALID_ALL]
     by_label = [
         _line(str(label), of_row, family, metrics)
         for label, of_row in part.groupby(labels, sort=False)
@@ -110,6 +125,17 @@ def paper_table(rows: pd.DataFrame, family: str) -> pd.DataFrame:
         table.insert(position, name, about[name])
     table.insert(len(ABOUT), "folds", rows["fold"].nunique())
     return table
+
+
+def is_incomplete(table: pd.DataFrame) -> bool:
+    """Say whether any figure of a table is of fewer test rows than the plan has.
+
+    Args:
+        table: What :func:`paper_table` returns, or the file that was written of it.
+    """
+    covered = table[table["metric"] == COVERAGE]
+    columns = [name for name in covered if f"{name}_sd" in covered]
+    return bool((covered[columns] < 100).any(axis=None))
 
 
 def about_of(rows: pd.DataFrame) -> dict[str, str]:
@@ -132,12 +158,14 @@ class Headline:
         classes: The label order.
         answers: Per fold and seed true and predicted class codes (n,) each.
         folds: Which fold each of these is of.
+        planned: Fold to how many test rows of each class (C,) the plan has.
     """
 
     cell: str
     classes: Sequence[str]
     answers: Sequence[tuple[Codes, Codes]]
     folds: Sequence[int]
+    planned: Mapping[int, Codes]
 
 
 def write_per_class(headline: Headline, rows: pd.DataFrame, out: Path) -> list[Path]:
@@ -154,6 +182,7 @@ def write_per_class(headline: Headline, rows: pd.DataFrame, out: Path) -> list[P
         return []
     table = per_class_table(headline.answers, headline.classes, headline.folds)
     of_cell = rows[rows["cell"] == headline.cell]
+    table = table.assign(**_completeness_per_class(headline, of_cell))
     about = about_of(of_cell) | {"cell": headline.cell, "flags": of_cell["flags"].iloc[0]}
     for position, name in enumerate((*ABOUT, "cell", "flags")):
         table.insert(position, name, about[name])
@@ -161,6 +190,31 @@ def write_per_class(headline: Headline, rows: pd.DataFrame, out: Path) -> list[P
     write_csv(out / PER_CLASS, table, claim)
     write_csv(out / CONFUSION, _confusion_table(headline), claim)
     return [out / PER_CLASS, out / CONFUSION]
+
+
+def _completeness_per_class(headline: Headline, of_cell: pd.DataFrame) -> dict[str, list[float]]:
+    """Return planned rows, coverage and WA_all (per cent) of each class, and last of all rows.
+
+    Args:
+        headline: What the cell answered, and what the plan has.
+        of_cell: Its rows of ``grid.csv``.
+    """
+    planned = np.sum(list(headline.planned.values()), axis=0)
+    # every seed answers the same rows again
+    per_seed = len(headline.folds) / len(headline.planned)
+    support, right = np.zeros(len(planned)), np.zeros(len(planned))
+    for y_true, y_pred in headline.answers:
+        support += np.bincount(y_true, minlength=len(planned)) / per_seed
+        right += np.bincount(y_true[y_true == y_pred], minlength=len(planned)) / per_seed
+    recall = np.divide(right, support, out=np.zeros(len(planned)), where=support > 0)
+    covered, of_all = completeness(recall, support, planned)
+    n_test = of_cell.drop_duplicates("fold")["n_test"].sum()
+    by_fold = of_cell.groupby("fold")[list(COMPLETENESS)].mean().mean()
+    return {
+        "planned": [*map(int, planned), int(n_test)],
+        COVERAGE: [*map(per_cent, covered), per_cent(by_fold[COVERAGE])],
+        WA_ALL: [*map(per_cent, of_all), per_cent(by_fold[WA_ALL])],
+    }
 
 
 def _confusion_table(headline: Headline) -> pd.DataFrame:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from classify.claim import CLAIM, Claim
 from classify.evaluation.agreement import check_folder
-from classify.evaluation.means import first_best
+from classify.evaluation.means import first_best, mean_on_valid
 from classify.evaluation.metrics import METRICS
 from classify.evaluation.result_files import GRID_SHAPE, TableShape, read_rows
 from classify.fusion.strategies import STRATEGIES
@@ -206,13 +206,12 @@ def _cells(row: dict[str, str], grid: pd.DataFrame) -> pd.DataFrame:
 def _best_on_valid(cells: pd.DataFrame) -> str:
     """Return the cell that is best on validation rows, or nothing where there are none.
 
-    Single layers are no candidates, as in the grid.
+    Single layers are no candidates, and rows without an answer count as wrong, as in the grid.
     """
     candidates = cells[cells["family"] != LAYER]
-    if "valid_WA" not in candidates:
+    if "valid_WA" not in candidates or not candidates["valid_WA"].notna().any():
         return ""
-    means = candidates.groupby("cell", sort=False)["valid_WA"].mean().dropna()
-    return str(first_best(means.to_dict())) if len(means) else ""
+    return str(first_best(mean_on_valid(candidates).to_dict()))
 
 
 def _parts(modalities: str) -> frozenset[str]:

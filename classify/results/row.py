@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from classify.evaluation.metrics import accuracy, summary
+from classify.evaluation.metrics import COVERAGE, WA_ALL, accuracy, completeness, summary
 from classify.grid.calibration import Calibrated, calibration_columns, margin_columns
 from classify.grid.outcome import CellOutcome
 from classify.grid.prepared import FoldFacts, PreparedGrid
@@ -155,37 +155,45 @@ def _fitted(finished: _Finished) -> Columns:
     }
 
 
-def _counts(finished: _Finished) -> Columns:
-    """Return how many rows the fold has, were fitted on, chose, and were answered."""
+def _counts(finished: _Finished) -> dict[str, int]:
+    """Return how many rows the plan asks for, were fitted on, chose, and were answered."""
     fold, outcome = finished.fold, finished.outcome
     facts = outcome.facts
-    n_scored = len(outcome.reported("test"))
+    selected = 0 if finished.is_baseline else int(str(facts.get("n_test_selected", 0)))
+    n_scored, n_test = len(outcome.reported("test")), fold.n_planned["test"]
     return {
         "n_train": fold.counts["train"],
         "n_valid": fold.counts["valid"],
-        "n_test": fold.counts["test"],
-        "n_fit": facts["n_fit"],
-        "n_fit_seen": 0 if finished.is_baseline else facts["n_fit_seen"],
-        "n_test_selected": 0 if finished.is_baseline else facts.get("n_test_selected", 0),
-        "n_choice": len(fold.apart) or fold.counts["valid"],
+        "n_test": n_test,
+        "n_fit": int(str(facts["n_fit"])),
+        "n_fit_seen": 0 if finished.is_baseline else int(str(facts["n_fit_seen"])),
+        "n_test_selected": selected,
+        "n_choice": fold.n_choice,
         "n_scored": n_scored,
         "n_valid_scored": int(for_choice(outcome.ids["valid"], fold.apart).sum()),
-        # rows that lack some modality, and those that have none of the cell's
-        "n_missing": int(str(facts["n_missing"])) + fold.counts["test"] - n_scored,
+        # labelled rows that lack some modality, and those that have none of the cell's
+        "n_missing": int(str(facts["n_missing"])) + n_test - fold.n_unlabelled - n_scored,
+        "n_unlabelled": fold.n_unlabelled,
     }
 
 
 def _figures(finished: _Finished, calibrated: Calibrated) -> Columns:
     """Return the figures of merit, margins and calibration, and the constant answer for scale."""
-    outcome = finished.outcome
+    outcome, counts = finished.outcome, _counts(finished)
     y, answers = outcome.y, {role: outcome.reported(role).labels for role in outcome.y}
     choice = for_choice(outcome.ids["valid"], finished.fold.apart)
     # for scale only: nobody could know it beforehand
     commonest = np.bincount(y["test"]).argmax()
+    figures = summary(y["test"], answers["test"])
+    valid_accuracy = accuracy(y["valid"][choice], answers["valid"][choice])
+    of_test = completeness(figures["WA"], counts["n_scored"], counts["n_test"])
+    of_valid = completeness(valid_accuracy, counts["n_valid_scored"], counts["n_choice"])
     return {
-        **summary(y["test"], answers["test"]),
+        **figures,
+        **dict(zip((COVERAGE, WA_ALL), map(float, of_test), strict=True)),
         "train_WA": accuracy(y["train"], answers["train"]),
-        "valid_WA": accuracy(y["valid"][choice], answers["valid"][choice]),
+        "valid_WA": valid_accuracy,
+        **dict(zip(("valid_coverage", "valid_WA_all"), map(float, of_valid), strict=True)),
         **margin_columns(outcome),
         **calibration_columns(outcome, calibrated),
         "constant": finished.prepared.labels.classes[commonest],

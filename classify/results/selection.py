@@ -5,9 +5,9 @@ Where every fold has validation rows, the cell with the best mean accuracy on th
 the paper's final model (concatenation + SVM; of one modality its SVM) stands as
 ``fixed_beforehand``. The cell that is best on test is shown as ``best_on_test``, an upper bound and
 no result; with ``--select-on test`` it is also ``chosen_on_test``, and the column ``claim`` of
-every row and table says ``upper bound`` instead of ``result``. A row that a cell cannot answer, for
-want of its modality, counts as wrong in these comparisons. Baselines and single layers are not
-candidates; ties go to the first in the order of the table.
+every row and table says ``upper bound`` instead of ``result``. A row of the plan that a cell cannot
+answer counts as wrong in these comparisons. Baselines and single layers are not candidates; ties go
+to the first in the order of the table.
 
 :mod:`classify.evaluation.means` has the formula.
 """
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from classify.evaluation.means import first_best, mean_right
+from classify.evaluation.means import first_best, mean_on_test, mean_on_valid
 from classify.names import EARLY, UNIMODAL
 from classify.results.table import BEST_ON_TEST, CANDIDATES, CHOSEN, FIXED, ON_TEST
 
@@ -29,13 +29,12 @@ def with_flags(rows: pd.DataFrame, select_on: str) -> pd.DataFrame:
         select_on: ``valid``, or ``test`` for an upper bound.
     """
     candidates = rows[rows["family"].isin(CANDIDATES)]
-    best_on_test = first_best(mean_right(candidates, "WA", "n_scored", "n_test").to_dict())
+    best_on_test = first_best(mean_on_test(candidates).to_dict())
     marks: dict[str, list[str]] = {}
     if select_on == "test":
         marks[best_on_test] = [ON_TEST]
     elif (rows["n_valid"] > 0).all():
-        means = mean_right(candidates, "valid_WA", "n_valid_scored", "n_choice")
-        marks[first_best(means.to_dict())] = [CHOSEN]
+        marks[first_best(mean_on_valid(candidates).to_dict())] = [CHOSEN]
     elif fixed := _fixed_beforehand(candidates):
         marks[fixed] = [FIXED]
     marks.setdefault(best_on_test, []).append(BEST_ON_TEST)

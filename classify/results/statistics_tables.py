@@ -4,9 +4,11 @@
 figure of all test rows, ``low`` and ``high`` its interval (:mod:`classify.evaluation.intervals`),
 ``mean`` and ``sd`` mean and sample deviation over folds; ``sessions`` says in how many sessions
 speakers sit together, 0 where each has its own or there are none. Several seeds are pooled:
-``n_rows`` counts every answer, and speakers keep the answers to one utterance together. Shares, not
-per cent. ``comparisons.csv`` has one row per comparison of the declared family
-(:mod:`classify.evaluation.comparisons`).
+``n_rows`` counts every answer, and speakers keep the answers to one utterance together. ``n_test``
+counts every row of the plan likewise; ``coverage`` and ``WA_all`` are of these, all pooled. Shares,
+not per cent. ``comparisons.csv`` has one row per comparison of the declared family
+(:mod:`classify.evaluation.comparisons`): ``n_rows`` of the plan's ``n_test`` rows were answered by
+both cells, and every figure in it is of these.
 """
 
 from __future__ import annotations
@@ -30,7 +32,14 @@ from classify.evaluation.intervals import (
     of_class,
     overall,
 )
-from classify.evaluation.metrics import METRICS, of_counts, per_class_of_counts
+from classify.evaluation.metrics import (
+    COVERAGE,
+    METRICS,
+    WA_ALL,
+    completeness,
+    of_counts,
+    per_class_of_counts,
+)
 from classify.evaluation.paired_tests import compare, holm, mcnemar, nadeau_bengio
 from classify.evaluation.predictions import SEEDS, CellPredictions, StoredPredictions
 from classify.results.files import write_csv
@@ -100,10 +109,28 @@ def statistics_table(answers: StoredPredictions) -> pd.DataFrame:
     for name, rows in answers.cells.items():
         of_cell = answers.grid[answers.grid["cell"] == name]
         named = {column: of_cell[column].iloc[0] for column in NAMED if column in of_cell}
-        n_missing = int(of_cell["n_missing"].sum())
+        planned = _planned(of_cell, rows)
         for line in _cell_lines(answers, rows):
-            lines.append({**about, "cell": name, **named, **line, "n_missing": n_missing})
+            lines.append({**about, "cell": name, **named, **line, **planned})
     return pd.DataFrame(lines)
+
+
+def _planned(of_cell: pd.DataFrame, rows: CellPredictions) -> dict[str, object]:
+    """Return of how many rows of the plan the figures of a cell are, all folds and seeds pooled.
+
+    Args:
+        of_cell: The cell's rows of ``grid.csv``.
+        rows: What it answered.
+    """
+    n_test = int(of_cell["n_test"].sum())
+    right = float((rows.y_true == rows.y_pred).mean()) if len(rows.key) else NAN
+    covered, right_of_all = completeness(right, len(rows.key), n_test)
+    return {
+        "n_missing": int(of_cell["n_missing"].sum()),
+        "n_test": n_test,
+        COVERAGE: float(covered),
+        WA_ALL: float(right_of_all),
+    }
 
 
 def comparisons_table(
@@ -153,6 +180,7 @@ COLUMNS = (
     "only_second_right",
     "n_rows",
     "n_left_out",
+    "n_test",
     "folds",
     "cluster_by",
     "clusters",
@@ -254,7 +282,7 @@ def _pair_line(answers: StoredPredictions, pair: Pair, metric: str) -> dict[str,
     only_second = int((second_right & ~first_right).sum())
     grid = answers.grid[answers.grid["cell"] == pair.first]
     # how far folds share training rows, by which the corrected test widens the variance
-    test_per_fit = float((grid["n_test"] / grid["n_fit"]).mean())
+    test_per_fit = float((grid["n_scored"] / grid["n_fit"]).mean())
     effect = found.difference
     why_none = answers.cluster_note or effect.why_none
     return _about(answers) | {
@@ -279,6 +307,7 @@ def _pair_line(answers: StoredPredictions, pair: Pair, metric: str) -> dict[str,
         "only_second_right": only_second,
         "n_rows": len(common),
         "n_left_out": n_left_out,
+        "n_test": int(grid["n_test"].sum()),
         "folds": len(by_fold),
         "cluster_by": answers.cluster_by,
         "clusters": effect.clusters,

@@ -10,7 +10,7 @@ import pandas as pd
 
 from classify.claim import Claim
 from classify.evaluation.agreement import check_folder
-from classify.evaluation.metrics import METRICS
+from classify.evaluation.metrics import COMPLETENESS, METRICS
 from classify.evaluation.result_files import GRID, GRID_SHAPE, TableShape, read_rows
 from classify.names import BASELINE, EARLY, LATE, LAYER, SYSTEM, UNIMODAL
 from classify.results.files import write_csv
@@ -64,9 +64,13 @@ SCHEMA: Mapping[str, str] = {
     "n_scored": COUNT,
     "n_valid_scored": COUNT,
     "n_missing": COUNT,
+    "n_unlabelled": COUNT,
     **dict.fromkeys(METRICS, NUMBER),
+    **dict.fromkeys(COMPLETENESS, NUMBER),
     "train_WA": NUMBER,
     "valid_WA": NUMBER,
+    "valid_coverage": NUMBER,
+    "valid_WA_all": NUMBER,
     "constant": TEXT,
     "constant_WA": NUMBER,
     "train_margin": NUMBER,
@@ -109,9 +113,14 @@ class ResultTable:
             ``protocol`` is the plan's name where none was asked for; ``split_digest`` is over the
             labelled rows and their roles, so it is the same in every store; ``shared`` says which
             roles share speakers or groups; ``selection_rule`` what chose the epochs of trained
-            encoders. ``valid_WA`` and ``n_valid_scored`` are of those validation rows that choose
-            the cell, of which there are ``n_choice``. For margins, calibration and the ``ECE`` of
-            test rows see :mod:`classify.grid.calibration`, for ``chosen_on`` and ``shared_rows``
+            encoders. ``n_test`` are all test rows of the plan but those whose label the set drops;
+            of them ``n_scored`` have a label and a vector of the cell, ``n_unlabelled`` no label,
+            and ``n_missing`` a label but not every modality of the cell. ``WA`` and all other
+            metrics are of scored rows, ``coverage`` and ``WA_all`` of all of them. ``valid_WA`` and
+            ``n_valid_scored`` are of scored validation rows that choose the cell, of which the plan
+            has ``n_choice``; ``valid_WA_all``, by which it is chosen, and ``valid_coverage`` are of
+            all of these. For margins, calibration and the ``ECE`` of test rows see
+            :mod:`classify.grid.calibration`, for ``chosen_on`` and ``shared_rows``
             :mod:`classify.results.choices`.
     """
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -40,7 +41,9 @@ from classify.results.statistics_tables import (
 from classify.results.table import ResultTable
 from classify.results.text_overlap import write_subsets
 from embeddings_store.atomic import replacing
+from embeddings_store.corpus.labels import permute_labels
 from embeddings_store.errors import StoreError, UsageError
+from embeddings_store.folds.planned_rows import planned_rows
 
 TUNING = "tuning.csv"
 
@@ -134,12 +137,21 @@ def _headline(
     prepared: PreparedGrid, tasks: Sequence[CellTask], table: ResultTable, parts: Sequence[pa.Table]
 ) -> Headline:
     """Return what the cell that counts answered, fold by fold."""
+    raw = prepared.setup.view.column("label")
+    codes = prepared.labels.encode(raw)
+    if prepared.config.shuffle_seed is not None:
+        codes = permute_labels(codes, prepared.config.shuffle_seed)
     answers, folds = [], []
     for task, cell, part in zip(tasks, table.rows["cell"], parts, strict=True):
         if cell == table.headline:
             answers.append((label_codes(part, "y_true"), label_codes(part, "y_pred")))
             folds.append(task.source.fold)
-    return Headline(table.headline, prepared.labels.classes, answers, folds)
+    classes = prepared.labels.classes
+    planned = {}
+    for fold in prepared.plan:
+        rows = planned_rows(fold, "test", prepared.labels, raw).labelled
+        planned[fold.number] = np.bincount(codes[rows], minlength=len(classes))
+    return Headline(table.headline, classes, answers, folds, planned)
 
 
 def _write_trials(trials: Sequence[dict[str, object]], path: Path, claim: Claim) -> list[Path]:

@@ -8,13 +8,13 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from classify.evaluation.metrics import METRICS
+from classify.evaluation.metrics import COMPLETENESS, METRICS
 from classify.grid.calibration import margin_note
 from classify.models.classifiers import CLASSIFIERS, competitors
 from classify.names import EARLY, LATE, LAYER, SYSTEM, UNIMODAL
 from classify.results import choices
 from classify.results.degradation import DEGRADATION, in_short
-from classify.results.paper_tables import PER_CLASS, VALID, paper_table
+from classify.results.paper_tables import PER_CLASS, VALID, is_incomplete, paper_table
 from classify.results.shapley import CONTRIBUTIONS
 from classify.results.statistics_tables import read_statistics
 from classify.results.write import GridResult
@@ -80,6 +80,8 @@ def _accuracies(title: str, frame: pd.DataFrame) -> Table:
         columns["own"] = OWN
     columns["average"] = "average WA"
     others = [metric for metric in METRICS if metric != "WA"]
+    if is_incomplete(frame):
+        others += COMPLETENESS
     if (frame["metric"] == VALID).any():
         others.append(VALID)
     table = figures_table(title, [*columns.values(), *(f"avg {metric}" for metric in others)])
@@ -110,13 +112,18 @@ def _show_per_class(path: Path, result: GridResult, console: Console) -> None:
     """Print precision, recall and F1 of every class of the cell that counts."""
     frame = pd.read_csv(path, dtype={"class": str, "cell": str}, keep_default_na=True)
     prepared, headline = result.prepared, result.table.headline
+    more = ("planned", *COMPLETENESS) if (frame["planned"] > frame["support"]).any() else ()
     table = figures_table(
         f"Table 7: per class ({prepared.corpus}, test rows, per cent{stamp(prepared)})",
-        ("precision", "recall", "F1", "support"),
+        ("precision", "recall", "F1", "support", *more),
     )
     for _, line in frame.iterrows():
         figures = [_mean_and_deviation(line, name) for name in ("precision", "recall", "F1")]
-        table.add_row(str(line["class"]), *figures, str(line["support"]))
+        figures.append(str(line["support"]))
+        if more:
+            figures.append(str(line["planned"]))
+            figures += [two_decimals(line[name]) for name in COMPLETENESS]
+        table.add_row(str(line["class"]), *figures)
     rows = result.table.rows
     family = str(rows.loc[rows["cell"] == headline, "family"].iloc[0])
     about = f"of {headline}; 'all' is weighted by support in each fold, then averaged over folds"

@@ -6,12 +6,12 @@ import pandas as pd
 from rich.console import Console
 
 from classify.claim import RESULT, Claim
-from classify.evaluation.metrics import FORMULAS, METRICS
+from classify.evaluation.metrics import COMPLETENESS, COVERAGE, FORMULAS, METRICS
 from classify.grid.prepared import PreparedGrid
 from classify.models.probe import PROBE_C, PROBE_SPLITS
 from classify.names import BASELINE, HEAD, OOF, PROBE
 from classify.names import VALID as VALID_ROWS
-from classify.results.paper_tables import SEEDS, VALID, about_of, per_cent
+from classify.results.paper_tables import SEEDS, VALID, VALID_ALL, about_of, per_cent
 from classify.results.table import BEST_ON_TEST, CANDIDATES, CHOSEN, ON_TEST, ResultTable
 from classify.results.write import GridResult
 
@@ -41,15 +41,28 @@ def footer(result: GridResult, family: str) -> list[str]:
     if shared:
         lines.append(f"CAUTION: roles that share speakers or groups: {shared}")
     lines += _sources_of_scores(part)
-    missing = part[part["n_missing"] > 0]
-    if len(missing):
-        most = missing.loc[missing["n_missing"].idxmax()]
-        lines.append(
-            f"up to {most['n_missing']} of {most['n_test']} test rows lack a modality (fold "
-            f"{most['fold']}, {most['cell']}); cells of that modality alone score the others, see "
-            "n_scored"
-        )
+    lines += _rows_that_lack_something(part)
     return [*lines, result.prepared.audit.line(), FORMULAS]
+
+
+def _rows_that_lack_something(part: pd.DataFrame) -> list[str]:
+    """Return how many test rows lack a modality or a label, at most, and what that does."""
+    lines = []
+    for column, what in (("n_missing", "a modality"), ("n_unlabelled", "a label")):
+        most = part.loc[part[column].idxmax()]
+        if most[column]:
+            lines.append(
+                f"up to {most[column]} of {most['n_test']} test rows lack {what} (fold "
+                f"{most['fold']}, {most['cell']})"
+            )
+    if (part[COVERAGE] < 1).any():
+        least = part.loc[part[COVERAGE].idxmin()]
+        lines.append(
+            f"WA and the other metrics are of scored rows, at least {least['n_scored']} of "
+            f"{least['n_test']} (fold {least['fold']}, {least['cell']}); coverage = scored / "
+            "planned, WA_all = right / planned"
+        )
+    return lines
 
 
 def _protocol(rows: pd.DataFrame, part: pd.DataFrame) -> str:
@@ -151,8 +164,11 @@ def _headline(table: ResultTable) -> str:
         )
     figures = f"{name}: {_figures(rows, name)}"
     if table.flagged(CHOSEN):
-        valid = per_cent(rows.loc[rows["cell"] == name, VALID].mean())
-        return f"{_claim(rows)}: {figures} (chosen on validation rows, valid WA {valid:.2f})"
+        of_cell = rows[rows["cell"] == name]
+        valid = f"valid WA {per_cent(of_cell[VALID].mean()):.2f}"
+        if (of_cell["valid_coverage"] < 1).any():
+            valid += f", valid WA_all {per_cent(of_cell[VALID_ALL].mean()):.2f}"
+        return f"{_claim(rows)}: {figures} (chosen on validation rows, {valid})"
     if table.flagged(ON_TEST):
         return (
             f"UPPER BOUND, no result: {figures} (chosen on the test rows themselves, of "
@@ -176,7 +192,10 @@ def _epochs_on_test(rows: pd.DataFrame, cell: str) -> str:
 
 def _figures(rows: pd.DataFrame, cell: str) -> str:
     of_cell = rows[rows["cell"] == cell]
-    return ", ".join(f"{metric} {per_cent(of_cell[metric].mean()):.2f}" for metric in METRICS)
+    shown = [*METRICS]
+    if (of_cell[COVERAGE] < 1).any():
+        shown += COMPLETENESS
+    return ", ".join(f"{metric} {per_cent(of_cell[metric].mean()):.2f}" for metric in shown)
 
 
 def _n_candidates(rows: pd.DataFrame) -> int:

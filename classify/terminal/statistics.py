@@ -60,7 +60,7 @@ def comparison_table(comparisons: pd.DataFrame) -> Table:
             p_value(line["p_holm"]),
             *(p_value(line[name]) for name in OTHER_TESTS),
             f"{line['better']} of {line['clusters']}",
-            str(line["n_rows"]),
+            common_rows(line),
         )
     return table
 
@@ -148,8 +148,23 @@ def sentence(line: pd.Series) -> str:
         f"{line['first']} against {line['second']}: {figure(line['difference'], signed=True)} "
         f"({figure(line['low'], signed=True)} to {figure(line['high'], signed=True)}), p "
         f"{p_value(line['p'])}, Holm {p_value(line['p_holm'])}; better for {line['better']} of "
-        f"{line['clusters']}"
+        f"{line['clusters']}{_on_common_rows(line)}"
     )
+
+
+def common_rows(line: pd.Series) -> str:
+    """Return how many rows both cells answered, and of how many where some are missing.
+
+    >>> common_rows(pd.Series({"n_rows": 48, "n_test": 60})), common_rows(pd.Series({"n_rows": 60}))
+    ('48 of 60', '60')
+    """
+    n_rows, n_test = int(line["n_rows"]), int(line.get("n_test", line["n_rows"]))
+    return str(n_rows) if n_rows == n_test else f"{n_rows} of {n_test}"
+
+
+def _on_common_rows(line: pd.Series) -> str:
+    shown = common_rows(line)
+    return f"; on the {shown} test rows that both answered" if " of " in shown else ""
 
 
 def _clusters(line: pd.Series) -> str:

@@ -15,7 +15,7 @@ from rich.console import Console
 from sklearn.metrics import precision_recall_fscore_support
 
 from classify.evaluation.comparisons import declared
-from classify.evaluation.metrics import METRICS
+from classify.evaluation.metrics import COMPLETENESS, METRICS
 from classify.evaluation.predictions import (
     PREDICTIONS,
     only_test_rows,
@@ -88,7 +88,7 @@ def _tables_are_means_over_folds(result: GridResult) -> None:
         ("table6_late.csv", "late", "sum"),
     ):
         table = read(result, name)
-        assert set(table["metric"]) == {*METRICS, "valid_WA"}
+        assert set(table["metric"]) == {*METRICS, *COMPLETENESS, "valid_WA", "valid_WA_all"}
         column = "modalities" if family == "unimodal" else "method"
         for metric in METRICS:
             line = table[(table["row"] == row) & (table["metric"] == metric)].iloc[0]

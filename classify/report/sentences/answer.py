@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from classify.evaluation.metrics import COVERAGE, WA_ALL
 from classify.figures.results_folder import FinishedRun
 from classify.report.sentences.chance import chance_sentence, chance_tiles
-from classify.report.sentences.intervals import difference_in_brackets, interval
+from classify.report.sentences.intervals import common_difference, difference_in_brackets, interval
 from classify.report.sentences.leakage_audit import audit_sentence, read_audit
 from classify.report.sentences.reader_warnings import warnings
 from classify.report.sentences.system import system_in_words
@@ -57,8 +58,32 @@ def _lead_sentence(run: FinishedRun) -> str:
     sure = f"; {interval_words}, all rows pooled" if interval_words else ""
     return (
         f"On {_corpus(run)}, {system_in_words(run, run.headline)}, {run.how_chosen}, recognises "
-        f"the emotion of {run.mean(run.headline):.1f} % of the test utterances (WA{sure})."
+        f"the emotion of {run.mean(run.headline):.1f} % of the {_scored(run)} (WA{sure})"
+        f"{_of_all_in_words(run)}."
     )
+
+
+def _scored(run: FinishedRun) -> str:
+    """Of which utterances an accuracy is: all that are tested, or those that are scored."""
+    if not _leaves_out(run, run.headline):
+        return "test utterances"
+    once = run.of(run.headline).drop_duplicates("fold")
+    return f"{once['n_scored'].sum():,.0f} test utterances that have a vector and a label"
+
+
+def _of_all_in_words(run: FinishedRun) -> str:
+    """What is left of the accuracy where utterances that are not scored count as wrong."""
+    if not _leaves_out(run, run.headline):
+        return ""
+    return (
+        f"; of all test utterances of the plan it is {run.mean(run.headline, WA_ALL):.1f} % "
+        f"(WA_all, coverage {run.mean(run.headline, COVERAGE):.1f} %)"
+    )
+
+
+def _leaves_out(run: FinishedRun, cell: str) -> bool:
+    rows = run.of(cell)
+    return COVERAGE in rows and bool((rows[COVERAGE] < 1).any())
 
 
 def _headline_tiles(run: FinishedRun) -> list[Tile]:
@@ -93,11 +118,14 @@ def _single_sentence(run: FinishedRun) -> str:
     single = run.best_single()
     if single in ("", run.headline):
         return ""
-    gain = run.mean(run.headline) - run.mean(single)
+    gain, both = run.mean(run.headline) - run.mean(single), ""
+    if _leaves_out(run, run.headline) or _leaves_out(run, single):
+        gain = common_difference(run, run.headline, single)
+        both = ", on the utterances that both answer,"
     verb = "adds" if gain >= 0 else "loses"
     return (
         f"The best single modality ({_judged(run)}), {system_in_words(run, single)}, reaches "
-        f"{run.mean(single):.1f} %: fusion {verb} {abs(gain):.1f} "
+        f"{run.mean(single):.1f} %: fusion{both} {verb} {abs(gain):.1f} "
         f"points{difference_in_brackets(run, run.headline, single)}."
     )
 

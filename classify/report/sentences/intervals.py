@@ -48,6 +48,23 @@ def interval(run: FinishedRun, cell: str, metric: str) -> PercentInterval | None
     )
 
 
+def common_difference(run: FinishedRun, first: str, second: str) -> float:
+    """Return the difference in WA, in points, over the test rows that two cells both answered.
+
+    Args:
+        run: The run.
+        first: The cell that the difference is of.
+        second: The cell that it is set against.
+
+    Returns:
+        The mean over folds.
+    """
+    one, other = run.right(first), run.right(second)
+    both = one.index.intersection(other.index)
+    by_fold = [right.loc[both].groupby("fold").mean() for right in (one, other)]
+    return float(100 * (by_fold[0] - by_fold[1]).mean())
+
+
 def difference_in_brackets(run: FinishedRun, first: str, second: str) -> str:
     """Say in brackets, from ``comparisons.csv``, how sure a difference in WA is.
 

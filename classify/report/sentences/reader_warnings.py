@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from classify.evaluation.metrics import COVERAGE
 from classify.figures.results_folder import FinishedRun
 from classify.leakage.finding import LEAK
 from classify.report.sentences.leakage_audit import read_audit
@@ -24,7 +25,8 @@ def warnings(run: FinishedRun) -> list[str]:
             "The labels were permuted on purpose: this is no result. Every figure must be at "
             "chance; where one is not, something leaks."
         )
-    return [*found, *_unverified_encoders(run), *_missing_modalities(run), *_unlike_folds(run)]
+    found += [*_unverified_encoders(run), *_missing_modalities(run), *_unscored_rows(run)]
+    return [*found, *_unlike_folds(run)]
 
 
 def _generated(run: FinishedRun) -> list[str]:
@@ -74,6 +76,20 @@ def _missing_modalities(run: FinishedRun) -> list[str]:
         return []
     missing = run.of(run.headline).drop_duplicates("fold")["n_missing"].sum()
     return [f"{missing:.0f} test utterances lack a modality."] if missing else []
+
+
+def _unscored_rows(run: FinishedRun) -> list[str]:
+    if not run.headline or COVERAGE not in run.rows:
+        return []
+    once = run.of(run.headline).drop_duplicates("fold")
+    n_test, n_scored = once["n_test"].sum(), once["n_scored"].sum()
+    if n_scored == n_test:
+        return []
+    return [
+        f"{n_test - n_scored:.0f} of {n_test:.0f} test utterances of the plan are not scored, for "
+        f"want of a vector or a label ({once['n_unlabelled'].sum():.0f} have no label): WA is of "
+        "the others, WA_all counts them as wrong."
+    ]
 
 
 def _unlike_folds(run: FinishedRun) -> list[str]:

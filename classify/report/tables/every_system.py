@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from classify.evaluation.metrics import COMPLETENESS
 from classify.figures.results_folder import FinishedRun
 from classify.report.tables.cells import count_cell, mean_cell
+from classify.report.tables.paper_tables import COMPLETENESS_HINTS
 from classify.report.tables.table import MAX_LINES, Table, TableCell
 from classify.results.paper_tables import CONFUSION
 
@@ -13,6 +15,8 @@ METRICS_SHOWN = ("WA", "UAR", "macro_F1", "weighted_F1", "valid_WA", "train_WA")
 def all_systems(run: FinishedRun) -> Table:
     """Return every cell of the grid with its figures, per cent, mean and deviation over folds."""
     metrics = [metric for metric in METRICS_SHOWN if metric in run.rows]
+    if run.is_incomplete:
+        metrics[1:1] = COMPLETENESS
     rows, strong = [], set()
     for number, (name, part) in enumerate(run.rows.groupby("cell", sort=False)):
         family, flags = str(part["family"].iloc[0]), str(part["flags"].iloc[0])
@@ -31,6 +35,7 @@ def all_systems(run: FinishedRun) -> Table:
         "(valid, train).",
         frozenset(strong),
         {
+            **COMPLETENESS_HINTS,
             "valid WA": "on validation rows, by which the result was chosen",
             "train WA": "on the rows that were learnt from: no measure of quality",
         },

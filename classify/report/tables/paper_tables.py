@@ -9,12 +9,13 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from classify.evaluation.metrics import COMPLETENESS
 from classify.figures.results_folder import FinishedRun
 from classify.models.classifiers import CLASSIFIERS
 from classify.names import EARLY, LATE, LAYER, SYSTEM, UNIMODAL
 from classify.report.tables.cells import count_cell, number_cell, recorded_cell
 from classify.report.tables.table import NO_VALUE, Table, TableCell, key_of
-from classify.results.paper_tables import PAPER_TABLES, PER_CLASS, VALID
+from classify.results.paper_tables import PAPER_TABLES, PER_CLASS, VALID, is_incomplete
 
 # Tables 1 to 3: the title to the column of the CSV and its digits.
 SELECTION_COLUMNS: Mapping[str, tuple[str, int]] = {
@@ -52,6 +53,10 @@ ROW_TITLES: Mapping[str, str] = {
     LAYER: "layer",
     SYSTEM: "system",
 }
+COMPLETENESS_HINTS: Mapping[str, str] = {
+    "coverage": "scored utterances of all test utterances of the plan",
+    "WA all": "of all test utterances of the plan: one that is not scored counts as wrong",
+}
 # What answers in the column "own", without a classifier of the grid.
 OWN_SCORES: Mapping[str, str] = {UNIMODAL: "head or probe", LATE: "rule"}
 
@@ -83,13 +88,16 @@ def _encoder_choice(name: str, table: pd.DataFrame) -> Table:
         if remark:
             chosen.add(number)
     first = table.iloc[0]
+    answered = str(first["n_test"])
+    if first.get("n_scored", first["n_test"]) != first["n_test"]:
+        answered = f"{first['n_scored']} of {first['n_test']}"
     return Table(
         key_of(name),
         TITLES[name],
         ["encoder", *SELECTION_COLUMNS, "remark"],
         rows,
         f"One split, plan “{first['protocol']}”, not the folds of the later tables: each encoder "
-        f"is trained once, and its own classification head answers {first['n_test']} test rows. "
+        f"is trained once, and its own classification head answers {answered} test rows. "
         "Loss and WA are of these, runtime is the time to read and encode them. The choice is made "
         "by WA on validation rows; of equal ones the first is taken.",
         frozenset(chosen),
@@ -106,7 +114,8 @@ def _accuracies(name: str, family: str, table: pd.DataFrame) -> Table:
     classifiers = [
         column for column in table if f"{column}_sd" in table and of_accuracy[column].notna().any()
     ]
-    averaged = [m for m in ("UAR", "macro_F1", VALID) if (table["metric"] == m).any()]
+    wanted = ["UAR", "macro_F1", *(COMPLETENESS if is_incomplete(table) else ()), VALID]
+    averaged = [m for m in wanted if (table["metric"] == m).any()]
     rows = []
     for label, part in table.groupby("row", sort=False):
         by_metric = part.set_index("metric")
@@ -132,6 +141,7 @@ def _accuracies(name: str, family: str, table: pd.DataFrame) -> Table:
             "UAR": "average over the classifiers",
             "macro F1": "average over the classifiers",
             "valid WA": "on validation rows, average over the classifiers",
+            **COMPLETENESS_HINTS,
             own: "the largest class score itself, of a head, a probe, a rule or a system",
         },
     )
@@ -145,18 +155,28 @@ def _classifier_title(column: str, own: str) -> str:
 
 def _per_class(table: pd.DataFrame) -> Table:
     rows = []
+    more = "planned" in table and bool((table["planned"] > table["support"]).any())
     for _, line in table.iterrows():
         figures = [recorded_cell(line, metric) for metric in ("precision", "recall", "F1")]
-        rows.append([TableCell(str(line["class"])), *figures, count_cell(line["support"])])
+        figures.append(count_cell(line["support"]))
+        if more:
+            figures.append(count_cell(line["planned"]))
+            figures += [number_cell(line[metric], 1) for metric in COMPLETENESS]
+        rows.append([TableCell(str(line["class"])), *figures])
+    titles = ["class", "precision", "recall", "F1", "utterances"]
+    if more:
+        titles += ["planned", *(metric.replace("_", " ") for metric in COMPLETENESS)]
     return Table(
         "table7",
         "Table 7: the reported system, per class",
-        ["class", "precision", "recall", "F1", "utterances"],
+        titles,
         rows,
         "Per cent, mean ± standard deviation over the folds that hold the class. “all” is "
         "weighted by the classes' sizes inside each fold.",
         frozenset({len(rows) - 1}),
         {
+            "planned": "test utterances of the plan, scored or not",
+            **COMPLETENESS_HINTS,
             "precision": "of the answers with this class, how many are right",
             "recall": "of the utterances of this class, how many are found",
             "F1": "the harmonic mean of the two",
