@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from classify.evaluation.metrics import COVERAGE, WA_ALL
 from classify.grid.config import GridConfig
 from classify.grid.execution import Notify, run_waves
 from classify.grid.finished_cells import read_outcome
@@ -51,10 +52,25 @@ class SystemResult:
         """UAR: the mean of the classes' recalls on test rows, in [0, 1], as a mean over folds."""
         return float(self.folds["UAR"].mean())
 
+    @property
+    def coverage(self) -> float:
+        """The share of the plan's test rows that are scored, in [0, 1], as a mean over folds."""
+        return float(self.folds[COVERAGE].mean())
+
+    @property
+    def accuracy_of_all(self) -> float:
+        """WA_all: as :attr:`accuracy`, where test rows that are not scored count as wrong."""
+        return float(self.folds[WA_ALL].mean())
+
     def __repr__(self) -> str:
+        of_all = ""
+        if self.coverage < 1:
+            of_all = (
+                f", coverage {100 * self.coverage:.1f} %, WA_all {100 * self.accuracy_of_all:.1f} %"
+            )
         return (
-            f"{self.expression}: WA {100 * self.accuracy:.1f} %, UAR {100 * self.uar:.1f} % "
-            f"(mean over {self.folds['fold'].nunique()} folds)"
+            f"{self.expression}: WA {100 * self.accuracy:.1f} %, UAR {100 * self.uar:.1f} %"
+            f"{of_all} (mean over {self.folds['fold'].nunique()} folds)"
         )
 
 

@@ -17,6 +17,7 @@ PROGRAM = "compare-results"
 # those of classify.evaluation.metrics, which takes seconds to import; a test compares them
 METRICS = ("WA", "UAR", "macro_F1", "weighted_F1")
 SUMMED = ("n_scored", "n_test")
+MEANS = ("coverage", "WA_all")
 SHOWN = (
     "claim",
     "corpus",
@@ -28,6 +29,7 @@ SHOWN = (
     "selection_rule",
     "shared",
     "n_scored",
+    "n_test",
     "cell",
 )
 
@@ -123,6 +125,10 @@ def read_result(path: Path, cell: str, metric: str) -> dict[str, object]:
         if name in rows:
             result[name] = int(pd.to_numeric(once[name]).sum())
     by_fold = pd.to_numeric(of_cell[metric]).groupby(of_cell["fold"]).mean()
+    for name in MEANS:
+        if name in rows:
+            means = pd.to_numeric(of_cell[name]).groupby(of_cell["fold"]).mean()
+            result[name] = float(means.mean())
     return {**result, "metric": metric, "value": float(by_fold.mean()), "folds": len(by_fold)}
 
 
@@ -145,6 +151,8 @@ def report(a: Mapping[str, object], b: Mapping[str, object], found: Comparabilit
     """
     lines = [(name, str(a.get(name) or "-"), str(b.get(name) or "-")) for name in SHOWN]
     lines.append((f"{a['metric']} %", _figure(a), _figure(b)))
+    if any(float(str(result.get("coverage", 1))) < 1 for result in (a, b)):
+        lines += [(f"{name} %", _mean(a, name), _mean(b, name)) for name in MEANS]
     width = max(len(of_a) for _, of_a, _ in lines)
     return [
         *(f"{name:<16} {of_a:<{width}}  {of_b}" for name, of_a, of_b in lines),
@@ -152,6 +160,10 @@ def report(a: Mapping[str, object], b: Mapping[str, object], found: Comparabilit
         f"comparable: {found.verdict}",
         *(f"  {reason}" for reason in found.reasons),
     ]
+
+
+def _mean(result: Mapping[str, object], name: str) -> str:
+    return f"{100 * float(str(result[name])):.2f}" if name in result else "-"
 
 
 def _figure(result: Mapping[str, object]) -> str:

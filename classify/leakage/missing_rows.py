@@ -108,8 +108,8 @@ def missing(case: AuditCase) -> LeakageFinding:
     telling = _most_telling(case, tested)
     if telling is not None:
         details = {"p": telling.p, "distance": telling.distance}
-        told = Evidence(f"{number}; {telling.in_words}", evidence.examples, share, details)
-        return told.leak(
+        with_p = Evidence(f"{number}; {telling.in_words}", evidence.examples, share, details)
+        return with_p.leak(
             "that a row is missing tells its label, so what is left is another task than the plan "
             "asks for, and a classifier can learn from the gap itself",
             "find out why these rows fail (embeddings-store inspect, extract-features "
@@ -203,11 +203,11 @@ def _most_telling(case: AuditCase, tested: AskedRows) -> Telling | None:
             labels = case.labels or case.manifest.labels
             name = labels.classes[surplus] if labels else str(surplus)
             among, others = (codes[gone] == surplus).mean(), (codes[~gone] == surplus).mean()
-            said = (
+            in_words = (
                 f"of {int(gone.sum()):,} rows that lack {lacks.what} {per_cent(float(among))} are "
                 f"{name}, of the others {per_cent(float(others))} (p = {p:.1g})"
             )
-            found.append(Telling(p, distance, said))
+            found.append(Telling(p, distance, in_words))
     return max(found, key=lambda telling: telling.distance, default=None)
 
 

@@ -100,10 +100,10 @@ def _result(statistics: pd.DataFrame, headline: str) -> list[str]:
     claim = f" ({stamp})" if stamp else ""
     if first["note"]:
         shown = ", ".join(f"{metric} {figure(lines.loc[metric, 'pooled'])}" for metric in METRICS)
-        return [f"interval{claim}: none, {first['note']}; all test rows pooled: {shown}"]
+        return [f"interval{claim}: none, {first['note']}; {_pooled(first)}: {shown}"]
     intervals = ", ".join(_interval(metric, lines.loc[metric]) for metric in METRICS)
     found = [
-        f"interval{claim}, {100 * first['level']:.0f} %, all test rows pooled: {intervals}; it "
+        f"interval{claim}, {100 * first['level']:.0f} %, {_pooled(first)}: {intervals}; it "
         f"rests on {_clusters(first)} and leaves out what another training would change"
     ]
     if first["sessions"]:
@@ -112,6 +112,11 @@ def _result(statistics: pd.DataFrame, headline: str) -> list[str]:
             "alike, the interval is wider: compare-systems --cluster session"
         )
     return found
+
+
+def _pooled(line: pd.Series) -> str:
+    shown = common_rows(line)
+    return f"{shown} test rows pooled" if " of " in shown else "all test rows pooled"
 
 
 def _interval(metric: str, line: pd.Series) -> str:
@@ -153,7 +158,7 @@ def sentence(line: pd.Series) -> str:
 
 
 def common_rows(line: pd.Series) -> str:
-    """Return how many rows both cells answered, and of how many where some are missing.
+    """Return how many rows a figure is of, and of how many planned ones where some are missing.
 
     >>> common_rows(pd.Series({"n_rows": 48, "n_test": 60})), common_rows(pd.Series({"n_rows": 60}))
     ('48 of 60', '60')

@@ -46,7 +46,10 @@ def _folds(prepared: PreparedGrid) -> Table:
     ):
         table.add_column(column, overflow="fold")
     for fold in prepared.folds:
-        counts = [str(fold.counts[role]) for role in ("train", "valid", "test")]
+        counts = []
+        for role in ("train", "valid", "test"):
+            usable, planned = fold.counts[role], fold.n_planned[role]
+            counts.append(str(usable) if usable == planned else f"{usable} of {planned}")
         table.add_row(str(fold.number), fold.name, *counts, str(fold.train_seen))
     return table
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,16 @@ import pandas as pd
 import pytest
 
 from classify.commands.audit_leakage import main as audit_leakage
+from classify.commands.compare_results import main as compare_results
 from classify.commands.compare_systems import main as compare_systems
 from classify.commands.run_fusion_grid import main as run_fusion_grid
 from classify.evaluation.means import first_best, mean_on_valid
 from classify.figures.results_folder import FinishedRun
 from classify.report.sentences.answer import answer
-from classify.results.table import read_results
+from classify.results.published_figures import beside
+from classify.results.selection import with_flags
+from classify.results.table import CHOSEN, flagged_cell, read_results
+from classify.single_system import run_system
 from embeddings_store.commands.embeddings_store import main as embeddings_store
 
 CLASSES = ("anger", "neutral", "sadness")
@@ -174,6 +178,27 @@ def _every_table_says_so(run: Run) -> None:
     assert any("12 of 96 test utterances of the plan are not scored" in w for w in first.warnings)
 
 
+def test_commands_that_show_results_say_how_many_rows_these_are_of(
+    clean: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = grid(tmp_path / "planted", capsys, lost=hard_rows(clean)[:PLANTED:2])
+    assert compare_results([str(clean.out), str(run.out), "--cell", CELL]) == 0
+    shown = {
+        line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines() if line
+    }
+    assert shown["n_scored"] == ["96", "90"] and shown["n_test"] == ["96", "96"]
+    assert shown["coverage"] == ["%", "100.00", "93.75"]
+    assert shown["WA_all"][2] == f"{100 * run.cell['WA_all'].mean():.2f}"
+    found = run_system("svm(text)", run.store, folds="speaker-kfold:4", jobs=1)
+    assert found.coverage == pytest.approx(90 / 96)
+    assert found.accuracy_of_all == pytest.approx(float(run.cell["WA_all"].mean()))
+    assert "coverage 93.8 %, WA_all" in repr(found)
+    places = ["--store", str(run.store), "--out", str(tmp_path / "dry")]
+    assert run_fusion_grid([*places, "--folds", "speaker-kfold:4", "--dry-run"]) == 0
+    text = capsys.readouterr().out
+    assert "of 24" in text and "cautions: missing (6.2 % of test rows)" in text
+
+
 def test_missing_that_tells_the_label_is_a_leak(
     clean: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -208,13 +233,26 @@ def test_comparisons_are_on_common_rows_and_say_of_how_many(
     assert line["difference"] == pytest.approx(difference)
 
 
-def test_a_cell_gains_nothing_in_the_choice_by_rows_that_it_lacks() -> None:
+def test_a_cell_gains_nothing_by_rows_that_it_lacks_whoever_chooses(clean: Run) -> None:
     rows = pd.DataFrame(
         {
             "cell": ["few", "all"],
+            "family": ["unimodal", "unimodal"],
+            "modalities": ["audio", "text"],
+            "method": "",
+            "classifier": "svm",
+            "n_valid": 10,
             "valid_WA": [1.0, 0.8],
+            "n_test": 10,
+            "n_scored": 10,
+            "WA": [0.5, 0.4],
             "n_valid_scored": [6, 10],
             "n_choice": [10, 10],
         }
     )
     assert first_best(mean_on_valid(rows).to_dict()) == "all"
+    assert flagged_cell(with_flags(rows, "valid"), CHOSEN) == "all"
+    assert replace(FinishedRun.read(clean.out), rows=rows).best_single() == "all"
+    record = {"metric": "WA", "class": "", "value": "70", "fusion": "", "classifier": "another"}
+    both = rows.assign(modalities="text")
+    assert beside(pd.DataFrame([record | {"modalities": "text"}]), both)["our_cell"].item() == "all"

@@ -45,7 +45,7 @@ def _intervals(statistics: pd.DataFrame, headline: str) -> Table:
         "How sure the figures are",
         ["system", "WA", "UAR", "macro F1"],
         rows[:MAX_LINES],
-        f"All test rows pooled, per cent, with {_level(whole)} confidence "
+        f"All scored test rows pooled, per cent, with {_level(whole)} confidence "
         f"intervals{_clusters(whole)}. Pooled figures can differ from means over folds, most of "
         "all UAR and F1 of the baselines.",
         frozenset(strong),

@@ -25,7 +25,7 @@ def test_exit_status_and_text(
     assert audit.main(["--store", str(tmp_path / "e")]) == 0
     out = capsys.readouterr().out
     assert "leakage audit of toy, plan leave-one-session-out" in out
-    assert "no leak found (10 clean, 1 not checked)" in out
+    assert "no leak found (11 clean, 1 not checked)" in out
 
 
 def test_a_leak_is_status_3_and_explained(
@@ -64,7 +64,7 @@ def test_an_accepted_leak_stands_under_every_table(
     store, out = clean_store(clean, tmp_path), tmp_path / "r"
     assert cli.main(["--store", store, "--out", str(out), *QUICK, "--accept", "speakers"]) == 0
     shown = capsys.readouterr().out
-    line = "audit: leak (10 of 11 checks); LEAK: speakers (accepted by --accept): "
+    line = "audit: leak (11 of 12 checks); LEAK: speakers (accepted by --accept): "
     assert shown.count(line) == shown.count("WA = accuracy") == 2
     kept = Audit.read(out)
     assert kept.accepted == ("speakers",) and kept.verdict == "leak"
