@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from classify.evaluation.metrics import METRICS, of_counts
+from classify.evaluation.metrics import COMPLETENESS, METRICS, completeness, of_counts
 from classify.evaluation.result_files import AGAIN, GRID, PREDICTIONS
 from embeddings_store.errors import StoreError, StoreMismatchError
 from embeddings_store.reading import is_file, reading
@@ -122,7 +122,8 @@ def _is_asked(row: pd.Series) -> bool:
 def _other_figures(both: pd.DataFrame, several: Sequence[str], path: Path) -> list[str]:
     """Say which figures differ from those of the answers."""
     wrong = []
-    for name in ("n_scored", *METRICS):
+    both = _with_completeness(both)
+    for name in ("n_scored", *METRICS, *COMPLETENESS):
         if name not in both or f"{name} computed" not in both:
             continue
         figures = pd.to_numeric(both[name], errors="coerce").to_numpy(dtype=float)
@@ -135,6 +136,18 @@ def _other_figures(both: pd.DataFrame, several: Sequence[str], path: Path) -> li
                 f"give {found[place]:.6g}"
             )
     return wrong
+
+
+def _with_completeness(both: pd.DataFrame) -> pd.DataFrame:
+    """Add what coverage and WA_all are of so many answers to the rows that the plan tests."""
+    if "n_test" not in both or not len(both):
+        return both
+    n_test = pd.to_numeric(both["n_test"], errors="coerce")
+    figures = completeness(both["WA computed"], both["n_scored computed"], n_test)
+    computed = {
+        f"{name} computed": value for name, value in zip(COMPLETENESS, figures, strict=True)
+    }
+    return both.assign(**computed)
 
 
 def _figures(answers: pa.Table, key: Sequence[str]) -> pd.DataFrame:

@@ -39,7 +39,7 @@ class TableShape:
 # Of grid.csv: seeds are names, and counts and shares are numbers.
 GRID_SHAPE = TableShape(
     needed=("cell", "fold", "family", "flags"),
-    numbers=r"fold|n_\w+|\w*WA\w*|UAR\w*|\w+_F1|\w*margin\w*|ECE\w*|fit_s|coverage",
+    numbers=r"fold|n_\w+|\w*WA\w*|UAR\w*|\w+_F1|\w*margin\w*|ECE\w*|fit_s|\w*coverage",
     key=("cell", "fold", "seed", "encoder_seed"),
 )
 

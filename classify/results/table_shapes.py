@@ -19,7 +19,7 @@ _PAPER_TABLE = TableShape(
 )
 _ENCODER_CHOICE = TableShape(
     needed=("encoder", "protocol", "n_test", "remark", "epochs", "runtime_s"),
-    numbers="(test|valid)_(loss|WA)|runtime_s|epochs|n_test",
+    numbers="(test|valid)_(loss|WA)|runtime_s|epochs|n_test|n_scored",
 )
 
 SHAPES: Mapping[str, TableShape] = {
@@ -27,17 +27,17 @@ SHAPES: Mapping[str, TableShape] = {
     **dict.fromkeys(("table1_text.csv", "table2_audio.csv", "table3_video.csv"), _ENCODER_CHOICE),
     PER_CLASS: TableShape(
         needed=("class", "precision", "recall", "F1", "support"),
-        numbers="(precision|recall|F1)(_sd)?|support",
+        numbers="(precision|recall|F1)(_sd)?|support|planned|coverage|WA_all",
         key=("class",),
     ),
     CONFUSION: TableShape(needed=("truth",), numbers="predicted:.*", key=("truth",)),
     STATISTICS: TableShape(
         needed=("cell", "metric", "pooled", "low", "high"),
-        numbers="pooled|low|high|level|mean|sd|clusters|effective_clusters",
+        numbers=r"pooled|low|high|level|mean|sd|clusters|effective_clusters|n_\w+|coverage|WA_all",
         key=("cell", "metric", "class"),
     ),
     COMPARISONS: TableShape(
-        numbers="(first|second)_value|difference|low|high|level|p|p_.*|clusters",
+        numbers=r"(first|second)_value|difference|low|high|level|p|p_.*|clusters|n_\w+",
     ),
     CONTRIBUTIONS: TableShape(
         numbers="shapley(_sd)?|alone|last|total",
