@@ -8,7 +8,7 @@ read back is computed again.
 from __future__ import annotations
 
 import json
-import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from classify.grid.outcome import CellOutcome, Stage
 from classify.grid.specification import ALGORITHM, CellSpec
 from classify.models.class_scores import ClassScores
+from embeddings_store.array_files import read_npz
 from embeddings_store.atomic import replacing
 from embeddings_store.errors import StoreError
+from embeddings_store.reading import reading
 from embeddings_store.vectors.arrays import SCORED_ROLES
 
 FORMAT = "emotion-grid-cell"
-# What reading a file raises that is none, or that lost bytes; a changed byte in the header of an
-# archive may name a compression that does not exist (NotImplementedError).
-DAMAGED = (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile)
+FINISHED_CELL, CHANGED = "a finished cell", "its bytes have changed since it was written"
 
 
 def write_outcome(spec: CellSpec, outcome: CellOutcome) -> None:
@@ -73,21 +73,19 @@ def read_outcome(path: Path, key: str) -> CellOutcome:
     Raises:
         StoreError: It is cut short, damaged, or of another key.
     """
-    try:
-        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
-            record = json.loads(file["record"].tobytes())
-            if record["format"] != FORMAT or record["key"] != key:
-                raise StoreError(f"{path}: holds the cell {record.get('key')}, not {key}")
-            ids = {role: np.char.decode(file[f"{role}.ids"], "utf-8") for role in SCORED_ROLES}
-            y = {role: file[f"{role}.y"] for role in SCORED_ROLES}
-            stages: dict[str, Stage] = {stage: {} for stage in record["stages"]}
-            for stage, answers in stages.items():
-                for role in SCORED_ROLES:
-                    answers[role] = ClassScores(file[f"{stage}.{role}"], record["kind"])
-    except (*DAMAGED, KeyError) as error:
-        if isinstance(error, StoreError):
-            raise
-        raise StoreError(f"{path}: is cut short or damaged ({error})") from error
+    # a changed byte may name a compression or a password that does not exist, or any shape
+    with reading(path, FINISHED_CELL, CHANGED, StoreError):
+        file = read_npz(path, advice=CHANGED, raises=StoreError)
+        record = json.loads(file["record"].tobytes())
+        if record["format"] != FORMAT or record["key"] != key:
+            raise StoreError(f"{path}: holds the cell {record.get('key')}, not {key}")
+        ids = {role: _words(file[f"{role}.ids"]) for role in SCORED_ROLES}
+        y = {role: np.asarray(file[f"{role}.y"], dtype=np.int64) for role in SCORED_ROLES}
+        stages: dict[str, Stage] = {stage: {} for stage in record["stages"]}
+        for stage, answers in stages.items():
+            for role in SCORED_ROLES:
+                values = np.asarray(file[f"{stage}.{role}"], dtype=np.float64)
+                answers[role] = ClassScores(values, record["kind"])
     for answers in stages.values():
         for role, scores in answers.items():
             as_many = len(ids[role]) == len(y[role]) == len(scores)
@@ -96,6 +94,10 @@ def read_outcome(path: Path, key: str) -> CellOutcome:
                     f"{path}: its {role} rows do not agree with each other or are not finite"
                 )
     return CellOutcome(ids, y, stages, record["facts"])
+
+
+def _words(encoded: NDArray[np.generic]) -> NDArray[np.str_]:
+    return np.char.decode(np.asarray(encoded, dtype=np.bytes_), "utf-8")
 
 
 def cells_of_older_versions(folder: Path) -> int:
@@ -115,9 +117,8 @@ def cells_of_older_versions(folder: Path) -> int:
 
 def _version_of(path: Path) -> int | None:
     """Return the version that a finished cell records, 0 where it records none, None if unread."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            record = json.loads(file["record"].tobytes())
+    with suppress(StoreError), reading(path, FINISHED_CELL, CHANGED, StoreError):
+        file = read_npz(path, only=("record",), raises=StoreError)
+        record = json.loads(file["record"].tobytes())
         return int(record["what"].get("algorithm", 0)) if record["format"] == FORMAT else None
-    except (*DAMAGED, KeyError, TypeError):
-        return None
+    return None

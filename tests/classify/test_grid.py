@@ -23,11 +23,12 @@ from classify.grid import execution as grid
 from classify.grid import tasks
 from classify.grid.config import GridConfig
 from classify.grid.execution import survey
+from classify.grid.finished_cells import read_outcome
 from classify.grid.prepare import prepare
 from classify.results.table import BEST_ON_TEST, CHOSEN, FIXED, VOLATILE, ResultTable
 from classify.systems.definitions import read_systems
 from embeddings_store.corpus.manifest import Manifest
-from embeddings_store.errors import FoldError, LeakError, StoreBusyError, UsageError
+from embeddings_store.errors import FoldError, LeakError, StoreBusyError, StoreError, UsageError
 from embeddings_store.fold_request import FoldRequest
 from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import load_fold
@@ -199,7 +200,7 @@ def test_changed_vectors_are_computed_again(make_store: MakeStore, quick: GridCo
     assert survey(quick).finished == 0
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "foreign"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "foreign", "locked"])
 def test_a_damaged_cell_is_computed_again_and_said(
     make_store: MakeStore, quick: GridConfig, damage: str
 ) -> None:
@@ -208,10 +209,15 @@ def test_a_damaged_cell_is_computed_again_and_said(
     path, other = sorted((quick.out / "cells").glob("svm.*.npz"))[:2]
     whole = bytearray(path.read_bytes())
     whole[whole.index(b'"classifier"')] ^= 255  # headers of the archive hold bytes nobody reads
+    locked = bytearray(path.read_bytes())
+    locked[locked.index(b"PK\1\2") + 8] ^= 1  # the archive then says that it wants a password
     path.write_bytes(
-        {"cut": path.read_bytes()[:300], "flipped": bytes(whole), "foreign": other.read_bytes()}[
-            damage
-        ]
+        {
+            "cut": path.read_bytes()[:300],
+            "flipped": bytes(whole),
+            "foreign": other.read_bytes(),
+            "locked": bytes(locked),
+        }[damage]
     )
     told: list[str] = []
     again = run_grid(quick, told.append)
@@ -219,6 +225,37 @@ def test_a_damaged_cell_is_computed_again_and_said(
     assert path.name in told[0]
     assert "computing it again" in told[0]
     pd.testing.assert_frame_equal(stable(first.table), stable(again.table))
+
+
+def test_a_finished_cell_with_any_changed_bit_is_whole_or_refused(
+    make_store: MakeStore, quick: GridConfig
+) -> None:
+    make_store()
+    run_grid(quick)
+    path = sorted((quick.out / "cells").glob("svm.*.npz"))[0]
+    whole, key = path.read_bytes(), path.stem.rpartition(".")[2]
+    before = read_outcome(path, key)
+    rng = np.random.default_rng(0)
+    # the headers of the archive, and a sample of what they describe
+    headers = range(whole.index(b"PK\1\2"), len(whole), 4)
+    refused = 0
+    for place in [*range(0, 200, 2), *headers, *rng.integers(0, len(whole), 300).tolist()]:
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        try:
+            after = read_outcome(path, key)
+        except StoreError as error:
+            assert len(str(error).splitlines()) == 1
+            refused += 1
+        else:
+            assert after.facts == before.facts
+            for role, ids in before.ids.items():
+                np.testing.assert_array_equal(after.ids[role], ids)
+                np.testing.assert_array_equal(after.y[role], before.y[role])
+                answers = after.reported(role).values
+                np.testing.assert_array_equal(answers, before.reported(role).values)
+    assert refused > 100
 
 
 def test_leftovers_of_a_kill_are_removed(make_store: MakeStore, quick: GridConfig) -> None:
