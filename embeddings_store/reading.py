@@ -19,6 +19,8 @@ from embeddings_store.errors import ManifestError, ProjectError
 
 MOST_LETTERS = 300
 AGAIN = "fetch or save it again"
+_NOT_VISIBLE = (*range(32), *range(127, 160), 0xFFFE, 0xFFFF)
+_CONTROLS = {code: f"\\x{code:02x}" for code in _NOT_VISIBLE if chr(code) not in "\n\t"}
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -151,6 +153,17 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError, RuntimeError):
         return False
+
+
+def visible(text: str) -> str:
+    r"""Return a text with its control characters as their numbers; lines and tabs stay.
+
+    A terminal obeys them, and XML does not allow them.
+
+    >>> visible("\x1b[31mred\n")
+    '\\x1b[31mred\n'
+    """
+    return text.translate(_CONTROLS)
 
 
 def printable(path: Path | str) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 from classify.results.comparable import Comparability, comparable
 from embeddings_store.commands.common import guarded, parser
 from embeddings_store.errors import StoreNotFoundError, UsageError, unknown_name
+from embeddings_store.reading import visible
 
 PROGRAM = "compare-results"
 # those of classify.evaluation.metrics, which takes seconds to import; a test compares them
@@ -77,7 +78,7 @@ def _run(argv: Sequence[str] | None) -> int:
     names = (arguments.cell * 2)[:2] if arguments.cell else ["", ""]
     a = read_result(arguments.a, names[0], arguments.metric)
     b = read_result(arguments.b, names[1], arguments.metric)
-    print("\n".join(report(a, b, comparable(a, b))))
+    print(visible("\n".join(report(a, b, comparable(a, b)))))
     return 0
 
 

@@ -83,10 +83,11 @@ def _run(argv: Sequence[str] | None) -> int:
     from classify.terminal.console import console_for_output
     from classify.terminal.statistics import ASSUMPTIONS, comparison_table, in_words
     from embeddings_store.atomic import make_folder
+    from embeddings_store.reading import visible
 
     answers = read_predictions(arguments.results, arguments.cluster)
     if arguments.list:
-        print("\n".join(answers.cells))
+        print(visible("\n".join(answers.cells)))
         return 0
     pairs = declared(answers, arguments.family, arguments.pair)
     out = arguments.out or arguments.results

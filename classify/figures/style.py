@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 
 from classify.claim import CLAIM, Claim
 from embeddings_store.atomic import make_folder, replacing
+from embeddings_store.reading import visible
 
 INK, MUTED, RULE, PAPER = (
     "#1c2330",
@@ -264,6 +265,7 @@ def save(drawing: Drawing, folder: Path) -> list[Path]:
         "svg": {"Date": None, "Creator": None, "Title": drawing.title},
     }
     for metadata in about.values():
+        metadata["Title"] = visible(drawing.title)
         metadata["Description"] = f"{CLAIM}: {drawing.claim.text}"
     with style():
         drawing.figure.draw_without_rendering()
@@ -272,5 +274,8 @@ def save(drawing: Drawing, folder: Path) -> list[Path]:
             path = folder / f"{drawing.name}.{kind}"
             with replacing(path) as temporary:
                 drawing.figure.savefig(temporary, format=kind, dpi=DPI, metadata=metadata)
+                if kind == "svg":  # a label may hold what XML does not allow
+                    drawn = temporary.read_text(encoding="utf-8")
+                    temporary.write_text(visible(drawn), encoding="utf-8", newline="\n")
             files.append(path)
     return files

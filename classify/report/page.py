@@ -29,6 +29,7 @@ from classify.report.tables.other_files import other_tables
 from classify.report.tables.paper_tables import paper_tables
 from classify.report.tables.uncertainty import statistics_tables
 from embeddings_store.atomic import replacing
+from embeddings_store.reading import visible
 
 HERE = Path(__file__).parent
 TEMPLATE, STYLE, SCRIPT = "page.html.j2", "page.css", "page.js"
@@ -47,7 +48,10 @@ def write_page(
     """
     with replacing(path) as temporary:
         temporary.write_text(
-            page(run, figures, config), encoding="utf-8", errors="backslashreplace", newline="\n"
+            visible(page(run, figures, config)),
+            encoding="utf-8",
+            errors="backslashreplace",
+            newline="\n",
         )
 
 

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
+
+from embeddings_store.reading import visible
+
+
+class _Visible:
+    """What is to be printed, with the control characters of its words as their numbers."""
+
+    def __init__(self, inside: ConsoleRenderable) -> None:
+        """Keep what is to be printed."""
+        self.inside = inside
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        """Yield the printed pieces; those that steer the terminal are Rich's own."""
+        for piece in console.render(self.inside, options):
+            yield piece if piece.control else Segment(visible(piece.text), piece.style)
+
+
+class _NoControls(RenderHook):
+    """Puts every table and line through :class:`_Visible`: labels are words of somebody else."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        """Return what is printed instead."""
+        return [_Visible(renderable) for renderable in renderables]
+
 
 FILE_WIDTH = 200  # columns where the output is no terminal, so that nothing is cut
 
@@ -16,7 +41,10 @@ def console_for_output() -> Console:
     """Return a console on standard output that never cuts a table in a file."""
     # Rich would colour numbers, which mean nothing by their colour here
     console = Console(highlight=False)
-    return console if console.is_terminal else Console(width=FILE_WIDTH, highlight=False)
+    if not console.is_terminal:
+        console = Console(width=FILE_WIDTH, highlight=False)
+    console.push_render_hook(_NoControls())
+    return console
 
 
 def figures_table(title: str, columns: Sequence[str]) -> Table:

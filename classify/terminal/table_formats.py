@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from classify.terminal.console import console_for_output
+from embeddings_store.reading import visible
 
 Line = Mapping[str, str]
 SPECIAL_IN_LATEX = str.maketrans(
@@ -42,7 +43,8 @@ def render(lines: Sequence[Line], form: str) -> str:
     |---|--:|
     | a\|b | 75.4 |
     """
-    return FORMATS[form](lines) if lines else ""
+    shown = [{name: visible(cell) for name, cell in line.items()} for line in lines]
+    return FORMATS[form](shown) if shown else ""
 
 
 def _terminal(lines: Sequence[Line]) -> str:
