@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from classify.evaluation.agreement import ANSWERS
 from classify.evaluation.intervals import cluster_counts, overall
 from classify.evaluation.metrics import COMPLETENESS
 from classify.evaluation.paired_tests import Comparison, compare, holm
 from classify.evaluation.predictions import CLUSTERS
-from classify.evaluation.result_files import PREDICTIONS
+from classify.evaluation.result_files import AGAIN, PREDICTIONS
 from classify.experiment import run_grid
 from classify.grid.config import GridConfig
 from classify.grid.execution import Notify
@@ -29,7 +30,8 @@ from classify.names import NO_METADATA
 from classify.results.files import write_csv
 from classify.systems.definitions import System
 from embeddings_store.corpus.manifest import Manifest
-from embeddings_store.errors import UsageError
+from embeddings_store.errors import StoreError, UsageError
+from embeddings_store.reading import reading
 from embeddings_store.vectors.catalogue import catalogue, only_corpus
 
 FILE = "metadata_ablation.csv"
@@ -173,9 +175,9 @@ def _answers(results: Path, system: str, base: Sequence[str]) -> pd.DataFrame:
 
     Of encoder seeds only those count that every run has, so not those of texts that one run adds.
     """
-    table = pd.read_parquet(
-        results / PREDICTIONS, filters=[("role", "==", "test"), ("method", "==", system)]
-    )
+    path, wanted = results / PREDICTIONS, [("role", "==", "test"), ("method", "==", system)]
+    with reading(path, ANSWERS, AGAIN, StoreError):
+        table = pd.read_parquet(path, filters=wanted)
     table = table.astype(dict.fromkeys(("y_true", "y_pred", "encoder_seed", *CLUSTERS), str))
     shared = {}
     for text in table["encoder_seed"].unique():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from classify.grid.config import GridConfig
 from classify.grid.execution import Notify, run_waves
 from classify.grid.prepare import prepare
+from classify.results.earlier import EarlierRun
 from classify.results.write import GridResult, refuse_other_results, write_results
 from embeddings_store.atomic import exclusive, remove_leftovers
 from embeddings_store.provenance import commit, shown_command
@@ -27,11 +28,15 @@ def run_grid(config: GridConfig, notify: Notify = lambda message: None) -> GridR
     origin = {"commit": commit(), "command": shown_command()}
     with exclusive(config.out / ".lock", str(config.out)):
         refuse_other_results(config.out, prepared)
+        earlier = EarlierRun.of(config.out)
         removed = sum(remove_leftovers(folder) for folder in (config.out, config.out / "cells"))
         if removed:
             notify(f"removed {removed} unfinished files of a run that was killed")
         prepared.plan.save(config.out / "plan.parquet")
         tasks = run_waves(prepared, origin, notify)
-        return write_results(
+        result = write_results(
             prepared, [t for t in tasks if not t.spec.drops], [t for t in tasks if t.spec.drops]
         )
+        for line in earlier.removed(config.out, result.table.rows):
+            notify(line)
+        return result

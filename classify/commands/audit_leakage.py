@@ -119,6 +119,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from classify.audit import AuditRequest, gather, with_shuffled
     from classify.leakage.checks import run_checks
     from classify.leakage.finding import LEAK
+    from classify.results.earlier import stale_report
     from classify.terminal.audit import show_audit
     from classify.terminal.console import console_for_output
     from embeddings_store.folds.setup import Request
@@ -152,6 +153,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.results:
         audit = audit.keeping(arguments.results)
         audit.write(arguments.results)
+        if stale := stale_report(arguments.results):
+            print(f"{PROGRAM}: {stale}", file=sys.stderr)
     if arguments.json:
         print(json.dumps(audit.to_dict(), indent=2, ensure_ascii=False))
     else:

@@ -78,6 +78,7 @@ def _run(argv: Sequence[str] | None) -> int:
     arguments = build_parser().parse_args(argv)
     from classify.evaluation.comparisons import declared
     from classify.evaluation.predictions import read_predictions
+    from classify.results.earlier import stale_report
     from classify.results.statistics_tables import COMPARISONS, STATISTICS, write_statistics
     from classify.results.table import headline_cell
     from classify.terminal.console import console_for_output
@@ -103,6 +104,8 @@ def _run(argv: Sequence[str] | None) -> int:
         f"figures: {len(statistics)}, comparisons: {len(comparisons)}; in {out}: {STATISTICS}, "
         f"{COMPARISONS}"
     )
+    if stale := stale_report(out):
+        print(f"{PROGRAM}: {stale}", file=sys.stderr)
     return 0
 
 

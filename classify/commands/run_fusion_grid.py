@@ -30,6 +30,7 @@ def _run(argv: Sequence[str] | None) -> int:
     from classify.commands.grid_options import build_parser, config_from
     from classify.experiment import run_grid
     from classify.grid.execution import survey
+    from classify.results.earlier import stale_report
     from classify.terminal.console import console_for_output
     from classify.terminal.grid import show_results
     from classify.terminal.survey import show_survey
@@ -65,6 +66,8 @@ def _run(argv: Sequence[str] | None) -> int:
     )
     if reporter:
         print(reporter(config.out, config.store))
+    elif stale := stale_report(config.out):
+        print(f"{PROGRAM}: {stale}", file=sys.stderr)
     return 0
 
 

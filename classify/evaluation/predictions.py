@@ -198,7 +198,7 @@ def arrange_predictions(
 
 def read_parts(path: Path) -> Iterator[pa.Table]:
     """Yield the predictions of one cell and fold after the other, as they were written."""
-    with pq.ParquetFile(path) as file:
+    with reading(path, ANSWERS, AGAIN, StoreError), pq.ParquetFile(path) as file:
         wanted = needed_columns(file.schema_arrow.names)
         for group in range(file.num_row_groups):
             yield file.read_row_group(group, columns=wanted)

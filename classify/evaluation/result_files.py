@@ -84,8 +84,8 @@ def read_words(path: Path, shape: TableShape, what: str = RESULTS_TABLE) -> pd.D
         raise StoreNotFoundError(
             f"{path}: no such file; give the folder that run-fusion-grid --out wrote"
         )
+    _check_lines(path, shape, what)
     with reading(path, what, AGAIN, StoreError):
-        _check_lines(path, shape, what)
         rows = pd.read_csv(
             path, dtype=str, keep_default_na=False, encoding="utf-8", index_col=False
         )
@@ -97,15 +97,16 @@ def read_words(path: Path, shape: TableShape, what: str = RESULTS_TABLE) -> pd.D
 
 def _check_lines(path: Path, shape: TableShape, what: str) -> None:
     """Check that every line has as many cells as the header, which pandas fills up in silence."""
-    text = path.read_text(encoding="utf-8")
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    header = next(rows, [])
-    if not header:
-        raise _damaged(path, what, "it is empty")
-    for number, row in enumerate(rows, 1 + HEADER_LINES):
-        if row and len(row) != len(header):
-            why = f"line {number} has {len(row)} cells, the header has {len(header)}"
-            raise _damaged(path, what, f"{why}: the file was cut or changed")
+    with reading(path, what, AGAIN, StoreError):
+        text = path.read_text(encoding="utf-8")
+        rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+        header = next(rows, [])
+        if not header:
+            raise _damaged(path, what, "it is empty")
+        for number, row in enumerate(rows, 1 + HEADER_LINES):
+            if row and len(row) != len(header):
+                why = f"line {number} has {len(row)} cells, the header has {len(header)}"
+                raise _damaged(path, what, f"{why}: the file was cut or changed")
     is_ours = bool(shape.needed or shape.numbers)
     if is_ours and not text.endswith("\n"):
         raise _damaged(path, what, "its last line has no end: the file was cut")

@@ -21,7 +21,6 @@ from classify.figures.style import Drawing, save, stamped, style
 from embeddings_store.atomic import remove_leftovers
 from embeddings_store.errors import UsageError, unknown_name
 
-FOLDER = "figures"
 AGAINST = "against"
 OURS = re.compile(
     r"(figure\d\d_.+|(loss|accuracy|pca|tsne)_.+|systems|per_class|reliability|contributions|against)\.(png|svg)"

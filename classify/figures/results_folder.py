@@ -54,6 +54,7 @@ NEEDED = (
     "UAR",
 )
 SEEDS = ("seed", "encoder_seed")
+Filters = list[tuple[str, str, object]]  # column, comparison and value, all of which must hold
 ORDER = ("text", "audio", "video")  # the paper's
 
 
@@ -208,7 +209,7 @@ class FinishedRun:
             Id, fold, role, kind, y_true, y_pred and a ``score:`` column per class. Where there are
             several seeds, the answers are those of the first.
         """
-        filters: list[tuple[str, str, object]] = [("cell", "==", cell), ("role", "in", list(roles))]
+        filters: Filters = [("cell", "==", cell), ("role", "in", list(roles))]
         if folds:
             filters.append(("fold", "in", list(folds)))
         for name in self._seeds():
@@ -216,23 +217,22 @@ class FinishedRun:
             # predictions.parquet holds the seed as a number, grid.csv is read as text
             filters.append((name, "==", int(first) if name == "seed" else first))
         texts = ("id", "role", "kind", "y_true", "y_pred")
-        table = pq.read_table(
-            self.folder / "predictions.parquet",
-            columns=["id", "fold", "role", "kind", "y_true", "y_pred", *self.score_columns],
-            filters=filters,
-        ).to_pandas()
+        table = self._answers(["id", "fold", *texts[1:], *self.score_columns], filters)
         return table.astype(dict.fromkeys(texts, "str"))
 
     def right(self, cell: str) -> pd.Series:
         """Return of each test row whether a cell is right, by id, fold and seeds."""
         keys = ["id", "fold", *self._seeds()]
-        table = pq.read_table(
-            self.folder / "predictions.parquet",
-            columns=[*keys, "y_true", "y_pred"],
-            filters=[("cell", "==", cell), ("role", "==", "test")],
-        ).to_pandas()
+        wanted: Filters = [("cell", "==", cell), ("role", "==", "test")]
+        table = self._answers([*keys, "y_true", "y_pred"], wanted)
         right = table["y_true"].astype(str) == table["y_pred"].astype(str)
         return right.set_axis(pd.MultiIndex.from_frame(table[keys].astype(str)))
+
+    def _answers(self, columns: Sequence[str], filters: Filters) -> pd.DataFrame:
+        """Read some columns of some rows of the predictions."""
+        path = self.folder / PREDICTIONS
+        with reading(path, ANSWERS, AGAIN, StoreError):
+            return pq.read_table(path, columns=list(columns), filters=filters).to_pandas()
 
     @property
     def score_columns(self) -> list[str]:
@@ -297,11 +297,18 @@ class FinishedRun:
         path = entry.path.with_suffix(".history.csv") if entry else None
         if path is None or not path.is_file():
             return None
-        table = pd.read_csv(path)
+        with reading(path, "a history of a training", "remove it", StoreError):
+            table = pd.read_csv(path)
         absent = [c for c in ("step", "loss") if c not in table]
         if absent:
             raise StoreError(
                 f"{path}: has no column {absent[0]!r}; it is no history of a training, remove it"
+            )
+        words = table.select_dtypes(exclude="number").columns
+        if len(words):
+            raise StoreError(
+                f"{path}: the column {words[0]!r} holds other than numbers; it is no history of a "
+                "training, remove it"
             )
         return table
 

@@ -8,6 +8,7 @@ black-and-white print.
 
 from __future__ import annotations
 
+import io
 import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -273,9 +274,11 @@ def save(drawing: Drawing, folder: Path) -> list[Path]:
         for kind, metadata in about.items():
             path = folder / f"{drawing.name}.{kind}"
             with replacing(path) as temporary:
-                drawing.figure.savefig(temporary, format=kind, dpi=DPI, metadata=metadata)
+                drawn = io.BytesIO()
+                drawing.figure.savefig(drawn, format=kind, dpi=DPI, metadata=metadata)
+                content = drawn.getvalue()
                 if kind == "svg":  # a label may hold what XML does not allow
-                    drawn = temporary.read_text(encoding="utf-8")
-                    temporary.write_text(visible(drawn), encoding="utf-8", newline="\n")
+                    content = visible(content.decode("utf-8")).encode("utf-8")
+                temporary.write_bytes(content)
             files.append(path)
     return files

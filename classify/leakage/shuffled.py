@@ -18,6 +18,8 @@ from scipy.stats import norm
 
 from classify.leakage.finding import CLEAN, SHOWN_EXAMPLES, Evidence, LeakageFinding, per_cent
 from classify.names import BASELINE
+from embeddings_store.errors import StoreError
+from embeddings_store.reading import reading
 
 FALSE_ALARM = 0.01  # over all cells together (Bonferroni)
 
@@ -92,9 +94,9 @@ def judge(results: Path) -> LeakageFinding:
 def _read_cells(results: Path) -> list[ChanceLevel]:
     """Count every cell of a folder of results but the baselines, which need no features."""
     columns = ["cell", "family", "fold", "role", "y_true", "y_pred"]
-    table = pd.read_parquet(
-        results / "predictions.parquet", columns=columns, filters=[("role", "==", "test")]
-    )
+    path = results / "predictions.parquet"
+    with reading(path, "the answers of a run", "run the grid again", StoreError):
+        table = pd.read_parquet(path, columns=columns, filters=[("role", "==", "test")])
     table = table[table["family"].astype(str) != BASELINE]
     by_cell = table.groupby(table["cell"].astype(str), sort=False)
     return [of_cell(str(name), rows) for name, rows in by_cell]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from classify.claim import Claim
-from classify.figures.draw import FOLDER, LeftOut, draw, write
+from classify.figures.draw import LeftOut, draw, write
 from classify.figures.maps import MapConfig
 from classify.figures.results_folder import FinishedRun
 from classify.figures.style import Drawing
@@ -15,11 +15,11 @@ from classify.report.config import ReportConfig
 from classify.report.page import write_page
 from classify.report.selection import TABLES as SELECTION
 from classify.report.selection import write_selection
+from classify.results.earlier import FIGURES, REPORT
 from classify.results.paper_tables import CONFUSION, PAPER_TABLES, PER_CLASS
 from embeddings_store.atomic import exclusive
 from embeddings_store.errors import StoreNotFoundError
 
-PAGE = "report.html"
 TABLES = (*SELECTION.values(), *PAPER_TABLES.values(), PER_CLASS, CONFUSION)
 
 
@@ -72,9 +72,9 @@ def make_report(config: ReportConfig) -> WrittenReport:
         if config.selection:
             write_selection(config.selection, run.corpus, config.results, run.claim)
         figures = draw(run, MapConfig(config.fold, config.map_rows), config.tsne, other)
-        folder = config.results / FOLDER
+        folder = config.results / FIGURES
         write(figures, folder)
-        page = config.results / PAGE
+        page = config.results / REPORT
         write_page(page, run, figures, config)
     tables = [config.results / name for name in TABLES]
     return WrittenReport(

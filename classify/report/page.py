@@ -13,7 +13,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from classify.figures.draw import FOLDER, LeftOut
+from classify.figures.draw import LeftOut
 from classify.figures.results_folder import FinishedRun
 from classify.figures.style import Drawing
 from classify.report.browser import browser_data
@@ -28,6 +28,7 @@ from classify.report.tables.leakage_audit import audit_table
 from classify.report.tables.other_files import other_tables
 from classify.report.tables.paper_tables import paper_tables
 from classify.report.tables.uncertainty import statistics_tables
+from classify.results.earlier import FIGURES, run_digest
 from embeddings_store.atomic import replacing
 from embeddings_store.reading import visible
 
@@ -75,6 +76,7 @@ def page(run: FinishedRun, figures: Sequence[Drawing | LeftOut], config: ReportC
     audit = read_audit(run)
     return environment.get_template(TEMPLATE).render(
         run=run,
+        digest=run_digest(run.folder),
         answer=answer(run),
         protocol=protocol(run),
         folds=fold_lines(run),
@@ -99,7 +101,7 @@ def page(run: FinishedRun, figures: Sequence[Drawing | LeftOut], config: ReportC
 
 def _shown(run: FinishedRun, figure: Drawing) -> dict[str, object]:
     """A figure as the template takes it."""
-    source = (run.folder / FOLDER / f"{figure.name}.svg").read_text(encoding="utf-8")
+    source = (run.folder / FIGURES / f"{figure.name}.svg").read_text(encoding="utf-8")
     return {
         "name": figure.name,
         "number": figure.number,

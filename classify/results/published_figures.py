@@ -25,6 +25,7 @@ from classify.names import HEAD, LAYER, PROBE, UNIMODAL
 from classify.results.comparable import comparable
 from classify.results.paper_tables import SEEDS
 from embeddings_store.errors import StoreError, unknown_name
+from embeddings_store.reading import reading
 
 COLUMNS = (
     "table",
@@ -86,7 +87,8 @@ def published(corpus: str = "", metric: str = "") -> pd.DataFrame:
 
 
 def _read_published(entry: Traversable) -> pd.DataFrame:
-    with entry.open(encoding="utf-8") as handle:
+    about = (entry.name, "a table of published figures", "install the package again", StoreError)
+    with reading(*about), entry.open(encoding="utf-8") as handle:
         # "none" is a rule of selection here, and no missing value
         table = pd.read_csv(handle, dtype=str, keep_default_na=False)
     if tuple(table.columns) != COLUMNS:

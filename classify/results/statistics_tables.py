@@ -42,7 +42,10 @@ from classify.evaluation.metrics import (
 )
 from classify.evaluation.paired_tests import compare, holm, mcnemar, nadeau_bengio
 from classify.evaluation.predictions import SEEDS, CellPredictions, StoredPredictions
+from classify.evaluation.result_files import AGAIN, RESULTS_TABLE
 from classify.results.files import write_csv
+from embeddings_store.errors import StoreError
+from embeddings_store.reading import reading
 
 STATISTICS, COMPARISONS = "statistics.csv", "comparisons.csv"
 CLASS_METRICS = ("precision", "recall", "F1")
@@ -99,7 +102,8 @@ def read_statistics(results: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _read(path: Path) -> pd.DataFrame:
     empty_numbers = {column: [""] for column in NUMBERS}
-    return pd.read_csv(path, keep_default_na=False, na_values=empty_numbers)
+    with reading(path, RESULTS_TABLE, AGAIN, StoreError):
+        return pd.read_csv(path, keep_default_na=False, na_values=empty_numbers)
 
 
 def statistics_table(answers: StoredPredictions) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from classify.claim import Claim
 from classify.evaluation.comparisons import declared
 from classify.evaluation.predictions import arrange_predictions, only_test_rows
-from classify.evaluation.result_files import GRID, PREDICTIONS
+from classify.evaluation.result_files import GRID, PREDICTIONS, RESULTS_TABLE
 from classify.grid.finished_cells import read_outcome
 from classify.grid.prepared import PreparedGrid
 from classify.grid.tasks import CellTask
@@ -44,6 +44,7 @@ from embeddings_store.atomic import replacing
 from embeddings_store.corpus.labels import permute_labels
 from embeddings_store.errors import StoreError, UsageError
 from embeddings_store.folds.planned_rows import planned_rows
+from embeddings_store.reading import reading
 
 TUNING = "tuning.csv"
 
@@ -180,13 +181,10 @@ def refuse_other_results(out: Path, prepared: PreparedGrid) -> None:
     if not path.is_file():
         return
     shuffled = prepared.config.shuffle_seed is not None
-    try:  # not a ResultTable: what another version wrote may be replaced too
+    # not a ResultTable: what another version wrote may be replaced too
+    with reading(path, RESULTS_TABLE, "move it away, or choose another --out", StoreError):
         rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
         corpora, labels = set(rows["corpus"]), set(rows["labels_shuffled"] != "no")
-    except (OSError, ValueError, KeyError) as error:
-        raise StoreError(
-            f"{path}: is not a table of results ({error!r}); move it away, or choose another --out"
-        ) from error
     claims = {Claim.of_rows(rows).asked_for.text}
     true_or_not = "results of true labels" if shuffled else "results of shuffled labels"
     for held, there, now in (

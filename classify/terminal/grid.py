@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from classify.evaluation.metrics import COMPLETENESS, METRICS
+from classify.evaluation.result_files import AGAIN, RESULTS_TABLE
 from classify.grid.calibration import margin_note
 from classify.models.classifiers import CLASSIFIERS, competitors
 from classify.names import EARLY, LATE, LAYER, SYSTEM, UNIMODAL
@@ -22,6 +23,8 @@ from classify.terminal.console import figures_table, print_line, print_table, tw
 from classify.terminal.notes import cautions, footer, print_banner, stamp, verdict
 from classify.terminal.statistics import in_words
 from classify.terminal.text_overlap import show_subsets
+from embeddings_store.errors import StoreError
+from embeddings_store.reading import reading
 
 OWN = "no classifier"  # the largest class score of a head, a probe, a rule or a system
 TITLES = {
@@ -110,7 +113,8 @@ def _mean_and_deviation(line: pd.Series, name: str) -> str:
 
 def _show_per_class(path: Path, result: GridResult, console: Console) -> None:
     """Print precision, recall and F1 of every class of the cell that counts."""
-    frame = pd.read_csv(path, dtype={"class": str, "cell": str}, keep_default_na=True)
+    with reading(path, RESULTS_TABLE, AGAIN, StoreError):
+        frame = pd.read_csv(path, dtype={"class": str, "cell": str}, keep_default_na=True)
     prepared, headline = result.prepared, result.table.headline
     more = ("planned", *COMPLETENESS) if (frame["planned"] > frame["support"]).any() else ()
     table = figures_table(
@@ -132,7 +136,8 @@ def _show_per_class(path: Path, result: GridResult, console: Console) -> None:
 
 def _show_modalities(path: Path, result: GridResult, console: Console) -> None:
     """Print one line per way of fusing: points per modality, or accuracy as modalities are lost."""
-    frame = pd.read_csv(path, keep_default_na=False, na_values={"shapley_sd": [""]})
+    with reading(path, RESULTS_TABLE, AGAIN, StoreError):
+        frame = pd.read_csv(path, keep_default_na=False, na_values={"shapley_sd": [""]})
     if path.name == CONTRIBUTIONS:
         title = (
             "What each modality contributes: Shapley value, points of test WA above the commonest "

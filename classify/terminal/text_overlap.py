@@ -7,10 +7,13 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
+from classify.evaluation.result_files import AGAIN, RESULTS_TABLE
 from classify.names import BASELINE
 from classify.results.paper_tables import per_cent
 from classify.results.text_overlap import LOOK_UP, SUBSETS_FILE
 from classify.terminal.console import figures_table, print_table, two_decimals
+from embeddings_store.errors import StoreError
+from embeddings_store.reading import reading
 
 MEANING = (
     "text-unseen: the normalised transcript does not occur in the fold's training rows; the "
@@ -31,7 +34,8 @@ def show_subsets(results: Path, headline: str, console: Console) -> None:
     path = results / SUBSETS_FILE
     if not path.is_file():
         return
-    frame = pd.read_csv(path, dtype={"cell": str})
+    with reading(path, RESULTS_TABLE, AGAIN, StoreError):
+        frame = pd.read_csv(path, dtype={"cell": str})
     subsets = list(dict.fromkeys(frame["subset"]))
     table = figures_table("Subsets of the test rows (WA, per cent)", subsets)
     is_baseline = frame["cell"].str.startswith(f"{BASELINE} ")
