@@ -23,6 +23,7 @@ from classify.results.selection import with_flags
 from classify.results.table import CHOSEN, flagged_cell, read_results
 from classify.single_system import run_system
 from embeddings_store.commands.embeddings_store import main as embeddings_store
+from embeddings_store.errors import StoreMismatchError
 
 CLASSES = ("anger", "neutral", "sadness")
 ROWS, SPEAKERS = 96, 4
@@ -197,6 +198,15 @@ def test_commands_that_show_results_say_how_many_rows_these_are_of(
     assert run_fusion_grid([*places, "--folds", "speaker-kfold:4", "--dry-run"]) == 0
     text = capsys.readouterr().out
     assert "of 24" in text and "cautions: missing (6.2 % of test rows)" in text
+
+
+@pytest.mark.parametrize("figure", ["coverage", "WA_all"])
+def test_a_table_whose_coverage_was_changed_is_refused(clean: Run, figure: str) -> None:
+    table = pd.read_csv(clean.out / "grid.csv", dtype=str, keep_default_na=False)
+    table.loc[0, figure] = "0.123"
+    table.to_csv(clean.out / "grid.csv", index=False)
+    with pytest.raises(StoreMismatchError, match=f"{figure} is 0.123, but the answers"):
+        read_results(clean.out)
 
 
 def test_missing_that_tells_the_label_is_a_leak(
