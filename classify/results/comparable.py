@@ -39,7 +39,8 @@ def comparable(a: Result, b: Result) -> Comparability:
 
     Args:
         a: ``claim, corpus, protocol, plan, split_digest, test_digest, valid_rule, selection_rule,
-            shared, label_set, labels_digest, labels_shuffled, n_scored, metric, verified, flags``,
+            shared, label_set, labels_digest, labels_shuffled, n_scored, coverage, metric, verified,
+            flags``,
             as far as they are known.
         b: Likewise.
 
@@ -149,6 +150,22 @@ def _rows(a: Result, b: Result) -> Iterator[Answer]:
             (CAUTION if same else NO),
             f"the rows scored differ: {float(one):,.0f} against {float(other):,.0f}",
         )
+    yield from _coverage(a, b)
+
+
+def _coverage(a: Result, b: Result) -> Iterator[Answer]:
+    shares = [float(_text(result, "coverage") or 1) for result in (a, b)]
+    if min(shares) < 1:
+        yield (
+            CAUTION,
+            f"one or both score only a part of the test rows of the plan ({_per_cent(shares[0])} "
+            f"and {_per_cent(shares[1])}): WA_all counts the others as wrong, and compare-systems "
+            "compares cells of one run on the rows that both answered",
+        )
+
+
+def _per_cent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _selection(a: Result, b: Result) -> Iterator[Answer]:

@@ -17,7 +17,7 @@ import pandas as pd
 from classify.claim import CLAIM, Claim
 from classify.evaluation.agreement import check_folder
 from classify.evaluation.means import first_best, mean_on_valid
-from classify.evaluation.metrics import METRICS
+from classify.evaluation.metrics import COVERAGE, METRICS
 from classify.evaluation.result_files import GRID_SHAPE, TableShape, read_rows
 from classify.fusion.strategies import STRATEGIES
 from classify.models.classifiers import baselines, competitors
@@ -175,6 +175,8 @@ def _ours(row: dict[str, str], grid: pd.DataFrame) -> _Ours:
     n_scored = cells.groupby(one_run, sort=False)["n_scored"].sum().iloc[0]
     claim = Claim.of_rows(cells)
     ours = {**first.to_dict(), "metric": metric, "n_scored": n_scored, CLAIM: claim.text}
+    if COVERAGE in cells:
+        ours[COVERAGE] = cells[COVERAGE].mean()
     found = comparable(ours, row)
     name = str(first["cell"])
     if row["classifier"] == AVERAGE:

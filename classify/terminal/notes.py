@@ -100,8 +100,9 @@ def _choice(table: ResultTable) -> str:
     if table.flagged(ON_TEST):
         return "UPPER BOUND: the cell that is shown was chosen on the test rows themselves"
     if table.flagged(CHOSEN):
+        by = "WA_all" if (table.rows["valid_coverage"] < 1).any() else "WA"
         return (
-            "the cell that counts is chosen on validation rows (best mean WA); best on test is "
+            f"the cell that counts is chosen on validation rows (best mean {by}); best on test is "
             "shown as an upper bound"
         )
     return (

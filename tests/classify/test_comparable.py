@@ -69,6 +69,13 @@ def test_a_result_may_be_compared_with_itself() -> None:
             "no",
             "the folds differ: other rows are tested (iemocap-paper against session-kfold:4)",
         ),
+        (
+            {"coverage": 0.8},
+            "caution",
+            "one or both score only a part of the test rows of the plan (100.0 % and 80.0 %): "
+            "WA_all counts the others as wrong, and compare-systems compares cells of one run on "
+            "the rows that both answered",
+        ),
         ({"n_scored": 5500}, "caution", "the rows scored differ: 5,531 against 5,500"),
         (
             {"selection_rule": "valid-session"},

@@ -34,6 +34,7 @@ from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import load_fold
 from embeddings_store.vectors.catalogue import catalogue, choose_views
 from embeddings_store.vectors.fold_data import FoldData
+from embeddings_store.vectors.hdf5 import read_embeddings, read_header, write_embeddings
 
 MakeStore = Callable[..., Path]
 Settings = dict[str, dict[str, float]]
@@ -379,6 +380,27 @@ def test_the_layer_is_chosen_on_valid_rows(make_store: MakeStore, config: GridCo
     assert (config.out / "table_layers.csv").is_file()
     # the layer's own cell is the chosen one's: no file was computed for it again
     assert len(list((config.out / "cells").glob("nn.fold-1.*"))) == 3 * 2 + 2
+
+
+def test_a_layer_gains_nothing_by_validation_rows_that_it_lacks(
+    make_store: MakeStore, quick: GridConfig
+) -> None:
+    store = make_store(widths={"audio": 6}, layers=3, apart=2.5)
+    quick = replace(quick, early=(), late=(), layer="valid")
+    path = next(path for path in store.rglob("*.h5") if ".L1@" in str(path))
+    whole, header = read_embeddings(path), read_header(path)
+    gone = np.random.default_rng(0).random(len(whole.ids)) < 0.7
+    vectors, status = whole.vectors.copy(), whole.status.astype("<U7")
+    vectors[gone], status[gone] = np.nan, "missing"
+    reason = np.where(gone, "no media", "")
+    path.unlink()
+    write_embeddings(path, replace(whole, vectors=vectors, status=status, reason=reason), header)
+    rows = run_grid(quick).table.rows
+    layers = rows[(rows["family"] == "layer") & (rows["classifier"] == "svm")]
+    means = layers.groupby("layer")[["valid_WA", "valid_WA_all"]].mean()
+    # the layer that is best where it answers is the worst of all rows
+    assert means["valid_WA"].idxmax() == means["valid_WA_all"].idxmin() == "audio=1"
+    assert "audio=1" not in set(rows.loc[rows["cell"] == "unimodal audio svm", "layer"])
 
 
 def test_layers_are_not_chosen_without_valid_rows(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,42 @@ def test_two_candidates_of_one_name_are_told_apart_and_the_best_on_valid_is_mark
         "enc-text (epochs 9)": "",
     }
     assert table["test_WA"].nunique() == 1
+
+
+def test_an_encoder_gains_nothing_by_validation_rows_that_it_lacks(
+    finished, tmp_path: Path
+) -> None:
+    store = tmp_path / "selection"
+    shutil.copytree(finished.store, store)
+    folder = store / "toy" / "enc-text@100000000000"
+    for fold in (2, 3):
+        (folder / "seed-0" / f"fold-{fold}.h5").unlink()
+    file = read_embeddings(folder / "seed-0" / "fold-1.h5")
+    write_selection(store, "toy", tmp_path, Claim())
+    whole = pd.read_csv(tmp_path / "table1_text.csv").iloc[0]
+    truth = np.eye(3, dtype=np.float32)[np.arange(90) % 3]
+    order = [("anger", "happiness", "<b>&\"'").index(name) for name in file.classes]
+    # right wherever it answers, but it answers few validation rows
+    scores, vectors = 9 * truth[:, order], file.vectors.copy()
+    gone = np.flatnonzero(file.seen == "select")[6:]
+    status, reason = file.status.copy(), file.reason.astype("<U9")
+    status = status.astype("<U7")
+    scores[gone], vectors[gone], status[gone], reason[gone] = np.nan, np.nan, "missing", "no media"
+    ref = replace(file.encoder, fingerprint="200000000000")
+    write_embeddings(
+        store / "toy" / "enc-text@200000000000" / "seed-0" / "fold-1.h5",
+        replace(file, scores=scores, vectors=vectors, status=status, reason=reason, encoder=ref),
+        {**file.attributes, "settings": {"train_epochs": 9, "train_learning_rate": 1e-3}},
+    )
+    write_selection(store, "toy", tmp_path, Claim())
+    table = pd.read_csv(tmp_path / "table1_text.csv").set_index("encoder")
+    assert table.loc["enc-text (epochs 9)", "valid_WA"] == 100 > whole["valid_WA"]
+    assert table["n_valid_scored"].to_dict() == {
+        "enc-text (epochs 3)": 30,
+        "enc-text (epochs 9)": 6,
+    }
+    assert table["n_choice"].tolist() == [30, 30]
+    assert table.loc["enc-text (epochs 3)", "remark"] == "chosen on valid"
 
 
 def test_what_was_seen_or_is_of_another_plan_is_refused(finished, frozen, tmp_path: Path) -> None:
