@@ -50,7 +50,7 @@ FLOORS: Mapping[str, Sequence[str]] = {
         "corpus",
         "atomic array_files tables",
         "reading",
-        "errors progress provenance",
+        "errors interrupts progress provenance",
     ],
 }
 

@@ -23,7 +23,7 @@ from classify.grid.prepare import prepare
 from classify.grid.prepared import PreparedGrid
 from classify.grid.tasks import CellTask, run_cell
 from classify.grid.validation_rows import for_learning
-from classify.grid.workers import available_cpus, run_all
+from classify.grid.workers import Workers, available_cpus
 from classify.names import BASELINE, EARLY, LATE, LAYER, LAYER_JUDGE, SYSTEM, UNIMODAL
 from classify.systems.cell import Cell
 from embeddings_store.errors import StoreError
@@ -31,7 +31,10 @@ from embeddings_store.progress import ProgressBar, progress_bar
 from embeddings_store.vectors.arrays import EncoderRef
 
 WAVES = ((BASELINE, LAYER), (UNIMODAL, EARLY), (LATE, SYSTEM))  # families, in the order of work
-WORTH_PROCESSES_S = 10.0  # starting worker processes takes 3 to 6 s, most of it imports
+# Work that is worth the 3 to 6 s, most of them imports, that a worker process takes to start. What
+# is done in this process hears Ctrl-C when a cell is finished, so a long cell goes to a worker.
+WORTH_PROCESSES_S = 10.0
+LONG_CELL_S = 2.0
 Notify = Callable[[str], None]
 Views = Mapping[str, EncoderRef]
 Place = tuple[int, int]  # position among the seeds of the fine-tuning, and number of the fold
@@ -99,17 +102,21 @@ def run_waves(prepared: PreparedGrid, origin: Mapping[str, str], notify: Notify)
     jobs = prepared.config.jobs or available_cpus()
     tasks: list[CellTask] = []
     views = first_views(prepared)
-    with progress_bar("cells x folds", total) as bar:
+    with Workers() as workers, progress_bar("cells x folds", total) as bar:
+
+        def run(bound: Sequence[CellTask]) -> None:
+            _run(bound, jobs, workers, notify, bar)
+
         for families in WAVES:
             cells = [cell for cell in prepared.cells if cell.family in families]
             bound = bind_cells(prepared, cells, views, origin)
-            _run(bound, jobs, notify, bar)
+            run(bound)
             tasks += bound
             if LAYER in families:
                 views = _choose_layers(prepared, bound)
         dropped = drop_tasks(prepared, tasks)
         bar.resize(total + len(dropped))
-        _run(dropped, jobs, notify, bar)
+        run(dropped)
     LOADER.forget()
     return tasks + dropped
 
@@ -169,16 +176,21 @@ def drop_tasks(prepared: PreparedGrid, tasks: Sequence[CellTask]) -> list[CellTa
     ]
 
 
-def _run(tasks: Sequence[CellTask], jobs: int, notify: Notify, bar: ProgressBar) -> None:
+def _run(
+    tasks: Sequence[CellTask], jobs: int, workers: Workers, notify: Notify, bar: ProgressBar
+) -> None:
     missing = {task.key: task for task in tasks if not _is_whole(task, notify)}
     bar.advance(len(tasks) - len(missing))
     longest_first = sorted(missing.values(), key=lambda task: (task.source.fold, -task.cost_s))
-    worthwhile = sum(task.cost_s for task in longest_first) > WORTH_PROCESSES_S
-    processes = min(jobs, len(longest_first)) if worthwhile else 1
-    if processes > 1:
+    processes = min(jobs, len(longest_first)) if _worth_processes(longest_first) else 0
+    if processes:
         LOADER.forget()  # worker processes load for themselves
-    for _ in run_all(run_cell, [task.spec for task in longest_first], processes):
-        bar.advance()
+    workers.run_all(run_cell, [task.spec for task in longest_first], processes, bar.advance)
+
+
+def _worth_processes(tasks: Sequence[CellTask]) -> bool:
+    costs = [task.cost_s for task in tasks]
+    return sum(costs) > WORTH_PROCESSES_S or max(costs, default=0.0) > LONG_CELL_S
 
 
 def _is_whole(task: CellTask, notify: Notify) -> bool:

@@ -1,10 +1,10 @@
 """Run many small jobs in worker processes that end with their parent, and quietly.
 
-Joblib's workers notice a killed parent only after five idle minutes, and a Ctrl-C while they start
-makes them print their tracebacks (measured: 1 of 22). So every worker ignores SIGINT from its first
-instruction (the parent stops it) and watches its parent from a thread: if that is gone, the worker
-ends at once, in the middle of whatever it does. Files are renamed into place when whole, so nothing
-is lost but that one job.
+Ctrl-C must stop a run at once, and must not be seen by a fit: scikit-learn's network and XGBoost
+swallow the exception or break over it. So long work is done by processes that never get SIGINT,
+and this one only notes it, kills them, and raises when nothing of them is left. There are no
+threads and no locks here that an exception could leave in disorder: one pipe for each worker, and
+one loop that waits for answers.
 """
 
 from __future__ import annotations
@@ -12,22 +12,32 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import threading
-import time
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import resource_tracker
-from typing import TypeVar
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import Any, TypeVar, cast
 
-from joblib import Parallel, cpu_count, delayed
+from joblib import cpu_count
 
+from classify.grid.worker_process import WorkerAnswer
 from embeddings_store.errors import ProjectError
+from embeddings_store.interrupts import interrupts_later
 
 Job = TypeVar("Job")
 Answer = TypeVar("Answer")
 
-WATCH_S = 0.5  # how long an orphan may live
+LOOK_S = 0.2  # how soon Ctrl-C is heard
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
 
 
 def available_cpus() -> int:
@@ -35,69 +45,176 @@ def available_cpus() -> int:
     return int(cpu_count())
 
 
-def run_all(
-    function: Callable[[Job], Answer], jobs: Sequence[Job], n_processes: int
-) -> Iterator[Answer]:
-    """Yield the answer of every job as it comes, in any order.
+class Workers:
+    """Worker processes, started when first needed and kept until the end of the block.
 
-    Args:
-        function: A module's function; its argument and answer are sent between processes, so keep
-            them small.
-        jobs: What to call it with.
-        n_processes: At most so many at a time; with one, or one job, everything happens in this
-            process.
-
-    Raises:
-        ProjectError: A worker was killed, as systems do when memory runs out.
-        Exception: Whatever the first failing job raised; the other workers are stopped.
+    >>> with Workers() as workers:
+    ...     workers.run_all(abs, [-1, 2], 0)
+    [1, 2]
     """
-    processes = min(n_processes, len(jobs))
-    if processes <= 1:
-        yield from map(function, jobs)
-        return
-    parallel = Parallel(
-        processes,
-        backend="loky",
-        return_as="generator_unordered",
-        batch_size=1,
-        pre_dispatch="2*n_jobs",
-        max_nbytes=None,
-        initializer=_prepare_worker,
-        initargs=(os.getpid(),),
-    )
-    with warnings.catch_warnings():
-        # joblib replaces a worker that grew by 300 MB, which a fold's vectors and kernel do; no job
-        # is lost by it
-        warnings.filterwarnings(
-            "ignore", "A worker stopped while some jobs were given to the executor", UserWarning
+
+    def __init__(self) -> None:
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> Workers:
+        """Return itself; nothing is started yet."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop every worker."""
+        with interrupts_later():
+            self._stop()
+
+    def run_all(
+        self,
+        function: Callable[[Job], Answer],
+        jobs: Sequence[Job],
+        n_processes: int,
+        advance: Callable[[], object] = lambda: None,
+    ) -> list[Answer]:
+        """Return the answer of every job.
+
+        Args:
+            function: A module's function; its argument and answer are sent between processes, so
+                keep them small.
+            jobs: What to call it with.
+            n_processes: In at most so many workers; with 0 everything happens in this process, one
+                after the other, and Ctrl-C is heard between two jobs.
+            advance: Called after each answer.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C; the jobs that were at work are lost, the workers are gone.
+            ProjectError: A worker was killed, as systems do when memory runs out.
+            Exception: Whatever the first failing job raised; the workers are stopped.
+        """
+        if n_processes:
+            return self._in_workers(function, jobs, min(n_processes, len(jobs)), advance)
+        answers = []
+        for job in jobs:
+            with interrupts_later():
+                answers.append(function(job))
+            advance()
+        return answers
+
+    def _in_workers(
+        self,
+        function: Callable[[Job], Answer],
+        jobs: Sequence[Job],
+        count: int,
+        advance: Callable[[], object],
+    ) -> list[Answer]:
+        answers: dict[int, Answer] = {}
+        waiting = iter(range(len(jobs)))
+        with interrupts_later() as interrupt:
+            try:
+                while len(self._workers) < count:
+                    self._workers.append(_Worker(count))
+                for worker, number in zip(self._workers[:count], waiting, strict=False):
+                    worker.give(number, function, jobs[number])
+                while len(answers) < len(jobs) and not interrupt.came:
+                    for worker in self._with_answer():
+                        number, answers[number] = worker.number, worker.take()
+                        advance()
+                        following = next(waiting, None)
+                        if following is not None:
+                            worker.give(following, function, jobs[following])
+            finally:
+                if len(answers) < len(jobs):
+                    self._stop()
+        if interrupt.came:  # the handler of before did not raise it
+            raise KeyboardInterrupt
+        return [answers[number] for number in range(len(jobs))]
+
+    def _with_answer(self) -> list[_Worker]:
+        """Wait a little for an answer, or a worker's death; return whose it is."""
+        busy = {worker.pipe: worker for worker in self._workers if worker.number >= 0}
+        return [busy[cast(Connection, pipe)] for pipe in wait(list(busy), LOOK_S)]
+
+    def _stop(self) -> None:
+        while self._workers:
+            self._workers.pop().stop()
+
+
+class _WorkerTraceError(Exception):
+    """Where in the worker an error came from, as text."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+class _Worker:
+    """One process and the pipe to it.
+
+    Attributes:
+        pipe: This process' end.
+        number: The job that it has, or -1.
+    """
+
+    def __init__(self, count: int) -> None:
+        """Start the process; it has its share of the processors, as one of ``count``."""
+        self.number = -1
+        self.pipe, theirs = Pipe()
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r}; "
+            "from classify.grid.worker_process import serve; "
+            f"serve({theirs.fileno()}, {os.getpid()})"
         )
-        with _interrupts_later():
-            answers: Iterable[Answer] = parallel(delayed(function)(job) for job in jobs)
+        threads = str(max(1, available_cpus() // count))
+        with theirs, _without_sigint():
+            self._process = subprocess.Popen(
+                [sys.executable, "-X", "faulthandler", "-c", code],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env={**dict.fromkeys(THREAD_VARIABLES, threads), **os.environ},
+            )
+
+    def give(self, number: int, function: Callable[[Any], Any], job: object) -> None:
+        """Send it a job."""
+        self.number = number
         try:
-            yield from answers
-        except BrokenProcessPool as error:
-            raise ProjectError(
-                f"one of {processes} worker processes was killed, probably because memory ran "
-                "out; finished cells are safe, run the same command again with fewer --jobs"
-            ) from error
+            self.pipe.send((function, job))
+        except OSError as error:
+            raise self._lost() from error
 
+    def take(self) -> Any:
+        """Receive its answer, or raise what its job raised."""
+        self.number = -1
+        try:
+            answer: WorkerAnswer = self.pipe.recv()
+        except (EOFError, OSError) as error:
+            raise self._lost() from error
+        if answer.error is not None:
+            raise answer.error from _WorkerTraceError(answer.trace)
+        return answer.value
 
-def _prepare_worker(parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_watch, args=(parent,), daemon=True, name="watch-parent").start()
+    def stop(self) -> None:
+        """End the process, whatever it does, and wait until it is gone."""
+        self._process.kill()
+        self._process.wait()
+        self.pipe.close()
 
-
-def _watch(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(WATCH_S)
-    os._exit(1)
+    def _lost(self) -> ProjectError:
+        self._process.wait()
+        status = self._process.returncode
+        why = (
+            "was killed, probably because memory ran out"
+            if status == -signal.SIGKILL
+            else f"ended by itself (status {status})"
+        )
+        return ProjectError(
+            f"a worker process {why}; finished cells are safe, run the same command again with "
+            "fewer --jobs"
+        )
 
 
 @contextlib.contextmanager
-def _interrupts_later() -> Iterator[None]:
-    """Hold SIGINT back: processes that start meanwhile never get it, this one does at the end."""
-    # joblib starts it anyway, and starting it lets SIGINT through again
-    resource_tracker.ensure_running()
+def _without_sigint() -> Iterator[None]:
+    """Hold SIGINT back in this thread: a process that starts meanwhile never gets it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -24,6 +24,7 @@ from classify.models.network import NETWORK
 from classify.models.specification import ClassifierSpec, Codes, Estimator, Matrix, Settings
 from classify.models.svm import SVM
 from embeddings_store.errors import FoldError, UsageError, unknown_name
+from embeddings_store.interrupts import interrupts_later
 
 CLASSIFIERS: Mapping[str, ClassifierSpec] = {
     spec.name: spec for spec in (SVM, NETWORK, BOOSTED_TREES, MAJORITY, STRATIFIED_RANDOM)
@@ -68,7 +69,8 @@ class FittedClassifier:
         """Return the scores of rows (n, D) for every class of the label set (n, C)."""
         if not len(X):
             return ClassScores(np.zeros((0, self.n_classes)), self.spec.kind)
-        of_known = self.estimator.values(X)
+        with interrupts_later():
+            of_known = self.estimator.values(X)
         if self.spec.kind == PROBABILITY:
             values = np.zeros((len(X), self.n_classes))
         else:
@@ -114,7 +116,8 @@ def fit_classifier(
             "fewer folds, or extract vectors for the rows that have none"
         )
     estimator = spec.build(resolve(name, settings or {}), seed)
-    estimator.fit(X, codes.astype(np.int64))
+    with interrupts_later():  # the network would take itself for finished, XGBoost break
+        estimator.fit(X, codes.astype(np.int64))
     return FittedClassifier(spec, estimator, known, n_classes)
 
 

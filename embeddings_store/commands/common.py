@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
 
 from embeddings_store.atomic import disk_is_full
 from embeddings_store.errors import ProjectError
+from embeddings_store.interrupts import interrupts_counted
 
 INTERRUPTED = 130
 EXIT_CODES = (
@@ -61,34 +63,46 @@ def add_command(
 def guarded(run: Callable[[], int], program: str) -> int:
     """Run a command's body and turn what went wrong into one line on stderr and an exit code.
 
-    A bug is no :class:`ProjectError` and keeps its traceback.
+    A bug is no :class:`ProjectError` and keeps its traceback. After Ctrl-C the run counts as
+    interrupted however it ended: libraries swallow the exception, or turn it into another.
     """
-    try:
-        return run()
-    except ProjectError as error:
+    with interrupts_counted() as interrupt:
+        try:
+            status = run()
+        except KeyboardInterrupt:
+            interrupt.came = True
+        except Exception as error:
+            if not interrupt.came:
+                return _explained(error, program)
+        if not interrupt.came:
+            return status
+        with contextlib.suppress(KeyboardInterrupt):  # a second one has nothing left to stop
+            print(
+                f"\n{program}: interrupted; what was finished is safe, the same command goes on "
+                "from there",
+                file=sys.stderr,
+            )
+        return INTERRUPTED
+
+
+def _explained(error: Exception, program: str) -> int:
+    """Say in one line what went wrong, and return the exit code; raise what is a bug."""
+    if isinstance(error, ProjectError):
         print("; ".join([f"{program}: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:
+    if isinstance(error, BrokenPipeError):
         # The reader of a pipe (head, less) has gone; what is still buffered must not raise again
         # when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        print(
-            f"\n{program}: interrupted; what was finished is safe, the same command goes on from "
-            "there",
-            file=sys.stderr,
-        )
-        return INTERRUPTED
-    except OSError as error:
-        if not disk_is_full(error):
-            raise
+    if disk_is_full(error):
         print(
             f"{program}: the disk is full ({error}); what was finished before is safe. Free some "
             "space and run the same command again",
             file=sys.stderr,
         )
         return ProjectError.exit_code
+    raise error
 
 
 def _epilog(examples: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from embeddings_store.atomic import PatientFile, make_folder, replacing
 from embeddings_store.errors import StoreAccessError, StoreError, StoreNotFoundError
+from embeddings_store.interrupts import interrupts_later
 from embeddings_store.provenance import canonical_json
 from embeddings_store.reading import reading, reason_of
 from embeddings_store.vectors.arrays import Embeddings, EncoderRef
@@ -127,7 +128,12 @@ def write_embeddings(
         {key: _plain(key, value) for key, value in stored.items()}
     )
     make_folder(path.parent)
-    with replacing(path) as temporary, PatientFile(temporary, "w+b") as raw:
+    # HDF5 forgets an exception that comes while it calls PatientFile, and bytes are missing
+    with (
+        interrupts_later(),
+        replacing(path) as temporary,
+        PatientFile(temporary, "w+b") as raw,
+    ):
         with h5py.File(raw, "w", libver=LAYOUT) as file:
             for name, values in datasets.items():
                 file.create_dataset(name, data=values)

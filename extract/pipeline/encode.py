@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from embeddings_store.corpus.manifest import Utterance
 from embeddings_store.errors import MediaError
+from embeddings_store.interrupts import interrupts_later
 from extract.pipeline.inputs import Input, RowReader
 
 WINDOW_BATCHES = 8
@@ -77,11 +78,12 @@ class EncodedRows:
             reason: Why it failed, or a caution.
             digest: Of what the encoder was given.
         """
-        self.positions.append(position)
-        self.vectors.append(vector)
-        self.status.append(status)
-        self.reason.append(reason)
-        self.inputs.append(digest)
+        with interrupts_later():  # no column may be longer than another
+            self.positions.append(position)
+            self.vectors.append(vector)
+            self.status.append(status)
+            self.reason.append(reason)
+            self.inputs.append(digest)
 
     def columns(self) -> dict[str, NDArray[np.generic]]:
         """Return the columns as arrays: ``vectors`` (n, layers, D) and texts (n,)."""
@@ -122,7 +124,8 @@ def encode_rows(
                 commit(done)
     except KeyboardInterrupt:
         if pending.positions:
-            commit(pending)
+            with interrupts_later():
+                commit(pending)
         raise
     if pending.positions:
         commit(pending)

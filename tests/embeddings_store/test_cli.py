@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -221,6 +224,26 @@ def test_exit_codes(
 
     assert guarded(fail, "tool") == status
     assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("later", [None, ImportError("half imported"), StoreError("odd")])
+def test_ctrl_c_that_a_library_swallows_counts_all_the_same(
+    capsys: pytest.CaptureFixture[str], later: Exception | None
+) -> None:
+    before = signal.getsignal(signal.SIGINT)
+
+    def swallow() -> int:
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+        if later:
+            raise later
+        return 0
+
+    assert guarded(swallow, "tool") == 130
+    shown = capsys.readouterr().err.strip().splitlines()
+    assert [line.partition(";")[0] for line in shown] == ["tool: interrupted"]
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), OSError("strange"), ZeroDivisionError()])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import h5py
 import numpy as np
 import pytest
 
+from embeddings_store.atomic import PatientFile
 from embeddings_store.errors import StoreError, StoreNotFoundError
 from embeddings_store.vectors.arrays import Embeddings, EncoderRef
 from embeddings_store.vectors.hdf5 import (
@@ -334,3 +337,19 @@ def test_a_missing_file_is_told(tmp_path: Path, read: Callable[[Path], object]) 
     ):
         read(tmp_path / "none.h5")
     assert "no such file" in verify(tmp_path / "none.h5")[0]
+
+
+def test_ctrl_c_while_hdf5_writes_comes_after_a_whole_file(
+    tmp_path: Path, made: Embeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = store_path(tmp_path / "interrupted", "mini", made.encoder, made.fold)
+    write = PatientFile.write
+
+    def interrupted(file: PatientFile, data: Any) -> int:
+        os.kill(os.getpid(), signal.SIGINT)
+        return write(file, data)
+
+    monkeypatch.setattr(PatientFile, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_embeddings(target, made, ABOUT)
+    assert_same(read_embeddings(target), made)
