@@ -15,11 +15,11 @@ from embeddings_store.commands.common import guarded, parser
 
 PROGRAM = "audit-leakage"
 DESCRIPTION = (
-    "Look for what makes an accuracy too good: people, dialogues, recordings, transcripts "
-    "and inputs on both sides, encoders that\nknow the answers, choices made on test rows. "
-    "Each check says leak (the set-up is wrong), caution (it belongs to the corpus, "
-    "and\nmust be told), clean, or not checked. run-fusion-grid runs the cheap checks by "
-    "itself and refuses leaks. A leak ends with exit\nstatus 3."
+    "Look for what makes an accuracy too good: people, dialogues, recordings, transcripts, inputs "
+    "and near-equal vectors on both\nsides, encoders that know the answers, choices made on test "
+    "rows. Each check says leak (the set-up is wrong), caution (it\nbelongs to the corpus, or "
+    "nobody can know, and must be told), clean, or not checked. run-fusion-grid runs the cheap "
+    "checks by itself\nand refuses leaks. A leak ends with exit status 3."
 )
 
 

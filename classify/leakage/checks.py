@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from classify.leakage import encoders, rows
+from classify.leakage import encoders, rows, too_good, vectors
 from classify.leakage.case import AuditCase
 from classify.leakage.finding import CAUTION, CLEAN, LEAK, NOT_CHECKED, LeakageFinding, per_cent
 from classify.leakage.missing_rows import missing
@@ -54,7 +54,13 @@ CHECKS: Mapping[str, Check] = {
         "do test rows say what training rows say?", rows.transcripts, acceptable=True
     ),
     "media": Check("is the very same input on both sides?", rows.media, acceptable=True),
+    "vectors": Check(
+        "are vectors of test rows all but those of training rows?",
+        vectors.vectors,
+        acceptable=True,
+    ),
     "seen": Check("was an encoder trained on test rows?", encoders.seen),
+    "too-good": Check("are vectors too good to be unseen?", too_good.too_good),
     "contamination": Check(
         "is an encoder known to be trained on this corpus?", encoders.contamination, acceptable=True
     ),

@@ -32,6 +32,7 @@ DAMAGED = "is cut short or damaged and cannot be read"
 RESTORE = "restore it, or delete it and run the same command again"
 TEXT_COLUMNS = ("ids", "seen", "status", "reason", "inputs")
 NUMBERS = ("vectors", "scores")
+PIECE_ROWS = 8_192  # that are read at a time where only some are wanted
 REQUIRED = ("ids", "vectors", "seen", "status", "reason")
 JSON_ATTRIBUTES = ("settings", "provenance", "classes")
 REQUIRED_ATTRIBUTES = (
@@ -198,6 +199,36 @@ def read_marks(path: Path) -> tuple[dict[str, object], dict[str, NDArray[np.str_
     """
     with _opened(path) as (file, attributes):
         return attributes, {name: _decode(file[name][:]) for name in TEXT_COLUMNS if name in file}
+
+
+def read_vectors(path: Path, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Read the vectors of some rows, a piece of the file at a time.
+
+    Args:
+        path: The file.
+        rows: Positions of rows that have a vector, ascending (n,).
+
+    Returns:
+        Their vectors (n, D).
+
+    Raises:
+        StoreNotFoundError: No such file.
+        StoreError: The file is damaged, of another kind or version, or a vector is not finite.
+    """
+    with _opened(path) as (file, _):
+        stored = file["vectors"]
+        found = np.empty((len(rows), stored.shape[1]), dtype=np.float32)
+        for begin in range(0, stored.shape[0], PIECE_ROWS):
+            first, last = np.searchsorted(rows, (begin, begin + PIECE_ROWS))
+            if first < last:
+                found[first:last] = stored[begin : begin + PIECE_ROWS][rows[first:last] - begin]
+    bad = np.flatnonzero(~np.isfinite(found).all(axis=1))
+    if len(bad):
+        raise StoreError(
+            f"{path}: the vector of row {int(rows[bad[0]]) + 1} is not finite; re-run "
+            "extract-features with --overwrite"
+        )
+    return found
 
 
 def verify(path: Path) -> list[str]:

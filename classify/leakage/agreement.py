@@ -1,0 +1,158 @@
+"""In what two rows agree that have nearly the same vector: input, recording, transcript or name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import PurePath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classify.leakage.case import AuditCase, Codes, VectorFile, factorized
+from embeddings_store.corpus.transcripts import normalised
+
+LONG_WORDS = 6  # shorter transcripts are everyday phrases, which people say twice
+# A transcript that more rows have is a template that actors were given.
+TEMPLATE_ROWS = 10
+RECORDINGS = ("audio", "video", "meta_video", "meta_video_id")
+SHORT_NAME = 3  # a name of fewer characters is part of many
+MADE_FROM = re.compile(
+    r"^(augm?(ented)?|copy|copied|dup(licate)?|noisy?|noise|gain|loud|quiet|pitch|speed|fast|slow|"
+    r"orig(inal)?|clean|shift|stretch|snr)\d*$"
+)
+
+Pairs = NDArray[np.int64]
+
+
+class PairAgreement:
+    """What pairs of rows of one corpus agree in.
+
+    Args:
+        case: The evaluation.
+    """
+
+    def __init__(self, case: AuditCase) -> None:
+        self.case = case
+        self._text_codes: dict[str, Codes] = {}
+
+    def of(self, view: str, one: Codes, other: Codes) -> list[str]:
+        """Say of each pair in what its rows agree, ``""`` for nothing.
+
+        Args:
+            view: The view whose vectors are near.
+            one: Positions of rows (p,).
+            other: Positions of as many (p,).
+
+        Returns:
+            ``input``, ``recording``, ``name`` or ``transcript`` (p,).
+        """
+        found = [""] * len(one)
+        of_text = any(f.view == view and reads_text(f) for f in self.case.files)
+        kinds = [("input", self._inputs), ("recording", self._recordings)]
+        if not of_text:  # equal texts have equal vectors, which proves nothing
+            kinds.append(("transcript", [self._transcripts]))
+        for place, (a, b) in enumerate(zip(one.tolist(), other.tolist(), strict=True)):
+            same = [name for name, keys in kinds if _equal(keys, a, b)]
+            if self._alike_in_name(a, b):
+                same.append("name")
+            found[place] = same[0] if same else ""
+        return found
+
+    def without_explained(
+        self, file: VectorFile, ratios: NDArray[np.float64], pairs: Pairs
+    ) -> NDArray[np.float64]:
+        """Return ratios (q,) with 1 where the pair's rows say the same words.
+
+        Equal words have equal vectors in any encoder of text, and the check of transcripts counts
+        them. A pair that agrees in its name too stays what it is.
+
+        Args:
+            file: The file that the vectors are from.
+            ratios: Of each pair (q,).
+            pairs: Positions of rows (q, 2).
+        """
+        if not reads_text(file):
+            return ratios
+        column = file.ref.modality
+        if column not in self.case.manifest.table:
+            return ratios
+        texts = self._texts(column)
+        same = (texts[pairs[:, 0]] == texts[pairs[:, 1]]) & (texts[pairs[:, 0]] >= 0)
+        for place in np.flatnonzero(same):
+            a, b = pairs[place].tolist()
+            same[place] = not (self._alike_in_name(a, b) or _equal(self._recordings, a, b))
+        return np.where(same, 1.0, ratios)
+
+    def _texts(self, column: str) -> Codes:
+        if column not in self._text_codes:
+            self._text_codes[column] = factorized(normalised(self.case.manifest.column(column)))
+        return self._text_codes[column]
+
+    @cached_property
+    def _inputs(self) -> list[Codes]:
+        """Codes of the inputs of sound or pictures, by every file that knows them."""
+        met: dict[bytes, Codes] = {}
+        for file in self.case.files:
+            if file.inputs is not None and not reads_text(file):
+                keys = factorized(np.where(file.ok & ~file.silent, file.inputs, ""))
+                met[keys.tobytes()] = keys
+        return list(met.values())
+
+    @cached_property
+    def _recordings(self) -> list[Codes]:
+        return [self.case.keys(c) for c in RECORDINGS if c in self.case.manifest.table]
+
+    @cached_property
+    def _transcripts(self) -> Codes:
+        """Codes of transcripts that are long, and that few rows have."""
+        texts = normalised(self.case.manifest.column("text"))
+        codes = factorized(texts)
+        rows = np.bincount(codes[codes >= 0], minlength=1)
+        rare = (codes >= 0) & (rows[np.maximum(codes, 0)] <= TEMPLATE_ROWS)
+        return np.where(rare & (np.char.count(texts, " ") + 1 >= LONG_WORDS), codes, -1)
+
+    @cached_property
+    def _names(self) -> list[NDArray[np.str_]]:
+        columns = [c for c in ("id", "audio", "video") if c in self.case.manifest.table]
+        return [self.case.manifest.column(column) for column in columns]
+
+    def _alike_in_name(self, a: int, b: int) -> bool:
+        return any(alike(str(names[a]), str(names[b])) for names in self._names)
+
+
+def reads_text(file: VectorFile) -> bool:
+    """Say whether a file's encoder was given words."""
+    return file.ref.modality == "text" or file.ref.modality.startswith("meta_")
+
+
+def alike(one: str, other: str) -> bool:
+    """Say whether two names seem to be those of one thing and of what was made from it.
+
+    Folders and endings do not count. One name's words begin or end the other's, or both are the
+    same without words such as ``copy`` and ``noise20``.
+
+    >>> alike("u012", "u012_copy"), alike("noise/u012.wav", "clean/u012.wav")
+    (True, True)
+    >>> alike("u012_gain2", "u012_noise"), alike("u012", "u013"), alike("u1_2", "u1_3")
+    (True, False, False)
+    """
+    first, second = _words(one), _words(other)
+    if not first or not second:
+        return False
+    short, long = sorted((first, second), key=len)
+    inside = short in (long[: len(short)], long[-len(short) :])
+    if inside and len("".join(short)) >= SHORT_NAME and any(map(str.isdigit, "".join(short))):
+        return True
+    bare = [[word for word in words if not MADE_FROM.match(word)] for words in (first, second)]
+    return bool(bare[0]) and bare[0] == bare[1]
+
+
+def _words(name: str) -> list[str]:
+    stem = PurePath(name).stem if re.search(r"\.[A-Za-z]\w{1,4}$", name) else PurePath(name).name
+    return re.findall(r"[^\W_]+", stem.lower())
+
+
+def _equal(keys: Sequence[Codes], a: int, b: int) -> bool:
+    return any(codes[a] == codes[b] >= 0 for codes in keys)
