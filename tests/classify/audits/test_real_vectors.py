@@ -129,12 +129,11 @@ def test_real_clips_and_their_copies_through_whisper(
             copies.append((file[:-5], label, "somebody", "train", file))
         told = judge(f"copies-{number}", rows + copies)["vectors"]
         assert told["verdict"] == "caution", name
-        assert told["share"] == pytest.approx(COPIES / 60, abs=0.12), name
-        named = [
-            (f"{original[0]}_copy", *copy[1:])
-            for original, copy in zip(held_out, copies, strict=True)
-        ]
-        assert judge(f"named-{number}", rows + named)["vectors"]["verdict"] == "leak", name
+        assert 0.65 * COPIES / 60 < told["share"] < 1.1 * COPIES / 60, name
+    named = [
+        (f"{original[0]}_copy", *copy[1:]) for original, copy in zip(held_out, copies, strict=True)
+    ]
+    assert judge("named", rows + named)["vectors"]["verdict"] == "leak"
 
 
 @pytest.mark.slow
