@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from classify.commands.grid_options import PROGRAM
 from embeddings_store.commands.common import guarded
+from embeddings_store.reading import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,7 +56,7 @@ def _run(argv: Sequence[str] | None) -> int:
     reporter = (
         _reporter() if arguments.report else None
     )  # what is not installed is said before the work, not after it
-    result = run_grid(config, lambda message: print(f"{PROGRAM}: {message}", file=sys.stderr))
+    result = run_grid(config, _say)
     if not arguments.quiet:
         show_results(result, console)
     claim = result.prepared.claim
@@ -67,7 +68,7 @@ def _run(argv: Sequence[str] | None) -> int:
     if reporter:
         print(reporter(config.out, config.store))
     elif stale := stale_report(config.out):
-        print(f"{PROGRAM}: {stale}", file=sys.stderr)
+        _say(stale)
     return 0
 
 
@@ -75,11 +76,16 @@ def _ablate(config: GridConfig, console: Console, *, quiet: bool) -> int:
     from classify.ablation import ablate
     from classify.terminal.metadata_ablation import show_ablation
 
-    table, path = ablate(config, lambda message: print(f"{PROGRAM}: {message}", file=sys.stderr))
+    table, path = ablate(config, _say)
     if not quiet:
         show_ablation(table, console)
     print(path)
     return 0
+
+
+def _say(message: str) -> None:
+    """Print what happens; labels and systems in it are somebody else's words."""
+    print(f"{PROGRAM}: {visible(message)}", file=sys.stderr)
 
 
 def _reporter() -> Callable[[Path, Path], Path]:

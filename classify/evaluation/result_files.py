@@ -95,6 +95,22 @@ def read_words(path: Path, shape: TableShape, what: str = RESULTS_TABLE) -> pd.D
     return rows
 
 
+def read_loosely(path: Path, advice: str) -> pd.DataFrame:
+    """Read the whole lines of a table that is about to be replaced, every cell a string.
+
+    Args:
+        path: The file, of whatever version; a last line without its end is left out.
+        advice: What to do where it is no table at all.
+
+    Raises:
+        StoreError: It is no table.
+    """
+    with reading(path, RESULTS_TABLE, advice, StoreError):
+        text = path.read_text(encoding="utf-8")
+        whole = io.StringIO(text[: text.rfind("\n") + 1])
+        return pd.read_csv(whole, dtype=str, keep_default_na=False, index_col=False)
+
+
 def _check_lines(path: Path, shape: TableShape, what: str) -> None:
     """Check that every line has as many cells as the header, which pandas fills up in silence."""
     with reading(path, what, AGAIN, StoreError):

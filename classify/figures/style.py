@@ -77,7 +77,7 @@ LINES: tuple[tuple[str, tuple[float, ...]], ...] = (
     (SKY, (8, 2)),
 )
 DPI = 200
-STAMP_COLOUR = "#b00020"  # dark enough to read on the page's both themes' figures and in print
+STAMP_COLOUR = "#b00020"  # a report replaces it by its theme's colour of warnings
 STAMP_LETTERS_PER_INCH, STAMP_LINE_IN, STAMP_MARGIN_IN = 10, 0.16, 0.08
 STYLE: Mapping[Any, object] = {
     "font.family": "sans-serif",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from classify.figures.style import BLUE, INK, MUTED, ON_LIGHT, PAPER, RULE, Drawing
+from classify.figures.style import BLUE, INK, MUTED, ON_LIGHT, PAPER, RULE, STAMP_COLOUR, Drawing
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 THEMED = {
@@ -15,6 +15,7 @@ THEMED = {
     RULE: "var(--rule)",
     PAPER: "var(--paper)",
     BLUE: "var(--blue)",
+    STAMP_COLOUR: "var(--warn)",
 }
 # An outline follows the theme; a hatch keeps its colour, it lies on the mark, not on the page.
 EDGE = f"stroke: {ON_LIGHT}"

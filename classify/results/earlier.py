@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from classify.evaluation.result_files import AGAIN, GRID, RESULTS_TABLE
+from classify.evaluation.result_files import AGAIN, GRID, RESULTS_TABLE, read_loosely
 from classify.leakage.checks import FILE as AUDIT
 from embeddings_store.errors import StoreError
 from embeddings_store.reading import reading
@@ -53,8 +53,7 @@ class EarlierRun:
         path = folder / GRID
         if not path.is_file():
             return cls({}, ())
-        with reading(path, RESULTS_TABLE, AGAIN, StoreError):
-            rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+        rows = read_loosely(path, "move it away, or choose another --out")
         parts = {name: list(dict.fromkeys(rows[name])) for name in PARTS if name in rows}
         return cls(parts, _tables(folder))
 

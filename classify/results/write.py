@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from classify.claim import Claim
 from classify.evaluation.comparisons import declared
 from classify.evaluation.predictions import arrange_predictions, only_test_rows
-from classify.evaluation.result_files import GRID, PREDICTIONS, RESULTS_TABLE
+from classify.evaluation.result_files import GRID, PREDICTIONS, RESULTS_TABLE, read_loosely
 from classify.grid.finished_cells import read_outcome
 from classify.grid.prepared import PreparedGrid
 from classify.grid.tasks import CellTask
@@ -182,8 +182,9 @@ def refuse_other_results(out: Path, prepared: PreparedGrid) -> None:
         return
     shuffled = prepared.config.shuffle_seed is not None
     # not a ResultTable: what another version wrote may be replaced too
-    with reading(path, RESULTS_TABLE, "move it away, or choose another --out", StoreError):
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    advice = "move it away, or choose another --out"
+    rows = read_loosely(path, advice)
+    with reading(path, RESULTS_TABLE, advice, StoreError):
         corpora, labels = set(rows["corpus"]), set(rows["labels_shuffled"] != "no")
     claims = {Claim.of_rows(rows).asked_for.text}
     true_or_not = "results of true labels" if shuffled else "results of shuffled labels"

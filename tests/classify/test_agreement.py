@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,23 +30,18 @@ AGAIN = "run the same run-fusion-grid command again, finished cells are kept"
 Damage = Callable[[pd.DataFrame], pd.DataFrame]
 
 
+CONFIG = GridConfig(
+    classifiers=("svm",), early=("concatenation",), late=("sum",), seeds=(0, 1), jobs=1
+)
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of two seeds, as it was written."""
     folder = tmp_path_factory.mktemp("whole")
     store = write_example_store(folder / "embeddings")
     out = folder / "results"
-    run_grid(
-        GridConfig(
-            store,
-            out,
-            classifiers=("svm",),
-            early=("concatenation",),
-            late=("sum",),
-            seeds=(0, 1),
-            jobs=1,
-        )
-    )
+    run_grid(replace(CONFIG, store=store, out=out))
     return out
 
 
@@ -211,6 +207,21 @@ def test_a_damaged_grid_is_one_line(
     for read in (read_results, read_predictions, FinishedRun.read):
         with pytest.raises(StoreError):
             read(results)
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.9, 0.995])
+def test_the_same_command_mends_what_was_cut_or_changed(
+    kept: float, results: Path, whole: Path
+) -> None:
+    grid, answers = results / "grid.csv", results / "predictions.parquet"
+    content = grid.read_bytes()
+    # within the words of the last line that is left, which then says another claim or corpus
+    cut = content.rindex(b"\n", 0, int(len(content) * kept)) + 5
+    grid.write_bytes(content[:cut])
+    cut_in_half(answers)
+    run_grid(replace(CONFIG, store=next(results.parent.glob("embeddings/*")), out=results))
+    assert grid.read_bytes() == (whole / "grid.csv").read_bytes()
+    assert len(read_results(results).rows)
 
 
 def of_text(column: str) -> Callable[[Path], None]:

@@ -17,7 +17,10 @@ from classify.claim import Claim
 from classify.commands import audit_leakage, compare_results, compare_systems, show_benchmarks
 from classify.commands.make_report import main as make_report
 from classify.commands.run_fusion_grid import main as run_fusion_grid
+from classify.figures import draw as draw_module
 from classify.figures.draw import draw_figure
+from classify.figures.results_folder import FinishedRun
+from classify.figures.style import Drawing, new_figure
 from classify.results.comparable import comparable
 from classify.results.files import write_csv
 from classify.results.table import read_results
@@ -202,6 +205,21 @@ def test_old_results_say_of_permuted_labels_in_another_column() -> None:
     assert Claim.of_rows(old.iloc[:1]) == Claim.of_rows(pd.DataFrame({"cell": ["a"]})) == Claim()
     both = old.assign(claim="labels shuffled (seed 3)")
     assert Claim.of_rows(both).text == "labels shuffled (seed 3)"
+
+
+def test_a_figure_of_two_runs_carries_the_stamps_of_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = {"claim": ["accepted leak: media"], "cell": ["a"]}
+    one, other = (
+        FinishedRun(tmp_path, pd.DataFrame(rows), ("x",), None, None, ())
+        for rows in (about, about | {"claim": ["upper bound"]})
+    )
+    drawing = Drawing("against", "One against the other", "Both.", new_figure(4, 2))
+    monkeypatch.setattr(draw_module, "_makers", lambda *_: {"against": lambda: drawing})
+    (found,) = draw_module.draw(one, other=other)
+    assert found.claim.text == "accepted leak: media; upper bound"
+    assert found.caption.startswith("ACCEPTED LEAK: MEDIA; UPPER BOUND, no result. Both.")
 
 
 def test_no_table_goes_without_a_claim(tmp_path: Path) -> None:
