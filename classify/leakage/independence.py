@@ -8,8 +8,9 @@ Statistical Review 46, 237-254) of one table missing x class per stratum,
 where V is the covariance of d if missing rows are drawn within each stratum without a look at the
 label. A stratum is a group, so a dialogue that was lost as a whole says nothing, whatever its
 labels. A group of a single class cannot tell its rows apart: it counts as one row of its speaker,
-missing where more than half of it is. The p value is that of chi-square; where it is small it is
-taken from :data:`DRAWS` such draws instead, which holds for small counts too.
+missing where more than half of it is. The p value is that of chi-square. Where that is small and
+few missing rows of a class are expected, it is taken from :data:`DRAWS` such draws instead; in
+large tables classes of which few are expected count as one.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from scipy.stats import chi2
 
 PLAUSIBLE = 0.05  # a chi-square p above this is not looked at more closely
 DRAWS = 20_000
-MANY = 100  # the sum over so many strata is normal enough for chi-square
+MANY = 1_000  # strata times classes from which draws take long, and sums are normal enough
 ENOUGH = 5.0  # chi-square wants so many expected rows in a class; rarer classes count as one
 
 Codes = NDArray[np.int64]
@@ -97,14 +98,16 @@ def p_independent(strata: Sequence[Stratum]) -> float:
     """
     if not strata:
         return 1.0
-    strata = _with_rare_classes_merged(strata) if len(strata) >= MANY else strata
+    are_many = len(strata) * len(strata[0].rows) >= MANY
+    strata = _with_rare_classes_merged(strata) if are_many else strata
     expected = np.sum([_expected(one) for one in strata], axis=0)
     inverse = np.linalg.pinv(np.sum([_covariance(one) for one in strata], axis=0), hermitian=True)
     excess = np.sum([one.missing for one in strata], axis=0) - expected
     statistic = float(excess @ inverse @ excess)
     degrees = np.linalg.matrix_rank(inverse, hermitian=True)
     p = float(chi2.sf(statistic, max(degrees, 1)))
-    if p > PLAUSIBLE or len(strata) >= MANY:
+    occurs = np.sum([one.rows for one in strata], axis=0) > 0
+    if p > PLAUSIBLE or are_many or (expected[occurs] >= ENOUGH).all():
         return p
     drawn = _drawn(strata) - expected
     statistics = np.einsum("ni,ij,nj->n", drawn, inverse, drawn)

@@ -18,6 +18,8 @@ from classify.commands.run_fusion_grid import main as run_fusion_grid
 from classify.evaluation.means import first_best, mean_on_valid
 from classify.figures.results_folder import FinishedRun
 from classify.report.sentences.answer import answer
+from classify.report.tables.every_system import all_systems
+from classify.report.tables.paper_tables import paper_tables
 from classify.results.published_figures import beside
 from classify.results.selection import with_flags
 from classify.results.table import CHOSEN, flagged_cell, read_results
@@ -174,7 +176,10 @@ def _every_table_says_so(run: Run) -> None:
     assert f"coverage {100 * headline['coverage'].mean():.2f}" in result
     assert f"WA_all {100 * headline['WA_all'].mean():.2f}" in result
     assert "avg WA_all" in run.text and "cautions: missing (12.5 % of test rows)" in run.text
-    first = answer(FinishedRun.read(run.out))
+    finished = FinishedRun.read(run.out)
+    for table in (*paper_tables(finished), all_systems(finished)):
+        assert {"coverage", "WA all"} <= set(table.columns), table.title
+    first = answer(finished)
     assert "(WA_all, coverage 87.5 %)" in first.sentence
     assert any("12 of 96 test utterances of the plan are not scored" in w for w in first.warnings)
 
