@@ -42,7 +42,8 @@ def read_table(path: Path) -> pd.DataFrame:
 
 def _read_columns(path: Path) -> pa.Table:
     """Read Parquet a column at a time: all at once takes twice the memory that is kept."""
-    with parquet.ParquetFile(path, pre_buffer=False) as file:
+    # Arrow takes no name that is not UTF-8, so it gets the file.
+    with path.open("rb") as handle, parquet.ParquetFile(handle, pre_buffer=False) as file:
         schema = file.schema_arrow
         _check_names(path, schema.names)
         columns = []
@@ -126,8 +127,9 @@ def _csv_batches(
     try:
         with (
             reading(path, TABLE, own=(pa.ArrowException, OSError)),
+            path.open("rb") as source,
             pyarrow.csv.open_csv(
-                path,
+                source,
                 ReadOptions(use_threads=False, block_size=blocks[0]),
                 ParseOptions(newlines_in_values=True, invalid_row_handler=remember),
                 ConvertOptions(
@@ -169,7 +171,8 @@ def _parquet_batches(path: Path, only: Sequence[str] = ()) -> Iterator[pa.Record
     """Yield Parquet a few rows at a time, with the columns' kinds that pandas gives the whole."""
     with (
         reading(path, PARQUET_TABLE),
-        parquet.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES) as file,
+        path.open("rb") as handle,
+        parquet.ParquetFile(handle, pre_buffer=False, buffer_size=BUFFER_BYTES) as file,
     ):
         names = list(only) or file.schema_arrow.names
         _check_names(path, file.schema_arrow.names)
@@ -244,8 +247,12 @@ def count_rows(path: Path) -> int:
     Of Parquet exactly, of CSV as many as it has lines.
     """
     if path.suffix.lower() in PARQUET:
-        with suppress(ManifestError), reading(path, PARQUET_TABLE):
-            return int(parquet.read_metadata(path).num_rows)
+        with (
+            suppress(ManifestError),
+            reading(path, PARQUET_TABLE),
+            path.open("rb") as handle,
+        ):
+            return int(parquet.read_metadata(handle).num_rows)
         return 0
     with reading(path, TABLE), path.open("rb") as handle:
         return sum(piece.count(b"\n") for piece in iter(lambda: handle.read(BLOCK_BYTES), b""))

@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable, Sequence
+import shutil
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pyarrow as pa
 import pytest
 import soundfile
 import torch
+from pyarrow import parquet
 
+from classify.commands import run_fusion_grid
+from embeddings_store import write_example_store
+from embeddings_store.commands import embeddings_store
 from embeddings_store.errors import ManifestError, MediaError, ModelLoadError
 from embeddings_store.vectors.arrays import Embeddings, EncoderRef
 from embeddings_store.vectors.hdf5 import verify, write_embeddings
@@ -310,3 +317,180 @@ def test_a_store_file_holds_its_own_data(form: str, tmp_path: Path) -> None:
             file.create_dataset("vectors", data=values, compression="gzip")
     (problem,) = verify(path)
     assert "is a link" in problem or "contiguously and unfiltered" in problem
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+def test_a_pickle_in_an_array_file(suffix: str, tmp_path: Path, trap: Trap) -> None:
+    path, ids = tmp_path / f"vectors.{suffix}", tmp_path / "ids.txt"
+    ids.write_text("a\nb\n")
+    objects = np.array([trap.payload, trap.payload], dtype=object)
+    if suffix == "npy":
+        np.save(path, objects, allow_pickle=True)
+        trap.works(lambda: np.load(path, allow_pickle=True))
+    else:
+        np.savez(path, ids=np.array(["a", "b"]), text=objects)
+        trap.works(lambda: np.load(path, allow_pickle=True)["text"])
+    err = trap.refused(
+        embeddings_store.main,
+        "import",
+        path,
+        *(() if suffix == "npz" else ("--ids", ids)),
+        *("--modality", "text", "--seen", "none", "--store", tmp_path / "store"),
+    )
+    assert "it holds Python objects, which are never loaded" in err
+
+
+def test_a_pickle_in_a_list_of_ids(tmp_path: Path, trap: Trap) -> None:
+    np.save(tmp_path / "x.npy", np.ones((2, 3), dtype=np.float32))
+    ids = tmp_path / "ids.npy"
+    np.save(ids, np.array([trap.payload] * 2, dtype=object), allow_pickle=True)
+    rest = ("--modality", "text", "--seen", "none", "--store", tmp_path / "store")
+    err = trap.refused(embeddings_store.main, "import", tmp_path / "x.npy", "--ids", ids, *rest)
+    assert "ids.npy" in err and "never loaded" in err
+
+
+@pytest.mark.parametrize("place", ["field", "table"])
+def test_a_pickle_in_the_metadata_of_parquet(place: str, tmp_path: Path, trap: Trap) -> None:
+    """Arrow loaded the type of a column from a pickle in its metadata until CVE-2023-47248."""
+    evil = {
+        b"ARROW:extension:name": b"arrow.py_extension_type",
+        b"ARROW:extension:metadata": trap.pickled,
+    }
+    fields = [pa.field(name, pa.string()) for name in ("id", "label", "text")]
+    if place == "field":
+        fields[2] = fields[2].with_metadata(evil)
+    schema = pa.schema(fields)
+    if place == "table":
+        schema = schema.with_metadata({b"pandas": trap.pickled, **evil})
+    path = tmp_path / "rows.parquet"
+    parquet.write_table(pa.table([["a", "b"], ["x", "y"], ["p", "q"]], schema=schema), path)
+    trap.works(lambda: pickle.loads(trap.pickled))  # as Arrow did
+    trap.run(embeddings_store.main, "check", path)
+    for _status, _err in every_reader(trap, "manifest", path):
+        pass
+
+
+def test_pickles_in_the_attributes_of_a_store_file(tmp_path: Path, trap: Trap) -> None:
+    path = stored(tmp_path)
+    with h5py.File(path, "a", libver=("v110", "v110")) as file:
+        file.attrs["more"] = np.void(trap.pickled)
+        file.attrs["settings"] = np.void(trap.pickled)
+    trap.works(lambda: pickle.loads(trap.pickled))  # as a careless reader would
+    status, _err = trap.run(embeddings_store.main, "verify", path)
+    assert status == 3
+
+
+def test_pickles_in_finished_cells_are_computed_again(tmp_path: Path, trap: Trap) -> None:
+    store, out = write_example_store(tmp_path / "embeddings"), tmp_path / "results"
+    command = ("--store", store, "--out", out, "--modalities", "text", "--classifiers", "svm")
+    assert trap.run(run_fusion_grid.main, *command)[0] == 0
+    before = (out / "grid.csv").read_bytes()
+    cells = sorted((out / "cells").rglob("*.npz"))
+    assert cells
+    for cell in cells:
+        np.savez(cell, record=np.array([trap.payload], dtype=object))
+    trap.works(lambda: np.load(cells[0], allow_pickle=True)["record"])
+    (out / "grid.csv").unlink()
+    assert trap.run(run_fusion_grid.main, *command)[0] == 0
+    assert len((out / "grid.csv").read_bytes()) > len(before) // 2
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny BERT with a tokenizer."""
+    from tokenizers import Tokenizer, models
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("encoders") / "reader"
+    words = {word: code for code, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "b"])}
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    BertModel(BertConfig(vocab_size=6, intermediate_size=8, **sizes)).save_pretrained(folder)
+    Tokenizer(models.WordPiece(words, unk_token="[UNK]")).save(str(folder / "tokenizer.json"))
+    about = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(about | {"unk_token": "[UNK]"}))
+    return folder
+
+
+CODE: Mapping[str, Mapping[str, object]] = {
+    "config.json": {"auto_map": {"AutoModel": "evil.M", "AutoConfig": "evil.C"}},
+    "tokenizer_config.json": {
+        "auto_map": {"AutoTokenizer": ["evil.T", "evil.T"]},
+        "tokenizer_class": "T",
+        "trust_remote_code": True,
+    },
+    "processor_config.json": {"auto_map": {"AutoProcessor": "evil.P"}, "processor_class": "P"},
+    "preprocessor_config.json": {"auto_map": {"AutoFeatureExtractor": "evil.P"}},
+    "adapter_config.json": {
+        "base_model_name_or_path": "../elsewhere",
+        "peft_type": "LORA",
+        "auto_mapping": {"base_model_class": "M", "parent_library": "evil"},
+    },
+}
+
+
+@pytest.mark.parametrize("file", sorted(CODE))
+def test_code_that_an_encoder_brings(file: str, reader: Path, tmp_path: Path, trap: Trap) -> None:
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = tmp_path / "encoder"
+    shutil.copytree(reader, folder)
+    path = folder / file
+    content = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps({**content, "trust_remote_code": True, **CODE[file]}))
+    (folder / "evil.py").write_text(f"open({str(trap.marker)!r}, 'w').close()\n")
+    naive = {"config.json": AutoModel, "tokenizer_config.json": AutoTokenizer}.get(file)
+    if naive is not None:
+        trap.works(lambda: naive.from_pretrained(folder, trust_remote_code=True))
+    rows = tmp_path / "rows.csv"
+    rows.write_text("id,label,text\n1,x,a\n2,y,b\n")
+    manifest = ("--corpus", "manifest", "--root", rows, "--modality", "text")
+    store = ("--frozen", "--store", tmp_path / "store")
+    status, err = trap.run(extract_features.main, *manifest, "--encoder", folder, *store)
+    assert status == (3 if file == "adapter_config.json" else 0), err
+
+
+def test_a_table_of_audformat_that_links_out_of_the_folder(database: Path, trap: Trap) -> None:
+    outside = database.parent / "elsewhere.csv"
+    (database / "db.all.csv").rename(outside)
+    (database / "db.all.csv").symlink_to(outside)
+    err = trap.refused(check_corpus.main, "--corpus", "audformat", "--root", database)
+    assert "is a link that leads out of the folder" in err
+
+
+CUTS = (0, 1, 0.3, 0.7, -1)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "yaml"])
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_database_of_audformat_that_is_cut(
+    form: str, cut: float, database: Path, trap: Trap
+) -> None:
+    audformat = pytest.importorskip("audformat")
+    if form == "parquet":
+        with warnings.catch_warnings():  # Of pandas, over what the library does.
+            warnings.simplefilter("ignore")
+            audformat.Database.load(str(database)).save(str(database), storage_format="parquet")
+        (database / "db.all.csv").unlink()
+    path = database / ("db.yaml" if form == "yaml" else f"db.all.{form}")
+    cut_file(path, cut)
+    for status, err in every_reader(trap, "audformat", database):
+        assert status in {0, 2, 3, 4}
+        assert status in {0, 4} or len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["dataset_info.json", "state.json", "*.arrow"])
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_dataset_that_is_cut(name: str, cut: float, tmp_path: Path, trap: Trap) -> None:
+    datasets = pytest.importorskip("datasets", reason="the extra 'interchange' is not installed")
+    root = tmp_path / "dataset"
+    columns = {"id": list("abcd"), "label": list("xyxy"), "text": list("pqrs")}
+    datasets.Dataset.from_dict(columns).save_to_disk(str(root))
+    (path,) = root.glob(name)
+    cut_file(path, cut)
+    trap.refused(check_corpus.main, "--corpus", "huggingface", "--root", root)
+
+
+def cut_file(path: Path, cut: float) -> None:
+    """Leave the first bytes of a file: a share of them, or all but the last few."""
+    data = path.read_bytes()
+    path.write_bytes(data[: int(cut * len(data)) if 0 <= cut < 1 else int(cut)])

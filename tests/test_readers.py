@@ -71,7 +71,7 @@ OWN = "a file of the package itself"
 OUTSIDE: Mapping[str, str] = {
     "embeddings_store.atomic:_sync_folder": "opens a folder to bring its names to the disk",
     "embeddings_store.atomic:replacing": "the file that was just written, to bring it to the disk",
-    "embeddings_store.commands.common:guarded": "the place where everything goes that is unread",
+    "embeddings_store.commands.common:_explained": "the place where everything goes that is unread",
     "embeddings_store.provenance:file_digest": "its callers say whose digest it is",
     "embeddings_store.vectors.hdf5:_plain": "an attribute, read within the file that is open",
     "embeddings_store.tables:_read_columns": "called by read_table alone, inside of it",

@@ -6,11 +6,13 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 
 from embeddings_store.atomic import disk_is_full
 from embeddings_store.errors import ProjectError
 from embeddings_store.interrupts import interrupts_counted
+from embeddings_store.reading import printable
 
 INTERRUPTED = 130
 EXIT_CODES = (
@@ -68,7 +70,8 @@ def guarded(run: Callable[[], int], program: str) -> int:
     """
     with interrupts_counted() as interrupt:
         try:
-            status = run()
+            with _without_library_warnings():
+                status = run()
         except KeyboardInterrupt:
             interrupt.came = True
         except Exception as error:
@@ -95,6 +98,14 @@ def _explained(error: Exception, program: str) -> int:
         # when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    if isinstance(error, OSError) and error.filename and error.strerror and not disk_is_full(error):
+        # What the disk says of a path is no bug: a name that is too long, a folder that is closed.
+        print(
+            f"{program}: {printable(error.filename)}: {error.strerror}; check the path and its "
+            "permissions",
+            file=sys.stderr,
+        )
+        return ProjectError.exit_code
     if disk_is_full(error):
         print(
             f"{program}: the disk is full ({error}); what was finished before is safe. Free some "
@@ -103,6 +114,20 @@ def _explained(error: Exception, program: str) -> int:
         )
         return ProjectError.exit_code
     raise error
+
+
+@contextlib.contextmanager
+def _without_library_warnings() -> Iterator[None]:
+    """Show no warning of Python's: what a user should know, we say in our own lines.
+
+    A filter that turns warnings into errors still does.
+    """
+    shown = warnings.showwarning
+    warnings.showwarning = lambda *_args, **_more: None
+    try:
+        yield
+    finally:
+        warnings.showwarning = shown
 
 
 def _epilog(examples: Sequence[str]) -> str:

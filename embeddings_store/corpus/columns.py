@@ -197,6 +197,11 @@ def strings(column: pd.Series, name: str) -> pd.Series:
             f"column {name!r} holds {str(error.object)!r}, which is no Unicode text (half of a "
             "surrogate pair); read the source with its right encoding"
         ) from error
+    except UnicodeDecodeError as error:
+        raise ManifestError(
+            f"column {name!r} holds {error.object[:40]!r}, bytes that are not UTF-8; save it as "
+            "text"
+        ) from error
 
 
 def _metadata(column: pd.Series, name: str) -> pd.Series:

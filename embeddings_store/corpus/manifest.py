@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from embeddings_store.corpus.columns import (
     strings,
 )
 from embeddings_store.corpus.columns import MEDIA as MEDIA
+from embeddings_store.corpus.label_looks import label_notes
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.errors import (
     LabelError,
@@ -150,6 +152,9 @@ class Manifest:
         if labels is None and "label" in table:
             found = pd.unique(strings(table["label"], "label"))
             labels = LabelSet.from_labels(name, found) if (found != "").any() else None
+            odd = label_notes(strings(table["label"], "label"))
+            if odd:
+                fields["notes"] = (*fields.get("notes", ()), *odd)  # type: ignore[misc]
         return cls(name, table, labels, **fields)  # type: ignore[arg-type]
 
     @classmethod
@@ -415,6 +420,8 @@ def resolve_media(root: Path, relative: str) -> Path:
     """
     try:
         path = (root / relative).resolve()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.lstat()  # A name that is too long for the disk is found nowhere else.
     except (OSError, RuntimeError, ValueError) as error:
         raise UnsafePathError(
             f"{relative!r} leads to no file ({reason_of(error)}); correct the path, or replace "

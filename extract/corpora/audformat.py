@@ -170,7 +170,7 @@ def _opened(audformat: Any, root: Path) -> Iterator[Any]:
             stored = [Path(f"db.{key}.{kind}") for kind in ("parquet", "csv")]
             present = [file for file in stored if is_file(root / file)]
             for file in present:
-                (safe / file).symlink_to((root / file).resolve())
+                (safe / file).symlink_to(_inside(root, file))
             if not present and (root / f"db.{key}.pkl").exists():
                 pickled.append(key)
         advice = AGAIN
@@ -185,6 +185,21 @@ def _opened(audformat: Any, root: Path) -> Iterator[Any]:
                 yield audformat.Database.load(str(safe))
         except ManifestError as error:  # Not the private folder, which is gone by now.
             raise ManifestError(str(error).replace(str(safe), str(root))) from error
+
+
+def _inside(root: Path, file: Path) -> Path:
+    """Return where a table lies, which has to be in the database's folder.
+
+    Raises:
+        ManifestError: It is a link that leads out of the folder.
+    """
+    target = (root / file).resolve()
+    if not target.is_relative_to(root.resolve()):
+        raise ManifestError(
+            f"{root / file}: is a link that leads out of the folder; expected the table itself: "
+            "copy it there if you trust it"
+        )
+    return target
 
 
 def _table_keys(root: Path, header: dict[str, Any]) -> list[str]:

@@ -178,6 +178,10 @@ class Encoder(ABC):
         pool = POOLINGS[self.pooling]
         return torch.stack([pool(states[layer], mask) for layer in self.layers], dim=1)
 
+    def remarks(self) -> list[str]:
+        """Say what a user should know of the inputs so far, a sentence each."""
+        return []
+
     def save(self, folder: Path) -> None:
         """Write the model as it is now, so that it loads like any folder.
 

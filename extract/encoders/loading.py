@@ -26,6 +26,7 @@ from embeddings_store.reading import AGAIN, reading
 from extract.encoders import hub
 from extract.encoders.architectures import ARCHITECTURES
 from extract.encoders.registry import ResolvedEncoder
+from extract.encoders.weight_files import refuse_what_is_no_float_model
 from extract.media.lfs_pointer import is_lfs_pointer
 
 # Parts of a checkpoint that are not the encoder: heads, decoders and pretraining targets, by the
@@ -138,6 +139,7 @@ def load_model(resolved: ResolvedEncoder, revision: str | None = None) -> Loaded
         folder = hub.fetch_model(resolved.source, revision or resolved.spec.revision or None)
     _refuse_folder_without_weights(folder)
     _refuse_outside_references(folder)
+    refuse_what_is_no_float_model(folder)
     model, found = _from_pretrained(folder, resolved.spec.architecture)
     report = _loading_report(found)
     _refuse_wrong_weights(folder, report)

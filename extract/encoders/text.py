@@ -18,6 +18,9 @@ from extract.encoders.loading import LoadedModel, quiet
 from extract.encoders.registry import EncoderSpec
 from extract.encoders.settings import InputSettings
 
+# A share that a few names or emoticons do not reach.
+LEAST_UNKNOWN = 0.01
+UNUSUAL = "\u2603 \U000130b8"  # A snowman and a hieroglyph, which hardly any vocabulary has.
 _VOCABULARIES = (
     "tokenizer.json",
     "vocab.txt",
@@ -33,6 +36,9 @@ class TextEncoder(Encoder):
     Attributes:
         max_tokens: Tokens of a text that are read, special tokens included; the rest is left off.
         truncated: How many texts have been cut at ``max_tokens`` so far.
+        texts: How many texts have been read so far.
+        tokens: How many tokens they have, special ones apart.
+        unknown: How many of these the tokenizer does not know.
     """
 
     def __init__(
@@ -59,7 +65,8 @@ class TextEncoder(Encoder):
                 f"max_tokens is {self.max_tokens}; expected at least 3, two of them for special "
                 "tokens"
             )
-        self.truncated = 0
+        self._special = frozenset(self._tokenizer.all_special_ids)
+        self.truncated = self.texts = self.tokens = self.unknown = 0
         self.settings |= {
             "max_tokens": self.max_tokens,
             "tokenizer_digest": digest_of_tokenizer(self._tokenizer),
@@ -82,10 +89,35 @@ class TextEncoder(Encoder):
                 f"input {position} is a {type(item).__name__}; a text encoder reads str"
             )
         ids = self._token_ids(item, truncation=False)
+        self._count(ids)
         if len(ids) <= self.max_tokens:
             return ids
         self.truncated += 1
         return self._token_ids(item, truncation=True)
+
+    def _count(self, ids: list[int]) -> None:
+        unknown = self._tokenizer.unk_token_id
+        own = [token for token in ids if token == unknown or token not in self._special]
+        self.texts += 1
+        self.tokens += len(own)
+        self.unknown += own.count(unknown) if unknown is not None else 0
+
+    def remarks(self) -> list[str]:
+        """Say what was lost of the texts that were read: tokens that are unknown, or too many."""
+        sentences = []
+        if self.truncated:
+            sentences.append(
+                f"{self.truncated} of {self.texts} texts have more than {self.max_tokens} tokens "
+                "and were cut there; --max-tokens takes more, where the model does"
+            )
+        share = self.unknown / self.tokens if self.tokens else 0.0
+        if share >= LEAST_UNKNOWN:
+            sentences.append(
+                f"{100 * share:.0f} % of the tokens ({self.unknown} of {self.tokens}) are unknown "
+                "to this encoder's tokenizer and look alike to it; choose an encoder that was "
+                "trained on this language"
+            )
+        return sentences
 
     def _run(self, items: list[list[int]]) -> tuple[Mapping[int, Tensor], Tensor]:
         longest = max(map(len, items))
@@ -132,6 +164,8 @@ def _load_tokenizer(folder: Path, vocabulary: int) -> PreTrainedTokenizerBase:
         tokenizer = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
+        tokenizer(UNUSUAL)  # A vocabulary without its unknown token fails here, not at some row.
+        tokenizer.model_max_length = int(tokenizer.model_max_length)
     if tokenizer.pad_token_id is None:
         raise ModelLoadError(
             f"the tokenizer in {folder} has no padding token, so texts cannot be put into batches"

@@ -54,6 +54,11 @@ class WaveformEncoder(AudioEncoder):
                 f"{loaded.folder} has add_adapter set; save the encoder without that adapter"
             )
         self._convolutions = list(zip(config.conv_kernel, config.conv_stride, strict=True))
+        if any(min(sizes) < 1 for sizes in self._convolutions):
+            raise ModelLoadError(
+                f"{loaded.folder / 'config.json'} gives the convolutions {self._convolutions} as "
+                "kernel and stride, expected positive numbers; fetch the model again"
+            )
         self.spec = replace(
             self.spec, min_duration_s=receptive_field(self._convolutions) / SAMPLE_RATE
         )

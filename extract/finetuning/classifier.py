@@ -188,6 +188,10 @@ class FinetunedEncoder:
         """How many inputs go through the model at once."""
         return self._encoder.batch_size
 
+    def remarks(self) -> list[str]:
+        """Say what a user should know of the inputs so far, a sentence each."""
+        return self._encoder.remarks()
+
     def encode(self, inputs: Sequence[Any]) -> NDArray[np.float32]:
         """Return float32 (inputs, 1, D): what the head reads, without dropout."""
         states: NDArray[np.float32] = self._encoder.encode(inputs)

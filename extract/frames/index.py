@@ -131,6 +131,10 @@ def scan(path: Path) -> FrameIndex:
         ) from None
     with reading_media(path, "video that FFmpeg reads"), open_media(path) as container:
         stream = _video_stream(path, container)
+        if stream.codec_context is None:
+            raise MediaError(
+                f"{path} has pictures of a codec that FFmpeg does not know; convert it again"
+            )
         stream.codec_context.thread_count = 1
         packets = _Packets()
         for packet in container.demux(stream):

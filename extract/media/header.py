@@ -8,6 +8,7 @@ from embeddings_store.errors import MediaError, MissingDependencyError
 from extract.media.containers import CONTAINER_SUFFIXES
 from extract.media.file_check import check_media_file
 from extract.media.opening import open_media, reading_media
+from extract.media.quiet import quiet_library
 
 
 def probe_sound(path: Path) -> tuple[float, int, int]:
@@ -29,7 +30,7 @@ def _sound_file(path: Path) -> tuple[float, int, int]:
         raise MissingDependencyError(
             f"reading sound needs soundfile ({error}); install the extra 'extract'"
         ) from None
-    with reading_media(path, "sound that libsndfile reads"):
+    with reading_media(path, "sound that libsndfile reads"), quiet_library():
         about = soundfile.info(str(path))
         return about.frames / about.samplerate, about.samplerate, about.channels
 

@@ -19,6 +19,7 @@ from embeddings_store.errors import MediaError, MissingDependencyError, UsageErr
 from extract.media.containers import CONTAINER_SUFFIXES, read_container
 from extract.media.file_check import check_media_file
 from extract.media.opening import reading_media
+from extract.media.quiet import quiet_library
 from extract.media.spans import LONG_RULES, Sound, SoundSpan
 
 # A header may promise a little more than there is: writers round to blocks, and the last one may be
@@ -133,6 +134,7 @@ def _read_sound_file(path: Path, span: SoundSpan) -> Sound:
         ) from None
     with (
         reading_media(path, "sound that libsndfile reads"),
+        quiet_library(),
         soundfile.SoundFile(path) as file,
     ):
         _check_promise(path, file.extra_info, file.samplerate * file.channels)

@@ -47,6 +47,9 @@ class VectorMaker(Protocol):
     def encode(self, inputs: Sequence[Any]) -> NDArray[np.float32]:
         """Return float32 (inputs, layers, D); the result does not depend on the batch."""
 
+    def remarks(self) -> list[str]:
+        """Say what a user should know of the inputs so far, a sentence each."""
+
 
 @dataclass(slots=True)
 class EncodedRows:

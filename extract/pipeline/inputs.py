@@ -173,6 +173,11 @@ def _read_audio(row: Utterance, root: Path, encoder: AudioEncoder) -> Input:
     caution = ""
     if clip.peak == 0:
         caution = "silent: every sample is zero, so the vector says nothing about the voice"
+    elif clip.cut:
+        caution = (
+            f"cut: the {encoder.long_rule} {clip.duration_s:g} s of it were read, as "
+            "--max-duration-s asks"
+        )
     digest = hashlib.sha256(np.ascontiguousarray(clip.samples).tobytes()).hexdigest()[:16]
     return Input(clip.samples, len(clip.samples), digest, caution)
 

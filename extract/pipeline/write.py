@@ -5,13 +5,14 @@ Encode what is not there yet, in parts that survive a kill, and assemble.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -208,13 +209,15 @@ def write(
         shards.commit(*kept)
     encoding_started = time.monotonic()
     resumed = _encode_rest(dump, encoder, read, shards, notify, advance)
+    for sentence in encoder.remarks():
+        notify(sentence)
     encoded = int(dump.present.sum()) - resumed
     wall_s = round(time.monotonic() - encoding_started, 3)
     encoding = {"rows": encoded, "wall_s": wall_s}
     dump = replace(dump, provenance={**dump.provenance, "encoding": encoding})
     # Where failed rows are tried again, every file is there and every one is written again.
     layers = dump.refs if kept is not None else tuple(dump.unwritten())
-    _assemble(dump, encoder, shards, layers, scores)
+    _assemble(dump, encoder, shards, layers, scores, notify)
     shutil.rmtree(dump.running)
     return summarise(dump, resumed, encoded, time.monotonic() - started)
 
@@ -341,17 +344,47 @@ def _assemble(
     shards: ShardFolder,
     layers: tuple[EncoderRef, ...],
     scores: Scorer | None,
+    notify: Notify,
 ) -> None:
     """Write the files of some layers from the rows that are finished."""
     absent = np.flatnonzero(~dump.present)
     if len(absent) and not np.isin(absent, shards.finished()).all():
         _commit_absent(dump, encoder, shards, absent)
     columns = shards.assemble(len(dump.manifest))
-    dump = replace(dump, provenance={**collect(), **dump.provenance})
+    distinct = count_distinct(columns)
+    if distinct.vectors < distinct.inputs:
+        notify(
+            f"{distinct.inputs} different inputs have {distinct.vectors} different vectors: the "
+            "encoder cannot tell the others apart; choose one that knows their language or kind"
+        )
+    facts = {"distinct": {"inputs": distinct.inputs, "vectors": distinct.vectors}}
+    dump = replace(dump, provenance={**collect(), **facts, **dump.provenance})
     for number, (ref, settings) in enumerate(zip(dump.refs, dump.settings, strict=True)):
         if ref in layers:
             vectors = np.ascontiguousarray(columns["vectors"][:, number], dtype=np.float32)
             _write_layer(dump, ref, settings, {**columns, "vectors": vectors}, scores)
+
+
+class Distinct(NamedTuple):
+    """How many different inputs rows have, and how many different vectors."""
+
+    inputs: int
+    vectors: int
+
+
+def count_distinct(columns: Mapping[str, NDArray[Any]]) -> Distinct:
+    """Count different inputs and vectors among the rows that have both.
+
+    Args:
+        columns: Of finished rows: ``vectors`` (n, layers, D), ``status`` and ``inputs`` (n,).
+    """
+    rows = np.flatnonzero((columns["status"] == "ok") & (columns["inputs"] != ""))
+    # Digests: the vectors of millions of rows would take as much memory once more.
+    vectors = set()
+    for row in rows:
+        content = columns["vectors"][row, -1].tobytes()
+        vectors.add(hashlib.blake2b(content, digest_size=8).digest())
+    return Distinct(len(set(columns["inputs"][rows].tolist())), len(vectors))
 
 
 def _commit_absent(

@@ -104,7 +104,7 @@ def test_torn_weights_are_refused(folder):
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(
-        ModelLoadError, match=r"cannot be read as HubertModel \(.*; fetch or save it again"
+        ModelLoadError, match=r"cannot be read as weights \(.*; fetch or save it again"
     ):
         load(folder)
 

@@ -228,10 +228,10 @@ def broken_file(kind: str, folder: Path) -> Path:
         ("folder", "is not a regular file"),
         ("empty", "is empty"),
         ("pointer", "git lfs pull"),
-        ("noise", "is torn, or is not video that FFmpeg reads"),
-        ("text", "is torn, or is not video that FFmpeg reads"),
+        ("noise", "is torn, or is not media that FFmpeg reads"),
+        ("text", "is torn, or is not media that FFmpeg reads"),
         ("cut avi", "is cut short: its header promises"),
-        ("cut mp4", "is torn, or is not video that FFmpeg reads"),
+        ("cut mp4", "is torn, or is not media that FFmpeg reads"),
         ("sound only", "has no video track; leave its video empty"),
     ],
 )

@@ -1,0 +1,63 @@
+"""Says of labels that hardly are classes what they look like: missing, several at once, ratings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import pandas as pd
+
+MISSING = frozenset({"-", "--", "?", "n/a", "na", "nan", "nil", "none", "null", "nat"})
+SEVERAL = re.compile(r"[^\s;|,+/]+(\s*[;|,+/]\s*[^\s;|,+/]+)+")
+# More different numbers than this are no coded classes: the largest sets of emotions have 27.
+MOST_CODES = 10
+
+
+def label_notes(labels: pd.Series) -> tuple[str, ...]:
+    """Return a sentence for every kind of label that looks like no class; they all count as such.
+
+    >>> label_notes(pd.Series(["sad", "nan", "happy;sad", "happy"]))[0]
+    "label 'nan' (1 row) looks like a missing one, and counts as a class; leave the cell empty if \
+it is missing"
+
+    Args:
+        labels: The raw label of each row, empty for none.
+    """
+    counts = labels[labels != ""].value_counts()
+    sentences = []
+    missing = [name for name in counts.index if name.strip().lower() in MISSING]
+    for name in sorted(missing):
+        sentences.append(
+            f"label {name!r} ({_rows(counts[name])}) looks like a missing one, and counts as a "
+            "class; leave the cell empty if it is missing"
+        )
+    several = sorted(name for name in counts.index if _is_several(name, counts.index))
+    if several:
+        rows = int(counts[several].sum())
+        sentences.append(
+            f"label {several[0]!r} and {len(several) - 1} more ({_rows(rows)}) look like several "
+            "labels at once, and each counts as a class of its own; keep one label in a row"
+            if len(several) > 1
+            else f"label {several[0]!r} ({_rows(rows)}) looks like several labels at once, and "
+            "counts as a class of its own; keep one label in a row"
+        )
+    numbers = pd.to_numeric(counts.index.to_series(), errors="coerce").dropna()
+    if len(numbers) > MOST_CODES and len(numbers) > len(counts) / 2:
+        sentences.append(
+            f"{len(numbers)} different labels are numbers, from {numbers.min():g} to "
+            f"{numbers.max():g}: they look like ratings, and each counts as a class; write classes "
+            "as words"
+        )
+    return tuple(sentences)
+
+
+def _is_several(name: str, all_names: Iterable[str]) -> bool:
+    """Say whether a label joins labels, of which one at least occurs alone."""
+    if SEVERAL.fullmatch(name.strip()) is None:
+        return False
+    parts = {part.strip() for part in re.split(r"[;|,+/]", name)}
+    return bool(parts & set(all_names)) or ";" in name or "|" in name
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
