@@ -5,9 +5,14 @@ Where the optional material lies, and tests that need it are skipped with the re
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+# Sums of several threads differ in their last bits, and the processes that tests start and kill use
+# one; before anything imports torch or numpy's BLAS.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
