@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from classify.claim import Claim
 from classify.evaluation.metrics import COVERAGE, WA_ALL
 from classify.grid.config import GridConfig
 from classify.grid.execution import Notify, run_waves
@@ -41,6 +42,11 @@ class SystemResult:
     expression: str
     folds: pd.DataFrame
     predictions: pd.DataFrame
+
+    @property
+    def claim(self) -> Claim:
+        """What the figures may be called: a result, or why they are none."""
+        return Claim.of_rows(self.folds)
 
     @property
     def accuracy(self) -> float:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from classify.claim import CLAIM, Claim
 from classify.evaluation.metrics import COMPLETENESS, METRICS, completeness, of_counts
 from classify.evaluation.result_files import AGAIN, GRID, PREDICTIONS
 from embeddings_store.errors import StoreError, StoreMismatchError
@@ -41,7 +42,9 @@ def check_folder(folder: Path, grid: pd.DataFrame) -> None:
     """
     path = folder / PREDICTIONS
     if is_file(path):
-        check_agreement(path, grid, read_test_labels(path))
+        answers = read_test_labels(path)
+        check_claim(path, grid)
+        check_agreement(path, grid, answers)
 
 
 def read_test_labels(path: Path) -> pa.Table:
@@ -81,6 +84,27 @@ def check_columns(path: Path, schema: pa.Schema) -> None:
             why = f"its column {words[0]!r} holds no numbers"
     if why:
         raise StoreError(f"{path}: is not {ANSWERS} ({why}); {AGAIN}")
+
+
+def check_claim(path: Path, grid: pd.DataFrame) -> None:
+    """Check that ``grid.csv`` does not claim more than the file of answers was written with.
+
+    Args:
+        path: The file of answers.
+        grid: The rows of ``grid.csv``.
+
+    Raises:
+        StoreMismatchError: A reason why the figures are no plain result is gone.
+    """
+    with reading(path, ANSWERS, AGAIN, StoreError):
+        about = pq.read_schema(path).metadata or {}
+    answers, written = Claim.read(about.get(CLAIM.encode(), b"").decode()), Claim.of_rows(grid)
+    lost = [reason for reason in answers.reasons if reason not in written.reasons]
+    if lost:
+        raise StoreMismatchError(
+            f"{path.parent / GRID}: its column {CLAIM!r} says {written.text!r}, but {path.name} "
+            f"was written as {answers.text!r}; the table was changed: {AGAIN}"
+        )
 
 
 def check_agreement(path: Path, grid: pd.DataFrame, answers: pa.Table) -> None:

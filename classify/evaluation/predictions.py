@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from classify.evaluation.agreement import ANSWERS, check_agreement, check_columns
+from classify.evaluation.agreement import ANSWERS, check_agreement, check_claim, check_columns
 from classify.evaluation.intervals import Counts, cluster_counts
 from classify.evaluation.result_files import AGAIN, GRID, GRID_SHAPE, PREDICTIONS, read_rows
 from embeddings_store.errors import StoreError, StoreNotFoundError, UsageError, unknown_name
@@ -142,6 +142,7 @@ def read_predictions(results: Path, cluster_by: str = "") -> StoredPredictions:
     with reading(path, ANSWERS, AGAIN, StoreError):
         check_columns(path, pq.read_schema(path))
         rows = only_test_rows(read_parts(path))
+    check_claim(path, grid)
     check_agreement(path, grid, rows)
     return arrange_predictions(grid, rows, results, cluster_by)
 

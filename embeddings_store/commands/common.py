@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from embeddings_store.atomic import disk_is_full
 from embeddings_store.errors import ProjectError
 from embeddings_store.interrupts import interrupts_counted
-from embeddings_store.reading import printable
+from embeddings_store.reading import printable, visible
 
 INTERRUPTED = 130
 EXIT_CODES = (
@@ -91,7 +91,8 @@ def guarded(run: Callable[[], int], program: str) -> int:
 def _explained(error: Exception, program: str) -> int:
     """Say in one line what went wrong, and return the exit code; raise what is a bug."""
     if isinstance(error, ProjectError):
-        print("; ".join([f"{program}: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
+        message = "; ".join([f"{program}: {error}", *getattr(error, "__notes__", [])])
+        print(visible(message), file=sys.stderr)  # it may quote what is in a file
         return error.exit_code
     if isinstance(error, BrokenPipeError):
         # The reader of a pipe (head, less) has gone; what is still buffered must not raise again

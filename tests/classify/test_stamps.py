@@ -24,6 +24,7 @@ from classify.figures.style import Drawing, new_figure
 from classify.results.comparable import comparable
 from classify.results.files import write_csv
 from classify.results.table import read_results
+from classify.single_system import run_system
 
 MakeStore = Callable[..., Path]
 QUICK = ["--corpus", "toy", "--classifiers", "svm", "--late", "sum", "--jobs", "1"]
@@ -132,6 +133,8 @@ def test_an_accepted_leak_is_not_comparable_with_a_clean_run(
     assert "ACCEPTED LEAK: SPEAKERS, no result: " in told
     (out / "audit.json").unlink()
     assert read_results(out).claim.accepted == ("speakers",)
+    system = run_system("svm(audio)", store, folds="group-kfold:4", accept=("speakers",), jobs=1)
+    assert system.claim.text == "accepted leak: speakers"
     # its knowing acceptance is read from the results
     assert audit_leakage.main(["--store", str(store), "--results", str(out)]) == 3
     assert json.loads((out / "audit.json").read_text())["accepted"] == ["speakers"]
@@ -139,6 +142,13 @@ def test_an_accepted_leak_is_not_comparable_with_a_clean_run(
     honest = ["--folds", "leave-one-session-out"]
     assert run_fusion_grid([*arguments, *honest]) == 2
     assert "figures of the kind 'accepted leak: speakers'" in capsys.readouterr().err
+    # and the stamp cannot be edited out of the table alone
+    rows = pd.read_csv(out / "grid.csv", dtype=str, keep_default_na=False)
+    rows.assign(claim="result").to_csv(out / "grid.csv", index=False)
+    for reader in (compare_systems.main, make_report):
+        assert reader([str(out)]) == 3
+        error = capsys.readouterr().err
+        assert "its column 'claim' says 'result', but predictions.parquet was written" in error
 
 
 def test_what_was_accepted_and_is_no_leak_is_no_stamp(
