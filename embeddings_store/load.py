@@ -35,7 +35,9 @@ def load_fold(request: FoldRequest, manifest: Manifest | None = None) -> FoldDat
 
     A row may be tested only where every encoder says that it has not seen it (``seen = no``), and
     may validate only where no encoder was fitted on it: see :mod:`embeddings_store.leak_gate`. Rows
-    without a label in the set, and rows that no view has, play no role.
+    without a label in the set, and rows that no view has, play no role. The rows of each role stand
+    in the order of their ids, whatever their order in the store, so that the same data give the
+    same numbers.
 
     Args:
         request: Which fold, of which encoders, on what terms.
@@ -130,7 +132,17 @@ class _CorpusRows:
         in_fold = np.logical_or.reduce([self.fold.mask(role) for role in SCORED_ROLES])
         return np.asarray((self.codes >= 0) & in_fold)
 
-    def role_data(self, files: Files, rows: Mask) -> RoleData:
+    def in_order(self, rows: Mask) -> NDArray[np.int64]:
+        """Return the positions of some rows in the order of their ids.
+
+        Trees, networks and sums depend on the order of what they learn from. A store may hold the
+        same rows in any order, and the same data must give the same numbers.
+        """
+        places = np.flatnonzero(rows)
+        return places[np.argsort(self.ids[places], kind="stable")]
+
+    def role_data(self, files: Files, of_role: Mask) -> RoleData:
+        rows = self.in_order(of_role)
         return RoleData(
             ids=self.ids[rows],
             y=self.codes[rows],
@@ -167,7 +179,7 @@ class _FoldLoader:
         refuse_leaks(files, request.plan, rows.fold, rows.usable, request.select_on)
         valid = rows.role_data(files, rows.roles["valid"])
         if rows.kept_apart is not None:
-            valid = replace(valid, apart=rows.kept_apart[rows.roles["valid"]])
+            valid = replace(valid, apart=rows.kept_apart[rows.in_order(rows.roles["valid"])])
         return FoldData(
             corpus=request.corpus,
             protocol=request.plan.name,
@@ -196,7 +208,7 @@ class _FoldLoader:
                 train,
                 partial(self.reader.read_inner, encoders.ref),
             )
-            scores[view] = of_all_rows[train]
+            scores[view] = of_all_rows[self.rows.in_order(train)]
         return replace(data, train=replace(data.train, inner_scores=scores))
 
     def require_rows(self, data: FoldData) -> None:

@@ -11,7 +11,10 @@ family          its questions
 
 A way of fusing is a strategy over the largest set of modalities; of its classifiers the one that is
 best on validation rows stands for it, and the best single modality is found likewise: nothing is
-chosen on test rows. A system that a user wrote down stands for itself, whatever its modalities.
+chosen on test rows. A system that a user wrote down stands for itself, whatever its modalities, and
+what ``--subsets`` makes of it does not. Two cells that are the same expression, such as a single
+modality and a system that names nothing else, are not compared: they answer alike by construction,
+and the others would pay for the question.
 Without validation rows nothing can be chosen, so every classifier stands for itself and every
 single modality with the same classifier is compared: a larger family, which Holm makes pay for it.
 Other sets of modalities are compared by naming them.
@@ -27,10 +30,13 @@ import pandas as pd
 from classify.evaluation.means import first_best, mean_on_valid
 from classify.evaluation.predictions import StoredPredictions
 from classify.names import BASELINE, CONCATENATION, EARLY, HEAD, LAYER, PROBE, SYSTEM, UNIMODAL
+from classify.systems.expression import plainest
+from classify.systems.parser import parse
 from embeddings_store.errors import UsageError, unknown_name
 
 NAMED = "pairs"  # the family of comparisons that a user names one by one
 VALID = "valid_WA"
+EXPRESSION, SAME = "expression", "same"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +71,11 @@ def declared(
         UsageError: A cell is compared with itself.
     """
     found = []
+    cells = _cells(answers)
     for name in families or (() if pairs else tuple(FAMILIES)):
         if name not in FAMILIES:
             unknown_name("family of comparisons", name, list(FAMILIES))
-        found += FAMILIES[name](_cells(answers))
+        found += [pair for pair in FAMILIES[name](cells) if _differ(cells, pair)]
     for first, second in pairs:
         for cell in (first, second):
             answers.cell(cell)
@@ -84,12 +91,29 @@ def _cells(answers: StoredPredictions) -> pd.DataFrame:
     Its parts, and its mean accuracy on validation rows where every fold has some.
     """
     grid = answers.grid[answers.grid["cell"].isin(answers.cells)]
-    parts = grid.groupby("cell", sort=False)[
-        ["family", "method", "modalities", "classifier"]
-    ].first()
+    by_cell = grid.groupby("cell", sort=False)
+    parts = by_cell[["family", "method", "modalities", "classifier"]].first()
+    parts[SAME] = [_written_alike(rows) for _, rows in by_cell]
     if VALID in grid and bool((grid["n_valid"] > 0).all()):
         return parts.assign(**{VALID: mean_on_valid(grid)})
     return parts.assign(**{VALID: float("nan")})
+
+
+def _written_alike(rows: pd.DataFrame) -> str:
+    """Return what a cell computes in every fold, two spellings of one thing as one text."""
+    if EXPRESSION not in rows:
+        return ""
+    found = dict.fromkeys(
+        f"{fold} {plainest(parse(str(text)))}"
+        for fold, text in zip(rows["fold"], rows[EXPRESSION], strict=True)
+    )
+    return "; ".join(found)
+
+
+def _differ(cells: pd.DataFrame, pair: Pair) -> bool:
+    """Say whether two cells are no two names of the same computation."""
+    first, second = (str(cells.loc[name, SAME]) for name in (pair.first, pair.second))
+    return not first or first != second
 
 
 def _fused(cells: pd.DataFrame) -> list[Pair]:
@@ -144,11 +168,13 @@ def _strategies(cells: pd.DataFrame) -> list[Pair]:
 def _systems(cells: pd.DataFrame) -> list[str]:
     """For every strategy the cell that is best on validation rows, ties to the first.
 
-    Without validation rows every cell.
+    Without validation rows every cell. Of a user's system the one that was written down, not those
+    that ``--subsets`` makes of it.
     """
     fused = cells[~cells["family"].isin((BASELINE, UNIMODAL, LAYER))]
     sizes = fused["modalities"].str.count(r"\+")
-    fused = fused[(sizes == sizes.max()) | (fused["family"] == SYSTEM)]
+    as_written = sizes == sizes.groupby([fused["family"], fused["method"]]).transform("max")
+    fused = fused[(sizes == sizes.max()) | (as_written & (fused["family"] == SYSTEM))]
     if not _chosen(cells):
         return [str(name) for name in fused.index]
     return [

@@ -97,6 +97,7 @@ def compute(
         "unverified": [m for m in cell.modalities if m in data.unverified],
         "learnt_on": _learnt_on(evaluator, node, last),
         "weights": _weights(evaluator, node, last),
+        "probes": _probe_choices(evaluator, node, last, probes or {}),
     }
     return CellOutcome(
         {role: data.role(role).ids for role in SCORED_ROLES},
@@ -274,6 +275,20 @@ def _of_probe(
     return PartOutput(
         np.concatenate([p.values for p in parts]), np.concatenate([p.present for p in parts])
     )
+
+
+def _probe_choices(
+    evaluator: Evaluator,
+    node: Expression,
+    rows: FitRows,
+    finished: Mapping[str, CellOutcome],
+) -> dict[str, object]:
+    """Return how strong each probe is and what chose it, also of those in finished cells."""
+    found: dict[str, object] = dict(evaluator.probe_choices(node, rows))
+    for outcome in finished.values():
+        choices = outcome.facts.get("probes")
+        found.update(choices if isinstance(choices, dict) else {})
+    return found
 
 
 def _learnt_on(evaluator: Evaluator, node: Expression, rows: FitRows) -> str:

@@ -188,7 +188,7 @@ def _mean(
     kind = first.kind
     total, times = np.zeros((len(ids), first.values.shape[1])), np.zeros((len(ids), 1))
     for answered, scores in answers:
-        here = np.isin(ids, answered)  # in all of them rows stand in the manifest's order
+        here = np.isin(ids, answered)  # in all of them rows stand in the order of ids
         total[here] += np.exp(scores.values) if kind == LOG_PROBABILITY else scores.values
         times[here] += 1
     if kind == LOG_PROBABILITY:
@@ -206,9 +206,21 @@ def _facts(each: Sequence[Mapping[str, object]], n_fit: int) -> dict[str, object
     mean_weights = {}
     for part in weights[0]:
         mean_weights[part] = round(float(np.mean([w[part] for w in weights])), 6)
+    found["probes"] = _probes_of_spaces(each)
     found["n_fit"] = n_fit
     found["learnt_on"] = f"oof vectors of {len(each)} inner encoders"
     found["weights"] = mean_weights
+    return found
+
+
+def _probes_of_spaces(each: Sequence[Mapping[str, object]]) -> dict[str, list[str]]:
+    """Return the strengths of each probe in all spaces, and what chose the first one."""
+    found: dict[str, list[str]] = {}
+    for facts in each:
+        of_space: Mapping[str, Sequence[str]] = facts["probes"]  # type: ignore[assignment]
+        for part, (c, chosen_on) in of_space.items():
+            before = found.get(part)
+            found[part] = [f"{before[0]}, {c}", before[1]] if before else [c, chosen_on]
     return found
 
 

@@ -35,7 +35,7 @@ from classify.systems.cell import Cell
 from embeddings_store.provenance import fingerprint
 
 # Add one whenever a change to classify/ changes a number: every cell is then computed again.
-ALGORITHM = 4
+ALGORITHM = 5
 
 
 def library_versions() -> dict[str, str]:

@@ -1,7 +1,7 @@
 """What was chosen or learnt on which rows, in words, so that rows that served twice are seen.
 
 ``classify/CHOICES.md`` has the whole table. Here are the purposes that validation or test rows may
-serve:
+serve; beside them stands ``probe``, how strong a probe is, which training rows alone choose:
 
 ===============  ==============================================================================
 ``epoch``        an encoder's epoch was chosen on them, before any vector was made
@@ -110,9 +110,18 @@ def purposes_of(
         "layer": learn if has_candidates and cell.family != LAYER else "",
         "weights": learn if "valid" in str(facts.get("learnt_on", "")) else "",
         "settings": str(tuned["on"]) if isinstance(tuned, dict) else "",
+        "probe": _chose_probes(outcome),
         "calibration": learn if calibrated.probabilities else "",
         "cell": _chose_cell(prepared, task, outcome),
     }
+
+
+def _chose_probes(outcome: CellOutcome) -> str:
+    """Return what chose how strong the probes of a cell are; nothing where it has none."""
+    probes = outcome.facts.get("probes")
+    if not isinstance(probes, dict):
+        return ""
+    return ", ".join(dict.fromkeys(chosen_on for _, chosen_on in probes.values()))
 
 
 def _chose_epoch(outcome: CellOutcome) -> str:

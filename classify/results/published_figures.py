@@ -21,7 +21,7 @@ from classify.evaluation.metrics import COVERAGE, METRICS
 from classify.evaluation.result_files import GRID_SHAPE, TableShape, read_rows
 from classify.fusion.strategies import STRATEGIES
 from classify.models.classifiers import baselines, competitors
-from classify.names import HEAD, LAYER, PROBE, UNIMODAL
+from classify.names import BASELINE, HEAD, LAYER, PROBE, UNIMODAL
 from classify.results.comparable import comparable
 from classify.results.paper_tables import SEEDS
 from embeddings_store.errors import StoreError, unknown_name
@@ -142,8 +142,9 @@ def beside(rows: pd.DataFrame, grid: pd.DataFrame) -> pd.DataFrame:
     """Put ours beside published rows.
 
     A published system answers to the cell of the same fusion, classifier and modalities, a single
-    encoder with its head to our head or probe; one of another kind, such as a record, to the cell
-    of its modalities that is best on validation rows.
+    encoder with its head to our head or probe; a majority to ours, always the commonest class of
+    training; one of another kind, such as a record, to the cell of its modalities that is best on
+    validation rows.
 
     Args:
         rows: What :func:`published` returns.
@@ -198,8 +199,8 @@ def _cells(row: dict[str, str], grid: pd.DataFrame) -> pd.DataFrame:
         fused = same[(same["family"] == family) & (same["method"] == method)]
         classifiers = competitors() if row["classifier"] == AVERAGE else (row["classifier"],)
         return fused[fused["classifier"].isin(classifiers)]
-    if row["classifier"] in baselines():
-        return same[same["classifier"] == row["classifier"]]
+    if row["classifier"] in baselines():  # ours knows nothing of modalities, as in the tables
+        return grid[grid["classifier"] == row["classifier"]]
     if row["classifier"] == HEAD:
         own = same[(same["family"] == UNIMODAL) & same["classifier"].isin((HEAD, PROBE))]
         if len(own):
@@ -210,9 +211,10 @@ def _cells(row: dict[str, str], grid: pd.DataFrame) -> pd.DataFrame:
 def _best_on_valid(cells: pd.DataFrame) -> str:
     """Return the cell that is best on validation rows, or nothing where there are none.
 
-    Single layers are no candidates, and rows without an answer count as wrong, as in the grid.
+    Single layers and chance are no candidates, and rows without an answer count as wrong, as in the
+    grid.
     """
-    candidates = cells[cells["family"] != LAYER]
+    candidates = cells[~cells["family"].isin((LAYER, BASELINE))]
     if "valid_WA" not in candidates or not candidates["valid_WA"].notna().any():
         return ""
     return str(first_best(mean_on_valid(candidates).to_dict()))

@@ -145,13 +145,17 @@ def _fitted(finished: _Finished) -> Columns:
         settings = resolve(task.cell.classifier, tuned)
         in_expression = tuned
     shown = settings.items() if isinstance(settings, Mapping) else ()
+    chosen = [f"{name}={value:g}" for name, value in shown]
+    probes = facts.get("probes")
+    if isinstance(probes, Mapping):
+        chosen += [f"{part}.c={c}" for part, (c, _) in probes.items()]
     weights = [f"{part} {weight}" for part, weight in _pairs(facts.get("weights"))]
     return {
         "fit_rows": task.spec.fit_rows,
         "learnt_on": facts.get("learnt_on", "train" if task.cell.family == LATE else ""),
         "weights": "; ".join(weights),
         "expression": str(task.cell.tree(in_expression, prepared.scores_from, task.spec.fit_rows)),
-        "settings": "; ".join(f"{name}={value:g}" for name, value in shown),
+        "settings": "; ".join(chosen),
     }
 
 

@@ -233,6 +233,15 @@ class Evaluator:
             return self.rule(node, rows).weights
         return ()
 
+    def probe_choices(self, node: Expression, rows: FitRows) -> dict[str, list[str]]:
+        """Return how strong the probes in an expression are and what chose it, of those fitted."""
+        found: dict[str, list[str]] = {}
+        for part in walk(node):
+            fitted = self._models.get(self._key(part, rows)) if isinstance(part, Call) else None
+            if fitted is not None and isinstance(fitted.model, Probe):
+                found[str(part)] = [f"{fitted.model.c:g}", fitted.model.chosen_on]
+        return found
+
     def present(self, node: Expression) -> Mask:
         """Return which of all rows a part can answer (n,): those that have one of its views."""
         if isinstance(node, View):
@@ -297,12 +306,12 @@ class Evaluator:
             )
             return _Model(_no_features, model)
         if node.word == PROBE and isinstance(tree, View):  # it standardises by itself
-            probe = fit_probe(leaf[tree].values, y, self.n_classes)
+            probe = fit_probe(leaf[tree].values, y, self.n_classes, self.groups[at][some])
             return _Model(lambda new: new[tree].values, probe)
         features = FeatureTree(tree, leaf)
         X = features(leaf)
         if node.word == PROBE:
-            return _Model(features, fit_probe(X, y, self.n_classes))
+            return _Model(features, fit_probe(X, y, self.n_classes, self.groups[at][some]))
         settings = {name: float(value) for name, value in node.options if name != FIT_OPTION}
         model = fit_classifier(node.word, X, y, self.n_classes, settings=settings, seed=self.seed)
         return _Model(features, model)

@@ -211,6 +211,27 @@ def prune(node: Expression, keep: frozenset[str]) -> Expression | None:
     return replace(pruned, options=options)
 
 
+def plainest(node: Expression) -> Expression:
+    """Return the plainest expression that answers as this one does, by construction.
+
+    Concatenation of one thing is that thing, and so is a rule that learns nothing over one thing.
+
+    >>> from classify.systems.parser import parse
+    >>> str(plainest(parse("mean(xgboost(concat(text)))")))
+    'xgboost(text)'
+    >>> str(plainest(parse("stack(xgboost(text))")))
+    'stack(xgboost(text))'
+    """
+    if isinstance(node, View):
+        return node
+    arguments = tuple(plainest(argument) for argument in node.arguments)
+    plain_rule = node.word in RULES and not RULES[node.word].learns
+    plain_concatenation = node.word == CONCATENATION and not node.options
+    if len(arguments) == 1 and (plain_rule or plain_concatenation):
+        return arguments[0]
+    return replace(node, arguments=arguments)
+
+
 def fit_mode_of(
     node: Call, default_mode: str, encoders_fitted: bool, out_of_fold_heads: Container[str]
 ) -> str:

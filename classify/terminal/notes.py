@@ -8,7 +8,7 @@ from rich.console import Console
 from classify.claim import RESULT, Claim
 from classify.evaluation.metrics import COMPLETENESS, COVERAGE, FORMULAS, METRICS
 from classify.grid.prepared import PreparedGrid
-from classify.models.probe import PROBE_C, PROBE_SPLITS
+from classify.models.probe import CHOSEN_ON, PROBE_SPLITS
 from classify.names import BASELINE, HEAD, OOF, PROBE
 from classify.names import VALID as VALID_ROWS
 from classify.results.paper_tables import SEEDS, VALID, VALID_ALL, about_of, per_cent
@@ -120,8 +120,8 @@ def _sources_of_scores(part: pd.DataFrame) -> list[str]:
     lines = []
     if part["scores_from"].str.contains(PROBE).any():
         lines.append(
-            f"class scores from a probe: logistic regression (C = {PROBE_C}) fitted inside the "
-            f"fold; training rows out of fold, {PROBE_SPLITS} splits by group"
+            "class scores from a probe: logistic regression fitted inside the fold, its C chosen "
+            f"on {CHOSEN_ON}; training rows out of fold, {PROBE_SPLITS} splits by group"
         )
     if part["scores_from"].str.contains(HEAD).any():
         lines.append(

@@ -174,7 +174,10 @@ def _add_import(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--corpus", default="", help="name in the store (default: the source's name)"
     )
     bring.add_argument(
-        "--encoder", default="", help="name of the encoder (default: imported-MODALITY)"
+        "--encoder",
+        default="",
+        help="name of the encoder that made the vectors; imports of one name and width can be "
+        "joined, those without a name cannot (default: imported-MODALITY)",
     )
     bring.add_argument(
         "--store", type=Path, default=Path("embeddings"), help="the store (default: %(default)s)"

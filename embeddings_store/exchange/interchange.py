@@ -43,7 +43,9 @@ class ImportJob:
         rows: Table with ``id`` and any of label, speaker, group, session, split, text; other
             columns become metadata.
         corpus: Name in the store; empty takes the source's stem.
-        encoder: Name of the encoder; empty makes ``imported-<modality>``.
+        encoder: Name of the encoder, which says what made the vectors: imports of one name,
+            modality and width can be joined. Empty makes ``imported-<modality>``, which is of this
+            file only.
         modality: What the vectors are, where the source does not say.
         ids: ``.npy`` or text file with one id per line, for a source without ids.
         group: Column of ``rows`` that must not be torn apart by folds.
@@ -77,17 +79,26 @@ def import_vectors(job: ImportJob) -> list[Path]:
     manifest = _manifest(job, source)
     seen = parse_seen(job.seen, manifest)
     position = _positions(job, manifest, source.ids)
-    settings = {
-        "imported": True,
-        "source": job.source.name,
-        "source_digest": file_digest(job.source),
-    }
-    ready = [
-        _embeddings(job, modality, values, manifest, position, seen, settings)
-        for modality, values in source.arrays.items()
-    ]
+    origin = {"source": job.source.name, "source_digest": file_digest(job.source)}
+    ready = []
+    for modality, values in source.arrays.items():
+        settings = _settings(job, modality, values.shape[1], origin)
+        rows = _embeddings(job, modality, values, manifest, position, seen, settings)
+        ready.append((rows, settings))
     manifest.enter(job.store)
-    return [_place(job, manifest, embeddings, settings) for embeddings in ready]
+    return [_place(job, manifest, rows, settings, origin) for rows, settings in ready]
+
+
+def _settings(
+    job: ImportJob, modality: str, width: int, origin: Mapping[str, str]
+) -> dict[str, object]:
+    """Return what is known of what made the vectors, over which the fingerprint goes.
+
+    A named encoder is what its name says, whatever file its vectors come in, so that those of
+    several corpora can be joined. Of one without a name nothing is known but the file.
+    """
+    settings: dict[str, object] = {"imported": True, "array": modality}
+    return {**settings, "width": width} if job.encoder else {**settings, **origin}
 
 
 def export_vectors(source: Path, target: Path) -> int:
@@ -208,12 +219,16 @@ def _embeddings(
         position < 0, "no vector in the source", np.where(empty, "the source holds only nan", "")
     )
     name = safe_name(job.encoder or f"imported-{modality}")
-    ref = EncoderRef(name, fingerprint({**settings, "array": modality}), modality)
+    ref = EncoderRef(name, fingerprint(settings), modality)
     return Embeddings(manifest.ids, vectors, seen, status, reason, ref)
 
 
 def _place(
-    job: ImportJob, manifest: Manifest, embeddings: Embeddings, settings: Mapping[str, object]
+    job: ImportJob,
+    manifest: Manifest,
+    embeddings: Embeddings,
+    settings: Mapping[str, object],
+    origin: Mapping[str, str],
 ) -> Path:
     path = store_path(job.store, manifest.name, embeddings.encoder, "any")
     with exclusive(path.with_suffix(".lock"), str(path), wait_s=10.0):
@@ -222,7 +237,8 @@ def _place(
             if content_digest(there) != content_digest(embeddings):
                 raise StoreError(
                     f"{path}: is there already with another 'seen' record or other vectors; remove "
-                    "it first if the new import is the right one"
+                    "it first if the new import is the right one, or give another encoder another "
+                    "name with --encoder"
                 )
             return path
         write_embeddings(
@@ -233,8 +249,8 @@ def _place(
                 "inputs_digest": manifest.inputs_digest_of(embeddings.encoder.modality),
                 "seen_spec": job.seen,
                 "weights_digest": "",
-                "settings": {**settings, "array": embeddings.encoder.modality},
-                "provenance": collect(),
+                "settings": settings,
+                "provenance": {**collect(), **origin},
             },
         )
     return path

@@ -82,7 +82,8 @@ def join_corpora(
         raise UsageError(
             f"{', '.join(corpora)} have no frozen encoder in common, so no vectors of theirs can "
             "be compared; run extract-features --frozen with the same --encoder and options on "
-            f"each. There is {', '.join(left_out)}"
+            "each, or import the vectors of one encoder under one name with --encoder. There is "
+            f"{', '.join(left_out)}"
         )
     manifest = _rows(manifests, name or "-".join(("joined", *corpora)), label_set)
     parts = {}
@@ -211,10 +212,18 @@ def _write(store: Path, manifest: Manifest, ref: EncoderRef, files: Sequence[Emb
             "provenance": {
                 **collect(),
                 "joined": [str(file.attributes.get("digest", "")) for file in files],
+                "sources": [_source(file) for file in files],
             },
         },
     )
     return path
+
+
+def _source(file: Embeddings) -> dict[str, str]:
+    """Return the imported file's name and digest; nothing for vectors that were extracted."""
+    provenance = file.attributes.get("provenance", {})
+    known = provenance if isinstance(provenance, Mapping) else {}
+    return {key: str(known[key]) for key in ("source", "source_digest") if key in known}
 
 
 def _stacked(columns: Sequence[NDArray[np.str_]]) -> NDArray[np.str_]:

@@ -22,7 +22,7 @@ class RoleData:
     """The rows of one role in one fold, aligned over all views.
 
     Attributes:
-        ids: (n,).
+        ids: (n,), in ascending order where they come from :func:`embeddings_store.load.load_fold`.
         y: Class codes (n,), positions in the label set's classes.
         groups: The group, else speaker, of each row (n,); for splits inside the training rows.
         vectors: View name to (n, D); ``nan`` rows where the view is missing.

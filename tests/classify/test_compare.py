@@ -19,6 +19,7 @@ from classify.evaluation.predictions import read_predictions
 from classify.experiment import run_grid
 from classify.grid.config import GridConfig
 from classify.results.statistics_tables import read_statistics
+from classify.systems.definitions import read_systems
 
 CELLS = ("early concatenation audio+text svm", "unimodal text svm")
 
@@ -218,3 +219,58 @@ def test_a_system_that_somebody_wrote_down_is_compared_whatever_its_modalities(
     grid.to_csv(tmp_path / "grid.csv", index=False)
     (tmp_path / "predictions.parquet").write_bytes((run / "predictions.parquet").read_bytes())
     assert "unimodal audio nn" in {p.first for p in declared(read_predictions(tmp_path), ["fused"])}
+
+
+SYSTEMS = ("mine = mean(nn(concat(audio)), nn(text))", "plain = nn(concat(audio, text))")
+
+
+def test_subsets_of_a_system_ask_nothing_of_the_declared_family(
+    tmp_path: Path, make_store: Callable[..., Path]
+) -> None:
+    """Holm would make the questions pay that were asked."""
+    store, tables = make_store(rows=180, apart=0.5), []
+    for subsets in (False, True):
+        out = tmp_path / str(subsets)
+        config = GridConfig(
+            store,
+            out,
+            classifiers=("nn",),
+            jobs=1,
+            early=("concatenation",),
+            late=(),
+            systems=read_systems(SYSTEMS),
+            subsets=subsets,
+            settings={"nn": {"epochs": 2.0, "units": 4.0}},
+        )
+        run_grid(config)
+        tables.append(read_statistics(out)[1])
+    asked, with_subsets = tables
+    columns = ["family", "first", "second", "difference", "p", "p_holm", "family_size"]
+    pd.testing.assert_frame_equal(asked[columns], with_subsets[columns])
+    cells = set(pd.read_csv(tmp_path / "True" / "grid.csv")["cell"])
+    alone = {cell for cell in cells if cell.startswith("system mine") and "+" not in cell}
+    assert len(alone) == 2  # they ran, and stand in the tables
+    assert not alone & set(with_subsets["first"])
+
+
+def test_two_names_of_one_computation_are_not_compared(
+    tmp_path: Path, make_store: Callable[..., Path]
+) -> None:
+    systems = ("plain = nn(concat(audio, text))", "alone = mean(probe(text))")
+    config = GridConfig(
+        make_store(rows=180, apart=0.5),
+        tmp_path,
+        classifiers=("nn",),
+        jobs=1,
+        early=("concatenation",),
+        late=(),
+        systems=read_systems(systems),
+        settings={"nn": {"epochs": 2.0, "units": 4.0}},
+    )
+    run_grid(config)
+    asked = {(pair.first, pair.second) for pair in declared(read_predictions(tmp_path))}
+    best = "unimodal text probe"
+    assert asked == {
+        ("early concatenation audio+text nn", best),
+        ("system plain audio+text nn", best),
+    }

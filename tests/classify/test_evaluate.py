@@ -17,7 +17,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
 from classify.grid.compute import compute
-from classify.models.probe import PROBE_C, PROBE_ITERATIONS, fit_probe
+from classify.models.probe import FIXED_C, PROBE_ITERATIONS, fit_probe
 from classify.systems.cell import Cell
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.errors import FoldError, UsageError
@@ -57,6 +57,15 @@ def data() -> FoldData:
     return fold()
 
 
+@pytest.fixture
+def one_strength(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave probes one strength to choose, for plain scripts that choose none.
+
+    tests/classify/test_probe.py compares the choice itself.
+    """
+    monkeypatch.setattr("classify.models.probe.PROBE_GRID", (FIXED_C,))
+
+
 def fold(**how: object) -> FoldData:
     parts = [
         role(name, rows, seed, **({**how, "fitted": bool(how.get("fitted")) and name == "train"}))  # type: ignore[arg-type]
@@ -89,7 +98,7 @@ def wide(rows: RoleData) -> np.ndarray:
 
 def probe(name: str) -> object:
     return make_pipeline(
-        columns(name), StandardScaler(), LogisticRegression(C=PROBE_C, max_iter=PROBE_ITERATIONS)
+        columns(name), StandardScaler(), LogisticRegression(C=FIXED_C, max_iter=PROBE_ITERATIONS)
     )
 
 
@@ -97,6 +106,7 @@ def splits(rows: RoleData) -> list[tuple[np.ndarray, np.ndarray]]:
     return list(GroupKFold(5).split(rows.y, groups=rows.groups))
 
 
+@pytest.mark.usefixtures("one_strength")
 def test_stacking_is_that_of_scikit_learn(data: FoldData) -> None:
     plain = StackingClassifier(
         [(m, probe(m)) for m in WIDTHS], LogisticRegression(max_iter=2000), cv=splits(data.train)
@@ -107,6 +117,7 @@ def test_stacking_is_that_of_scikit_learn(data: FoldData) -> None:
     )
 
 
+@pytest.mark.usefixtures("one_strength")
 def test_stacking_on_validation_rows_is_that_of_scikit_learn(data: FoldData) -> None:
     plain = StackingClassifier(
         [(m, probe(m).fit(wide(data.train), data.train.y)) for m in WIDTHS],
@@ -134,6 +145,7 @@ def test_two_early_groups_joined_late_are_a_plain_script(data: FoldData) -> None
     np.testing.assert_allclose(found, plain, atol=1e-4)
 
 
+@pytest.mark.usefixtures("one_strength")
 def test_a_classifier_over_scores_is_a_plain_script(data: FoldData) -> None:
     oof = [
         cross_val_predict(
@@ -268,7 +280,7 @@ def test_training_rows_are_scored_by_probes_that_have_not_seen_their_group() -> 
     found, X = values_out_of_fold("probe(audio)", four), data.train.vectors["audio"]
     for group in np.unique(four.train.groups):
         rest = four.train.groups != group  # four groups make four splits: one probe per group
-        plain = fit_probe(X[rest], data.train.y[rest], 3).scores(X[~rest])
+        plain = fit_probe(X[rest], data.train.y[rest], 3, four.train.groups[rest]).scores(X[~rest])
         np.testing.assert_allclose(found[~rest], plain, atol=1e-9)
     alone = replace(data, train=replace(data.train, groups=np.repeat("a", len(data.train))))
     with pytest.raises(FoldError, match="are of one group"):
@@ -282,6 +294,7 @@ def test_test_labels_change_nothing(data: FoldData) -> None:
         np.testing.assert_array_equal(values(expression, data), values(expression, blind))
 
 
+@pytest.mark.usefixtures("one_strength")
 def test_a_second_stage_keeps_what_was_learnt_on_valid_rows_honest(data: FoldData) -> None:
     """Weights come from systems without validation rows, answers from systems fitted on both."""
     expression = "weighted(audio, text, fit_rows=valid)"
@@ -290,7 +303,7 @@ def test_a_second_stage_keeps_what_was_learnt_on_valid_rows_honest(data: FoldDat
     )
     assert one.facts["weights"] == two.facts["weights"]
     np.testing.assert_array_equal(one.reported("valid").values, two.reported("valid").values)
-    both = LogisticRegression(C=PROBE_C, max_iter=PROBE_ITERATIONS)
+    both = LogisticRegression(C=FIXED_C, max_iter=PROBE_ITERATIONS)
     weights = list(two.facts["weights"].values())  # type: ignore[attr-defined]
     plain = 0.0
     for name, weight in zip(("audio", "text"), weights, strict=True):

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from classify.fusion.scores import LateFusion
 from classify.fusion.strategies import score_fusion, score_strategies
-from classify.models.probe import PROBE_C, fit_probe, head_scores, inner_groups, spread
+from classify.models.probe import fit_probe, head_scores, inner_groups, spread
 from embeddings_store.errors import UnknownNameError
 from embeddings_store.vectors.fold_data import RoleData
 
@@ -67,9 +67,11 @@ def test_unknown_strategies_are_named() -> None:
 def test_a_probe_is_a_plain_logistic_regression(classes: int) -> None:
     X, y = RNG.normal(size=(60, 5)).astype(np.float32), np.arange(60) % classes
     scaler = StandardScaler().fit(X)
-    model = LogisticRegression(C=PROBE_C, max_iter=2000).fit(scaler.transform(X), y)
+    groups = np.array(list("abcdef"))[np.arange(60) // 10]
+    probe = fit_probe(X, y, classes, groups)
+    model = LogisticRegression(C=probe.c, max_iter=2000).fit(scaler.transform(X), y)
     np.testing.assert_allclose(
-        np.exp(fit_probe(X, y, classes).scores(X)),
+        np.exp(probe.scores(X)),
         model.predict_proba(scaler.transform(X)),
         atol=1e-6,
     )
@@ -81,9 +83,9 @@ def test_a_class_that_a_probe_never_saw_is_improbable_and_not_impossible(
 ) -> None:
     y = np.array(present)[np.arange(60) % len(present)]
     p = np.exp(
-        fit_probe(RNG.normal(size=(60, 5)).astype(np.float32), y, 5).scores(
-            np.zeros((3, 5), dtype=np.float32)
-        )
+        fit_probe(
+            RNG.normal(size=(60, 5)).astype(np.float32), y, 5, np.arange(60).astype(str)
+        ).scores(np.zeros((3, 5), dtype=np.float32))
     )
     np.testing.assert_allclose(p.sum(axis=1), 1)
     np.testing.assert_allclose(p[:, [c for c in range(5) if c not in present]], 1 / 65)

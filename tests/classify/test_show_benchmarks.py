@@ -40,6 +40,10 @@ def grid(tmp_path: Path) -> Path:
         )
         for c, wa in (("svm", 0.75), ("nn", 0.74), ("xgboost", 0.73))
     ]
+    cells += [
+        (f"baseline {c}", "baseline", "", "", c, wa, valid)
+        for c, wa, valid in (("majority", 0.29, 0.2), ("stratified-random", 0.26, 0.3))
+    ]
     rows = [
         {
             "cell": name,
@@ -100,6 +104,32 @@ def test_markup_of_a_table_cannot_be_injected() -> None:
     assert "[red]x[/red]" in render(line, "table")
     assert r"[red]x[/red] \| 5 % & \y" in render(line, "markdown")
     assert r"5 \% \& \textbackslash{}y & -1.5" in render(line, "latex")
+
+
+def test_a_published_majority_stands_beside_our_majority(grid: Path) -> None:
+    """Also where random draws happened to be better on validation rows."""
+    rows = beside(published("iemocap", "WA"), read_grid(grid)).set_index(["table", "system"])
+    for system in ("majority, over all rows", "majority, fitted on each fold"):
+        line = rows.loc["baselines", system]
+        assert (line["our_cell"], line["ours"]) == ("baseline majority", "29.00")
+
+
+def test_chance_never_stands_beside_a_record() -> None:
+    row = {"metric": "WA", "value": "50", "class": "", "modalities": "", "fusion": ""}
+    row |= {"classifier": "", "corpus": "iemocap"}
+    chance = pd.DataFrame(
+        {
+            "cell": ["baseline stratified-random"],
+            "family": ["baseline"],
+            "method": [""],
+            "modalities": [""],
+            "classifier": ["stratified-random"],
+            "WA": [0.3],
+            "valid_WA": [0.3],
+        }
+    )
+    [line] = beside(pd.DataFrame([row]), chance).to_dict("records")
+    assert (line["ours"], line["our_cell"]) == ("-", "")
 
 
 def test_ours_stand_beside_the_same_system(grid: Path) -> None:

@@ -17,6 +17,7 @@ from embeddings_store.commands.embeddings_store import main
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, LabelError, LeakError, UsageError
+from embeddings_store.exchange.interchange import ImportJob, import_vectors
 from embeddings_store.exchange.join import join_corpora
 from embeddings_store.folds.setup import Request, set_up
 from embeddings_store.vectors.arrays import Embeddings, EncoderRef
@@ -233,3 +234,49 @@ def test_a_corpus_that_is_not_joined_has_no_corpora_to_hold_out(tmp_path: Path) 
     put(tmp_path, "one")
     with pytest.raises(FoldError, match="make one with embeddings-store join"):
         set_up(Manifest.load(tmp_path / "one"), Request("cross-corpus:two"))
+
+
+def bring(store: Path, corpus: str, *, encoder: str, width: int = 5) -> Path:
+    """Import the vectors of a corpus from a file of its own."""
+    rng = np.random.default_rng(sorted(WORDS).index(corpus))
+    ids, y = [f"u{i:02d}" for i in range(ROWS)], np.arange(ROWS) % 5
+    rows, source = store.parent / f"{corpus}.csv", store.parent / f"{corpus}.npz"
+    columns = {"id": ids, "label": np.array(WORDS[corpus])[y], "group": [f"g{i // 5}" for i in y]}
+    pd.DataFrame(columns).to_csv(rows, index=False)
+    np.savez(source, ids=ids, audio=rng.normal(size=(ROWS, width)).astype(np.float32))
+    job = ImportJob(source, store, "none", rows, corpus=corpus, encoder=encoder)
+    [path] = import_vectors(job)
+    return path
+
+
+def test_two_imports_of_one_encoder_are_joined_and_their_files_remembered(tmp_path: Path) -> None:
+    paths = [bring(tmp_path / "store", corpus, encoder="hubert") for corpus in ("one", "two")]
+    [file] = join_corpora(tmp_path / "store", ["one", "two"]).files
+    parts = [read_embeddings(path) for path in paths]
+    made = read_embeddings(file)
+    assert {part.encoder for part in parts} == {made.encoder}
+    np.testing.assert_array_equal(made.vectors, np.concatenate([p.vectors for p in parts]))
+    sources = made.attributes["provenance"]["sources"]
+    assert [source["source"] for source in sources] == ["one.npz", "two.npz"]
+    for source, part in zip(sources, parts, strict=True):
+        digest = part.attributes["provenance"]["source_digest"]
+        assert source["source_digest"] == digest and len(digest) == 64
+        assert "source_digest" not in part.attributes["settings"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"encoder": "hubert"}, {"encoder": "wavlm"}),
+        ({"encoder": "hubert"}, {"encoder": "hubert", "width": 6}),
+        ({"encoder": ""}, {"encoder": ""}),
+    ],
+    ids=["two names", "two widths", "no name"],
+)
+def test_imports_that_nothing_says_are_of_one_encoder_are_not_joined(
+    tmp_path: Path, first: dict[str, object], second: dict[str, object]
+) -> None:
+    bring(tmp_path / "store", "one", **first)  # type: ignore[arg-type]
+    bring(tmp_path / "store", "two", **second)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="import the vectors of one encoder under one name"):
+        join_corpora(tmp_path / "store", ["one", "two"])
