@@ -238,6 +238,7 @@ def test_heads_are_not_learnt_from_where_they_were_trained() -> None:
         ("train", "svm(concat(probe(audio), text))"),
     ],
 )
+@pytest.mark.usefixtures("one_strength")  # a choice of its own in every split takes half a minute
 def test_no_row_is_answered_with_its_own_group_s_labels(expression: str, rows: str) -> None:
     """Labels of one group are turned.
 
