@@ -81,6 +81,7 @@ def _run(argv: Sequence[str] | None) -> int:
     from classify.results.earlier import stale_report
     from classify.results.statistics_tables import COMPARISONS, STATISTICS, write_statistics
     from classify.results.table import headline_cell
+    from classify.systems.parser import plain_text
     from classify.terminal.console import console_for_output
     from classify.terminal.statistics import ASSUMPTIONS, comparison_table, in_words
     from embeddings_store.atomic import make_folder
@@ -90,7 +91,7 @@ def _run(argv: Sequence[str] | None) -> int:
     if arguments.list:
         print(visible("\n".join(answers.cells)))
         return 0
-    pairs = declared(answers, arguments.family, arguments.pair)
+    pairs = declared(answers, arguments.family, arguments.pair, plain=plain_text)
     out = arguments.out or arguments.results
     make_folder(out)
     statistics, comparisons = write_statistics(answers, pairs, arguments.metric, out)

@@ -30,8 +30,6 @@ import pandas as pd
 from classify.evaluation.means import first_best, mean_on_valid
 from classify.evaluation.predictions import StoredPredictions
 from classify.names import BASELINE, CONCATENATION, EARLY, HEAD, LAYER, PROBE, SYSTEM, UNIMODAL
-from classify.systems.expression import plainest
-from classify.systems.parser import parse
 from embeddings_store.errors import UsageError, unknown_name
 
 NAMED = "pairs"  # the family of comparisons that a user names one by one
@@ -57,7 +55,11 @@ class Pair:
 
 
 def declared(
-    answers: StoredPredictions, families: Sequence[str] = (), pairs: Sequence[Sequence[str]] = ()
+    answers: StoredPredictions,
+    families: Sequence[str] = (),
+    pairs: Sequence[Sequence[str]] = (),
+    *,
+    plain: Callable[[str], str] = str,
 ) -> list[Pair]:
     """Return the comparisons of all families together, in their order, each once.
 
@@ -65,13 +67,15 @@ def declared(
         answers: What the cells answered.
         families: Names of :data:`FAMILIES`; none at all, and no pairs, takes every family.
         pairs: Two cells each, named as in ``grid.csv``.
+        plain: Spells an expression plainly, so that two spellings of one computation are one text;
+            :func:`classify.systems.parser.plain_text` does.
 
     Raises:
         UnknownNameError: There is no such family or cell.
         UsageError: A cell is compared with itself.
     """
     found = []
-    cells = _cells(answers)
+    cells = _cells(answers, plain)
     for name in families or (() if pairs else tuple(FAMILIES)):
         if name not in FAMILIES:
             unknown_name("family of comparisons", name, list(FAMILIES))
@@ -85,7 +89,7 @@ def declared(
     return list({(pair.first, pair.second): pair for pair in reversed(found)}.values())[::-1]
 
 
-def _cells(answers: StoredPredictions) -> pd.DataFrame:
+def _cells(answers: StoredPredictions, plain: Callable[[str], str]) -> pd.DataFrame:
     """One row per cell.
 
     Its parts, and its mean accuracy on validation rows where every fold has some.
@@ -93,18 +97,18 @@ def _cells(answers: StoredPredictions) -> pd.DataFrame:
     grid = answers.grid[answers.grid["cell"].isin(answers.cells)]
     by_cell = grid.groupby("cell", sort=False)
     parts = by_cell[["family", "method", "modalities", "classifier"]].first()
-    parts[SAME] = [_written_alike(rows) for _, rows in by_cell]
+    parts[SAME] = [_written_alike(rows, plain) for _, rows in by_cell]
     if VALID in grid and bool((grid["n_valid"] > 0).all()):
         return parts.assign(**{VALID: mean_on_valid(grid)})
     return parts.assign(**{VALID: float("nan")})
 
 
-def _written_alike(rows: pd.DataFrame) -> str:
+def _written_alike(rows: pd.DataFrame, plain: Callable[[str], str]) -> str:
     """Return what a cell computes in every fold, two spellings of one thing as one text."""
     if EXPRESSION not in rows:
         return ""
     found = dict.fromkeys(
-        f"{fold} {plainest(parse(str(text)))}"
+        f"{fold} {plain(str(text))}"
         for fold, text in zip(rows["fold"], rows[EXPRESSION], strict=True)
     )
     return "; ".join(found)

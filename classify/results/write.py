@@ -40,6 +40,7 @@ from classify.results.statistics_tables import (
 )
 from classify.results.table import ResultTable
 from classify.results.text_overlap import write_subsets
+from classify.systems.parser import plain_text
 from embeddings_store.atomic import replacing
 from embeddings_store.corpus.labels import permute_labels
 from embeddings_store.errors import StoreError, UsageError
@@ -100,7 +101,8 @@ def write_results(
     headline = _headline(prepared, tasks, table, finished.parts)
     files += write_per_class(headline, table.rows, out)
     answers = arrange_predictions(table.rows, only_test_rows(finished.parts), out)
-    write_statistics(answers, declared(answers), DECLARED_METRIC, out)
+    pairs = declared(answers, plain=plain_text)
+    write_statistics(answers, pairs, DECLARED_METRIC, out)
     files += [out / STATISTICS, out / COMPARISONS]
     files.append(prepared.audit.write(out))
     # late fusion that learns from validation rows has met their transcripts as well

@@ -34,6 +34,7 @@ from classify.systems.expression import (
     kind,
     learns_from_scores,
     leaves,
+    plainest,
     strategy_words,
     words,
 )
@@ -280,6 +281,21 @@ class _Checker:
             f"unknown {what} {name!r}{hint} Known: "
             f"{', '.join(known) or 'none'}{_caret(self.text, at)}"
         )
+
+
+def plain_text(text: str) -> str:
+    """Return an expression in its plainest spelling, see :func:`~.expression.plainest`.
+
+    Args:
+        text: The expression, as :func:`parse` reads it; empty stays empty.
+
+    Raises:
+        UsageError: It is none.
+
+    >>> plain_text("mean(nn( concat(text) ))")
+    'nn(text)'
+    """
+    return str(plainest(parse(text))) if text else ""
 
 
 def _number(name: str, value: Value) -> float:

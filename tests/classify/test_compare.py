@@ -268,7 +268,8 @@ def test_two_names_of_one_computation_are_not_compared(
         settings={"nn": {"epochs": 2.0, "units": 4.0}},
     )
     run_grid(config)
-    asked = {(pair.first, pair.second) for pair in declared(read_predictions(tmp_path))}
+    table = read_statistics(tmp_path)[1]
+    asked = set(zip(table["first"], table["second"], strict=True))
     best = "unimodal text probe"
     assert asked == {
         ("early concatenation audio+text nn", best),
