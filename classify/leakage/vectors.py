@@ -17,6 +17,7 @@ from classify.leakage.agreement import PairAgreement
 from classify.leakage.case import AuditCase, Mask
 from classify.leakage.finding import (
     CLEAN,
+    LEAK,
     NOT_CHECKED,
     SHOWN_EXAMPLES,
     Evidence,
@@ -45,6 +46,7 @@ TIMES = 5
 FALSE_ALARM = 1e-4
 FEW = 0.01  # of the rows may be near without a word, unless their vectors are equal
 QUARTER = 0.25  # without copies, hardly a row of any corpus is so near; beyond, one row may be
+HARDLY_ANY = 0.001  # of the rows are usually as near as rows that prove themselves
 NEARLY_ALL = 0.75  # of the copies at a small ratio say more than all of them among strangers
 # Where training rows are copies of each other too, copies look usual. Up to this ratio no more than
 # this part of the rows counts as usual.
@@ -114,14 +116,20 @@ def vectors(case: AuditCase) -> LeakageFinding:
     compared = list(_compare(case, agreement))
     if not compared:
         return LeakageFinding(NOT_CHECKED, "there are no vectors yet, or fewer rows than it takes")
-    found = [near for near in map(too_near, compared) if near]
+    found = []
+    for one in compared:
+        near = too_near(one) or near_and_agreeing(one, agreement)
+        if near:
+            found.append(near)
     if not found:
         return _none_found(compared)
-    means = {(pool, asked): meaning for pool, asked, meaning in PAIRS}
-    pairs = [(near.compared.pool, near.compared.asked) for near in found]
-    worst = next(pair for pair in means if pair in pairs)
-    of_pair = [near for near, pair in zip(found, pairs, strict=True) if pair == worst]
-    return _judged(case, of_pair, agreement, means[worst])
+    findings = []
+    for pool, asked, means in PAIRS:
+        of_pair = [n for n in found if (n.compared.pool, n.compared.asked) == (pool, asked)]
+        if of_pair:
+            findings.append(_judged(case, of_pair, agreement, means))
+    leaks = [finding for finding in findings if finding.verdict == LEAK]
+    return (leaks or findings)[0]
 
 
 def too_near(compared: Compared) -> TooNear | None:
@@ -140,6 +148,31 @@ def too_near(compared: Compared) -> TooNear | None:
     most = max((beyond for beyond, _ in found), default=0.0)
     # farther ratios add few copies and many strangers
     return next((near for beyond, near in found if beyond >= NEARLY_ALL * most), None)
+
+
+def near_and_agreeing(compared: Compared, agreement: PairAgreement) -> TooNear | None:
+    """Return test rows that are so near as hardly any is, and agree in something too.
+
+    Each of these proves itself, so that there may be few.
+
+    Args:
+        compared: What was measured.
+        agreement: Says in what pairs agree.
+    """
+    ratios = np.concatenate(compared.ratios)
+    unusual = [
+        ratio for ratio in RATIOS if ratio <= QUARTER and usual_share(compared, ratio) <= HARDLY_ANY
+    ]
+    if compared.asked != "test" or not unusual:
+        return None
+    rows = np.flatnonzero(ratios <= unusual[-1])
+    one, other = np.concatenate(compared.pairs)[rows].T
+    agree = [bool(reason) for reason in agreement.of(compared.view, one, other)]
+    if not any(agree):
+        return None
+    near = np.zeros(len(ratios), dtype=bool)
+    near[rows[agree]] = True
+    return TooNear(compared, unusual[-1], near, usual_share(compared, unusual[-1]))
 
 
 def usual_share(compared: Compared, ratio: float) -> float:

@@ -173,6 +173,37 @@ def test_copies_that_agree_in_something_too_are_a_leak(
     assert "drop the copies" in told["advice"]
 
 
+@pytest.mark.parametrize("agreement", ["input", "transcript", "name"])
+def test_a_single_copy_that_agrees_in_something_is_a_leak(
+    agreement: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("tests.classify.audits.test_vectors.COPIES", 1)
+    corpus = Corpus()
+    corpus.copy(noise(0.1))
+    assert corpus.audit(tmp_path / "a", capsys)["vectors"]["verdict"] == "clean"
+    AGREEMENTS[agreement](corpus)
+    told = corpus.audit(tmp_path / "b", capsys)["vectors"]
+    assert told["verdict"] == "leak" and told["number"].startswith("2 of 300 test rows")
+    assert f"2 of them agree in {agreement}" in told["number"]
+
+
+def test_a_leak_of_validation_rows_is_not_hidden_by_a_caution_of_training_rows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = Corpus(protocol="split")
+    session = corpus.columns["session"]
+    corpus.columns["split"] = np.where(session == "S2", "valid", "train").astype(object)
+    corpus.columns["split"][session == "S3"] = "test"
+    corpus.copy(noise(0.05), "S3", "S2")
+    source, copies = corpus.pairs("S3", "S2")
+    corpus.columns["id"][copies] = [f"{name}_copy" for name in corpus.columns["id"][source]]
+    others = np.flatnonzero(session == "S0")[: 2 * COPIES]
+    tested = np.flatnonzero(session == "S3")[COPIES : 3 * COPIES]
+    corpus.vectors[others] = noise(0.05)(corpus.vectors[tested], np.random.default_rng(2))
+    told = corpus.audit(tmp_path, capsys)["vectors"]
+    assert told["verdict"] == "leak" and "one validation row" in told["number"]
+
+
 def test_validation_rows_that_are_copies_of_test_rows(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
