@@ -1,7 +1,7 @@
 """What each modality contributes to each way of fusing: its exact Shapley value over all sets.
 
-With ``v(S)`` the accuracy on test rows of a strategy over the modalities S (a row that none of them
-has counts as wrong), and ``v()`` that of the commonest training class,
+With ``v(S)`` the ``WA_all`` on test rows of a strategy over the modalities S (a row that none of
+them has, or without a label, counts as wrong), and ``v()`` that of the commonest training class,
 
     shapley(m) = sum over S without m of |S|! (n - |S| - 1)! / n! (v(S + m) - v(S))
 
@@ -20,6 +20,7 @@ from math import factorial
 
 import pandas as pd
 
+from classify.evaluation.metrics import completeness
 from classify.names import BASELINE, EARLY, HEAD, LATE, PROBE, SYSTEM, UNIMODAL
 from classify.systems.definitions import sets_of
 
@@ -61,9 +62,9 @@ def contributions(rows: pd.DataFrame) -> pd.DataFrame:
     Args:
         rows: The rows of a :class:`classify.results.table.ResultTable`.
     """
+    _, right = completeness(rows["WA"].fillna(0.0), rows["n_scored"], rows["n_test"])
     rows = rows.assign(
-        # a row without any of the modalities counts as wrong
-        right=rows["WA"].fillna(0.0) * rows["n_scored"] / rows["n_test"],
+        right=right,
         strategy=rows["method"].str.replace(r"\[.*\]$", "", regex=True),
     )
     floor = rows[rows["cell"] == FLOOR].set_index(list(RUN))["right"]
