@@ -2,10 +2,12 @@
 
     python -m benchmarks.interval_simulation             # a few minutes on one core
     python -m benchmarks.interval_simulation --quick     # seconds; prints, records nothing
+    python -m benchmarks.interval_simulation --training  # minutes; with real training, alone
 
 A scenario (:mod:`benchmarks.simulated_speakers`) has true figures, those of very many of its
 speakers. Neither of two systems is better, so every rejection is false; with ``points`` above 0 the
-first is, and rejecting is right. No training is simulated: what it adds is in none of the figures.
+first is, and rejecting is right. No training is simulated there; ``--training`` has it in the loop
+(:mod:`benchmarks.simulated_training`).
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from benchmarks.simulated_speakers import (
     draw_pair,
     true_figures,
 )
+from benchmarks.simulated_training import training_rates
 from classify.evaluation.intervals import (
     LEVEL,
     effective_clusters,
@@ -75,7 +78,11 @@ def main() -> None:
     options.add_argument(
         "--quick", action="store_true", help="200 replications, 99 resamples, nothing recorded"
     )
+    options.add_argument("--training", action="store_true", help="only with real training")
     given = options.parse_args()
+    if given.training:
+        _training(given.replications, given.seed)
+        return
     replications, resamples = (200, 99) if given.quick else (given.replications, given.resamples)
     covered, rejected = [], []
     for scenario in SCENARIOS:
@@ -91,6 +98,16 @@ def main() -> None:
         record("interval_false_positives", rates, command, given.seed)
     for table in (coverage, rates):
         print(table.to_string(index=False, float_format="%.2f"))
+
+
+def _training(replications: int, seed: int) -> None:
+    rates = pd.DataFrame(training_rates(replications, seed))
+    command = (
+        "python -m benchmarks.interval_simulation --training "
+        f"--replications {replications} --seed {seed}"
+    )
+    record("interval_training", rates, command, seed)
+    print(rates.to_string(index=False, float_format="%.2f"))
 
 
 def interval_coverage(

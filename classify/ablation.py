@@ -19,7 +19,7 @@ import pandas as pd
 from classify.evaluation.agreement import ANSWERS
 from classify.evaluation.intervals import cluster_counts, overall
 from classify.evaluation.metrics import COMPLETENESS
-from classify.evaluation.paired_tests import Comparison, compare, holm
+from classify.evaluation.paired_tests import P_FOR, Comparison, compare, holm
 from classify.evaluation.predictions import CLUSTERS
 from classify.evaluation.result_files import AGAIN, PREDICTIONS
 from classify.experiment import run_grid
@@ -70,7 +70,8 @@ def ablate(config: GridConfig, notify: Notify = lambda message: None) -> tuple[p
     Returns:
         The table, one row per group and classifier, shares and not per cent, and where it is.
         ``difference`` is to the run without metadata, over the rows that both answered; ``p`` is
-        paired by speaker, ``p_holm`` corrected over the table.
+        paired by speaker for the ``models`` that it names, ``p_holm`` corrected over the table, and
+        ``detectable`` the smallest difference that the corpus could have shown.
 
     Raises:
         UsageError: The corpus has no metadata that could be added.
@@ -200,6 +201,8 @@ def _difference(
             "difference": nan,
             "low": nan,
             "high": nan,
+            "detectable": nan,
+            "models": P_FOR,
             "p": nan,
             "clusters": both[by].nunique() if by else 0,
         }
@@ -209,6 +212,8 @@ def _difference(
         "difference": effect.value,
         "low": nan if why else effect.low,
         "high": nan if why else effect.high,
+        "detectable": nan if why else found.detectable,
+        "models": P_FOR,
         "p": nan if why else found.p,
         "clusters": effect.clusters,
     }

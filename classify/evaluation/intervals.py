@@ -15,9 +15,9 @@ With theta the pooled figure, theta_g the same without cluster g, G clusters and
 
 The logit keeps it inside 0 and 1 and right near both ends. It estimates the pooled figure for new
 speakers, each counting with its rows; not the mean of speakers, which differs where speakers with
-many rows are easier or harder than others. It takes the trained models as they are: what another
-training would change is not in it, and speakers who share a session, and so a model, are taken for
-independent (cluster by session if not).
+many rows are easier or harder than others. It is for these fitted models: what another training
+would change is not in it (:mod:`classify.evaluation.paired_tests` says why), and speakers who share
+a session, and so a model, are taken for independent (cluster by session if not).
 
 ``benchmarks/interval_simulation.py`` measures how often this and the usual alternatives cover the
 truth. With fewer than :data:`FEWEST` effective clusters no interval is given: it would be as wide

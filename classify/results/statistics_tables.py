@@ -8,7 +8,9 @@ speakers sit together, 0 where each has its own or there are none. Several seeds
 counts every row of the plan likewise; ``coverage`` and ``WA_all`` are of these, all pooled. Shares,
 not per cent. ``comparisons.csv`` has one row per comparison of the declared family
 (:mod:`classify.evaluation.comparisons`): ``n_rows`` of the plan's ``n_test`` rows were answered by
-both cells, and every figure in it is of these.
+both cells, and every figure in it is of these. ``models`` says of what ``p``, ``p_holm``,
+``p_sign_flip`` and ``p_mcnemar`` are: these fitted models. ``detectable`` is the smallest
+difference that the corpus could have shown (:func:`classify.evaluation.paired_tests.detectable`).
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ from classify.evaluation.metrics import (
     of_counts,
     per_class_of_counts,
 )
-from classify.evaluation.paired_tests import compare, holm, mcnemar, nadeau_bengio
+from classify.evaluation.paired_tests import P_FOR, compare, holm, mcnemar, nadeau_bengio
 from classify.evaluation.predictions import SEEDS, CellPredictions, StoredPredictions
 from classify.evaluation.result_files import AGAIN, RESULTS_TABLE
 from classify.results.files import write_csv
@@ -59,6 +61,7 @@ NUMBERS = (
     "sd",
     "effective_clusters",
     "difference",
+    "detectable",
     "first_value",
     "second_value",
     "p",
@@ -171,6 +174,8 @@ COLUMNS = (
     "low",
     "high",
     "level",
+    "detectable",
+    "models",
     "p",
     "p_holm",
     "family_size",
@@ -301,6 +306,8 @@ def _pair_line(answers: StoredPredictions, pair: Pair, metric: str) -> dict[str,
         "low": NAN if why_none else effect.low,
         "high": NAN if why_none else effect.high,
         "level": LEVEL,
+        "detectable": NAN if why_none else found.detectable,
+        "models": P_FOR,
         "p": NAN if why_none else found.p,
         "p_sign_flip": NAN if answers.cluster_note else found.p_sign_flip,
         "p_mcnemar": mcnemar(only_first, only_second) if _answered_once(answers) else NAN,

@@ -37,7 +37,7 @@ SHAPES: Mapping[str, TableShape] = {
         key=("cell", "metric", "class"),
     ),
     COMPARISONS: TableShape(
-        numbers=r"(first|second)_value|difference|low|high|level|p|p_.*|clusters|n_\w+",
+        numbers=r"(first|second)_value|difference|detectable|low|high|level|p|p_.*|clusters|n_\w+",
     ),
     CONTRIBUTIONS: TableShape(
         numbers="shapley(_sd)?|alone|last|total",

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from classify.claim import Claim
 from classify.evaluation.metrics import METRICS
+from classify.evaluation.paired_tests import P_FOR, POWER
 from classify.results.statistics_tables import ALPHA, COMPARISONS
 
 SHOWN = 6  # survivors in words; all of them stand in the file
@@ -17,10 +18,17 @@ OTHER_TESTS = {
     "p_mcnemar": "McNemar (ignores speakers)",
     "p_nadeau_bengio": "Nadeau-Bengio (folds)",
 }
+PAIRED_MEANS = (
+    f"p and Holm are for {P_FOR}: another training is not in them. Detectable is the smallest "
+    f"difference that this corpus could have shown, in {100 * POWER:.0f} % of such corpora at 5 % "
+    "before Holm's correction"
+)
 ASSUMPTIONS = (
-    "p and Holm are of the t by speaker and count. Sign-flip exchanges the answers of speakers. "
+    f"{PAIRED_MEANS}. They "
+    "are of the t by speaker and count. Sign-flip exchanges the answers of speakers. "
     "McNemar takes rows for independent, which they are not, and rejects too often; Nadeau-Bengio "
-    "takes folds for random resamples and rejects too rarely: benchmarks/README.md has the rates"
+    "makes room for another training, and rejects too rarely on most corpora: "
+    "benchmarks/README.md has the rates"
 )
 
 
@@ -41,14 +49,14 @@ def comparison_table(comparisons: pd.DataFrame) -> Table:
     mark = Claim.of_rows(comparisons).mark
     table = Table(
         title=f"Comparisons ({first['metric']}, test rows, by {first['cluster_by'] or 'row'}"
-        f"{f', {mark}' if mark else ''})",
+        f"{f', {mark}' if mark else ''}), p for {P_FOR}",
         title_justify="left",
     )
     for name in ("first", "second"):
         table.add_column(name, overflow="fold")
     table.add_column("difference", justify="right", no_wrap=True)
     interval = f"{100 * first['level']:.0f} % interval"
-    for name in (interval, "p", "Holm", *OTHER_TESTS.values(), "better", "rows"):
+    for name in (interval, "detectable", "p", "Holm", *OTHER_TESTS.values(), "better", "rows"):
         table.add_column(name, justify="right")
     for _, line in comparisons.iterrows():
         table.add_row(
@@ -56,6 +64,7 @@ def comparison_table(comparisons: pd.DataFrame) -> Table:
             line["second"],
             figure(line["difference"], signed=True),
             f"{figure(line['low'], signed=True)} to {figure(line['high'], signed=True)}",
+            figure(line["detectable"]),
             p_value(line["p"]),
             p_value(line["p_holm"]),
             *(p_value(line[name]) for name in OTHER_TESTS),
@@ -138,8 +147,8 @@ def _family(comparisons: pd.DataFrame) -> list[str]:
     survivors = comparisons[comparisons["survives"] == "yes"]
     n_better = int((survivors["difference"] > 0).sum())
     lines = [
-        f"{head}; after Holm's correction at {ALPHA:g} {n_better} better, "
-        f"{len(survivors) - n_better} worse, {len(comparisons) - len(survivors)} undecided"
+        f"{head}; after Holm's correction at {ALPHA:g}, for {P_FOR}, {n_better} "
+        f"better, {len(survivors) - n_better} worse, {len(comparisons) - len(survivors)} undecided"
     ]
     lines += [f"  {sentence(line)}" for _, line in survivors.head(SHOWN).iterrows()]
     if len(survivors) > SHOWN:
@@ -152,8 +161,9 @@ def sentence(line: pd.Series) -> str:
     return (
         f"{line['first']} against {line['second']}: {figure(line['difference'], signed=True)} "
         f"({figure(line['low'], signed=True)} to {figure(line['high'], signed=True)}), p "
-        f"{p_value(line['p'])}, Holm {p_value(line['p_holm'])}; better for {line['better']} of "
-        f"{line['clusters']}{_on_common_rows(line)}"
+        f"{p_value(line['p'])}, Holm {p_value(line['p_holm'])} for {P_FOR}; smallest difference "
+        f"that this corpus could have shown {figure(line['detectable'])}; better for "
+        f"{line['better']} of {line['clusters']}{_on_common_rows(line)}"
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from scipy import stats
 
 from classify.commands.compare_systems import main
 from classify.evaluation.comparisons import declared
@@ -20,6 +21,7 @@ from classify.experiment import run_grid
 from classify.grid.config import GridConfig
 from classify.results.statistics_tables import read_statistics
 from classify.systems.definitions import read_systems
+from classify.terminal.statistics import figure, sentence
 
 CELLS = ("early concatenation audio+text svm", "unimodal text svm")
 
@@ -116,8 +118,31 @@ def test_a_named_pair_is_its_own_family(
         statistics[CELLS[0], "UAR", ""] - statistics[CELLS[1], "UAR", ""]
     )
     assert line["p"] == pytest.approx(line["p_holm"], nan_ok=True)
+    assert line["models"] == "these fitted models"
     out = capsys.readouterr().out
     assert "Comparisons (UAR, test rows, by speaker)" in out and "McNemar (ignores speakers)" in out
+    assert "by speaker), p for these fitted models" in out
+    assert "p and Holm are for these fitted models" in out
+    assert "the smallest difference that this corpus could have shown" in out
+
+
+def test_a_comparison_names_the_smallest_difference_that_could_have_been_shown(
+    run: Path, tmp_path: Path
+) -> None:
+    assert main([str(run), "--family", "fused", "--out", str(tmp_path)]) == 0
+    _, table = read_statistics(tmp_path)
+    tested = table[table["p"].notna() & (table["high"] < 1) & (table["low"] > -1)]
+    assert len(tested)
+    for _, line in tested.iterrows():
+        degrees = line["effective_clusters"] - 1
+        se = (line["high"] - line["low"]) / 2 / stats.t.ppf(0.975, degrees)
+        if se > 1e-9:
+            quantiles = stats.t.ppf(0.975, degrees) + stats.t.ppf(0.8, degrees)
+            assert line["detectable"] == pytest.approx(quantiles * se)
+    said = sentence(table.iloc[0])
+    assert "for these fitted models" in said
+    smallest = figure(table["detectable"].iloc[0])
+    assert f"smallest difference that this corpus could have shown {smallest}" in said
 
 
 def test_cells_are_listed_by_name(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -347,6 +347,7 @@ def test_the_ablation_says_what_each_group_is_worth(
         np.isnan(lines.loc["none", "difference"])
         and lines.loc["leaky", "p_holm"] >= lines.loc["leaky", "p"]
     )
+    assert set(lines["models"]) == {"these fitted models"} and lines.loc["leaky", "detectable"] > 0
     early = run(
         store, tmp_path / "grid", "--metadata", "safe", "--early", "concatenation", "--late", "none"
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+from classify.evaluation.paired_tests import P_FOR
 from classify.figures.results_folder import FinishedRun
 
 USUAL_LEVEL = 0.95  # of files that name none
@@ -74,7 +76,8 @@ def difference_in_brackets(run: FinishedRun, first: str, second: str) -> str:
         second: The cell that it is set against.
 
     Returns:
-        The interval and the corrected p; nothing where the file does not compare the two.
+        The interval, the corrected p and what it is for, and the smallest difference that could
+        have been shown; nothing where the file does not compare the two.
     """
     table = run.table("comparisons.csv")
     if table is None or not {"first", "second", "metric", "low", "high", "p_holm"} <= set(table):
@@ -85,8 +88,12 @@ def difference_in_brackets(run: FinishedRun, first: str, second: str) -> str:
         return ""
     line = found.iloc[0]
     level = 100 * float(line.get("level", USUAL_LEVEL))
+    shown = float(line.get("detectable", float("nan")))
+    smallest = ""
+    if not math.isnan(shown):
+        smallest = f"; the smallest difference that could have been shown is {100 * shown:.1f}"
     p = "p < 0.001" if line["p_holm"] < 0.001 else f"p = {line['p_holm']:.3f}"
     return (
         f" ({level:.0f} % confidence interval {100 * line['low']:+.1f} to "
-        f"{100 * line['high']:+.1f}; {p} after Holm's correction)"
+        f"{100 * line['high']:+.1f}; {p} for {P_FOR} after Holm's correction{smallest})"
     )

@@ -193,6 +193,7 @@ def test_optional_files_are_shown_where_they_are(finished, tmp_path: Path) -> No
             "high": 0.05,
             "p": 0.2,
             "p_holm": [0.4, 0.0004],
+            "detectable": [0.031, 0.042],
             "survives": ["no", "yes"],
         }
     ).to_csv(results / "comparisons.csv", index=False)
@@ -216,7 +217,10 @@ def test_optional_files_are_shown_where_they_are(finished, tmp_path: Path) -> No
         "The leakage audit finds: 3 of 4 <b>",
         "subsets.csv",
         "contributions.csv",
-        "points (95 % confidence interval +1.0 to +5.0; p < 0.001 after",
+        "points (95 % confidence interval +1.0 to +5.0; p < 0.001 for these fitted models after",
+        "the smallest difference that could have been shown is 4.2)",
+        "p, these fitted models",
+        "both are for these fitted models: another training is not in them",
         "Leak: “is anybody heard in training and in test?”",
     ):
         assert part in text.text, part
