@@ -61,7 +61,7 @@ def test_no_fit_in_a_worker_sees_a_signal(make_store: MakeStore, tmp_path: Path)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("classifier", LONG_FITS)
-@pytest.mark.parametrize(("jobs", "lives"), [(0, 100), (1, 40), (2, 40)])
+@pytest.mark.parametrize(("jobs", "lives"), [(0, 60), (1, 24), (2, 24)])
 def test_interrupted_hundreds_of_times(
     make_store: MakeStore, tmp_path: Path, classifier: str, jobs: int, lives: int
 ) -> None:
