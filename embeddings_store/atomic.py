@@ -5,19 +5,29 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import glob
 import io
 import json
 import os
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from embeddings_store.errors import ProjectError, StoreAccessError, StoreBusyError, StoreFullError
 
-NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+FULL = ("the disk is full", "Free some space (or choose another place)")
+TOO_LARGE = (
+    "a file would be larger than is allowed here (ulimit -f, or what the disk is formatted as)",
+    "Raise the limit (or choose another place)",
+)
+NO_ROOM = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EFBIG: TOO_LARGE}
+# HDF5, Rust's libraries and those that show an OSError within their own words.
+HIDDEN_NUMBER = re.compile(r"(?:\berrno = |\bos error |\[Errno )(\d+)")
+TORCH_WRITER = ("PytorchStreamWriter", "inline_container.cc")  # it fails without a number
+NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 NO_ACCESS = frozenset(
     {
         errno.EACCES,
@@ -33,11 +43,17 @@ ABANDONED_S = 3600.0
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, clear: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it is synced and renamed onto ``path``.
 
     A crash at any moment leaves the old file or the new one, never a part. A temporary file that a
-    kill left behind has the suffix ``.tmp`` and is never read.
+    kill left behind has the suffix ``.tmp``, is never read, and goes when the same file is written
+    again.
+
+    Args:
+        path: The file.
+        clear: Whether to look for what killed writers of this file left; not where a folder of
+            thousands of files was cleared at the start of the run.
 
     Raises:
         StoreFullError: The disk is full; the temporary file is removed.
@@ -48,6 +64,8 @@ def replacing(path: Path) -> Iterator[Path]:
             f"{path}: cannot be written (there is no folder {path.parent}); make it first, or "
             "choose another place"
         )
+    if clear:
+        _remove_abandoned(path.parent.glob(f".{glob.escape(path.name)}.*.tmp"))
     temporary = path.with_name(f".{path.name}.{_host()}-{os.getpid()}.tmp")
     try:
         with explained(path):
@@ -73,11 +91,12 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except ProjectError:
         raise
-    except (OSError, RuntimeError) as error:
-        if disk_is_full(error):
+    except Exception as error:
+        if room := no_room(error):
+            what, advice = room
             raise StoreFullError(
-                f"{path}: the disk is full; what was finished before is safe. Free some space (or "
-                "choose another place) and run the same command again, it goes on from there"
+                f"{path}: {what}; what was finished before is safe. {advice} and run the same "
+                "command again, it goes on from there"
             ) from error
         if isinstance(error, OSError) and error.errno in NO_ACCESS:
             raise StoreAccessError(
@@ -97,23 +116,27 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
-def disk_is_full(error: BaseException | None) -> bool:
-    """Say whether an error, or the one behind it, means "no space left".
+def no_room(error: BaseException | None) -> tuple[str, str] | None:
+    """Say what an error means, and what to do, if it or the one behind it is about a full disk.
 
-    HDF5 hides the number in its message.
+    Libraries hide the number in their messages.
 
-    >>> disk_is_full(OSError(28, "No space left on device"))
-    True
-    >>> disk_is_full(RuntimeError("write failed: errno = 28, ..."))
-    True
+    >>> no_room(OSError(28, "No space left on device"))
+    ('the disk is full', 'Free some space (or choose another place)')
+    >>> no_room(RuntimeError("write failed: errno = 28, ..."))
+    ('the disk is full', 'Free some space (or choose another place)')
+    >>> no_room(ValueError("28"))
     """
     while error is not None:
-        number = error.errno if isinstance(error, OSError) else None
-        hidden = re.search(r"\berrno = (\d+)", str(error))
-        if number in NO_SPACE or (hidden and int(hidden[1]) in NO_SPACE):
-            return True
+        numbers = [error.errno] if isinstance(error, OSError) else []
+        numbers += [int(number) for number in HIDDEN_NUMBER.findall(str(error))]
+        for number in numbers:
+            if number in NO_ROOM:
+                return NO_ROOM[number]
+        if any(sign in str(error) for sign in TORCH_WRITER):
+            return FULL
         error = error.__cause__ or error.__context__
-    return False
+    return None
 
 
 class PatientFile(io.FileIO):
@@ -142,6 +165,18 @@ class PatientFile(io.FileIO):
                 self.error = error
         return size
 
+    def truncate(self, size: int | None = None) -> int:
+        """Cut or lengthen the file, or remember why not; returns ``size`` as if it had worked."""
+        try:
+            if self.error is None:
+                return super().truncate(size)
+        except OSError as error:
+            self.error = error
+        return size or 0
+
+    def flush(self) -> None:
+        """Do nothing: nothing is held back in memory."""
+
     def finish(self) -> None:
         """Raise the error that was kept, if there was one.
 
@@ -167,8 +202,12 @@ def remove_leftovers(folder: Path) -> int:
     so a temporary file goes only if its process is gone, or if nobody has written to it for an
     hour.
     """
+    return _remove_abandoned(folder.glob(".*.tmp"))
+
+
+def _remove_abandoned(temporaries: Iterable[Path]) -> int:
     removed = 0
-    for path in folder.glob(".*.tmp"):
+    for path in temporaries:
         with contextlib.suppress(FileNotFoundError):
             if _abandoned(path):
                 path.unlink()
@@ -187,14 +226,14 @@ def exclusive(lock: Path, what: str, wait_s: float = 0.0) -> Iterator[None]:
 
     Raises:
         StoreBusyError: Another process holds it.
-        StoreAccessError: The lock file cannot be made.
+        StoreAccessError: The lock file cannot be made, or the file system has no locks.
     """
     make_folder(lock.parent)
     with contextlib.ExitStack() as stack:
         with explained(lock):
             handle = stack.enter_context(lock.open("a+", encoding="utf-8"))
         deadline = time.monotonic() + wait_s
-        while not _locked(handle.fileno()):
+        while not _locked(handle.fileno(), lock):
             if time.monotonic() < deadline:
                 time.sleep(0.05)
                 continue
@@ -211,11 +250,19 @@ def exclusive(lock: Path, what: str, wait_s: float = 0.0) -> Iterator[None]:
         yield
 
 
-def _locked(descriptor: int) -> bool:
+def _locked(descriptor: int, lock: Path) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        raise StoreAccessError(
+            f"{lock}: this file system has no locks ({os.strerror(error.errno)}), so two writers "
+            "at once could not be told apart; choose a folder on another disk, or have it mounted "
+            "with locks (NFS: its lock service; Lustre: the option flock)"
+        ) from error
     return True
 
 

@@ -21,7 +21,7 @@ MOST_LETTERS = 300
 AGAIN = "fetch or save it again"
 _NOT_VISIBLE = (*range(32), *range(127, 160), 0xFFFE, 0xFFFF)
 _CONTROLS = {code: f"\\x{code:02x}" for code in _NOT_VISIBLE if chr(code) not in "\n\t"}
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @contextmanager

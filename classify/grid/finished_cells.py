@@ -58,7 +58,7 @@ def write_outcome(spec: CellSpec, outcome: CellOutcome) -> None:
     }
     path = spec.path
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary, temporary.open("wb") as handle:
+    with replacing(path, clear=False) as temporary, temporary.open("wb") as handle:
         np.savez(
             handle,
             allow_pickle=False,

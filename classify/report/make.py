@@ -68,7 +68,8 @@ def make_report(config: ReportConfig) -> WrittenReport:
     """
     run = FinishedRun.read(config.results, _store(config))
     other = FinishedRun.read(config.against, run.store) if config.against else None
-    with exclusive(config.results / ".lock", str(config.results)):
+    # not the lock of the grid: a report of what is there neither waits for a run nor stops one
+    with exclusive(config.results / ".report.lock", f"the report in {config.results}"):
         if config.selection:
             write_selection(config.selection, run.corpus, config.results, run.claim)
         figures = draw(run, MapConfig(config.fold, config.map_rows), config.tsne, other)

@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 
-from embeddings_store.atomic import disk_is_full
+from embeddings_store.atomic import no_room
 from embeddings_store.errors import ProjectError
 from embeddings_store.interrupts import interrupts_counted
 from embeddings_store.reading import printable, visible
@@ -99,7 +99,8 @@ def _explained(error: Exception, program: str) -> int:
         # when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    if isinstance(error, OSError) and error.filename and error.strerror and not disk_is_full(error):
+    room = no_room(error)
+    if isinstance(error, OSError) and error.filename and error.strerror and room is None:
         # What the disk says of a path is no bug: a name that is too long, a folder that is closed.
         print(
             f"{program}: {printable(error.filename)}: {error.strerror}; check the path and its "
@@ -107,10 +108,11 @@ def _explained(error: Exception, program: str) -> int:
             file=sys.stderr,
         )
         return ProjectError.exit_code
-    if disk_is_full(error):
+    if room:
+        what, advice = room
         print(
-            f"{program}: the disk is full ({error}); what was finished before is safe. Free some "
-            "space and run the same command again",
+            f"{program}: {what} ({error}); what was finished before is safe. {advice} and run the "
+            "same command again",
             file=sys.stderr,
         )
         return ProjectError.exit_code

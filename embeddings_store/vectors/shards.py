@@ -74,7 +74,7 @@ class ShardFolder:
                 )
         number = max((_number(part) for part in self.path.glob("part-*.npz")), default=-1) + 1
         with (
-            replacing(self.path / f"part-{number:06d}.npz") as temporary,
+            replacing(self.path / f"part-{number:06d}.npz", clear=False) as temporary,
             temporary.open("wb") as handle,
         ):
             np.savez(handle, positions=positions, **columns)  # type: ignore[arg-type]

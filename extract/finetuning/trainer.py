@@ -19,7 +19,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import (
     EvalPrediction,
@@ -32,7 +31,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from embeddings_store.atomic import disk_is_full
+from embeddings_store.atomic import no_room
 from embeddings_store.errors import ModelLoadError, StoreFullError, UsageError
 from embeddings_store.reading import reading, reason_of
 from extract.finetuning import distributed
@@ -426,23 +425,16 @@ def _explained(folder: Path, settings: TrainingSettings) -> Iterator[None]:
             f"--batch-size {half} --gradient-accumulation {2 * settings.gradient_accumulation} "
             "needs half of it and takes the same steps, and --freeze-layers needs less"
         ) from error
-    except (OSError, RuntimeError, SafetensorError) as error:
-        if not _no_space(error):
+    except Exception as error:
+        room = no_room(error)
+        if room is None:
             raise
+        what, advice = room
         resume_point(folder)  # Removes the checkpoint that did not fit.
         raise StoreFullError(
-            f"{folder}: the disk is full; finished epochs are safe. Free some space and run the "
-            "same command again, it goes on from there"
+            f"{folder}: {what}; finished epochs are safe. {advice} and run the same command "
+            "again, it goes on from there"
         ) from error
-
-
-def _no_space(error: BaseException) -> bool:
-    """Say whether an error means a full disk.
-
-    PyTorch's writer and safetensors say it in words of their own.
-    """
-    signs = ("os error 28", "os error 122", "PytorchStreamWriter", "inline_container.cc")
-    return disk_is_full(error) or any(sign in str(error) for sign in signs)
 
 
 def _accuracy(prediction: EvalPrediction) -> dict[str, float]:

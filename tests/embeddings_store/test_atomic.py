@@ -5,7 +5,10 @@ The old file stays whole, and the message says what to do.
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -19,7 +22,7 @@ import h5py
 import numpy as np
 import pytest
 
-from embeddings_store.atomic import disk_is_full, exclusive, remove_leftovers, replacing, write_json
+from embeddings_store.atomic import exclusive, no_room, remove_leftovers, replacing, write_json
 from embeddings_store.commands.common import guarded
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreAccessError, StoreBusyError, StoreFullError
@@ -73,6 +76,24 @@ def test_a_writer_that_is_killed_leaves_the_old_file_whole(tmp_path: Path) -> No
     assert path.read_text() == "old"
     assert remove_leftovers(tmp_path) == 1
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_next_writer_of_a_file_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    path, other = tmp_path / "x[1].txt", tmp_path / "x1.txt"
+    for file in (path, other):
+        with running(WRITER, file):
+            pass
+    assert len(temporaries(tmp_path)) == 2
+    with running(WRITER, path):
+        assert len(temporaries(tmp_path)) == 2, "one of the living writer, one of the other file"
+        with replacing(path) as temporary:
+            temporary.write_text("new")
+        assert len(temporaries(tmp_path)) == 2, "the writer of one of them is alive"
+    for file in (path, other):
+        with replacing(file) as temporary:
+            temporary.write_text("new")
+    assert temporaries(tmp_path) == []
+    assert path.read_text() == "new"
 
 
 @pytest.mark.parametrize(
@@ -221,7 +242,7 @@ def test_what_hdf5_itself_says_on_a_full_disk_is_recognised(small_disk: Path) ->
         h5py.File(small_disk / "x.h5", "w") as file,
     ):
         file["x"] = np.ones(10**6)
-    assert disk_is_full(caught.value)
+    assert no_room(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -231,6 +252,9 @@ def test_what_hdf5_itself_says_on_a_full_disk_is_recognised(small_disk: Path) ->
         (OSError(122, "Disk quota exceeded"), True),
         (RuntimeError("write failed: errno = 28, error message"), True),
         (OSError("errno = 122, quota"), True),
+        (OSError(27, "File too large"), True),
+        (Exception("Error while serializing: I/O error: ... (os error 27)"), True),
+        (RuntimeError("[enforce fail at inline_container.cc:603] . unexpected pos"), True),
         (OSError("errno = 280"), False),
         (OSError(13, "Permission denied"), False),
         (ValueError("28"), False),
@@ -238,10 +262,10 @@ def test_what_hdf5_itself_says_on_a_full_disk_is_recognised(small_disk: Path) ->
     ],
 )
 def test_a_full_disk_is_told_from_other_errors(error: BaseException | None, full: bool) -> None:
-    assert disk_is_full(error) == full
+    assert bool(no_room(error)) == full
     wrapped = RuntimeError("while saving")
     wrapped.__cause__ = error
-    assert disk_is_full(wrapped) == full
+    assert bool(no_room(wrapped)) == full
 
 
 def test_commands_say_that_the_disk_is_full(capsys: pytest.CaptureFixture[str]) -> None:
@@ -250,6 +274,39 @@ def test_commands_say_that_the_disk_is_full(capsys: pytest.CaptureFixture[str]) 
 
     assert guarded(run, "tool") == 3
     assert capsys.readouterr().err.startswith("tool: the disk is full")
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """What ``ulimit -f`` does, for this process."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("kind", ["json", "corpus", "vectors here", "plan", "part"])
+def test_a_file_that_may_not_grow_is_told_and_nothing_is_left(
+    tmp_path: Path, manifest: Manifest, embeddings: Callable[..., Embeddings], kind: str
+) -> None:
+    made = embeddings()
+    writers = {
+        **WRITERS,
+        "json": lambda folder, m, e: write_json(folder / "x.json", {"x": "y" * 1000}),
+        "corpus": lambda folder, m, e: m.save(folder),
+        "part": lambda folder, m, e: ShardFolder(folder).commit(
+            np.arange(100), {"vectors": np.ones((100, 9))}
+        ),
+    }
+    told = r"a file would be larger than is allowed here \(ulimit -f.*Raise the limit"
+    for size in (0, 1, 100):
+        with pytest.raises(StoreFullError, match=told), files_of_at_most(size):
+            writers[kind](tmp_path, manifest, made)
+        assert list(tmp_path.iterdir()) == []
+    writers[kind](tmp_path, manifest, made)
+    assert temporaries(tmp_path) == []
 
 
 # Where nothing may be written
@@ -364,3 +421,22 @@ def test_a_lock_is_free_after_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="inside"), exclusive(tmp_path / "x.lock", "x"):
         raise ValueError("inside")
     _lock(tmp_path)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_disk_without_locks_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int
+) -> None:
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+
+    def run() -> int:
+        _lock(tmp_path)
+        return 0
+
+    assert guarded(run, "tool") == 3
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"tool: {tmp_path / 'x.lock'}: this file system has no locks (")
+    assert "choose a folder on another disk" in line

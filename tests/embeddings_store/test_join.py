@@ -5,6 +5,8 @@ Nothing of two is taken for one, labels agree, and a recording that is in both i
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -280,3 +282,33 @@ def test_imports_that_nothing_says_are_of_one_encoder_are_not_joined(
     bring(tmp_path / "store", "two", **second)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="import the vectors of one encoder under one name"):
         join_corpora(tmp_path / "store", ["one", "two"])
+
+
+KILLED_JOIN = """
+import sys, time
+from embeddings_store.atomic import PatientFile
+from embeddings_store.commands.embeddings_store import main
+
+def stop(file):
+    print("ready", flush=True)
+    time.sleep(60)
+
+PatientFile.finish = stop
+main(["join", "one", "two", "--store", sys.argv[1]])
+"""
+
+
+def test_a_join_that_is_killed_leaves_nothing_for_ever(tmp_path: Path) -> None:
+    for corpus in ("one", "two"):
+        put(tmp_path, corpus)
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED_JOIN, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.kill()
+    assert len(list(tmp_path.rglob("*.tmp"))) == 1
+    assert main(["join", "one", "two", "--store", str(tmp_path)]) == 0
+    assert list(tmp_path.rglob("*.tmp")) == []
+    [path] = (tmp_path / "joined-one-two").rglob("*.h5")
+    assert verify(path) == []

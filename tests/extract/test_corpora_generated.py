@@ -6,6 +6,7 @@ What is planted is found again by the reader or when it is decoded, and nothing 
 from __future__ import annotations
 
 import hashlib
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -124,6 +125,22 @@ def test_nothing_is_left_where_writing_fails(
     monkeypatch.setattr(RELEASES["emodb"].module, "write", fail)
     with pytest.raises(OSError, match="the disk is full"):
         make_release("emodb", tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == [".out.lock"]
+
+
+@pytest.mark.parametrize("corpus", ["ravdess", "meld"])
+@pytest.mark.parametrize("limit", [10, 3_000, 12_000])
+def test_a_disk_that_takes_no_more_is_one_line_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], corpus: str, limit: int
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        assert make_corpus.main([corpus, "--out", str(tmp_path / "out")]) == 3
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    [line] = capsys.readouterr().err.splitlines()
+    assert "a file would be larger than is allowed here" in line
     assert [path.name for path in tmp_path.iterdir()] == [".out.lock"]
 
 

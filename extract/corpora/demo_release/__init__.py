@@ -14,7 +14,7 @@ from collections.abc import Callable
 from math import nan
 from pathlib import Path
 
-from embeddings_store.atomic import disk_is_full, exclusive
+from embeddings_store.atomic import exclusive, no_room
 from embeddings_store.errors import ManifestError, StoreError, StoreFullError
 from embeddings_store.reading import reading
 from extract.corpora.demo_release.design import (
@@ -82,13 +82,15 @@ def generate(
         try:
             _build(building, wanted, progress)
             building.rename(out)
-        except OSError as error:
-            if disk_is_full(error):
-                raise StoreFullError(
-                    f"{out}: the disk is full; the demo needs about 80 MB (50 MB without video). "
-                    "Free some space or choose another folder, and run the same command again"
-                ) from error
-            raise
+        except Exception as error:
+            room = no_room(error)
+            if room is None:
+                raise
+            what, advice = room
+            raise StoreFullError(
+                f"{out}: {what}; the demo needs about 80 MB (50 MB without video). {advice} and "
+                "run the same command again"
+            ) from error
         finally:
             shutil.rmtree(building, ignore_errors=True)
     return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -30,7 +31,8 @@ def shoot(dialogue: Dialogue, path: Path, seed: list[int]) -> None:
         path: The ``.avi`` file.
         seed: Of the random stream for faces.
     """
-    with av.open(str(path), "w", format="avi", options={"fflags": "+bitexact"}) as film:
+    made = io.BytesIO()  # to memory first: FFmpeg forgets what fails when it closes a file
+    with av.open(made, "w", format="avi", options={"fflags": "+bitexact"}) as film:
         stream = film.add_stream("mpeg4", rate=RATE, options={"flags": "+bitexact", "threads": "1"})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.bit_rate = BITS_PER_S
@@ -44,6 +46,7 @@ def shoot(dialogue: Dialogue, path: Path, seed: list[int]) -> None:
                 film.mux(stream.encode(frame))
                 pts += 1
         film.mux(stream.encode(None))
+    path.write_bytes(made.getvalue())
 
 
 def _pictures(dialogue: Dialogue, seed: list[int]) -> Iterator[NDArray[np.uint8]]:

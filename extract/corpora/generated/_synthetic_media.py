@@ -6,6 +6,7 @@ versions, same bytes.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -103,9 +104,16 @@ class Studio:
         import soundfile
 
         samples = self._voice(name, emotion, speaker, duration_s, rate)
+        # to memory first: libsndfile does not tell a full disk from a bug
+        made = io.BytesIO()
         soundfile.write(
-            self.path(name), np.repeat(samples[:, None], channels, axis=1), rate, subtype="PCM_16"
+            made,
+            np.repeat(samples[:, None], channels, axis=1),
+            rate,
+            subtype="PCM_16",
+            format=Path(name).suffix[1:],
         )
+        self.path(name).write_bytes(made.getvalue())
         return name
 
     def film(
@@ -133,7 +141,9 @@ class Studio:
         import av
 
         picture, track, rate = CODECS[Path(name).suffix]
-        with av.open(str(self.path(name)), "w", options={"fflags": "+bitexact"}) as film:
+        made, kind = io.BytesIO(), Path(name).suffix[1:]
+        # to memory first: FFmpeg forgets what fails when it closes a file
+        with av.open(made, "w", format=kind, options={"fflags": "+bitexact"}) as film:
             # A codec that is named by a variable is any kind of stream to PyAV's types.
             pictures = cast(
                 "VideoStream",
@@ -157,6 +167,7 @@ class Studio:
                 for heard in _pieces(samples, rate, voices.codec_context.frame_size or 1024):
                     film.mux(voices.encode(heard))
                 film.mux(voices.encode(None))
+        self.path(name).write_bytes(made.getvalue())
         return name
 
     def apple_double(self, name: str) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from classify.commands.compare_systems import main as compare_systems
 from classify.commands.make_report import build_parser, config_from, main
 from classify.commands.run_fusion_grid import main as grid
 from classify.figures.draw import LeftOut
@@ -292,8 +293,14 @@ def test_equal_runs_give_equal_files_and_the_listing_says_where_they_are(
 
 
 def test_one_writer_at_a_time(made: Path) -> None:
-    with exclusive(made / ".lock", "this"), pytest.raises(StoreBusyError):
+    with exclusive(made / ".report.lock", "this"), pytest.raises(StoreBusyError):
         make_report(ReportConfig(made))
+
+
+def test_a_running_grid_and_a_report_do_not_refuse_each_other(made: Path) -> None:
+    with exclusive(made / ".lock", "a grid that runs here"):
+        assert make_report(ReportConfig(made)).page.read_bytes()
+        assert compare_systems([str(made)]) == 0
 
 
 def test_the_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
