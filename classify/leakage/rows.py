@@ -95,8 +95,9 @@ def speakers(case: AuditCase) -> LeakageFinding:
         return evidence.caution(f"{design.why}; {means}")
     return evidence.leak(
         means,
-        "fold by speaker (--folds speaker-kfold:5, or leave-one-speaker-out); if a figure for "
-        "known speakers is what is wanted, --accept speakers says so under every table",
+        "fold by speaker (--folds speaker-kfold:5, or leave-one-speaker-out), or, where they meet "
+        "in dialogues, --folds connected-kfold:5; if a figure for known speakers is what is "
+        "wanted, --accept speakers says so under every table",
     )
 
 

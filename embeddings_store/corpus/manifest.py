@@ -28,6 +28,7 @@ from embeddings_store.corpus.columns import (
     strings,
 )
 from embeddings_store.corpus.columns import MEDIA as MEDIA
+from embeddings_store.corpus.connected import connected_parts
 from embeddings_store.corpus.label_looks import label_notes
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.errors import (
@@ -253,14 +254,32 @@ class Manifest:
         )
 
     def guess_protocol(self) -> str:
-        """Name the fold plan that the columns suggest: split, then session, speaker, group."""
+        """Name the fold plan that the columns suggest: split, then session, speaker, group.
+
+        Where speakers meet in groups and no session holds them together, folds by speaker would
+        tear the groups, and folds by group would share the speakers: then it is a plan over the
+        parts of both that hang together.
+        """
         if self.has("split"):
             return "split"
         for column in ("session", "speaker", "group"):
             count = self.table[column].nunique()
             if bool((self.table[column] != "").all()) and count >= 3:
+                if column == "speaker" and self._speakers_meet():
+                    return self._connected_protocol()
                 return f"leave-one-{column}-out" if count <= 10 else f"{column}-kfold:5"
         return ""
+
+    def _speakers_meet(self) -> bool:
+        """Whether rows of one group are of several speakers."""
+        named = self.table[(self.table["speaker"] != "") & (self.table["group"] != "")]
+        pairs = named[["speaker", "group"]].drop_duplicates()
+        return bool(pairs["group"].duplicated().any())
+
+    def _connected_protocol(self) -> str:
+        names = [self.column("speaker"), self.column("group")]
+        parts = int(connected_parts(names).max(initial=0)) + 1
+        return "leave-one-connected-out" if 3 <= parts <= 10 else "connected-kfold:5"
 
     @property
     def inputs_digest(self) -> str:

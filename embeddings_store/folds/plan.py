@@ -209,7 +209,8 @@ class FoldPlan:
             raise FoldError(
                 f"fold {fold.number} of {self.name!r} tears {len(torn)} groups apart, first "
                 f"{names[torn[0]]!r}: its rows have more than one role, so a model would be tested "
-                "on what it was trained on; fold by group"
+                "on what it was trained on; fold by group, or by what hangs together through "
+                "speakers and groups (--folds connected-kfold:5)"
             )
 
     def save(self, path: Path) -> None:

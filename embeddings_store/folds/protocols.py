@@ -306,6 +306,17 @@ TABLE: tuple[Protocol, ...] = (
         "seed (K@SEED)",
         "scikit-learn, StratifiedGroupKFold",
     ),
+    Protocol(
+        "connected-kfold:K",
+        (ANY,),
+        "connected-kfold:{}",
+        "next",
+        "",
+        (),
+        "for dialogues without sessions: K folds that keep whole whatever hangs together through a "
+        "speaker or a group, so that neither a person nor a dialogue is in two roles",
+        "this project",
+    ),
 )
 PROTOCOLS: Mapping[str, Protocol] = {row.base: row for row in TABLE}
 

@@ -36,6 +36,12 @@ the rule has its own name
 (`partner`, or one that ends in `-shared`), and plan, results and tables say so; so they do where \
 training and test share
 speakers, as in the official splits of series.
+
+Dialogues without sessions: folds by speaker would tear them, folds by dialogue would share their \
+speakers. The default is then
+`leave-one-connected-out`, or `connected-kfold:5` with more than ten parts: whatever hangs \
+together through a speaker or a dialogue
+stays in one role. Where all hangs together, as in a series, there is no such plan, and it is said.
 """
 TAIL = """
 ## What is not here

@@ -18,6 +18,10 @@ name                                  folds
                                       likewise the other columns
 ``group-stratified-kfold:5``          five, with groups whole and classes as even as can be;
                                       ``:5@1`` for seed 1
+``leave-one-connected-out``           one per connected part: speakers and dialogues that hang
+                                      together, so that neither is in two roles
+``connected-kfold:5``                 five, with connected parts whole and classes as even as can
+                                      be; ``:5@1`` for seed 1
 ``given``                             those that the columns ``meta_fold_1``,
                                       ``meta_fold_2`` ... hold, a role per row
 ====================================  ========================================================
@@ -45,7 +49,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings_store.corpus.groups import indivisible_groups
+from embeddings_store.corpus.groups import connected_names, indivisible_groups
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, UsageError, did_you_mean, unknown_name
 from embeddings_store.folds.plan import ROLE_CODE, Fold, FoldPlan, shared
@@ -67,6 +71,7 @@ SPLIT_ROLES = {
 ROTATING = ("session", "speaker", "group")
 COLUMNS = {**{name: name for name in ROTATING}, "corpus": "meta_corpus"}
 SPEAKER_OF_SESSION = "leave-one-speaker-of-session-out"
+ONE_CONNECTED = "leave-one-connected-out"
 PLAN_NAMES = (
     "split",
     "given",
@@ -75,6 +80,8 @@ PLAN_NAMES = (
     SPEAKER_OF_SESSION,
     *(f"{c}-holdout:TEST/VALID" for c in COLUMNS),
     "group-stratified-kfold:K",
+    ONE_CONNECTED,
+    "connected-kfold:K",
 )
 
 
@@ -156,6 +163,8 @@ def _made(manifest: Manifest, name: str, valid: str) -> FoldPlan:
         return FoldPlan(name, "given", manifest.ids, tuple(_given_folds(manifest)))
     if name == SPEAKER_OF_SESSION:
         plan = _speakers_of_sessions(manifest, valid)
+    elif match := re.fullmatch(rf"{ONE_CONNECTED}|connected-kfold:(\d+)(?:@(\d+))?", name):
+        plan = _connected(manifest, name, int(match[1] or 0), int(match[2] or 0), valid)
     elif match := re.fullmatch(r"group-stratified-kfold:(\d+)(?:@(\d+))?", name):
         plan = _stratified(manifest, name, int(match[1]), int(match[2] or 0), valid)
     elif match := re.fullmatch(r"(\w+)-holdout:([^/]+)(?:/([^/]+))?", name):
@@ -222,6 +231,37 @@ def _stratified(manifest: Manifest, name: str, blocks: int, seed: int, valid: st
         valid,
         manifest.ids,
         _rotated(position, [f"part {b + 1} of {blocks}" for b in range(blocks)], valid),
+    )
+
+
+def _connected(manifest: Manifest, name: str, blocks: int, seed: int, valid: str) -> FoldPlan:
+    """Keep speakers and groups that hang together whole; 0 blocks: a fold for each part."""
+    names = connected_names(manifest)
+    parts = sorted(set(names.tolist()), key=natural_key)
+    needed = 3 if valid == "next" else 2
+    if len(parts) < max(blocks, needed):
+        raise FoldError(_too_few_parts(manifest, name, len(parts), max(blocks, needed)))
+    if not blocks or blocks == len(parts):
+        rank = {part: number for number, part in enumerate(parts)}
+        position = np.array([rank[part] for part in names.tolist()])
+        return FoldPlan(name, valid, manifest.ids, _rotated(position, parts, valid))
+    _check_blocks(name, blocks, len(parts), "connected parts", valid)
+    position = stratified_blocks(manifest.codes(), names, blocks, seed)
+    titles = [f"part {block + 1} of {blocks}" for block in range(blocks)]
+    return FoldPlan(name, valid, manifest.ids, _rotated(position, titles, valid))
+
+
+def _too_few_parts(manifest: Manifest, name: str, parts: int, needed: int) -> str:
+    found = (
+        "all speakers and groups hang together, directly or through others, in one part"
+        if parts == 1
+        else f"speakers and groups hang together in {parts} parts"
+    )
+    return (
+        f"plan {name!r} takes {needed} connected parts or more; in corpus {manifest.name!r} "
+        f"{found}, "
+        "so no such folds keep both apart. --folds group-kfold:5 keeps groups "
+        "whole, and every result says that speakers are shared"
     )
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -486,6 +487,83 @@ def test_no_group_is_ever_torn(manifest: Manifest, k: int, valid: str, seed: int
                 assert len(set(fold.roles[manifest.column("group") == group].tolist())) == 1
         assert shared(plan, manifest) == {}
         assert make_plan(manifest, name, valid).digest == plan.digest
+
+
+def dialogues(pairs: list[tuple[str, str]], turns: int = 6) -> Manifest:
+    """A dialogue for each pair of speakers, in turns, both classes in each; no session."""
+    rows = [(f"d{d}", pair[t % 2], t) for d, pair in enumerate(pairs) for t in range(turns)]
+    manifest = Manifest.from_columns(
+        "talks",
+        {
+            "id": [f"{dialogue}t{turn}" for dialogue, _, turn in rows],
+            "label": ["x" if turn < turns // 2 else "y" for _, _, turn in rows],
+            "group": [dialogue for dialogue, _, _ in rows],
+            "speaker": [speaker for _, speaker, _ in rows],
+            "text": ["t"] * len(rows),
+        },
+    )
+    return replace(manifest, protocol=manifest.guess_protocol())
+
+
+COUPLES = [(f"p{2 * (d % 6)}", f"p{2 * (d % 6) + 1}") for d in range(18)]
+
+
+def test_dialogues_without_sessions_are_folded_by_what_hangs_together() -> None:
+    manifest = dialogues(COUPLES)
+    plan = make_plan(manifest)
+    assert (plan.name, plan.valid) == ("leave-one-connected-out", "next")
+    assert [fold.name for fold in plan] == [f"speaker p{2 * c}" for c in range(6)]
+    assert shared(plan, manifest) == {}
+    # before: the first tears every dialogue, the second shares every speaker
+    with pytest.raises(FoldError, match=r"tears .*--folds connected-kfold:5"):
+        make_plan(manifest, "leave-one-speaker-out")
+    assert "train+test" in shared(make_plan(manifest, "group-kfold:6"), manifest)
+
+
+def test_many_parts_are_five_folds_of_even_size() -> None:
+    manifest = dialogues([(f"p{2 * c}", f"p{2 * c + 1}") for c in range(15) for _ in range(2)])
+    plan = make_plan(manifest)
+    assert plan.name == "connected-kfold:5"
+    assert [int(fold.mask("test").sum()) for fold in plan] == [36] * 5
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        (COUPLES + [(f"p{c}", f"p{c + 2}") for c in range(0, 10, 2)], "hang together.*in one part"),
+        ([*COUPLES[:2] * 4, ("p0", "p9")], "hang together in 2 parts"),
+    ],
+)
+def test_where_all_hangs_together_it_is_said(pairs: list[tuple[str, str]], message: str) -> None:
+    manifest = dialogues(pairs)
+    assert manifest.protocol == "connected-kfold:5"
+    with pytest.raises(FoldError, match=f"{message}.*--folds group-kfold:5 keeps groups whole"):
+        make_plan(manifest)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=12, max_size=30),
+    st.integers(2, 4),
+    st.randoms(use_true_random=False),
+)
+def test_connected_folds_share_neither_speakers_nor_groups_in_any_order_of_rows(
+    pairs: list[tuple[int, int]], k: int, random: Random
+) -> None:
+    manifest = dialogues([(f"p{a}", f"p{b}") for a, b in pairs])
+    order = list(range(len(manifest)))
+    random.shuffle(order)
+    other = replace(manifest, table=manifest.table.iloc[order].reset_index(drop=True))
+    for name in (f"connected-kfold:{k}", f"connected-kfold:{k}@1", "leave-one-connected-out"):
+        try:
+            plan = make_plan(manifest, name, "none")
+        except FoldError as error:
+            assert "hang together" in str(error)
+            continue
+        assert shared(plan, manifest) == {}
+        assert np.sum([fold.mask("test") for fold in plan], axis=0).tolist() == [1] * len(manifest)
+        for fold, again in zip(plan, make_plan(other, name, "none"), strict=True):
+            assert fold.roles[order].tolist() == again.roles.tolist()
 
 
 def test_speakers_who_validate_and_are_tested_have_a_rule_of_their_own(
