@@ -24,7 +24,8 @@ from classify.evaluation.intervals import Counts, Floats, effective_clusters, ov
 from classify.evaluation.paired_tests import detectable, difference, difference_p, nadeau_bengio
 
 ALPHA = 0.05
-STEPS = 6  # of Newton; more change no prediction
+STEPS = 10  # of Newton; more change no prediction
+REACH = 5.0  # no step moves a row's logit by more, or classes far apart would send it astray
 RIDGE = 1.0  # scikit-learn's default, C = 1
 FITTED = "t by speaker"
 OVERLAP = "t by speaker, variance widened by overlap"
@@ -302,5 +303,7 @@ def logistic(vectors: Floats, positive: Floats, fitted: Floats) -> Floats:
         chance = expit(weights @ vectors.T)
         slope = (fitted * (positive - chance)) @ vectors - weights @ penalty
         curve = ((fitted * chance * (1 - chance)) @ products).reshape(-1, size, size) + penalty
-        weights = weights + np.linalg.solve(curve, slope[..., None])[..., 0]
+        step = np.linalg.solve(curve, slope[..., None])[..., 0]
+        furthest = np.abs(step @ vectors.T).max(1, keepdims=True)
+        weights = weights + step * np.minimum(1.0, REACH / np.maximum(furthest, REACH))
     return weights

@@ -30,10 +30,13 @@ from classify.evaluation.paired_tests import compare, detectable
 SMALL = Design(6, 15, 2, 4, 1.2, 0.5, 6)
 
 
-def test_its_training_is_that_of_scikit_learn() -> None:
+@pytest.mark.parametrize("apart", [1.0, 4.0, 10.0])
+def test_its_training_is_that_of_scikit_learn(apart: float) -> None:
     rng = np.random.default_rng(0)
     label, fold = rng.integers(0, 2, 120), rng.integers(0, 4, 120)
-    vectors = np.column_stack([rng.standard_normal((120, 5)) + label[:, None], np.ones(120)])
+    vectors = np.column_stack(
+        [rng.standard_normal((120, 5)) + apart * label[:, None], np.ones(120)]
+    )
     mine = cross_validated(vectors, label, fold, 2)
     for number in range(4):
         test = fold == number

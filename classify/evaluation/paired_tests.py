@@ -25,9 +25,10 @@ The first three are tests of **these fitted models**: they ask whether one would
 speakers, not whether it would be after training on other speakers. Folds share most of their
 training rows, so what training adds is common to all of them and shows in no spread; one set of
 folds has no unbiased estimate of it. ``benchmarks/results/interval_training.csv`` has the rates
-with real training, and those of corrections by overlap: none rejects as often as it says in all
-designs, because what training adds depends on the corpus. Nadeau-Bengio is the one here that makes
-room for training, and more room than is needed.
+with real training, and those of corrections by overlap: of those that one set of folds allows, none
+rejects as often as it says in all designs, because what training adds depends on the corpus. Folds
+drawn again would tell more, and take as many runs. Nadeau-Bengio is the one here that makes room
+for training, and more room than most corpora need.
 """
 
 from __future__ import annotations
