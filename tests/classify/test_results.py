@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -243,8 +244,9 @@ def test_a_run_never_reads_the_predictions_that_it_wrote_and_its_figures_are_tho
 def _noting(function: Callable[..., object], opened: list[Path]) -> Callable[..., object]:
     """Return the function, which notes what it was called with first."""
 
-    def noting(source: Path, *arguments: object, **options: object) -> object:
-        opened.append(source)
+    def noting(source: Path | BinaryIO, *arguments: object, **options: object) -> object:
+        # some readers are given an open file, others its path
+        opened.append(source if isinstance(source, Path) else Path(source.name))
         return function(source, *arguments, **options)
 
     return noting
