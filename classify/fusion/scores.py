@@ -12,7 +12,8 @@ are over-confident; the paper fits its classifiers on them, and so does this unl
 asked for (:mod:`classify.systems.evaluator`).
 
 **Probe**, where an encoder has no head: standardise, then multinomial logistic regression, fitted
-inside the fold. Training rows are scored out of fold, over
+inside the fold; how strongly it is regularised is chosen among the rows that it is fitted on
+(:func:`classify.models.probe.choose_c`). Training rows are scored out of fold, over
 :data:`classify.models.probe.PROBE_SPLITS` splits that keep every group (dialogue, video, speaker)
 whole; fewer groups make fewer splits, one group is refused; a row without a group is a group of its
 own. Other rows are scored by the probe refitted on all training rows.
