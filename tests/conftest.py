@@ -6,6 +6,7 @@ Where the optional material lies, and tests that need it are skipped with the re
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,9 @@ def shared() -> Path:
             "project"
         )
     return SHARED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_is_heard() -> None:
+    """A job that a shell starts in the background ignores SIGINT, and all that it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)

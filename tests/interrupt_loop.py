@@ -104,7 +104,7 @@ def require_equal(out: Path, reference: dict[str, dict[str, bytes]], known: set[
 
 def main() -> None:
     options = argparse.ArgumentParser()
-    options.add_argument("--lives", type=int, required=True)
+    options.add_argument("--lives", type=int, required=True, help="that get a signal")
     options.add_argument("--out", type=Path, required=True)
     options.add_argument("--signals", nargs="+", default=["SIGINT", "SIGTERM"])
     options.add_argument("--workers", action="store_true", help="whatever the cells cost")
@@ -127,11 +127,13 @@ def main() -> None:
     compared = 0
     known: set[str] = set()
     signals = [getattr(signal, name) for name in given.signals]
-    for number in range(given.lives):
+    number = 0
+    while number < given.lives:
         sent = signals[number % len(signals)]
         pid = live(argv, log)
         code = wait(pid, moment.uniform(0.0, 0.95 * full_s))
         if code is None:
+            number += 1
             # the terminal sends SIGINT to the whole group; a new life is in ours for a moment
             whole = sent == signal.SIGINT and os.getpgid(pid) == pid
             (os.killpg if whole else os.kill)(pid, sent)
