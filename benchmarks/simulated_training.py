@@ -109,7 +109,7 @@ def training_rates(
         splits = 3 if design.folds < design.speakers and design.classes == 2 else 1
         null = trained(design, replications, splits, 1.0, rng)
         found = _lines(design, "none", null)
-        needed = float(np.mean(_detectable(null)))
+        needed = float(np.nanmean(_detectable(null)))  # none where all speakers agree
         stronger = _stronger(design, needed, replications // 6, rng)
         effect = trained(design, replications // 2, 1, stronger, rng)
         found += _lines(design, "smallest detectable", effect)
@@ -143,7 +143,7 @@ def _lines(design: Design, difference_is: str, drawn: Trained) -> list[dict[str,
         "true_difference": difference_is,
         "first_value": 100 * float(np.mean(overall("WA")(drawn.first[0].sum(-3)))),
         "mean_difference": 100 * float(value.mean()),
-        "mean_detectable": 100 * float(_detectable(drawn).mean()),
+        "mean_detectable": 100 * float(np.nanmean(_detectable(drawn))),
         "variance_ratio": float(value.var(ddof=1) / np.mean(se**2)),
     }
     lines = []

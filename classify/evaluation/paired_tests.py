@@ -24,7 +24,7 @@ nothing is to be found.
 The first three are tests of **these fitted models**: they ask whether one would be better for new
 speakers, not whether it would be after training on other speakers. Folds share most of their
 training rows, so what training adds is common to all of them and shows in no spread; one set of
-folds has no unbiased estimate of it. ``benchmarks/results/interval_training.csv`` has the rates
+folds has no unbiased estimate of it. ``benchmarks.interval_simulation --training`` finds the rates
 with real training, and those of corrections by overlap: of those that one set of folds allows, none
 rejects as often as it says in all designs, because what training adds depends on the corpus. Folds
 drawn again would tell more, and take as many runs. Nadeau-Bengio is the one here that makes room
