@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classify.leakage.case import AuditCase, Codes, VectorFile, factorized
-from embeddings_store.corpus.transcripts import normalised
+from embeddings_store.corpus.transcripts import count_words, normalised
 
 LONG_WORDS = 6  # shorter transcripts are everyday phrases, which people say twice
 # A transcript that more rows have is a template that actors were given.
@@ -111,7 +111,7 @@ class PairAgreement:
         codes = factorized(texts)
         rows = np.bincount(codes[codes >= 0], minlength=1)
         rare = (codes >= 0) & (rows[np.maximum(codes, 0)] <= TEMPLATE_ROWS)
-        return np.where(rare & (np.char.count(texts, " ") + 1 >= LONG_WORDS), codes, -1)
+        return np.where(rare & (count_words(texts) >= LONG_WORDS), codes, -1)
 
     @cached_property
     def _names(self) -> list[NDArray[np.str_]]:

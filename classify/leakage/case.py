@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import binom
 
 from classify.leakage.finding import SHOWN_EXAMPLES
 from embeddings_store.corpus.labels import LabelSet
@@ -22,6 +23,12 @@ from embeddings_store.errors import StoreMismatchError
 from embeddings_store.folds.plan import Fold, FoldPlan
 from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.hdf5 import read_marks, store_path
+
+# A look-up that is right so much more often than a constant answer knows something of the label,
+HELPS = 0.05
+# unless chance alone would do that about once in so many corpora: templates that a few speakers say
+# with every emotion.
+BY_CHANCE = 0.01
 
 Codes = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -150,7 +157,9 @@ class Overlap:
             same key.
         right: How often the commonest label of the key's training and validation rows is the test
             row's own.
-        constant: How often the commonest label among these test rows is.
+        constant: How often always answering the commonest label of the fold's test rows, shared or
+            not, would be right on as many rows. Copies of one class only are all of one label, so
+            the commonest label among themselves says nothing.
     """
 
     rows: int
@@ -158,7 +167,7 @@ class Overlap:
     keys: Codes
     examples: tuple[tuple[int, int], ...]
     right: int
-    constant: int
+    constant: float
 
     @property
     def share(self) -> float:
@@ -169,6 +178,17 @@ class Overlap:
     def look_up(self) -> float:
         """Accuracy on the shared rows of looking the label up; ``nan`` for none."""
         return self.right / self.rows if self.rows else float("nan")
+
+    @property
+    def helps(self) -> bool:
+        """Whether looking the label up is right so much more often that it knows something of it.
+
+        By more than :data:`HELPS` of the rows, and beyond what chance gives: a binomial test of
+        so many right ones against the constant answer, one-sided, at :data:`BY_CHANCE`.
+        """
+        if self.right - self.constant <= HELPS * self.rows:
+            return False
+        return float(binom.sf(self.right - 1, self.rows, self.constant / self.rows)) < BY_CHANCE
 
 
 def overlap(case: AuditCase, keys: Codes, roles: Sequence[str] = ("train", "valid")) -> Overlap:
@@ -190,9 +210,9 @@ def overlap(case: AuditCase, keys: Codes, roles: Sequence[str] = ("train", "vali
     n_keys = int(keys.max(initial=-1)) + 1
     n_classes = int(case.codes.max(initial=0)) + 1
     rows = of = right = 0
+    constant = 0.0
     met: dict[int, None] = {}
     examples: list[tuple[int, int]] = []
-    labels_met = np.zeros(n_classes, dtype=np.int64)
     for fold in case.plan:
         known = case.rows(fold, *roles) & (keys >= 0)
         asked = case.rows(fold, "test") & (keys >= 0)
@@ -207,7 +227,8 @@ def overlap(case: AuditCase, keys: Codes, roles: Sequence[str] = ("train", "vali
         commonest = table.argmax(axis=1)[keys[found]]
         rows += len(found)
         right += int((commonest == case.codes[found]).sum())
-        labels_met += np.bincount(case.codes[found], minlength=n_classes)
+        of_test = np.bincount(case.codes[case.rows(fold, "test")], minlength=1)
+        constant += len(found) * of_test.max() / max(of_test.sum(), 1)
         met |= dict.fromkeys(pd.unique(keys[found]).tolist())
         for row in found[: max(0, SHOWN_EXAMPLES - len(examples))]:
             examples.append((int(row), int(np.argmax(known & (keys == keys[row])))))
@@ -217,7 +238,7 @@ def overlap(case: AuditCase, keys: Codes, roles: Sequence[str] = ("train", "vali
         np.array(list(met), dtype=np.int64),
         tuple(examples),
         right,
-        int(labels_met.max(initial=0)),
+        constant,
     )
 
 

@@ -9,8 +9,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
-from classify.leakage.case import AuditCase, Mask, VectorFile
+from classify.leakage.case import (
+    AuditCase,
+    Codes,
+    Mask,
+    VectorFile,
+    factorized,
+    overlap,
+)
 from classify.leakage.facts import ContaminatedEncoder, contaminations, corpus_names, is_corpus
 from classify.leakage.finding import (
     CLEAN,
@@ -222,6 +231,12 @@ def metadata(case: AuditCase) -> LeakageFinding:
             "leave it out; if it is harmless, tag it safe or context where the corpus is read or "
             "imported",
         )
+    telling = _telling_columns(case, dict.fromkeys((*used, *case.manifest.tagged("safe"))))
+    if telling:
+        return Evidence("; ".join(telling)).caution(
+            "it is tagged safe or context, and tells the label all the same; if it was written by "
+            "somebody who knew the label, tag it leaky"
+        )
     if used:
         return LeakageFinding(
             CLEAN, f"metadata in use is tagged safe or context: {', '.join(used)}"
@@ -229,6 +244,34 @@ def metadata(case: AuditCase) -> LeakageFinding:
     return LeakageFinding(
         CLEAN, f"no metadata column is given to a model ({len(tags)} in the manifest)"
     )
+
+
+def _telling_columns(case: AuditCase, columns: Iterable[str]) -> list[str]:
+    """Return the metadata columns whose values of training rows tell the labels of test rows.
+
+    The label of a value is looked up as that of a transcript is; numbers are cut into ten parts.
+    """
+    found = []
+    for column in columns:
+        if column not in case.manifest.table:
+            continue
+        looked_up = overlap(case, _coarse_keys(case.manifest.column(column)), ("train",))
+        if looked_up.helps:
+            constant = looked_up.constant / looked_up.rows
+            found.append(
+                f"looking {column} up is right on {per_cent(looked_up.look_up)} of "
+                f"{looked_up.rows:,} test rows (always the commonest label: {per_cent(constant)})"
+            )
+    return found
+
+
+def _coarse_keys(values: NDArray[np.str_]) -> Codes:
+    """Return a key for each value (N,), -1 for none; many different numbers are cut into ten."""
+    numbers = pd.to_numeric(pd.Series(values).where(values != "", None), errors="coerce")
+    given = values != ""
+    if numbers[given].notna().all() and numbers.nunique() > 10:
+        return np.asarray(pd.qcut(numbers, 10, labels=False, duplicates="drop").fillna(-1), int)
+    return factorized(values)
 
 
 def scored(case: AuditCase) -> int:

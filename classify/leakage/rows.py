@@ -26,14 +26,13 @@ from classify.leakage.finding import (
     some,
 )
 from classify.leakage.near_duplicates import near_identical
+from embeddings_store.corpus.connected import connected_parts
 from embeddings_store.corpus.manifest import resolve_media
-from embeddings_store.corpus.transcripts import normalised
+from embeddings_store.corpus.transcripts import as_heard, count_words, normalised
 from embeddings_store.provenance import file_digest
 
 LONG_WORDS = 6  # shorter transcripts are everyday phrases, which people say twice
 FEW = 0.01  # up to this part of the test rows, long transcripts that occur twice are chance
-# A look-up that is right so much more often than a constant answer knows something of the label.
-HELPS = 0.05
 RECORDINGS = ("audio", "video", "meta_video", "meta_video_id")
 # Pairs of roles that must not share a group, the worst first, and what it means where they do.
 TEARS = (
@@ -206,7 +205,7 @@ def transcripts(case: AuditCase) -> LeakageFinding:
     number = (
         f"{per_cent(exact.share)} of {exact.of:,} test rows repeat a transcript of training or "
         f"validation rows{nearly}; looking it up is right on {per_cent(alike.look_up)} of these "
-        f"(always the commonest label: {per_cent(alike.constant / alike.rows)})"
+        f"(always the commonest label of the test rows: {per_cent(alike.constant / alike.rows)})"
     )
     ids, raw = case.manifest.ids, case.manifest.column("text")
     shown = long if long.rows else alike
@@ -216,7 +215,7 @@ def transcripts(case: AuditCase) -> LeakageFinding:
         "a text model can answer these rows by heart; report text results on unseen transcripts too"
     )
     nothing = "so they tell nothing of it"
-    helps = long.right - long.constant > HELPS * long.rows
+    helps = long.helps
     design = by_design(case, "transcripts")
     if design and (helps or not long.rows):
         return evidence.caution(f"{design.why}; {means}")
@@ -239,9 +238,9 @@ def _shared_transcripts(case: AuditCase, texts: NDArray[np.str_]) -> SharedTrans
     """Compare normalised texts (N,), of which one at least is not empty."""
     same = factorized(texts)
     unique = np.unique(texts[same >= 0])
-    code_of_unique = near_identical(unique)
+    code_of_unique = _same_to_a_person(unique)
     near = np.where(same >= 0, code_of_unique[np.searchsorted(unique, texts)], -1)
-    words = np.char.count(texts, " ") + 1
+    words = count_words(texts)
     exact, alike = overlap(case, same), overlap(case, near)
     long = overlap(case, np.where(words >= LONG_WORDS, near, -1))
     of_4_words = overlap(case, np.where(words >= 4, same, -1))
@@ -255,6 +254,22 @@ def _shared_transcripts(case: AuditCase, texts: NDArray[np.str_]) -> SharedTrans
         "constant_accuracy": alike.constant / max(alike.rows, 1),
     }
     return SharedTranscripts(exact, alike, long, details)
+
+
+def _same_to_a_person(texts: NDArray[np.str_]) -> Codes:
+    """Return a code (n,) for each normalised text, equal where a person would call them the same.
+
+    They are nearly identical as they were written; or, where they are long, without their fillers
+    and whatever the order of the words. Directly or in a chain.
+    """
+    heard, place = np.unique(as_heard(texts), return_inverse=True)
+    long = count_words(heard) >= LONG_WORDS
+    codes_as_heard = np.full(len(heard), -1)
+    codes_as_heard[long] = near_identical(heard[long])
+    names = []
+    for codes in (near_identical(texts), codes_as_heard[place]):
+        names.append(np.where(codes < 0, "", codes.astype(str)))
+    return connected_parts(names)
 
 
 def media(case: AuditCase) -> LeakageFinding:

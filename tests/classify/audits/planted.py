@@ -165,6 +165,40 @@ def _near_transcripts(plan: Plan) -> None:
     ]
 
 
+def _transcripts_of_one_class(plan: Plan) -> None:
+    """Copies that are all of one class: among themselves always answering it is as good."""
+    labels = plan.columns["label"]
+    sad = [row for row in first(plan.columns, "S1", 1000) if labels[row] == "sadness"][:12]
+    other = first(plan.columns, "S2", 1000)
+    other = [row for row in other if labels[row] == "sadness"][:12]
+    plan.columns["text"][other] = plan.columns["text"][sad]
+
+
+def _transcripts_without_spaces(plan: Plan) -> None:
+    letters = np.array(list("我你他再也不想见到听说去来好看天地人山水火"))
+    random = np.random.default_rng(3)
+    plan.columns["text"][:] = ["".join(random.choice(letters, 22)) for _ in range(ROWS)]
+    one, other = first(plan.columns, "S1", 20), first(plan.columns, "S2", 20)
+    plan.columns["text"][other] = plan.columns["text"][one]
+    plan.columns["label"][other] = plan.columns["label"][one]
+
+
+def _transcripts_in_another_order(plan: Plan) -> None:
+    _transcripts(plan)
+    other = first(plan.columns, "S2", 20)
+    plan.columns["text"][other] = [
+        " ".join(reversed(text.split())) for text in plan.columns["text"][other]
+    ]
+
+
+def _transcripts_with_fillers(plan: Plan) -> None:
+    _transcripts(plan)
+    other = first(plan.columns, "S2", 20)
+    plan.columns["text"][other] = [
+        "Well, " + text.replace(" ", ", uh, ") for text in plan.columns["text"][other]
+    ]
+
+
 def _media(plan: Plan) -> None:
     plan.inputs[first(plan.columns, "S3", 2)] = plan.inputs[first(plan.columns, "S0", 2)]
 
@@ -204,6 +238,10 @@ PLANTED: dict[str, tuple[str, Callable[[Plan], None]]] = {
     "videos": ("videos", _videos),
     "transcripts": ("transcripts", _transcripts),
     "near-transcripts": ("transcripts", _near_transcripts),
+    "transcripts-of-one-class": ("transcripts", _transcripts_of_one_class),
+    "transcripts-without-spaces": ("transcripts", _transcripts_without_spaces),
+    "transcripts-in-another-order": ("transcripts", _transcripts_in_another_order),
+    "transcripts-with-fillers": ("transcripts", _transcripts_with_fillers),
     "media": ("media", _media),
     "seen": ("seen", _seen),
     "contamination": ("contamination", _contamination),

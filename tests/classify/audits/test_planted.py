@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from classify.leakage.checks import CHECKS, run_checks
@@ -31,3 +33,30 @@ def test_a_planted_leak_is_found_by_its_own_check_alone(
     found = audit.findings[check]
     assert found.means and found.advice
     assert "LEAK" in audit.line() and found.number in audit.line()
+
+
+# a tenth of the numbers may hold two neighbouring classes
+@pytest.mark.parametrize(("numbers", "right"), [(False, "100.0 %"), (True, "90.8 %")])
+def test_a_safe_column_that_tells_the_label_is_said(
+    numbers: bool, right: str, clean: Plan, tmp_path: Path
+) -> None:
+    labels = clean.columns["label"]
+    values = np.array([f"because of {name}" for name in labels], dtype=object)
+    if numbers:
+        noise = np.random.default_rng(0).normal(size=len(labels))
+        values = (np.unique(labels, return_inverse=True)[1] + 0.1 * noise).astype(str)
+    clean.columns["meta_note"] = values
+    manifest = replace(clean.manifest(), tags={"meta_note": "safe"})
+    audit = run_checks(replace(clean.case(tmp_path), manifest=manifest))
+    assert audit.having(LEAK) == [] and audit.having(CAUTION) == ["metadata"]
+    found = audit.findings["metadata"]
+    assert found.number.startswith(f"looking meta_note up is right on {right} of 240 test rows")
+    assert "tag it leaky" in found.means
+
+
+def test_a_safe_column_that_tells_nothing_is_clean(clean: Plan, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    clean.columns["meta_age"] = random.integers(20, 60, len(clean.columns["id"])).astype(str)
+    manifest = replace(clean.manifest(), tags={"meta_age": "safe"})
+    audit = run_checks(replace(clean.case(tmp_path), manifest=manifest))
+    assert audit.having(CAUTION) == []
