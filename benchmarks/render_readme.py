@@ -357,6 +357,33 @@ def false_positives() -> str:
     return markdown(pd.DataFrame(rows, columns=["rejected, %", "systems", *names]))
 
 
+def with_training() -> str:
+    """How often tests at 5 % reject where modalities are exchangeable and training is real.
+
+    And how often they find the smallest difference that could be shown.
+    """
+    table, rows = result("interval_training"), []
+    tests = {
+        "t by speaker": "**used**: t by speaker",
+        "t by speaker, variance widened by half the overlap": "half the overlap",
+        "t by speaker, variance widened by overlap": "overlap",
+        "Nadeau-Bengio over folds": "Nadeau-Bengio",
+        "t by speaker, folds drawn three times": "folds drawn three times",
+        "corrected t over folds drawn three times": "the same, corrected",
+    }
+    design = ["clusters", "folds", "classes", "dimensions", "rows_per_speaker", "unequal"]
+    for key, part in table.groupby([*design, "signal"], sort=False):
+        speakers, folds, classes, dimensions, n_rows, unequal, _ = key
+        name = f"{speakers} speakers of {n_rows} rows{', unequal' * (unequal == 'yes')}"
+        name += f", {folds} folds, {classes} classes, {dimensions} dimensions"
+        of = part.set_index(["true_difference", "test"])["rejected"]
+        found = of["smallest detectable"]["t by speaker"]
+        rates = [of["none"].get(test, "") for test in tests]
+        rows.append([name, *rates, found])
+    names = [*tests.values(), "**used**, smallest detectable difference"]
+    return markdown(pd.DataFrame(rows, columns=["rejected, %", *names]))
+
+
 def _svm(table: pd.DataFrame, family: str, layer: str) -> float:
     of_layer = table["layers"].astype(str).str.split().str[0] == layer if layer else True
     return _first(
@@ -379,6 +406,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "speed": speed,
     "coverage": coverage,
     "false_positives": false_positives,
+    "with_training": with_training,
     "window_story": window_story,
     "audit_speed": audit_speed,
 }

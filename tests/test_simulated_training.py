@@ -1,6 +1,7 @@
 """Tests of a difference with real training in the loop, and the smallest difference that they find.
 
-The training is scikit-learn's, and the arithmetic is done again by hand.
+The training is scikit-learn's, the arithmetic is done again by hand, and the recorded rates say why
+every p is for these fitted models.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
+from benchmarks.record import RESULTS
 from benchmarks.simulated_training import (
     DESIGNS,
     FITTED,
@@ -76,6 +79,18 @@ def test_the_overlap_widens_as_nadeau_and_bengio_do() -> None:
             t = abs(row.mean()) / np.sqrt(factor * row.var(ddof=1))
             assert p[name][number] == pytest.approx(2 * stats.t.sf(t, 5))
         assert p[OVER_FOLDS][number] == pytest.approx(p[OVERLAP][number])
+
+
+def test_recorded_no_correction_of_one_set_of_folds_holds_in_all_designs() -> None:
+    """Why every p is for these fitted models; a correction that held would be the better answer."""
+    table = pd.read_csv(RESULTS / "interval_training.csv")
+    null = table[table["true_difference"] == "none"]
+    rates = null.groupby("test")["rejected"].agg(["min", "max", "size"])
+    assert (rates.loc[[FITTED, OVERLAP, HALF], "size"] == len(DESIGNS)).all()
+    of_one = rates.loc[[FITTED, OVERLAP, HALF, OVER_FOLDS]]
+    assert ((of_one["min"] < 3) | (of_one["max"] > 6)).all()
+    assert rates.loc[FITTED, "max"] > 7  # what another training adds is not in it
+    assert rates.loc[OVER_FOLDS, "max"] < 6  # this one makes room for it, more than is needed
 
 
 @pytest.mark.slow
