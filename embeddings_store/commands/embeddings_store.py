@@ -136,7 +136,7 @@ def _add_import(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--rows",
         type=Path,
         help="CSV or Parquet with id and any of label, speaker, group, session, split, language, "
-        "text; other columns are kept as meta_*",
+        "text, audio, video, start_s, end_s; other columns are kept as meta_*",
     )
     bring.add_argument(
         "--ids",

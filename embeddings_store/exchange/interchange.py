@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 
 from embeddings_store.atomic import exclusive, replacing
 from embeddings_store.corpus.manifest import Manifest, safe_name
-from embeddings_store.errors import LabelError, ManifestError, StoreError, UsageError
+from embeddings_store.errors import (
+    LabelError,
+    ManifestError,
+    StoreError,
+    UnsafePathError,
+    UsageError,
+)
 from embeddings_store.exchange.sources import ROW_COLUMNS, VectorSource, read_source
 from embeddings_store.folds.rules import make_plan
 from embeddings_store.provenance import collect, file_digest, fingerprint
@@ -40,8 +46,8 @@ class ImportJob:
         store: The store's folder.
         seen: What the encoders know of the rows, see
             :func:`embeddings_store.vectors.seen.parse_seen`; there is no default.
-        rows: Table with ``id`` and any of label, speaker, group, session, split, text; other
-            columns become metadata.
+        rows: Table with ``id`` and any other column of a manifest, such as label, speaker, audio
+            or start_s; other columns become metadata.
         corpus: Name in the store; empty takes the source's stem.
         encoder: Name of the encoder, which says what made the vectors: imports of one name,
             modality and width can be joined. Empty makes ``imported-<modality>``, which is of this
@@ -183,6 +189,10 @@ def _manifest(job: ImportJob, source: VectorSource) -> Manifest:
         manifest = Manifest.from_columns(
             safe_name(job.corpus or job.source.stem), columns, notes=notes, tags=job.tags
         )
+    except UnsafePathError as error:
+        raise UnsafePathError(
+            f"{origin}: {error}; or name the column meta_..., which keeps it as metadata"
+        ) from error
     except (ManifestError, LabelError) as error:
         raise type(error)(f"{origin}: {error}") from error
     manifest = replace(manifest, protocol=job.protocol or manifest.guess_protocol())

@@ -20,7 +20,7 @@ from embeddings_store.errors import ManifestError, UsageError
 from embeddings_store.reading import is_file, read_text, reading
 from embeddings_store.tables import PARQUET, csv_header, read_csv, read_table
 
-ROW_COLUMNS = ("id", "label", "speaker", "group", "session", "split", "language", "text")
+ROW_COLUMNS = (*STRINGS, *TIMES)
 EXPORTED = (
     "seen",
     "status",
@@ -112,9 +112,11 @@ def _from_npz(path: Path, modality: str, ids: Path | None) -> VectorSource:
         raise UsageError(f"{path}: has no array {modality!r}; it holds {', '.join(matrices)}")
     elif modality:
         matrices = {modality: matrices[modality]}
-    rows = {"id": listed}
+    rows: dict[str, NDArray[np.generic]] = {"id": listed}
     for name, values in arrays.items():
-        if values.shape == (len(listed),):
+        if values.shape == (len(listed),) and name in TIMES and values.dtype.kind in "fiu":
+            rows[name] = values
+        elif values.shape == (len(listed),):
             singular = name.removesuffix("s") if name.removesuffix("s") in ROW_COLUMNS else name
             rows[singular if singular in ROW_COLUMNS else f"meta_{name}"] = _text(
                 values, f"{path}: {name}"

@@ -20,6 +20,7 @@ from embeddings_store.errors import (
     StoreAccessError,
     StoreError,
     StoreMismatchError,
+    UnsafePathError,
     UsageError,
 )
 from embeddings_store.exchange.interchange import ImportJob, export_vectors, import_vectors
@@ -109,6 +110,47 @@ def test_rows_say_what_the_vectors_do_not(tmp_path: Path, job: Callable[..., Imp
     assert manifest.notes == ("groups are the 2 values of column 'video'",)
     assert manifest.protocol == "split"
     assert manifest.table["meta_note"].tolist() == ["n", "", "", "", ""]
+
+
+PLACES = {
+    "audio": ["a.wav", "a.wav", "b.wav", ""],
+    "video": ["v/a.mp4", "v/a.mp4", "", ""],
+    "start_s": [0.0, 1.5, np.nan, np.nan],
+    "end_s": [1.5, 3.0, np.nan, np.nan],
+}
+
+
+@pytest.mark.parametrize("name", ["x.npz", "x.csv", "rows.csv"])
+def test_rows_keep_their_recordings_and_times(
+    tmp_path: Path, job: Callable[..., ImportJob], name: str
+) -> None:
+    """Wherever they lie: the check of recordings reads these columns."""
+    places = {column: np.array(cells) for column, cells in PLACES.items()}
+    if name == "rows.csv":
+        pd.DataFrame({"id": IDS, **places}).to_csv(tmp_path / name, index=False)
+        write(tmp_path / "x.npz")
+        import_vectors(job("x.npz", rows=tmp_path / name))
+    else:
+        write(tmp_path / name, **places)
+        import_vectors(job(name, **FORMS[name]))
+    table = Manifest.load(tmp_path / "store" / "x").table
+    for column, cells in PLACES.items():
+        pd.testing.assert_series_equal(
+            table[column], pd.Series(cells, name=column), check_dtype=False
+        )
+    assert not [column for column in table if column.startswith("meta_")]
+
+
+def test_a_path_that_leaves_the_folder_may_stay_as_metadata(
+    tmp_path: Path, job: Callable[..., ImportJob]
+) -> None:
+    write(tmp_path / "x.csv", audio=["/data/a.wav"] * 4)
+    with pytest.raises(UnsafePathError, match="keeps it as metadata"):
+        import_vectors(job("x.csv", **FORMS["x.csv"]))
+    write(tmp_path / "x.csv", meta_audio=["/data/a.wav"] * 4)
+    import_vectors(job("x.csv", **FORMS["x.csv"]))
+    table = Manifest.load(tmp_path / "store" / "x").table
+    assert set(table["meta_audio"]) == {"/data/a.wav"} and set(table["audio"]) == {""}
 
 
 def test_labels_and_groups_may_lie_in_the_npz(

@@ -62,14 +62,14 @@ def _speakers(case: AuditCase) -> AuditCase:
 def _groups(case: AuditCase) -> AuditCase:
     roles = case.plan.fold(1).roles.copy()
     roles[held_out(case)[0]] = 1
-    case = columns(case, meta_video="")
+    case = columns(case, video="")
     return replace(case, plan=FoldPlan("torn", "none", case.plan.ids, (Fold(1, "torn", roles),)))
 
 
 def _videos(case: AuditCase) -> AuditCase:
-    video = case.manifest.column("meta_video").astype(object)
+    video = case.manifest.column("video").astype(object)
     video[held_out(case)[0]] = video[learnt(case)[0]]
-    return columns(case, meta_video=video)
+    return columns(case, video=video)
 
 
 def _transcripts(case: AuditCase) -> AuditCase:
@@ -117,7 +117,8 @@ def _permuted(case: AuditCase) -> AuditCase:
 
 
 def _metadata(case: AuditCase) -> AuditCase:
-    return replace(case, metadata=("meta_video",))
+    case = columns(case, meta_cause=case.manifest.ids)
+    return replace(case, metadata=("meta_cause",))
 
 
 PLANTED: dict[str, Callable[[AuditCase], AuditCase]] = {
