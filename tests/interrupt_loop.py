@@ -20,8 +20,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-# Where tests/classify would be found for the package classify.
-sys.path.remove(str(Path(__file__).resolve().parent))
+if __name__ == "__main__":
+    # Where tests/classify would be found for the package classify.
+    sys.path.remove(str(Path(__file__).resolve().parent))
 
 import numpy as np
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from classify.leakage.case import AuditCase, Codes, VectorFile, factorized
 from embeddings_store.corpus.transcripts import count_words, normalised
+from embeddings_store.folds.rules import SPLIT_ROLES
 
 LONG_WORDS = 6  # shorter transcripts are everyday phrases, which people say twice
 # A transcript that more rows have is a template that actors were given.
@@ -54,8 +55,10 @@ class PairAgreement:
         if not of_text:  # equal texts have equal vectors, which proves nothing
             kinds.append(("transcript", [self._transcripts]))
         for place, (a, b) in enumerate(zip(one.tolist(), other.tolist(), strict=True)):
+            if of_text and self._differ_in_words(a, b):
+                continue  # an encoder that cannot tell these words apart, and no copy
             same = [name for name, keys in kinds if _equal(keys, a, b)]
-            if self._alike_in_name(a, b):
+            if self._alike_in_name(a, b) and not (of_text and self._numbered_by_split(a, b)):
                 same.append("name")
             found[place] = same[0] if same else ""
         return found
@@ -66,7 +69,8 @@ class PairAgreement:
         """Return ratios (q,) with 1 where the pair's rows say the same words.
 
         Equal words have equal vectors in any encoder of text, and the check of transcripts counts
-        them. A pair that agrees in its name too stays what it is.
+        them. A pair that agrees in its name too stays what it is, but for names that every split
+        counts from the start: MELD's ``dia0_utt0`` is another line in each.
 
         Args:
             file: The file that the vectors are from.
@@ -82,7 +86,8 @@ class PairAgreement:
         same = (texts[pairs[:, 0]] == texts[pairs[:, 1]]) & (texts[pairs[:, 0]] >= 0)
         for place in np.flatnonzero(same):
             a, b = pairs[place].tolist()
-            same[place] = not (self._alike_in_name(a, b) or _equal(self._recordings, a, b))
+            named = self._alike_in_name(a, b) and not self._numbered_by_split(a, b)
+            same[place] = not (named or _equal(self._recordings, a, b))
         return np.where(same, 1.0, ratios)
 
     def _texts(self, column: str) -> Codes:
@@ -118,8 +123,24 @@ class PairAgreement:
         columns = [c for c in ("id", "audio", "video") if c in self.case.manifest.table]
         return [self.case.manifest.column(column) for column in columns]
 
+    @cached_property
+    def _transcript_codes(self) -> Codes:
+        return factorized(normalised(self.case.manifest.column("text")))
+
+    def _differ_in_words(self, a: int, b: int) -> bool:
+        one, other = self._transcript_codes[a], self._transcript_codes[b]
+        return bool(one >= 0 and other >= 0 and one != other)
+
     def _alike_in_name(self, a: int, b: int) -> bool:
         return any(alike(str(names[a]), str(names[b])) for names in self._names)
+
+    def _numbered_by_split(self, a: int, b: int) -> bool:
+        """Whether the rows' names or folders say that they are of different splits."""
+        for names in self._names:
+            one, other = (_splits_in(str(names[row])) for row in (a, b))
+            if one and other and one != other:
+                return True
+        return False
 
 
 def reads_text(file: VectorFile) -> bool:
@@ -152,6 +173,12 @@ def alike(one: str, other: str) -> bool:
 def _words(name: str) -> list[str]:
     stem = PurePath(name).stem if re.search(r"\.[A-Za-z]\w{1,4}$", name) else PurePath(name).name
     return re.findall(r"[^\W_]+", stem.lower())
+
+
+def _splits_in(name: str) -> set[str]:
+    """Return the roles that a path's words speak of: train, valid, test."""
+    words = re.findall(r"[^\W_]+", name.lower())
+    return {SPLIT_ROLES[word] for word in words if word in SPLIT_ROLES}
 
 
 def _equal(keys: Sequence[Codes], a: int, b: int) -> bool:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from classify.leakage.case import (
     AuditCase,
@@ -255,7 +254,7 @@ def _telling_columns(case: AuditCase, columns: Iterable[str]) -> list[str]:
     for column in columns:
         if column not in case.manifest.table:
             continue
-        looked_up = overlap(case, _coarse_keys(case.manifest.column(column)), ("train",))
+        looked_up = overlap(case, _coarse_keys(case.manifest.table[column]), ("train",))
         if looked_up.helps:
             constant = looked_up.constant / looked_up.rows
             found.append(
@@ -265,13 +264,15 @@ def _telling_columns(case: AuditCase, columns: Iterable[str]) -> list[str]:
     return found
 
 
-def _coarse_keys(values: NDArray[np.str_]) -> Codes:
+def _coarse_keys(values: pd.Series) -> Codes:
     """Return a key for each value (N,), -1 for none; many different numbers are cut into ten."""
-    numbers = pd.to_numeric(pd.Series(values).where(values != "", None), errors="coerce")
-    given = values != ""
+    words = values.astype(str).where(values.notna(), "")
+    given = words != ""
+    numbers = pd.to_numeric(words.where(given), errors="coerce")
     if numbers[given].notna().all() and numbers.nunique() > 10:
-        return np.asarray(pd.qcut(numbers, 10, labels=False, duplicates="drop").fillna(-1), int)
-    return factorized(values)
+        tenth = pd.qcut(numbers, 10, labels=False, duplicates="drop")
+        return np.asarray(tenth.fillna(-1).to_numpy(), dtype=np.int64)
+    return factorized(words.to_numpy(dtype=str))
 
 
 def scored(case: AuditCase) -> int:
