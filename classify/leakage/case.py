@@ -24,6 +24,7 @@ from embeddings_store.folds.plan import Fold, FoldPlan
 from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.hdf5 import read_marks, store_path
 
+NAMES = ("speaker", "group", "session")
 # A look-up that is right so much more often than a constant answer knows something of the label,
 HELPS = 0.05
 # unless chance alone would do that about once in so many corpora: templates that a few speakers say
@@ -116,7 +117,9 @@ class AuditCase:
         return sum(int(self.rows(fold, "test").sum()) for fold in self.plan)
 
     def keys(self, column: str) -> Codes:
-        """Return a column's values as codes (N,), -1 where it is empty."""
+        """Return a column's values as codes (N,), -1 where it is empty or names nobody."""
+        if column in NAMES:
+            return factorized(self.manifest.named(column))
         values = self.manifest.table[column]
         return factorized(np.where(values.isna(), "", values.astype(str)))
 

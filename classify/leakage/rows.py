@@ -66,7 +66,7 @@ class SharedTranscripts:
 
 def speakers(case: AuditCase) -> LeakageFinding:
     """Nobody is heard in training and in test."""
-    keys, names = case.keys("speaker"), case.manifest.column("speaker")
+    keys, names = case.keys("speaker"), case.manifest.named("speaker")
     if not (keys >= 0).any():
         return LeakageFinding(NOT_CHECKED, "the manifest names no speaker")
     training, choosing = overlap(case, keys, ("train",)), overlap(case, keys, ("valid",))
@@ -109,7 +109,9 @@ def groups(case: AuditCase) -> LeakageFinding:
         if finding:
             return finding
     total = case.groups.max() + 1
-    return LeakageFinding(CLEAN, f"{total:,} groups, none torn apart", share=0.0)
+    nameless = int((case.groups < 0).sum())
+    rest = f"; {nameless:,} rows name no group" if nameless else ""
+    return LeakageFinding(CLEAN, f"{total:,} groups, none torn apart{rest}", share=0.0)
 
 
 def _torn_groups(case: AuditCase, one: str, other: str, means: str) -> LeakageFinding | None:

@@ -20,13 +20,13 @@ def group_or_speaker(manifest: Manifest) -> NDArray[np.str_]:
     >>> group_or_speaker(Manifest.from_columns("mine", columns)).tolist()
     ['dialogue 1', 'Ann', '']
     """
-    groups = manifest.column("group")
-    return np.where(groups != "", groups, manifest.column("speaker"))
+    groups, speakers = manifest.named("group"), manifest.named("speaker")
+    return np.where(groups != "", groups, speakers)
 
 
 def indivisible_groups(manifest: Manifest) -> NDArray[np.str_]:
     """Return what must stay in one role (N,): the group, else the speaker, else the row itself."""
-    groups, speakers = manifest.column("group"), manifest.column("speaker")
+    groups, speakers = manifest.named("group"), manifest.named("speaker")
     # A prefix, so that a speaker is not taken for a group or a row of the same name.
     without_group = np.where(speakers != "", np.char.add("speaker ", speakers), manifest.ids)
     return np.where(groups != "", groups, without_group)
@@ -44,7 +44,7 @@ def connected_names(manifest: Manifest) -> NDArray[np.str_]:
     >>> connected_names(Manifest.from_columns("mine", columns)).tolist()
     ['speaker Ann', 'speaker Ann', 'speaker Cem', 'row d']
     """
-    speakers, groups = manifest.column("speaker"), manifest.column("group")
+    groups, speakers = manifest.named("group"), manifest.named("speaker")
     parts = connected_parts([speakers, groups])
     # Of each part the first speaker, else the first group, else its row.
     kind = np.select([speakers != "", groups != ""], [0, 1], 2)

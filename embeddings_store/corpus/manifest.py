@@ -31,6 +31,7 @@ from embeddings_store.corpus.columns import MEDIA as MEDIA
 from embeddings_store.corpus.connected import connected_parts
 from embeddings_store.corpus.label_looks import label_notes
 from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.corpus.placeholders import without_placeholders
 from embeddings_store.errors import (
     LabelError,
     ManifestError,
@@ -218,6 +219,13 @@ class Manifest:
         wide = 4 * longest * len(cells) > FIXED_WIDTH_BYTES
         return np.asarray(cells.to_numpy(dtype=object if wide else str))
 
+    def named(self, column: str) -> NDArray[np.str_]:
+        """Return speakers, groups or sessions (N,), ``""`` for placeholders such as ``unknown``.
+
+        See :mod:`embeddings_store.corpus.placeholders`.
+        """
+        return without_placeholders(self.column(column))
+
     def given(self, name: str) -> NDArray[np.bool_]:
         """Say for each row whether it gives this string column, shape (N,)."""
         return np.asarray((self.table[name] != "").to_numpy(dtype=bool))
@@ -263,8 +271,9 @@ class Manifest:
         if self.has("split"):
             return "split"
         for column in ("session", "speaker", "group"):
-            count = self.table[column].nunique()
-            if bool((self.table[column] != "").all()) and count >= 3:
+            names = self.named(column)
+            count = len(set(names.tolist()))
+            if bool((names != "").all()) and count >= 3:
                 if column == "speaker" and self._speakers_meet():
                     return self._connected_protocol()
                 return f"leave-one-{column}-out" if count <= 10 else f"{column}-kfold:5"
@@ -272,13 +281,14 @@ class Manifest:
 
     def _speakers_meet(self) -> bool:
         """Whether rows of one group are of several speakers."""
-        named = self.table[(self.table["speaker"] != "") & (self.table["group"] != "")]
-        pairs = named[["speaker", "group"]].drop_duplicates()
+        names = pd.DataFrame({name: self.named(name) for name in ("speaker", "group")})
+        pairs = names[(names != "").all(axis=1)].drop_duplicates()
         return bool(pairs["group"].duplicated().any())
 
     def _connected_protocol(self) -> str:
-        names = [self.column("speaker"), self.column("group")]
-        parts = int(connected_parts(names).max(initial=0)) + 1
+        parts = (
+            int(connected_parts([self.named("speaker"), self.named("group")]).max(initial=0)) + 1
+        )
         return "leave-one-connected-out" if 3 <= parts <= 10 else "connected-kfold:5"
 
     @property

@@ -174,7 +174,7 @@ class FoldPlan:
                 f"plan {self.name!r} was made for {len(self.ids)} other rows than the "
                 f"{len(manifest)} of corpus {manifest.name!r}; make it again for this manifest"
             )
-        codes, groups = manifest.codes(), manifest.table["group"]
+        codes, groups = manifest.codes(), manifest.named("group")
         place, names = pd.factorize(groups)
         place = np.where(groups == "", -1, place)
         for fold in self.folds if only is None else (self.fold(only),):
@@ -196,7 +196,7 @@ class FoldPlan:
                     "absent); use fewer folds, another grouping, or a label set without it"
                 )
 
-    def _check_groups(self, fold: Fold, place: NDArray[np.int64], names: pd.Index) -> None:
+    def _check_groups(self, fold: Fold, place: NDArray[np.int64], names: NDArray[np.str_]) -> None:
         """Check that the rows of a group share a role.
 
         ``place`` is each row's position in ``names``, -1 for no group.
@@ -206,9 +206,10 @@ class FoldPlan:
             ((bits & (bits - 1)) != 0) & ~np.isin(bits, [_both(pair) for pair in self.shares])
         )
         if len(torn):
+            first = str(names[torn[0]])
             raise FoldError(
                 f"fold {fold.number} of {self.name!r} tears {len(torn)} groups apart, first "
-                f"{names[torn[0]]!r}: its rows have more than one role, so a model would be tested "
+                f"{first!r}: its rows have more than one role, so a model would be tested "
                 "on what it was trained on; fold by group, or by what hangs together through "
                 "speakers and groups (--folds connected-kfold:5)"
             )
@@ -301,7 +302,7 @@ def shared(plan: FoldPlan, manifest: Manifest) -> dict[str, tuple[str, ...]]:
     """
     found: dict[str, tuple[str, ...]] = {}
     for column in ("speaker", "group"):
-        values = manifest.table[column]
+        values = manifest.named(column)
         place, names = pd.factorize(values)
         place = np.where(values == "", -1, place)
         mixed = [_roles_of(fold, place, len(names)) for fold in plan]

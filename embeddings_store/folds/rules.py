@@ -395,7 +395,7 @@ def _values(manifest: Manifest, name: str, column: str, known: tuple[str, ...]) 
             f"plan {name!r} needs a joined corpus, whose rows say which corpus they are of; make "
             "one with embeddings-store join"
         )
-    values = manifest.column(COLUMNS[column])
+    values = manifest.named(COLUMNS[column])
     if (values == "").any():
         raise FoldError(
             f"plan {name!r} needs a {column} for every row; {int((values == '').sum())} of "

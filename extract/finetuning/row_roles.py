@@ -204,9 +204,9 @@ def _inner_part(
     its other half is trained on.
     """
     tried = []
-    groups = manifest.column("group")[fit].tolist()
+    groups = manifest.named("group")[fit].tolist()
     for column in ("session", "speaker", "group"):
-        values = manifest.column(column)[fit].tolist()
+        values = manifest.named(column)[fit].tolist()
         names = sorted(set(values), key=natural_key)
         if "" in names:
             continue

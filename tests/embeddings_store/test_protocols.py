@@ -599,3 +599,12 @@ def test_the_page_is_what_the_tables_say() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), (
         "run python -m embeddings_store.folds.protocols_page"
     )
+
+
+def test_rows_whose_speaker_nobody_knows_are_no_fold(make_manifest: Make) -> None:
+    manifest = make_manifest(speaker=["ann", "bea", "cem", "unknown"] * 3, group=None)
+    with pytest.raises(FoldError, match="needs a speaker for every row; 3 of 12 rows"):
+        make_plan(manifest, "leave-one-speaker-out")
+    assert (
+        replace(manifest, table=manifest.table.assign(split="", session="")).guess_protocol() == ""
+    )

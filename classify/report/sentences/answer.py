@@ -162,6 +162,6 @@ def _corpus(run: FinishedRun) -> str:
     tested = run.rows.drop_duplicates("fold")["n_test"].sum()
     speakers = ""
     if run.manifest is not None:
-        count = len(set(run.manifest.column("speaker").tolist()) - {""})
+        count = len(set(run.manifest.named("speaker").tolist()) - {""})
         speakers = f" of {count} speakers" if count else ""
     return f"{run.corpus} ({tested:,.0f} test utterances{speakers}, {len(run.classes)} classes)"

@@ -10,7 +10,7 @@ import pytest
 
 from classify.leakage.checks import CHECKS, run_checks
 from classify.leakage.finding import CAUTION, CLEAN, LEAK, NOT_CHECKED
-from tests.classify.audits.planted import PLANTED, Plan
+from tests.classify.audits.planted import PLANTED, Plan, first
 
 
 def test_a_clean_corpus_has_neither_leak_nor_caution(clean: Plan, tmp_path: Path) -> None:
@@ -60,3 +60,16 @@ def test_a_safe_column_that_tells_nothing_is_clean(clean: Plan, tmp_path: Path) 
     manifest = replace(clean.manifest(), tags={"meta_age": "safe"})
     audit = run_checks(replace(clean.case(tmp_path), manifest=manifest))
     assert audit.having(CAUTION) == []
+
+
+@pytest.mark.parametrize("placeholder", ["unknown", "UNK", "-", "?", "N/A"])
+def test_people_whom_nobody_knows_are_not_one_person(
+    placeholder: str, clean: Plan, tmp_path: Path
+) -> None:
+    for column in ("speaker", "group"):
+        for session in ("S0", "S1", "S2", "S3"):
+            clean.columns[column][first(clean.columns, session, 3)] = placeholder
+    audit = run_checks(clean.case(tmp_path))
+    assert audit.having(LEAK) == audit.having(CAUTION) == []
+    assert audit.findings["speakers"].number.endswith("12 test rows name no speaker")
+    assert audit.findings["groups"].number.endswith("12 rows name no group")
