@@ -45,7 +45,7 @@ def serve(descriptor: int, parent: int) -> None:
         while True:
             try:
                 function, job = pipe.recv()
-            except EOFError:
+            except (EOFError, OSError):  # the parent is gone, or has closed its end unread
                 return
             _send(pipe, _answer(function, job))
 

@@ -10,11 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import Pipe
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from classify.grid import worker_process
 from classify.grid.workers import Workers, available_cpus
 from embeddings_store.errors import ProjectError
 from embeddings_store.interrupts import interrupts_later
@@ -128,6 +130,17 @@ def test_a_job_in_this_process_ends_before_ctrl_c_is_heard() -> None:
     with pytest.raises(KeyboardInterrupt), Workers() as workers:
         workers.run_all(job, [1, 2], 0)
     assert ended == [1]
+
+
+def test_a_worker_says_nothing_when_its_parent_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_process, "_watch", lambda parent: None)
+    for unread in ([], ["an answer"]):  # unread, it resets the connection
+        ours, theirs = Pipe()
+        for answer in unread:
+            theirs.send(answer)
+        ours.close()
+        worker_process.serve(os.dup(theirs.fileno()), os.getppid())
+        theirs.close()
 
 
 def test_workers_of_a_thread_work_as_well() -> None:
