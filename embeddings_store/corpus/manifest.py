@@ -28,7 +28,7 @@ from embeddings_store.corpus.columns import (
     strings,
 )
 from embeddings_store.corpus.columns import MEDIA as MEDIA
-from embeddings_store.corpus.connected import connected_parts
+from embeddings_store.corpus.default_protocol import default_protocol
 from embeddings_store.corpus.label_looks import label_notes
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.placeholders import without_placeholders
@@ -214,17 +214,18 @@ class Manifest:
         Of fixed width, unless one long cell among many short ones would multiply its size: then an
         array of Python strings, which compares, sorts and lists alike.
         """
-        cells = self.table[name]
-        longest = int(cells.str.len().max()) if len(cells) else 0
-        wide = 4 * longest * len(cells) > FIXED_WIDTH_BYTES
-        return np.asarray(cells.to_numpy(dtype=object if wide else str))
+        return _as_array(self.table[name])
 
     def named(self, column: str) -> NDArray[np.str_]:
         """Return speakers, groups or sessions (N,), ``""`` for placeholders such as ``unknown``.
 
         See :mod:`embeddings_store.corpus.placeholders`.
         """
-        return without_placeholders(self.column(column))
+        return _as_array(self.named_cells(column))
+
+    def named_cells(self, column: str) -> pd.Series:
+        """Return :meth:`named` as the table holds it, for counting: millions of cells are slow."""
+        return without_placeholders(self.table[column])
 
     def given(self, name: str) -> NDArray[np.bool_]:
         """Say for each row whether it gives this string column, shape (N,)."""
@@ -262,34 +263,11 @@ class Manifest:
         )
 
     def guess_protocol(self) -> str:
-        """Name the fold plan that the columns suggest: split, then session, speaker, group.
+        """Name the fold plan that the columns suggest.
 
-        Where speakers meet in groups and no session holds them together, folds by speaker would
-        tear the groups, and folds by group would share the speakers: then it is a plan over the
-        parts of both that hang together.
+        See :func:`embeddings_store.corpus.default_protocol.default_protocol`.
         """
-        if self.has("split"):
-            return "split"
-        for column in ("session", "speaker", "group"):
-            names = self.named(column)
-            count = len(set(names.tolist()))
-            if bool((names != "").all()) and count >= 3:
-                if column == "speaker" and self._speakers_meet():
-                    return self._connected_protocol()
-                return f"leave-one-{column}-out" if count <= 10 else f"{column}-kfold:5"
-        return ""
-
-    def _speakers_meet(self) -> bool:
-        """Whether rows of one group are of several speakers."""
-        names = pd.DataFrame({name: self.named(name) for name in ("speaker", "group")})
-        pairs = names[(names != "").all(axis=1)].drop_duplicates()
-        return bool(pairs["group"].duplicated().any())
-
-    def _connected_protocol(self) -> str:
-        parts = (
-            int(connected_parts([self.named("speaker"), self.named("group")]).max(initial=0)) + 1
-        )
-        return "leave-one-connected-out" if 3 <= parts <= 10 else "connected-kfold:5"
+        return default_protocol(self.table)
 
     @property
     def inputs_digest(self) -> str:
@@ -417,6 +395,12 @@ class Manifest:
             )
         _check_record(record, data)
         return manifest
+
+
+def _as_array(cells: pd.Series) -> NDArray[np.str_]:
+    longest = int(cells.str.len().max()) if len(cells) else 0
+    wide = 4 * longest * len(cells) > FIXED_WIDTH_BYTES
+    return np.asarray(cells.to_numpy(dtype=object if wide else str))
 
 
 def safe_name(name: str) -> str:

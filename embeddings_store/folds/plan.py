@@ -174,7 +174,7 @@ class FoldPlan:
                 f"plan {self.name!r} was made for {len(self.ids)} other rows than the "
                 f"{len(manifest)} of corpus {manifest.name!r}; make it again for this manifest"
             )
-        codes, groups = manifest.codes(), manifest.named("group")
+        codes, groups = manifest.codes(), manifest.named_cells("group")
         place, names = pd.factorize(groups)
         place = np.where(groups == "", -1, place)
         for fold in self.folds if only is None else (self.fold(only),):
@@ -196,7 +196,7 @@ class FoldPlan:
                     "absent); use fewer folds, another grouping, or a label set without it"
                 )
 
-    def _check_groups(self, fold: Fold, place: NDArray[np.int64], names: NDArray[np.str_]) -> None:
+    def _check_groups(self, fold: Fold, place: NDArray[np.int64], names: pd.Index) -> None:
         """Check that the rows of a group share a role.
 
         ``place`` is each row's position in ``names``, -1 for no group.
@@ -302,7 +302,7 @@ def shared(plan: FoldPlan, manifest: Manifest) -> dict[str, tuple[str, ...]]:
     """
     found: dict[str, tuple[str, ...]] = {}
     for column in ("speaker", "group"):
-        values = manifest.named(column)
+        values = manifest.named_cells(column)
         place, names = pd.factorize(values)
         place = np.where(values == "", -1, place)
         mixed = [_roles_of(fold, place, len(names)) for fold in plan]

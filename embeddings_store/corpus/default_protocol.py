@@ -1,0 +1,55 @@
+"""Which fold plan the columns of a corpus suggest, where nobody has named one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from embeddings_store.corpus.connected import connected_parts
+from embeddings_store.corpus.placeholders import without_placeholders
+
+FEWEST, MOST = 3, 10  # values that are left out one by one; of more, blocks are made
+
+
+def default_protocol(table: pd.DataFrame) -> str:
+    """Name the fold plan: the split, else by what all rows name of session, speaker and group.
+
+    Where speakers meet in groups and no session holds them together, folds by speaker would tear
+    the groups, and folds by group would share the speakers: then it is a plan over the parts of
+    both that hang together.
+
+    Args:
+        table: The rows of a manifest.
+
+    Returns:
+        A name of :mod:`embeddings_store.folds.rules`, or ``""`` where the columns suggest none.
+
+    >>> columns = {"split": [""] * 6, "session": [""] * 6, "group": [""] * 6}
+    >>> default_protocol(pd.DataFrame(columns | {"speaker": list("abcabc")}))
+    'leave-one-speaker-out'
+    """
+    if (table["split"] != "").any():
+        return "split"
+    for column in ("session", "speaker", "group"):
+        names = without_placeholders(table[column])
+        count = names.nunique()
+        if count < FEWEST or not (names != "").all():
+            continue
+        if column == "speaker" and _speakers_meet(names, without_placeholders(table["group"])):
+            return _connected_protocol(names, without_placeholders(table["group"]))
+        return f"leave-one-{column}-out" if count <= MOST else f"{column}-kfold:5"
+    return ""
+
+
+def _speakers_meet(speakers: pd.Series, groups: pd.Series) -> bool:
+    """Whether rows of one group are of several speakers; every row names a speaker."""
+    named = (groups != "").to_numpy(dtype=bool)
+    speaker, group = (pd.factorize(names[named])[0] for names in (speakers, groups))
+    pairs = pd.unique(speaker * (int(group.max(initial=0)) + 1) + group)
+    return len(pairs) > len(pd.unique(group))
+
+
+def _connected_protocol(speakers: pd.Series, groups: pd.Series) -> str:
+    parts = connected_parts([np.asarray(names, dtype=str) for names in (speakers, groups)])
+    count = int(parts.max()) + 1
+    return "leave-one-connected-out" if FEWEST <= count <= MOST else "connected-kfold:5"
