@@ -15,6 +15,9 @@ import pytest
 # one; before anything imports torch or numpy's BLAS.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Programs that tests start; they hold no tests.
+collect_ignore = ["interrupt_loop.py", "kill_loop.py"]
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

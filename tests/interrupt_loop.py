@@ -1,9 +1,10 @@
 """Start run-fusion-grid again and again, and send it SIGINT or SIGTERM at random moments.
 
-Run as a program: the heavy imports happen once, then each life of the command is a fork that runs
-its real ``main``. After every life each cell that it stored is compared, bit by bit, with that of
-an undisturbed run, and no process of it may be left. At the end the command runs once more to its
-end. Prints JSON: how many lives each ending had, and how many cells were compared.
+Run as ``python -m tests.interrupt_loop``: the heavy imports happen once, then each life of the
+command is a fork that runs its real ``main``. After every life each cell that it stored is
+compared, bit by bit, with that of an undisturbed run, and no process of it may be left. At the end
+the command runs once more to its end. Prints JSON: how many lives each ending had, and how many
+cells were compared.
 """
 
 from __future__ import annotations
@@ -15,55 +16,24 @@ import os
 import random
 import shutil
 import signal
-import sys
 import time
 from collections import Counter
 from pathlib import Path
-
-if __name__ == "__main__":
-    # Where tests/classify would be found for the package classify.
-    sys.path.remove(str(Path(__file__).resolve().parent))
 
 import numpy as np
 
 from classify.commands.run_fusion_grid import main as run_fusion_grid
 from classify.grid import execution
+from tests.forked_life import BEFORE_MAIN, fork, wait
 
-BEFORE_MAIN = 71
 LIMIT_S = 60.0
 CLEARED = "unfinished files of a run that was killed"  # by SIGTERM, in a life before
 ENDINGS = {signal.SIGINT: {130, BEFORE_MAIN, 0}, signal.SIGTERM: {-signal.SIGTERM, 0}}
 
 
 def live(argv: list[str], log: Path) -> int:
-    """Fork and run the command in the child, in a process group of its own; return its pid."""
-    pid = os.fork()
-    if pid:
-        return pid
-    code = 70
-    try:
-        with log.open("w") as errors, Path(os.devnull).open("w") as nowhere:
-            os.dup2(nowhere.fileno(), 1)
-            os.dup2(errors.fileno(), 2)
-        os.setpgrp()
-        code = run_fusion_grid(argv)
-    except KeyboardInterrupt:
-        code = BEFORE_MAIN
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-
-
-def wait(pid: int, limit_s: float) -> int | None:
-    """Return the exit status if the child ends within ``limit_s``, else none."""
-    deadline = time.monotonic() + limit_s
-    while time.monotonic() < deadline:
-        found, status = os.waitpid(pid, os.WNOHANG)
-        if found:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.002)
-    return None
+    """Fork and run the command, its errors going to ``log``; return the child's pid."""
+    return fork(lambda: run_fusion_grid(argv), Path(os.devnull), log)
 
 
 def members(group: int) -> list[int]:

@@ -1,16 +1,15 @@
 """Start a command again and again, and kill it with SIGKILL at random moments, so many times.
 
-Run as a program: the heavy imports happen once, then each life of the command is a fork that runs
-its real ``main``. A life that ends by itself is checked for its exit status, its result is set
-aside, and the next one starts from nothing. At the end the command runs once more to its end.
-Prints JSON: kills, completed lives, how many lives found work of an earlier one, and how many lives
-said each of the signs.
+Run as ``python -m tests.kill_loop``: the heavy imports happen once, then each life of the command
+is a fork that runs its real ``main``. A life that ends by itself is checked for its exit status,
+its result is set aside, and the next one starts from nothing. At the end the command runs once more
+to its end. Prints JSON: kills, completed lives, how many lives found work of an earlier one, and
+how many lives said each of the signs.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import gc
 import importlib
 import json
@@ -18,40 +17,15 @@ import os
 import random
 import shutil
 import signal
-import sys
 import time
 from pathlib import Path
 
+from tests.forked_life import fork, wait
+
 
 def life(main, argv: list[str], log: Path) -> int:
-    """Fork and run ``main(argv)`` in the child, its output going to ``log``.
-
-    Return the child's pid.
-    """
-    pid = os.fork()
-    if pid:
-        return pid
-    with log.open("w") as out:
-        os.dup2(out.fileno(), 1)
-        os.dup2(out.fileno(), 2)
-        os.setpgrp()
-        code = 70
-        with contextlib.suppress(BaseException):
-            code = main(argv)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-
-
-def wait(pid: int, limit_s: float) -> int | None:
-    """Return the exit status if the child ends within ``limit_s``, else none."""
-    deadline = time.monotonic() + limit_s
-    while time.monotonic() < deadline:
-        found, status = os.waitpid(pid, os.WNOHANG)
-        if found:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.002)
-    return None
+    """Fork and run ``main(argv)``, all that it says going to ``log``; return the child's pid."""
+    return fork(lambda: main(argv), log, log)
 
 
 def main() -> None:
@@ -78,8 +52,6 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("argv", nargs="*")
     given = options.parse_args()
-    # Where tests/classify would be found for the package classify.
-    sys.path.remove(str(Path(__file__).resolve().parent))
     for assignment in given.set:
         place, value = assignment.split("=")
         module, name = place.rsplit(".", 1)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 MakeStore = Callable[..., Path]
-LOOP = Path(__file__).parents[1] / "interrupt_loop.py"
+ROOT = Path(__file__).parents[2]
 # most of a life is spent in fits
 LONG_FITS = {
     "svm": [],
@@ -31,9 +31,10 @@ def interrupted(store: Path, folder: Path, lives: int, grid: list[str], *own: st
     The loop compares every stored cell with that of an undisturbed run.
     """
     grid = ["--store", str(store), "--quiet", "--late", "none", *grid]
-    loop = [sys.executable, "-X", "faulthandler", str(LOOP), "--out", str(folder / "out")]
+    loop = [sys.executable, "-X", "faulthandler", "-m", "tests.interrupt_loop"]
     run = subprocess.run(
-        [*loop, "--lives", str(lives), *own, "--", *grid],
+        [*loop, "--out", str(folder / "out"), "--lives", str(lives), *own, "--", *grid],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},

@@ -19,7 +19,7 @@ from classify.commands.run_fusion_grid import main
 
 MakeStore = Callable[..., Path]
 BY_CLOCK = ["fit_s", "date", "commit", "command"]
-LOOP = Path(__file__).parents[1] / "kill_loop.py"
+ROOT = Path(__file__).parents[2]
 
 
 def command(store: Path, out: Path) -> list[str]:
@@ -51,7 +51,8 @@ def kill(store: Path, folder: Path, kills: int) -> dict[str, float]:
     run = subprocess.run(
         [
             sys.executable,
-            str(LOOP),
+            "-m",
+            "tests.kill_loop",
             "--kills",
             str(kills),
             "--target",
@@ -62,6 +63,7 @@ def kill(store: Path, folder: Path, kills: int) -> dict[str, float]:
             "--",
             *command(store, survivor),
         ],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},

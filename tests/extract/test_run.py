@@ -390,7 +390,6 @@ def kill(tmp_path: Path, model: Path, kills: int) -> dict[str, float]:
     assert main(command(rows, model, tmp_path / "reference")) == 0
     store = tmp_path / "lives" / "e"
     store.parent.mkdir()
-    loop = Path(__file__).parents[1] / "kill_loop.py"
     imports = [
         f"--import={name}"
         for name in ("extract.encoders.build", "extract.media.sound", "transformers.models.hubert")
@@ -398,7 +397,8 @@ def kill(tmp_path: Path, model: Path, kills: int) -> dict[str, float]:
     run = subprocess.run(
         [
             sys.executable,
-            str(loop),
+            "-m",
+            "tests.kill_loop",
             "--kills",
             str(kills),
             "--target",
@@ -413,6 +413,7 @@ def kill(tmp_path: Path, model: Path, kills: int) -> dict[str, float]:
             "--",
             *command(rows, model, store, "--batch-size", "1"),
         ],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},

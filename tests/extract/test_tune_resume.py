@@ -409,7 +409,6 @@ def kill(tmp_path: Path, models: Path, kills: int, modality: str = "audio") -> d
 
     store = tmp_path / "lives" / "e"
     store.parent.mkdir()
-    loop = Path(__file__).parents[1] / "kill_loop.py"
     signs = (
         "training was at step",
         "every epoch was trained before",
@@ -428,7 +427,8 @@ def kill(tmp_path: Path, models: Path, kills: int, modality: str = "audio") -> d
     run = subprocess.run(
         [
             sys.executable,
-            str(loop),
+            "-m",
+            "tests.kill_loop",
             "--kills",
             str(kills),
             "--target",
@@ -442,6 +442,7 @@ def kill(tmp_path: Path, models: Path, kills: int, modality: str = "audio") -> d
             "--",
             *command(store),
         ],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         env=environment,
