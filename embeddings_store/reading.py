@@ -138,7 +138,7 @@ def read_json(
         ProjectError: ``raises``: it is not there, or not JSON in UTF-8.
     """
     with reading(path, expected, advice, raises):
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(read_text(path, expected, advice, raises))
 
 
 def is_file(path: Path) -> bool:

@@ -15,12 +15,14 @@ from classify.commands.compare_systems import build_parser as compare_parser
 from classify.commands.grid_options import build_parser as grid_parser
 from classify.commands.make_report import build_parser as report_parser
 from classify.commands.show_benchmarks import build_parser as benchmarks_parser
+from classify.leakage.checks import CHECKS
 from embeddings_store.commands.embeddings_store import build_parser as store_parser
 from extract.commands.check_corpus import build_parser as check_parser
 from extract.commands.extract_options import build_parser as extract_parser
 from extract.commands.make_corpus import build_parser as make_corpus_parser
 
 ROOT = Path(__file__).parent.parent
+NUMBERS = ("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen")
 PARSERS = {
     "extract-features": extract_parser,
     "run-fusion-grid": grid_parser,
@@ -61,3 +63,9 @@ def test_every_command_of_the_readme_parses(line):
 
 def test_there_are_commands_to_test():
     assert {line.split()[0] for line in commands("README.md")} == set(PARSERS)
+
+
+def test_the_readme_counts_the_checks_of_the_audit():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    counted = re.findall(r"(\w+) (?:kinds of leak|checks: speakers)", text)
+    assert [word.lower() for word in counted] == [NUMBERS[len(CHECKS) - 10]] * 2

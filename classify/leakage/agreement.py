@@ -10,14 +10,19 @@ from pathlib import PurePath
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.leakage.case import AuditCase, Codes, VectorFile, factorized
+from classify.leakage.case import (
+    LONG_WORDS,
+    RECORDINGS,
+    AuditCase,
+    Codes,
+    VectorFile,
+    factorized,
+)
 from embeddings_store.corpus.transcripts import count_words, normalised
 from embeddings_store.folds.rules import SPLIT_ROLES
 
-LONG_WORDS = 6  # shorter transcripts are everyday phrases, which people say twice
 # A transcript that more rows have is a template that actors were given.
 TEMPLATE_ROWS = 10
-RECORDINGS = ("audio", "video", "meta_video", "meta_video_id")
 SHORT_NAME = 3  # a name of fewer characters is part of many
 MADE_FROM = re.compile(
     r"^(augm?(ented)?|copy|copied|dup(licate)?|noisy?|noise|gain|loud|quiet|pitch|speed|fast|slow|"

@@ -25,6 +25,8 @@ from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.hdf5 import read_marks, store_path
 
 NAMES = ("speaker", "group", "session")
+RECORDINGS = ("audio", "video", "meta_video", "meta_video_id")  # columns that name what is cut
+LONG_WORDS = 6  # shorter transcripts are everyday phrases, which people say twice
 # A look-up that is right so much more often than a constant answer knows something of the label,
 HELPS = 0.05
 # unless chance alone would do that about once in so many corpora: templates that a few speakers say

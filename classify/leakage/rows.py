@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from classify.leakage.case import AuditCase, Codes, Overlap, factorized, overlap
+from classify.leakage.case import (
+    LONG_WORDS,
+    RECORDINGS,
+    AuditCase,
+    Codes,
+    Overlap,
+    factorized,
+    overlap,
+)
 from classify.leakage.facts import by_design
 from classify.leakage.finding import (
     CLEAN,
@@ -31,9 +39,7 @@ from embeddings_store.corpus.manifest import resolve_media
 from embeddings_store.corpus.transcripts import as_heard, count_words, normalised
 from embeddings_store.provenance import file_digest
 
-LONG_WORDS = 6  # shorter transcripts are everyday phrases, which people say twice
 FEW = 0.01  # up to this part of the test rows, long transcripts that occur twice are chance
-RECORDINGS = ("audio", "video", "meta_video", "meta_video_id")
 # Pairs of roles that must not share a group, the worst first, and what it means where they do.
 TEARS = (
     (
@@ -73,9 +79,8 @@ def speakers(case: AuditCase) -> LeakageFinding:
     nameless = case.n_test - training.of
     rest = f"; {nameless:,} test rows name no speaker" if nameless else ""
     if not training.rows and not choosing.rows:
-        return LeakageFinding(
-            CLEAN, f"{keys.max() + 1:,} speakers, none on both sides{rest}", share=0.0
-        )
+        number = f"{keys.max() + 1:,} speakers, none on both sides{rest}"
+        return _hidden(case, keys, number) or LeakageFinding(CLEAN, number, share=0.0)
     worse, verb = (training, "train") if training.rows else (choosing, "validate")
     number = (
         f"{per_cent(worse.share)} of {worse.of:,} test rows are by {len(worse.keys):,} speakers "
@@ -108,10 +113,36 @@ def groups(case: AuditCase) -> LeakageFinding:
         finding = _torn_groups(case, one, other, means)
         if finding:
             return finding
-    total = case.groups.max() + 1
-    nameless = int((case.groups < 0).sum())
-    rest = f"; {nameless:,} rows name no group" if nameless else ""
-    return LeakageFinding(CLEAN, f"{total:,} groups, none torn apart{rest}", share=0.0)
+    number = f"{case.groups.max() + 1:,} groups, none torn apart{_nameless(case)}"
+    return _hidden(case, case.groups, number) or LeakageFinding(CLEAN, number, share=0.0)
+
+
+def _nameless(case: AuditCase) -> str:
+    rows = int((case.groups < 0).sum())
+    return f"; {rows:,} rows name no group" if rows else ""
+
+
+def _hidden(case: AuditCase, keys: Codes, number: str) -> LeakageFinding | None:
+    """Return what is to be said where test rows alone are without names, none elsewhere.
+
+    Args:
+        case: The evaluation.
+        keys: Codes of speakers or groups (N,), -1 for none.
+        number: What was counted.
+    """
+    hidden = 0
+    for fold in case.plan:
+        nameless = int((case.rows(fold, "test") & (keys < 0)).sum())
+        if nameless and not (case.rows(fold, "train") & (keys < 0)).any():
+            hidden += nameless
+    if not hidden:
+        return None
+    return Evidence(
+        f"{number}; of them {hidden:,} test rows, though every training row has a name"
+    ).caution(
+        "whether these rows share what the check looks for cannot be seen; fill the column, or "
+        "find out who left it empty where the figure is made"
+    )
 
 
 def _torn_groups(case: AuditCase, one: str, other: str, means: str) -> LeakageFinding | None:
@@ -128,9 +159,9 @@ def _torn_groups(case: AuditCase, one: str, other: str, means: str) -> LeakageFi
     share = rows / max(of, 1)
     number = (
         f"{len(keys):,} of {case.groups.max() + 1:,} groups have rows in {one} and {other}; "
-        f"{per_cent(share)} of {of:,} {other} rows are of such a group"
+        f"{per_cent(share)} of {of:,} {other} rows are of such a group{_nameless(case)}"
     )
-    names = case.manifest.column("group")
+    names = case.manifest.named("group")
     examples = some([str(names[case.groups == key][0]) for key in sorted(keys)[:SHOWN_EXAMPLES]])
     if f"{one}+{other}" in case.plan.shares:
         return Evidence(number, examples).caution(

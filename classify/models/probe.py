@@ -21,40 +21,22 @@ from embeddings_store.errors import FoldError
 from embeddings_store.vectors.fold_data import RoleData
 
 LogProbabilities = NDArray[np.float64]
-
-
 Vectors = NDArray[np.float32]
-
-
 Codes = NDArray[np.int64]
 
-
 PROBE_SPLITS = 5  # each inner probe learns from four fifths of the rows
-
-
 # Inverse L2 strengths to choose from, the strongest regularisation first. Wide vectors want the
 # first ones, a handful of columns the last: no single value serves both.
 PROBE_GRID = (0.001, 0.01, 0.1, 1.0, 10.0)
-
-
 CHOICE_SPLITS = 3
-
-
 # Where the rows are of one group, so that no part of them can judge what the rest has learnt. WA on
 # the validation rows of RAVDESS and MELD, frozen encoders: 65.6 and 56.1 at 0.001, 70.0 and 55.7 at
 # 0.01, 70.7 and 55.3 at 0.1, 69.6 and 54.6 at 1; narrow vectors lose most below 0.1.
 FIXED_C = 0.1
-
-
 CHOSEN_ON = "training rows, inside groups"
 NOT_CHOSEN = f"nothing, C = {FIXED_C:g}: no two groups with two classes"
-
-
-PROBE_ITERATIONS = (
-    2_000  # lbfgs took below 100 on every store so far; scikit-learn warns if this is not enough
-)
-
-
+# lbfgs took below 100 on every store so far; scikit-learn warns if this is not enough
+PROBE_ITERATIONS = 2_000
 PROBE_SETTINGS = {
     "splits": PROBE_SPLITS,
     "iterations": PROBE_ITERATIONS,

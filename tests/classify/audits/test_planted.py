@@ -73,3 +73,17 @@ def test_people_whom_nobody_knows_are_not_one_person(
     assert audit.having(LEAK) == audit.having(CAUTION) == []
     assert audit.findings["speakers"].number.endswith("12 test rows name no speaker")
     assert audit.findings["groups"].number.endswith("12 rows name no group")
+
+
+@pytest.mark.parametrize(("column", "check"), [("group", "groups"), ("speaker", "speakers")])
+def test_names_that_are_blank_in_the_test_rows_alone_are_said(
+    column: str, check: str, clean: Plan, tmp_path: Path
+) -> None:
+    clean.columns[column][first(clean.columns, "S2", 1000)] = ""
+    clean.columns["split"] = np.where(clean.columns["session"] == "S2", "test", "train")
+    clean.protocol = "split"
+    audit = run_checks(clean.case(tmp_path))
+    assert audit.having(LEAK) == [] and audit.having(CAUTION) == [check]
+    assert audit.findings[check].number.endswith(
+        "of them 60 test rows, though every training row has a name"
+    )
