@@ -105,34 +105,31 @@ def package_versions() -> dict[str, str]:
     return found
 
 
-def commit() -> str:
+def commit(outputs: str = "") -> str:
     """Return the project's git commit, with ``+`` for uncommitted changes.
 
     Empty outside a checkout.
+
+    Args:
+        outputs: A folder of the checkout that programs write to; changes there are none of theirs.
     """
     here = Path(__file__).resolve().parent.parent
     if not (here / ".git").exists():
         return ""
+    git = ["git", "-C", str(here)]
+    changed = [*git, "status", "--porcelain", "--untracked-files=no", "--", "."]
+    if outputs:
+        changed.append(f":(exclude){outputs}")
     try:
-        head = subprocess.run(
-            [
-                "git",
-                "-C",
-                str(here),
-                "describe",
-                "--always",
-                "--dirty=+",
-                "--abbrev=12",
-                "--exclude=*",
-            ],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
+        head = _output_of([*git, "rev-parse", "--short=12", "HEAD"])
+        return f"{head}+" if _output_of(changed) else head
     except (OSError, subprocess.SubprocessError):
         return ""
-    return head.stdout.strip()
+
+
+def _output_of(command: list[str]) -> str:
+    found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    return found.stdout.strip()
 
 
 def file_digest(path: Path) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -111,3 +114,30 @@ def test_avamergs_weighted_recall_is_its_accuracy(published: pd.DataFrame) -> No
         assert recall.mean() == pytest.approx(
             float(rows[rows["metric"] == "UAR"]["value"].item()), abs=0.01
         )
+
+
+def test_a_table_names_the_code_that_made_it_whatever_was_recorded_before(tmp_path: Path) -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("needs a checkout; these are files without their history")
+    checkout = tmp_path / "checkout"
+    git = ["git", "-C", str(checkout)]
+    subprocess.run(["git", "clone", "-q", "--shared", str(ROOT), str(checkout)], check=True)
+    own = ["benchmarks/record.py", "embeddings_store/provenance.py"]
+    for name in own:  # as they stand here, not as they were committed last
+        shutil.copy(ROOT / name, checkout / name)
+    author = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    subprocess.run([*git, *author, "commit", "-q", "--allow-empty", "-am", "now"], check=True)
+
+    def recorded() -> str:
+        shown = "from benchmarks.record import COMMIT; print(COMMIT)"
+        ask = [sys.executable, "-c", shown]
+        return subprocess.run(ask, cwd=checkout, capture_output=True, text=True).stdout.strip()
+
+    clean = recorded()
+    assert re.fullmatch("[0-9a-f]{12}", clean)
+    with (checkout / "benchmarks" / "results" / "demo.csv").open("a") as table:
+        table.write("another row\n")
+    assert recorded() == clean
+    with (checkout / "classify" / "claim.py").open("a") as code:
+        code.write("# changed\n")
+    assert recorded() == f"{clean}+"
