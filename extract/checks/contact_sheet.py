@@ -15,7 +15,7 @@ from embeddings_store.atomic import replacing
 from embeddings_store.corpus.manifest import Manifest, resolve_media
 from embeddings_store.errors import ManifestError, MediaError, MissingDependencyError, UsageError
 from extract.frames.clips import read_clip
-from extract.frames.face import check_detector
+from extract.frames.face_detector import check_detector
 from extract.frames.settings import FACES, REGIONS, FrameSettings, TimeSpan
 from extract.pipeline.inputs import video_spans
 

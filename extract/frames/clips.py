@@ -121,8 +121,9 @@ class VideoFile:
         whole = self._decoder.pictures(numbers.tolist())
         pictures = [_cut_out(picture, box) for picture in whole]
         if settings.region in FACES:
-            face = find_face(self.path, pictures)
-            pictures = [_cut_out(picture, face.box) for picture in pictures]
+            face = find_face(self.path, pictures, index.times_s[numbers])
+            places = face.boxes.tolist()
+            pictures = [_cut_out(*each) for each in zip(pictures, places, strict=True)]
             notes.append(face.note)
         squares = np.stack([fit(picture, settings.size) for picture in pictures])
         return FrameClip(
@@ -136,7 +137,7 @@ class VideoFile:
         )
 
 
-def _cut_out(picture: Pixels, box: tuple[int, int, int, int]) -> Pixels:
+def _cut_out(picture: Pixels, box: Sequence[int]) -> Pixels:
     left, top, right, bottom = box
     return picture[top:bottom, left:right]
 

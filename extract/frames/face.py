@@ -1,188 +1,187 @@
-"""Finds the speaker's face in the pictures of a clip, so that an encoder sees no room.
+"""Follows the speaker's face through the pictures of a clip, so that an encoder sees no room.
 
-Found with OpenCV's cascades for faces from the front and from the side (Viola and Jones 2001),
-whose weights come with the package; the more accurate networks have theirs elsewhere, and nothing
-is fetched here.
-
-The rule: in every picture that is drawn, faces are looked for from the front, and where there is
-none from either side. The clip's face is the largest that was found, together with the faces of the
-other pictures that overlap it. All pictures are cut alike, to a square around the median of these
-boxes, so that a detector's trembling does not look like movement. A clip in which this face is seen
-in fewer than a quarter of the pictures is refused, with the count: it never falls back on the whole
-picture. Other faces beside it are noted.
+The rule: in every picture that is drawn, faces are looked for. A face is the one of the picture
+before it if the two boxes, half as large again, share some area; where several do, those that share
+most go together. The clip's face is the one of which most is seen: the area of its boxes, summed
+over the pictures. Where it is not found its place is taken from the pictures before and after.
+Places and sizes are smoothed over about a quarter of a second, so that a detector's trembling does
+not look like movement and a nod stays one, while a head that walks through the picture is followed.
+Every picture is cut to a square around its own place. A clip in which this face is found in fewer
+than a quarter of the pictures is refused, with the count: it never falls back on the whole picture.
+Other faces beside it are noted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from embeddings_store.errors import MediaError, MissingDependencyError
+from embeddings_store.errors import MediaError
+from extract.frames.face_detector import SETTINGS as DETECTOR
+from extract.frames.face_detector import Box, find_faces
 from extract.frames.geometry import Pixels
 
-if TYPE_CHECKING:
-    from cv2 import CascadeClassifier
-    from cv2.typing import MatLike
-
-Box = tuple[float, float, float, float]
-
-FRONT, SIDE = "haarcascade_frontalface_alt2", "haarcascade_profileface"
-# Pictures are made as small as this before faces are looked for; a face smaller than a tenth of it
-# is none of a speaker.
-SHORTER_SIDE, SMALLEST = 240, 24
 # A cascade's box ends at the brows and at the chin; with a quarter more on each side hair and neck
-# are in it.
+# are in it. Between two pictures a head may move as far.
 MARGIN = 1.5
 LEAST_SHARE = 0.25
+# Deviation of the bell curve that places are smoothed with: nods at 1.5 Hz stay in the picture,
+# turns of some seconds are followed. Pictures further apart keep their own places.
+SMOOTH_S = 0.25
 SETTINGS: dict[str, object] = {
-    "face_detector": f"{FRONT}, else {SIDE} and mirrored, at {SHORTER_SIDE} px, from {SMALLEST} px",
-    "face_rule": f"largest and what overlaps it, median box x {MARGIN:g}, in {LEAST_SHARE:.0%} of "
-    "pictures or refused",
+    **DETECTOR,
+    "face_rule": f"followed by overlap, most area, smoothed over {SMOOTH_S:g} s, box x {MARGIN:g} "
+    f"of each picture, in {LEAST_SHARE:.0%} of pictures or refused",
 }
+# Keeps a line through one point level instead of dividing by nothing.
+_STIFF_S2 = 1e-4
+
+# The number of each picture in which a face is found, and where.
+Track = dict[int, Box]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Face:
     """Where the face of a clip is.
 
     Attributes:
-        box: Left, top, right and bottom of a square, in pixels of the pictures that were looked at.
+        boxes: int64, (T, 4): left, top, right and bottom of a square in each picture, in its
+            pixels.
+        found: In how many of the pictures it was found; elsewhere its place is a guess.
         note: A caution, else empty.
     """
 
-    box: tuple[int, int, int, int]
+    boxes: NDArray[np.int64]
+    found: int
     note: str = ""
 
 
-def check_detector() -> None:
-    """Check that OpenCV is there and has its cascades.
-
-    Raises:
-        MissingDependencyError: It is not installed, or its version comes without them.
-    """
-    try:
-        import cv2
-    except ImportError as error:
-        # Not installed, or one of the system's libraries is missing that the other wheel needs.
-        raise MissingDependencyError(
-            f"cutting out faces needs OpenCV, which cannot be imported ({error}); install the "
-            "extra: pip install 'emotion-fusion[face]'"
-        ) from error
-    folder = _cascade_folder()
-    absent = [name for name in (FRONT, SIDE) if not (folder / f"{name}.xml").is_file()]
-    if absent or not hasattr(cv2, "CascadeClassifier"):
-        raise MissingDependencyError(
-            f"OpenCV {cv2.__version__} comes without the face cascades that versions below 5 have; "
-            "install the extra: pip install 'emotion-fusion[face]'"
-        )
-
-
-def _cascade_folder() -> Path:
-    """Return where OpenCV keeps its cascades; versions from 5 on have none."""
-    import cv2
-
-    return Path(getattr(getattr(cv2, "data", None), "haarcascades", ""))
-
-
-def find_face(path: Path, pictures: Sequence[Pixels]) -> Face:
-    """Find the face of a clip by the rule above.
+def find_face(path: Path, pictures: Sequence[Pixels], times_s: NDArray[np.float64]) -> Face:
+    """Follow the face of a clip by the rule above.
 
     Args:
         path: The film, for the message.
         pictures: uint8, each (H, W, 3), all of one size.
+        times_s: float64, (T,), when each picture is shown, increasing.
 
     Raises:
         MediaError: No face is in a quarter of the pictures.
     """
-    found = [_faces(picture) for picture in pictures]
-    largest = max(chain.from_iterable(found), key=_area, default=None)
-    if largest is None:
+    found = [find_faces(picture) for picture in pictures]
+    tracks = _tracks(found)
+    if not tracks:
         raise MediaError(
             f"{path}: no face in any of {len(pictures)} pictures; leave the clip out, or use "
             "another --region"
         )
-    # The same face in each picture, and in how many pictures somebody else is seen beside it.
-    same: list[Box] = []
-    with_others = 0
-    for boxes in found:
-        overlaps = [_overlap(box, largest) for box in boxes]
-        if max(overlaps, default=0) > 0:
-            same.append(boxes[int(np.argmax(overlaps))])
-        if 0 in overlaps:
-            with_others += 1
-    if len(same) < max(1, round(LEAST_SHARE * len(pictures))):
+    face = max(tracks, key=_seen_area)
+    if len(face) < max(1, round(LEAST_SHARE * len(pictures))):
         raise MediaError(
-            f"{path}: a face in only {len(same)} of {len(pictures)} pictures, which may be a "
+            f"{path}: a face in only {len(face)} of {len(pictures)} pictures, which may be a "
             "mistake; leave the clip out, or use another --region"
         )
-    note = ""
-    if with_others:
-        note = f"other faces in {with_others} of {len(pictures)} pictures; the largest was taken"
     height, width = pictures[0].shape[:2]
-    return Face(_square(np.median(np.array(same), axis=0), width, height), note)
+    boxes = _squares(smooth(face, times_s), width, height)
+    return Face(boxes, len(face), _note(face, found))
 
 
-def _square(box: np.ndarray, width: int, height: int) -> tuple[int, int, int, int]:
-    """Return the square around a box, moved into the picture, and as large as the picture allows.
+def _note(face: Track, found: Sequence[Sequence[Box]]) -> str:
+    """Say in how many pictures the face is not found, and in how many others are beside it."""
+    notes = []
+    if len(face) < len(found):
+        notes.append(f"a face in {len(face)} of {len(found)} pictures")
+    with_others = 0
+    for number, boxes in enumerate(found):
+        with_others += len(boxes) > (number in face)
+    if with_others:
+        notes.append(
+            f"other faces in {with_others} of {len(found)} pictures; the one of which most is "
+            "seen was taken"
+        )
+    return "; ".join(notes)
 
-    >>> _square(np.array([10.0, 10.0, 30.0, 30.0]), 100, 60)
-    (5, 5, 35, 35)
-    >>> _square(np.array([0.0, 0.0, 60.0, 60.0]), 100, 60)
-    (0, 0, 60, 60)
+
+def _tracks(found: Sequence[Sequence[Box]]) -> list[Track]:
+    """Sort the boxes of all pictures into faces.
+
+    >>> _tracks([[(0, 0, 9, 9)], [(50, 0, 59, 9), (2, 0, 11, 9)]])
+    [{0: (0, 0, 9, 9), 1: (2, 0, 11, 9)}, {1: (50, 0, 59, 9)}]
     """
-    left, top, right, bottom = box.tolist()
-    side = min(round(MARGIN * max(right - left, bottom - top)), width, height)
-    x = min(max(round((left + right - side) / 2), 0), width - side)
-    y = min(max(round((top + bottom - side) / 2), 0), height - side)
-    return x, y, x + side, y + side
+    tracks: list[Track] = []
+    for number, boxes in enumerate(found):
+        pairs = []
+        for i, track in enumerate(tracks):
+            last = track[max(track)]
+            for k, box in enumerate(boxes):
+                shared = _overlap(_grown(last), _grown(box))
+                if shared > 0:
+                    pairs.append((shared, i, k))
+        taken: set[int] = set()
+        for _, i, k in sorted(pairs, key=lambda pair: -pair[0]):
+            if number not in tracks[i] and k not in taken:
+                tracks[i][number] = boxes[k]
+                taken.add(k)
+        tracks += [{number: box} for k, box in enumerate(boxes) if k not in taken]
+    return tracks
 
 
-def _faces(picture: Pixels) -> list[Box]:
-    """Return the boxes of all faces in one picture, in its own pixels."""
-    import cv2
+def smooth(face: Track, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return middle and side of the face in every picture, (T, 3), in pixels.
 
-    height, width = picture.shape[:2]
-    scale = min(1.0, SHORTER_SIDE / min(height, width))
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    if scale < 1:
-        size = (round(width * scale), round(height * scale))
-        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-    boxes = _detect(FRONT, grey) or _detect(SIDE, grey)
-    if not boxes:
-        # The cascade knows profiles that look one way only.
-        mirrored = grey.shape[1]
-        for left, top, right, bottom in _detect(SIDE, cv2.flip(grey, 1)):
-            boxes.append((mirrored - right, top, mirrored - left, bottom))
-    return [
-        (left / scale, top / scale, right / scale, bottom / scale)
-        for left, top, right, bottom in boxes
-    ]
-
-
-def _detect(cascade: str, grey: MatLike) -> list[Box]:
-    found = _cascade(cascade).detectMultiScale(
-        grey, scaleFactor=1.1, minNeighbors=4, minSize=(SMALLEST, SMALLEST)
+    Args:
+        face: Where it is found, in one picture at least.
+        times_s: float64, (T,), when each picture is shown, increasing.
+    """
+    numbers = sorted(face)
+    boxes = np.array([face[number] for number in numbers])
+    sizes = boxes[:, 2:] - boxes[:, :2]
+    places = np.column_stack([(boxes[:, :2] + boxes[:, 2:]) / 2, sizes.max(axis=1)])
+    # One box that is off is outvoted by its neighbours.
+    beside = np.pad(places, ((1, 1), (0, 0)), mode="edge")
+    places = np.median([beside[:-2], places, beside[2:]], axis=0)
+    everywhere = np.column_stack(
+        [np.interp(times_s, times_s[numbers], column) for column in places.T]
     )
-    return [(float(x), float(y), float(x + w), float(y + h)) for x, y, w, h in found]
+    # A line through the neighbours, the nearer the heavier: a mean would lag at both ends.
+    apart_s = times_s - times_s[:, np.newaxis]
+    weights = np.exp(-0.5 * (apart_s / SMOOTH_S) ** 2)
+    weights /= weights.sum(axis=1, keepdims=True)
+    mean_s = (weights * apart_s).sum(axis=1, keepdims=True)
+    weighted = weights * (apart_s - mean_s)
+    slope = (weighted @ everywhere) / ((weighted * apart_s).sum(axis=1, keepdims=True) + _STIFF_S2)
+    smoothed: NDArray[np.float64] = weights @ everywhere - slope * mean_s
+    return smoothed
 
 
-@lru_cache
-def _cascade(name: str) -> CascadeClassifier:
-    import cv2
+def _squares(places: NDArray[np.float64], width: int, height: int) -> NDArray[np.int64]:
+    """Return the squares around places (T, 3), moved into the picture and no larger than it.
 
-    cv2.setNumThreads(1)  # The cores belong to the processes that decode side by side.
-    return cv2.CascadeClassifier(str(_cascade_folder() / f"{name}.xml"))
+    >>> _squares(np.array([[20.0, 20.0, 20.0], [30.0, 30.0, 60.0]]), 100, 60).tolist()
+    [[5, 5, 35, 35], [0, 0, 60, 60]]
+    """
+    side = np.clip(np.rint(MARGIN * places[:, 2]), 1, min(width, height))
+    left = np.clip(np.rint(places[:, 0] - side / 2), 0, width - side)
+    top = np.clip(np.rint(places[:, 1] - side / 2), 0, height - side)
+    return np.column_stack([left, top, left + side, top + side]).astype(np.int64)
 
 
-def _area(box: Box) -> float:
+def _seen_area(face: Track) -> float:
+    return sum(_overlap(box, box) for box in face.values())
+
+
+def _grown(box: Box) -> Box:
+    """Return a box with ``MARGIN`` around it.
+
+    >>> _grown((10, 10, 30, 30))
+    (5.0, 5.0, 35.0, 35.0)
+    """
     left, top, right, bottom = box
-    return (right - left) * (bottom - top)
+    across, down = (MARGIN - 1) / 2 * (right - left), (MARGIN - 1) / 2 * (bottom - top)
+    return left - across, top - down, right + across, bottom + down
 
 
 def _overlap(one: Box, other: Box) -> float:

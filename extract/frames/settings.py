@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings_store.errors import MediaError, UsageError, unknown_name
-from extract.frames.face import SETTINGS, check_detector
+from extract.frames.face import SETTINGS
+from extract.frames.face_detector import check_detector
 
 RULES = ("uniform", "consecutive")
 FACES = ("face", "half-face")
@@ -45,7 +46,7 @@ class FrameSettings:
         region: ``full``; ``half``, one side of a split screen; or ``half-unboxed``, the square of
             that half which IEMOCAP's letterbox leaves: rows 112 to 368 and columns 52 to 308 of a
             360 x 480 half, in proportion for other sizes; or ``face`` and ``half-face``, the face
-            that is found in the picture or in that half, see :mod:`extract.frames.face`.
+            that is followed in the picture or in that half, see :mod:`extract.frames.face`.
         size: Side of the square in pixels.
     """
 

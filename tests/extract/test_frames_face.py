@@ -5,8 +5,10 @@ The stated rule for none, for one and for several, on drawn heads and on a real 
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import av
@@ -17,8 +19,9 @@ from embeddings_store.errors import MediaError, MissingDependencyError, UsageErr
 from extract.checks.contact_sheet import write_contact_sheet
 from extract.corpora import read_corpus
 from extract.corpora.demo_release import faces
-from extract.frames import FrameCache, FrameSettings, TimeSpan, face, read_clip
+from extract.frames import FrameCache, FrameSettings, TimeSpan, face, face_detector, read_clip
 from extract.frames.face import SETTINGS, find_face
+from extract.frames.face_detector import find_faces
 
 pytest.importorskip("cv2", reason="needs the extra 'face'")
 CARPHONE = (
@@ -51,33 +54,76 @@ def film(path: Path, pictures: list[np.ndarray]) -> Path:
     return path
 
 
-def test_one_face_is_cut_out_of_all_pictures_alike() -> None:
-    found = find_face(HERE, [picture((256, 300, 60))] * 3 + [picture((256, 308, 60))])
-    left, top, right, bottom = found.box
-    assert right - left == bottom - top and found.note == ""
+def follow(pictures: list[np.ndarray], step_s: float = 0.2) -> face.Face:
+    return find_face(HERE, pictures, step_s * np.arange(len(pictures)))
+
+
+def middles(found: face.Face) -> np.ndarray:
+    return (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
+
+
+def test_a_steady_face_is_cut_out_of_all_pictures_alike() -> None:
+    found = follow([picture((256, 300, 60))] * 4)
+    assert (found.boxes == found.boxes[0]).all() and found.note == "" and found.found == 4
+    left, top, right, bottom = found.boxes[0]
+    assert right - left == bottom - top
     assert 300 < (left + right) / 2 < 560 and 150 < right - left < 330, (
         "around the head's middle, and about as large"
     )
-    assert (
-        find_face(HERE, [picture((256, 300, 60))] * 4).box
-        == find_face(HERE, [picture((256, 300, 60))]).box
-    )
 
 
-def test_of_several_the_largest_is_taken_and_the_others_are_noted() -> None:
-    found = find_face(HERE, [picture((128, 20, 100), (256, 330, 60))] * 4)
-    assert (
-        found.box[0] > 300 and found.note == "other faces in 4 of 4 pictures; the largest was taken"
-    )
+def test_a_head_that_walks_is_followed_from_the_first_picture_to_the_last() -> None:
+    lefts = list(range(0, 385, 24))
+    found = follow([picture((256, left, 60)) for left in lefts])
+    standing = middles(follow([picture((256, 192, 60))]))[0, 0] - 192
+    inside = slice(2, -2)  # beside the picture's edges the square is moved into it
+    assert np.abs(middles(found)[inside, 0] - lefts[inside] - standing).max() < 12
+    assert (found.boxes[:, 0] >= 0).all() and (found.boxes[:, 2] <= 640).all()
+    assert (found.boxes[0, 0], found.boxes[-1, 2]) < (60, 641) and found.boxes[-1, 2] > 580
+
+
+def test_trembling_is_smoothed_and_steps_in_pictures_far_apart_are_not() -> None:
+    lefts = np.random.default_rng(0).normal(200, 3, 32)
+    trembling = {i: (left, 100.0, left + 100, 200.0) for i, left in enumerate(lefts)}
+    still = face.smooth(trembling, 0.04 * np.arange(32))
+    assert np.abs(np.diff(still[:, 0])).mean() < 0.1 * np.abs(np.diff(lefts)).mean()
+    stairs = {i: (40.0 * (i // 2), 100.0, 40.0 * (i // 2) + 100, 200.0) for i in range(8)}
+    far_apart = face.smooth(stairs, 2.0 * np.arange(8))
+    assert far_apart[:, 0] == pytest.approx([50, 50, 90, 90, 130, 130, 170, 170], abs=0.1)
+
+
+def test_where_the_face_is_not_found_its_place_comes_from_before_and_after() -> None:
+    seen = [picture((256, left, 60)) for left in range(60, 300, 30)]
+    whole, torn = follow(seen), follow([*seen[:3], picture(), picture(), *seen[5:]])
+    assert torn.found == 6 and torn.note == "a face in 6 of 8 pictures"
+    assert np.abs(whole.boxes - torn.boxes).max() < 20
+
+
+def test_of_several_the_one_of_which_most_is_seen_is_taken_and_the_others_are_noted() -> None:
+    note = "other faces in 4 of 4 pictures; the one of which most is seen was taken"
+    found = follow([picture((128, 20, 100), (256, 330, 60))] * 4)
+    assert found.boxes[0, 0] > 300 and found.note == note
+    # One larger thing that looks like a face for a moment does not take its place.
+    stays = [picture((128, 20, 100))] * 5
+    found = follow([*stays, picture((128, 20, 100), (256, 330, 60)), *stays])
+    assert (found.boxes[:, 2] < 300).all() and "other faces in 1 of 11" in found.note
 
 
 def test_no_face_is_refused_and_so_is_one_in_too_few_pictures() -> None:
     wall, face_there = picture(), picture((256, 300, 60))
     with pytest.raises(MediaError, match="no face in any of 8 pictures"):
-        find_face(HERE, [wall] * 8)
+        follow([wall] * 8)
     with pytest.raises(MediaError, match="a face in only 1 of 8 pictures"):
-        find_face(HERE, [wall] * 7 + [face_there])
-    assert find_face(HERE, [wall] * 6 + [face_there] * 2).box
+        follow([wall] * 7 + [face_there])
+    assert follow([wall] * 6 + [face_there] * 2).found == 2
+
+
+def test_many_threads_find_what_one_finds() -> None:
+    pictures = [picture((256, left, 60)) for left in range(0, 380, 60)]
+    alone = [find_faces(each) for each in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(2):
+            assert list(pool.map(find_faces, pictures)) == alone
 
 
 def test_a_split_screen_gives_the_face_of_the_speakers_half(tmp_path: Path) -> None:
@@ -133,7 +179,7 @@ def test_without_the_extra_the_message_names_it(monkeypatch: pytest.MonkeyPatch)
         FrameSettings(region="face")
     assert FrameSettings(region="half").region == "half"
     monkeypatch.undo()
-    monkeypatch.setattr(face, "FRONT", "haarcascade_of_later")
+    monkeypatch.setattr(face_detector, "FRONT", "haarcascade_of_later")
     with pytest.raises(MissingDependencyError, match="without the face cascades"):
         FrameSettings(region="half-face")
 
@@ -149,7 +195,8 @@ def test_the_contact_sheet_shows_faces(
 @pytest.mark.skipif(not CARPHONE.is_file(), reason="../shared/data/video is not here")
 def test_a_real_face() -> None:
     clip = read_clip(CARPHONE, settings=FrameSettings(region="face"))
-    assert clip.frames.shape == (16, 224, 224, 3) and clip.note == ""
+    assert clip.frames.shape == (16, 224, 224, 3)
+    assert re.fullmatch(r"a face in \d+ of 16 pictures", clip.note)
     skin = clip.frames[:, 80:150, 80:150].reshape(-1, 3).astype(int)
     assert (skin[:, 0] > skin[:, 2]).mean() > 0.9, (
         "the middle of the picture is skin, redder than blue, and not the car's window"
