@@ -18,8 +18,8 @@ from classify.leakage.case import (
     VectorFile,
     factorized,
 )
+from embeddings_store.corpus.columns import SPLIT_ROLES
 from embeddings_store.corpus.transcripts import count_words, normalised
-from embeddings_store.folds.rules import SPLIT_ROLES
 
 # A transcript that more rows have is a template that actors were given.
 TEMPLATE_ROWS = 10

@@ -17,6 +17,20 @@ from embeddings_store.errors import ManifestError, UnsafePathError, UsageError, 
 MEDIA = ("text", "audio", "video")
 STRINGS = ("id", "label", "speaker", "group", "session", "split", "language", *MEDIA)
 TIMES = ("start_s", "end_s")
+# What the column split may say, and which role it is.
+SPLIT_ROLES = {
+    "train": "train",
+    "training": "train",
+    "trn": "train",
+    "valid": "valid",
+    "validation": "valid",
+    "val": "valid",
+    "dev": "valid",
+    "development": "valid",
+    "test": "test",
+    "tst": "test",
+    "": "unused",
+}
 # What a metadata column may tell a model: nothing about the label (who speaks, when), what any
 # listener knows beforehand (the topic, the dialogue so far), or what somebody noted who knew the
 # label (ratings, causes, acted intensity).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from embeddings_store.corpus.columns import SPLIT_ROLES
 from embeddings_store.corpus.connected import connected_parts
 from embeddings_store.corpus.placeholders import without_placeholders
 
@@ -13,6 +14,8 @@ FEWEST, MOST = 3, 10  # values that are left out one by one; of more, blocks are
 
 def default_protocol(table: pd.DataFrame) -> str:
     """Name the fold plan: the split, else by what all rows name of session, speaker and group.
+
+    A split without test rows, such as that of a dataset which is all ``train``, is no plan.
 
     Where speakers meet in groups and no session holds them together, folds by speaker would tear
     the groups, and folds by group would share the speakers: then it is a plan over the parts of
@@ -28,7 +31,7 @@ def default_protocol(table: pd.DataFrame) -> str:
     >>> default_protocol(pd.DataFrame(columns | {"speaker": list("abcabc")}))
     'leave-one-speaker-out'
     """
-    if (table["split"] != "").any():
+    if _is_plan(table["split"]):
         return "split"
     for column in ("session", "speaker", "group"):
         names = without_placeholders(table[column])
@@ -39,6 +42,14 @@ def default_protocol(table: pd.DataFrame) -> str:
             return _connected_protocol(names, without_placeholders(table["group"]))
         return f"leave-one-{column}-out" if count <= MOST else f"{column}-kfold:5"
     return ""
+
+
+def _is_plan(splits: pd.Series) -> bool:
+    """Say whether some rows train and others are tested."""
+    words = {word.lower() for word in splits.unique()}
+    if not words <= SPLIT_ROLES.keys():
+        return True  # The plan then says which word is no role.
+    return {"train", "test"} <= {SPLIT_ROLES[word] for word in words}
 
 
 def _speakers_meet(speakers: pd.Series, groups: pd.Series) -> bool:

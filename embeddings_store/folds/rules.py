@@ -49,25 +49,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from embeddings_store.corpus.columns import SPLIT_ROLES
 from embeddings_store.corpus.groups import connected_names, indivisible_groups
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, UsageError, did_you_mean, unknown_name
+from embeddings_store.folds.no_plan import why_no_plan
 from embeddings_store.folds.plan import ROLE_CODE, Fold, FoldPlan, shared
 from embeddings_store.folds.validation_rules import SHARED, VALID_RULES
 
-SPLIT_ROLES = {
-    "train": "train",
-    "training": "train",
-    "trn": "train",
-    "valid": "valid",
-    "validation": "valid",
-    "val": "valid",
-    "dev": "valid",
-    "development": "valid",
-    "test": "test",
-    "tst": "test",
-    "": "unused",
-}
 ROTATING = ("session", "speaker", "group")
 COLUMNS = {**{name: name for name in ROTATING}, "corpus": "meta_corpus"}
 SPEAKER_OF_SESSION = "leave-one-speaker-of-session-out"
@@ -108,8 +97,7 @@ def make_plan(manifest: Manifest, name: str = "", valid: str = "next") -> FoldPl
     name = name or manifest.protocol
     if not name:
         raise FoldError(
-            f"corpus {manifest.name!r} names no protocol and gives no split, session, speaker or "
-            "group to make one from; add such a column, or choose --folds from "
+            f"{why_no_plan(manifest)}; fill one of these columns, or choose --folds from "
             f"{', '.join(PLAN_NAMES)}"
         )
     if valid not in VALID_RULES:

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from embeddings_store.corpus.columns import SPLIT_ROLES
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, UsageError, unknown_name
-from embeddings_store.folds.rules import SPLIT_ROLES
 from embeddings_store.reading import is_file
 from embeddings_store.tables import read_table
 from embeddings_store.vectors.arrays import SEEN

@@ -16,6 +16,7 @@ import pandas as pd
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.corpus.scan import LONG_S, MOJIBAKE, alike
 from embeddings_store.errors import FoldError
+from embeddings_store.folds.no_plan import why_no_plan
 from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.folds.rules import make_plan
 from extract.checks.finding import INCOMPLETE, CorpusFinding, ReleaseUnderCheck
@@ -259,8 +260,8 @@ def protocol(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
         yield CorpusFinding(
             "warning",
             "folds",
-            "no split, session, speaker or group to fold by",
-            advice="add such a column",
+            why_no_plan(manifest),
+            advice="fill one of these columns, or choose a plan with --folds",
         )
         return
     try:

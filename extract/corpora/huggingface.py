@@ -1,41 +1,47 @@
-"""Hugging Face datasets: a folder written by save_to_disk, with the sound in it or beside it.
+"""Hugging Face datasets: Parquet tables as the hub serves them, or what save_to_disk wrote.
 
-https://huggingface.co/docs/datasets, read and written with the project's own library (extra
-``interchange``). Nothing is fetched.
+https://huggingface.co/docs/datasets. What save_to_disk writes is read and written with the
+project's own library (extra ``interchange``). Nothing is fetched.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from embeddings_store.atomic import make_folder, replacing
+from embeddings_store.corpus.columns import SPLIT_ROLES, UNSAFE
 from embeddings_store.corpus.manifest import Manifest, resolve_media
 from embeddings_store.errors import ManifestError, UsageError
 from embeddings_store.folds.plan import FoldPlan
-from embeddings_store.folds.rules import SPLIT_ROLES
-from embeddings_store.reading import read_json, reading
-from extract.corpora._exchange import Row, label_set, media_folder, missing, rows_of, to_manifest
+from embeddings_store.reading import reading
+from extract.corpora._dataset_part import Cells, DatasetPart
+from extract.corpora._exchange import Row, label_set, media_folder, rows_of, to_manifest
 from extract.corpora._files import check_root
+from extract.corpora._hub_parquet import is_snapshot, snapshot_name, snapshot_parts
 from extract.corpora._notes import Notes
+from extract.corpora._saved_dataset import is_saved, library, saved_parts
 
 LAYOUT = (
-    "dataset_info.json and data-00000-of-00001.arrow, or dataset_dict.json with a folder per "
-    "split, from save_to_disk"
+    "data/train-00000-of-00002.parquet and so on, as the hub serves it; or dataset_info.json and "
+    "data-00000-of-00001.arrow, or dataset_dict.json with a folder per split, from save_to_disk"
 )
-LABELS, WORDS, SPEAKERS = (
-    ("label", "labels", "emotion"),
-    ("text", "transcription", "sentence"),
-    ("speaker", "speaker_id"),
-)
+# Which of our columns is taken from which of the dataset's, where nobody says so.
+USUAL = {
+    "label": ("label", "labels", "emotion"),
+    "text": ("text", "transcription", "sentence"),
+    "speaker": ("speaker", "speaker_id"),
+    "audio": ("audio",),
+}
+LABEL_WORDS = ("emotion", "label", "class", "sentiment")
 # save_to_disk keeps of a sound's path the file's name alone, so the path has a column of its own.
 PATH = "audio_path"
 SPLITS = {"train": "train", "valid": "validation", "test": "test", "unused": "unused"}
-BATCH = 64
 
 
 def read(
@@ -44,64 +50,50 @@ def read(
     label: str = "",
     text: str = "",
     speaker: str = "",
-    audio: str = "audio",
+    audio: str = "",
     name: str = "",
     media: str = "",
+    config: str = "",
 ) -> Manifest:
     """Read a dataset; sound that lies in it is unpacked once, beside the tables, into ``media/``.
 
+    A split that is called neither train, validation nor test is no role of a fold: its name becomes
+    ``meta_split``.
+
     Args:
-        root: The folder that ``save_to_disk`` wrote.
+        root: The folder of the download, or the one that ``save_to_disk`` wrote.
         label: The column with the label; by default ``label``, ``labels`` or ``emotion``.
         text: The column with the words; by default ``text``, ``transcription`` or ``sentence``.
         speaker: The column with the speaker; by default ``speaker`` or ``speaker_id``.
-        audio: The column with the sound.
+        audio: The column with the sound; by default ``audio``.
         name: The corpus' name in the store; by default the folder's.
         media: Where paths of sound that is not in the dataset lead, and where sound is unpacked to;
             by default ``root/media``.
+        config: Which variant of the dataset is meant, where the hub has several in one.
 
     Raises:
-        MissingDependencyError: datasets is not installed.
+        MissingDependencyError: It was written by save_to_disk, and datasets is not installed.
         ManifestError: ``root`` holds no such dataset.
-        UsageError: A column that was named is not there.
+        UsageError: A column that was named is not there, or none is named like a label.
     """
     check_root(
-        root,
-        "a Hugging Face dataset",
-        LAYOUT,
-        lambda folder: any(
-            (folder / f).is_file() for f in ("dataset_dict.json", "dataset_info.json")
-        ),
+        root, "a Hugging Face dataset", LAYOUT, lambda path: is_saved(path) or is_snapshot(path)
     )
     notes, rows = Notes(), list[Row]()
     folder = Path(media).expanduser() if media else root / "media"
-    _check_references(root)
-    with _library() as datasets:
-        with _reading(root, datasets):
-            loaded = datasets.load_from_disk(str(root))
-        parts = dict(loaded.items()) if isinstance(loaded, datasets.DatasetDict) else {"": loaded}
-        for split, part in parts.items():
-            chosen = {
-                "label": _column(part, label, LABELS),
-                "text": _column(part, text, WORDS),
-                "speaker": _column(part, speaker, SPEAKERS),
-            }
-            ours = {theirs: ours for ours, theirs in chosen.items() if theirs}
-            with _reading(root, datasets):  # The tables are read row by row.
-                rows += _rows(datasets, part, split, ours, audio, folder)
+    named = {"label": label, "text": text, "speaker": speaker, "audio": audio}
+    order: Sequence[str] = ()
+    with _parts(root, config) as parts:
+        for part in parts:
+            chosen = _chosen(root, part, named, notes)
+            rows += _rows(part, chosen, folder)
+            order = order or part.classes.get("class", ())
     for number, row in enumerate(rows):
         row.setdefault("id", f"row-{number:06d}")
-    kinds = (part.features.get("class") for part in parts.values())
-    order = next((kind.names for kind in kinds if isinstance(kind, datasets.ClassLabel)), ())
-    classes = (
-        label_set(name or root.resolve().name, rows, order)
-        if any("class" in row for row in rows)
-        else None
-    )
+    name = name or snapshot_name(root)
+    classes = label_set(name, rows, order) if any("class" in row for row in rows) else None
     place = folder if folder.is_dir() else root
-    return to_manifest(
-        name or root.resolve().name, rows, media_folder(place, ""), notes, None, classes
-    )
+    return to_manifest(name, rows, media_folder(place, ""), notes, None, classes)
 
 
 def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ...]:
@@ -120,7 +112,7 @@ def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ..
     notes = Notes()
     inside = holds_sound(manifest, notes)
     of_split = _positions(manifest)
-    with _library() as datasets, tempfile.TemporaryDirectory(dir=out.parent) as scratch:
+    with library() as datasets, tempfile.TemporaryDirectory(dir=out.parent) as scratch:
         features, parts = _features(datasets, manifest, inside), {}
         for split, positions in of_split.items():
             part = datasets.Dataset.from_generator(
@@ -147,119 +139,84 @@ def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ..
 
 
 @contextmanager
-def _library() -> Iterator[Any]:
-    try:
-        import datasets
-    except ImportError:
-        raise missing("datasets") from None
-    shown = datasets.utils.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    try:
-        yield datasets
-    finally:
-        if not shown:
-            datasets.enable_progress_bars()
+def _parts(root: Path, config: str) -> Iterator[Iterator[DatasetPart]]:
+    """Open what lies in a folder; the library is needed for what it wrote itself alone."""
+    if not is_saved(root):
+        yield snapshot_parts(root, config)
+        return
+    if config:
+        raise UsageError(
+            f"{root}: was written by save_to_disk and has no variants; leave config={config} out"
+        )
+    with library() as datasets:
+        yield saved_parts(root, datasets)
 
 
-def _reading(root: Path, datasets: Any) -> AbstractContextManager[None]:
-    """Turn what Arrow, JSON and the library's own checks raise into one error."""
-    fault = f"is no dataset that datasets {datasets.__version__} reads"
-    return reading(root, "", fault=fault)
-
-
-def _check_references(root: Path) -> None:
-    """Refuse splits and tables that the dataset's own lists name outside of its folder.
-
-    What cannot be read as such a list is left to the library, which says what is wrong.
+def _chosen(
+    root: Path, part: DatasetPart, named: Mapping[str, str], notes: Notes
+) -> dict[str, str]:
+    """Return the dataset's columns that are taken as one of ours, each with that name of ours.
 
     Raises:
-        ManifestError: A list names something that is not in the same folder.
+        UsageError: One that was named is not there, or nothing looks like the label.
     """
-    listed = _names_in(root / "dataset_dict.json", "splits")
-    states = [root / "state.json"]
-    for name in listed:
-        if not _is_plain(name):
-            raise ManifestError(
-                f"{root / 'dataset_dict.json'}: names the split {name!r}, which leads out of the "
-                "folder; expected the name of a folder in it: fetch the dataset again"
-            )
-        states.append(root / name / "state.json")
-    for state in states:
-        for entry in _names_in(state, "_data_files"):
-            name = entry.get("filename") if isinstance(entry, dict) else entry
-            if not _is_plain(name):
-                raise ManifestError(
-                    f"{state}: names the table {name!r}, which leads out of the folder; expected "
-                    "the name of a file in it: fetch the dataset again"
-                )
-
-
-def _names_in(path: Path, key: str) -> list[Any]:
-    """Return the list under ``key`` of a JSON file, empty where there is none."""
-    with suppress(ManifestError), reading(path, "a dataset's list"):
-        found = read_json(path)[key]
-        return list(found) if isinstance(found, list) else []
-    return []
-
-
-def _is_plain(name: object) -> bool:
-    return isinstance(name, str) and Path(name).name == name and name != ".." and ":" not in name
-
-
-def _opens_files(kind: Any) -> bool:
-    """Say whether values of a feature are decoded from paths or addresses that they name."""
-    if isinstance(kind, dict):
-        return any(_opens_files(part) for part in kind.values())
-    if isinstance(kind, list | tuple):
-        return any(_opens_files(part) for part in kind)
-    return hasattr(kind, "decode") or _opens_files(getattr(kind, "feature", ()))
-
-
-def _column(part: Any, named: str, usual: tuple[str, ...]) -> str:
-    if named and named not in part.column_names:
-        raise UsageError(
-            f"the dataset has no column {named!r}; it has {', '.join(part.column_names)}"
+    there, found = f"it has {', '.join(part.columns)}", dict[str, str]()
+    for ours, usual in USUAL.items():
+        column = named[ours] or next((word for word in usual if word in part.columns), "")
+        if named[ours] and column not in part.columns:
+            raise UsageError(f"{root}: the dataset has no column {column!r}; {there}")
+        if column:
+            found[column] = ours
+    if part.name and part.name not in SPLIT_ROLES:
+        notes.count("split that is no role of a fold; its name is in meta_split", part.name)
+    if "speaker" not in found.values():
+        notes.count(
+            f"split without a column {_either(USUAL['speaker'])}; where another one says who "
+            "speaks, name it with --corpus-option speaker=COLUMN",
+            part.name or "all rows",
         )
-    return named or next((column for column in usual if column in part.column_names), "")
+    if "label" not in found.values():
+        near = [c for c in part.columns if any(word in c.lower() for word in LABEL_WORDS)]
+        raise UsageError(
+            f"{root}: none of the dataset's columns is called {_either(USUAL['label'])}; {there}. "
+            f"Name the label with --corpus-option label={near[0] if near else 'COLUMN'}"
+        )
+    return found
 
 
-def _rows(
-    datasets: Any, part: Any, split: str, ours: Mapping[str, str | None], audio: str, folder: Path
-) -> Iterator[Row]:
+def _either(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _rows(part: DatasetPart, chosen: Mapping[str, str], folder: Path) -> Iterator[Row]:
     """Yield the rows of one split; codes of classes become their names."""
-    kinds = dict(part.features)
-    if isinstance(kinds.get(audio), datasets.Audio):
-        part = part.cast_column(audio, datasets.Audio(decode=False))
-    # Pictures and films are no part of a row, and decoding them would open what they name.
-    part = part.remove_columns(
-        [
-            column
-            for column, kind in kinds.items()
-            if _opens_files(kind) and not (column == audio and isinstance(kind, datasets.Audio))
-        ]
-    )
-    for batch in part.iter(BATCH):
-        for cells in zip(*batch.values(), strict=True):
-            values = dict(zip(batch, cells, strict=True))
-            row: Row = {"split": split} if split in SPLIT_ROLES else {}
-            for column, value in values.items():
-                if value is None or value == "":
-                    continue
-                name = ours.get(column)
-                if column == audio:
-                    is_struct = isinstance(value, dict)
-                    row["audio"] = (
-                        _sound(value, folder, values.get(PATH)) if is_struct else str(value)
-                    )
-                elif column == PATH:
-                    continue
-                elif isinstance(kinds[column], datasets.ClassLabel):
-                    # A code below 0 stands for no label.
-                    if value >= 0:
-                        row[name or column] = kinds[column].int2str(int(value))
-                elif not isinstance(value, dict | list | bytes):
-                    row[name or column] = value if name is None else str(value)
-            yield row
+    taken = set(chosen.values())
+    split = {"split" if part.name in SPLIT_ROLES else "meta_split": part.name} if part.name else {}
+    names = {}
+    for column in part.columns:
+        # A column that bears one of our names and was not chosen must not hide the chosen one.
+        names[column] = chosen.get(column, f"meta_{column}" if column in taken else column)
+    for cells in part.rows(part.columns):
+        yield {**split, **_row(cells, names, part.classes, folder)}
+
+
+def _row(
+    cells: Cells, names: Mapping[str, str], classes: Mapping[str, Sequence[str]], folder: Path
+) -> Row:
+    row: Row = {}
+    for column, value in cells.items():
+        ours = names[column]
+        if value is None or value == "" or column == PATH:
+            continue
+        if ours == "audio":
+            is_sound = isinstance(value, dict)
+            row[ours] = _sound(value, folder, cells.get(PATH)) if is_sound else str(value)
+        elif column in classes:
+            if value >= 0:  # A code below 0 stands for no label.
+                row[ours] = classes[column][value]
+        elif isinstance(value, str | int | float):
+            row[ours] = str(value) if ours in USUAL else value
+    return row
 
 
 def _sound(value: dict[str, Any], folder: Path, ours: str | None) -> str:
@@ -272,7 +229,7 @@ def _sound(value: dict[str, Any], folder: Path, ours: str | None) -> str:
     if data is None:
         return path
     by_digest = f"{hashlib.sha256(data).hexdigest()[:16]}{Path(path).suffix}"
-    usable = path and not Path(path).is_absolute() and ".." not in Path(path).parts
+    usable = path and re.search(UNSAFE, path) is None
     make_folder(folder)
     for relative in (ours or (path if usable else by_digest), by_digest):
         target = resolve_media(folder, relative)
@@ -299,7 +256,7 @@ def _features(datasets: Any, manifest: Manifest, inside: bool) -> Any:
                 kinds[name] = datasets.Value("float64")
         elif column.dtype == "int64":
             kinds[name] = datasets.Value("int64")
-        elif manifest.has(name):
+        elif manifest.has(name) or name == "label":
             kinds[name] = datasets.Value("string")
     if inside:
         kinds |= {

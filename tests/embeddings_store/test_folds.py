@@ -150,7 +150,19 @@ def test_splits_have_many_names(make_manifest: Make, words: tuple[str, str, str]
         (
             {"split": None, "session": None, "speaker": None},
             "",
-            "names no protocol and gives no split, session, speaker or group",
+            "suggests no folds: no row names a split, session, speaker or group; fill one",
+        ),
+        (
+            {"split": "train", "session": None, "speaker": ["Ann", "Ben"] * 6},
+            "",
+            "no row names a session or group; the split is 'train': train and test are both "
+            "needed; there are 2 speakers, and folds take 3",
+        ),
+        (
+            {"split": ["train", "dev"] * 6, "session": "1", "speaker": ["Ann"] + [""] * 11},
+            "",
+            "the split is 'dev' or 'train': train and test are both needed; all rows are of one "
+            "session, '1'; 11 of 12 rows name no speaker",
         ),
     ],
 )

@@ -158,6 +158,10 @@ def test_ids_cannot_be_changed_behind_the_manifests_back(manifest: Manifest) -> 
             "leave-one-group-out",
         ),
         ({"split": None, "session": None, "speaker": None}, ""),
+        ({"split": "train"}, "leave-one-session-out"),
+        ({"split": ["train", "validation"] * 6, "session": None}, "leave-one-speaker-out"),
+        ({"split": "Test"}, "leave-one-session-out"),
+        ({"split": ["train", "tets"] * 6}, "split"),
     ],
 )
 def test_the_protocol_is_guessed_from_full_columns(

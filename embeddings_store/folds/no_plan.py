@@ -1,0 +1,37 @@
+"""Says why the columns of a corpus suggest no folds, for the message that asks to choose some."""
+
+from __future__ import annotations
+
+from embeddings_store.corpus.default_protocol import FEWEST
+from embeddings_store.corpus.manifest import Manifest
+
+
+def why_no_plan(manifest: Manifest) -> str:
+    """Return what each column that folds could be made from lacks.
+
+    >>> columns = {"id": ["a", "b"], "text": ["x", "y"], "speaker": ["Ann", "Ann"]}
+    >>> why_no_plan(Manifest.from_columns("mine", columns))
+    "corpus 'mine' suggests no folds: no row names a split, session or group; all rows are of one \
+speaker, 'Ann'"
+    """
+    empty, reasons = [], []
+    for column in ("split", "session", "speaker", "group"):
+        names = manifest.named_cells(column)
+        there = sorted(set(names.tolist()) - {""})
+        without = int((names == "").sum())
+        if not there:
+            empty.append(column)
+        elif column == "split":
+            reasons.append(
+                f"the split is {' or '.join(map(repr, there))}: train and test are both needed"
+            )
+        elif without:
+            reasons.append(f"{without} of {len(names)} rows name no {column}")
+        elif len(there) == 1:
+            reasons.append(f"all rows are of one {column}, {there[0]!r}")
+        else:
+            reasons.append(f"there are {len(there)} {column}s, and folds take {FEWEST}")
+    if empty:
+        last = f" or {empty[-1]}" if len(empty) > 1 else ""
+        reasons.insert(0, f"no row names a {', '.join(empty[:-1] or empty)}{last}")
+    return f"corpus {manifest.name!r} suggests no folds: {'; '.join(reasons)}"
