@@ -5,6 +5,7 @@ So a wrong half is seen before a GPU week.
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from embeddings_store.atomic import replacing
-from embeddings_store.corpus.manifest import Manifest, resolve_media
-from embeddings_store.errors import ManifestError, MediaError, MissingDependencyError, UsageError
-from extract.frames.clips import read_clip
+from embeddings_store.corpus.manifest import Manifest, Utterance, resolve_media
+from embeddings_store.errors import (
+    ManifestError,
+    MediaError,
+    MissingDependencyError,
+    UnsafePathError,
+    UsageError,
+)
+from extract.frames.clips import FrameClip, read_clip
 from extract.frames.face_detector import check_detector
 from extract.frames.settings import FACES, REGIONS, FrameSettings, TimeSpan
 from extract.pipeline.inputs import video_spans
@@ -25,6 +32,8 @@ if TYPE_CHECKING:
 # In pixels: side of a picture, room around it, and height of the line under it.
 TILE, MARGIN, CAPTION = 144, 8, 34
 PER_LINE = 2
+# Of the words in a picture's place: height of a line, width of a letter, and size of the font.
+LINE, LETTER, SMALL = 16, 7, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,21 @@ class _Sheet:
     def write(self, corner: tuple[int, int], text: str, font_size: int = 15) -> None:
         self.draw.text(corner, text, fill="black", font_size=font_size)
 
+    def explain(self, corner: tuple[int, int], width: int, text: str) -> None:
+        """Write why there is no picture into its place, as many words as there is room for."""
+        left, top = corner
+        self.draw.rectangle((left, top, left + width, top + TILE), fill="lightgrey")
+        lines = textwrap.wrap(text, (width - MARGIN) // LETTER)
+        for number, line in enumerate(lines[: TILE // LINE]):
+            self.write((left + 4, top + 2 + number * LINE), line, font_size=SMALL)
+
+    def mark(self, corner: tuple[int, int], text: str) -> None:
+        """Write on the lower edge of a picture, legibly on any."""
+        place = (corner[0] + 4, corner[1] + TILE - LINE - 2)
+        self.draw.text(
+            place, text, fill="white", font_size=SMALL, stroke_width=2, stroke_fill="black"
+        )
+
 
 def write_contact_sheet(manifest: Manifest, target: Path, count: int = 12) -> list[str]:
     """Write a PNG with one row per utterance and one column per region.
@@ -50,7 +74,8 @@ def write_contact_sheet(manifest: Manifest, target: Path, count: int = 12) -> li
         count: How many utterances.
 
     Returns:
-        One sentence for each utterance whose film could not be read; its row stays grey.
+        One sentence for each utterance whose film could not be read; it stands in the place of its
+        pictures too.
 
     Raises:
         UsageError: ``target`` is not a ``.png`` file.
@@ -143,25 +168,34 @@ def _draw_row(
     left, top = corner
     caption = f"{utterance.id}   {utterance.label}   {span.side or 'whole picture'}"
     sheet.write((left, top + TILE + 4), caption, font_size=14)
-    for number, region in enumerate(sheet.regions):
-        place = (left + number * (TILE + MARGIN), top)
+    places = [(left + number * (TILE + MARGIN), top) for number in range(len(sheet.regions))]
+    for place in places:
         sheet.draw.rectangle((*place, place[0] + TILE, place[1] + TILE), fill="lightgrey")
+    for place, region in zip(places, sheet.regions, strict=True):
         if not _shown(region, bool(span.side)):
             continue
         try:
-            # A face is looked for in several pictures, of which the middle one is shown.
-            count = 16 if region in FACES else 1
-            clip = read_clip(
-                resolve_media(manifest.root or Path(), utterance.video),
-                start_s=span.start_s,
-                end_s=span.end_s,
-                side=span.side,
-                settings=FrameSettings(frames=count, region=region, size=TILE),
-            )
-        except MediaError as error:
+            clip = _read(manifest, utterance, span, region)
+        except (MediaError, UnsafePathError) as error:
+            root = (manifest.root or Path()).resolve()
+            reason = str(error).replace(f"{root}/", "")
             if region not in FACES:
+                sheet.explain(corner, places[-1][0] + TILE - left, reason)
                 return f"{utterance.id}: {error}"
-            sheet.write((place[0] + MARGIN, place[1] + TILE // 2), "no face")
+            sheet.explain(place, TILE, reason.removeprefix(f"{utterance.video}: "))
             continue
         sheet.image.paste(Image.fromarray(clip.frames[len(clip.frames) // 2]), place)
+        if clip.face_share is not None:
+            sheet.mark(place, f"face in {clip.face_share:.0%} of pictures")
     return ""
+
+
+def _read(manifest: Manifest, utterance: Utterance, span: TimeSpan, region: str) -> FrameClip:
+    """Read what is shown: the middle picture, and of a face those in which it is looked for."""
+    return read_clip(
+        resolve_media(manifest.root or Path(), utterance.video),
+        start_s=span.start_s,
+        end_s=span.end_s,
+        side=span.side,
+        settings=FrameSettings(frames=16 if region in FACES else 1, region=region, size=TILE),
+    )

@@ -204,6 +204,7 @@ class FrameCache:
             "width": clip.width,
             "height": clip.height,
             "note": clip.note,
+            "face_share": clip.face_share,
         }
         # Two threads of one process would write to the same temporary file without the lock.
         with exclusive(entry.parent / ".lock", str(entry), wait_s=_LOCK_WAIT_S):

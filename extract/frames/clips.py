@@ -36,6 +36,8 @@ class FrameClip:
         width: Pixels of the whole picture in the file.
         height: Pixels of the whole picture in the file.
         note: A caution, else empty.
+        face_share: The part of the pictures in which the face was found, none where the region is
+            no face.
     """
 
     frames: Pixels
@@ -45,6 +47,7 @@ class FrameClip:
     width: int
     height: int
     note: str = ""
+    face_share: float | None = None
 
     @property
     def digest(self) -> str:
@@ -120,11 +123,13 @@ class VideoFile:
             self._decoder = open_decoder(self.path, index, self._threads)
         whole = self._decoder.pictures(numbers.tolist())
         pictures = [_cut_out(picture, box) for picture in whole]
+        face_share = None
         if settings.region in FACES:
             face = find_face(self.path, pictures, index.times_s[numbers])
             places = face.boxes.tolist()
             pictures = [_cut_out(*each) for each in zip(pictures, places, strict=True)]
             notes.append(face.note)
+            face_share = face.found / len(pictures)
         squares = np.stack([fit(picture, settings.size) for picture in pictures])
         return FrameClip(
             frames=squares[uses],
@@ -134,6 +139,7 @@ class VideoFile:
             width=index.width,
             height=index.height,
             note="; ".join(filter(None, notes)),
+            face_share=face_share,
         )
 
 

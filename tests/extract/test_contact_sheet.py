@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, UsageError
 from extract.checks.contact_sheet import CAPTION, MARGIN, TILE, write_contact_sheet
 from extract.commands.extract_features import main
+from extract.corpora.demo_release import faces
 from extract.frames import FrameCache, FrameSettings, TimeSpan
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
@@ -58,6 +60,48 @@ def test_each_row_shows_the_half_of_its_speaker(manifest, tmp_path):
         (CAPTION + line, BLUE),
     ):  # one turn of each film first: left, torn, then right
         assert np.abs(sheet[top + TILE // 2, half] - expected).max() < 20
+
+
+def written_on(sheet: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Draw the sheet and return all words on it."""
+    words: list[str] = []
+    draw = ImageDraw.ImageDraw.text
+
+    def listen(self: ImageDraw.ImageDraw, xy: object, text: str, *args: object, **more: object):
+        words.append(text)
+        return draw(self, xy, text, *args, **more)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", listen)
+    write_contact_sheet(manifest, sheet, count=3)
+    return " ".join(words)
+
+
+def test_a_film_that_cannot_be_read_says_why_in_the_place_of_its_picture(
+    manifest, tmp_path, monkeypatch
+):
+    words = written_on(tmp_path / "sheet.png", manifest, monkeypatch)
+    assert re.search(r"torn\.avi is cut short: .*; fetch it again", words)
+    assert str(tmp_path) not in words
+
+
+def test_a_face_says_in_which_share_of_the_pictures_it_was_found_or_why_there_is_none(
+    tmp_path, monkeypatch
+):
+    pytest.importorskip("cv2", reason="needs the extra 'face'")
+    head = faces.draw(faces.look_of("Ses01_M", False), faces.EXPRESSIONS["neutral"], 0.0)
+    wall = np.full_like(head, faces.WALL)
+    for name, pictures in {"half": [head, wall], "none": [wall, wall]}.items():
+        with av.open(str(tmp_path / f"{name}.avi"), "w") as film:
+            stream = film.add_stream("mpeg4", rate=16)
+            stream.width, stream.height, stream.pix_fmt = 256, 256, "yuv420p"
+            for number in range(16):
+                picture = av.VideoFrame.from_ndarray(pictures[number // 8], format="rgb24")
+                film.mux(stream.encode(picture))
+            film.mux(stream.encode())
+    columns = {"id": ["a", "b"], "video": ["half.avi", "none.avi"]}
+    manifest = Manifest.from_columns("m", columns, root=tmp_path)
+    words = written_on(tmp_path / "sheet.png", manifest, monkeypatch)
+    assert "face in 50% of pictures" in words and "no face in any of 16 pictures" in words
 
 
 def test_what_is_no_png_and_what_has_no_video_are_refused(manifest, tmp_path):

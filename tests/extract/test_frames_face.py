@@ -168,6 +168,7 @@ def test_faces_come_out_of_the_cache_as_they_went_in(tmp_path: Path) -> None:
     there = cache.get(path, TimeSpan(), settings)
     assert (
         there is not None
+        and there.face_share == made.face_share == 1
         and there.digest == made.digest == read_clip(path, settings=settings).digest
     )
     assert cache.get(path, TimeSpan(), FrameSettings(frames=3, size=64)) is None
@@ -196,7 +197,8 @@ def test_the_contact_sheet_shows_faces(
 def test_a_real_face() -> None:
     clip = read_clip(CARPHONE, settings=FrameSettings(region="face"))
     assert clip.frames.shape == (16, 224, 224, 3)
-    assert re.fullmatch(r"a face in \d+ of 16 pictures", clip.note)
+    found = re.fullmatch(r"a face in (\d+) of 16 pictures", clip.note)
+    assert found and clip.face_share == int(found[1]) / 16
     skin = clip.frames[:, 80:150, 80:150].reshape(-1, 3).astype(int)
     assert (skin[:, 0] > skin[:, 2]).mean() > 0.9, (
         "the middle of the picture is skin, redder than blue, and not the car's window"
