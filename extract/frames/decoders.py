@@ -136,21 +136,25 @@ class AvDecoder:
         Raises:
             MediaError: If it cannot be opened.
         """
-        import av
-
-        self._path, self._index = path, index
-        with _decoding(path):
-            self._container = open_media(path)
-        stream = self._container.streams[index.track]
-        assert isinstance(stream, av.VideoStream)  # noqa: S101  # as the index was made of it
-        self._stream = stream
-        self._stream.codec_context.thread_count = threads
-        # Threads by frame would bring every frame out some packets later, by which frames are
-        # counted.
-        self._stream.codec_context.thread_type = "SLICE" if index.counted else "AUTO"
+        self._path, self._index, self._threads = path, index, threads
+        self._open()
         self._run: Iterator[tuple[int, VideoFrame]] = iter(())
         self._at: int | None = None
+        self._passed = -1
         self._frame: VideoFrame | None = None
+
+    def _open(self) -> None:
+        import av
+
+        with _decoding(self._path):
+            self._container = open_media(self._path)
+        stream = self._container.streams[self._index.track]
+        assert isinstance(stream, av.VideoStream)  # noqa: S101  # as the index was made of it
+        self._stream = stream
+        self._stream.codec_context.thread_count = self._threads
+        # Threads by frame would bring every frame out some packets later, by which frames are
+        # counted.
+        self._stream.codec_context.thread_type = "SLICE" if self._index.counted else "AUTO"
 
     def pictures(self, numbers: Sequence[int]) -> Iterator[Pixels]:
         """See :class:`Decoder`.
@@ -198,7 +202,12 @@ class AvDecoder:
         return self._frame
 
     def _seek(self, key: int) -> None:
-        self._container.seek(int(self._index.seeks[key]), stream=self._stream)
+        if self._index.seekable:
+            self._container.seek(int(self._index.seeks[key]), stream=self._stream)
+        else:
+            self.close()
+            self._open()
+            self._passed = -1
         self._run, self._at = self._frames(), None
 
     def _advance(self, number: int) -> bool:
@@ -220,11 +229,22 @@ class AvDecoder:
     def _numbers(self, packet: Packet[VideoStream], frames: Sequence[VideoFrame]) -> Sequence[int]:
         """Return the numbers of the frames that a packet brought out of the decoder."""
         index = self._index
+        if not index.seekable:
+            return [self._next(frame.pts) for frame in frames]
         if not index.counted:
             return [self._rank(frame.pts) for frame in frames]
         if not packet.size:  # The end: what was still inside the decoder comes out.
             return range(len(index.stamps) - len(frames), len(index.stamps))
         return [self._rank(packet.dts) - index.delay for _ in frames]
+
+    def _next(self, stamp: int | None) -> int:
+        """Return the number of the frame that follows the last one, and compare its stamp."""
+        self._passed += 1
+        if self._rank(stamp) != self._passed:
+            raise MediaError(
+                f"{self._path} has frames whose order is not that of their times; convert it to MP4"
+            )
+        return self._passed
 
     def _rank(self, stamp: int | None) -> int:
         """Return the number of the frame that has this stamp."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings_store.errors import MediaError, MissingDependencyError
-from extract.media.opening import open_media, reading_media
+from extract.media.opening import is_seekable, open_media, reading_media
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
@@ -30,9 +30,6 @@ _CUT_SLACK_S = 0.5
 # display order at key frames.
 _PROVEN_FORMATS = frozenset(("avi", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"))
 _PROVEN_CODECS = frozenset(("h264", "mpeg4"))
-# MPEG program streams (.mpg, .vob) time some frames only; after a seek FFmpeg guesses the others,
-# and guesses wrong.
-_TIMELESS_FORMATS = frozenset(("mpeg",))
 # Formats whose table of frames is by presentation time; the others are searched by decoding time.
 _SEEKS_PRESENTED = frozenset(("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"))
 
@@ -49,6 +46,7 @@ class FrameIndex:
             times where ``counted``.
         keys: int64 (K,), frames that decoding can start at; where ``counted``, no later than those.
         seeks: int64 (K,), the stamp to seek for each of them.
+        seekable: Whether decoding can start in the middle; else it starts with the first frame.
         counted: Whether presentation times are not to be had (AVI), so that a frame is known by the
             packet that brought it out of the decoder.
         delay: By how many packets the decoder runs ahead of the frames that it gives.
@@ -66,6 +64,7 @@ class FrameIndex:
     stamps: NDArray[np.int64]
     keys: NDArray[np.int64]
     seeks: NDArray[np.int64]
+    seekable: bool
     counted: bool
     delay: int
     duration_s: float
@@ -114,6 +113,14 @@ class _Packets:
             self.hidden.append(packet.is_discard)
             self.last_duration = packet.duration or self.last_duration
 
+    def hide_what_precedes_the_first_frame(self) -> None:
+        """Hide frames at the beginning that need one which is not there; decoders drop them."""
+        first = self.first_frame.pts if self.first_frame else None
+        if first is None or None in self.presented:
+            return
+        for place, at in enumerate(self.presented):
+            self.hidden[place] = self.hidden[place] or (at is not None and at < first)
+
 
 def scan(path: Path) -> FrameIndex:
     """Index a file's video track.
@@ -159,6 +166,10 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
 def _index(
     path: Path, container: InputContainer, stream: VideoStream, packets: _Packets, first: VideoFrame
 ) -> FrameIndex:
+    seekable = is_seekable(container)
+    if not seekable:
+        packets.hide_what_precedes_the_first_frame()
+        _refuse_guesses(path, stream, packets)
     stamps = _stamps(path, container, packets)
     assert stream.time_base is not None  # noqa: S101  # a stream that has packets has a clock
     tick_s = float(stream.time_base)
@@ -169,16 +180,13 @@ def _index(
     width, height = first.width, first.height
     if first.rotation % 180 != 0:
         width, height = height, width
-    absent = stream.frames - len(packets.key)
-    note = ""
-    if absent > 0:
-        note = f"{absent} of {stream.frames} frames that the header promises are not in the file"
     return FrameIndex(
         track=stream.index,
         times_s=times_s,
         stamps=stamps.sorted,
-        keys=stamps.keys,
+        keys=stamps.keys if seekable else stamps.keys[:1],
         seeks=stamps.seeks,
+        seekable=seekable,
         counted=stamps.counted,
         delay=packets.delay,
         duration_s=duration_s,
@@ -187,8 +195,23 @@ def _index(
         height=height,
         rotation=first.rotation,
         plain=_is_plain(container, stream, packets, first),
-        note=note,
+        note=_note_of_absent_frames(container, stream, packets),
     )
+
+
+def _note_of_absent_frames(
+    container: InputContainer, stream: VideoStream, packets: _Packets
+) -> str:
+    """Say how many of the frames that the header counts are not there, nothing where all are."""
+    there = len(packets.key)
+    if container.format.name == "avi":
+        # An AVI counts the ticks of its clock. Where a frame was dropped, an empty chunk stands for
+        # "show the last one again", and no packet is made of it.
+        there = 1 + max(tick for tick in packets.decoded if tick is not None)
+    absent = stream.frames - there
+    if absent <= 0:
+        return ""
+    return f"{absent} of {stream.frames} frames that the header promises are not in the file"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -207,8 +230,7 @@ def _stamps(path: Path, container: InputContainer, packets: _Packets) -> _Stamps
     counted = container.format.name == "avi" or not presentable
     of_packets = packets.decoded if counted else packets.presented
     of_frames = packets.decoded if counted else shown
-    timeless = container.format.name in _TIMELESS_FORMATS
-    if timeless or None in of_packets or _repeats(of_frames):
+    if None in of_packets or _repeats(of_frames):
         raise MediaError(f"{path} has frames without times of their own; convert it to MP4")
     by_presentation = container.format.name in _SEEKS_PRESENTED or None in packets.decoded
     sought = of_packets if by_presentation else packets.decoded
@@ -220,6 +242,22 @@ def _stamps(path: Path, container: InputContainer, packets: _Packets) -> _Stamps
         seeks=np.array(sought, dtype=np.int64)[is_key],
         counted=counted,
     )
+
+
+def _refuse_guesses(path: Path, stream: VideoStream, packets: _Packets) -> None:
+    """Refuse an MPEG program stream whose frames are less than a frame apart.
+
+    The stream times some frames, and FFmpeg counts on from these. Where it loses count, as where
+    the beginning is missing, two frames come to lie too close.
+    """
+    rate, tick_s = stream.codec_context.framerate, stream.time_base
+    least = float(1 / (rate * tick_s)) - 1 if rate and tick_s else 1.0
+    stamps = sorted(at for at in packets.presented if at is not None)
+    if len(stamps) < len(packets.presented) or np.diff(stamps).min(initial=least) < least:
+        raise MediaError(
+            f"{path} has frames whose times contradict each other, as where its beginning is "
+            "missing; convert it to MP4"
+        )
 
 
 def _repeats(stamps: Sequence[int | None]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings_store.errors import MediaError, MissingDependencyError
-from extract.media.opening import open_media, reading_media
+from extract.media.opening import is_seekable, open_media, reading_media
 from extract.media.spans import Sound, SoundSpan
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from av import AudioFrame, AudioStream
+    from av import AudioFrame, AudioStream, Packet
     from av.container import InputContainer
 
 CONTAINER_SUFFIXES = frozenset(
@@ -34,6 +33,7 @@ CONTAINER_SUFFIXES = frozenset(
         ".mpeg",
         ".mpg",
         ".ts",
+        ".vob",
         ".webm",
         ".wma",
         ".wmv",
@@ -69,19 +69,11 @@ def read_container(path: Path, span: SoundSpan) -> Sound:
 
 def _read_track(path: Path, container: InputContainer, span: SoundSpan) -> Sound:
     track = container.streams.audio[0]
-    origin_s = (container.start_time or 0) / 1_000_000
     promised_s = _promised_duration(container)
     if promised_s is None:
-        # All of it has to be decoded to know how long it is.
-        pieces = list(_pieces(path, container, origin_s, 0.0, math.inf))
-        promised_s = 0.0
-        if pieces:
-            last_s, last_samples = pieces[-1]
-            promised_s = last_s + last_samples.size / track.rate
-        begin_s, end_s, cut = span.within(path, promised_s)
-    else:
-        begin_s, end_s, cut = span.within(path, promised_s)
-        pieces = list(_pieces(path, container, origin_s, begin_s, end_s))
+        promised_s = _duration_by_packets(path)
+    begin_s, end_s, cut = span.within(path, promised_s)
+    pieces = list(_pieces(path, container, begin_s, end_s))
     if not pieces:
         raise MediaError(
             f"{path} has a sound track without sound from {begin_s:g} s on; leave it out or fetch "
@@ -101,7 +93,7 @@ def _read_track(path: Path, container: InputContainer, span: SoundSpan) -> Sound
 
 
 def _pieces(
-    path: Path, container: InputContainer, origin_s: float, begin_s: float, end_s: float
+    path: Path, container: InputContainer, begin_s: float, end_s: float
 ) -> Iterator[tuple[float, NDArray[np.float32]]]:
     """Yield the start in seconds and the mono samples of every frame of a part of the track.
 
@@ -110,34 +102,66 @@ def _pieces(
     from av import AudioResampler
 
     track = container.streams.audio[0]
-    if begin_s > _PREROLL_S:
-        tick = _tick(track)
-        container.seek(int((begin_s - _PREROLL_S + origin_s) / tick), stream=track)
+    origin_s = _origin_s(container)
     as_floats = AudioResampler(format="fltp", layout=track.layout, rate=track.rate)
     expected_s = None
-    for frame in container.decode(track):
-        if frame.pts is None:
-            raise MediaError(f"{path} has sound without times; convert it to WAV")
-        at_s = float(frame.pts * _tick(frame)) - origin_s
-        if expected_s is not None and abs(at_s - expected_s) > _CLOCK_SLACK_S:
-            raise MediaError(
-                f"{path}: the sound jumps from {expected_s:.2f} s to {at_s:.2f} s; convert it to "
-                "WAV"
-            )
-        expected_s = (at_s if expected_s is None else expected_s) + frame.samples / track.rate
-        if at_s >= end_s:
-            return
-        for plain in as_floats.resample(frame):
-            yield at_s, plain.to_ndarray().mean(axis=0)
+    for packet in _packets_from(container, begin_s - _PREROLL_S):
+        for frame in packet.decode():
+            if frame.pts is not None:
+                at_s = float(frame.pts * _tick(frame)) - origin_s
+            elif packet.size == 0 and expected_s is not None:
+                # What was still inside the decoder at the end has no packet that could time it.
+                at_s = expected_s
+            else:
+                raise MediaError(f"{path} has sound without times; convert it to WAV")
+            if expected_s is not None and abs(at_s - expected_s) > _CLOCK_SLACK_S:
+                raise MediaError(
+                    f"{path}: the sound jumps from {expected_s:.2f} s to {at_s:.2f} s; convert it "
+                    "to WAV"
+                )
+            expected_s = (at_s if expected_s is None else expected_s) + frame.samples / track.rate
+            if at_s >= end_s:
+                return
+            for plain in as_floats.resample(frame):
+                yield at_s, plain.to_ndarray().mean(axis=0)
+
+
+def _packets_from(container: InputContainer, begin_s: float) -> Iterator[Packet[AudioStream]]:
+    """Yield the packets of the track from a time on; none of these has been decoded before."""
+    track = container.streams.audio[0]
+    begin = int((begin_s + _origin_s(container)) / _tick(track))
+    if begin_s > 0 and is_seekable(container):
+        container.seek(begin, stream=track)
+        yield from container.demux(track)
+        return
+    for packet in container.demux(track):
+        if begin_s <= 0 or packet.pts is None or packet.pts >= begin:
+            yield packet
+
+
+def _duration_by_packets(path: Path) -> float:
+    """Return where the last packet of the track ends, in seconds; nothing is decoded."""
+    end_s = 0.0
+    with reading_media(path), open_media(path) as container:
+        for packet in container.demux(container.streams.audio[0]):
+            if packet.pts is not None:
+                end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                end_s = max(end_s, end - _origin_s(container))
+    return end_s
 
 
 def _promised_duration(container: InputContainer) -> float | None:
     """Return the length of the sound track in seconds as the file gives it, None for no length.
 
+    FFmpeg's length of a program stream is a guess from the last time that is written in it, which
+    may be several frames from the end.
+
     The length of the whole file stands in only where there is no other track that it could be the
     length of.
     """
     track = container.streams.audio[0]
+    if not is_seekable(container):
+        return None
     if track.duration is not None:
         return float(track.duration * _tick(track))
     if "DURATION" in track.metadata:  # Matroska: "00:00:03.023000000"
@@ -146,6 +170,11 @@ def _promised_duration(container: InputContainer) -> float | None:
     if len(container.streams) == 1 and container.duration is not None:
         return container.duration / 1_000_000
     return None
+
+
+def _origin_s(container: InputContainer) -> float:
+    """Return the time that players call the start of the file, in seconds."""
+    return (container.start_time or 0) / 1_000_000
 
 
 def _tick(of: AudioStream | AudioFrame) -> Fraction:

@@ -46,3 +46,12 @@ def open_media(path: Path) -> InputContainer:
             str(path),
             container_options={"protocol_whitelist": "file", "format_whitelist": _DEMUXERS},
         )
+
+
+def is_seekable(container: InputContainer) -> bool:
+    """Say whether times are still right after a jump into a file.
+
+    MPEG program streams (.mpg, .vob) time some packets only. From the front FFmpeg counts on from
+    these; in the middle it guesses, wrongly, and hands torn packets to the decoder.
+    """
+    return container.format.name != "mpeg"

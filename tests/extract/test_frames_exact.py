@@ -39,6 +39,8 @@ CASES = {
     "h264.ts": (X264, "av"),
     "mpeg2.ts": ({"codec": "mpeg2video", "b_frames": 2, "rate": numbered.PAL}, "av"),
     "flash.flv": ({"codec": "flv"}, "av"),
+    "mpeg1.mpg": ({"codec": "mpeg1video", "b_frames": 2, "rate": numbered.PAL}, "av"),
+    "mpeg2.vob": ({"codec": "mpeg2video", "b_frames": 2}, "av"),
 }
 
 
@@ -97,12 +99,52 @@ def test_a_span_in_the_middle_shows_the_frames_of_its_times(video):
     np.testing.assert_allclose(clip.times_s * rate, expected, atol=0.03)
 
 
-def test_a_file_that_cannot_be_sought_in_is_refused(tmp_path):
-    path = numbered.write(
-        tmp_path / "old.mpg", codec="mpeg2video", b_frames=2, rate=numbered.PAL, count=30
+def test_a_program_stream_without_its_beginning_is_refused(tmp_path):
+    whole = numbered.write(
+        tmp_path / "old.mpg", codec="mpeg2video", b_frames=2, rate=numbered.PAL, gop=12
+    ).read_bytes()
+    pack = b"\x00\x00\x01\xba"
+    cut = tmp_path / "cut.mpg"
+    cut.write_bytes(pack + pack.join(whole.split(pack)[4:]))
+    with pytest.raises(MediaError, match=r"times contradict each other.*; convert it to MP4"):
+        scan(cut)
+
+
+def test_frames_that_need_an_absent_one_are_left_out_of_a_program_stream(tmp_path):
+    """As where a DVD's chapter was copied: the first pictures belong to the group before."""
+    whole = numbered.write(
+        tmp_path / "a.ts", codec="mpeg2video", b_frames=2, rate=numbered.PAL, gop=12, count=40
     )
-    with pytest.raises(MediaError, match="frames without times of their own; convert it to MP4"):
-        scan(path)
+    path = tmp_path / "chapter.mpg"
+    with av.open(str(whole)) as old, av.open(str(path), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        packets = [packet for packet in old.demux(video=0) if packet.size]
+        second_key = [n for n, packet in enumerate(packets) if packet.is_keyframe][1]
+        begin = packets[second_key].dts
+        for packet in packets[second_key:]:
+            packet.pts, packet.dts = packet.pts - begin, packet.dts - begin
+            packet.stream = stream
+            new.mux(packet)
+    index = scan(path)
+    decoder = open_decoder(path, index, threads=1)
+    count = len(index.times_s)
+    assert numbers(decoder, range(count)) == list(range(40 - count, 40))
+    decoder.close()
+
+
+def test_a_dropped_frame_of_an_avi_is_counted_as_its_header_counts(tmp_path):
+    whole = numbered.write(tmp_path / "whole.avi", count=20)
+    path = tmp_path / "dropped.avi"
+    with av.open(str(whole)) as old, av.open(str(path), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(video=0):
+            # The writer puts an empty chunk where a time is left out.
+            if packet.size and packet.dts != 7:
+                packet.stream = stream
+                new.mux(packet)
+    index = scan(path)
+    assert len(index.times_s) == 19 and index.note == ""
+    assert index.duration_s == pytest.approx(20 / float(numbered.NTSC))
 
 
 def test_a_picture_that_lies_on_its_side_is_put_upright(tmp_path):
