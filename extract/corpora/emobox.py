@@ -30,13 +30,15 @@ from extract.corpora._exchange import (
     write_json_lines,
 )
 from extract.corpora._files import check_root, visible
-from extract.corpora._notes import Notes
+from extract.corpora._notes import UNMAPPED, Notes
 
 LAYOUT = (
     "data/NAME/NAME.jsonl with data/NAME/fold_1/NAME_train_fold_1.jsonl and so on, and the media "
     "in downloads/"
 )
 LIST = re.compile(r"(?P<name>.+)_(?P<role>train|valid|dev|test)_fold_(?P<fold>\d+)\.jsonl")
+# What the map of labels to classes is called: the second in one corpus of the 32.
+MAPS = ("label_map.json", "label_dict.json")
 # Keys of an entry that say how it is read, and are made again from the file itself.
 OURS = (
     "key",
@@ -102,7 +104,7 @@ def read(root: Path, *, dataset: str = "", media: str = "") -> Manifest:
                         f"{path}: {row['id']!r} is both in {of_id[row['id']]} and in {role} of "
                         "this fold"
                     )
-    labels = _labels(folder / "label_map.json", name, rows, notes)
+    labels = _labels(folder, name, rows, notes)
     notes.say(f"{len(roles)} published fold{'s' * (len(roles) != 1)}")
     if not any(row.get("speaker") for row in rows.values()):
         notes.say("EmoBox's lists name no speakers, so only its own folds can keep speakers apart")
@@ -178,15 +180,35 @@ def _read_list(path: Path) -> Iterator[Row]:
         yield row
 
 
-def _labels(path: Path, name: str, rows: dict[str, Row], notes: Notes) -> LabelSet | None:
-    if not path.is_file():
-        notes.say("no label_map.json: the labels are the classes")
+def _labels(folder: Path, name: str, rows: dict[str, Row], notes: Notes) -> LabelSet | None:
+    """Return the label set of a corpus' map; a label in other letters than there counts as there.
+
+    A label whose capital letters differ from the map's takes its class, unless the map itself gives
+    two classes to the same letters. What is not in the map has no class, and is noted.
+    """
+    path = next((folder / file for file in MAPS if (folder / file).is_file()), None)
+    if path is None:
+        notes.say(f"no {' and no '.join(MAPS)}: the labels are the classes")
         return None
     with reading(path, "a map of labels to classes"):
         mapping = {str(label): str(target) for label, target in read_json(path).items()}
-    found = {row["label"] for row in rows.values()}
     classes = tuple(dict.fromkeys(mapping.values()))
-    return LabelSet(f"{name}-emobox", classes, mapping, frozenset(found - mapping.keys() - {""}))
+    alike: dict[str, set[str]] = {}
+    for label, target in mapping.items():
+        alike.setdefault(label.casefold(), set()).add(target)
+    found, dropped = dict[str, str](), set[str]()
+    for row in rows.values():
+        label = row["label"]
+        targets = alike.get(label.casefold(), set())
+        if label in mapping or not label:
+            continue
+        if len(targets) == 1:
+            notes.count(f"label {label!r} that {path.name} has in other letters", row["id"])
+            found |= {label: next(iter(targets))}
+        else:
+            notes.count(UNMAPPED, label)
+            dropped.add(label)
+    return LabelSet(f"{name}-emobox", classes, mapping | found, frozenset(dropped))
 
 
 def _entry(row: Row, dataset: str, lengths: Lengths) -> Row:

@@ -288,6 +288,30 @@ def test_published_lists_of_emobox_are_read(tmp_path: Path) -> None:
         read_corpus("emobox", tmp_path, dataset="tini")
 
 
+@pytest.mark.parametrize("file", ["label_map.json", "label_dict.json"])
+def test_emoboxs_labels_are_those_of_its_map_in_other_letters_too(
+    file: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data" / "tiny"
+    folder.mkdir(parents=True)
+    raw = ["neutral", "Neutral", "s", "S", "N", "n", "calm", "neutral"]
+    rows = [{"key": f"t{i}", "wav": f"{i}.wav", "emo": emo} for i, emo in enumerate(raw)]
+    (folder / "tiny.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    # Where the map itself tells capital letters apart, they are another label.
+    labels = {"Neutral": "Neutral", "S": "Sad", "N": "Nervous", "n": "Numb"}
+    (folder / file).write_text(json.dumps(labels))
+    manifest = read_corpus("emobox", tmp_path)
+    assert manifest.labels is not None
+    classes = [manifest.labels.classes[code] if code >= 0 else "" for code in manifest.codes()]
+    assert classes == ["Neutral", "Neutral", "Sad", "Sad", "Nervous", "Numb", "", "Neutral"]
+    for note in (
+        f"2 x label 'neutral' that {file} has in other letters: 't0', 't7'",
+        f"1 x label 's' that {file} has in other letters: 't2'",
+        "1 x label that could not be mapped: 'calm'",
+    ):
+        assert note in manifest.notes
+
+
 def test_s3prls_speakers_of_iemocap_are_not_believed(tmp_path: Path) -> None:
     names = ["Ses01F_impro01_F000", "Ses01F_impro01_M000"]
     (tmp_path / "meta_data" / "Session1").mkdir(parents=True)
