@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,11 +12,20 @@ import pyarrow.csv
 from pyarrow import parquet
 from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions
 
+from embeddings_store.csv_form import (
+    CSV,
+    SEPARATORS,
+    UTF_8,
+    check_names_differ,
+    check_quotes,
+    check_text,
+    csv_form,
+)
 from embeddings_store.errors import ManifestError
 from embeddings_store.reading import is_file, reading
 
 PARQUET = frozenset({".parquet", ".pq"})
-TABLE, PARQUET_TABLE = "a table", "a Parquet table"
+TABLE, PARQUET_TABLE = CSV, "a Parquet table"
 BLOCK_BYTES = 1 << 24  # A row must fit into a block; a transcript of 16 MB is no utterance.
 # Of what is read in pieces: Arrow reads 32 blocks ahead; where a row is longer than a small block,
 # large ones are taken.
@@ -27,10 +35,10 @@ STEP_ROWS = 1 << 10
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read CSV (UTF-8, every cell a string) or Parquet, by the file's suffix.
+    """Read CSV (every cell a string) or Parquet, by the file's suffix.
 
     Raises:
-        ManifestError: Missing, empty, not UTF-8, or not a table.
+        ManifestError: Missing, empty, no text, or not a table.
     """
     if not is_file(path):
         raise ManifestError(f"{path}: no such file")
@@ -45,7 +53,7 @@ def _read_columns(path: Path) -> pa.Table:
     # Arrow takes no name that is not UTF-8, so it gets the file.
     with path.open("rb") as handle, parquet.ParquetFile(handle, pre_buffer=False) as file:
         schema = file.schema_arrow
-        _check_names(path, schema.names)
+        check_names_differ(path, schema.names)
         columns = []
         for name in schema.names:
             column = file.read(columns=[name], use_threads=False).column(0)
@@ -96,11 +104,11 @@ def read_csv(path: Path, types: Mapping[str, pa.DataType] | None = None) -> pd.D
     shorter rows: a label then stands in another column, and nobody would know.
 
     Args:
-        path: The file, UTF-8 with or without a byte order mark.
+        path: The file, in UTF-8 or UTF-16, its cells separated by commas, semicolons or tabs.
         types: Types of some columns; an empty cell of a number is ``nan``.
 
     Raises:
-        ManifestError: The file is empty, not UTF-8, or some row has another number of fields.
+        ManifestError: The file is empty, no text, or some row has another number of fields.
     """
     return _pandas(pa.Table.from_batches(list(_csv_batches(path, types))))
 
@@ -116,22 +124,24 @@ def _csv_batches(
 
     What is wrong with its form is reported when met, or at the end.
     """
-    names = csv_header(path)
+    form = csv_form(path)
     odd: list[pyarrow.csv.InvalidRow] = []
 
     def remember(row: pyarrow.csv.InvalidRow) -> str:
         odd.append(row)
         return "skip" if len(odd) == 1 else "error"
 
-    wanted = dict.fromkeys(names, pa.large_string()) | dict(types or {})
+    wanted = dict.fromkeys(form.names, pa.large_string()) | dict(types or {})
     try:
         with (
-            reading(path, TABLE, own=(pa.ArrowException, OSError)),
+            reading(path, TABLE, own=(pa.ArrowException, OSError, UnicodeError)),
             path.open("rb") as source,
             pyarrow.csv.open_csv(
                 source,
-                ReadOptions(use_threads=False, block_size=blocks[0]),
-                ParseOptions(newlines_in_values=True, invalid_row_handler=remember),
+                ReadOptions(use_threads=False, block_size=blocks[0], encoding=form.arrow_encoding),
+                ParseOptions(
+                    delimiter=form.separator, newlines_in_values=True, invalid_row_handler=remember
+                ),
                 ConvertOptions(
                     column_types=wanted,
                     strings_can_be_null=False,
@@ -147,24 +157,24 @@ def _csv_batches(
                 if place > done:
                     yield batch.slice(max(0, batch.num_rows - (place - done)))
                     done = place
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         if "straddl" in str(error) and len(blocks) > 1:
             yield from _csv_batches(path, types, only, blocks[1:], done)
             return
         if not odd:
-            _check_text(path)
+            check_text(path, form.encoding)
             with reading(path, TABLE):
                 raise
     if odd:
         raise ManifestError(
             f"{path}: row {odd[0].number} has {odd[0].actual_columns} fields, the header has "
-            f"{odd[0].expected_columns} ({odd[0].text[:60]!r}); put cells that hold a comma into "
-            "double quotes"
+            f"{odd[0].expected_columns} ({odd[0].text[:60]!r}); put cells that hold a "
+            f"{SEPARATORS[form.separator]} into double quotes"
         )
     with reading(path, TABLE), path.open("rb") as handle:
         marks = sum(piece.count(b'"') for piece in iter(lambda: handle.read(BLOCK_BYTES), b""))
-    if marks % 2:
-        _check_quotes(path)
+    if marks % 2 or form.encoding != UTF_8:
+        check_quotes(path, form)
 
 
 def _parquet_batches(path: Path, only: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
@@ -175,7 +185,7 @@ def _parquet_batches(path: Path, only: Sequence[str] = ()) -> Iterator[pa.Record
         parquet.ParquetFile(handle, pre_buffer=False, buffer_size=BUFFER_BYTES) as file,
     ):
         names = list(only) or file.schema_arrow.names
-        _check_names(path, file.schema_arrow.names)
+        check_names_differ(path, file.schema_arrow.names)
         # Whole numbers among which one is missing are floating ones in pandas: 1 becomes "1.0" in
         # every row, not only there.
         torn = set()
@@ -256,73 +266,3 @@ def count_rows(path: Path) -> int:
         return 0
     with reading(path, TABLE), path.open("rb") as handle:
         return sum(piece.count(b"\n") for piece in iter(lambda: handle.read(BLOCK_BYTES), b""))
-
-
-def csv_header(path: Path) -> list[str]:
-    """Return the names of the columns, which must differ.
-
-    Raises:
-        ManifestError: There is no header, it is not UTF-8, or a name stands twice.
-    """
-    try:
-        with (
-            reading(path, TABLE, own=(UnicodeDecodeError,)),
-            path.open(encoding="utf-8-sig", newline="") as handle,
-        ):
-            names = next((row for row in csv.reader(handle) if row), [])
-    except UnicodeDecodeError:
-        _check_text(path)
-        raise
-    if not names:
-        raise ManifestError(
-            f"{path}: is empty; a table starts with a row of column names, one of them 'id'"
-        )
-    _check_names(path, names)
-    return names
-
-
-def _check_names(path: Path, names: Sequence[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ManifestError(
-            f"{path}: the column {twice[0]!r} is there {names.count(twice[0])} times; rename or "
-            "remove one"
-        )
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, for messages of one line."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
-
-
-def _check_text(path: Path) -> None:
-    """Raise if the file is not UTF-8, and say where."""
-    before = 0
-    with reading(path, TABLE), path.open("rb") as handle:
-        for number, line in enumerate(handle, 1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise ManifestError(
-                    f"{path}: is not UTF-8 ({error.reason} at byte {before + error.start}, line "
-                    f"{number}); save it as UTF-8"
-                ) from error
-            before += len(line)
-
-
-def _check_quotes(path: Path) -> None:
-    """Raise if a quotation mark opens a cell that never ends.
-
-    The rows after it would be one long cell.
-    """
-    with reading(path, TABLE), path.open(encoding="utf-8-sig", newline="") as handle:
-        rows = csv.reader(handle, strict=True)
-        try:
-            for _ in rows:
-                pass
-        except csv.Error as error:
-            raise ManifestError(
-                f"{path}: a quotation mark is not closed, or closed too early, at or before line "
-                f"{rows.line_num} ({error}); write a quotation mark within a cell twice, and put "
-                "the cell into two"
-            ) from error

@@ -62,6 +62,22 @@ def add_command(
     )
 
 
+def add_columns_option(command: argparse._ActionsContainer, tables: str) -> None:
+    """Add ``--columns``.
+
+    Args:
+        command: A parser, or a group of its options.
+        tables: Which tables it is about, for the help.
+    """
+    command.add_argument(
+        "--columns",
+        default="",
+        metavar="OLD=NEW,...",
+        help=f"what columns of {tables} are called here: file=audio,emotion=label; "
+        "file=audio,file=id takes the paths as ids too",
+    )
+
+
 def guarded(run: Callable[[], int], program: str) -> int:
     """Run a command's body and turn what went wrong into one line on stderr and an exit code.
 

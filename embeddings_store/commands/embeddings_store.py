@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from embeddings_store.commands.common import add_command, guarded, parser
+from embeddings_store.commands.common import add_columns_option, add_command, guarded, parser
+from embeddings_store.corpus.column_names import parse_columns
 from embeddings_store.corpus.columns import LEAK_TAGS, UNTAGGED, parse_tags
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.corpus.scan import LETTERS, Problem, Scan, alike, scan_manifest
@@ -98,11 +99,16 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "check",
         "Check and count a manifest of any length, a piece at a time, and name every kind of "
         "problem with its first rows. Exit status 3 where there is one.",
-        [f"{PROGRAM} check rows.csv", f"{PROGRAM} check rows.parquet --json"],
+        [
+            f"{PROGRAM} check rows.csv",
+            f"{PROGRAM} check rows.parquet --json",
+            f"{PROGRAM} check list.csv --columns file=audio,file=id,emotion=label",
+        ],
     )
     check.add_argument(
         "table", type=Path, help="CSV or Parquet with id, label, speaker, text, audio, ..."
     )
+    add_columns_option(check, "the table")
     check.add_argument("--json", action="store_true", help="print JSON instead of text")
     check.set_defaults(run=_check)
 
@@ -312,7 +318,7 @@ def _problems_below(path: Path) -> Iterator[list[str]]:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    scan = scan_manifest(arguments.table)
+    scan = scan_manifest(arguments.table, columns=parse_columns(arguments.columns))
     print(
         json.dumps(scan.to_dict(), indent=2, ensure_ascii=False)
         if arguments.json

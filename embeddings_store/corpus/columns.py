@@ -5,18 +5,16 @@ Their fixed form, the checks that every row passes, and the bytes that a digest 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from embeddings_store.corpus.column_names import STRINGS, TIMES, check_id_column
 from embeddings_store.errors import ManifestError, UnsafePathError, UsageError, did_you_mean
 
-MEDIA = ("text", "audio", "video")
-STRINGS = ("id", "label", "speaker", "group", "session", "split", "language", *MEDIA)
-TIMES = ("start_s", "end_s")
 # What the column split may say, and which role it is.
 SPLIT_ROLES = {
     "train": "train",
@@ -96,35 +94,12 @@ class Promise:
             )
 
 
-def check_names(names: Sequence[str]) -> None:
-    """Check that the names are those of a manifest's columns, ``id`` among them.
-
-    Raises:
-        ManifestError: The first name that is none, with the nearest that is.
-    """
-    extra = [name for name in names if name not in STRINGS + TIMES and not name.startswith("meta_")]
-    if extra:
-        hint = did_you_mean(extra[0], STRINGS + TIMES)
-        raise ManifestError(
-            f"unknown column {extra[0]!r}{hint} (columns are {', '.join(STRINGS + TIMES)} and "
-            "meta_*); rename it, or prefix it with meta_ to keep it as metadata"
-        )
-    _check_id_column(names)
-
-
-def _check_id_column(names: Sequence[str]) -> None:
-    if "id" not in names:
-        raise ManifestError(
-            f"a manifest needs a column 'id'; got {', '.join(names) or 'no columns'}"
-        )
-
-
 def normalise(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table with every fixed column.
 
     Strings, seconds as float64, metadata as strings or numbers; nothing else.
     """
-    _check_id_column([str(name) for name in table.columns])
+    check_id_column([str(name) for name in table.columns])
     columns: dict[str, pd.Series] = {}
     for name in STRINGS:
         columns[name] = (

@@ -15,19 +15,23 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from embeddings_store.atomic import exclusive, make_folder, remove_leftovers, replacing, write_json
-from embeddings_store.corpus.columns import (
-    LEAK_TAGS,
+from embeddings_store.corpus.column_names import (
+    MEDIA,
     STRINGS,
     TIMES,
-    UNTAGGED,
+    Renames,
     check_names,
+    rename,
+)
+from embeddings_store.corpus.columns import (
+    LEAK_TAGS,
+    UNTAGGED,
     check_table,
     check_tags,
     column_bytes,
     normalise,
     strings,
 )
-from embeddings_store.corpus.columns import MEDIA as MEDIA
 from embeddings_store.corpus.default_protocol import default_protocol
 from embeddings_store.corpus.label_looks import label_notes
 from embeddings_store.corpus.labels import LabelSet
@@ -161,7 +165,12 @@ class Manifest:
 
     @classmethod
     def read(
-        cls, path: Path, name: str = "", protocol: str = "", tags: Mapping[str, str] | None = None
+        cls,
+        path: Path,
+        name: str = "",
+        protocol: str = "",
+        tags: Mapping[str, str] | None = None,
+        columns: Renames = (),
     ) -> Manifest:
         """Read a CSV or Parquet manifest.
 
@@ -170,11 +179,14 @@ class Manifest:
             name: The corpus' name; the file's stem by default.
             protocol: The fold plan that belongs to it; guessed from the columns by default.
             tags: Metadata columns to their leak tags.
+            columns: Old names and new names of columns, see
+                :func:`embeddings_store.corpus.column_names.rename`.
 
         Raises:
             ManifestError: The file is missing, is not a table, or a row breaks a promise.
+            UsageError: A column to rename is not there, or two would have one name.
         """
-        table = read_table(path)
+        table = rename(read_table(path), columns)
         name = name or safe_name(path.stem)
         try:
             check_names([str(c) for c in table.columns])

@@ -11,15 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from embeddings_store.corpus.column_names import MEDIA, STRINGS, Renames, check_names, rename
 from embeddings_store.corpus.columns import (
-    MEDIA,
     NUMBERS,
     PROMISES,
-    STRINGS,
     UNIQUE,
     Broken,
     Promise,
-    check_names,
     normalise,
     strings,
 )
@@ -172,7 +170,9 @@ class Scan:
         }
 
 
-def scan_manifest(path: Path, name: str = "", batch_rows: int = BATCH_ROWS) -> Scan:
+def scan_manifest(
+    path: Path, name: str = "", batch_rows: int = BATCH_ROWS, columns: Renames = ()
+) -> Scan:
     """Read a CSV or Parquet manifest in pieces, check every row, and count.
 
     The checks are those of :class:`Manifest`.
@@ -184,17 +184,19 @@ def scan_manifest(path: Path, name: str = "", batch_rows: int = BATCH_ROWS) -> S
         path: The table.
         name: The corpus' name; the file's stem by default.
         batch_rows: Rows that are looked at together, at most; the result is the same for any.
+        columns: Old names and new names of columns, see
+            :func:`embeddings_store.corpus.column_names.rename`.
 
     Raises:
         ManifestError: The file is missing, is no table, or has a column that no manifest has.
-        UsageError: ``batch_rows`` is less than 1.
+        UsageError: ``batch_rows`` is less than 1, or a column to rename is not there.
     """
     if batch_rows < 1:
         raise UsageError(f"batch_rows {batch_rows}: expected 1 or more")
     counter = _Counter()
     try:
         for table in iter_tables(path, batch_rows):
-            counter.add(table)
+            counter.add(rename(table, columns))
         name = name or safe_name(path.stem)
         check_name(name)
     except ManifestError as error:
@@ -202,8 +204,11 @@ def scan_manifest(path: Path, name: str = "", batch_rows: int = BATCH_ROWS) -> S
         if str(error).startswith(f"{path}: "):
             raise
         raise type(error)(f"{path}: {error}") from error
+    id_column = next((old for old, new in columns if new == "id"), "id")
     duplicates = counter.ids.duplicates(
-        lambda: (strings(table["id"], "id") for table in iter_tables(path, batch_rows, ["id"]))
+        lambda: (
+            strings(table[id_column], "id") for table in iter_tables(path, batch_rows, [id_column])
+        )
     )
     return Scan(
         name,

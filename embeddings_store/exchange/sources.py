@@ -15,10 +15,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from embeddings_store.array_files import read_npy, read_npz
-from embeddings_store.corpus.columns import STRINGS, TIMES, strings
+from embeddings_store.corpus.column_names import STRINGS, TIMES
+from embeddings_store.corpus.columns import strings
+from embeddings_store.csv_form import csv_form
 from embeddings_store.errors import ManifestError, UsageError
 from embeddings_store.reading import is_file, read_text, reading
-from embeddings_store.tables import PARQUET, csv_header, read_csv, read_table
+from embeddings_store.tables import PARQUET, read_csv, read_table
 
 ROW_COLUMNS = (*STRINGS, *TIMES)
 EXPORTED = (
@@ -128,7 +130,7 @@ def _from_table(path: Path, modality: str) -> VectorSource:
     if path.suffix.lower() in PARQUET:
         table = read_table(path)
     else:
-        names = csv_header(path)
+        names = list(csv_form(path).names)
         table = read_csv(path, dict.fromkeys(_wide(names), pa.float32()) if "id" in names else None)
     if "id" not in table:
         raise ManifestError(

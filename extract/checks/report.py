@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from embeddings_store.corpus.column_names import parse_columns
 from embeddings_store.corpus.columns import LEAK_TAGS, check_tags, parse_tags
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.corpus.scan import scan_manifest
@@ -40,7 +41,8 @@ def scanned(table: Path, root: Path, options: Mapping[str, str]) -> dict[str, An
     name = options.get("name", "")
     if not name and root.is_dir():
         name = root.resolve().name
-    scan = scan_manifest(table, name)
+    columns = parse_columns(options.get("columns", ""))
+    scan = scan_manifest(table, name, columns=columns)
     check_tags(tags, scan.columns)
     return _report(scan.name, scan.rows, {"read": 0, "not_read": None}, scan_findings(scan))
 

@@ -20,7 +20,7 @@ from embeddings_store.errors import MediaError, UnsafePathError, UsageError, unk
 from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.folds.rules import PLAN_NAMES, make_plan
 from embeddings_store.folds.validation_rules import VALID_RULES
-from extract.commands.corpus_options import corpus_source
+from extract.commands.corpus_options import add_table_options, corpus_source
 from extract.corpora import READERS, corpus_names, format_names, huggingface
 from extract.corpora._notes import Notes
 from extract.extras import with_extra
@@ -64,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="an option of the reader, see extract-features --list; may be repeated",
     )
+    add_table_options(top)
     top.add_argument(
         "--corpus-name", default="", help="its name in the result (default: the reader's)"
     )

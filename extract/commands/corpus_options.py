@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import argparse
 
+from embeddings_store.commands.common import add_columns_option
 from embeddings_store.errors import UsageError
+from extract.corpora import READERS
 from extract.pipeline.job import CorpusSource
+
+
+def add_table_options(command: argparse._ActionsContainer) -> None:
+    """Add what is about the table of ``--corpus manifest`` alone.
+
+    Args:
+        command: A parser, or a group of its options.
+    """
+    add_columns_option(command, "the table of --corpus manifest")
 
 
 def corpus_source(arguments: argparse.Namespace) -> CorpusSource:
@@ -29,10 +40,22 @@ def reader_options(arguments: argparse.Namespace) -> dict[str, str]:
     Raises:
         UsageError: One is no ``NAME=VALUE``.
     """
-    options = {}
+    options = _table_options(arguments)
     for pair in arguments.corpus_option:
         name, equals, value = pair.partition("=")
         if not equals:
             raise UsageError(f"--corpus-option {pair!r}: write NAME=VALUE")
         options[name] = value
     return options
+
+
+def _table_options(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return what the options of :func:`add_table_options` gave, as options of the reader."""
+    if not arguments.columns:
+        return {}
+    if arguments.corpus in READERS and "columns" not in READERS[arguments.corpus].options():
+        raise UsageError(
+            f"--columns renames columns of a table, and {arguments.corpus} has a layout of its "
+            "own; leave it out"
+        )
+    return {"columns": arguments.columns}

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from embeddings_store.corpus.columns import STRINGS, TIMES
+from embeddings_store.corpus.column_names import STRINGS, TIMES
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest, resolve_media, safe_name
 from embeddings_store.errors import (

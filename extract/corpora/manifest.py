@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from embeddings_store.corpus.columns import STRINGS, TIMES, parse_tags
+from embeddings_store.corpus.column_names import STRINGS, TIMES, parse_columns
+from embeddings_store.corpus.columns import parse_tags
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError
 from embeddings_store.folds.plan import FoldPlan
 from extract.corpora._exchange import media_folder
 
-TABLES = (".csv", ".parquet", ".pq")
+TABLES = (".csv", ".tsv", ".parquet", ".pq")
 
 
 def read(
@@ -23,6 +24,7 @@ def read(
     context: str = "",
     leaky: str = "",
     media: str = "",
+    columns: str = "",
 ) -> Manifest:
     """Read the manifest file ``root``; media paths are relative to its folder.
 
@@ -36,17 +38,23 @@ def read(
         leaky: Those that somebody noted who knew the label, or that explain it. A ``meta_*`` column
             that stands in none of the three lists is ``unknown`` and treated as leaky.
         media: The folder that media paths are relative to, where it is not the table's own.
+        columns: What the table calls the columns, where it has names of its own:
+            ``file=audio,emotion=label``. The other options name columns as they are then called.
 
     Raises:
         ManifestError: There is no such table, a row breaks a promise, or a list names a column that
             is not there.
-        UsageError: A column stands in two lists.
+        UsageError: A column stands in two lists, or ``columns`` names one that is not there.
     """
     tags = parse_tags(safe=safe, context=context, leaky=leaky)
     table = find_table(root)
     return _with_media(
         Manifest.read(
-            table, name or (root.resolve().name if root.is_dir() else ""), protocol, tags
+            table,
+            name or (root.resolve().name if root.is_dir() else ""),
+            protocol,
+            tags,
+            parse_columns(columns),
         ),
         media,
     )
@@ -62,7 +70,7 @@ def find_table(root: Path) -> Path:
         found = [path for suffix in TABLES if (path := root / f"manifest{suffix}").is_file()]
         if len(found) != 1:
             what = (
-                "neither manifest.csv nor manifest.parquet"
+                "none of " + ", ".join(f"manifest{suffix}" for suffix in TABLES)
                 if not found
                 else f"both {found[0].name} and {found[1].name}"
             )

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from embeddings_store.corpus.column_names import MEDIA
 from embeddings_store.corpus.columns import numbers
-from embeddings_store.corpus.manifest import MEDIA, Manifest
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, UsageError, unknown_name
 from extract.corpora import READERS, read_corpus
 from extract.encoders.settings import EncoderOptions, InputSettings

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import os
+import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from embeddings_store.corpus.column_names import parse_columns
 from embeddings_store.corpus.manifest import Manifest
-from embeddings_store.errors import LabelError, ManifestError
-from embeddings_store.tables import read_table
+from embeddings_store.corpus.scan import scan_manifest
+from embeddings_store.errors import LabelError, ManifestError, UsageError
+from embeddings_store.tables import iter_tables, read_table
 
 REFUSED = {
     "empty": (b"", "is empty; a table starts with a row of column names"),
@@ -29,7 +33,14 @@ REFUSED = {
         r"is not UTF-8 \(.* at byte 16, line 3\); save it as UTF-8",
     ),
     "Latin-1 header": ("id,t\xe9xt\nu1,a\n".encode("latin-1"), "is not UTF-8"),
-    "UTF-16": ("id,text\nu1,a\n".encode("utf-16"), "is not UTF-8"),
+    "torn UTF-16": ("id,text\nu1,a\n".encode("utf-16")[:-1], "cannot be read as text in UTF-16"),
+    "UTF-16, half a pair": (
+        "id,text\n".encode("utf-16") + b"\0\xd8a\0,\0b\0\n\0",
+        "cannot be read as text in UTF-16",
+    ),
+    "UTF-16, open quote": ('id,text\nu1,"a\n'.encode("utf-16"), "a quotation mark is not closed"),
+    "semicolon in a cell": (b"id;text\nu1;a;b\n", "put cells that hold a semicolon into double"),
+    "tab in a cell": (b"id\ttext\nu1\ta\tb\n", "put cells that hold a tab into double quotes"),
     "binary": (b"\x89PNG\r\n\x1a\n\0\0\0", "is not UTF-8"),
 }
 
@@ -67,6 +78,26 @@ def test_cells_are_strings_as_they_stand(
     assert list(read_table(path).itertuples(index=False, name=None)) == rows
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_every_encoding_and_separator_gives_the_same_cells(
+    tmp_path: Path, encoding: str, separator: str
+) -> None:
+    path = tmp_path / "rows.csv"
+    rows = [["id", "te;xt"], ["ü1", 'a,b;c\td "e"'], ["学2", "two\nlines"]]
+    with path.open("w", encoding=encoding, newline="") as handle:
+        csv.writer(handle, delimiter=separator, quoting=csv.QUOTE_ALL).writerows(rows)
+    assert read_table(path).to_numpy().tolist() == rows[1:]
+    [piece] = iter_tables(path, 10, ["te;xt"])
+    assert piece["te;xt"].tolist() == [row[1] for row in rows[1:]]
+
+
+def test_the_first_separator_of_the_header_counts(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("id;a,b\nu1;1,5\n")
+    assert read_table(path).to_dict("list") == {"id": ["u1"], "a,b": ["1,5"]}
+
+
 @pytest.mark.parametrize("suffix", [".parquet", ".pq", ".PARQUET"])
 def test_parquet_is_read_and_damage_told(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"rows{suffix}"
@@ -91,9 +122,29 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
         (
             "id,txt\nu1,a\n",
             ManifestError,
-            "unknown column 'txt'; did you mean 'text'.*prefix it with meta_",
+            r"unknown column 'txt' \(text\?\); say what they are with --columns txt=text, or",
         ),
-        ("id,emotion\nu1,a\n", ManifestError, "unknown column 'emotion'"),
+        (
+            "File,emotion,Age,y\na,b,3,c\n",
+            ManifestError,
+            r"unknown columns 'File' \(audio and id\?\), 'emotion' \(label\?\), 'Age', 'y'; .* "
+            "--columns File=audio,File=id,emotion=label,Age=meta_Age,y=meta_y, or rename",
+        ),
+        (
+            ",".join(["id", *(f"v{i}" for i in range(88))]) + "\n",
+            ManifestError,
+            "'v11' and 76 more; .*v12=meta_v12,..., or .*come in with embeddings-store import",
+        ),
+        (
+            ",".join(["file", *(f"v{i}" for i in range(88)), "emotion"]) + "\n",
+            ManifestError,
+            "with --columns file=audio,file=id,emotion=label, or",
+        ),
+        (
+            "audio,label\na,b\n",
+            ManifestError,
+            "needs a column 'id'; got audio, label; --columns audio=audio,audio=id takes its paths",
+        ),
         ("id,label\nu1,a\n", ManifestError, "needs a column text, audio or video"),
         (
             "id,text\nu1,\n",
@@ -136,3 +187,50 @@ def test_a_manifest_file_is_read_with_its_root_and_protocol(tmp_path: Path) -> N
     assert manifest.codes().tolist() == [0, 1, -1]
     assert manifest.table["meta_age"].tolist() == ["31", "", ""]
     assert Manifest.read(path, "other", "session-kfold:3").protocol == "session-kfold:3"
+
+
+LISTED = "file,emotion,label\na.wav,sad,5\nb.wav,joy,3\n"
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ("emotion", "--columns 'emotion': write OLD=NEW"),
+        ("emotion=lable", "emotion=lable: a manifest has no column 'lable'; did you mean 'label'"),
+        ("emotoin=text", "there is no column 'emotoin'; did you mean 'emotion'"),
+        (
+            "emotion=label",
+            "both 'label' and 'emotion' would be the column 'label'.*label=meta_label",
+        ),
+    ],
+)
+def test_columns_that_cannot_be_renamed_are_refused(
+    tmp_path: Path, columns: str, message: str
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(LISTED)
+    with pytest.raises(UsageError, match=message):
+        Manifest.read(path, columns=parse_columns(columns))
+
+
+def test_columns_are_renamed_whole_and_in_pieces(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(LISTED)
+    columns = parse_columns("file=audio,file=id,emotion=label,label=meta_stars")
+    table = Manifest.read(path, columns=columns).table
+    assert table[["id", "audio"]].to_numpy().tolist() == [["a.wav"] * 2, ["b.wav"] * 2]
+    assert table["label"].tolist() == ["sad", "joy"]
+    assert table["meta_stars"].tolist() == ["5", "3"]
+    scan = scan_manifest(path, batch_rows=1, columns=columns)
+    assert (scan.rows, scan.problems, scan.given["label"]) == (2, (), 2)
+    path.write_text(LISTED + "a.wav,sad,5\n")
+    assert scan_manifest(path, columns=columns).problems[0].ids == ("a.wav",)
+
+
+def test_twenty_thousand_columns_are_looked_at_in_no_time(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(",".join(f"v{i}" for i in range(20_000)) + "\n")
+    before = time.process_time()
+    with pytest.raises(ManifestError, match="and 19988 more"):
+        Manifest.read(path)
+    assert time.process_time() - before < 5
