@@ -33,6 +33,7 @@ CHECKS: Mapping[str, tuple[str, ...]] = {
         "durations",
         "same_bytes",
     ),
+    "faces": ("faces_found",),
 }
 
 

@@ -87,6 +87,21 @@ class MediaFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class FaceFacts:
+    """What looking for the speaker's face in the pictures of one row showed.
+
+    Attributes:
+        row: Its id.
+        share: The part of the pictures in which the face was found; 0 where it cannot be followed.
+        problem: Why not, else empty.
+    """
+
+    row: str
+    share: float
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseUnderCheck:
     """What a check sees: a corpus with what is known of it.
 
@@ -97,6 +112,7 @@ class ReleaseUnderCheck:
         media: What reading showed, none of it where nothing was read.
         sampled: How many files were not read because a sample was asked for.
         cut_s: Length at which an encoder cuts, in seconds.
+        faces: What looking for faces showed, none of it where nobody looked.
     """
 
     manifest: Manifest
@@ -105,6 +121,7 @@ class ReleaseUnderCheck:
     media: Sequence[MediaFacts] = ()
     sampled: int = 0
     cut_s: float = 10.0
+    faces: Sequence[FaceFacts] = ()
 
     def noted(self, *kinds: str) -> set[str]:
         """Return the names that the reader noted under these kinds."""

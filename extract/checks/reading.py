@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from embeddings_store.corpus.manifest import Manifest, resolve_media
-from embeddings_store.errors import ManifestError, MediaError, UnsafePathError
-from embeddings_store.reading import reading
+from embeddings_store.errors import MediaError, UnsafePathError
 from extract.checks.finding import MediaFacts
+from extract.checks.memory import Memory, digest_of
 from extract.media.file_check import check_media_file
 from extract.media.header import probe_sound
 from extract.media.opening import open_media, reading_media
@@ -130,24 +129,23 @@ def read_media(
     """
     root = manifest.root or Path()
     jobs = max(1, jobs)
-    known = _remembered(memory)
+    remembered = Memory(memory)
+    known = _remembered(remembered)
     found: dict[int, MediaFacts] = {}
-    appended: AbstractContextManager[TextIO | None] = nullcontext()
-    if memory is not None:
-        appended = memory.open("a", encoding="utf-8")
-    with ThreadPoolExecutor(jobs) as pool, appended as handle:
+    with ThreadPoolExecutor(jobs) as pool:
         running: dict[Future[MediaFacts], tuple[int, str]] = {}
         for position, task in enumerate(tasks):
-            state = _state(root, task)
+            asked = [task.name, task.medium, sorted(task.parts.items()), task.hashed]
+            state = digest_of(root / task.name, asked)
             if state in known:
                 found[position] = known[state]
                 advance(1)
                 continue
             running[pool.submit(_read, root, task)] = position, state
             while len(running) >= AHEAD * jobs:
-                _collect(running, found, handle, advance)
+                _collect(running, found, remembered, advance)
         while running:
-            _collect(running, found, handle, advance)
+            _collect(running, found, remembered, advance)
     return [found[position] for position in range(len(tasks))]
 
 
@@ -268,7 +266,7 @@ def _require_end(path: Path, container: InputContainer) -> None:
 def _collect(
     running: dict[Future[MediaFacts], tuple[int, str]],
     found: dict[int, MediaFacts],
-    handle: TextIO | None,
+    remembered: Memory,
     advance: Callable[[int], None],
 ) -> None:
     """Wait for the next files that are done, and remember what they showed."""
@@ -276,46 +274,19 @@ def _collect(
         position, state = running.pop(done)
         facts = done.result()
         found[position] = facts
-        if handle is not None:
-            entry = {"state": state, **dataclasses.asdict(facts)}
-            handle.write(json.dumps(entry, ensure_ascii=False) + "\n")
-            handle.flush()
+        remembered.add(state, dataclasses.asdict(facts))
         advance(1)
 
 
-def _remembered(memory: Path | None) -> dict[str, MediaFacts]:
-    """Return what an earlier run found; a line that a kill tore is left out."""
+def _remembered(memory: Memory) -> dict[str, MediaFacts]:
+    """Return what an earlier run found; an entry of another make is left out."""
     known: dict[str, MediaFacts] = {}
-    if memory is None or not memory.is_file():
-        return known
-    try:
-        with reading(memory, "what an earlier run found"):
-            lines = memory.read_text(encoding="utf-8", errors="replace").splitlines()
-    except ManifestError:
-        return known
-    for line in lines:
-        with suppress(ManifestError), reading(memory, "facts of a file"):
-            entry = json.loads(line)
-            state = entry.pop("state")
+    for state, entry in memory.known.items():
+        with suppress(KeyError, TypeError):
             entry["size"] = tuple(entry["size"])
             entry["silent_rows"] = tuple(entry["silent_rows"])
             known[state] = MediaFacts(**entry)
     return known
-
-
-def _state(root: Path, task: ReadTask) -> str:
-    """Return a digest that changes with the file and with what is asked of it.
-
-    Size and time of change stand for the file.
-    """
-    try:
-        about = (root / task.name).stat()
-        changed = f"{about.st_size} {about.st_mtime_ns}"
-    except OSError:
-        changed = "gone"
-    content = [task.name, task.medium, sorted(task.parts.items()), task.hashed, changed]
-    text = json.dumps(content, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 def _size(root: Path, name: str) -> int | None:

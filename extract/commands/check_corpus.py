@@ -26,6 +26,7 @@ from extract.checks.finding import (
     INCOMPLETE,
     LEVELS,
     SHOWN,
+    FaceFacts,
     MediaFacts,
     ReleaseUnderCheck,
 )
@@ -35,6 +36,7 @@ from extract.corpora import READERS, corpus_names
 from extract.corpora.manifest import find_table
 from extract.encoders.settings import InputSettings
 from extract.extras import with_extra
+from extract.frames.face_detector import check_detector
 
 PROGRAM = "check-corpus"
 CUT_S = InputSettings().max_duration_s
@@ -71,6 +73,8 @@ def build_parser() -> argparse.ArgumentParser:
             "(pictures; goes on after a kill)",
             f"{PROGRAM} --corpus meld --root MELD.Raw --media 200 --json",
             f"{PROGRAM} --corpus manifest --root mine.csv --media none",
+            f"{PROGRAM} --corpus iemocap --root IEMOCAP_full_release --media none --faces 50 "
+            "     (is somebody's face in the pictures)",
             f"{PROGRAM} --corpus manifest --root rows.parquet --stream      (millions of rows)",
         ],
     )
@@ -95,6 +99,13 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="all|N|none",
         help="which media files are read to their end: all, N evenly spread ones, or none "
         "(default: %(default)s)",
+    )
+    top.add_argument(
+        "--faces",
+        default="none",
+        metavar="all|N|none",
+        help="of which rows the pictures are searched for the speaker's face: all, N evenly spread "
+        "ones, or none; about a second a row (default: %(default)s; needs the extra 'face')",
     )
     top.add_argument(
         "--jobs",
@@ -138,7 +149,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    count = _media_count(arguments.media)
+    media = _count("--media", arguments.media, "files")
+    faces = _count("--faces", arguments.faces, "rows")
     if arguments.jobs < 1:
         raise UsageError(f"--jobs {arguments.jobs}: expected 1 or more")
     errors = Console(stderr=True, quiet=arguments.quiet, highlight=False, soft_wrap=True)
@@ -149,7 +161,7 @@ def _run(arguments: argparse.Namespace) -> int:
             make_folder(arguments.out)
             write_json(arguments.out / "report.json", report)
     else:
-        report = _read_and_check(arguments, count, errors)
+        report = _read_and_check(arguments, media, faces, errors)
     if arguments.json:
         print(json.dumps(report, indent=2, ensure_ascii=False))
     else:
@@ -182,16 +194,19 @@ def _long_table(arguments: argparse.Namespace) -> Path | None:
 
 
 def _read_and_check(
-    arguments: argparse.Namespace, count: int | None, errors: Console
+    arguments: argparse.Namespace, count: int | None, faces: int | None, errors: Console
 ) -> dict[str, Any]:
+    if faces != 0:
+        check_detector()
     source = corpus_source(arguments)
     manifest = source.read()
     if arguments.out is not None:
         make_folder(arguments.out)
     media, left = _read_media(manifest, count, arguments.jobs, arguments.out, errors)
     documented = READERS[source.reader].documented(**source.options)
+    seen = _look_at_faces(manifest, faces, arguments.jobs, arguments.out, errors)
     report = check(
-        ReleaseUnderCheck(manifest, source.root, documented, media, left, arguments.cut_s)
+        ReleaseUnderCheck(manifest, source.root, documented, media, left, arguments.cut_s, seen)
     )
     if arguments.estimate is not None:
         report["estimate"] = estimate(manifest, source, arguments.estimate)
@@ -201,15 +216,15 @@ def _read_and_check(
     return report
 
 
-def _media_count(text: str) -> int | None:
-    """Return how many files are read, none for all."""
+def _count(option: str, text: str, what: str) -> int | None:
+    """Return how many files are read or rows looked at, none for all."""
     if text == "all":
         return None
     if text == "none":
         return 0
     if text.isdecimal() and int(text) > 0:
         return int(text)
-    raise UsageError(f"--media {text!r}: expected all, none, or a number of files")
+    raise UsageError(f"{option} {text!r}: expected all, none, or a number of {what}")
 
 
 def _read_media(
@@ -224,6 +239,20 @@ def _read_media(
     with progress_bar("media", len(tasks), console) as bar:
         media = read_media(manifest, tasks, jobs, bar.advance, remembered)
     return media, len(every) - len(tasks)
+
+
+def _look_at_faces(
+    manifest: Manifest, count: int | None, jobs: int, out: Path | None, console: Console
+) -> list[FaceFacts]:
+    """Look for faces in as many rows, none for all."""
+    from extract.checks.face_reading import look_at_faces, rows_to_look_at
+
+    if count == 0 or not manifest.has("video"):
+        return []
+    rows = rows_to_look_at(manifest, count)
+    remembered = None if out is None else out / "faces.jsonl"
+    with progress_bar("faces", len(rows), console) as bar:
+        return look_at_faces(manifest, rows, jobs, bar.advance, remembered)
 
 
 def _draw(manifest: Manifest, out: Path, console: Console) -> list[str]:
@@ -257,8 +286,12 @@ def _show(report: dict[str, Any], console: Console, levels: Sequence[str]) -> No
         for line in lines:
             console.print(line, markup=False)
     status = report["status"]
+    warnings = sum(finding["level"] == "warning" for finding in report["findings"])
+    to_look_at = ""
+    if warnings and not status:
+        to_look_at = f", with {warnings} warning{'s' * (warnings > 1)} to look at"
     console.print(
-        f"{report['corpus']}: {report['rows']:,} rows; {VERDICTS[status]}",
+        f"{report['corpus']}: {report['rows']:,} rows; {VERDICTS[status]}{to_look_at}",
         markup=False,
         style="bold red" if status else "bold green",
     )

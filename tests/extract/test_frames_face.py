@@ -15,6 +15,7 @@ import av
 import numpy as np
 import pytest
 
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import MediaError, MissingDependencyError, UsageError
 from extract.checks.contact_sheet import write_contact_sheet
 from extract.corpora import read_corpus
@@ -22,6 +23,7 @@ from extract.corpora.demo_release import faces
 from extract.frames import FrameCache, FrameSettings, TimeSpan, face, face_detector, read_clip
 from extract.frames.face import SETTINGS, find_face
 from extract.frames.face_detector import find_faces
+from extract.pipeline.inputs import _read_video
 
 pytest.importorskip("cv2", reason="needs the extra 'face'")
 CARPHONE = (
@@ -172,6 +174,17 @@ def test_faces_come_out_of_the_cache_as_they_went_in(tmp_path: Path) -> None:
         and there.digest == made.digest == read_clip(path, settings=settings).digest
     )
     assert cache.get(path, TimeSpan(), FrameSettings(frames=3, size=64)) is None
+
+
+def test_a_row_carries_the_count_as_its_caution_into_the_store(tmp_path: Path) -> None:
+    film(tmp_path / "a.avi", [picture((256, 300, 60))] * 3 + [picture()] * 5)
+    columns = {"id": ["a"], "video": ["a.avi"]}
+    manifest = Manifest.from_columns("m", columns, root=tmp_path)
+    settings = FrameSettings(frames=8, region="face", size=64)
+    cache = FrameCache(tmp_path / "cache")
+    for _ in range(2):  # decoded, and out of the cache
+        read = _read_video(manifest.row(0), tmp_path, TimeSpan(), settings, cache)
+        assert read.caution == "a face in 3 of 8 pictures"
 
 
 def test_without_the_extra_the_message_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

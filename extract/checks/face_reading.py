@@ -1,0 +1,115 @@
+"""Looks for the face in the pictures of rows, film by film; a second run goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from embeddings_store.corpus.manifest import Manifest, resolve_media
+from embeddings_store.errors import MediaError, UnsafePathError
+from extract.checks.finding import FaceFacts
+from extract.checks.memory import Memory, digest_of
+from extract.frames.clips import FrameClip, read_spans
+from extract.frames.settings import FrameSettings, TimeSpan
+from extract.pipeline.inputs import video_spans
+
+# Of the pictures, which are only looked at, in pixels.
+SIZE = 64
+
+
+def rows_to_look_at(manifest: Manifest, count: int | None = None) -> list[int]:
+    """Return positions of rows with a film that is there, evenly spread where not all are wanted.
+
+    Args:
+        manifest: The corpus, with its root.
+        count: How many; None for all.
+    """
+    if manifest.root is None:
+        return []
+    names = manifest.table["video"].tolist()
+    there = {name for name in set(names) - {""} if _is_there(manifest.root, name)}
+    rows = [row for row, name in enumerate(names) if name in there]
+    if count is not None and count < len(rows):
+        rows = [rows[i * len(rows) // count] for i in range(count)]
+    return rows
+
+
+def look_at_faces(
+    manifest: Manifest,
+    rows: Sequence[int],
+    jobs: int,
+    advance: Callable[[int], None],
+    memory: Path | None = None,
+) -> list[FaceFacts]:
+    """Look for the face of each row, in the half of the speaker where the film is a split screen.
+
+    Args:
+        manifest: The corpus, with its root.
+        rows: Positions, see :func:`rows_to_look_at`.
+        jobs: How many films at a time.
+        advance: Called with the number of rows that are done.
+        memory: A file of one JSON object per line, made and added to; none remembers nothing.
+
+    Returns:
+        What was seen, in the order of the rows.
+    """
+    remembered = Memory(memory)
+    spans, ids = video_spans(manifest), manifest.ids.tolist()
+    names = manifest.table["video"].tolist()
+    films: dict[str, dict[str, TimeSpan]] = {}
+    for row in rows:
+        films.setdefault(names[row], {})[ids[row]] = spans[ids[row]]
+
+    def look(name: str) -> dict[str, FaceFacts]:
+        found = {}
+        for facts in _look(manifest.root or Path(), name, films[name], remembered):
+            found[facts.row] = facts
+            advance(1)
+        return found
+
+    seen: dict[str, FaceFacts] = {}
+    with ThreadPoolExecutor(max(1, jobs)) as pool:
+        for of_film in pool.map(look, films):
+            seen |= of_film
+    return [seen[ids[row]] for row in rows]
+
+
+def _look(
+    root: Path, name: str, spans: Mapping[str, TimeSpan], remembered: Memory
+) -> Iterator[FaceFacts]:
+    """Yield what is seen of each row of one film, and remember it."""
+    path = root / name
+    new: dict[str, str] = {}
+    for row, span in spans.items():
+        settings = _settings(span)
+        asked = [name, row, dataclasses.astuple(span), settings.as_dict()]
+        state = digest_of(path, asked)
+        if state in remembered.known:
+            yield FaceFacts(**remembered.known[state])
+        else:
+            new[row] = state
+    for settings in {_settings(spans[row]) for row in new}:
+        same = [row for row in new if _settings(spans[row]) == settings]
+        for position, clip in read_spans(path, [spans[row] for row in same], settings):
+            facts = _facts(same[position], clip, root)
+            remembered.add(new[facts.row], dataclasses.asdict(facts))
+            yield facts
+
+
+def _settings(span: TimeSpan) -> FrameSettings:
+    return FrameSettings(region="half-face" if span.side else "face", size=SIZE)
+
+
+def _facts(row: str, clip: FrameClip | MediaError, root: Path) -> FaceFacts:
+    if isinstance(clip, MediaError):
+        return FaceFacts(row, 0.0, str(clip).replace(f"{root.resolve()}/", ""))
+    return FaceFacts(row, clip.face_share or 0.0)
+
+
+def _is_there(root: Path, name: str) -> bool:
+    try:
+        return resolve_media(root, name).is_file()
+    except (OSError, UnsafePathError):
+        return False
