@@ -10,7 +10,7 @@ from pathlib import Path
 from embeddings_store.corpus.manifest import Manifest, resolve_media
 from embeddings_store.errors import MediaError, UnsafePathError
 from extract.checks.finding import FaceFacts
-from extract.checks.memory import Memory, digest_of
+from extract.checks.memory import Remembered, digest_of
 from extract.frames.clips import FrameClip, read_spans
 from extract.frames.settings import FrameSettings, TimeSpan
 from extract.pipeline.inputs import video_spans
@@ -55,7 +55,7 @@ def look_at_faces(
     Returns:
         What was seen, in the order of the rows.
     """
-    remembered = Memory(memory)
+    remembered = Remembered(memory)
     spans, ids = video_spans(manifest), manifest.ids.tolist()
     names = manifest.table["video"].tolist()
     films: dict[str, dict[str, TimeSpan]] = {}
@@ -77,7 +77,7 @@ def look_at_faces(
 
 
 def _look(
-    root: Path, name: str, spans: Mapping[str, TimeSpan], remembered: Memory
+    root: Path, name: str, spans: Mapping[str, TimeSpan], remembered: Remembered
 ) -> Iterator[FaceFacts]:
     """Yield what is seen of each row of one film, and remember it."""
     path = root / name

@@ -14,7 +14,7 @@ from embeddings_store.errors import ManifestError
 from embeddings_store.reading import is_file, reading
 
 
-class Memory:
+class Remembered:
     """A file of one JSON object per line; several threads may add to it.
 
     Attributes:

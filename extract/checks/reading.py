@@ -18,7 +18,7 @@ import numpy as np
 from embeddings_store.corpus.manifest import Manifest, resolve_media
 from embeddings_store.errors import MediaError, UnsafePathError
 from extract.checks.finding import MediaFacts
-from extract.checks.memory import Memory, digest_of
+from extract.checks.memory import Remembered, digest_of
 from extract.media.file_check import check_media_file
 from extract.media.header import probe_sound
 from extract.media.opening import open_media, reading_media
@@ -129,7 +129,7 @@ def read_media(
     """
     root = manifest.root or Path()
     jobs = max(1, jobs)
-    remembered = Memory(memory)
+    remembered = Remembered(memory)
     known = _remembered(remembered)
     found: dict[int, MediaFacts] = {}
     with ThreadPoolExecutor(jobs) as pool:
@@ -266,7 +266,7 @@ def _require_end(path: Path, container: InputContainer) -> None:
 def _collect(
     running: dict[Future[MediaFacts], tuple[int, str]],
     found: dict[int, MediaFacts],
-    remembered: Memory,
+    remembered: Remembered,
     advance: Callable[[int], None],
 ) -> None:
     """Wait for the next files that are done, and remember what they showed."""
@@ -278,7 +278,7 @@ def _collect(
         advance(1)
 
 
-def _remembered(memory: Memory) -> dict[str, MediaFacts]:
+def _remembered(memory: Remembered) -> dict[str, MediaFacts]:
     """Return what an earlier run found; an entry of another make is left out."""
     known: dict[str, MediaFacts] = {}
     for state, entry in memory.known.items():
