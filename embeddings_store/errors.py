@@ -86,6 +86,10 @@ class MediaError(ProjectError, ValueError):
     """A clip cannot be read or used: torn, empty, too short, not media at all."""
 
 
+class NoFaceError(MediaError):
+    """No face is in a clip, or in too few of its pictures; the same pictures never have one."""
+
+
 class ModelLoadError(ProjectError, RuntimeError):
     """A checkpoint does not load as it should.
 
@@ -95,6 +99,19 @@ class ModelLoadError(ProjectError, RuntimeError):
 
 class MissingDependencyError(ProjectError, ImportError):
     """An optional package is needed for this; the message names the extra that brings it."""
+
+
+def without_frames(error: MediaError) -> MediaError:
+    """Return an error that remembers its words alone.
+
+    One that is kept keeps alive whatever stood in the functions that it went through, such as the
+    decoded pictures of a clip.
+
+    Args:
+        error: An error that was caught.
+    """
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -22,10 +22,11 @@ import numpy as np
 
 from embeddings_store.array_files import read_npz
 from embeddings_store.atomic import exclusive, remove_leftovers, replacing
-from embeddings_store.errors import ManifestError, MediaError, UsageError
+from embeddings_store.errors import ManifestError, MediaError, UsageError, without_frames
 from embeddings_store.provenance import fingerprint
 from embeddings_store.reading import is_file, reading
 from extract.frames.clips import FrameClip, SpanResult, VideoFile, by_start, try_read
+from extract.frames.refusals import LOCK_WAIT_S, SUFFIX, Refusals
 from extract.frames.settings import FACES, FrameSettings, TimeSpan
 from extract.media.file_check import check_media_file
 from extract.media.opening import reading_media
@@ -45,7 +46,6 @@ OPENCV = (
 )
 
 _SAMPLE_BYTES = 65_536
-_LOCK_WAIT_S = 60.0
 # How full the cache is after it was emptied to make room: the fuller, the more often all files have
 # to be looked at.
 _KEPT = 0.9
@@ -81,6 +81,7 @@ class FrameCache:
         self._identities: dict[tuple[str, int, int], str] = {}
         self._size: int | None = None
         self._unchecked = 0
+        self._refusals = Refusals(self.folder, on_disk=max_gb > 0)
 
     def read_clip(
         self,
@@ -131,26 +132,18 @@ class FrameCache:
         Raises:
             StoreFullError: If the disk is full.
         """
-        file, order = Path(path), by_start(spans)
-        video: VideoFile | None = None
+        file = Path(path)
+        video: VideoFile | MediaError | None = None
         try:
-            for done, position in enumerate(order):
+            for position in by_start(spans):
                 span = spans[position]
-                try:
-                    clip = self.get(file, span, settings)
-                    if clip is None and video is None:
-                        video = VideoFile(file, threads=threads)
-                except MediaError as error:
-                    for rest in order[done:]:
-                        yield rest, error
-                    return
-                if clip is not None:
-                    yield position, clip
-                    continue
-                assert video is not None  # noqa: S101  # opened above
-                yield position, self._decode(video, span, settings)
+                found = self._known(file, span, settings)
+                if found is None:
+                    video = video or self._open(file, threads)
+                    found = self._decode(video, span, settings)
+                yield position, found
         finally:
-            if video is not None:
+            if isinstance(video, VideoFile):
                 video.close()
 
     def get(self, path: Path, span: TimeSpan, settings: FrameSettings) -> FrameClip | None:
@@ -207,7 +200,7 @@ class FrameCache:
             "face_share": clip.face_share,
         }
         # Two threads of one process would write to the same temporary file without the lock.
-        with exclusive(entry.parent / ".lock", str(entry), wait_s=_LOCK_WAIT_S):
+        with exclusive(entry.parent / ".lock", str(entry), wait_s=LOCK_WAIT_S):
             remove_leftovers(entry.parent)
             with replacing(entry) as temporary, temporary.open("wb") as file:
                 np.savez(
@@ -234,12 +227,37 @@ class FrameCache:
         self._size = 0
         return len(entries)
 
+    def _known(
+        self, path: Path, span: TimeSpan, settings: FrameSettings
+    ) -> FrameClip | MediaError | None:
+        """Return a clip that is here, or why there is none, or None if that has to be seen."""
+        try:
+            clip = self.get(path, span, settings)
+            return clip or self._refusals.get(self._entry(path, span, settings).stem, path)
+        except MediaError as error:
+            return without_frames(error)
+
+    def _open(self, path: Path, threads: int) -> VideoFile | MediaError:
+        key = ""
+        try:
+            key = self._identity(path)
+            return self._refusals.get(key, path) or VideoFile(path, threads=threads)
+        except MediaError as error:
+            if key:
+                self._refusals.keep(key, path, error)
+            return without_frames(error)
+
     def _decode(
-        self, video: VideoFile, span: TimeSpan, settings: FrameSettings
+        self, video: VideoFile | MediaError, span: TimeSpan, settings: FrameSettings
     ) -> FrameClip | MediaError:
+        if isinstance(video, MediaError):
+            return video
         clip = try_read(video, span, settings)
         if isinstance(clip, FrameClip):
             self.put(video.path, span, settings, clip)
+        else:
+            key = self._entry(video.path, span, settings).stem
+            self._refusals.keep(key, video.path, clip)
         return clip
 
     def _entry(self, path: Path, span: TimeSpan, settings: FrameSettings) -> Path:
@@ -281,7 +299,9 @@ class FrameCache:
         One that another process removes meanwhile is left out.
         """
         found = []
-        for entry in self.folder.glob("[0-9a-f][0-9a-f]/*.npz"):
+        for entry in self.folder.glob("[0-9a-f][0-9a-f]/*"):
+            if entry.suffix not in (".npz", SUFFIX):
+                continue
             try:
                 status = entry.stat()
             except FileNotFoundError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +12,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings_store.errors import MediaError, UsageError
+from embeddings_store.errors import MediaError, UsageError, without_frames
 from extract.frames.decoders import Decoder, open_decoder
 from extract.frames.face import find_face
 from extract.frames.geometry import Pixels, fit, region_box
@@ -122,9 +122,10 @@ class VideoFile:
         if self._decoder is None:
             self._decoder = open_decoder(self.path, index, self._threads)
         whole = self._decoder.pictures(numbers.tolist())
-        pictures = [_cut_out(picture, box) for picture in whole]
+        pictures: Iterable[Pixels] = (_cut_out(picture, box) for picture in whole)
         face_share = None
         if settings.region in FACES:
+            pictures = list(pictures)
             face = find_face(self.path, pictures, index.times_s[numbers])
             places = face.boxes.tolist()
             pictures = [_cut_out(*each) for each in zip(pictures, places, strict=True)]
@@ -203,7 +204,7 @@ def read_spans(
         video = VideoFile(path, threads=threads)
     except MediaError as error:
         for position in order:
-            yield position, error
+            yield position, without_frames(error)
         return
     with video:
         for position in order:
@@ -230,4 +231,4 @@ def try_read(video: VideoFile, span: TimeSpan, settings: FrameSettings) -> Frame
     try:
         return video.read(span, settings)
     except MediaError as error:
-        return error
+        return without_frames(error)

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings_store.errors import MediaError
+from embeddings_store.errors import NoFaceError
 from extract.frames.face_detector import SETTINGS as DETECTOR
 from extract.frames.face_detector import Box, find_faces
 from extract.frames.geometry import Pixels
@@ -69,18 +69,18 @@ def find_face(path: Path, pictures: Sequence[Pixels], times_s: NDArray[np.float6
         times_s: float64, (T,), when each picture is shown, increasing.
 
     Raises:
-        MediaError: No face is in a quarter of the pictures.
+        NoFaceError: No face is in a quarter of the pictures.
     """
     found = [find_faces(picture) for picture in pictures]
     tracks = _tracks(found)
     if not tracks:
-        raise MediaError(
+        raise NoFaceError(
             f"{path}: no face in any of {len(pictures)} pictures; leave the clip out, or use "
             "another --region"
         )
     face = max(tracks, key=_seen_area)
     if len(face) < max(1, round(LEAST_SHARE * len(pictures))):
-        raise MediaError(
+        raise NoFaceError(
             f"{path}: a face in only {len(face)} of {len(pictures)} pictures, which may be a "
             "mistake; leave the clip out, or use another --region"
         )

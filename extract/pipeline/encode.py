@@ -119,6 +119,7 @@ def encode_rows(
     try:
         for window in _read_ahead(read, rows, encoder.batch_size * WINDOW_BATCHES):
             _encode_window(encoder, window, pending, advance)
+            del window  # or it would stay while the next one is waited for
             if time.monotonic() - committed_at >= COMMIT_EVERY_S:
                 # Set aside first: what an interrupted commit holds must not be committed again.
                 done = pending
@@ -149,7 +150,10 @@ def _read_ahead(
             ahead = start(pool, 0)
             for begin in range(size, len(rows) + size, size):
                 current, ahead = ahead, start(pool, begin)
-                yield [(position, future.result()) for position, future in current]
+                window = [(position, future.result()) for position, future in current]
+                current.clear()
+                yield window
+                del window
         finally:
             pool.shutdown(cancel_futures=True)
 

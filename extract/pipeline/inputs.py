@@ -146,7 +146,9 @@ def _safely(read: Callable[[], Input], root: Path) -> Input:
     try:
         return read()
     except (MediaError, UnsafePathError) as error:
-        raise MediaError(str(error).replace(f"{root.resolve()}/", "")) from error
+        reason = str(error).replace(f"{root.resolve()}/", "")
+    # Out here the new error has no cause, which would keep what was decoded.
+    raise MediaError(reason)
 
 
 def _read_text(cell: str) -> Input:

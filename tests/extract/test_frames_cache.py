@@ -66,11 +66,25 @@ def test_a_corpus_is_decoded_once_and_each_file_opened_once(cache, video, openin
     spans = [TimeSpan(2.0, 3.0), TimeSpan(0.0, 1.0), TimeSpan(9.0, 9.5), TimeSpan(1.0, 2.5)]
     first = dict(cache.read_spans(video, spans, SMALL))
     assert list(dict(cache.read_spans(video, spans[:2], SMALL))) == [1, 0]
+    assert list(dict(cache.read_spans(video, [spans[2]], SMALL))) == [0]  # Refused at once.
     assert openings == [video] and len(entries(cache)) == 3
     assert isinstance(first[2], MediaError)
     second = dict(FrameCache(cache.folder).read_spans(video, [spans[3], spans[0]], SMALL))
     assert openings == [video]
     np.testing.assert_array_equal(second[0].frames, first[3].frames)
+
+
+def test_a_film_that_cannot_be_opened_is_tried_once_until_it_changes(cache, tmp_path, openings):
+    video = numbered.write(tmp_path / "film.mkv")
+    whole = video.read_bytes()
+    video.write_bytes(whole[: len(whole) // 2])
+    spans = [TimeSpan(0.0, 1.0), TimeSpan(1.0, 2.0)]
+    for _ in range(2):
+        for _, found in cache.read_spans(video, spans, SMALL):
+            assert isinstance(found, MediaError) and "is cut short" in str(found)
+    assert len(openings) == 1
+    video.write_bytes(whole)
+    assert cache.read_clip(video, spans[0], SMALL).frames.shape == (4, 32, 32, 3)
 
 
 def test_whatever_changes_a_pixel_is_another_clip(cache, video):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,8 +21,16 @@ from embeddings_store.errors import MediaError, MissingDependencyError, UsageErr
 from extract.checks.contact_sheet import write_contact_sheet
 from extract.corpora import read_corpus
 from extract.corpora.demo_release import faces
-from extract.frames import FrameCache, FrameSettings, TimeSpan, face, face_detector, read_clip
-from extract.frames.face import SETTINGS, find_face
+from extract.frames import (
+    FrameCache,
+    FrameSettings,
+    TimeSpan,
+    clips,
+    face,
+    face_detector,
+    read_clip,
+)
+from extract.frames.face import SETTINGS, Face, find_face
 from extract.frames.face_detector import find_faces
 from extract.pipeline.inputs import _read_video
 
@@ -185,6 +194,34 @@ def test_a_row_carries_the_count_as_its_caution_into_the_store(tmp_path: Path) -
     for _ in range(2):  # decoded, and out of the cache
         read = _read_video(manifest.row(0), tmp_path, TimeSpan(), settings, cache)
         assert read.caution == "a face in 3 of 8 pictures"
+
+
+def test_a_clip_without_a_face_is_searched_once_and_leaves_no_picture_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[weakref.ref[np.ndarray]] = []
+
+    def counted(path: Path, pictures: list[np.ndarray], *others: object) -> Face:
+        searched.extend(weakref.ref(each) for each in pictures)
+        return find_face(path, pictures, *others)
+
+    monkeypatch.setattr(clips, "find_face", counted)
+    path = film(tmp_path / "a.avi", [picture()] * 4)
+    settings = FrameSettings(frames=2, region="face", size=64)
+    folder = tmp_path / "cache"
+    (_, kept), (_, there) = (
+        next(FrameCache(folder).read_spans(path, [TimeSpan()], settings)) for _ in range(2)
+    )
+    (_, uncached) = next(clips.read_spans(path, [TimeSpan()], settings))
+    assert len(searched) == 4, "two pictures, with a cache and without one"
+    assert [ref() for ref in searched] == [None] * 4
+    for error in (kept, there, uncached):
+        assert isinstance(error, MediaError)
+        assert str(error).startswith(f"{path}: no face in any of 2 pictures")
+    assert FrameCache(folder).clear() == 1
+    with pytest.raises(MediaError, match="no face"):
+        FrameCache(folder).read_clip(path, TimeSpan(), settings)
+    assert len(searched) == 6
 
 
 def test_without_the_extra_the_message_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
