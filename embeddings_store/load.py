@@ -214,6 +214,12 @@ class _FoldLoader:
     def require_rows(self, data: FoldData) -> None:
         where = f"fold {self.request.fold} of {self.request.plan.name!r}"
         for role in ("train", "test"):
+            of_role = self.rows.fold.mask(role)
+            if not (of_role & (self.rows.codes >= 0)).any():
+                raise FoldError(
+                    f"{where} has {int(of_role.sum())} {role} rows, none of them with a label; "
+                    "choose other folds with --folds, or give these rows their labels"
+                )
             if not len(data.role(role)):
                 raise FoldError(
                     f"{where} has no {role} rows with a label and a vector; see embeddings-store "

@@ -125,7 +125,7 @@ def test_only_drawn_fold_plans_need_scikit_learn_in_the_store() -> None:
         for path in modules("embeddings_store")
         for name, _ in imports(path)
         if name == "sklearn"
-    } == {"rules"}
+    } == {"drawn"}
 
 
 BLOCKED = """

@@ -27,7 +27,7 @@ from classify.figures.style import (
     new_figure,
 )
 from classify.results.paper_tables import CONFUSION, PER_CLASS
-from embeddings_store.folds.rules import natural_key
+from embeddings_store.folds.natural_order import natural_key
 
 MAX_ABOVE = 5  # classes whose names fit into one line
 MAX_GROUPED = 60  # bars side by side; more are stacked

@@ -8,6 +8,7 @@ import pandas as pd
 from embeddings_store.corpus.columns import SPLIT_ROLES
 from embeddings_store.corpus.connected import connected_parts
 from embeddings_store.corpus.placeholders import without_placeholders
+from embeddings_store.corpus.unlabelled import of_unlabelled_groups
 
 FEWEST, MOST = 3, 10  # values that are left out one by one; of more, blocks are made
 
@@ -33,6 +34,7 @@ def default_protocol(table: pd.DataFrame) -> str:
     """
     if _is_plan(table["split"]):
         return "split"
+    table = table[~of_unlabelled_groups(table)]
     for column in ("session", "speaker", "group"):
         names = without_placeholders(table[column])
         count = names.nunique()

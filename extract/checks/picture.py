@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from embeddings_store.atomic import replacing
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, MissingDependencyError
+from embeddings_store.folds.natural_order import natural_key
 from embeddings_store.folds.plan import ROLES, FoldPlan
-from embeddings_store.folds.rules import make_plan, natural_key
+from embeddings_store.folds.rules import make_plan
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -91,13 +91,14 @@ def read(
         _attach(row, available, root, notes)
     _note_counts(rows, available, meaning, notes)
     unmapped = frozenset(str(row["label"]) for row in rows if row["label"]) - meaning.keys()
+    labelled = {row["group"] for row in rows if row["label"]}
     columns = as_columns(rows)
     del columns["stem"]
     return Manifest.from_columns(
         "avamerg",
         columns,
         labels=LabelSet("avamerg-7", CLASSES, meaning, unmapped),
-        protocol="group-kfold:5" if len({row["group"] for row in rows}) >= 5 else "",
+        protocol="group-kfold:5" if len(labelled) >= 5 else "",
         root=root.resolve(),
         notes=notes.lines(),
         tags=TAGS,

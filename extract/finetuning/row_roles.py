@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from embeddings_store.corpus.labels import permute_labels
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, LabelError, UsageError
+from embeddings_store.folds.natural_order import natural_key
 from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.folds.protocols import find_protocol
-from embeddings_store.folds.rules import natural_key
 from embeddings_store.folds.setup import Request, Setup, set_up
 from embeddings_store.folds.validation_rules import (
     FIXED_EPOCHS,

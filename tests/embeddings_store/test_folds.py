@@ -16,8 +16,9 @@ from pyarrow import parquet
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, StoreError, StoreNotFoundError, UnknownNameError
-from embeddings_store.folds.plan import ROLES, Fold, FoldPlan
-from embeddings_store.folds.rules import make_plan, natural_key
+from embeddings_store.folds.natural_order import natural_key
+from embeddings_store.folds.plan import ROLE_CODE, ROLES, Fold, FoldPlan
+from embeddings_store.folds.rules import make_plan
 
 Make = Callable[..., Manifest]
 
@@ -77,6 +78,35 @@ def test_every_row_is_tested_once_and_no_group_is_torn(make_manifest: Make, name
     for fold in plan:
         assert (fold.roles[::2] == fold.roles[1::2]).all()
         assert fold.counts()["unused"] == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "leave-one-group-out",
+        "group-kfold:3",
+        "leave-one-speaker-out",
+        "group-stratified-kfold:3",
+        "leave-one-connected-out",
+        "connected-kfold:3",
+        "leave-one-speaker-of-session-out",
+    ],
+)
+@pytest.mark.parametrize("valid", ["next", "none"])
+def test_dialogues_without_any_label_play_no_role(
+    make_manifest: Make, name: str, valid: str
+) -> None:
+    groups = ["test1"] * 2 + ["test2"] * 2 + ["a", "a", "b", "b", "c", "c", "d", "d"]
+    labels = [""] * 4 + ["x", "y", "", "y", "x", "y", "x", "y"]
+    speakers = ["s1", "s2", "s3", "s4", *"AABBCCDD"]
+    sessions = ["1"] * 4 + list("223344") + ["5"] * 2
+    manifest = make_manifest(group=groups, label=labels, speaker=speakers, session=sessions)
+    plan = make_plan(manifest, name, valid)
+    for fold in plan:
+        assert (fold.roles[:4] == ROLE_CODE["unused"]).all()
+        assert (manifest.codes()[fold.mask("test")] >= 0).any()
+    # A row without a label in a dialogue that has some is asked for all the same.
+    assert sum(fold.mask("test")[6] for fold in plan) == 1
 
 
 def test_the_corpus_own_protocol_is_the_default(make_manifest: Make) -> None:

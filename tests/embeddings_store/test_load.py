@@ -331,6 +331,10 @@ def test_what_is_not_there_is_told(bench: Bench, bench_of: Callable[..., Bench])
     unlabelled = bench_of(name="bare", label=None)
     with pytest.raises(LabelError, match="corpus 'bare' has no labels"):
         load(unlabelled, unlabelled.put())
+    held_back = bench_of(name="held-back", label=["x", "y"] * 4 + [""] * 4)
+    plan = make_plan(held_back.manifest, "split")
+    with pytest.raises(FoldError, match="'split' has 4 test rows, none of them with a label; choo"):
+        load_fold(FoldRequest(held_back.store, "held-back", {"text": held_back.put()}, plan, 1))
 
 
 @pytest.mark.parametrize(

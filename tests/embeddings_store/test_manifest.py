@@ -159,6 +159,10 @@ def test_ids_cannot_be_changed_behind_the_manifests_back(manifest: Manifest) -> 
         ),
         ({"split": None, "session": None, "speaker": None}, ""),
         ({"split": "train"}, "leave-one-session-out"),
+        (  # The third session has no label, so there are two to leave out.
+            {"split": None, "label": ["x", "y"] * 4 + [""] * 4, "group": list("aabbccddeeff")},
+            "leave-one-speaker-out",
+        ),
         ({"split": ["train", "validation"] * 6, "session": None}, "leave-one-speaker-out"),
         ({"split": "Test"}, "leave-one-session-out"),
         ({"split": ["train", "tets"] * 6}, "split"),
