@@ -45,8 +45,7 @@ def csv_form(path: Path) -> CsvForm:
     Raises:
         ManifestError: There is no header, it is not in the encoding, or a name stands twice.
     """
-    with reading(path, CSV), path.open("rb") as binary:
-        encoding = _encoding(binary.read(4))
+    encoding = encoding_of(path)
     try:
         with (
             reading(path, CSV, own=(UnicodeError,)),
@@ -67,8 +66,14 @@ def csv_form(path: Path) -> CsvForm:
     return CsvForm(encoding, separator, tuple(names))
 
 
-def _encoding(head: bytes) -> str:
-    """Tell UTF-16 by its byte order mark, or by the zeros beside the first two plain letters."""
+def encoding_of(path: Path) -> str:
+    """Return UTF-8, or UTF-16 by its byte order mark or the zeros beside two plain letters.
+
+    Raises:
+        ManifestError: The file cannot be read.
+    """
+    with reading(path, CSV), path.open("rb") as binary:
+        head = binary.read(4)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     zeros = [byte == 0 for byte in head]

@@ -1,4 +1,4 @@
-"""Tables that people write by hand: CSV read strictly, with every cell a string, and Parquet."""
+"""Tables that people have: CSV and ARFF read strictly, with every cell a string, and Parquet."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pyarrow.csv
 from pyarrow import parquet
 from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions
 
+from embeddings_store.arff_files import arff_columns, read_arff
 from embeddings_store.csv_form import (
     CSV,
     SEPARATORS,
@@ -25,6 +26,9 @@ from embeddings_store.errors import ManifestError
 from embeddings_store.reading import is_file, reading
 
 PARQUET = frozenset({".parquet", ".pq"})
+ARFF_SUFFIX = ".arff"
+# What a table's name may end in; tables of lines are CSV, whatever separates their cells.
+TABLES = (".csv", ".tsv", ".arff", ".parquet", ".pq")
 TABLE, PARQUET_TABLE = CSV, "a Parquet table"
 BLOCK_BYTES = 1 << 24  # A row must fit into a block; a transcript of 16 MB is no utterance.
 # Of what is read in pieces: Arrow reads 32 blocks ahead; where a row is longer than a small block,
@@ -35,17 +39,35 @@ STEP_ROWS = 1 << 10
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read CSV (every cell a string) or Parquet, by the file's suffix.
+    """Read CSV or ARFF (every cell a string) or Parquet, by the file's suffix.
 
     Raises:
         ManifestError: Missing, empty, no text, or not a table.
     """
     if not is_file(path):
         raise ManifestError(f"{path}: no such file")
+    if path.suffix.lower() == ARFF_SUFFIX:
+        return read_arff(path)
     if path.suffix.lower() not in PARQUET:
         return read_csv(path)
     with reading(path, PARQUET_TABLE):
         return _pandas(_read_columns(path))
+
+
+def column_names(path: Path) -> list[str]:
+    """Return the names of a table's columns without reading its rows.
+
+    Raises:
+        ManifestError: As :func:`read_table`.
+    """
+    if not is_file(path):
+        raise ManifestError(f"{path}: no such file")
+    if path.suffix.lower() == ARFF_SUFFIX:
+        return [column.name for column in arff_columns(path)]
+    if path.suffix.lower() not in PARQUET:
+        return list(csv_form(path).names)
+    with reading(path, PARQUET_TABLE), path.open("rb") as handle:
+        return [str(name) for name in parquet.read_schema(handle).names]
 
 
 def _read_columns(path: Path) -> pa.Table:
@@ -95,7 +117,9 @@ def _pandas(table: pa.Table) -> pd.DataFrame:
     return pd.DataFrame(table.to_pandas(split_blocks=True, self_destruct=True))
 
 
-def read_csv(path: Path, types: Mapping[str, pa.DataType] | None = None) -> pd.DataFrame:
+def read_csv(
+    path: Path, types: Mapping[str, pa.DataType] | None = None, decimal_point: str = "."
+) -> pd.DataFrame:
     """Read CSV whose rows all have as many fields as its header.
 
     A cell is a string unless ``types`` says otherwise.
@@ -106,11 +130,13 @@ def read_csv(path: Path, types: Mapping[str, pa.DataType] | None = None) -> pd.D
     Args:
         path: The file, in UTF-8 or UTF-16, its cells separated by commas, semicolons or tabs.
         types: Types of some columns; an empty cell of a number is ``nan``.
+        decimal_point: What those numbers have before their decimals.
 
     Raises:
         ManifestError: The file is empty, no text, or some row has another number of fields.
     """
-    return _pandas(pa.Table.from_batches(list(_csv_batches(path, types))))
+    batches = _csv_batches(path, types, decimal_point=decimal_point)
+    return _pandas(pa.Table.from_batches(list(batches)))
 
 
 def _csv_batches(
@@ -119,6 +145,7 @@ def _csv_batches(
     only: Sequence[str] = (),
     blocks: Sequence[int] = (BLOCK_BYTES,),
     done: int = 0,
+    decimal_point: str = ".",
 ) -> Iterator[pa.RecordBatch]:
     """Yield a CSV file in blocks of bytes, after ``done`` rows.
 
@@ -147,6 +174,7 @@ def _csv_batches(
                     strings_can_be_null=False,
                     null_values=["", "nan", "NaN", "NA"],
                     include_columns=list(only) or None,
+                    decimal_point=decimal_point,
                 ),
             ) as reader,
         ):
@@ -159,7 +187,7 @@ def _csv_batches(
                     done = place
     except (pa.ArrowException, OSError, UnicodeError) as error:
         if "straddl" in str(error) and len(blocks) > 1:
-            yield from _csv_batches(path, types, only, blocks[1:], done)
+            yield from _csv_batches(path, types, only, blocks[1:], done, decimal_point)
             return
         if not odd:
             check_text(path, form.encoding)
@@ -217,8 +245,10 @@ def _empty(schema: pa.Schema) -> pa.RecordBatch:
 def iter_tables(path: Path, rows: int, only: Sequence[str] = ()) -> Iterator[pd.DataFrame]:
     """Read what :func:`read_table` reads in pieces of one or more rows, fewer for long cells.
 
+    ARFF is held whole in memory.
+
     Args:
-        path: CSV or Parquet.
+        path: CSV, ARFF or Parquet.
         rows: At most so many in a piece.
         only: The columns to read; all by default.
 
@@ -227,6 +257,12 @@ def iter_tables(path: Path, rows: int, only: Sequence[str] = ()) -> Iterator[pd.
     """
     if not is_file(path):
         raise ManifestError(f"{path}: no such file")
+    if path.suffix.lower() == ARFF_SUFFIX:
+        whole = read_arff(path)
+        for start in range(0, max(1, len(whole)), rows):
+            piece = whole.iloc[start : start + rows].reset_index(drop=True)
+            yield piece[list(only)] if only else piece
+        return
     batches = (
         _parquet_batches(path, only)
         if path.suffix.lower() in PARQUET

@@ -49,6 +49,7 @@ FLOORS: Mapping[str, Sequence[str]] = {
         "folds",
         "corpus",
         "atomic array_files tables",
+        "arff_files",
         "csv_form",
         "reading",
         "errors interrupts progress provenance",

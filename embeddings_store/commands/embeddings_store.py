@@ -17,6 +17,7 @@ from embeddings_store.corpus.scan import LETTERS, Problem, Scan, alike, scan_man
 from embeddings_store.errors import StoreError, StoreNotFoundError, UsageError
 from embeddings_store.exchange.interchange import ImportJob, export_vectors, import_vectors
 from embeddings_store.exchange.join import join_corpora
+from embeddings_store.exchange.plain_tables import export_plain
 from embeddings_store.vectors.catalogue import Entry, catalogue, corpora
 from embeddings_store.vectors.hdf5 import read_embeddings, read_header, verify
 from embeddings_store.vectors.seen import SPEC_HELP
@@ -129,7 +130,8 @@ def _add_import(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     bring.add_argument(
         "source",
         type=Path,
-        help=".npz (ids and one 2-d array per modality), .csv, .parquet, or .npy",
+        help=".npz (ids and one 2-d array per modality), .npy, or a table: .csv, .tsv, .arff or "
+        ".parquet, also as openSMILE writes them",
     )
     bring.add_argument(
         "--seen",
@@ -141,9 +143,10 @@ def _add_import(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     bring.add_argument(
         "--rows",
         type=Path,
-        help="CSV or Parquet with id and any of label, speaker, group, session, split, language, "
-        "text, audio, video, start_s, end_s; other columns are kept as meta_*",
+        help="CSV, ARFF or Parquet with id and any of label, speaker, group, session, split, "
+        "language, text, audio, video, start_s, end_s; other columns are kept as meta_*",
     )
+    add_columns_option(bring, "the source or of --rows")
     bring.add_argument(
         "--ids",
         type=Path,
@@ -195,11 +198,17 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     out = add_command(
         commands,
         "export",
-        "Write one store file as .npz, .csv or .parquet.",
-        [f"{PROGRAM} export FILE.h5 vectors.parquet"],
+        "Write one store file as .npz, .csv, .parquet or .arff.",
+        [f"{PROGRAM} export FILE.h5 vectors.parquet", f"{PROGRAM} export FILE.h5 weka.arff"],
     )
     out.add_argument("source", type=Path, help="a file of the store")
     out.add_argument("target", type=Path, help="where to; the suffix says what")
+    out.add_argument(
+        "--plain",
+        action="store_true",
+        help="CSV with id, speaker, group, session, split, the vector and the label of each row "
+        "that has a vector, and nothing of the store; .arff is always that",
+    )
     out.set_defaults(run=_export)
 
 
@@ -374,8 +383,9 @@ def _import(arguments: argparse.Namespace) -> int:
         arguments.group,
         arguments.folds,
         parse_tags(safe=arguments.safe, context=arguments.context, leaky=arguments.leaky),
+        parse_columns(arguments.columns),
     )
-    for path in import_vectors(job):
+    for path in import_vectors(job, lambda note: print(f"note: {note}", file=sys.stderr)):
         facts = _file_facts(path)
         print(
             f"{path}: {facts['rows']} rows, {facts['dim']}-d, {facts['status']}, seen "
@@ -385,7 +395,13 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    rows = export_vectors(arguments.source, arguments.target)
+    if arguments.plain or arguments.target.suffix.lower() == ".arff":
+        plain = export_plain(arguments.source, arguments.target)
+        for caution in plain.cautions:
+            print(caution, file=sys.stderr)
+        rows = plain.rows
+    else:
+        rows = export_vectors(arguments.source, arguments.target)
     print(f"{arguments.target}: {rows} rows")
     return 0
 

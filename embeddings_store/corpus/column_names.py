@@ -114,6 +114,21 @@ def _meaning(name: str) -> str:
     return MEANT.get(plain) or (near[0] if near else "")
 
 
+def likely_columns(names: Sequence[str]) -> tuple[str, ...]:
+    """Return a sentence about the columns that are kept as metadata and may be meant as others.
+
+    >>> likely_columns(["id", "emotion", "age"])
+    ("column 'emotion' is kept as meta_emotion; --columns emotion=label makes it the label",)
+    """
+    sentences = []
+    for old, new in proposals(names):
+        if MEANT.get(old.lower()) == new:
+            sentences.append(
+                f"column {old!r} is kept as meta_{old}; --columns {old}={new} makes it the {new}"
+            )
+    return tuple(sentences)
+
+
 def columns_option(columns: Renames) -> str:
     """Return what ``--columns`` takes for them.
 

@@ -35,6 +35,8 @@ SPLIT_ROLES = {
 LEAK_TAGS = ("safe", "context", "leaky")
 UNTAGGED = "unknown"
 CHUNK_ROWS = 1 << 20
+# How pandas, audformat and openSMILE write a time; two parts alone might be minutes or hours.
+CLOCK = r"(?:\d+ days? )?\d{1,3}:\d\d:\d\d(?:\.\d+)?"
 # An absolute path, a backslash, a step upwards, a drive or scheme before the first slash.
 UNSAFE = r"^/|\\|(?:^|/)\.\.(?:/|$)|^(?:\./)*[^/]*:"
 
@@ -108,7 +110,7 @@ def normalise(table: pd.DataFrame) -> pd.DataFrame:
             else pd.Series("", index=table.index, dtype="str")
         )
     for name in TIMES:
-        columns[name], bad = _seconds(table, name)
+        columns[name], bad = seconds(table, name)
         if bad.any():
             NUMBERS[name].require(table)
     columns |= {
@@ -222,10 +224,13 @@ def numbers(column: pd.Series) -> pd.Series | None:
     return parsed
 
 
-def _seconds(table: pd.DataFrame, name: str) -> tuple[pd.Series, pd.Series]:
-    """Return a column of times as float64, and which of its cells hold something that is no number.
+def seconds(table: pd.DataFrame, name: str) -> tuple[pd.Series, pd.Series]:
+    """Return a column of times as float64, and which of its cells hold something that is no time.
 
-    Words, dates, yes and no.
+    Words, dates, yes and no. Beside numbers, hours with minutes and seconds are times.
+
+    >>> seconds(pd.DataFrame({"end_s": ["1.5", "0 days 00:01:00.25", "soon"]}), "end_s")[0].tolist()
+    [1.5, 60.25, nan]
     """
     column = table[name] if name in table else pd.Series(np.nan, index=table.index)
     if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
@@ -234,7 +239,10 @@ def _seconds(table: pd.DataFrame, name: str) -> tuple[pd.Series, pd.Series]:
         ), pd.Series(False, column.index)
     cells = strings(column, name)
     values = pd.to_numeric(cells, errors="coerce").astype(np.float64)
-    return values, values.isna() & (cells != "")
+    clock = cells.str.fullmatch(CLOCK)
+    if clock.any():
+        values = values.mask(clock, pd.to_timedelta(cells.where(clock, "0")).dt.total_seconds())
+    return values, values.isna() & ~cells.isin(["", "NaT"])
 
 
 def _odd_times(table: pd.DataFrame) -> pd.Series:
@@ -258,7 +266,7 @@ def _number_promise(column: str) -> Promise:
     return Promise(
         f"no number in {column!r}",
         column,
-        lambda table: _seconds(table, column)[1],
+        lambda table: seconds(table, column)[1],
         lambda seen: (
             f"column {column!r} must hold seconds as numbers; {seen.count} of {seen.total} rows do "
             f"not, first row {seen.row} ({str(seen.cells[column])!r})"

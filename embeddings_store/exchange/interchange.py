@@ -1,11 +1,11 @@
 """Vectors from elsewhere into the store, and out of it again.
 
-Npz, CSV, Parquet, and .npy with ids.
+Npz, CSV, ARFF, Parquet, and .npy with ids.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from embeddings_store.atomic import exclusive, replacing
+from embeddings_store.corpus.column_names import Renames, likely_columns, rename
 from embeddings_store.corpus.manifest import Manifest, safe_name
 from embeddings_store.errors import (
     LabelError,
@@ -21,11 +22,15 @@ from embeddings_store.errors import (
     StoreError,
     UnsafePathError,
     UsageError,
+    did_you_mean,
 )
+from embeddings_store.exchange.opensmile import match_places
+from embeddings_store.exchange.plain_tables import export_plain
 from embeddings_store.exchange.sources import ROW_COLUMNS, VectorSource, read_source
+from embeddings_store.exchange.vector_tables import check_ids
 from embeddings_store.folds.rules import make_plan
 from embeddings_store.provenance import collect, file_digest, fingerprint
-from embeddings_store.tables import read_table
+from embeddings_store.tables import TABLES, column_names, read_table
 from embeddings_store.vectors.arrays import Embeddings, EncoderRef
 from embeddings_store.vectors.hdf5 import (
     content_digest,
@@ -58,6 +63,7 @@ class ImportJob:
         protocol: The fold plan that belongs to the corpus.
         tags: Leak tags of metadata columns, see
             :meth:`embeddings_store.corpus.manifest.Manifest.tag`.
+        columns: Old names and new names of columns of the source, of ``rows`` or of both.
     """
 
     source: Path
@@ -71,20 +77,29 @@ class ImportJob:
     group: str = ""
     protocol: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    columns: Renames = ()
 
 
-def import_vectors(job: ImportJob) -> list[Path]:
+def import_vectors(job: ImportJob, notify: Callable[[str], None] = lambda _: None) -> list[Path]:
     """Bring vectors into the store, one file per modality; returns the files.
+
+    Args:
+        job: What to bring in.
+        notify: Called with each sentence that a user should read.
 
     Raises:
         UsageError: The source is of no known kind, or an option is missing.
         ManifestError: Rows and vectors do not fit together.
         StoreMismatchError: The store already holds another corpus of this name.
     """
-    source = read_source(job.source, job.modality, job.ids)
-    manifest = _manifest(job, source)
+    columns, rows_columns = _columns(job)
+    source = read_source(job.source, job.modality, job.ids, columns)
+    manifest = _manifest(job, source, rows_columns, notify)
     seen = parse_seen(job.seen, manifest)
-    position = _positions(job, manifest, source.ids)
+    ids = source.ids
+    if job.rows and source.by_place:
+        ids = match_places(job.source, source.rows, manifest)
+    position = _positions(job, manifest, ids)
     origin = {"source": job.source.name, "source_digest": file_digest(job.source)}
     ready = []
     for modality, values in source.arrays.items():
@@ -108,23 +123,26 @@ def _settings(
 
 
 def export_vectors(source: Path, target: Path) -> int:
-    """Write one store file as npz, CSV or Parquet by the target's suffix.
+    """Write one store file as npz, CSV, Parquet or ARFF by the target's suffix.
 
     Returns the number of rows.
 
-    Tables get ``id, status, reason, seen``, ``v0 ... vD-1`` and ``score:CLASS``; npz gets the
-    arrays under these names. Importing it again brings back the same ids and vectors; ``seen`` must
-    be said anew.
+    CSV and Parquet get ``id, status, reason, seen``, ``v0 ... vD-1`` and ``score:CLASS``; npz gets
+    the arrays under these names; ARFF is what
+    :func:`embeddings_store.exchange.plain_tables.export_plain` writes. Importing it again brings
+    back the same ids and vectors; ``seen`` must be said anew.
 
     Raises:
         UsageError: The suffix is none of these.
         StoreError: The file cannot be read.
     """
-    file = read_embeddings(source)
     kind = target.suffix.lower()
+    if kind == ".arff":
+        return export_plain(source, target).rows
+    file = read_embeddings(source)
     if kind not in {".npz", ".csv", ".parquet"}:
         raise UsageError(
-            f"{target}: export writes .npz, .csv or .parquet, not "
+            f"{target}: export writes .npz, .csv, .parquet or .arff, not "
             f"{kind or 'a name without suffix'!r}"
         )
     with replacing(target) as temporary:
@@ -163,13 +181,36 @@ def _export_table(file: Embeddings) -> pd.DataFrame:
     return pd.concat(parts, axis=1)
 
 
-def _manifest(job: ImportJob, source: VectorSource) -> Manifest:
+def _columns(job: ImportJob) -> tuple[Renames, Renames]:
+    """Return which columns are renamed in the source and which in the rows, by where they are."""
+    if not job.columns:
+        return (), ()
+    tables = [path for path in (job.source, job.rows) if path and path.suffix.lower() in TABLES]
+    there = {path: column_names(path) for path in tables}
+    for old, _ in job.columns:
+        if not any(old in names for names in there.values()):
+            known = [name for names in there.values() for name in names]
+            raise UsageError(
+                f"--columns: there is no column {old!r}{did_you_mean(old, known)} in "
+                f"{' or '.join(map(str, tables)) or 'a file that is no table'}"
+            )
+    of_source, of_rows = [], []
+    for old, new in job.columns:
+        if old in there.get(job.source, ()):
+            of_source.append((old, new))
+        if job.rows and old in there.get(job.rows, ()):
+            of_rows.append((old, new))
+    return tuple(of_source), tuple(of_rows)
+
+
+def _manifest(
+    job: ImportJob, source: VectorSource, renamed: Renames, notify: Callable[[str], None]
+) -> Manifest:
     origin = job.rows or job.source
-    table = read_table(job.rows) if job.rows else source.rows
-    if "id" not in table:
-        raise ManifestError(
-            f"{origin}: needs a column 'id'; got {', '.join(map(str, table.columns[:8]))}"
-        )
+    table = rename(read_table(job.rows), renamed) if job.rows else source.rows
+    check_ids(origin, list(map(str, table.columns)))
+    for sentence in likely_columns(list(map(str, table.columns))):
+        notify(sentence)
     columns: dict[str, object] = {str(c): table[c] for c in table if c in ROW_COLUMNS}
     columns |= {
         c if str(c).startswith("meta_") else f"meta_{c}": table[c]

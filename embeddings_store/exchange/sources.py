@@ -1,6 +1,6 @@
 """Files with vectors that were made elsewhere.
 
-Npz, .npy with ids, CSV and Parquet, read without running anything in them.
+Npz, .npy with ids, CSV, ARFF and Parquet, read without running anything in them.
 """
 
 from __future__ import annotations
@@ -11,25 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from embeddings_store.array_files import read_npy, read_npz
-from embeddings_store.corpus.column_names import STRINGS, TIMES
+from embeddings_store.corpus.column_names import STRINGS, TIMES, Renames
 from embeddings_store.corpus.columns import strings
-from embeddings_store.csv_form import csv_form
 from embeddings_store.errors import ManifestError, UsageError
+from embeddings_store.exchange.vector_tables import EXPORTED, read_vector_table
 from embeddings_store.reading import is_file, read_text, reading
-from embeddings_store.tables import PARQUET, read_csv, read_table
+from embeddings_store.tables import TABLES
 
 ROW_COLUMNS = (*STRINGS, *TIMES)
-EXPORTED = (
-    "seen",
-    "status",
-    "reason",
-    "scores",
-    "classes",
-)  # What `export` adds to the vectors, and `import` asks for anew.
 KINDS = {".npz": b"PK", ".npy": b"\x93NUMPY"}
 
 
@@ -41,22 +33,28 @@ class VectorSource:
         ids: Unique, shape (n,).
         arrays: Modality to float32 (n, D); a row of nothing but ``nan`` is a missing one.
         rows: Columns of the manifest that the file holds as well; ``id`` at least.
+        by_place: The ids are files and times, which other rows may call otherwise.
     """
 
     ids: NDArray[np.str_]
     arrays: Mapping[str, NDArray[np.float32]]
     rows: pd.DataFrame
+    by_place: bool = False
 
 
-def read_source(path: Path, modality: str = "", ids: Path | None = None) -> VectorSource:
+def read_source(
+    path: Path, modality: str = "", ids: Path | None = None, columns: Renames = ()
+) -> VectorSource:
     """Read vectors with their ids.
 
     Args:
         path: ``.npz`` (``ids``, one array (n, D) per modality, and perhaps labels, groups, splits),
-            ``.npy`` (n, D), ``.csv`` or ``.parquet`` (``id`` and one column per dimension).
+            ``.npy`` (n, D), or a table, CSV, ARFF or Parquet (``id`` and one column per dimension,
+            or openSMILE's columns).
         modality: What the vectors are, where the file does not say; of several arrays, the one to
             take.
         ids: ``.npy`` or text with one id per line, for a file without ids.
+        columns: Old names and new names of a table's columns.
 
     Raises:
         UsageError: The file is of no known kind, or something must be said that was not.
@@ -71,10 +69,14 @@ def read_source(path: Path, modality: str = "", ids: Path | None = None) -> Vect
         listed, vectors = _read_ids(path, ids), _matrix(_load(path)[path.stem], str(path))
         rows = pd.DataFrame({"id": listed})
         source = VectorSource(listed, {_named(path, modality): vectors}, rows)
-    elif kind == ".csv" or kind in PARQUET:
-        source = _from_table(path, modality)
+    elif kind in TABLES:
+        table = read_vector_table(path, columns)
+        listed = np.asarray(strings(table.rows["id"], "id").to_numpy(dtype=str))
+        where = f"{path}: {table.vectors.shape[1]} columns"
+        vectors = _matrix(table.vectors, where)
+        source = VectorSource(listed, {_named(path, modality): vectors}, table.rows, table.by_place)
     else:
-        raise UsageError(f"{path}: import reads .npz, .npy, .csv and .parquet, not {kind!r}")
+        raise UsageError(f"{path}: import reads .npz, .npy, {', '.join(TABLES[:-1])}, not {kind!r}")
     for name, values in source.arrays.items():
         if len(values) != len(source.ids):
             raise ManifestError(
@@ -124,43 +126,6 @@ def _from_npz(path: Path, modality: str, ids: Path | None) -> VectorSource:
                 values, f"{path}: {name}"
             )
     return VectorSource(listed, matrices, pd.DataFrame(rows))
-
-
-def _from_table(path: Path, modality: str) -> VectorSource:
-    if path.suffix.lower() in PARQUET:
-        table = read_table(path)
-    else:
-        names = list(csv_form(path).names)
-        table = read_csv(path, dict.fromkeys(_wide(names), pa.float32()) if "id" in names else None)
-    if "id" not in table:
-        raise ManifestError(
-            f"{path}: needs a column 'id'; got {', '.join(map(str, table.columns[:8]))}"
-        )
-    wide = _wide(list(map(str, table.columns)))
-    for name in wide:
-        if not pd.api.types.is_numeric_dtype(table[name].dtype):
-            raise ManifestError(
-                f"{path}: column {name!r} does not hold numbers; every column beside id, label and "
-                "their like is a dimension, so prefix others with meta_"
-            )
-    values = (
-        table[wide].to_numpy(dtype=np.float32, na_value=np.nan)
-        if wide
-        else np.empty((len(table), 0))
-    )
-    kept = [c for c in table.columns if c in ROW_COLUMNS or str(c).startswith("meta_")]
-    ids = np.asarray(strings(table["id"], "id").to_numpy(dtype=str))
-    return VectorSource(
-        ids, {_named(path, modality): _matrix(values, f"{path}: {len(wide)} columns")}, table[kept]
-    )
-
-
-def _wide(names: list[str]) -> list[str]:
-    """Names of the columns that are dimensions."""
-    known = {*STRINGS, *TIMES, *EXPORTED}
-    return [
-        name for name in names if name not in known and not name.startswith(("meta_", "score:"))
-    ]
 
 
 def _load(path: Path) -> dict[str, NDArray[np.generic]]:

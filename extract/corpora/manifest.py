@@ -10,9 +10,8 @@ from embeddings_store.corpus.columns import parse_tags
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError
 from embeddings_store.folds.plan import FoldPlan
+from embeddings_store.tables import TABLES
 from extract.corpora._exchange import media_folder
-
-TABLES = (".csv", ".tsv", ".parquet", ".pq")
 
 
 def read(

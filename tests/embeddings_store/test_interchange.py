@@ -375,7 +375,7 @@ def test_a_parquet_column_of_words_is_refused(
 ) -> None:
     write(tmp_path / "x.parquet", emotion=list("abcd"))
     with pytest.raises(
-        ManifestError, match=r"column 'emotion' does not hold numbers; .*prefix others with meta_"
+        ManifestError, match=r"column 'emotion' does not hold numbers; .* --columns emotion=label"
     ):
         import_vectors(job("x.parquet", modality="text"))
 
@@ -383,7 +383,12 @@ def test_a_parquet_column_of_words_is_refused(
 @pytest.mark.parametrize(
     ("source", "how", "kind", "message"),
     [
-        ("x.txt", {}, UsageError, "import reads .npz, .npy, .csv and .parquet, not '.txt'"),
+        (
+            "x.txt",
+            {},
+            UsageError,
+            "import reads .npz, .npy, .*, .arff, .parquet, not '.txt'",
+        ),
         ("x.csv", {}, UsageError, "does not say what its vectors are; add --modality text"),
         ("x.npy", {"modality": "text"}, UsageError, "holds no ids; add --ids FILE"),
         ("x.npy", {"modality": "text", "ids": "none.txt"}, ManifestError, "none.txt: no such file"),
@@ -537,7 +542,7 @@ def test_exports_hold_what_is_known(bench: Bench, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "kind", "message"),
     [
-        ("out.h5", UsageError, r"export writes .npz, .csv or .parquet, not '.h5'"),
+        ("out.h5", UsageError, r"export writes .npz, .csv, .parquet or .arff, not '.h5'"),
         ("out", UsageError, "not 'a name without suffix'"),
         ("none/out.csv", StoreAccessError, "there is no folder .*none.; make it first"),
     ],
