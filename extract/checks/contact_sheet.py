@@ -21,8 +21,8 @@ from embeddings_store.errors import (
     UnsafePathError,
     UsageError,
 )
-from extract.frames.clips import FrameClip, read_clip
-from extract.frames.face_detector import check_detector
+from extract.frames.clips import FrameClip, VideoFile
+from extract.frames.face_source import FaceSource
 from extract.frames.settings import FACES, REGIONS, FrameSettings, TimeSpan
 from extract.pipeline.inputs import video_spans
 
@@ -43,6 +43,7 @@ class _Sheet:
     image: Image.Image
     draw: ImageDraw.ImageDraw
     regions: list[str]
+    faces: FaceSource
 
     def write(self, corner: tuple[int, int], text: str, font_size: int = 15) -> None:
         self.draw.text(corner, text, fill="black", font_size=font_size)
@@ -63,7 +64,9 @@ class _Sheet:
         )
 
 
-def write_contact_sheet(manifest: Manifest, target: Path, count: int = 12) -> list[str]:
+def write_contact_sheet(
+    manifest: Manifest, target: Path, count: int = 12, faces: FaceSource | None = None
+) -> list[str]:
     """Write a PNG with one row per utterance and one column per region.
 
     Utterances are drawn from as many films as possible.
@@ -72,6 +75,7 @@ def write_contact_sheet(manifest: Manifest, target: Path, count: int = 12) -> li
         manifest: A corpus with video.
         target: A ``.png`` file.
         count: How many utterances.
+        faces: From where it is known where faces are; None for OpenCV's cascades.
 
     Returns:
         One sentence for each utterance whose film could not be read; it stands in the place of its
@@ -86,14 +90,15 @@ def write_contact_sheet(manifest: Manifest, target: Path, count: int = 12) -> li
     if target.suffix.lower() != ".png":
         raise UsageError(f"{target}: a contact sheet is a .png file")
     rows = _some_rows(manifest, count)
-    spans = video_spans(manifest)
-    regions = _regions(spans)
+    faces = faces or FaceSource()
+    spans = video_spans(manifest, faces.boxes)
+    regions = _regions(spans, faces)
     # No narrower than three pictures, for the captions' sake.
     width = max(len(regions), 3) * (TILE + MARGIN) + MARGIN
     height = TILE + CAPTION
     lines = -(-len(rows) // PER_LINE)
     image = Image.new("RGB", (PER_LINE * width, lines * height + CAPTION), "white")
-    sheet = _Sheet(image, ImageDraw.Draw(image), regions)
+    sheet = _Sheet(image, ImageDraw.Draw(image), regions, faces)
     for column in range(PER_LINE):
         for number, region in enumerate(regions):
             left = column * width + MARGIN + number * (TILE + MARGIN)
@@ -129,13 +134,13 @@ def _some_rows(manifest: Manifest, count: int) -> list[int]:
     return taken + rest[: max(0, count - len(taken))]
 
 
-def _regions(spans: dict[str, TimeSpan]) -> list[str]:
+def _regions(spans: dict[str, TimeSpan], faces: FaceSource) -> list[str]:
     """Return what there is to show.
 
     Halves only of split screens, faces only where the detector is installed.
     """
     try:
-        check_detector()
+        faces.check()
         without: tuple[str, ...] = ()
     except MissingDependencyError:
         without = FACES
@@ -175,7 +180,7 @@ def _draw_row(
         if not _shown(region, bool(span.side)):
             continue
         try:
-            clip = _read(manifest, utterance, span, region)
+            clip = _read(manifest, utterance, span, _settings(region, sheet.faces))
         except (MediaError, UnsafePathError) as error:
             root = (manifest.root or Path()).resolve()
             reason = str(error).replace(f"{root}/", "")
@@ -190,12 +195,15 @@ def _draw_row(
     return ""
 
 
-def _read(manifest: Manifest, utterance: Utterance, span: TimeSpan, region: str) -> FrameClip:
-    """Read what is shown: the middle picture, and of a face those in which it is looked for."""
-    return read_clip(
-        resolve_media(manifest.root or Path(), utterance.video),
-        start_s=span.start_s,
-        end_s=span.end_s,
-        side=span.side,
-        settings=FrameSettings(frames=16 if region in FACES else 1, region=region, size=TILE),
-    )
+def _settings(region: str, faces: FaceSource) -> FrameSettings:
+    """Draw the middle picture alone, and of a face as many as an encoder is given."""
+    if region in FACES:
+        return FrameSettings(region=region, size=TILE, faces=faces)
+    return FrameSettings(frames=1, region=region, size=TILE)
+
+
+def _read(
+    manifest: Manifest, utterance: Utterance, span: TimeSpan, settings: FrameSettings
+) -> FrameClip:
+    with VideoFile(resolve_media(manifest.root or Path(), utterance.video)) as video:
+        return video.read(span, settings)

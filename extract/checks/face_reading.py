@@ -12,6 +12,7 @@ from embeddings_store.errors import MediaError, UnsafePathError
 from extract.checks.finding import FaceFacts
 from extract.checks.memory import Remembered, digest_of
 from extract.frames.clips import FrameClip, read_spans
+from extract.frames.face_source import FaceSource
 from extract.frames.settings import FrameSettings, TimeSpan
 from extract.pipeline.inputs import video_spans
 
@@ -42,6 +43,7 @@ def look_at_faces(
     jobs: int,
     advance: Callable[[int], None],
     memory: Path | None = None,
+    faces: FaceSource | None = None,
 ) -> list[FaceFacts]:
     """Look for the face of each row, in the half of the speaker where the film is a split screen.
 
@@ -51,16 +53,21 @@ def look_at_faces(
         jobs: How many films at a time.
         advance: Called with the number of rows that are done.
         memory: A file of one JSON object per line, made and added to; none remembers nothing.
+        faces: From where it is known where faces are; None for OpenCV's cascades.
 
     Returns:
         What was seen, in the order of the rows.
     """
     remembered = Remembered(memory)
-    spans, ids = video_spans(manifest), manifest.ids.tolist()
+    source = faces or FaceSource()
+    spans, ids = video_spans(manifest, source.boxes), manifest.ids.tolist()
     names = manifest.table["video"].tolist()
-    films: dict[str, dict[str, TimeSpan]] = {}
+    films: dict[str, dict[str, tuple[TimeSpan, FrameSettings]]] = {}
     for row in rows:
-        films.setdefault(names[row], {})[ids[row]] = spans[ids[row]]
+        span = spans[ids[row]]
+        region = "half-face" if span.side else "face"
+        settings = FrameSettings(region=region, size=SIZE, faces=source)
+        films.setdefault(names[row], {})[ids[row]] = span, settings
 
     def look(name: str) -> dict[str, FaceFacts]:
         found = {}
@@ -77,29 +84,28 @@ def look_at_faces(
 
 
 def _look(
-    root: Path, name: str, spans: Mapping[str, TimeSpan], remembered: Remembered
+    root: Path,
+    name: str,
+    rows: Mapping[str, tuple[TimeSpan, FrameSettings]],
+    remembered: Remembered,
 ) -> Iterator[FaceFacts]:
     """Yield what is seen of each row of one film, and remember it."""
     path = root / name
-    new: dict[str, str] = {}
-    for row, span in spans.items():
-        settings = _settings(span)
-        asked = [name, row, dataclasses.astuple(span), settings.as_dict()]
-        state = digest_of(path, asked)
-        if state in remembered.known:
-            yield FaceFacts(**remembered.known[state])
+    new: dict[FrameSettings, list[str]] = {}
+    states: dict[str, str] = {}
+    for row, (span, settings) in rows.items():
+        boxes = span.boxes.digest if span.boxes else ""
+        asked = [name, row, span.start_s, span.end_s, span.side, boxes, settings.as_dict()]
+        states[row] = digest_of(path, asked)
+        if states[row] in remembered.known:
+            yield FaceFacts(**remembered.known[states[row]])
         else:
-            new[row] = state
-    for settings in {_settings(spans[row]) for row in new}:
-        same = [row for row in new if _settings(spans[row]) == settings]
-        for position, clip in read_spans(path, [spans[row] for row in same], settings):
-            facts = _facts(same[position], clip, root)
-            remembered.add(new[facts.row], dataclasses.asdict(facts))
+            new.setdefault(settings, []).append(row)
+    for settings, alike in new.items():
+        for position, clip in read_spans(path, [rows[row][0] for row in alike], settings):
+            facts = _facts(alike[position], clip, root)
+            remembered.add(states[facts.row], dataclasses.asdict(facts))
             yield facts
-
-
-def _settings(span: TimeSpan) -> FrameSettings:
-    return FrameSettings(region="half-face" if span.side else "face", size=SIZE)
 
 
 def _facts(row: str, clip: FrameClip | MediaError, root: Path) -> FaceFacts:

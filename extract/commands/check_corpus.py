@@ -32,11 +32,12 @@ from extract.checks.finding import (
 )
 from extract.checks.report import check, estimate, scanned
 from extract.commands.corpus_options import add_table_options, corpus_source
+from extract.commands.face_options import add_face_options, face_source
 from extract.corpora import READERS, corpus_names
 from extract.corpora.manifest import find_table
 from extract.encoders.settings import InputSettings
 from extract.extras import with_extra
-from extract.frames.face_detector import check_detector
+from extract.frames.face_source import FaceSource
 
 PROGRAM = "check-corpus"
 CUT_S = InputSettings().max_duration_s
@@ -107,6 +108,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="of which rows the pictures are searched for the speaker's face: all, N evenly spread "
         "ones, or none; about a second a row (default: %(default)s; needs the extra 'face')",
     )
+    add_face_options(top)
     top.add_argument(
         "--jobs",
         type=int,
@@ -196,22 +198,22 @@ def _long_table(arguments: argparse.Namespace) -> Path | None:
 def _read_and_check(
     arguments: argparse.Namespace, count: int | None, faces: int | None, errors: Console
 ) -> dict[str, Any]:
-    if faces != 0:
-        check_detector()
+    if faces != 0 or face_source(arguments) != FaceSource():
+        face_source(arguments).check()
     source = corpus_source(arguments)
     manifest = source.read()
     if arguments.out is not None:
         make_folder(arguments.out)
     media, left = _read_media(manifest, count, arguments.jobs, arguments.out, errors)
     documented = READERS[source.reader].documented(**source.options)
-    seen = _look_at_faces(manifest, faces, arguments.jobs, arguments.out, errors)
+    seen = _look_at_faces(arguments, manifest, faces, errors)
     report = check(
         ReleaseUnderCheck(manifest, source.root, documented, media, left, arguments.cut_s, seen)
     )
     if arguments.estimate is not None:
         report["estimate"] = estimate(manifest, source, arguments.estimate)
     if arguments.out is not None:
-        report["pictures"] = _draw(manifest, arguments.out, errors)
+        report["pictures"] = _draw(manifest, arguments.out, face_source(arguments), errors)
         write_json(arguments.out / "report.json", report)
     return report
 
@@ -242,7 +244,7 @@ def _read_media(
 
 
 def _look_at_faces(
-    manifest: Manifest, count: int | None, jobs: int, out: Path | None, console: Console
+    arguments: argparse.Namespace, manifest: Manifest, count: int | None, console: Console
 ) -> list[FaceFacts]:
     """Look for faces in as many rows, none for all."""
     from extract.checks.face_reading import look_at_faces, rows_to_look_at
@@ -250,12 +252,13 @@ def _look_at_faces(
     if count == 0 or not manifest.has("video"):
         return []
     rows = rows_to_look_at(manifest, count)
-    remembered = None if out is None else out / "faces.jsonl"
+    remembered = None if arguments.out is None else arguments.out / "faces.jsonl"
+    faces = face_source(arguments)
     with progress_bar("faces", len(rows), console) as bar:
-        return look_at_faces(manifest, rows, jobs, bar.advance, remembered)
+        return look_at_faces(manifest, rows, arguments.jobs, bar.advance, remembered, faces)
 
 
-def _draw(manifest: Manifest, out: Path, console: Console) -> list[str]:
+def _draw(manifest: Manifest, out: Path, faces: FaceSource, console: Console) -> list[str]:
     """Draw what there is to draw.
 
     A picture that fails for lack of a library says so and stops nothing.
@@ -266,7 +269,7 @@ def _draw(manifest: Manifest, out: Path, console: Console) -> list[str]:
     if manifest.has("video") and manifest.root is not None:
         from extract.checks.contact_sheet import write_contact_sheet
 
-        for problem in write_contact_sheet(manifest, out / "contact_sheet.png"):
+        for problem in write_contact_sheet(manifest, out / "contact_sheet.png", faces=faces):
             console.print(problem, markup=False)
         written.append("contact_sheet.png")
     return written

@@ -22,6 +22,7 @@ from extract.commands.extract_jobs import (
     store_target,
 )
 from extract.commands.extract_options import PROGRAM, build_parser
+from extract.commands.face_options import face_source
 from extract.corpora import READERS, corpus_names
 from extract.extras import with_extra
 from extract.finetuning import distributed
@@ -103,7 +104,7 @@ def _contact_sheet(arguments: argparse.Namespace) -> int:
         raise UsageError("--contact-sheet draws a corpus: add --corpus and --root")
     refuse_training_options(arguments)
     manifest = corpus_source(arguments).read()
-    problems = write_contact_sheet(manifest, arguments.contact_sheet)
+    problems = write_contact_sheet(manifest, arguments.contact_sheet, faces=face_source(arguments))
     for problem in problems:
         print(problem, file=sys.stderr)
     print(arguments.contact_sheet)

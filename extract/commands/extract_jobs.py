@@ -9,6 +9,7 @@ from embeddings_store.errors import UsageError
 from embeddings_store.folds.protocols import PROTOCOLS
 from embeddings_store.folds.setup import Request
 from extract.commands.corpus_options import corpus_source
+from extract.commands.face_options import face_source
 from extract.corpora import READERS
 from extract.encoders.settings import EncoderOptions, InputSettings
 from extract.finetuning.augmentation import DEFAULT_AUGMENTATIONS
@@ -199,9 +200,11 @@ def _request(arguments: argparse.Namespace) -> Request:
 
 
 def _input_settings(arguments: argparse.Namespace, region: object) -> InputSettings:
-    frames = FrameSettings(rule=arguments.frame_rule)
-    if region is not None:
-        frames = FrameSettings(rule=arguments.frame_rule, region=str(region))
+    frames = FrameSettings(
+        rule=arguments.frame_rule,
+        region=str(region or InputSettings().frames.region),
+        faces=face_source(arguments),
+    )
     return InputSettings(
         arguments.max_duration_s or None, arguments.long_rule, arguments.max_tokens, frames
     )

@@ -12,6 +12,7 @@ from embeddings_store.commands.protocol_options import add_protocol_options
 from embeddings_store.folds.rules import PLAN_NAMES
 from embeddings_store.folds.validation_rules import SELECTION_RULES
 from extract.commands.corpus_options import add_table_options
+from extract.commands.face_options import add_face_options
 from extract.corpora import corpus_names
 from extract.encoders.settings import EncoderOptions, InputSettings
 from extract.finetuning.augmentation import AUGMENTATIONS
@@ -169,6 +170,7 @@ def _add_video(top: argparse.ArgumentParser) -> None:
         "that half without IEMOCAP's letterbox, or the face that is found in "
         "the picture or in that half (needs the extra 'face')",
     )
+    add_face_options(video)
     video.add_argument(
         "--frame-cache",
         type=Path,

@@ -262,7 +262,7 @@ class FrameCache:
 
     def _entry(self, path: Path, span: TimeSpan, settings: FrameSettings) -> Path:
         needs_side = settings.region.startswith("half")
-        content = {
+        content: dict[str, object] = {
             "version": CACHE_VERSION,
             "libraries": _libraries(settings.region in FACES),
             "media": self._identity(path),
@@ -271,6 +271,8 @@ class FrameCache:
             "end_s": span.end_s,
             "side": span.side if needs_side else "",
         }
+        if settings.faces.boxes and span.boxes is not None:
+            content["boxes"] = span.boxes.digest
         key = fingerprint(content)
         return self.folder / key[:2] / f"{key}.npz"
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from embeddings_store.errors import MediaError, UsageError, without_frames
 from extract.frames.decoders import Decoder, open_decoder
 from extract.frames.face import find_face
+from extract.frames.face_boxes import no_boxes
 from extract.frames.geometry import Pixels, fit, region_box
 from extract.frames.index import FrameIndex, scan
 from extract.frames.settings import FACES, FrameSettings, TimeSpan, sample_times
@@ -125,8 +126,12 @@ class VideoFile:
         pictures: Iterable[Pixels] = (_cut_out(picture, box) for picture in whole)
         face_share = None
         if settings.region in FACES:
-            pictures = list(pictures)
-            face = find_face(self.path, pictures, index.times_s[numbers])
+            pictures, known = list(pictures), None
+            if settings.faces.boxes:
+                if span.boxes is None:
+                    raise no_boxes(settings.faces.boxes)
+                known = span.boxes.within(box, index.times_s[numbers])
+            face = find_face(self.path, pictures, index.times_s[numbers], known)
             places = face.boxes.tolist()
             pictures = [_cut_out(*each) for each in zip(pictures, places, strict=True)]
             notes.append(face.note)

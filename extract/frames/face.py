@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings_store.errors import NoFaceError
-from extract.frames.face_detector import SETTINGS as DETECTOR
 from extract.frames.face_detector import Box, find_faces
 from extract.frames.geometry import Pixels
 
@@ -33,7 +32,6 @@ LEAST_SHARE = 0.25
 # turns of some seconds are followed. Pictures further apart keep their own places.
 SMOOTH_S = 0.25
 SETTINGS: dict[str, object] = {
-    **DETECTOR,
     "face_rule": f"followed by overlap, most area, smoothed over {SMOOTH_S:g} s, box x {MARGIN:g} "
     f"of each picture, in {LEAST_SHARE:.0%} of pictures or refused",
 }
@@ -60,18 +58,26 @@ class Face:
     note: str = ""
 
 
-def find_face(path: Path, pictures: Sequence[Pixels], times_s: NDArray[np.float64]) -> Face:
+def find_face(
+    path: Path,
+    pictures: Sequence[Pixels],
+    times_s: NDArray[np.float64],
+    known: Sequence[Sequence[Box]] | None = None,
+) -> Face:
     """Follow the face of a clip by the rule above.
 
     Args:
         path: The film, for the message.
         pictures: uint8, each (H, W, 3), all of one size.
         times_s: float64, (T,), when each picture is shown, increasing.
+        known: The faces of each picture where they need not be looked for.
 
     Raises:
         NoFaceError: No face is in a quarter of the pictures.
     """
-    found = [find_faces(picture) for picture in pictures]
+    found = known
+    if found is None:
+        found = [find_faces(picture) for picture in pictures]
     tracks = _tracks(found)
     if not tracks:
         raise NoFaceError(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embeddings_store.errors import MediaError, UsageError, unknown_name
-from extract.frames.face import SETTINGS
-from extract.frames.face_detector import check_detector
+from extract.frames.face import SETTINGS as RULE
+from extract.frames.face_boxes import FaceBoxes
+from extract.frames.face_source import FaceSource
 
 RULES = ("uniform", "consecutive")
 FACES = ("face", "half-face")
@@ -48,6 +49,7 @@ class FrameSettings:
             360 x 480 half, in proportion for other sizes; or ``face`` and ``half-face``, the face
             that is followed in the picture or in that half, see :mod:`extract.frames.face`.
         size: Side of the square in pixels.
+        faces: From where it is known where faces are.
     """
 
     frames: int = 16
@@ -55,16 +57,23 @@ class FrameSettings:
     rate_hz: float = 30.0
     region: str = "full"
     size: int = 224
+    faces: FaceSource = field(default_factory=FaceSource)
 
     def __post_init__(self) -> None:
         """Check every field.
 
         Raises:
             UsageError: If one is out of its range, or names a rule or region that does not exist.
+            ManifestError: If the file of boxes is none.
             MissingDependencyError: If the region is a face and the detector is not installed.
         """
         if self.region in FACES:
-            check_detector()
+            self.faces.check()
+        elif self.faces != FaceSource():
+            raise UsageError(
+                f"where faces are is asked for with region {' or '.join(FACES)}, not with "
+                f"{self.region!r}"
+            )
         if self.rule not in RULES:
             unknown_name("frame rule", self.rule, RULES)
         if self.region not in REGIONS:
@@ -92,7 +101,7 @@ class FrameSettings:
             "resize": "shorter side, bilinear, centre crop",
         }
         if self.region in FACES:
-            found |= SETTINGS
+            found |= {**RULE, **self.faces.as_dict()}
         return found
 
 
@@ -104,11 +113,13 @@ class TimeSpan:
         start_s: None for the beginning.
         end_s: None for the end.
         side: ``left`` or ``right`` where the region is one half of the picture, else empty.
+        boxes: Where its face is, for settings that take it from a file.
     """
 
     start_s: float | None = None
     end_s: float | None = None
     side: str = ""
+    boxes: FaceBoxes | None = None
 
     def __post_init__(self) -> None:
         """Check the span.

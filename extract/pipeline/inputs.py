@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -17,8 +18,6 @@ from embeddings_store.corpus.manifest import Manifest, Utterance, resolve_media
 from embeddings_store.errors import ManifestError, MediaError, UnsafePathError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from extract.encoders.audio import AudioEncoder
     from extract.encoders.base import Encoder
     from extract.encoders.video import VideoEncoder
@@ -69,7 +68,7 @@ def reader_for(
         speech = cast("AudioEncoder", encoder)
         return lambda row: _safely(lambda: _read_audio(row, root, speech), root)
     frames = cast("VideoEncoder", encoder).frames
-    spans = video_spans(manifest)
+    spans = video_spans(manifest, frames.faces.boxes)
     return lambda row: _safely(lambda: _read_video(row, root, spans[row.id], frames, cache), root)
 
 
@@ -93,7 +92,8 @@ def decode_ahead(
         advance: Called with the number of rows that were just done.
     """
     frames = cast("VideoEncoder", encoder).frames
-    root, spans, ids = _root(encoder, manifest), video_spans(manifest), manifest.ids
+    root, ids = _root(encoder, manifest), manifest.ids
+    spans = video_spans(manifest, frames.faces.boxes)
     names = manifest.table["video"]
     rows_of: dict[str, list[int]] = {}
     for position in positions.tolist():
@@ -108,14 +108,22 @@ def decode_ahead(
             advance(1)
 
 
-def video_spans(manifest: Manifest) -> dict[str, TimeSpan]:
+def video_spans(manifest: Manifest, face_boxes: str = "") -> dict[str, TimeSpan]:
     """Return the part of its video that each utterance is, by id.
 
     A corpus such as IEMOCAP has the sound cut into utterances and the picture not, so the two have
     times of their own: ``meta_video_start_s``, ``_end_s`` and ``_side`` if the reader gives them.
     Other corpora share ``start_s`` and ``end_s``.
+
+    Args:
+        manifest: The corpus.
+        face_boxes: A file that says where the faces are, empty for none.
+
+    Raises:
+        ManifestError: The file speaks of no row of the corpus.
     """
     from extract.frames import TimeSpan
+    from extract.frames.face_boxes import read_boxes
 
     table = manifest.table
     prefix = "meta_video_" if "meta_video_start_s" in table else ""
@@ -127,9 +135,12 @@ def video_spans(manifest: Manifest) -> dict[str, TimeSpan]:
             side if side in {"left", "right"} else ""
             for side in table["meta_video_side"].astype(str)
         ]
+    ids, boxes = manifest.ids.tolist(), {}
+    if face_boxes:
+        boxes = read_boxes(Path(face_boxes)).of_rows(ids, table["video"].tolist())
     spans = {}
-    for name, start, end, side in zip(manifest.ids.tolist(), starts, ends, sides, strict=True):
-        spans[name] = TimeSpan(_time(start), _time(end), side)
+    for name, start, end, side in zip(ids, starts, ends, sides, strict=True):
+        spans[name] = TimeSpan(_time(start), _time(end), side, boxes.get(name))
     return spans
 
 
@@ -187,15 +198,14 @@ def _read_audio(row: Utterance, root: Path, encoder: AudioEncoder) -> Input:
 def _read_video(
     row: Utterance, root: Path, span: TimeSpan, frames: FrameSettings, cache: FrameCache | None
 ) -> Input:
-    from extract.frames import read_clip
+    from extract.frames import VideoFile
 
     path = resolve_media(root, row.video)
     if cache is not None:
         clip = cache.read_clip(path, span, frames)
     else:
-        clip = read_clip(
-            path, start_s=span.start_s, end_s=span.end_s, side=span.side, settings=frames
-        )
+        with VideoFile(path) as video:
+            clip = video.read(span, frames)
     return Input(clip.frames, len(clip.frames), clip.digest, clip.note)
 
 

@@ -158,7 +158,14 @@ def test_a_split_screen_gives_the_face_of_the_speakers_half(tmp_path: Path) -> N
 
 
 def test_the_settings_say_so_and_those_of_other_regions_stay_as_they_were() -> None:
-    assert FrameSettings(region="face").as_dict().items() >= {"region": "face", **SETTINGS}.items()
+    assert (
+        FrameSettings(region="face").as_dict().items()
+        >= {
+            "region": "face",
+            **SETTINGS,
+            **face_detector.SETTINGS,
+        }.items()
+    )
     assert set(FrameSettings().as_dict()) == {
         "frames",
         "frame_rule",
