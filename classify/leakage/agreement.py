@@ -56,9 +56,9 @@ class PairAgreement:
         """
         found = [""] * len(one)
         of_text = any(f.view == view and reads_text(f) for f in self.case.files)
-        kinds = [("input", self._inputs), ("recording", self._recordings)]
+        kinds = [("input", self.inputs), ("recording", self.recordings)]
         if not of_text:  # equal texts have equal vectors, which proves nothing
-            kinds.append(("transcript", [self._transcripts]))
+            kinds.append(("transcript", [self.rare_transcripts]))
         for place, (a, b) in enumerate(zip(one.tolist(), other.tolist(), strict=True)):
             if of_text and self._differ_in_words(a, b):
                 continue  # an encoder that cannot tell these words apart, and no copy
@@ -92,7 +92,7 @@ class PairAgreement:
         for place in np.flatnonzero(same):
             a, b = pairs[place].tolist()
             named = self._alike_in_name(a, b) and not self._numbered_by_split(a, b)
-            same[place] = not (named or _equal(self._recordings, a, b))
+            same[place] = not (named or _equal(self.recordings, a, b))
         return np.where(same, 1.0, ratios)
 
     def _texts(self, column: str) -> Codes:
@@ -100,8 +100,13 @@ class PairAgreement:
             self._text_codes[column] = factorized(normalised(self.case.manifest.column(column)))
         return self._text_codes[column]
 
+    @property
+    def things(self) -> list[Codes]:
+        """Codes (N,) of everything but names in which two rows can agree, -1 for nothing."""
+        return [*self.inputs, *self.recordings, self.rare_transcripts]
+
     @cached_property
-    def _inputs(self) -> list[Codes]:
+    def inputs(self) -> list[Codes]:
         """Codes of the inputs of sound or pictures, by every file that knows them."""
         met: dict[bytes, Codes] = {}
         for file in self.case.files:
@@ -111,11 +116,12 @@ class PairAgreement:
         return list(met.values())
 
     @cached_property
-    def _recordings(self) -> list[Codes]:
+    def recordings(self) -> list[Codes]:
+        """Codes of what each row is cut from, by every column that names it."""
         return [self.case.keys(c) for c in RECORDINGS if c in self.case.manifest.table]
 
     @cached_property
-    def _transcripts(self) -> Codes:
+    def rare_transcripts(self) -> Codes:
         """Codes of transcripts that are long, and that few rows have."""
         texts = normalised(self.case.manifest.column("text"))
         codes = factorized(texts)
@@ -129,6 +135,12 @@ class PairAgreement:
         return [self.case.manifest.column(column) for column in columns]
 
     @cached_property
+    def _people_and_groups(self) -> list[tuple[Codes, Codes]]:
+        """Codes of speakers and of groups, letter by letter and as a person compares them."""
+        columns = ("speaker", "group")
+        return [(self.case.keys(column), self.case.plain_keys(column)) for column in columns]
+
+    @cached_property
     def _transcript_codes(self) -> Codes:
         return factorized(normalised(self.case.manifest.column("text")))
 
@@ -137,6 +149,9 @@ class PairAgreement:
         return bool(one >= 0 and other >= 0 and one != other)
 
     def _alike_in_name(self, a: int, b: int) -> bool:
+        for exact, plain in self._people_and_groups:
+            if exact[a] != exact[b] and plain[a] == plain[b] >= 0:
+                return True
         return any(alike(str(names[a]), str(names[b])) for names in self._names)
 
     def _numbered_by_split(self, a: int, b: int) -> bool:

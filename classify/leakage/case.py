@@ -19,6 +19,7 @@ from scipy.stats import binom
 from classify.leakage.finding import SHOWN_EXAMPLES
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.corpus.plain_names import plain_names, without_corpus
 from embeddings_store.errors import StoreMismatchError
 from embeddings_store.folds.plan import Fold, FoldPlan
 from embeddings_store.vectors.arrays import EncoderRef
@@ -124,6 +125,18 @@ class AuditCase:
             return factorized(self.manifest.named(column))
         values = self.manifest.table[column]
         return factorized(np.where(values.isna(), "", values.astype(str)))
+
+    def plain_keys(self, column: str) -> Codes:
+        """Return a column's values as codes (N,), equal where a person would call them the same.
+
+        See :mod:`embeddings_store.corpus.plain_names`; -1 where it is empty or names nobody.
+        """
+        named = column in NAMES
+        values = self.manifest.named(column) if named else self.manifest.column(column)
+        if column == "speaker":
+            pairs = zip(values.tolist(), self.manifest.ids.tolist(), strict=True)
+            values = np.array([without_corpus(name, row) for name, row in pairs], dtype=str)
+        return factorized(plain_names(values))
 
     def rows(self, fold: Fold, *roles: str) -> Mask:
         """Labelled rows that have one of some roles in a fold (N,)."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from classify.leakage import encoders, rows, too_good, vectors
+from classify.leakage import encoders, names, rows, too_good, vectors
 from classify.leakage.case import AuditCase
 from classify.leakage.finding import CAUTION, CLEAN, LEAK, NOT_CHECKED, LeakageFinding, per_cent
 from classify.leakage.missing_rows import missing
@@ -50,6 +50,11 @@ CHECKS: Mapping[str, Check] = {
     "speakers": Check("is anybody heard in training and in test?", rows.speakers, acceptable=True),
     "groups": Check("are dialogues or videos torn apart?", rows.groups),
     "videos": Check("are rows of two roles cut from one recording?", rows.videos, acceptable=True),
+    "names": Check(
+        "is a name on both sides, spelled otherwise or where no check reads it?",
+        names.names,
+        acceptable=True,
+    ),
     "transcripts": Check(
         "do test rows say what training rows say?", rows.transcripts, acceptable=True
     ),

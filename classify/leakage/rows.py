@@ -34,6 +34,7 @@ from classify.leakage.finding import (
     some,
 )
 from classify.leakage.near_duplicates import near_identical
+from classify.leakage.windows import windows
 from embeddings_store.corpus.connected import connected_parts
 from embeddings_store.corpus.manifest import resolve_media
 from embeddings_store.corpus.transcripts import as_heard, count_words, normalised
@@ -177,12 +178,13 @@ def videos(case: AuditCase) -> LeakageFinding:
     table = case.manifest.table
     columns = [c for c in RECORDINGS if c in table and (table[c].astype(str) != "").any()]
     if not columns:
-        return _by_ids(case)
+        unnamed = LeakageFinding(NOT_CHECKED, "the manifest names no recordings")
+        return windows(case) or unnamed
     worst, role, column = _most_shared_recordings(case, columns)
     if not worst.rows:
         several = [c for c in columns if len(np.unique(case.keys(c))) < len(case.manifest)]
         rows = "some hold several rows" if several else "each row has its own"
-        return LeakageFinding(
+        return windows(case) or LeakageFinding(
             CLEAN, f"no recording on both sides ({', '.join(columns)}; {rows})", share=0.0
         )
     names, ids, of = table[column], case.manifest.ids, case.n_test
@@ -342,30 +344,6 @@ def media(case: AuditCase) -> LeakageFinding:
     if design and worst.share <= FEW:
         return evidence.caution(f"{design.why}; {means}")
     return evidence.leak(means, "drop the copies from the manifest, or give both one group")
-
-
-def _by_ids(case: AuditCase) -> LeakageFinding:
-    """Judge by ids where nothing names a recording: those that differ in a last number alone.
-
-    They may be windows of one recording, and nobody can know. Ids such as ``happy_012`` have few
-    beginnings, those of windows have many.
-    """
-    ids = case.manifest.table["id"].str.replace(r"[-_./:]?[A-Za-z]*\d+$", "", regex=True)
-    keys = np.where(case.groups < 0, factorized(np.asarray(ids.to_numpy(dtype=str))), -1)
-    found = overlap(case, keys)
-    classes = case.codes.max() + 1
-    if not found.rows or len(found.keys) <= 2 * classes:
-        return LeakageFinding(NOT_CHECKED, "the manifest names no recordings")
-    shown = some([f"{case.manifest.ids[a]} and {case.manifest.ids[b]}" for a, b in found.examples])
-    share = found.rows / case.n_test
-    number = (
-        f"the manifest names no recordings; by their ids, {per_cent(share)} of the test rows may "
-        "be of one that also trains or validates"
-    )
-    return Evidence(number, shown, share).caution(
-        "if these ids are windows of recordings the figure is worthless; fill the column 'group' "
-        "to know"
-    )
 
 
 def _inputs(case: AuditCase) -> Iterator[tuple[str, Codes]]:

@@ -1,4 +1,7 @@
-"""Says of labels that hardly are classes what they look like: missing, several at once, ratings."""
+"""Says of labels that hardly are classes what they look like.
+
+Missing ones, several at once, ratings, one word in several spellings.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import re
 from collections.abc import Iterable
 
 import pandas as pd
+
+from embeddings_store.corpus.plain_names import spelling
 
 MISSING = frozenset({"-", "--", "?", "n/a", "na", "nan", "nil", "none", "null", "nat"})
 SEVERAL = re.compile(r"[^\s;|,+/]+(\s*[;|,+/]\s*[^\s;|,+/]+)+")
@@ -48,7 +53,25 @@ it is missing"
             f"{numbers.max():g}: they look like ratings, and each counts as a class; write classes "
             "as words"
         )
+    for spelled in spelled_alike(counts.index):
+        rows = int(counts[list(spelled)].sum())
+        sentences.append(
+            f"labels {', '.join(map(repr, spelled))} ({_rows(rows)}) look like one word, and each "
+            "counts as a class; write it in one way"
+        )
     return tuple(sentences)
+
+
+def spelled_alike(labels: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return labels that are one to a person, each such word as the ways in which it is spelled.
+
+    >>> spelled_alike(["anger", "ANGER", "joy", "anger "])
+    [('ANGER', 'anger', 'anger ')]
+    """
+    words: dict[str, list[str]] = {}
+    for label in sorted(labels):
+        words.setdefault(spelling(label), []).append(label)
+    return [tuple(ways) for ways in words.values() if len(ways) > 1]
 
 
 def _is_several(name: str, all_names: Iterable[str]) -> bool:

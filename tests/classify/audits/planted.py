@@ -74,7 +74,7 @@ class Plan:
         """Write the corpus and its audio vectors, frozen or one file per fold."""
         manifest = self.manifest()
         manifest.enter(store)
-        y = np.array([CLASSES.index(label) for label in self.columns["label"]])
+        y = np.array([CLASSES.index(str(label).strip().lower()) for label in self.columns["label"]])
         vectors = (np.eye(4)[y] * 2 + np.random.default_rng(5).normal(size=(len(y), 4))).astype(
             np.float32
         )
