@@ -21,6 +21,7 @@ CHECKS: Mapping[str, tuple[str, ...]] = {
         "transcripts",
         "times",
         "same_parts",
+        "sides",
         "protocol",
     ),
     "media": (

@@ -24,7 +24,7 @@ from embeddings_store.errors import (
 from extract.frames.clips import FrameClip, VideoFile
 from extract.frames.face_source import FaceSource
 from extract.frames.settings import FACES, REGIONS, FrameSettings, TimeSpan
-from extract.pipeline.inputs import video_spans
+from extract.pipeline.film_parts import video_spans
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw

@@ -14,7 +14,7 @@ from extract.checks.memory import Remembered, digest_of
 from extract.frames.clips import FrameClip, read_spans
 from extract.frames.face_source import FaceSource
 from extract.frames.settings import FrameSettings, TimeSpan
-from extract.pipeline.inputs import video_spans
+from extract.pipeline.film_parts import video_spans
 
 # Of the pictures, which are only looked at, in pixels.
 SIZE = 64

@@ -24,7 +24,7 @@ from extract.media.header import probe_sound
 from extract.media.opening import open_media, reading_media
 from extract.media.sound import read_sound
 from extract.media.spans import SoundSpan
-from extract.pipeline.inputs import video_spans
+from extract.pipeline.film_parts import video_spans
 
 if TYPE_CHECKING:
     from av.container import InputContainer

@@ -20,6 +20,7 @@ from embeddings_store.folds.no_plan import why_no_plan
 from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.folds.rules import make_plan
 from extract.checks.finding import INCOMPLETE, CorpusFinding, ReleaseUnderCheck
+from extract.pipeline.film_parts import END, SIDE, START, video_spans
 
 
 def documented_counts(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
@@ -231,7 +232,7 @@ def same_parts(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
         part = ["start_s", "end_s"]
         # Pictures may have times of their own.
         if medium == "video" and "meta_video_start_s" in table:
-            part = ["meta_video_start_s", "meta_video_end_s", "meta_video_side"]
+            part = [name for name in (START, END, SIDE) if name in table]
         keys = [medium, *part]
         rows = table[table[medium] != ""]
         twice = rows[rows.duplicated(keys, keep=False)]
@@ -250,6 +251,26 @@ def same_parts(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
             twice["id"].tolist(),
             "one of them is wrong, or start_s and end_s are missing",
             INCOMPLETE if contradicting else 0,
+        )
+
+
+def sides(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
+    """Find rows that do not say which half of the split screen theirs is, where others do."""
+    manifest = release.manifest
+    if SIDE not in manifest.table or not manifest.has("video"):
+        return
+    spans = video_spans(manifest)
+    ids = manifest.ids[manifest.given("video")].tolist()
+    without = [row for row in ids if not spans[row].side]
+    if without and len(without) < len(ids):
+        yield CorpusFinding(
+            "warning",
+            "sides",
+            f"row with a film and an empty {SIDE}, of {len(ids):,}",
+            len(without),
+            without,
+            "write left or right where the screen is split; the regions half, half-unboxed and "
+            "half-face leave such rows out",
         )
 
 

@@ -166,9 +166,9 @@ def _add_video(top: argparse.ArgumentParser) -> None:
     video.add_argument(
         "--region",
         choices=REGIONS,
-        help="the whole picture (default), the speaker's half of a split screen, "
-        "that half without IEMOCAP's letterbox, or the face that is found in "
-        "the picture or in that half (needs the extra 'face')",
+        help="the whole picture (default), the speaker's half of a split screen (column "
+        "meta_video_side: left or right), that half without IEMOCAP's letterbox, or the face "
+        "that is found in the picture or in that half (needs the extra 'face')",
     )
     add_face_options(video)
     video.add_argument(

@@ -25,6 +25,7 @@ from embeddings_store.vectors.seen import parse_seen
 from extract.finetuning import distributed
 from extract.finetuning.augmentation import augmenter
 from extract.finetuning.row_roles import Roles, assign_roles, class_codes, training_setup
+from extract.pipeline.film_parts import require_sides
 from extract.pipeline.finetuning_job import FinetuneJob
 from extract.pipeline.job import encoder_provenance, require_inputs
 from extract.pipeline.write import Dump, finished
@@ -111,6 +112,8 @@ def assign_rows(job: FinetuneJob, manifest: Manifest) -> RowAssignment:
     if fold.is_final:
         _check_final(job)
     require_inputs(manifest, job.modality, job.column)
+    if job.modality == "video":
+        require_sides(manifest, job.encoder.inputs.frames.region)
     plan, view = None, manifest
     if not fold.is_final:
         setup = training_setup(manifest, job.request, job.settings.rule)

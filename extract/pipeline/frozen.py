@@ -13,6 +13,7 @@ from embeddings_store.errors import UsageError
 from embeddings_store.provenance import fingerprint
 from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.seen import parse_seen
+from extract.pipeline.film_parts import require_sides
 from extract.pipeline.inputs import decode_ahead, reader_for
 from extract.pipeline.job import (
     PAPER_ENCODERS,
@@ -104,6 +105,8 @@ def prepare_extraction(job: FrozenJob, manifest: Manifest | None = None) -> Prep
     if manifest is None:
         manifest = job.source.read()
     require_inputs(manifest, job.modality, job.column)
+    if job.modality == "video":
+        require_sides(manifest, job.encoder.inputs.frames.region)
     options = job.encoder.options
     encoder = load_encoder(
         resolved,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from embeddings_store.corpus.manifest import Manifest, Utterance, resolve_media
 from embeddings_store.errors import ManifestError, MediaError, UnsafePathError
+from extract.pipeline.film_parts import lacks_side, refuse_without_side, video_spans
 
 if TYPE_CHECKING:
     from extract.encoders.audio import AudioEncoder
@@ -97,6 +98,9 @@ def decode_ahead(
     names = manifest.table["video"]
     rows_of: dict[str, list[int]] = {}
     for position in positions.tolist():
+        if lacks_side(spans[str(ids[position])], frames.region):
+            advance(1)
+            continue
         rows_of.setdefault(str(names.iloc[position]), []).append(position)
     for name, rows in rows_of.items():
         try:
@@ -106,42 +110,6 @@ def decode_ahead(
             continue
         for _ in cache.read_spans(path, [spans[str(ids[row])] for row in rows], frames):
             advance(1)
-
-
-def video_spans(manifest: Manifest, face_boxes: str = "") -> dict[str, TimeSpan]:
-    """Return the part of its video that each utterance is, by id.
-
-    A corpus such as IEMOCAP has the sound cut into utterances and the picture not, so the two have
-    times of their own: ``meta_video_start_s``, ``_end_s`` and ``_side`` if the reader gives them.
-    Other corpora share ``start_s`` and ``end_s``.
-
-    Args:
-        manifest: The corpus.
-        face_boxes: A file that says where the faces are, empty for none.
-
-    Raises:
-        ManifestError: The file speaks of no row of the corpus.
-    """
-    from extract.frames import TimeSpan
-    from extract.frames.face_boxes import read_boxes
-
-    table = manifest.table
-    prefix = "meta_video_" if "meta_video_start_s" in table else ""
-    starts = table[f"{prefix}start_s"].to_numpy(dtype=np.float64)
-    ends = table[f"{prefix}end_s"].to_numpy(dtype=np.float64)
-    sides = [""] * len(table)
-    if "meta_video_side" in table:
-        sides = [
-            side if side in {"left", "right"} else ""
-            for side in table["meta_video_side"].astype(str)
-        ]
-    ids, boxes = manifest.ids.tolist(), {}
-    if face_boxes:
-        boxes = read_boxes(Path(face_boxes)).of_rows(ids, table["video"].tolist())
-    spans = {}
-    for name, start, end, side in zip(ids, starts, ends, sides, strict=True):
-        spans[name] = TimeSpan(_time(start), _time(end), side, boxes.get(name))
-    return spans
 
 
 def _root(encoder: Encoder, manifest: Manifest) -> Path:
@@ -200,6 +168,7 @@ def _read_video(
 ) -> Input:
     from extract.frames import VideoFile
 
+    refuse_without_side(row.id, span, frames.region)
     path = resolve_media(root, row.video)
     if cache is not None:
         clip = cache.read_clip(path, span, frames)
