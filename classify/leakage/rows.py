@@ -36,7 +36,7 @@ from classify.leakage.finding import (
 from classify.leakage.near_duplicates import near_identical
 from classify.leakage.windows import windows
 from embeddings_store.corpus.connected import connected_parts
-from embeddings_store.corpus.manifest import resolve_media
+from embeddings_store.corpus.media_paths import resolve_media
 from embeddings_store.corpus.transcripts import as_heard, count_words, normalised
 from embeddings_store.provenance import file_digest
 

@@ -110,6 +110,13 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "table", type=Path, help="CSV or Parquet with id, label, speaker, text, audio, ..."
     )
     add_columns_option(check, "the table")
+    check.add_argument(
+        "--media",
+        type=Path,
+        metavar="DIR",
+        help="the folder that media paths are relative to, or that absolute ones lie in (default: "
+        "the table's own)",
+    )
     check.add_argument("--json", action="store_true", help="print JSON instead of text")
     check.set_defaults(run=_check)
 
@@ -147,6 +154,13 @@ def _add_import(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "language, text, audio, video, start_s, end_s; other columns are kept as meta_*",
     )
     add_columns_option(bring, "the source or of --rows")
+    bring.add_argument(
+        "--media",
+        type=Path,
+        metavar="DIR",
+        help="the folder that the paths of audio and video are relative to, or that absolute ones "
+        "lie in (default: that of the table with them)",
+    )
     bring.add_argument(
         "--ids",
         type=Path,
@@ -327,7 +341,8 @@ def _problems_below(path: Path) -> Iterator[list[str]]:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    scan = scan_manifest(arguments.table, columns=parse_columns(arguments.columns))
+    columns, media = parse_columns(arguments.columns), _folder(arguments.media)
+    scan = scan_manifest(arguments.table, columns=columns, media=media)
     print(
         json.dumps(scan.to_dict(), indent=2, ensure_ascii=False)
         if arguments.json
@@ -384,6 +399,7 @@ def _import(arguments: argparse.Namespace) -> int:
         arguments.folds,
         parse_tags(safe=arguments.safe, context=arguments.context, leaky=arguments.leaky),
         parse_columns(arguments.columns),
+        _folder(arguments.media),
     )
     for path in import_vectors(job, lambda note: print(f"note: {note}", file=sys.stderr)):
         facts = _file_facts(path)
@@ -392,6 +408,12 @@ def _import(arguments: argparse.Namespace) -> int:
             f"{facts['seen']}"
         )
     return 0
+
+
+def _folder(media: Path | None) -> Path | None:
+    if media is not None and not media.expanduser().is_dir():
+        raise UsageError(f"--media {media}: no such folder")
+    return media.expanduser() if media else None
 
 
 def _export(arguments: argparse.Namespace) -> int:

@@ -281,7 +281,8 @@ def _path_promise(column: str) -> Promise:
         lambda table: table[column].str.contains(UNSAFE, regex=True),
         lambda seen: (
             f"column {column!r} holds {seen.cells[column]!r}; media paths are relative to the "
-            "manifest, with '/', and may not leave its folder"
+            "manifest, with '/', and may not leave its folder; where the media lie in another one, "
+            "name that with media=DIR"
         ),
         UnsafePathError,
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from embeddings_store.corpus.columns import (
 from embeddings_store.corpus.default_protocol import default_protocol
 from embeddings_store.corpus.label_looks import label_notes
 from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.corpus.media_paths import settle_paths, settled_lines
 from embeddings_store.corpus.placeholders import without_placeholders
 from embeddings_store.errors import (
     LabelError,
@@ -42,9 +42,8 @@ from embeddings_store.errors import (
     StoreError,
     StoreMismatchError,
     StoreNotFoundError,
-    UnsafePathError,
 )
-from embeddings_store.reading import reading, reason_of
+from embeddings_store.reading import reading
 from embeddings_store.tables import read_table
 
 FORMAT = "emotion-corpus"
@@ -171,29 +170,37 @@ class Manifest:
         protocol: str = "",
         tags: Mapping[str, str] | None = None,
         columns: Renames = (),
+        media: Path | None = None,
     ) -> Manifest:
-        """Read a CSV or Parquet manifest.
+        """Read a CSV, ARFF or Parquet manifest.
 
         Args:
-            path: The table; media paths are relative to its folder.
+            path: The table.
             name: The corpus' name; the file's stem by default.
             protocol: The fold plan that belongs to it; guessed from the columns by default.
             tags: Metadata columns to their leak tags.
             columns: Old names and new names of columns, see
                 :func:`embeddings_store.corpus.column_names.rename`.
+            media: The folder that media paths are relative to, or that absolute ones lie in; the
+                table's own by default.
 
         Raises:
             ManifestError: The file is missing, is not a table, or a row breaks a promise.
             UsageError: A column to rename is not there, or two would have one name.
         """
-        table = rename(read_table(path), columns)
+        root = media or path.absolute().parent
+        table, settled = settle_paths(rename(read_table(path), columns), root)
         name = name or safe_name(path.stem)
         try:
             check_names([str(c) for c in table.columns])
             if not any(c in table and (strings(table[c], c) != "").any() for c in MEDIA):
                 raise ManifestError(NO_MEDIA)
             manifest = cls.from_columns(
-                name, {str(c): table[c] for c in table}, root=path.resolve().parent, tags=tags or {}
+                name,
+                {str(c): table[c] for c in table},
+                root=media.resolve() if media else path.resolve().parent,
+                tags=tags or {},
+                notes=settled_lines(settled),
             )
         except (ManifestError, LabelError) as error:
             raise type(error)(f"{path}: {error}") from error
@@ -435,28 +442,6 @@ def check_name(name: str) -> None:
         raise ManifestError(
             f"corpus name {name!r} cannot be a folder name; use letters, digits, '-', '_', '.'"
         )
-
-
-def resolve_media(root: Path, relative: str) -> Path:
-    """Return the file that a manifest row names; links that leave the root are refused.
-
-    Raises:
-        UnsafePathError: The resolved path lies outside ``root``.
-    """
-    try:
-        path = (root / relative).resolve()
-        with suppress(FileNotFoundError, NotADirectoryError):
-            path.lstat()  # A name that is too long for the disk is found nowhere else.
-    except (OSError, RuntimeError, ValueError) as error:
-        raise UnsafePathError(
-            f"{relative!r} leads to no file ({reason_of(error)}); correct the path, or replace "
-            "the link by the file"
-        ) from error
-    if not path.is_relative_to(root.resolve()):
-        raise UnsafePathError(
-            f"{relative!r} leads outside the manifest's folder; move the file into it"
-        )
-    return path
 
 
 def _difference(there: Manifest, new: Manifest, folder: Path) -> str:

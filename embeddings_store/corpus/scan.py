@@ -24,6 +24,7 @@ from embeddings_store.corpus.columns import (
 from embeddings_store.corpus.duplicate_ids import KEPT, DuplicateIds, Ids
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import NO_MEDIA, check_name, safe_name
+from embeddings_store.corpus.media_paths import ABSOLUTE, BACKSLASH, settle_paths
 from embeddings_store.errors import LabelError, ManifestError, ProjectError, UsageError
 from embeddings_store.tables import iter_tables
 
@@ -171,7 +172,11 @@ class Scan:
 
 
 def scan_manifest(
-    path: Path, name: str = "", batch_rows: int = BATCH_ROWS, columns: Renames = ()
+    path: Path,
+    name: str = "",
+    batch_rows: int = BATCH_ROWS,
+    columns: Renames = (),
+    media: Path | None = None,
 ) -> Scan:
     """Read a CSV or Parquet manifest in pieces, check every row, and count.
 
@@ -186,6 +191,7 @@ def scan_manifest(
         batch_rows: Rows that are looked at together, at most; the result is the same for any.
         columns: Old names and new names of columns, see
             :func:`embeddings_store.corpus.column_names.rename`.
+        media: The folder that media paths are relative to; the table's own by default.
 
     Raises:
         ManifestError: The file is missing, is no table, or has a column that no manifest has.
@@ -193,7 +199,7 @@ def scan_manifest(
     """
     if batch_rows < 1:
         raise UsageError(f"batch_rows {batch_rows}: expected 1 or more")
-    counter = _Counter()
+    counter = _Counter(media or path.absolute().parent)
     try:
         for table in iter_tables(path, batch_rows):
             counter.add(rename(table, columns))
@@ -220,7 +226,7 @@ def scan_manifest(
         tuple(_problems(name, counter, duplicates)),
         tuple(
             Remark(word, seen.count, tuple(seen.rows), tuple(seen.ids))
-            for word in REMARKS
+            for word in (*REMARKS, ABSOLUTE, BACKSLASH)
             if (seen := counter.seen[word]).count
         ),
     )
@@ -283,7 +289,8 @@ class _Words:
 class _Counter:
     """Everything that is known of the rows so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path) -> None:
+        self.root = root
         self.rows = 0
         self.columns: tuple[str, ...] = ()
         self.seen: dict[str, _Seen] = defaultdict(_Seen)
@@ -296,7 +303,10 @@ class _Counter:
         if not self.columns:
             self.columns = tuple(map(str, raw.columns))
             check_names(self.columns)
+        raw, settled = settle_paths(raw, self.root)
         table = normalise(self._numbers(raw))
+        for kind, rows in settled.items():
+            self.seen[kind].add(rows, table, self.rows)
         for promise in PROMISES:
             if promise is not UNIQUE and (promise.column in raw):
                 self.seen[promise.name].add(promise.broken(table), table, self.rows)

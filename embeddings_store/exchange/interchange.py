@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from embeddings_store.atomic import exclusive, replacing
 from embeddings_store.corpus.column_names import Renames, likely_columns, rename
 from embeddings_store.corpus.manifest import Manifest, safe_name
+from embeddings_store.corpus.media_paths import settle_paths, settled_lines
 from embeddings_store.errors import (
     LabelError,
     ManifestError,
@@ -24,7 +25,7 @@ from embeddings_store.errors import (
     UsageError,
     did_you_mean,
 )
-from embeddings_store.exchange.opensmile import match_places
+from embeddings_store.exchange.opensmile import ids_of_places, match_places
 from embeddings_store.exchange.plain_tables import export_plain
 from embeddings_store.exchange.sources import ROW_COLUMNS, VectorSource, read_source
 from embeddings_store.exchange.vector_tables import check_ids
@@ -64,6 +65,8 @@ class ImportJob:
         tags: Leak tags of metadata columns, see
             :meth:`embeddings_store.corpus.manifest.Manifest.tag`.
         columns: Old names and new names of columns of the source, of ``rows`` or of both.
+        media: The folder that paths of media are relative to, or that absolute ones lie in; the
+            folder of the table that names them by default.
     """
 
     source: Path
@@ -78,6 +81,7 @@ class ImportJob:
     protocol: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     columns: Renames = ()
+    media: Path | None = None
 
 
 def import_vectors(job: ImportJob, notify: Callable[[str], None] = lambda _: None) -> list[Path]:
@@ -94,6 +98,8 @@ def import_vectors(job: ImportJob, notify: Callable[[str], None] = lambda _: Non
     """
     columns, rows_columns = _columns(job)
     source = read_source(job.source, job.modality, job.ids, columns)
+    if source.by_place and not job.rows:
+        source = _relative_places(job, source)
     manifest = _manifest(job, source, rows_columns, notify)
     seen = parse_seen(job.seen, manifest)
     ids = source.ids
@@ -203,13 +209,21 @@ def _columns(job: ImportJob) -> tuple[Renames, Renames]:
     return tuple(of_source), tuple(of_rows)
 
 
+def _relative_places(job: ImportJob, source: VectorSource) -> VectorSource:
+    """Return a source whose ids, which are files, are relative to the media's folder."""
+    rows, _ = settle_paths(source.rows, job.media or job.source.absolute().parent)
+    ids = ids_of_places(job.source, rows)
+    return replace(source, ids=ids, rows=rows.assign(id=ids))
+
+
 def _manifest(
     job: ImportJob, source: VectorSource, renamed: Renames, notify: Callable[[str], None]
 ) -> Manifest:
     origin = job.rows or job.source
     table = rename(read_table(job.rows), renamed) if job.rows else source.rows
     check_ids(origin, list(map(str, table.columns)))
-    for sentence in likely_columns(list(map(str, table.columns))):
+    table, settled = settle_paths(table, job.media or origin.absolute().parent)
+    for sentence in (*likely_columns(list(map(str, table.columns))), *settled_lines(settled)):
         notify(sentence)
     columns: dict[str, object] = {str(c): table[c] for c in table if c in ROW_COLUMNS}
     columns |= {

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from embeddings_store.atomic import replacing
-from embeddings_store.corpus.manifest import Manifest, Utterance, resolve_media
+from embeddings_store.corpus.manifest import Manifest, Utterance
+from embeddings_store.corpus.media_paths import resolve_media
 from embeddings_store.errors import (
     ManifestError,
     MediaError,

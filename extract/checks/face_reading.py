@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from embeddings_store.corpus.manifest import Manifest, resolve_media
+from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.corpus.media_paths import resolve_media
 from embeddings_store.errors import MediaError, UnsafePathError
 from extract.checks.finding import FaceFacts
 from extract.checks.memory import Remembered, digest_of

@@ -7,10 +7,11 @@ row names.
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from embeddings_store.corpus.manifest import resolve_media
+from embeddings_store.corpus.media_paths import resolve_media
 from embeddings_store.errors import UnsafePathError
 from extract.checks.finding import INCOMPLETE, CorpusFinding, ReleaseUnderCheck
 from extract.corpora._notes import POINTER
@@ -104,6 +105,7 @@ def unnamed_media(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
     if release.manifest.root is None:
         return
     named = {*release.files("audio"), *release.files("video")}
+    letters = {unicodedata.normalize("NFC", name) for name in named}
     suffixes = {Path(name).suffix.lower() for name in named} & (SOUND | CONTAINER_SUFFIXES)
     unnamed: list[str] = []
     for folder in sorted({Path(name).parent for name in named}):
@@ -113,7 +115,7 @@ def unnamed_media(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
         for entry in sorted(place.iterdir()):
             name = (folder / entry.name).as_posix()
             is_medium = entry.suffix.lower() in suffixes and not entry.name.startswith(".")
-            if is_medium and name not in named:
+            if is_medium and unicodedata.normalize("NFC", name) not in letters:
                 unnamed.append(name)
     if unnamed:
         yield CorpusFinding(

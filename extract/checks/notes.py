@@ -15,6 +15,7 @@ from extract.corpora.meld import NO_MEDIA
 MEANING: Mapping[str, tuple[str, int, str]] = {
     kinds.SUMMARY: ("fact", 0, ""),
     kinds.HIDDEN: ("fact", 0, ""),
+    kinds.SPELLING: ("fact", 0, ""),
     DROPPED: ("fact", 0, ""),
     "clip of the other channel left out": ("fact", 0, ""),
     kinds.KNOWN_BAD: (

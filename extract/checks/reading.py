@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from embeddings_store.corpus.manifest import Manifest, resolve_media
+from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.corpus.media_paths import resolve_media
 from embeddings_store.errors import MediaError, UnsafePathError
 from extract.checks.finding import MediaFacts
 from extract.checks.memory import Remembered, digest_of

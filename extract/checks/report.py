@@ -15,6 +15,7 @@ from extract.checks import run_checks
 from extract.checks.finding import BAD_MEDIA, INCOMPLETE, CorpusFinding, ReleaseUnderCheck
 from extract.checks.scanned import scan_findings
 from extract.corpora import READERS
+from extract.corpora._exchange import media_folder
 from extract.pipeline.job import PAPER_ENCODERS, CorpusSource, EncoderChoice
 
 
@@ -42,7 +43,8 @@ def scanned(table: Path, root: Path, options: Mapping[str, str]) -> dict[str, An
     if not name and root.is_dir():
         name = root.resolve().name
     columns = parse_columns(options.get("columns", ""))
-    scan = scan_manifest(table, name, columns=columns)
+    media = media_folder(Path(), options["media"]) if options.get("media") else None
+    scan = scan_manifest(table, name, columns=columns, media=media)
     check_tags(tags, scan.columns)
     return _report(scan.name, scan.rows, {"read": 0, "not_read": None}, scan_findings(scan))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from embeddings_store.corpus.media_paths import ABSOLUTE, BACKSLASH
 from embeddings_store.corpus.scan import LONG_S, Scan
 from extract.checks.finding import INCOMPLETE, CorpusFinding
 from extract.checks.rows import class_shares, label_forms, unlabelled
@@ -23,6 +24,8 @@ SENTENCES = {
         "transcript with letters that come from a wrong encoding",
         "read or save the table as what it was written in (often cp1252)",
     ),
+    ABSOLUTE: ("paths", f"row with an {ABSOLUTE}", ""),
+    BACKSLASH: ("paths", f"row with a {BACKSLASH}", ""),
     f"longer than {LONG_S:.0f} s": (
         "times",
         f"row longer than {LONG_S:.0f} s (start_s, end_s)",

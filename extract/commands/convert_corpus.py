@@ -15,7 +15,8 @@ from pathlib import Path
 
 from embeddings_store.atomic import explained, make_folder
 from embeddings_store.commands.common import guarded, parser
-from embeddings_store.corpus.manifest import Manifest, resolve_media
+from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.corpus.media_paths import resolve_media
 from embeddings_store.errors import MediaError, UnsafePathError, UsageError, unknown_name
 from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.folds.rules import PLAN_NAMES, make_plan

@@ -13,7 +13,8 @@ import numpy as np
 
 from embeddings_store.corpus.column_names import STRINGS, TIMES
 from embeddings_store.corpus.labels import LabelSet
-from embeddings_store.corpus.manifest import Manifest, resolve_media, safe_name
+from embeddings_store.corpus.manifest import Manifest, safe_name
+from embeddings_store.corpus.media_paths import BACKSLASH, resolve_media, settle_path
 from embeddings_store.errors import (
     ManifestError,
     MediaError,
@@ -82,7 +83,10 @@ def to_manifest(
     for row in rows:
         for medium in ("audio", "video"):
             if row.get(medium):
-                row[medium] = below(str(row[medium]), root)
+                path, odd = settle_path(str(row[medium]), root)
+                if odd == BACKSLASH:
+                    notes.count(odd, str(row[medium]))
+                row[medium] = _inside(path, root)
         _enter_roles(row, folds)
     columns: dict[str, object] = {}
     # A dictionary keeps the order in which rows name their keys, and each key once.
@@ -129,24 +133,18 @@ def _as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def below(path: str, root: Path) -> str:
-    """Return a path relative to ``root``; an absolute one must lie below it.
-
-    >>> below("/data/wav/a.wav", Path("/data")), below("./wav//a.wav", Path("/data"))
-    ('wav/a.wav', 'wav/a.wav')
+def _inside(path: str, root: Path) -> str:
+    """Return a relative path in its plain form.
 
     Raises:
-        UnsafePathError: It lies elsewhere, or climbs.
+        UnsafePathError: It is absolute: it does not lie in ``root``, or climbs.
     """
-    if not Path(path).is_absolute():
-        return PurePosixPath(path).as_posix() if path else ""
-    for base in (root, root.resolve()):
-        if Path(path).is_relative_to(base) and ".." not in Path(path).parts:
-            return Path(path).relative_to(base).as_posix()
-    raise UnsafePathError(
-        f"{path!r} does not lie in {root}; name the folder of the media with --corpus-option "
-        "media=DIR"
-    )
+    if Path(path).is_absolute():
+        raise UnsafePathError(
+            f"{path!r} does not lie in {root}; name the folder of the media with --corpus-option "
+            "media=DIR"
+        )
+    return PurePosixPath(path).as_posix()
 
 
 def media_folder(root: Path, media: str) -> Path:

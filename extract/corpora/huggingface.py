@@ -16,7 +16,8 @@ from typing import Any
 
 from embeddings_store.atomic import make_folder, replacing
 from embeddings_store.corpus.columns import SPLIT_ROLES, UNSAFE
-from embeddings_store.corpus.manifest import Manifest, resolve_media
+from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.corpus.media_paths import resolve_media
 from embeddings_store.errors import ManifestError, UsageError
 from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.reading import reading

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from embeddings_store.corpus.column_names import STRINGS, TIMES, parse_columns
@@ -36,7 +35,8 @@ def read(
         context: Those that anybody knows beforehand: the topic, the dialogue so far.
         leaky: Those that somebody noted who knew the label, or that explain it. A ``meta_*`` column
             that stands in none of the three lists is ``unknown`` and treated as leaky.
-        media: The folder that media paths are relative to, where it is not the table's own.
+        media: The folder that media paths are relative to, or that absolute ones lie in, where it
+            is not the table's own.
         columns: What the table calls the columns, where it has names of its own:
             ``file=audio,emotion=label``. The other options name columns as they are then called.
 
@@ -47,15 +47,13 @@ def read(
     """
     tags = parse_tags(safe=safe, context=context, leaky=leaky)
     table = find_table(root)
-    return _with_media(
-        Manifest.read(
-            table,
-            name or (root.resolve().name if root.is_dir() else ""),
-            protocol,
-            tags,
-            parse_columns(columns),
-        ),
-        media,
+    return Manifest.read(
+        table,
+        name or (root.resolve().name if root.is_dir() else ""),
+        protocol,
+        tags,
+        parse_columns(columns),
+        media_folder(Path(), media) if media else None,
     )
 
 
@@ -81,10 +79,6 @@ def find_table(root: Path) -> Path:
     if root.is_file() and root.suffix.lower() not in TABLES:
         raise ManifestError(f"{root}: is not a table ({' or '.join(TABLES)} expected)")
     return root
-
-
-def _with_media(manifest: Manifest, media: str) -> Manifest:
-    return replace(manifest, root=media_folder(Path(), media).resolve()) if media else manifest
 
 
 def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ...]:

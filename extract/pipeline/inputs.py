@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings_store.corpus.manifest import Manifest, Utterance, resolve_media
+from embeddings_store.corpus.manifest import Manifest, Utterance
+from embeddings_store.corpus.media_paths import resolve_media
 from embeddings_store.errors import ManifestError, MediaError, UnsafePathError
 from extract.pipeline.film_parts import lacks_side, refuse_without_side, video_spans
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from embeddings_store.corpus.column_names import MEDIA
 from embeddings_store.corpus.columns import numbers
 from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.corpus.media_paths import other_spellings
 from embeddings_store.errors import ManifestError, UsageError, unknown_name
 from extract.corpora import READERS, read_corpus
+from extract.corpora._notes import SPELLING, Notes
 from extract.encoders.settings import EncoderOptions, InputSettings
 
 if TYPE_CHECKING:
@@ -45,7 +47,11 @@ class CorpusSource:
     def read(self) -> Manifest:
         """Read the corpus; the manifest has the name that it has in the store."""
         manifest = read_corpus(self.reader, self.root, **self.options)
-        return replace(manifest, name=self.name) if self.name else manifest
+        notes = _spelling_notes(manifest)
+        if not self.name and not notes:
+            return manifest
+        notes = (*manifest.notes, *notes)
+        return replace(manifest, name=self.name or manifest.name, notes=notes)
 
     def column(self, modality: str) -> str:
         """Return the manifest's column that is encoded."""
@@ -54,6 +60,17 @@ class CorpusSource:
     def settings(self) -> dict[str, str]:
         """Return what of this changes a vector, for the fingerprint."""
         return {"text_column": self.text_column} if self.text_column else {}
+
+
+def _spelling_notes(manifest: Manifest) -> tuple[str, ...]:
+    """Say which files are found under a name that spells the same letters in another way."""
+    if manifest.root is None:
+        return ()
+    notes = Notes()
+    for medium in ("audio", "video"):
+        for path in other_spellings(manifest.table[medium].unique(), manifest.root):
+            notes.count(SPELLING, path)
+    return notes.lines()
 
 
 @dataclass(frozen=True, slots=True)

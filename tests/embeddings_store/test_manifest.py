@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 
 from embeddings_store.corpus.labels import LabelSet
-from embeddings_store.corpus.manifest import Manifest, resolve_media, safe_name
+from embeddings_store.corpus.manifest import Manifest, safe_name
+from embeddings_store.corpus.media_paths import resolve_media
 from embeddings_store.errors import (
     LabelError,
     ManifestError,

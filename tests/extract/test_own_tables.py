@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from embeddings_store.commands import embeddings_store
+from embeddings_store.errors import UnsafePathError
 from extract.commands import check_corpus, convert_corpus
 from extract.commands.extract_options import build_parser
 from extract.corpora import read_corpus
+from extract.corpora._exchange import to_manifest
+from extract.corpora._notes import Notes
 
 LISTED = "file;emotion;spk\na.wav;sad;1\nb.wav;joy;2\n"
 COLUMNS = "file=audio,file=id,emotion=label,spk=speaker"
@@ -66,3 +70,34 @@ def test_every_command_that_reads_a_table_renames_its_columns(listed: Path) -> N
 def test_a_table_of_tabs_may_be_the_folder_s_manifest(tmp_path: Path) -> None:
     (tmp_path / "manifest.tsv").write_text("id\ttext\nu1\ta, b\n")
     assert read_corpus("manifest", tmp_path).column("text").tolist() == ["a, b"]
+
+
+def test_paths_of_windows_and_of_this_disk_are_read_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    media = tmp_path / "media"
+    (media / "wav").mkdir(parents=True)
+    names = ["a.wav", "b.wav", unicodedata.normalize("NFD", "é.wav")]
+    for name in names:
+        (media / "wav" / name).write_bytes(b"sound")
+    table = tmp_path / "list.csv"
+    spelt = unicodedata.normalize("NFC", "wav/é.wav")
+    table.write_text(f"id,audio\n1,{media}/wav/a.wav\n2,wav\\b.wav\n3,{spelt}\n", encoding="utf-8")
+    option = ["--corpus-option", f"media={media}"]
+    assert on_table("check-corpus", table, *option)() == 0
+    report = capsys.readouterr().out
+    assert "1 x absolute path below the media's folder" in report
+    assert "1 x path with '\\', read as '/'" in report
+    assert "1 x file whose name on the disk spells the same letters in another way" in report
+    assert "media without a row" not in report
+    assert on_table("scan", table, *option)() == 0
+    assert "row with an absolute path below" in capsys.readouterr().out
+
+
+def test_lists_of_other_projects_may_have_backslashes(tmp_path: Path) -> None:
+    notes = Notes()
+    manifest = to_manifest("m", [{"id": "a", "audio": "wav\\a.wav"}], tmp_path, notes)
+    assert manifest.column("audio").tolist() == ["wav/a.wav"]
+    assert "path with '\\', read as '/'" in manifest.notes[0]
+    with pytest.raises(UnsafePathError, match=r"does not lie in .* media=DIR"):
+        to_manifest("m", [{"id": "a", "audio": "/etc/a.wav"}], tmp_path, notes)
