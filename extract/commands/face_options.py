@@ -17,8 +17,15 @@ def add_face_options(group: argparse._ActionsContainer) -> None:
         "time_s (from the film's start; empty: all the time), left, top, right, bottom (pixels of "
         "the whole picture)",
     )
+    group.add_argument(
+        "--face-weights",
+        metavar="FILE.onnx",
+        default="",
+        help="look for faces with YuNet, whose weights these are (of 2023 or later; from "
+        "opencv_zoo, models/face_detection_yunet), instead of OpenCV's cascades",
+    )
 
 
 def face_source(arguments: argparse.Namespace) -> FaceSource:
     """Return what they say."""
-    return FaceSource(arguments.face_boxes)
+    return FaceSource(arguments.face_boxes, arguments.face_weights)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from embeddings_store.errors import MediaError, UsageError, without_frames
 from extract.frames.decoders import Decoder, open_decoder
-from extract.frames.face import find_face
+from extract.frames.face import follow_face
 from extract.frames.face_boxes import no_boxes
 from extract.frames.geometry import Pixels, fit, region_box
 from extract.frames.index import FrameIndex, scan
@@ -126,12 +126,14 @@ class VideoFile:
         pictures: Iterable[Pixels] = (_cut_out(picture, box) for picture in whole)
         face_share = None
         if settings.region in FACES:
-            pictures, known = list(pictures), None
-            if settings.faces.boxes:
-                if span.boxes is None:
-                    raise no_boxes(settings.faces.boxes)
-                known = span.boxes.within(box, index.times_s[numbers])
-            face = find_face(self.path, pictures, index.times_s[numbers], known)
+            pictures, times_s = list(pictures), index.times_s[numbers]
+            if not settings.faces.boxes:
+                found = settings.faces.look(pictures)
+            elif span.boxes is not None:
+                found = span.boxes.within(box, times_s)
+            else:
+                raise no_boxes(settings.faces.boxes)
+            face = follow_face(self.path, found, times_s, (box[2] - box[0], box[3] - box[1]))
             places = face.boxes.tolist()
             pictures = [_cut_out(*each) for each in zip(pictures, places, strict=True)]
             notes.append(face.note)

@@ -21,8 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings_store.errors import NoFaceError
-from extract.frames.face_detector import Box, find_faces
-from extract.frames.geometry import Pixels
+from extract.frames.face_detector import Box
 
 # A cascade's box ends at the brows and at the chin; with a quarter more on each side hair and neck
 # are in it. Between two pictures a head may move as far.
@@ -58,40 +57,36 @@ class Face:
     note: str = ""
 
 
-def find_face(
+def follow_face(
     path: Path,
-    pictures: Sequence[Pixels],
+    found: Sequence[Sequence[Box]],
     times_s: NDArray[np.float64],
-    known: Sequence[Sequence[Box]] | None = None,
+    size: tuple[int, int],
 ) -> Face:
     """Follow the face of a clip by the rule above.
 
     Args:
         path: The film, for the message.
-        pictures: uint8, each (H, W, 3), all of one size.
+        found: The faces in each picture.
         times_s: float64, (T,), when each picture is shown, increasing.
-        known: The faces of each picture where they need not be looked for.
+        size: Width and height of the pictures, in pixels.
 
     Raises:
         NoFaceError: No face is in a quarter of the pictures.
     """
-    found = known
-    if found is None:
-        found = [find_faces(picture) for picture in pictures]
     tracks = _tracks(found)
     if not tracks:
         raise NoFaceError(
-            f"{path}: no face in any of {len(pictures)} pictures; leave the clip out, or use "
-            "another --region"
+            f"{path}: no face in any of {len(found)} pictures; leave the clip out, or use another "
+            "--region"
         )
     face = max(tracks, key=_seen_area)
-    if len(face) < max(1, round(LEAST_SHARE * len(pictures))):
+    if len(face) < max(1, round(LEAST_SHARE * len(found))):
         raise NoFaceError(
-            f"{path}: a face in only {len(face)} of {len(pictures)} pictures, which may be a "
-            "mistake; leave the clip out, or use another --region"
+            f"{path}: a face in only {len(face)} of {len(found)} pictures, which may be a mistake; "
+            "leave the clip out, or use another --region"
         )
-    height, width = pictures[0].shape[:2]
-    boxes = _squares(smooth(face, times_s), width, height)
+    boxes = _squares(smooth(face, times_s), *size)
     return Face(boxes, len(face), _note(face, found))
 
 

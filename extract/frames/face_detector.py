@@ -11,6 +11,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from embeddings_store.errors import MissingDependencyError
 from extract.frames.geometry import Pixels
 
@@ -61,12 +63,7 @@ def find_faces(picture: Pixels) -> list[Box]:
     """
     import cv2
 
-    height, width = picture.shape[:2]
-    scale = min(1.0, SHORTER_SIDE / min(height, width))
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    if scale < 1:
-        size = (round(width * scale), round(height * scale))
-        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    grey, scale = smaller(np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8))
     boxes = _detect(FRONT, grey) or _detect(SIDE, grey)
     if not boxes:
         # The cascade knows profiles that look one way only.
@@ -77,6 +74,22 @@ def find_faces(picture: Pixels) -> list[Box]:
         (left / scale, top / scale, right / scale, bottom / scale)
         for left, top, right, bottom in boxes
     ]
+
+
+def smaller(picture: Pixels) -> tuple[Pixels, float]:
+    """Return a picture as small as faces are looked for in it, and by what it was multiplied.
+
+    Args:
+        picture: uint8, (H, W, 3) or (H, W).
+    """
+    import cv2
+
+    height, width = picture.shape[:2]
+    scale = SHORTER_SIDE / min(height, width)
+    if scale >= 1:
+        return picture, 1.0
+    size = (round(width * scale), round(height * scale))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8), scale
 
 
 def _detect(cascade: str, grey: MatLike) -> list[Box]:

@@ -28,9 +28,10 @@ from extract.frames import (
     clips,
     face,
     face_detector,
+    face_source,
     read_clip,
 )
-from extract.frames.face import SETTINGS, Face, find_face
+from extract.frames.face import SETTINGS, follow_face
 from extract.frames.face_detector import find_faces
 from extract.pipeline.inputs import _read_video
 
@@ -66,7 +67,8 @@ def film(path: Path, pictures: list[np.ndarray]) -> Path:
 
 
 def follow(pictures: list[np.ndarray], step_s: float = 0.2) -> face.Face:
-    return find_face(HERE, pictures, step_s * np.arange(len(pictures)))
+    found = [find_faces(each) for each in pictures]
+    return follow_face(HERE, found, step_s * np.arange(len(pictures)), (640, 360))
 
 
 def middles(found: face.Face) -> np.ndarray:
@@ -208,11 +210,11 @@ def test_a_clip_without_a_face_is_searched_once_and_leaves_no_picture_behind(
 ) -> None:
     searched: list[weakref.ref[np.ndarray]] = []
 
-    def counted(path: Path, pictures: list[np.ndarray], *others: object) -> Face:
-        searched.extend(weakref.ref(each) for each in pictures)
-        return find_face(path, pictures, *others)
+    def counted(each: np.ndarray) -> list[face_detector.Box]:
+        searched.append(weakref.ref(each))
+        return find_faces(each)
 
-    monkeypatch.setattr(clips, "find_face", counted)
+    monkeypatch.setattr(face_source, "find_faces", counted)
     path = film(tmp_path / "a.avi", [picture()] * 4)
     settings = FrameSettings(frames=2, region="face", size=64)
     folder = tmp_path / "cache"
