@@ -57,7 +57,9 @@ def read_test_labels(path: Path) -> pa.Table:
         schema = pq.read_schema(path)
         check_columns(path, schema)
         wanted = [name for name in (*KEY, *LABELS) if name in schema.names]
-        return pq.read_table(path, columns=wanted, filters=[("role", "==", "test")])
+        table = pq.read_table(path, columns=wanted, filters=[("role", "==", "test")])
+        table.validate(full=True)  # Arrow reads text without looking whether it is UTF-8
+        return table
 
 
 def check_columns(path: Path, schema: pa.Schema) -> None:
@@ -68,7 +70,7 @@ def check_columns(path: Path, schema: pa.Schema) -> None:
         schema: Its columns.
 
     Raises:
-        StoreError: One is absent, or holds no numbers where it must.
+        StoreError: One is absent, or does not hold the numbers or words that it must.
     """
     scores = [name for name in schema.names if name.startswith("score:")]
     needed = ("id", "role", "kind", "cell", "fold", *LABELS)
@@ -80,10 +82,21 @@ def check_columns(path: Path, schema: pa.Schema) -> None:
         why = "its column 'fold' holds no whole numbers"
     else:
         words = [name for name in scores if not pa.types.is_floating(schema.field(name).type)]
+        strange = [field.name for field in schema if not _is_plain(field.type)]
         if words:
             why = f"its column {words[0]!r} holds no numbers"
+        elif strange:
+            why = f"its column {strange[0]!r} holds {schema.field(strange[0]).type}, not words"
     if why:
         raise StoreError(f"{path}: is not {ANSWERS} ({why}); {AGAIN}")
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    """Say whether a column holds words, perhaps as codes, or numbers."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return text or pa.types.is_primitive(kind) or pa.types.is_null(kind)
 
 
 def check_claim(path: Path, grid: pd.DataFrame) -> None:

@@ -218,7 +218,9 @@ def needed_columns(names: Sequence[str]) -> list[str]:
 def only_test_rows(parts: Iterable[pa.Table]) -> pa.Table:
     """Return only the test rows of predictions: training rows are most of them."""
     tested = [part.filter(pc.equal(part["role"].cast(pa.string()), "test")) for part in parts]
-    return pa.concat_tables(tested).unify_dictionaries()
+    whole = pa.concat_tables(tested).unify_dictionaries()
+    whole.validate(full=True)  # Arrow reads text without looking whether it is UTF-8
+    return whole
 
 
 def _clusters(table: pa.Table, wanted: str, results: Path) -> tuple[str, Codes, list[str]]:

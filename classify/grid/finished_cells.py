@@ -1,13 +1,15 @@
 """One file per finished cell and fold, named by its key, so that no work is done twice.
 
 A file is an ``.npz`` without pickles: ids, true codes, and values per role and stage, and one JSON
-text that repeats what the key was made of. It is renamed into place when whole; what cannot be
-read back is computed again.
+text that repeats what the key was made of, with a digest over all of it. It is renamed into place
+when whole; what cannot be read back is computed again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -56,6 +58,7 @@ def write_outcome(spec: CellSpec, outcome: CellOutcome) -> None:
         "kind": kind,
         "facts": outcome.facts,
     }
+    record["digest"] = _digest(arrays, record)
     path = spec.path
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, clear=False) as temporary, temporary.open("wb") as handle:
@@ -79,6 +82,8 @@ def read_outcome(path: Path, key: str) -> CellOutcome:
         record = json.loads(file["record"].tobytes())
         if record["format"] != FORMAT or record["key"] != key:
             raise StoreError(f"{path}: holds the cell {record.get('key')}, not {key}")
+        if record.get("digest", "") not in {"", _digest(file, record)}:  # older files have none
+            raise StoreError(f"{path}: {CHANGED}")
         ids = {role: _words(file[f"{role}.ids"]) for role in SCORED_ROLES}
         y = {role: np.asarray(file[f"{role}.y"], dtype=np.int64) for role in SCORED_ROLES}
         stages: dict[str, Stage] = {stage: {} for stage in record["stages"]}
@@ -94,6 +99,20 @@ def read_outcome(path: Path, key: str) -> CellOutcome:
                     f"{path}: its {role} rows do not agree with each other or are not finite"
                 )
     return CellOutcome(ids, y, stages, record["facts"])
+
+
+def _digest(arrays: Mapping[str, NDArray[np.generic]], record: Mapping[str, object]) -> str:
+    """Twelve hex digits over every array and the record, both without what they say of themselves.
+
+    An archive's own checksums are no help against a program that writes them anew.
+    """
+    said = {name: value for name, value in record.items() if name != "digest"}
+    hasher = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+    for name in sorted(arrays.keys() - {"record"}):
+        values = np.ascontiguousarray(arrays[name])
+        hasher.update(f"{name} {values.dtype.str} {values.shape}".encode())
+        hasher.update(values.tobytes())
+    return hasher.hexdigest()[:12]
 
 
 def _words(encoded: NDArray[np.generic]) -> NDArray[np.str_]:

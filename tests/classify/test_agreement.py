@@ -183,6 +183,16 @@ def without_cells(path: Path) -> None:
     rows.drop(columns="cell").to_csv(path, index=False)
 
 
+def as_bytes(column: str) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        table = pq.read_table(path)
+        words = [word.encode("utf-16") for word in table[column].to_pylist()]
+        place = table.column_names.index(column)
+        pq.write_table(table.set_column(place, column, pa.array(words)), path)
+
+    return damage
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -247,6 +257,8 @@ def lacking(column: str) -> Callable[[Path], None]:
         of_text("fold"),
         lacking("y_pred"),
         lacking("kind"),
+        as_bytes("y_pred"),
+        as_bytes("speaker"),
         lambda path: pd.concat([pd.read_parquet(path)] * 2).to_parquet(path),
     ],
 )

@@ -1,0 +1,55 @@
+"""Alter files, kill commands and flip bits by the thousand, and count what comes of it.
+
+    python -m benchmarks.robustness --mutations 1000                  # every kind of file
+    python -m benchmarks.robustness --mutations 200 --kind manifest.csv --keep build/faults
+    python -m benchmarks.robustness --mutations 100000 --record       # hours; writes the table
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.record import record
+from benchmarks.robustness.campaign import Found, mutations, shown
+from benchmarks.robustness.children import make_stage, quieten
+from benchmarks.robustness.kinds import KINDS
+from benchmarks.robustness.trial import FAULTS
+
+
+def main() -> int:
+    """Run the campaigns that are asked for; exit status 1 where there was a fault."""
+    options = argparse.ArgumentParser(
+        prog="python -m benchmarks.robustness",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.add_argument("--mutations", type=int, default=0, help="in process, over all kinds")
+    options.add_argument("--kind", action="append", help="only this kind of file; repeatable")
+    options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--minutes", type=float, default=1e9, help="stop earlier than asked")
+    options.add_argument("--keep", type=Path, help="keep altered files that found a fault here")
+    options.add_argument("--record", action="store_true", help="write results/robustness.csv")
+    given = options.parse_args()
+    quieten()
+    kinds = [kind for kind in KINDS if not given.kind or kind.name in given.kind]
+    ends = time.monotonic() + 60 * given.minutes
+    found: list[Found] = []
+    with tempfile.TemporaryDirectory(prefix="robust") as folder:
+        stage = make_stage(Path(folder))
+        found += mutations(kinds, given.mutations, given.seed, stage, ends, given.keep)
+    table = pd.DataFrame([vars(row) for row in found])
+    print(shown(table))
+    if given.record:
+        record("robustness", table, "python -m benchmarks.robustness --record", given.seed)
+    return int(table["outcome"].isin(FAULTS).any())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,98 @@
+"""Campaigns: many trials over every kind of file, counted."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.robustness import worlds
+from benchmarks.robustness.children import Trial, Trials
+from benchmarks.robustness.kinds import Kind
+from benchmarks.robustness.trial import DIFFERENT, FAULTS, Stage, Way
+
+
+@dataclass(frozen=True)
+class Found:
+    """One row of the table.
+
+    Attributes:
+        campaign: ``mutations``, ``commands``, ``kills`` or ``bits``.
+        kind: The kind of file, or what a killed command makes.
+        command: Who read or made it.
+        moment: When it was killed; empty where nothing was.
+        outcome: What came of it.
+        count: How often.
+        explained: Of what was accepted with another result: why that is right.
+    """
+
+    campaign: str
+    kind: str
+    command: str
+    moment: str
+    outcome: str
+    count: int
+    explained: str = ""
+
+
+def mutations(
+    kinds: Sequence[Kind], count: int, seed: int, stage: Stage, ends: float, keep: Path | None
+) -> Iterator[Found]:
+    """Alter files ``count`` times in all, the same number for each kind, and read them in process."""
+    each = -(-count // max(1, len(kinds)))
+    for kind in kinds:
+        for way in dict.fromkeys(kind.ways):
+            share = each * kind.ways.count(way) // len(kind.ways)
+            if share and time.monotonic() < ends:
+                yield from _of_one(kind, way, share, seed, stage, ends, keep)
+
+
+def _of_one(  # noqa: PLR0913
+    kind: Kind, way: Way, count: int, seed: int, stage: Stage, ends: float, keep: Path | None
+) -> Iterator[Found]:
+    base = worlds.made(kind.world, stage.folder / "made")
+    before, started = worlds.digest(base), time.monotonic()
+    trials = Trials(stage, base, kind.pattern, way, f"{kind.name} {way.name}")
+    if trials.calm.status != 0:
+        raise SystemExit(f"{kind.name}, {way}: undisturbed: {trials.calm}")
+    outcomes: Counter[str] = Counter()
+    for trial in trials.run(range(count), seed):
+        outcomes[trial.outcome] += 1
+        if keep is not None and (trial.outcome in FAULTS or trial.outcome == DIFFERENT):
+            _keep(trials, trial, seed, keep / f"{kind.name} {way.name} {trial.number}".replace("/", "-"))
+        if time.monotonic() > ends:
+            break
+    if worlds.digest(base) != before:
+        raise SystemExit(f"{kind.name}, {way.name}: a file was changed in its place")
+    rate = sum(outcomes.values()) / (time.monotonic() - started)
+    print(f"{kind.name}, {way.name}: {dict(outcomes)}, {rate:.0f} a second", file=sys.stderr)
+    for outcome, number in sorted(outcomes.items()):
+        why = (way.explained or kind.explained) if outcome == DIFFERENT else ""
+        yield Found("mutations", kind.name, way.name, "", outcome, number, why)
+
+
+def _keep(trials: Trials, trial: Trial, seed: int, place: Path) -> None:
+    """Keep the altered file and what it did."""
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    world = place / "world"
+    altered = trials.altered(trial.number, seed, world)
+    shutil.copy(altered, place / altered.name)
+    shutil.rmtree(world)
+    (place / "outcome.txt").write_text(f"{trial.outcome}\n{trial.detail}\n", encoding="utf-8")
+
+
+def shown(table: pd.DataFrame) -> str:
+    """Return how often each outcome came, by campaign and kind."""
+    if table.empty:
+        return "nothing was tried"
+    counts = table.pivot_table(
+        index=["campaign", "kind"], columns="outcome", values="count", aggfunc="sum", fill_value=0
+    )
+    return counts.to_string()

@@ -1,0 +1,184 @@
+"""Trials in forked children, so that a hang or the end of the interpreter is an outcome and not ours."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import random
+import resource
+import select
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.robustness.trial import (
+    CRASH,
+    HANG,
+    Run,
+    Stage,
+    Way,
+    alter_world,
+    fresh_world,
+    outcome_of,
+    perform,
+)
+from benchmarks.robustness.watch import Bait, Witness
+
+MOST_S = 30.0  # a command that takes 0.1 s over the file as it was
+MOST_BYTES = 4 << 30  # of address space beyond what the parent has
+MOST_DISK = 1 << 30  # of one file
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of one alteration.
+
+    Attributes:
+        number: Draws the alteration, with the seed and the kind's name.
+        outcome: One of ``OUTCOMES``.
+        detail: What shows it: the line, the traceback, what was opened.
+    """
+
+    number: int
+    outcome: str
+    detail: str
+
+
+def make_stage(folder: Path) -> Stage:
+    """Make the folder for trials, with bait in it."""
+    bait = folder / "bait"
+    (folder / "worlds").mkdir(parents=True, exist_ok=True)
+    (folder / "tmp").mkdir(exist_ok=True)
+    bait.mkdir(exist_ok=True)
+    for name in ("secret.csv", "secret.json", "secret.wav", "secret.npy", "secret.safetensors"):
+        (bait / name).write_bytes(b"id,label\na,b\n")
+    return Stage(folder, Bait(bait))
+
+
+class Trials:
+    """Trials of one kind of file and one way to read it.
+
+    Attributes:
+        calm: What the command does over the file as it is.
+    """
+
+    def __init__(self, stage: Stage, base: Path, pattern: str, way: Way, name: str) -> None:
+        self._stage, self._base, self._pattern, self._way = stage, base, pattern, way
+        self._name = name
+        # Once here, so that children find every module imported.
+        perform(way, fresh_world(base, self._world(0)), stage)
+        gc.collect()
+        gc.freeze()
+        (self.calm, allowed), *_ = self._in_child(lambda: iter([self._learn()]))
+        self.calm = Run(**{**self.calm, "lines": tuple(self.calm["lines"])})
+        self._allowed = allowed
+
+    def run(self, numbers: Sequence[int], seed: int, batch: int = 50) -> Iterator[Trial]:
+        """Run trials, a few in each child, and yield them as they end."""
+        waiting = list(numbers)
+        while waiting:
+            done = 0
+            part = waiting[:batch]
+            for found in self._in_child(lambda part=part: self._some(part, seed)):
+                done += 1
+                yield Trial(part[done - 1], *found)
+            waiting = waiting[done:]
+
+    def _world(self, number: int) -> Path:
+        return self._stage.folder / "worlds" / f"m{number:08d}"
+
+    def altered(self, number: int, seed: int, world: Path) -> Path:
+        """Make the world of a trial again, and return the altered file."""
+        fresh_world(self._base, world)
+        draw = random.Random(f"{seed} {self._name} {number}")
+        return alter_world(world, self._pattern, draw, self._stage.strange)[0]
+
+    def _learn(self) -> object:
+        """Run undisturbed, twice, and say what that does beside its work."""
+        witness = self._witness(())
+        for _ in range(2):
+            calm = perform(self._way, fresh_world(self._base, self._world(1)), self._stage)
+        run = {name: getattr(calm, name) for name in Run.__slots__}
+        return run, [*witness.allowed, *calm.breaches]
+
+    def _witness(self, allowed: Sequence[str]) -> Witness:
+        free = [self._stage.folder / "worlds", self._stage.folder / "tmp", *self._stage.free]
+        self._stage.witness = Witness(allowed, free)
+        return self._stage.witness
+
+    def _some(self, numbers: Sequence[int], seed: int) -> Iterator[tuple[str, str]]:
+        self._witness(self._allowed)
+        for number in numbers:
+            world = self._world(number)
+            self.altered(number, seed, world)
+            run = perform(self._way, world, self._stage)
+            yield outcome_of(run, self.calm, self._way.reports)
+            shutil.rmtree(world, ignore_errors=True)
+
+    def _in_child(self, work: Callable[[], Iterator[object]]) -> Iterator[object]:
+        """Yield what ``work`` yields in a child; one that hangs or dies is the last."""
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if not pid:
+            os.close(reading)
+            _work(work, writing)
+        os.close(writing)
+        buffer, ended = b"", False
+        try:
+            while not ended:
+                ready, _, _ = select.select([reading], [], [], MOST_S)
+                if not ready:
+                    yield HANG, f"not done after {MOST_S:g} s"
+                    return
+                piece = os.read(reading, 1 << 16)
+                ended, buffer = not piece, buffer + piece
+                *lines, buffer = buffer.split(b"\n")
+                for line in lines:
+                    if line == b"end":
+                        return
+                    yield json.loads(line)
+            yield CRASH, ""
+        finally:
+            os.close(reading)
+            _end(pid)
+
+
+def _work(work: Callable[[], Iterator[object]], writing: int) -> None:
+    """Do the work of a child, within limits, and leave."""
+    code = 1
+    try:
+        os.setpgrp()
+        with Path("/proc/self/statm").open() as handle:
+            taken = int(handle.read().split()[0]) * os.sysconf("SC_PAGESIZE")
+        resource.setrlimit(resource.RLIMIT_AS, (taken + MOST_BYTES,) * 2)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_DISK,) * 2)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        for found in work():
+            os.write(writing, json.dumps(found).encode() + b"\n")
+        os.write(writing, b"end\n")
+        code = 0
+    except BaseException as error:
+        os.write(2, f"the driver's own fault: {error!r}\n".encode())
+    finally:
+        os._exit(code)
+
+
+def _end(pid: int) -> None:
+    """End a child and all that it started."""
+    for kill in (os.killpg, os.kill):
+        try:
+            kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    os.waitpid(pid, 0)
+
+
+def quieten() -> None:
+    """Set what children inherit: nothing from the network, one thread, wide lines."""
+    os.environ.update(
+        HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", OMP_NUM_THREADS="1", COLUMNS="300"
+    )

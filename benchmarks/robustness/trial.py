@@ -1,0 +1,250 @@
+"""One trial: a command over a copy of a small world in which one file was altered, and what came of it.
+
+Runs in a forked child; see ``children.py``.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import importlib
+import os
+import random
+import re
+import shutil
+import sys
+import tomllib
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import unified_diff
+from itertools import islice
+from pathlib import Path
+
+from pyarrow import parquet
+
+from benchmarks.robustness.alterations import altered
+from benchmarks.robustness.watch import Bait, Witness
+from embeddings_store.errors import ProjectError
+from embeddings_store.vectors.hdf5 import content_digest, read_embeddings
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SCRIPTS: Mapping[str, str] = tomllib.loads(
+    (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+)["project"]["scripts"]
+CLOCK = frozenset({"fit_s", "date", "commit", "command", "wall_s", "versions", "p_seconds"})
+
+REFUSED, REPORTED = "refused with one line", "reported, row by row"
+EQUAL, DIFFERENT = "accepted, equal", "accepted, different"
+LINES, TRACEBACK, CRASH = "more than one line", "traceback", "interpreter ended"
+HANG, EXECUTED, OUTSIDE = "hang", "executed", "outside"
+OUTCOMES = (REFUSED, REPORTED, EQUAL, DIFFERENT, LINES, TRACEBACK, CRASH, HANG, EXECUTED, OUTSIDE)
+FAULTS = frozenset({LINES, TRACEBACK, CRASH, HANG, EXECUTED, OUTSIDE})
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a command reads a file.
+
+    Attributes:
+        command: Its name, ``embeddings-store`` for all of that command's own.
+        arguments: ``{here}`` stands for the world's folder.
+        results: Patterns of files that it makes, compared with those of an undisturbed run.
+        said: Whether what it prints is compared as well.
+        reports: Whether it lists what is wrong with rows or files, in as many lines as it takes.
+        explained: Why it may accept an altered file with another result, where that is not the
+            kind's own reason.
+    """
+
+    command: str
+    arguments: tuple[str, ...]
+    results: tuple[str, ...] = ()
+    said: bool = True
+    reports: bool = False
+    explained: str = ""
+
+    @property
+    def name(self) -> str:
+        """The command with its own command: ``embeddings-store verify``."""
+        own = self.arguments[:1] if self.command == "embeddings-store" else ()
+        return " ".join((self.command, *own))
+
+    def argv(self, world: Path) -> list[str]:
+        """Return the arguments for a world."""
+        return [argument.format(here=world) for argument in self.arguments]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a command did in a world.
+
+    Attributes:
+        status: Its exit status; none where it raised.
+        error: The traceback where it raised.
+        lines: What it wrote to stderr.
+        said: What it wrote to stdout, where that is compared.
+        digest: Over what it made and said.
+        breaches: What it ran or opened beyond what is allowed.
+    """
+
+    status: int | None
+    error: str = ""
+    lines: tuple[str, ...] = ()
+    said: str = ""
+    digest: str = ""
+    breaches: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Stage:
+    """Where trials run: a folder with bait, worlds, and what commands say.
+
+    Attributes:
+        folder: Holds everything.
+        bait: Watches ``folder/bait``.
+        witness: Hears the audit events of this process; none in the parent.
+    """
+
+    folder: Path
+    bait: Bait
+    witness: Witness | None = None
+    free: list[Path] = field(default_factory=list)
+
+    @property
+    def strange(self) -> list[str]:
+        """Words for altered files: the bait by other ways to name it."""
+        names = sorted(path.name for path in self.bait.folder.iterdir())
+        ups = ("../../bait", "../../../bait", "../../../../bait", str(self.bait.folder))
+        words = [f"{up}/{name}" for up in ups for name in names]
+        made = self.bait.folder / "made"
+        return [
+            *words,
+            *(f"file://{self.bait.folder / name}" for name in names),
+            f"!!python/object/apply:os.mknod ['{made}']",
+            f"cos\nmknod\n(S'{made}'\ntR.",
+            f"__import__('os').mknod('{made}')",
+            f"$(touch {made})",
+        ]
+
+
+def perform(way: Way, world: Path, stage: Stage) -> Run:
+    """Run a command's ``main`` in this process, its output in files, and say what it did."""
+    module, function = SCRIPTS[way.command].split(":")
+    main = getattr(importlib.import_module(module), function)
+    said, complained = world.with_suffix(".out"), world.with_suffix(".err")
+    stage.bait.taken()
+    status, error = None, ""
+    with _output(said, complained):
+        if stage.witness is not None:
+            stage.witness.world = str(world)
+        try:
+            status = main(way.argv(world))
+        except SystemExit as left:
+            status = left.code if isinstance(left.code, int) else 1
+        except BaseException:
+            error = traceback.format_exc()
+        if stage.witness is not None:
+            stage.witness.world = ""
+    breaches = [f"outside {what}" if "made" not in what else "ran" for what in stage.bait.taken()]
+    if stage.witness is not None:
+        breaches += sorted(stage.witness.taken())
+    lines = complained.read_text(encoding="utf-8", errors="replace").splitlines()
+    text = said.read_text(encoding="utf-8", errors="replace") if way.said else ""
+    plain = re.sub(r"\d+(\.\d+)? (s|ms|min|MB|GB)\b", "N s", text.replace(str(world), "WORLD"))
+    digest = result_digest(world, way.results, plain) if status in {0, 4} else ""
+    return Run(status, error, tuple(lines), plain, digest, tuple(breaches))
+
+
+class _output:  # noqa: N801 - read as a word of the language
+    """Let file descriptors 1 and 2, and what Python writes to them, go to files."""
+
+    def __init__(self, said: Path, complained: Path) -> None:
+        self._paths = (said, complained)
+        self._kept: list[int] = []
+
+    def __enter__(self) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for descriptor, path in zip((1, 2), self._paths, strict=True):
+            self._kept.append(os.dup(descriptor))
+            opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
+            os.dup2(opened, descriptor)
+            os.close(opened)
+
+    def __exit__(self, *_error: object) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                pass
+        for descriptor, kept in zip((1, 2), self._kept, strict=True):
+            os.dup2(kept, descriptor)
+            os.close(kept)
+
+
+def result_digest(world: Path, patterns: Sequence[str], said: str) -> str:
+    """Digest what a run left and said, without moments."""
+    hasher = hashlib.sha256("".join(said.split()).encode())
+    for pattern in patterns:
+        for path in sorted(world.glob(pattern)):
+            hasher.update(path.relative_to(world).as_posix().encode())
+            for piece in _content(path):
+                hasher.update(piece.encode("utf-8", "surrogatepass"))
+    return hasher.hexdigest()[:16]
+
+
+def _content(path: Path) -> Iterator[str]:
+    if path.suffix == ".h5":
+        try:
+            yield content_digest(read_embeddings(path))
+        except ProjectError as error:
+            yield repr(error)
+    elif path.suffix == ".csv":
+        with path.open(encoding="utf-8", newline="") as handle:
+            for row in csv.DictReader(handle):
+                yield repr([cell for name, cell in row.items() if name not in CLOCK])
+    elif path.suffix == ".parquet":
+        yield repr(parquet.read_table(path).to_pydict())
+    elif path.is_file():
+        yield hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def outcome_of(run: Run, calm: Run, reports: bool = False) -> tuple[str, str]:
+    """Say what a run came to beside an undisturbed one, and what shows it.
+
+    >>> outcome_of(Run(3, lines=("check-corpus: a.csv: is cut short",)), Run(0, digest="a"))
+    ('refused with one line', 'check-corpus: a.csv: is cut short')
+    """
+    told = "\n".join(run.lines)
+    for breach in run.breaches:
+        return (EXECUTED if breach.startswith("ran") else OUTSIDE), breach
+    if run.error or "Traceback (most recent call last)" in told:
+        return TRACEBACK, run.error or told
+    if run.status in {0, 4} and run.status == calm.status:
+        if run.digest == calm.digest:
+            return EQUAL, told
+        changes = unified_diff(calm.said.splitlines(), run.said.splitlines(), lineterm="", n=0)
+        return DIFFERENT, "\n".join([told, *islice(changes, 30)])
+    if run.status in {2, 3} and len(run.lines) == 1:
+        return REFUSED, told
+    if run.status in {0, 3, 4} and reports:
+        return REPORTED, told
+    return LINES, f"exit status {run.status}\n{told}"
+
+
+def alter_world(
+    world: Path, pattern: str, draw: random.Random, strange: Sequence[str]
+) -> tuple[Path, bytes]:
+    """Alter one of the files that a pattern names, and return it with its new bytes."""
+    path = draw.choice(sorted(found for found in world.glob(pattern) if found.is_file()))
+    data = altered(draw, path.read_bytes(), path.suffix, strange)
+    path.unlink()  # it is a link to the world that was copied
+    path.write_bytes(data)
+    return path, data
+
+
+def fresh_world(base: Path, world: Path) -> Path:
+    """Link a world: no command changes a file in its place, which a digest checks afterwards."""
+    shutil.rmtree(world, ignore_errors=True)
+    shutil.copytree(base, world, symlinks=True, copy_function=os.link)
+    return world

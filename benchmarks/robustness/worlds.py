@@ -1,0 +1,129 @@
+"""Small worlds for trials: corpora, vectors, a store and results, each made once and then copied."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import soundfile
+
+from benchmarks.robustness.trial import SCRIPTS
+from embeddings_store import write_example_store
+
+ROWS = 8
+FAST = ("--classifiers", "svm", "--early", "concatenation", "--late", "product", "--quiet")
+GRID = ("--modalities", "text", "audio", *FAST)
+
+
+def run(command: str, *arguments: object) -> None:
+    """Run a command that has to succeed."""
+    module, function = SCRIPTS[command].split(":")
+    heard = StringIO()
+    with redirect_stdout(heard), redirect_stderr(heard):
+        main = getattr(importlib.import_module(module), function)
+        status = main([str(argument) for argument in arguments])
+    if status:
+        raise RuntimeError(f"{command} {arguments}: exit {status}\n{heard.getvalue()}")
+
+
+def rows() -> pd.DataFrame:
+    """Return a manifest of a few rows of every kind of column."""
+    numbers = range(ROWS)
+    return pd.DataFrame(
+        {
+            "id": [f"u{n}" for n in numbers],
+            "label": ["happy", "sad"] * (ROWS // 2),
+            "speaker": [f"s{n // 2}" for n in numbers],
+            "session": [f"S{n // 4}" for n in numbers],
+            "text": [f"words number {n}" for n in numbers],
+            "audio": [f"sound/{n}.wav" for n in numbers],
+            "start_s": [0.0] * ROWS,
+            "end_s": [0.2] * ROWS,
+            "meta_age": [20 + n for n in numbers],
+        }
+    )
+
+
+def sounds(folder: Path, suffix: str = ".wav", count: int = ROWS) -> None:
+    """Write a few short sounds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        wave = 0.1 * np.sin(np.arange(4000) / (9 + number))
+        soundfile.write(folder / f"{number}{suffix}", wave, 16000)
+
+
+def manifest(world: Path) -> None:
+    """A manifest in every form that is read, and its sounds."""
+    world.mkdir(parents=True)
+    table = rows()
+    table.to_csv(world / "rows.csv", index=False)
+    table.to_csv(world / "rows.tsv", index=False, sep="\t")
+    table.to_csv(world / "utf16.csv", index=False, encoding="utf-16")
+    table.to_parquet(world / "rows.parquet", index=False)
+    sounds(world / "sound")
+
+
+def vectors(world: Path) -> None:
+    """Vectors that were made elsewhere, in every form that ``import`` takes, with their rows."""
+    world.mkdir(parents=True)
+    table, draw = rows(), np.random.default_rng(0)
+    values = draw.normal(size=(ROWS, 3)).astype(np.float32)
+    ids = table["id"].to_numpy(dtype=str)
+    table.drop(columns=["audio", "start_s", "end_s"]).to_csv(world / "rows.csv", index=False)
+    np.savez(world / "vectors.npz", ids=ids, text=values, audio=values[:, :2] + 1)
+    np.save(world / "vectors.npy", values)
+    np.save(world / "ids.npy", ids)
+    (world / "ids.txt").write_text("\n".join(ids) + "\n")
+    columns = {f"v{place}": values[:, place] for place in range(3)}
+    flat = pd.DataFrame({"id": ids, **columns})
+    flat.to_csv(world / "vectors.csv", index=False)
+    flat.to_parquet(world / "vectors.parquet", index=False)
+    seen = ["no", "fit"] * (ROWS // 2)
+    pd.DataFrame({"id": ids, "seen": seen}).to_csv(world / "seen.csv", index=False)
+
+
+def store(world: Path) -> None:
+    """A store with one corpus and two encoders."""
+    world.mkdir(parents=True)
+    write_example_store(world, 6).rename(world / "store")
+
+
+def results(world: Path) -> None:
+    """A store and a finished grid over it."""
+    store(world)
+    run("run-fusion-grid", "--store", world / "store", "--out", world / "results", *GRID)
+
+
+WORLDS: Mapping[str, Callable[[Path], None]] = {
+    "manifest": manifest,
+    "vectors": vectors,
+    "store": store,
+    "results": results,
+}
+
+
+def made(name: str, folder: Path) -> Path:
+    """Return the world of that name, made below ``folder`` where it is not there yet."""
+    world = folder / name
+    if not world.is_dir():
+        making = folder / f".{name}"
+        shutil.rmtree(making, ignore_errors=True)
+        WORLDS[name](making)
+        making.rename(world)
+    return world
+
+
+def digest(world: Path) -> str:
+    """Digest every file of a world but its locks."""
+    hasher = hashlib.sha256()
+    for path in sorted(world.rglob("*")):
+        if path.is_file() and not path.name.endswith(".lock"):
+            hasher.update(path.relative_to(world).as_posix().encode() + path.read_bytes())
+    return hasher.hexdigest()
