@@ -7,8 +7,10 @@ export OMP_NUM_THREADS ?= 1
 
 DATA ?= ../shared
 WORK ?= build/real-runs
+MINUTES ?= 10
+SEED ?= 0
 
-.PHONY: demo test test-slow check benchmarks real-runs clean
+.PHONY: demo test test-slow fuzz check benchmarks real-runs clean
 
 ## demo: set everything up and run the whole way from media to tables
 demo: $(READY)
@@ -21,6 +23,10 @@ test: $(READY) check
 ## test-slow: the checks that take minutes, a hundred kills among them
 test-slow: $(READY)
 	$(BIN)/python -m pytest -q -m slow
+
+## fuzz: alter every kind of file that a command reads, for MINUTES, from a SEED; keeps what found a fault in build/faults
+fuzz: $(READY)
+	$(BIN)/python -m benchmarks.robustness --mutations 100000 --minutes $(MINUTES) --seed $(SEED) --keep build/faults
 
 ## check: style and types
 check: $(READY)

@@ -1,8 +1,8 @@
 """Alter files, kill commands and flip bits by the thousand, and count what comes of it.
 
-    python -m benchmarks.robustness --mutations 1000                  # every kind of file
-    python -m benchmarks.robustness --mutations 200 --kind manifest.csv --keep build/faults
-    python -m benchmarks.robustness --mutations 100000 --record       # hours; writes the table
+python -m benchmarks.robustness --mutations 1000                  # every kind of file
+python -m benchmarks.robustness --mutations 200 --kind manifest.csv --keep build/faults
+python -m benchmarks.robustness --mutations 100000 --record       # hours; writes the table
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from benchmarks.record import record
-from benchmarks.robustness.campaign import Found, mutations, shown
+from benchmarks.robustness.campaign import Asked, Found, mutations, shown
 from benchmarks.robustness.children import make_stage, quieten
 from benchmarks.robustness.kinds import KINDS
 from benchmarks.robustness.trial import FAULTS
@@ -43,7 +41,8 @@ def main() -> int:
     found: list[Found] = []
     with tempfile.TemporaryDirectory(prefix="robust") as folder:
         stage = make_stage(Path(folder))
-        found += mutations(kinds, given.mutations, given.seed, stage, ends, given.keep)
+        asked = Asked(given.mutations, given.seed, ends, given.keep)
+        found += mutations(kinds, asked, stage)
     table = pd.DataFrame([vars(row) for row in found])
     print(shown(table))
     if given.record:

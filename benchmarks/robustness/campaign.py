@@ -7,7 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -25,7 +25,7 @@ class Found:
     Attributes:
         campaign: ``mutations``, ``commands``, ``kills`` or ``bits``.
         kind: The kind of file, or what a killed command makes.
-        command: Who read or made it.
+        program: The command that read or made it.
         moment: When it was killed; empty where nothing was.
         outcome: What came of it.
         count: How often.
@@ -34,39 +34,54 @@ class Found:
 
     campaign: str
     kind: str
-    command: str
+    program: str
     moment: str
     outcome: str
     count: int
     explained: str = ""
 
 
-def mutations(
-    kinds: Sequence[Kind], count: int, seed: int, stage: Stage, ends: float, keep: Path | None
-) -> Iterator[Found]:
-    """Alter files ``count`` times in all, the same number for each kind, and read them in process."""
-    each = -(-count // max(1, len(kinds)))
-    for kind in kinds:
-        for way in dict.fromkeys(kind.ways):
-            share = each * kind.ways.count(way) // len(kind.ways)
-            if share and time.monotonic() < ends:
-                yield from _of_one(kind, way, share, seed, stage, ends, keep)
+@dataclass(frozen=True)
+class Asked:
+    """What a campaign is to do.
+
+    Attributes:
+        count: Trials in all.
+        seed: Of every choice.
+        ends: When to stop at the latest, by ``time.monotonic``.
+        keep: Where files are kept that found a fault, or another result; none keeps none.
+    """
+
+    count: int
+    seed: int
+    ends: float
+    keep: Path | None = None
 
 
-def _of_one(  # noqa: PLR0913
-    kind: Kind, way: Way, count: int, seed: int, stage: Stage, ends: float, keep: Path | None
-) -> Iterator[Found]:
+def mutations(kinds: Sequence[Kind], asked: Asked, stage: Stage) -> Iterator[Found]:
+    """Alter files, the same number for each kind, and read them in this process' children."""
+    each = -(-asked.count // max(1, len(kinds)))
+    pairs = [(kind, way) for kind in kinds for way in dict.fromkeys(kind.ways)]
+    for done, (kind, way) in enumerate(pairs):
+        share = each * kind.ways.count(way) // len(kind.ways)
+        now = time.monotonic()
+        until = now + (asked.ends - now) / (len(pairs) - done)
+        yield from _of_one(kind, way, replace(asked, count=share, ends=until), stage)
+
+
+def _of_one(kind: Kind, way: Way, asked: Asked, stage: Stage) -> Iterator[Found]:
     base = worlds.made(kind.world, stage.folder / "made")
     before, started = worlds.digest(base), time.monotonic()
     trials = Trials(stage, base, kind.pattern, way, f"{kind.name} {way.name}")
     if trials.calm.status != 0:
         raise SystemExit(f"{kind.name}, {way}: undisturbed: {trials.calm}")
     outcomes: Counter[str] = Counter()
-    for trial in trials.run(range(count), seed):
+    for trial in trials.run(range(asked.count), asked.seed):
         outcomes[trial.outcome] += 1
-        if keep is not None and (trial.outcome in FAULTS or trial.outcome == DIFFERENT):
-            _keep(trials, trial, seed, keep / f"{kind.name} {way.name} {trial.number}".replace("/", "-"))
-        if time.monotonic() > ends:
+        if asked.keep is not None and (trial.outcome in FAULTS or trial.outcome == DIFFERENT):
+            place = f"{kind.folder}.{way.name}.{trial.number}".replace(" ", "-")
+            _keep(trials, trial, asked.seed, asked.keep / place)
+        if time.monotonic() > asked.ends:
             break
     if worlds.digest(base) != before:
         raise SystemExit(f"{kind.name}, {way.name}: a file was changed in its place")
@@ -82,7 +97,7 @@ def _keep(trials: Trials, trial: Trial, seed: int, place: Path) -> None:
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     world = place / "world"
-    altered = trials.altered(trial.number, seed, world)
+    altered = trials.again(trial.number, seed, world)
     shutil.copy(altered, place / altered.name)
     shutil.rmtree(world)
     (place / "outcome.txt").write_text(f"{trial.outcome}\n{trial.detail}\n", encoding="utf-8")

@@ -1,7 +1,8 @@
-"""Trials in forked children, so that a hang or the end of the interpreter is an outcome and not ours."""
+"""Trials in forked children: a hang or the end of the interpreter is an outcome, not our end."""
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import json
 import os
@@ -21,9 +22,11 @@ from benchmarks.robustness.trial import (
     Stage,
     Way,
     alter_world,
+    first,
     fresh_world,
     outcome_of,
     perform,
+    replace,
 )
 from benchmarks.robustness.watch import Bait, Witness
 
@@ -77,12 +80,25 @@ class Trials:
         self._allowed = allowed
 
     def run(self, numbers: Sequence[int], seed: int, batch: int = 50) -> Iterator[Trial]:
-        """Run trials, a few in each child, and yield them as they end."""
+        """Alter the file once for each number, a few in each child, and yield what came of it."""
+        return self._run(numbers, lambda number, world: self.alter(number, seed, world), batch)
+
+    def run_on(self, files: Sequence[bytes], batch: int = 50) -> Iterator[Trial]:
+        """Put each of these in the place of the file, and yield what came of it."""
+
+        def put(number: int, world: Path) -> Path:
+            return replace(first(world, self._pattern), files[number])
+
+        return self._run(range(len(files)), put, batch)
+
+    def _run(
+        self, numbers: Sequence[int], change: Callable[[int, Path], Path], batch: int
+    ) -> Iterator[Trial]:
         waiting = list(numbers)
         while waiting:
             done = 0
             part = waiting[:batch]
-            for found in self._in_child(lambda part=part: self._some(part, seed)):
+            for found in self._in_child(lambda part=part: self._some(part, change)):
                 done += 1
                 yield Trial(part[done - 1], *found)
             waiting = waiting[done:]
@@ -90,11 +106,14 @@ class Trials:
     def _world(self, number: int) -> Path:
         return self._stage.folder / "worlds" / f"m{number:08d}"
 
-    def altered(self, number: int, seed: int, world: Path) -> Path:
+    def alter(self, number: int, seed: int, world: Path) -> Path:
+        """Alter a file of a world as the trial of that number does, and return its path."""
+        draw = random.Random(f"{seed} {self._name} {number}")  # noqa: S311
+        return alter_world(world, self._pattern, draw, self._stage.strange)
+
+    def again(self, number: int, seed: int, world: Path) -> Path:
         """Make the world of a trial again, and return the altered file."""
-        fresh_world(self._base, world)
-        draw = random.Random(f"{seed} {self._name} {number}")
-        return alter_world(world, self._pattern, draw, self._stage.strange)[0]
+        return self.alter(number, seed, fresh_world(self._base, world))
 
     def _learn(self) -> object:
         """Run undisturbed, twice, and say what that does beside its work."""
@@ -109,11 +128,13 @@ class Trials:
         self._stage.witness = Witness(allowed, free)
         return self._stage.witness
 
-    def _some(self, numbers: Sequence[int], seed: int) -> Iterator[tuple[str, str]]:
+    def _some(
+        self, numbers: Sequence[int], change: Callable[[int, Path], Path]
+    ) -> Iterator[tuple[str, str]]:
         self._witness(self._allowed)
         for number in numbers:
-            world = self._world(number)
-            self.altered(number, seed, world)
+            world = fresh_world(self._base, self._world(number))
+            change(number, world)
             run = perform(self._way, world, self._stage)
             yield outcome_of(run, self.calm, self._way.reports)
             shutil.rmtree(world, ignore_errors=True)
@@ -150,6 +171,7 @@ def _work(work: Callable[[], Iterator[object]], writing: int) -> None:
     """Do the work of a child, within limits, and leave."""
     code = 1
     try:
+        faulthandler.disable()
         os.setpgrp()
         with Path("/proc/self/statm").open() as handle:
             taken = int(handle.read().split()[0]) * os.sysconf("SC_PAGESIZE")

@@ -141,7 +141,7 @@ def in_csv(draw: random.Random, data: bytes, strange: Sequence[str]) -> bytes:
 
 
 def in_zip(draw: random.Random, data: bytes, strange: Sequence[str]) -> bytes:
-    """Alter one member of an archive and give it a right checksum; or rename, lose or squeeze it."""
+    """Alter a member of an archive, with a right checksum; or rename, lose or squeeze it."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}

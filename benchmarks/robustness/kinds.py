@@ -31,6 +31,11 @@ class Kind:
     ways: tuple[Way, ...]
     explained: str = ""
 
+    @property
+    def folder(self) -> str:
+        """Its name as that of a folder: ``store-fold.h5`` for ``store, fold.h5``."""
+        return self.name.replace(", ", "-").replace(" ", "-")
+
 
 def _manifest(name: str) -> tuple[Way, ...]:
     table = f"{{here}}/{name}"
@@ -69,7 +74,10 @@ OF_STORE = (VERIFY, VERIFY, INSPECT, AUDIT, GRID_AGAIN)
 OF_RESULTS = (
     Way("compare-systems", ("{here}/results",), ("results/comparisons.csv",)),
     Way("compare-results", ("{here}/results", "{here}/results")),
-    Way("show-benchmarks", ("--corpus", "iemocap", "--compare", "{here}/results", "--format", "json")),
+    Way(
+        "show-benchmarks",
+        ("--corpus", "iemocap", "--compare", "{here}/results", "--format", "json"),
+    ),
     Way("make-report", ("{here}/results", *STORE, "--quiet"), ("results/figures/*.svg",)),
     GRID_AGAIN,
 )

@@ -1,4 +1,4 @@
-"""One trial: a command over a copy of a small world in which one file was altered, and what came of it.
+"""One trial: a command over a copy of a small world with one altered file, and what came of it.
 
 Runs in a forked child; see ``children.py``.
 """
@@ -16,6 +16,7 @@ import sys
 import tomllib
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from difflib import unified_diff
 from itertools import islice
@@ -33,6 +34,8 @@ SCRIPTS: Mapping[str, str] = tomllib.loads(
     (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
 )["project"]["scripts"]
 CLOCK = frozenset({"fit_s", "date", "commit", "command", "wall_s", "versions", "p_seconds"})
+
+MOMENTS = re.compile(r"\d+(\.\d+)? (s|ms|min|MB|GB)\b|\d{4}-\d\d-\d\dT[\d:.+]+")
 
 REFUSED, REPORTED = "refused with one line", "reported, row by row"
 EQUAL, DIFFERENT = "accepted, equal", "accepted, different"
@@ -150,36 +153,28 @@ def perform(way: Way, world: Path, stage: Stage) -> Run:
         breaches += sorted(stage.witness.taken())
     lines = complained.read_text(encoding="utf-8", errors="replace").splitlines()
     text = said.read_text(encoding="utf-8", errors="replace") if way.said else ""
-    plain = re.sub(r"\d+(\.\d+)? (s|ms|min|MB|GB)\b", "N s", text.replace(str(world), "WORLD"))
+    plain = MOMENTS.sub("MOMENT", text.replace(str(world), "WORLD"))
     digest = result_digest(world, way.results, plain) if status in {0, 4} else ""
     return Run(status, error, tuple(lines), plain, digest, tuple(breaches))
 
 
-class _output:  # noqa: N801 - read as a word of the language
-    """Let file descriptors 1 and 2, and what Python writes to them, go to files."""
-
-    def __init__(self, said: Path, complained: Path) -> None:
-        self._paths = (said, complained)
-        self._kept: list[int] = []
-
-    def __enter__(self) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for descriptor, path in zip((1, 2), self._paths, strict=True):
-            self._kept.append(os.dup(descriptor))
-            opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
-            os.dup2(opened, descriptor)
-            os.close(opened)
-
-    def __exit__(self, *_error: object) -> None:
-        for stream in (sys.stdout, sys.stderr):
-            try:
+@contextmanager
+def _output(*paths: Path) -> Iterator[None]:
+    """Let what is written to file descriptors 1 and 2, by Python or below it, go to two files."""
+    streams, kept = (sys.stdout, sys.stderr), [os.dup(1), os.dup(2)]
+    with ExitStack() as opened:
+        files = [opened.enter_context(path.open("w", buffering=1)) for path in paths]
+        try:
+            for stream, file, descriptor in zip(streams, files, (1, 2), strict=True):
                 stream.flush()
-            except (OSError, ValueError):
-                pass
-        for descriptor, kept in zip((1, 2), self._kept, strict=True):
-            os.dup2(kept, descriptor)
-            os.close(kept)
+                os.dup2(file.fileno(), descriptor)
+            sys.stdout, sys.stderr = files
+            yield
+        finally:
+            sys.stdout, sys.stderr = streams
+            for descriptor, before in zip((1, 2), kept, strict=True):
+                os.dup2(before, descriptor)
+                os.close(before)
 
 
 def result_digest(world: Path, patterns: Sequence[str], said: str) -> str:
@@ -232,15 +227,22 @@ def outcome_of(run: Run, calm: Run, reports: bool = False) -> tuple[str, str]:
     return LINES, f"exit status {run.status}\n{told}"
 
 
-def alter_world(
-    world: Path, pattern: str, draw: random.Random, strange: Sequence[str]
-) -> tuple[Path, bytes]:
-    """Alter one of the files that a pattern names, and return it with its new bytes."""
+def alter_world(world: Path, pattern: str, draw: random.Random, strange: Sequence[str]) -> Path:
+    """Alter one of the files that a pattern names, and return its path."""
     path = draw.choice(sorted(found for found in world.glob(pattern) if found.is_file()))
-    data = altered(draw, path.read_bytes(), path.suffix, strange)
-    path.unlink()  # it is a link to the world that was copied
+    return replace(path, altered(draw, path.read_bytes(), path.suffix, strange))
+
+
+def first(world: Path, pattern: str) -> Path:
+    """Return the first file that a pattern names."""
+    return min(found for found in world.glob(pattern) if found.is_file())
+
+
+def replace(path: Path, data: bytes) -> Path:
+    """Put other bytes in the place of a file, which is a link to the one of the first world."""
+    path.unlink()
     path.write_bytes(data)
-    return path, data
+    return path
 
 
 def fresh_world(base: Path, world: Path) -> Path:

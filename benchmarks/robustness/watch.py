@@ -1,7 +1,7 @@
 """Notice when a command runs something, or opens what lies outside of what it was given.
 
-Two witnesses: Python's audit events, and inotify on a folder of bait, which also sees what libraries
-in C open. What an undisturbed run does is allowed.
+Two witnesses: Python's audit events, and inotify on a folder of bait, which also sees what
+libraries in C open. What an undisturbed run does is allowed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 OPENED, CREATED, CHANGED, REMOVED, MOVED = 0x20, 0x100, 0x2, 0x200, 0xC0
-RUNS = ("os.system", "os.exec", "os.posix_spawn", "os.spawn", "subprocess.Popen", "pickle.find_class")
+RUNS = (
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.spawn",
+    "subprocess.Popen",
+    "pickle.find_class",
+)
 NETWORK = ("socket.connect", "socket.getaddrinfo", "urllib.Request")
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 FREE = ("/dev/", "/proc/", "/sys/")  # anybody may open these
@@ -25,12 +32,14 @@ class Bait:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._own = {path.name for path in folder.iterdir()}
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._events = self._libc.inotify_init1(os.O_NONBLOCK)
         mask = OPENED | CREATED | CHANGED | REMOVED | MOVED
-        if self._events < 0 or self._libc.inotify_add_watch(
-            self._events, os.fsencode(folder), mask
-        ) < 0:
+        if (
+            self._events < 0
+            or self._libc.inotify_add_watch(self._events, os.fsencode(folder), mask) < 0
+        ):
             raise OSError(ctypes.get_errno(), "inotify is not there; run this on Linux")
 
     def taken(self) -> list[str]:
@@ -46,6 +55,9 @@ class Bait:
             if name:  # else the folder itself was listed
                 found.append(f"{'opened' if mask & OPENED else 'wrote'} {name}")
             raw = raw[16 + length :]
+        for path in self.folder.iterdir():
+            if path.name not in self._own:
+                path.unlink()
         return found
 
 
@@ -54,7 +66,7 @@ class Witness:
 
     def __init__(self, allowed: Iterable[str], free: Iterable[Path]) -> None:
         self.allowed = set(allowed)
-        self._free = tuple(os.path.abspath(path) for path in free)
+        self._free = tuple(str(path.absolute()) for path in free)
         self._seen: set[str] = set()
         self.world = ""
         sys.addaudithook(self._hear)
@@ -81,7 +93,7 @@ class Witness:
         name, _, flags = arguments
         if not isinstance(name, str | bytes) or not isinstance(flags, int) or not flags & WRITES:
             return
-        path = os.path.abspath(os.fsdecode(name))
+        path = os.path.normpath(Path(os.fsdecode(name)).absolute())  # and follows no link
         if not path.startswith((self.world, *self._free, *FREE)):
             self._seen.add(f"outside wrote {path}")
 

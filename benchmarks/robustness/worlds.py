@@ -1,4 +1,4 @@
-"""Small worlds for trials: corpora, vectors, a store and results, each made once and then copied."""
+"""Small worlds for trials: corpora, vectors, a store and results, made once and then copied."""
 
 from __future__ import annotations
 
