@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from benchmarks.robustness.trial import DIFFERENT, OUTCOMES
 from classify.evaluation.metrics import METRICS
 from classify.results.published_figures import COLUMNS
 
@@ -40,7 +41,8 @@ def test_nothing_is_explained_that_is_not_there() -> None:
     }
     assert explained - columns == set()
     for name in (n for n in NAMED if n.startswith("benchmarks.")):
-        assert (ROOT / f"{name.split()[0].replace('.', '/')}.py").is_file()
+        module = ROOT / name.split()[0].replace(".", "/")
+        assert module.with_suffix(".py").is_file() or (module / "__main__.py").is_file()
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,13 @@ def test_nothing_is_explained_that_is_not_there() -> None:
 def test_every_measured_table_says_what_made_it(path: Path) -> None:
     table = pd.read_csv(path)
     assert table[["command", "commit", "machine", "date", "versions"]].notna().all().all()
+
+
+def test_what_was_accepted_with_another_result_is_explained() -> None:
+    table = pd.read_csv(ROOT / "benchmarks" / "results" / "robustness.csv", keep_default_na=False)
+    different = table[table["outcome"] == DIFFERENT]
+    assert len(different) and (different["explained"] != "").all()
+    assert set(table["outcome"]) <= set(OUTCOMES)
 
 
 @pytest.fixture(scope="module")
