@@ -96,7 +96,7 @@ def _is_plain(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    return text or pa.types.is_primitive(kind) or pa.types.is_null(kind)
+    return bool(text or pa.types.is_primitive(kind) or pa.types.is_null(kind))
 
 
 def check_claim(path: Path, grid: pd.DataFrame) -> None:
