@@ -106,8 +106,8 @@ def _digest(arrays: Mapping[str, NDArray[np.generic]], record: Mapping[str, obje
 
     An archive's own checksums are no help against a program that writes them anew.
     """
-    said = {name: value for name, value in record.items() if name != "digest"}
-    hasher = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+    content = {name: value for name, value in record.items() if name != "digest"}
+    hasher = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     for name in sorted(arrays.keys() - {"record"}):
         values = np.ascontiguousarray(arrays[name])
         hasher.update(f"{name} {values.dtype.str} {values.shape}".encode())
