@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -23,6 +22,7 @@ COUNTERS = (
     re.compile(r"(?:[-_ ]\d+(?:[.,]\d+)?s?){2}$"),  # vid12_0.0_2.5
     re.compile(r"^(?:w|win|window|seg|segment|chunk|part|clip)[-_ ]?\d+[-_ ]", re.IGNORECASE),
 )
+ENDING = re.compile(r"\.[A-Za-z]\w{1,4}$")  # of a file's name
 
 
 def windows(case: AuditCase) -> LeakageFinding | None:
@@ -64,8 +64,8 @@ def _names(case: AuditCase) -> Iterator[tuple[str, NDArray[np.str_]]]:
     for column in RECORDINGS:
         if column in case.manifest.table and case.manifest.given(column).any():
             paths = pd.Series(case.manifest.column(column), dtype=object)
-            stems = paths.map(lambda path: PurePosixPath(path).with_suffix("").as_posix())
-            yield column, np.asarray(stems.where(paths != "", "").to_numpy(), dtype=str)
+            stems = paths.str.replace(ENDING, "", regex=True)
+            yield column, np.asarray(stems.to_numpy(), dtype=str)
 
 
 def _recordings(case: AuditCase, names: NDArray[np.str_], counter: re.Pattern[str]) -> Codes:

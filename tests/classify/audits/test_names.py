@@ -38,6 +38,7 @@ def _windows(*ways: str, folder: str = "") -> Callable[[Plan], None]:
         plan.columns["group"][:] = ""
         if folder:
             plan.columns["audio"] = np.array([f"{folder}/{name}.wav" for name in way], dtype=object)
+            plan.columns["audio"][0] = ""
         else:
             plan.columns["id"] = np.array(way, dtype=object)
 
@@ -95,7 +96,7 @@ PLANTS = {
     "files of windows": (
         _windows("vid{video}_{n}", folder="wav"),
         "videos",
-        "wav/vid0_2 and wav/vid0_1",
+        "wav/vid1_1 and wav/vid1_2",
     ),
 }
 
