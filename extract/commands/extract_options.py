@@ -167,7 +167,7 @@ def _add_video(top: argparse.ArgumentParser) -> None:
         "--region",
         choices=REGIONS,
         help="the whole picture (default), the speaker's half of a split screen (column "
-        "meta_video_side: left or right), that half without IEMOCAP's letterbox, or the face "
+        "meta_video_side: left or right), that half without its letterbox, or the face "
         "that is found in the picture or in that half (needs the extra 'face')",
     )
     add_face_options(video)

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings_store.errors import MediaError, UsageError, without_frames
+from extract.frames import content
 from extract.frames.decoders import Decoder, open_decoder
 from extract.frames.face import follow_face
 from extract.frames.face_boxes import no_boxes
-from extract.frames.geometry import Pixels, fit, region_box
+from extract.frames.geometry import PixelBox, Pixels, cut_out, fit, region_box
 from extract.frames.index import FrameIndex, scan
 from extract.frames.settings import FACES, FrameSettings, TimeSpan, sample_times
 from extract.media.file_check import check_media_file
@@ -86,6 +87,7 @@ class VideoFile:
         self.index: FrameIndex = scan(self.path)
         self._threads = threads
         self._decoder: Decoder | None = None
+        self._brightest: Pixels | None = None
 
     def __enter__(self) -> VideoFile:
         return self
@@ -120,10 +122,10 @@ class VideoFile:
         shown = index.shown_at(sample_times(begin_s, end_s, settings))
         # A frame that is shown at several of these times is decoded once.
         numbers, uses = np.unique(shown, return_inverse=True)
-        if self._decoder is None:
-            self._decoder = open_decoder(self.path, index, self._threads)
-        whole = self._decoder.pictures(numbers.tolist())
-        pictures: Iterable[Pixels] = (_cut_out(picture, box) for picture in whole)
+        if settings.region == "half-unboxed":
+            box = self._content_within(box)
+        whole = self._pictures(numbers)
+        pictures: Iterable[Pixels] = (cut_out(picture, box) for picture in whole)
         face_share = None
         if settings.region in FACES:
             pictures, times_s = list(pictures), index.times_s[numbers]
@@ -135,7 +137,7 @@ class VideoFile:
                 raise no_boxes(settings.faces.boxes)
             face = follow_face(self.path, found, times_s, (box[2] - box[0], box[3] - box[1]))
             places = face.boxes.tolist()
-            pictures = [_cut_out(*each) for each in zip(pictures, places, strict=True)]
+            pictures = [cut_out(*each) for each in zip(pictures, places, strict=True)]
             notes.append(face.note)
             face_share = face.found / len(pictures)
         squares = np.stack([fit(picture, settings.size) for picture in pictures])
@@ -150,10 +152,19 @@ class VideoFile:
             face_share=face_share,
         )
 
+    def _pictures(self, numbers: NDArray[np.int64]) -> Iterator[Pixels]:
+        if self._decoder is None:
+            self._decoder = open_decoder(self.path, self.index, self._threads)
+        return self._decoder.pictures(numbers.tolist())
 
-def _cut_out(picture: Pixels, box: Sequence[int]) -> Pixels:
-    left, top, right, bottom = box
-    return picture[top:bottom, left:right]
+    def _content_within(self, box: PixelBox) -> PixelBox:
+        """Return what a letterbox leaves of a region; the film is looked at once."""
+        if self._brightest is None:
+            spread = FrameSettings(frames=content.PICTURES)
+            times_s = sample_times(0.0, self.index.duration_s, spread)
+            numbers = np.unique(self.index.shown_at(times_s))
+            self._brightest = content.brightest(self._pictures(numbers))
+        return content.content_box(self.path, self._brightest, box)
 
 
 def read_clip(

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from embeddings_store.errors import MissingDependencyError, UsageError
 
 Pixels = NDArray[np.uint8]
-
-# What the letterbox leaves of one half of IEMOCAP's 720 x 480 split screen, as parts of the half:
-# left, top, right, bottom.
-UNBOXED = (52 / 360, 112 / 480, 308 / 360, 368 / 480)
+# Left, top, right and bottom.
+PixelBox = tuple[int, int, int, int]
 
 
-def region_box(region: str, side: str, width: int, height: int) -> tuple[int, int, int, int]:
+def region_box(region: str, side: str, width: int, height: int) -> PixelBox:
     """Return left, top, right and bottom of a region, in pixels of the whole picture.
 
-    Of a face, where it is looked for.
+    Of a face, and of what a letterbox leaves, where it is looked for.
 
     Args:
         region: A name in ``REGIONS`` of :mod:`extract.frames.settings`.
@@ -29,8 +29,8 @@ def region_box(region: str, side: str, width: int, height: int) -> tuple[int, in
         UsageError: If the region is one half of the picture and ``side`` does not say which, or a
             face anywhere and it does.
 
-    >>> region_box("half-unboxed", "right", 720, 480)
-    (412, 112, 668, 368)
+    >>> region_box("half-face", "right", 720, 480)
+    (360, 0, 720, 480)
     >>> region_box("half", "left", 720, 480)
     (0, 0, 360, 480)
     """
@@ -47,16 +47,19 @@ def region_box(region: str, side: str, width: int, height: int) -> tuple[int, in
             "region 'full'"
         )
     half = width // 2
-    left, top, right, bottom = (0.0, 0.0, 1.0, 1.0)
-    if region == "half-unboxed":
-        left, top, right, bottom = UNBOXED
-    offset = width - half if side == "right" else 0
-    return (
-        offset + round(left * half),
-        round(top * height),
-        offset + round(right * half),
-        round(bottom * height),
-    )
+    left = width - half if side == "right" else 0
+    return left, 0, left + half, height
+
+
+def cut_out(picture: Pixels, box: Sequence[int]) -> Pixels:
+    """Return the part of a picture, (H, W) or (H, W, 3), within a box.
+
+    Args:
+        picture: uint8.
+        box: Left, top, right and bottom, in pixels.
+    """
+    left, top, right, bottom = box
+    return picture[top:bottom, left:right]
 
 
 def fit(picture: Pixels, size: int) -> Pixels:

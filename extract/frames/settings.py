@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings_store.errors import MediaError, UsageError, unknown_name
+from extract.frames import content
 from extract.frames.face import SETTINGS as RULE
 from extract.frames.face_boxes import FaceBoxes
 from extract.frames.face_source import FaceSource
@@ -44,10 +45,10 @@ class FrameSettings:
         frames: Pictures per clip.
         rule: ``uniform`` or ``consecutive``.
         rate_hz: Clock of ``consecutive``; without meaning for ``uniform``.
-        region: ``full``; ``half``, one side of a split screen; or ``half-unboxed``, the square of
-            that half which IEMOCAP's letterbox leaves: rows 112 to 368 and columns 52 to 308 of a
-            360 x 480 half, in proportion for other sizes; or ``face`` and ``half-face``, the face
-            that is followed in the picture or in that half, see :mod:`extract.frames.face`.
+        region: ``full``; ``half``, one side of a split screen; ``half-unboxed``, what a letterbox
+            such as IEMOCAP's leaves of that half, see :mod:`extract.frames.content`; or ``face``
+            and ``half-face``, the face that is followed in the picture or in that half, see
+            :mod:`extract.frames.face`.
         size: Side of the square in pixels.
         faces: From where it is known where faces are.
     """
@@ -102,6 +103,8 @@ class FrameSettings:
         }
         if self.region in FACES:
             found |= {**RULE, **self.faces.as_dict()}
+        if self.region == "half-unboxed":
+            found |= content.RULE
         return found
 
 

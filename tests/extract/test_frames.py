@@ -97,11 +97,41 @@ def test_a_clip_says_what_it_is(divx):
 def test_regions_of_iemocaps_screen():
     assert region_box("full", "", 720, 480) == (0, 0, 720, 480)
     assert region_box("half", "right", 720, 480) == (360, 0, 720, 480)
-    assert region_box("half-unboxed", "left", 720, 480) == (52, 112, 308, 368)
-    left, top, right, bottom = region_box("half-unboxed", "right", 360, 240)
-    assert (right - left, bottom - top) == (128, 128) and left > 180
+    assert region_box("half-unboxed", "left", 720, 480) == (0, 0, 360, 480)
     with pytest.raises(UsageError, match="say which, left or right"):
         region_box("half", "", 720, 480)
+
+
+def letterboxed(path: Path, rows: slice, columns: slice) -> Path:
+    """Write ten pictures, 360 x 240, with a grey field in each half that starts off dark."""
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 360, 240, "yuv420p", 10**6
+        for number in range(10):
+            picture = np.zeros((240, 2, 180, 3), dtype=np.uint8)
+            picture[rows, :, columns] = 12 if number < 5 else 150
+            frame = av.VideoFrame.from_ndarray(picture.reshape(240, 360, 3), format="rgb24")
+            film.mux(stream.encode(frame))
+        film.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_what_a_letterbox_leaves_of_a_half_is_found_by_looking_at_the_whole_film(tmp_path, side):
+    path = letterboxed(tmp_path / "a.avi", slice(60, 180), slice(4, 176))
+    settings = FrameSettings(frames=1, region="half-unboxed", size=120)
+    with VideoFile(path) as film:
+        dark = film.read(TimeSpan(0.0, 0.1, side), settings)
+        (lit,) = film.read(TimeSpan(0.3, 0.4, side), settings).frames
+    # All of the rows, none of the bars, and of the columns the middle ones, as of any picture.
+    assert lit.min() > 120 and lit.shape == (120, 120, 3) and dark.frames.max() < 40
+    assert settings.as_dict().keys() - FrameSettings().as_dict().keys() == {"content_rule"}
+
+
+def test_a_half_that_is_black_throughout_has_no_content(tmp_path):
+    path = letterboxed(tmp_path / "a.avi", slice(0, 0), slice(0, 0))
+    with pytest.raises(MediaError, match=r"black in the whole film.*; use --region half"):
+        read_clip(path, side="left", settings=FrameSettings(region="half-unboxed"))
 
 
 def test_a_half_holds_its_own_actor_only(divx):
