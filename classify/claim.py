@@ -12,6 +12,7 @@ RESULT = "result"
 UPPER_BOUND = "upper bound"
 LEAKY = "leaky metadata"
 SHUFFLED = "labels shuffled"
+BY_INPUT = "folds by "  # and what the plan keeps apart in the place of speakers
 ACCEPTED = "accepted leak: "  # and the names of the checks
 FOUND = "leak found: "  # likewise
 BETWEEN = "; "
@@ -42,6 +43,7 @@ class Claim:
         upper_bound: bool = False,
         leaky: bool = False,
         shuffle_seed: int | None = None,
+        apart_by: str = "",
         accepted: Sequence[str] = (),
         found: Sequence[str] = (),
     ) -> Claim:
@@ -51,6 +53,8 @@ class Claim:
             upper_bound: Whether test rows chose anything.
             leaky: Whether metadata is in use that may explain the label.
             shuffle_seed: With which seed the labels were permuted, if they were.
+            apart_by: What the fold plan keeps apart where it is not speakers, ``sentence`` or
+                ``recording``; see :func:`embeddings_store.folds.apart.apart_by`.
             accepted: Checks of the leakage audit whose leak the user takes knowingly.
             found: Checks that found a leak which nobody accepted.
 
@@ -64,6 +68,8 @@ class Claim:
             reasons.append(LEAKY)
         if shuffle_seed is not None:
             reasons.append(_shuffled(f"seed {shuffle_seed}"))
+        if apart_by:
+            reasons.append(f"{BY_INPUT}{apart_by}, not by speaker")
         if accepted:
             reasons.append(f"{ACCEPTED}{', '.join(accepted)}")
         if found:
@@ -134,9 +140,9 @@ class Claim:
         return Claim(tuple(r for r in self.reasons if not r.startswith(FOUND)))
 
     @property
-    def is_accepted_leak_alone(self) -> bool:
-        """Say whether accepted leaks are the only reason."""
-        return bool(self.reasons) and all(r.startswith(ACCEPTED) for r in self.reasons)
+    def is_taken_knowingly(self) -> bool:
+        """Say whether leaks that the user accepts, or folds by sentence, are the only reasons."""
+        return bool(self.reasons) and all(r.startswith((ACCEPTED, BY_INPUT)) for r in self.reasons)
 
     def _checks(self, kind: str) -> tuple[str, ...]:
         names: list[str] = []

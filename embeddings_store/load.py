@@ -9,11 +9,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings_store.corpus.groups import group_or_speaker
 from embeddings_store.corpus.labels import LabelSet, permute_labels
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, LabelError, StoreMismatchError
 from embeddings_store.fold_request import FoldRequest
+from embeddings_store.folds.apart import learning_groups
 from embeddings_store.folds.halves import apart
 from embeddings_store.folds.plan import Fold
 from embeddings_store.leak_gate import Mask, refuse_fitted, refuse_leaks, unverified_views
@@ -82,7 +82,7 @@ class _CorpusRows:
         fold: The fold as the plan has it, whether or not its rows can be used.
         ids: (N,).
         codes: Class codes (N,), -1 for none.
-        groups: Group, else speaker (N,).
+        groups: What choices keep together (N,): group, else speaker, or what the plan is by.
         usable: Rows with a label and an input (N,).
         roles: ``train``, ``valid`` and ``test`` to the usable rows of that role (N,).
         kept_apart: Validation rows that are kept for choosing between systems (N,), or none.
@@ -112,7 +112,7 @@ class _CorpusRows:
             has_input = has_input | file.ok
         usable = (codes >= 0) & has_input
         roles = {role: usable & fold.mask(role) for role in SCORED_ROLES}
-        groups = group_or_speaker(manifest)
+        groups = learning_groups(manifest, request.plan.name)
         kept_apart = None
         if request.valid_split is not None and roles["valid"].any():
             # Of all rows that validate, not of the usable ones: the halves must not depend on

@@ -12,9 +12,9 @@ from classify.grid.prepared import FoldFacts
 from classify.grid.view_choice import Candidates, ViewChoice
 from classify.models.probe import inner_groups
 from classify.names import VALID
-from embeddings_store.corpus.groups import group_or_speaker
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, StoreMismatchError, UsageError
+from embeddings_store.folds.apart import learning_groups
 from embeddings_store.folds.halves import apart
 from embeddings_store.folds.plan import Fold, FoldPlan
 from embeddings_store.folds.planned_rows import planned_rows
@@ -174,7 +174,11 @@ def _facts(data: FoldData, fold: Fold, corpus: Manifest, valid_split: int | None
     choosing = planned["valid"].all
     if valid_split is not None and data.valid.apart.any():
         choosing &= apart(
-            corpus.ids, group_or_speaker(corpus), fold.mask("valid"), valid_split, fold.name
+            corpus.ids,
+            learning_groups(corpus, data.protocol),
+            fold.mask("valid"),
+            valid_split,
+            fold.name,
         )
     return FoldFacts(
         number=data.fold,

@@ -18,6 +18,7 @@ from classify.names import OOF, TRAIN, VALID
 from classify.systems.cell import Cell
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.errors import LabelError
+from embeddings_store.folds.apart import apart_by
 from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.folds.setup import Setup
 from embeddings_store.vectors.arrays import EncoderRef
@@ -113,6 +114,7 @@ class PreparedGrid:
             upper_bound=self.config.select_on == "test" or "choices" in leaks,
             leaky=bool(self.leaky),
             shuffle_seed=self.config.shuffle_seed,
+            apart_by=apart_by(self.plan.name),
             accepted=[name for name in leaks if name in self.audit.accepted],
             found=self.audit.refused,
         )

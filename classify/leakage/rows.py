@@ -38,6 +38,7 @@ from classify.leakage.windows import windows
 from embeddings_store.corpus.connected import connected_parts
 from embeddings_store.corpus.media_paths import resolve_media
 from embeddings_store.corpus.transcripts import as_heard, count_words, normalised
+from embeddings_store.folds.apart import apart_by, groups_are_speakers
 from embeddings_store.provenance import file_digest
 
 FEW = 0.01  # up to this part of the test rows, long transcripts that occur twice are chance
@@ -95,6 +96,9 @@ def speakers(case: AuditCase) -> LeakageFinding:
         "a model can know these people's voices and faces, so the figure says little about "
         "strangers"
     )
+    what = apart_by(case.plan.name)
+    if what:
+        return evidence.caution(f"the plan keeps each {what} whole and not people; {means}")
     design = by_design(case, "speakers")
     if design:
         return evidence.caution(f"{design.why}; {means}")
@@ -110,6 +114,8 @@ def groups(case: AuditCase) -> LeakageFinding:
     """The rows of a dialogue or video share a role."""
     if not (case.groups >= 0).any():
         return LeakageFinding(NOT_CHECKED, "the manifest names no groups (dialogues, videos)")
+    if apart_by(case.plan.name) and groups_are_speakers(case.manifest):
+        return LeakageFinding(NOT_CHECKED, "the groups are the speakers, whom the plan mixes")
     for one, other, means in TEARS:
         finding = _torn_groups(case, one, other, means)
         if finding:

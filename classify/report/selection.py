@@ -27,6 +27,7 @@ from classify.results.paper_tables import per_cent
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreMismatchError, StoreNotFoundError
 from embeddings_store.fold_request import FoldRequest
+from embeddings_store.folds.apart import apart_by
 from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.folds.planned_rows import planned_rows
 from embeddings_store.folds.rules import make_plan
@@ -123,6 +124,7 @@ def _claim(header: Mapping[str, object]) -> Claim:
     return Claim.of_run(
         upper_bound=header.get("selection_rule") == "test",
         shuffle_seed=seed if seed >= 0 else None,
+        apart_by=apart_by(str(header.get("plan", ""))),
     )
 
 

@@ -188,7 +188,7 @@ def _selection(a: Result, b: Result) -> Iterator[Answer]:
 
 
 def _claims(one: Claim, other: Claim) -> Iterator[Answer]:
-    if one == other and one.is_accepted_leak_alone:
+    if one == other and one.is_taken_knowingly:
         yield CAUTION, f"both take the same leak knowingly ({one.text}): neither is a plain result"
         return
     for claim in dict.fromkeys((one, other)):

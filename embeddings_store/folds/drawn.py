@@ -12,17 +12,20 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings_store.corpus.groups import connected_names, indivisible_groups
+from embeddings_store.corpus.groups import connected_names, group_or_speaker, indivisible_groups
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.corpus.unlabelled import of_unlabelled_groups
 from embeddings_store.errors import FoldError, unknown_name
+from embeddings_store.folds.apart import WHAT, input_names
 from embeddings_store.folds.natural_order import natural_key
+from embeddings_store.folds.no_plan import offers
 from embeddings_store.folds.plan import ROLE_CODE, Fold, FoldPlan
 
 ROTATING = ("session", "speaker", "group")
 COLUMNS = {**{name: name for name in ROTATING}, "corpus": "meta_corpus"}
 SPEAKER_OF_SESSION = "leave-one-speaker-of-session-out"
 ONE_CONNECTED = "leave-one-connected-out"
+LONGEST_TITLE = 40  # letters of a sentence or a file's name as the name of a fold
 
 
 def draw(manifest: Manifest, name: str, valid: str) -> FoldPlan | None:
@@ -56,7 +59,13 @@ def _drawn(manifest: Manifest, name: str, valid: str) -> FoldPlan | None:
     if match := re.fullmatch(rf"{ONE_CONNECTED}|connected-kfold:(\d+)(?:@(\d+))?", name):
         return _connected(manifest, name, int(match[1] or 0), int(match[2] or 0), valid)
     if match := re.fullmatch(r"group-stratified-kfold:(\d+)(?:@(\d+))?", name):
-        return _stratified(manifest, name, int(match[1]), int(match[2] or 0), valid)
+        _require_names(manifest, name)
+        _require_several(manifest, name, group_or_speaker(manifest), "group or speaker")
+        groups = indivisible_groups(manifest)
+        return _stratified(manifest, name, groups, int(match[1]), int(match[2] or 0), valid)
+    if match := re.fullmatch(rf"({'|'.join(WHAT)})-kfold:(\d+)(?:@(\d+))?", name):
+        names = _inputs(manifest, name, match[1])
+        return _stratified(manifest, name, names, int(match[2]), int(match[3] or 0), valid)
     if match := re.fullmatch(r"leave-one-(\w+)-out", name):
         return _rotating(manifest, name, match[1], 0, valid)
     if match := re.fullmatch(r"(\w+)-kfold:(\d+)", name):
@@ -65,8 +74,12 @@ def _drawn(manifest: Manifest, name: str, valid: str) -> FoldPlan | None:
 
 
 def _rotating(manifest: Manifest, name: str, column: str, blocks: int, valid: str) -> FoldPlan:
-    values = values_of(manifest, name, column, ROTATING if blocks else tuple(COLUMNS))
+    if column in WHAT:
+        values = _inputs(manifest, name, column)
+    else:
+        values = values_of(manifest, name, column, ROTATING if blocks else (*COLUMNS, *WHAT))
     groups = sorted(set(values.tolist()), key=natural_key)
+    _require_several(manifest, name, values, column)
     blocks = blocks or len(groups)
     _check_blocks(name, blocks, len(groups), f"different values in column {column!r}", valid)
     block_of: dict[str, int] = {}
@@ -74,13 +87,55 @@ def _rotating(manifest: Manifest, name: str, column: str, blocks: int, valid: st
     for block, part in enumerate(np.array_split(np.array(groups), blocks)):
         members = part.tolist()
         block_of |= dict.fromkeys(members, block)
-        names.append(members[0] if len(members) == 1 else f"{members[0]}..{members[-1]}")
+        names.append("..".join(dict.fromkeys(_title(name) for name in (members[0], members[-1]))))
     position = np.array([block_of[value] for value in values.tolist()])
     return FoldPlan(name, valid, manifest.ids, _rotated(position, names, valid))
 
 
-def _stratified(manifest: Manifest, name: str, blocks: int, seed: int, valid: str) -> FoldPlan:
-    groups = indivisible_groups(manifest)
+def _title(name: str) -> str:
+    return name if len(name) <= LONGEST_TITLE else f"{name[: LONGEST_TITLE - 3]}..."
+
+
+def _inputs(manifest: Manifest, name: str, what: str) -> NDArray[np.str_]:
+    """Return what each row says or is cut from (N,)."""
+    names = input_names(manifest, what)
+    without = int((names == "").sum())
+    if without:
+        lacking = "text" if what == "sentence" else "audio or video"
+        raise FoldError(
+            f"plan {name!r} needs {lacking} in every row; {without} of {len(names)} rows of corpus "
+            f"{manifest.name!r} have none"
+        )
+    return names
+
+
+def _require_names(manifest: Manifest, name: str) -> None:
+    """Refuse a plan that would be drawn over single rows because nothing says who speaks."""
+    if (group_or_speaker(manifest) == "").all():
+        raise FoldError(
+            f"plan {name!r} keeps speakers and groups whole, and no row of corpus "
+            f"{manifest.name!r} names one, so that anybody would be in training and test: fill "
+            f"the column speaker or group{_offered(manifest)}"
+        )
+
+
+def _require_several(manifest: Manifest, name: str, values: NDArray[np.str_], of: str) -> None:
+    """Refuse to leave out the one speaker, or whatever it is, that all rows are of."""
+    if values[0] != "" and (values == values[0]).all():
+        raise FoldError(
+            f"plan {name!r}: all {len(values)} rows of corpus {manifest.name!r} are of one {of}, "
+            f"{str(values[0])!r}, so nothing is left to train on{_offered(manifest)}"
+        )
+
+
+def _offered(manifest: Manifest) -> str:
+    offered = offers(manifest)
+    return f"; {offered}" if offered else ""
+
+
+def _stratified(
+    manifest: Manifest, name: str, groups: NDArray[np.str_], blocks: int, seed: int, valid: str
+) -> FoldPlan:
     _check_blocks(name, blocks, len(set(groups.tolist())), "groups", valid)
     position = stratified_blocks(manifest.codes(), groups, blocks, seed)
     return FoldPlan(
@@ -93,6 +148,8 @@ def _stratified(manifest: Manifest, name: str, blocks: int, seed: int, valid: st
 
 def _connected(manifest: Manifest, name: str, blocks: int, seed: int, valid: str) -> FoldPlan:
     """Keep speakers and groups that hang together whole; 0 blocks: a fold for each part."""
+    _require_names(manifest, name)
+    _require_several(manifest, name, manifest.named("speaker"), "speaker")
     names = connected_names(manifest)
     parts = sorted(set(names.tolist()), key=natural_key)
     needed = 3 if valid == "next" else 2

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from embeddings_store.corpus.default_protocol import FEWEST
 from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.folds.apart import WHAT, input_names
+
+BLOCKS = 5
 
 
 def why_no_plan(manifest: Manifest) -> str:
@@ -35,3 +38,22 @@ speaker, 'Ann'"
         last = f" or {empty[-1]}" if len(empty) > 1 else ""
         reasons.insert(0, f"no row names a {', '.join(empty[:-1] or empty)}{last}")
     return f"corpus {manifest.name!r} suggests no folds: {'; '.join(reasons)}"
+
+
+def offers(manifest: Manifest) -> str:
+    """Return which plans keep at least sentences or recordings apart; empty where none can.
+
+    >>> columns = {"id": ["a", "b", "c"], "text": ["one", "two", "three"], "audio": ["a.wav"] * 3}
+    >>> offers(Manifest.from_columns("mine", columns))
+    '--folds sentence-kfold:3 tests on people who are trained on, and every result says so'
+    """
+    found = []
+    for what in WHAT:
+        names = set(input_names(manifest, what).tolist())
+        if "" not in names and len(names) >= FEWEST:
+            found.append(f"{what}-kfold:{min(BLOCKS, len(names))}")
+    if not found:
+        return ""
+    return (
+        f"--folds {' or '.join(found)} tests on people who are trained on, and every result says so"
+    )

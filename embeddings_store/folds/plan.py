@@ -23,6 +23,7 @@ from pyarrow import parquet
 from embeddings_store.atomic import make_folder, replacing
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, StoreError, StoreNotFoundError
+from embeddings_store.folds.apart import apart_by, groups_are_speakers
 from embeddings_store.reading import reading
 
 FORMAT = "emotion-fold-plan"
@@ -175,6 +176,8 @@ class FoldPlan:
                 f"{len(manifest)} of corpus {manifest.name!r}; make it again for this manifest"
             )
         codes, groups = manifest.codes(), manifest.named_cells("group")
+        if apart_by(self.name) and groups_are_speakers(manifest):
+            groups = groups.mask(groups != "", "")  # The plan's name says what it keeps apart.
         place, names = pd.factorize(groups)
         place = np.where(groups == "", -1, place)
         for fold in self.folds if only is None else (self.fold(only),):

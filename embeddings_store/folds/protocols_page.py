@@ -42,6 +42,16 @@ speakers. The default is then
 `leave-one-connected-out`, or `connected-kfold:5` with more than ten parts: whatever hangs \
 together through a speaker or a dialogue
 stays in one role. Where all hangs together, as in a series, there is no such plan, and it is said.
+
+One speaker, or rows of which nobody says who speaks: no plan keeps people apart, and none is \
+drawn over single rows. `sentence-kfold:5`
+keeps whole what is said in the same words, `recording-kfold:5` what is cut from one file; \
+`leave-one-sentence-out` and
+`leave-one-recording-out` likewise. Their figures are of known voices: the claim of every output \
+is `folds by sentence, not by speaker`.
+
+Dialogues without any label, and speakers where no dialogue is named, play no role in a plan that \
+is drawn.
 """
 TAIL = """
 ## What is not here

@@ -22,6 +22,10 @@ name                                  folds
                                       together, so that neither is in two roles
 ``connected-kfold:5``                 five, with connected parts whole and classes as even as can
                                       be; ``:5@1`` for seed 1
+``sentence-kfold:5``                  five, with rows that say the same whole and classes as even
+                                      as can be; likewise ``recording`` and
+                                      ``leave-one-sentence-out``. People are in several roles:
+                                      every result says so
 ``given``                             those that the columns ``meta_fold_1``,
                                       ``meta_fold_2`` ... hold, a role per row
 ====================================  ========================================================
@@ -56,6 +60,7 @@ from embeddings_store.corpus.columns import SPLIT_ROLES
 from embeddings_store.corpus.groups import indivisible_groups
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, UsageError, did_you_mean, unknown_name
+from embeddings_store.folds.apart import WHAT, apart_by, input_names
 from embeddings_store.folds.drawn import (
     COLUMNS,
     ONE_CONNECTED,
@@ -66,7 +71,7 @@ from embeddings_store.folds.drawn import (
     values_of,
 )
 from embeddings_store.folds.natural_order import natural_key
-from embeddings_store.folds.no_plan import why_no_plan
+from embeddings_store.folds.no_plan import offers, why_no_plan
 from embeddings_store.folds.plan import ROLE_CODE, Fold, FoldPlan, shared
 from embeddings_store.folds.validation_rules import SHARED, VALID_RULES
 
@@ -80,6 +85,8 @@ PLAN_NAMES = (
     "group-stratified-kfold:K",
     ONE_CONNECTED,
     "connected-kfold:K",
+    *(f"leave-one-{what}-out" for what in WHAT),
+    *(f"{what}-kfold:K" for what in WHAT),
 )
 
 
@@ -105,9 +112,10 @@ def make_plan(manifest: Manifest, name: str = "", valid: str = "next") -> FoldPl
     """
     name = name or manifest.protocol
     if not name:
+        offered = offers(manifest)
         raise FoldError(
-            f"{why_no_plan(manifest)}; fill one of these columns, or choose --folds from "
-            f"{', '.join(PLAN_NAMES)}"
+            f"{why_no_plan(manifest)}; fill one of these columns{f'; {offered}' if offered else ''}"
+            f"; or choose --folds from {', '.join(PLAN_NAMES)}"
         )
     if valid not in VALID_RULES:
         unknown_name("validation rule", valid, VALID_RULES)
@@ -200,7 +208,9 @@ def _with_fifth(plan: FoldPlan, manifest: Manifest) -> FoldPlan:
     """Let a fifth of each fold's training groups validate, where that is the rule."""
     if plan.valid != "fifth":
         return plan
-    groups, codes = indivisible_groups(manifest), manifest.codes()
+    by_input = apart_by(plan.name)
+    groups = input_names(manifest, by_input) if by_input else indivisible_groups(manifest)
+    codes = manifest.codes()
     folds: list[Fold] = []
     for fold in plan:
         rows = np.flatnonzero(fold.mask("train"))

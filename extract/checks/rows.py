@@ -16,7 +16,7 @@ import pandas as pd
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.corpus.scan import LONG_S, MOJIBAKE, alike
 from embeddings_store.errors import FoldError
-from embeddings_store.folds.no_plan import why_no_plan
+from embeddings_store.folds.no_plan import offers, why_no_plan
 from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.folds.rules import make_plan
 from extract.checks.finding import INCOMPLETE, CorpusFinding, ReleaseUnderCheck
@@ -282,7 +282,7 @@ def protocol(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
             "warning",
             "folds",
             why_no_plan(manifest),
-            advice="fill one of these columns, or choose a plan with --folds",
+            advice=f"fill one of these columns; {offers(manifest) or 'or choose --folds'}",
         )
         return
     try:

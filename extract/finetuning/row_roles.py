@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from embeddings_store.corpus.labels import permute_labels
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, LabelError, UsageError
+from embeddings_store.folds.apart import apart_by, input_names
 from embeddings_store.folds.natural_order import natural_key
 from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.folds.protocols import find_protocol
@@ -169,7 +170,9 @@ def assign_roles(
                     "plan"
                 )
     if fold.inner_folds:
-        fit = fit & ~_inner_part(manifest, fit, fold.inner_fold, fold.inner_folds)
+        by_input = apart_by(plan.name) if plan is not None else ""
+        part = _inner_part(manifest, fit, fold.inner_fold, fold.inner_folds, by_input)
+        fit = fit & ~part
     classes = manifest.labels.classes if manifest.labels else ()
     require_classes(classes, codes[fit], f"fold {fold.number}")
     return Roles(np.flatnonzero(fit), np.flatnonzero(choose))
@@ -195,18 +198,19 @@ def require_classes(classes: Sequence[str], codes: NDArray[np.int64], where: str
 
 
 def _inner_part(
-    manifest: Manifest, fit: NDArray[np.bool_], part: int, parts: int
+    manifest: Manifest, fit: NDArray[np.bool_], part: int, parts: int, by_input: str
 ) -> NDArray[np.bool_]:
     """Return which training rows (N,) belong to one of ``parts`` blocks of neighbours.
 
     The blocks are made of sessions, else speakers, else groups: the first column that has so many
     values and keeps the rows of a group together, so that no half of a dialogue is left out while
-    its other half is trained on.
+    its other half is trained on. Under a plan by sentence or recording they are made of those.
     """
     tried = []
-    groups = manifest.named("group")[fit].tolist()
-    for column in ("session", "speaker", "group"):
-        values = manifest.named(column)[fit].tolist()
+    groups = [""] if by_input else manifest.named("group")[fit].tolist()
+    for column in (by_input,) if by_input else ("session", "speaker", "group"):
+        named = input_names(manifest, column) if by_input else manifest.named(column)
+        values = named[fit].tolist()
         names = sorted(set(values), key=natural_key)
         if "" in names:
             continue

@@ -169,6 +169,8 @@ def test_what_was_accepted_and_is_no_leak_is_no_stamp(
         ("accepted leak: speakers", "accepted leak: speakers", "caution"),
         ("labels shuffled (seed 1)", "labels shuffled (seed 1)", "no"),
         ("leak found: media", "result", "no"),
+        ("folds by sentence, not by speaker", "result", "no"),
+        ("folds by sentence, not by speaker", "folds by sentence, not by speaker", "caution"),
     ],
 )
 def test_claims_decide_whether_runs_compare(one: str, other: str, verdict: str) -> None:

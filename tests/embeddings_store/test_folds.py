@@ -109,6 +109,71 @@ def test_dialogues_without_any_label_play_no_role(
     assert sum(fold.mask("test")[6] for fold in plan) == 1
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "leave-one-speaker-out",
+        "speaker-kfold:5",
+        "group-stratified-kfold:3",
+        "connected-kfold:3",
+    ],
+)
+@pytest.mark.parametrize("group", [None, "Ann"])
+def test_the_only_speaker_is_named_and_folds_by_what_he_says_are_offered(
+    make_manifest: Make, name: str, group: str | None
+) -> None:
+    alone = make_manifest(speaker="Ann", group=group, session=None, split=None)
+    offered = r"--folds sentence-kfold:5 or recording-kfold:5 .* and every result says so"
+    with pytest.raises(FoldError, match=rf"all (12 )?rows .*are of one .*'Ann'.*{offered}"):
+        make_plan(alone, name)
+
+
+@pytest.mark.parametrize(
+    "name", ["group-stratified-kfold:3", "connected-kfold:3", "leave-one-connected-out"]
+)
+def test_rows_of_which_nobody_says_who_speaks_are_not_drawn_at_random(
+    make_manifest: Make, name: str
+) -> None:
+    grouped = make_manifest(speaker=None, group=[f"g{i // 2}" for i in range(12)])
+    assert len(make_plan(grouped, name)) >= 3
+    for speaker in (None, "unknown"):
+        nameless = make_manifest(speaker=speaker)
+        with pytest.raises(FoldError, match=r"no row .* names one, .*--folds sentence-kfold:5"):
+            make_plan(nameless, name)
+
+
+@pytest.mark.parametrize("speaker", ["Ann", None])
+@pytest.mark.parametrize("valid", ["next", "none", "fifth"])
+def test_folds_by_sentence_or_recording_keep_these_whole(
+    make_manifest: Make, speaker: str | None, valid: str
+) -> None:
+    said = [f"{'Oh, no' if i % 2 else 'oh no!'} {i // 2}" for i in range(24)]
+    files = [f"{i // 4}.wav" for i in range(24)]
+    columns = {"id": [f"u{i}" for i in range(24)], "label": ["x", "y"] * 12, "session": None}
+    columns |= {"split": None, "text": said, "audio": files, "speaker": speaker, "group": speaker}
+    manifest = make_manifest(**columns)
+    for name, size in (
+        ("sentence-kfold:3", 2),
+        ("leave-one-sentence-out", 2),
+        ("recording-kfold:6@1", 4),
+        ("leave-one-recording-out", 4),
+    ):
+        plan = make_plan(manifest, name, valid)
+        assert sum(fold.mask("test") for fold in plan).tolist() == [1] * 24
+        for fold in plan:
+            parts = fold.roles.reshape(-1, size)
+            assert (parts == parts[:, :1]).all()
+        assert plan.valid == (f"{valid}-shared" if speaker and valid != "none" else valid)
+
+
+def test_folds_by_sentence_tear_no_dialogue_and_need_every_text(make_manifest: Make) -> None:
+    with pytest.raises(FoldError, match="tears 2 groups apart"):
+        make_plan(make_manifest(group=["a", "b"] * 6), "sentence-kfold:3")
+    with pytest.raises(FoldError, match="needs text in every row; 1 of 12 rows"):
+        make_plan(make_manifest(text=["", *(f"t{i}" for i in range(11))]), "sentence-kfold:3")
+
+
 def test_the_corpus_own_protocol_is_the_default(make_manifest: Make) -> None:
     assert make_plan(make_manifest(protocol="speaker-kfold:3")).name == "speaker-kfold:3"
 

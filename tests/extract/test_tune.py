@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from embeddings_store.errors import FoldError, LabelError, LeakError, ModelLoadError, UsageError
 from embeddings_store.fold_request import FoldRequest
+from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import load_fold
 from embeddings_store.vectors.hdf5 import verify
 from extract.encoders import REGISTRY, load_encoder
@@ -396,6 +397,24 @@ def test_inner_folds_keep_dialogues_whole(tmp_path, models):
             assert not {values[i] for i in fit} & {values[i] for i in out}
             left_out += out
         assert sorted(left_out) == list(range(16, 32))
+
+
+def test_inner_folds_of_one_speaker_keep_sentences_whole(tmp_path, models):
+    said = [f"sentence {i // 4}" for i in range(32)]
+    alone = {"speaker": ["Ann"] * 32, "session": [""] * 32, "text": said}
+    rows = tuning.write_corpus(tmp_path / "c", 32, **alone)
+    left_out = []
+    for part in (1, 2):
+        options = {"folds": "sentence-kfold:4", "inner": 2, "inner_fold": part}
+        prepared = prepare_finetuning(
+            tuning.job(rows, models / "bert-base-uncased", "text", **options)
+        )
+        plan = make_plan(prepared.dump.manifest, "sentence-kfold:4")
+        training = np.flatnonzero(plan.fold(1).mask("train"))
+        out = sorted(set(training.tolist()) - set(prepared.roles.fit.tolist()))
+        assert out and not {said[i] for i in out} & {said[i] for i in prepared.roles.fit}
+        left_out += out
+    assert sorted(left_out) == training.tolist()
 
 
 def test_an_ordinary_split_trains_on_train_and_chooses_on_its_validation_rows(

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from classify.commands.run_fusion_grid import main as run_fusion_grid
 from classify.leakage.checks import CHECKS, run_checks
 from classify.leakage.finding import CAUTION, CLEAN, LEAK, NOT_CHECKED
-from tests.classify.audits.planted import PLANTED, Plan, first
+from classify.results.table import read_results
+from tests.classify.audits.planted import PLANTED, ROWS, Plan, first
 
 
 def test_a_clean_corpus_has_neither_leak_nor_caution(clean: Plan, tmp_path: Path) -> None:
@@ -73,6 +75,22 @@ def test_people_whom_nobody_knows_are_not_one_person(
     assert audit.having(LEAK) == audit.having(CAUTION) == []
     assert audit.findings["speakers"].number.endswith("12 test rows name no speaker")
     assert audit.findings["groups"].number.endswith("12 rows name no group")
+
+
+@pytest.mark.parametrize("name", ["Ann", ""])
+def test_folds_by_sentence_are_no_leak_but_stamp_every_figure(
+    name: str, clean: Plan, tmp_path: Path
+) -> None:
+    for column in ("speaker", "group", "session"):
+        clean.columns[column] = np.full(ROWS, name, dtype=object)
+    clean.protocol = clean.folds = "sentence-kfold:4"
+    audit = run_checks(clean.case(tmp_path))
+    assert audit.having(LEAK) == []
+    assert audit.having(CAUTION) == (["speakers"] if name else [])
+    assert "groups" in audit.having(NOT_CHECKED)
+    quick = ["--classifiers", "svm", "--early", "none", "--late", "none", "--jobs", "1", "--quiet"]
+    assert run_fusion_grid(["--store", str(tmp_path), "--out", str(tmp_path / "r"), *quick]) == 0
+    assert read_results(tmp_path / "r").claim.text == "folds by sentence, not by speaker"
 
 
 @pytest.mark.parametrize(("column", "check"), [("group", "groups"), ("speaker", "speakers")])
