@@ -67,7 +67,7 @@ class MediaFacts:
         length_s: Length of the sound or film, nan where it could not be read.
         rate: Hz, or pictures per second of a film; 0 where it could not be read.
         channels: Of the sound; 0 for a film.
-        size: Width and height of a film, else zeros.
+        size: Width and height of a film as it is shown, upright and in square pixels, else zeros.
         problem: Why it cannot be used, else empty.
         bad_rows: Row to reason, where the file is fine and the row's part of it is not.
         silent_rows: Rows whose sound is nothing but zeros, or whose pictures are of one colour.

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 PIECE_S = 120.0
 # Files that are handed out for each process beside the one that it reads.
 AHEAD = 4
+# To be raised whenever the same file shows other facts, so that none of earlier ones is remembered.
+FACTS_VERSION = 2
 # A header may promise a few pictures more than there are.
 SHORTFALL_S = 0.3
 
@@ -136,7 +138,7 @@ def read_media(
     with ThreadPoolExecutor(jobs) as pool:
         running: dict[Future[MediaFacts], tuple[int, str]] = {}
         for position, task in enumerate(tasks):
-            asked = [task.name, task.medium, sorted(task.parts.items()), task.hashed]
+            asked = [FACTS_VERSION, task.name, task.medium, sorted(task.parts.items()), task.hashed]
             state = digest_of(root / task.name, asked)
             if state in known:
                 found[position] = known[state]
@@ -213,7 +215,8 @@ def _read_film(path: Path, task: ReadTask) -> MediaFacts:
     from extract.frames.clips import read_spans
     from extract.frames.settings import FrameSettings, TimeSpan
 
-    facts = _film_header(path, task)
+    length_s, rate = _film_header(path)
+    size = (0, 0)
     rows = list(task.parts)
     bad: dict[str, str] = {}
     plain: list[str] = []
@@ -222,15 +225,25 @@ def _read_film(path: Path, task: ReadTask) -> MediaFacts:
     for position, clip in read_spans(path, spans, FrameSettings(frames=3, size=32)):
         if isinstance(clip, MediaError):
             bad[rows[position]] = str(clip)
-        elif max(int(np.ptp(picture)) for picture in clip.frames) <= 2:
+            continue
+        size = clip.width, clip.height
+        if max(int(np.ptp(picture)) for picture in clip.frames) <= 2:
             plain.append(rows[position])
     if len(bad) == len(rows):
         raise MediaError(next(iter(bad.values())))
-    return dataclasses.replace(facts, bad_rows=bad, silent_rows=tuple(plain))
+    return MediaFacts(
+        task.name,
+        task.medium,
+        length_s,
+        rate,
+        size=size,
+        bad_rows=bad,
+        silent_rows=tuple(plain),
+    )
 
 
-def _film_header(path: Path, task: ReadTask) -> MediaFacts:
-    """Return length, rate and size of a film whose packets are there to its end."""
+def _film_header(path: Path) -> tuple[float, float]:
+    """Return length in seconds and pictures per second of a film that is there to its end."""
     with reading_media(path, "a film that FFmpeg reads"), open_media(path) as container:
         if not container.streams.video:
             raise MediaError(f"{path} has no pictures; leave its video empty in the manifest")
@@ -240,9 +253,8 @@ def _film_header(path: Path, task: ReadTask) -> MediaFacts:
         else:
             length_s = (container.duration or 0) / 1_000_000
         rate = float(stream.average_rate or 0)
-        size = (stream.width, stream.height)
         _require_end(path, container)
-        return MediaFacts(task.name, task.medium, length_s, rate, size=size)
+        return length_s, rate
 
 
 def _require_end(path: Path, container: InputContainer) -> None:

@@ -33,7 +33,7 @@ from extract.media.opening import reading_media
 
 # To be raised whenever the same video, span and settings give other pixels, or the files look
 # otherwise.
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 # Room for IEMOCAP's 13.3 GB and for other settings on a part of it.
 DEFAULT_MAX_GB = 20.0
 

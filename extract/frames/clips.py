@@ -35,8 +35,8 @@ class FrameClip:
         times_s: float64, (T,), when each picture appeared, in seconds from the start of the file.
         source_fps: Mean frames per second of the file.
         duration_s: Length of the whole video in the file.
-        width: Pixels of the whole picture in the file.
-        height: Pixels of the whole picture in the file.
+        width: Of the whole picture as it is shown: upright, in square pixels.
+        height: Likewise.
         note: A caution, else empty.
         face_share: The part of the pictures in which the face was found, none where the region is
             no face.

@@ -37,7 +37,7 @@ class Decoder(Protocol):
     name: str
 
     def pictures(self, numbers: Sequence[int]) -> Iterator[Pixels]:
-        """Yield the frames of these numbers, upright RGB (H, W, 3).
+        """Yield the frames of these numbers, upright RGB (H, W, 3) of square pixels.
 
         Args:
             numbers: Increasing; cheap where they continue what was read before.

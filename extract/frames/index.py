@@ -30,6 +30,8 @@ _CUT_SLACK_S = 0.5
 # display order at key frames.
 _PROVEN_FORMATS = frozenset(("avi", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"))
 _PROVEN_CODECS = frozenset(("h264", "mpeg4"))
+# DVDs have pixels from 8:9 to 64:45; what is far beyond is a torn header.
+_WIDEST = 4
 # Formats whose table of frames is by presentation time; the others are searched by decoding time.
 _SEEKS_PRESENTED = frozenset(("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"))
 
@@ -52,8 +54,8 @@ class FrameIndex:
         delay: By how many packets the decoder runs ahead of the frames that it gives.
         duration_s: When the last frame disappears.
         fps: Mean frames per second.
-        width: Pixels, upright.
-        height: Pixels, upright.
+        width: Pixels, upright and square, so not always those that are stored.
+        height: Likewise.
         rotation: Degrees, counter-clockwise, by which decoded pictures have to be turned.
         plain: Whether the order of decoding holds no surprise, see ``_PROVEN_FORMATS``.
         note: What a user should know of the file, else empty.
@@ -177,7 +179,9 @@ def _index(
     times_s: NDArray[np.float64] = stamps.sorted.astype(np.float64) * tick_s - origin_s
     duration_s = float(times_s[-1]) + _frame_s(times_s, packets.last_duration * tick_s, stream)
     _refuse_cut(path, container, stream, float(times_s[0]) + origin_s, duration_s + origin_s)
-    width, height = first.width, first.height
+    aspect, odd_aspect = _pixel_aspect(stream)
+    width, height = max(1, round(first.width * aspect)), first.height
+    is_square = width == first.width
     if first.rotation % 180 != 0:
         width, height = height, width
     return FrameIndex(
@@ -194,9 +198,22 @@ def _index(
         width=width,
         height=height,
         rotation=first.rotation,
-        plain=_is_plain(container, stream, packets, first),
-        note=_note_of_absent_frames(container, stream, packets),
+        plain=is_square and _is_plain(container, stream, packets, first),
+        note="; ".join(
+            filter(None, [_note_of_absent_frames(container, stream, packets), odd_aspect])
+        ),
     )
+
+
+def _pixel_aspect(stream: VideoStream) -> tuple[float, str]:
+    """Return how wide a pixel is for its height, and a caution where that is not believed."""
+    aspect = stream.sample_aspect_ratio
+    if not aspect or aspect <= 0:
+        return 1.0, ""
+    if not 1 / _WIDEST <= aspect <= _WIDEST:
+        ratio = f"{aspect.numerator}:{aspect.denominator}"
+        return 1.0, f"the file says that its pixels are {ratio}, which was not believed"
+    return float(aspect), ""
 
 
 def _note_of_absent_frames(

@@ -99,7 +99,7 @@ class FrameSettings:
             "frame_rate_hz": self.rate_hz if self.rule == "consecutive" else None,
             "region": self.region,
             "frame_size": self.size,
-            "resize": "shorter side, bilinear, centre crop",
+            "resize": "square pixels, shorter side, bilinear, centre crop",
         }
         if self.region in FACES:
             found |= {**RULE, **self.faces.as_dict()}

@@ -47,6 +47,7 @@ def write(  # noqa: PLR0913 - what may differ between two videos
     options: dict[str, str] | None = None,
     first: int = 0,
     rotation: int = 0,
+    aspect: Fraction | None = None,
 ) -> Path:
     """Write ``count`` numbered frames; ``first`` is the time of frame 0 in frames."""
     with av.open(str(path), "w") as film:
@@ -62,6 +63,8 @@ def write(  # noqa: PLR0913 - what may differ between two videos
         )
         if path.suffix == ".avi" and codec == "mpeg4":
             context.codec_tag = "DIVX"
+        if aspect is not None:
+            stream.sample_aspect_ratio = context.sample_aspect_ratio = aspect
         if rotation:
             stream.set_display_rotation(rotation)
         for number in range(count):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from fractions import Fraction
 from pathlib import Path
 
 import av
+import numbered_videos as numbered
 import numpy as np
 import pytest
 import soundfile
@@ -330,6 +332,18 @@ def test_films_of_one_colour_and_cut_films_are_found(tmp_path: Path) -> None:
         "cut.mkv: is cut short: its header promises 10.00 s"
     )
     assert found["video formats"][0]["sentence"] == "video: 64 x 48 at 10 pictures/s (2)"
+
+
+def test_a_film_is_of_the_size_in_which_it_is_shown(tmp_path: Path) -> None:
+    upright = {"codec": "libx264", "count": 10}
+    numbered.write(tmp_path / "turned.mp4", rotation=90, **upright)
+    numbered.write(tmp_path / "wide.mp4", rotation=90, aspect=Fraction(3, 2), **upright)
+    columns = {"id": ["a", "b"], "video": ["turned.mp4", "wide.mp4"]}
+    found = findings(examined(Manifest.from_columns("m", columns, root=tmp_path)))
+    assert found["video formats"][0]["sentence"] == (
+        "video file of another format than most: 96 x 192 at 29.97 pictures/s (1), 96 x 288 at "
+        "29.97 pictures/s (1)"
+    )
 
 
 def test_parts_of_a_long_sound_are_each_looked_at(
