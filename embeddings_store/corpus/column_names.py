@@ -55,7 +55,7 @@ def check_names(names: Sequence[str]) -> None:
     raise ManifestError(
         f"unknown column{'s' * (len(strange) > 1)} {', '.join(listed)}{more}; say what they are "
         f"with --columns {columns_option(proposed)}, or rename them in the table (columns are "
-        f"{', '.join(KNOWN)} and meta_*)"
+        f"{', '.join(KNOWN)}, vote_* and meta_*)"
         + ("; vectors come in with embeddings-store import" if more else "")
     )
 
@@ -76,7 +76,7 @@ def check_id_column(names: Sequence[str]) -> None:
 
 
 def _is_known(name: str) -> bool:
-    return name in KNOWN or name.startswith("meta_")
+    return name in KNOWN or name.startswith(("meta_", "vote_"))
 
 
 def proposals(names: Sequence[str]) -> Renames:

@@ -6,11 +6,12 @@ Missing ones, several at once, ratings, one word in several spellings.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
 from embeddings_store.corpus.plain_names import spelling
+from embeddings_store.errors import ManifestError
 
 MISSING = frozenset({"-", "--", "?", "n/a", "na", "nan", "nil", "none", "null", "nat"})
 SEVERAL = re.compile(r"[^\s;|,+/]+(\s*[;|,+/]\s*[^\s;|,+/]+)+")
@@ -36,22 +37,12 @@ it is missing"
             f"label {name!r} ({_rows(counts[name])}) looks like a missing one, and counts as a "
             "class; leave the cell empty if it is missing"
         )
-    several = sorted(name for name in counts.index if _is_several(name, counts.index))
-    if several:
-        rows = int(counts[several].sum())
-        sentences.append(
-            f"label {several[0]!r} and {len(several) - 1} more ({_rows(rows)}) look like several "
-            "labels at once, and each counts as a class of its own; keep one label in a row"
-            if len(several) > 1
-            else f"label {several[0]!r} ({_rows(rows)}) looks like several labels at once, and "
-            "counts as a class of its own; keep one label in a row"
-        )
     numbers = pd.to_numeric(counts.index.to_series(), errors="coerce").dropna()
     if len(numbers) > MOST_CODES and len(numbers) > len(counts) / 2:
         sentences.append(
             f"{len(numbers)} different labels are numbers, from {numbers.min():g} to "
-            f"{numbers.max():g}: they look like ratings, and each counts as a class; write classes "
-            "as words"
+            f"{numbers.max():g}: they look like ratings, and each counts as a class. Regression is "
+            "not supported: cut the ratings into classes and write these as words"
         )
     for spelled in spelled_alike(counts.index):
         rows = int(counts[list(spelled)].sum())
@@ -72,6 +63,27 @@ def spelled_alike(labels: Iterable[str]) -> list[tuple[str, ...]]:
     for label in sorted(labels):
         words.setdefault(spelling(label), []).append(label)
     return [tuple(ways) for ways in words.values() if len(ways) > 1]
+
+
+def require_single(counts: Mapping[str, int]) -> None:
+    """Refuse labels that join several in one cell, because a row is of one class.
+
+    Args:
+        counts: Each label and its number of rows.
+
+    Raises:
+        ManifestError: Which labels do, in how many rows, and what to do.
+    """
+    several = sorted(name for name in counts if _is_several(name, counts))
+    if several:
+        more = f" and {len(several) - 1} more" if len(several) > 1 else ""
+        rows = sum(counts[name] for name in several)
+        raise ManifestError(
+            f"label {several[0]!r}{more} ({_rows(rows)}) {'look' if more else 'looks'} like "
+            "several labels at once, and a row is of one class: keep the one that counts, or leave "
+            "the cell empty; where raters disagree, give each a column vote_NAME in the place of "
+            "label, and their majority counts; where it is one class, join its words with '_'"
+        )
 
 
 def _is_several(name: str, all_names: Iterable[str]) -> bool:

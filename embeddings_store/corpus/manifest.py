@@ -32,10 +32,11 @@ from embeddings_store.corpus.columns import (
     strings,
 )
 from embeddings_store.corpus.default_protocol import default_protocol
-from embeddings_store.corpus.label_looks import label_notes
+from embeddings_store.corpus.label_looks import label_notes, require_single
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.media_paths import settle_paths, settled_lines
 from embeddings_store.corpus.placeholders import without_placeholders
+from embeddings_store.corpus.votes import Votes
 from embeddings_store.errors import (
     LabelError,
     ManifestError,
@@ -143,8 +144,11 @@ class Manifest:
     def from_columns(cls, name: str, columns: dict[str, object], **fields: object) -> Manifest:
         """Make a manifest from columns; the label set is what occurs unless ``labels`` is given.
 
+        Columns ``vote_*`` are kept as ``meta_vote_*``; where there is no column ``label``, their
+        majority is the label, see :mod:`embeddings_store.corpus.votes`.
+
         Raises:
-            ManifestError: A cell is no Unicode text, or a row breaks a promise.
+            ManifestError: A cell is no Unicode text, a row has several labels, or breaks a promise.
         """
         try:
             table = pd.DataFrame(columns)
@@ -153,13 +157,20 @@ class Manifest:
                 f"{str(error.object)!r} is no Unicode text (half of a surrogate pair); read the "
                 "source with its right encoding"
             ) from error
-        labels = fields.pop("labels", None)
+        votes = Votes()
+        table = votes.settle(table)
+        labels, odd = fields.pop("labels", None), votes.lines()
         if labels is None and "label" in table:
-            found = pd.unique(strings(table["label"], "label"))
+            raw = strings(table["label"], "label")
+            found = pd.unique(raw)
             labels = LabelSet.from_labels(name, found) if (found != "").any() else None
-            odd = label_notes(strings(table["label"], "label"))
-            if odd:
-                fields["notes"] = (*fields.get("notes", ()), *odd)  # type: ignore[misc]
+            require_single(raw.value_counts().to_dict())
+            odd += label_notes(raw)
+        if odd:
+            fields["notes"] = (*fields.get("notes", ()), *odd)  # type: ignore[misc]
+        if votes.columns:  # Who voted heard the utterance, as who labelled it did.
+            of_votes = dict.fromkeys(votes.kept, "leaky")
+            fields["tags"] = {**of_votes, **fields.get("tags", {})}  # type: ignore[dict-item]
         return cls(name, table, labels, **fields)  # type: ignore[arg-type]
 
     @classmethod

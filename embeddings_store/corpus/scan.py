@@ -22,9 +22,11 @@ from embeddings_store.corpus.columns import (
     strings,
 )
 from embeddings_store.corpus.duplicate_ids import KEPT, DuplicateIds, Ids
+from embeddings_store.corpus.label_looks import require_single
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import NO_MEDIA, check_name, safe_name
 from embeddings_store.corpus.media_paths import ABSOLUTE, BACKSLASH, settle_paths
+from embeddings_store.corpus.votes import Votes
 from embeddings_store.errors import LabelError, ManifestError, ProjectError, UsageError
 from embeddings_store.tables import iter_tables
 
@@ -297,13 +299,14 @@ class _Counter:
         self.words = {column: _Words() for column in COUNTED}
         self.given = dict.fromkeys(STRINGS, 0)
         self.ids = Ids()
+        self.votes = Votes()
         self.timed, self.total_us, self.shortest_us, self.longest_us = 0, 0, 0, 0
 
     def add(self, raw: pd.DataFrame) -> None:
         if not self.columns:
             self.columns = tuple(map(str, raw.columns))
             check_names(self.columns)
-        raw, settled = settle_paths(raw, self.root)
+        raw, settled = settle_paths(self.votes.settle(raw), self.root)
         table = normalise(self._numbers(raw))
         for kind, rows in settled.items():
             self.seen[kind].add(rows, table, self.rows)
@@ -361,6 +364,10 @@ def _problems(name: str, counter: _Counter, duplicates: DuplicateIds) -> Iterato
             LabelSet.from_labels(name, labels)
         except LabelError as error:
             yield Problem("too few labels", counter.given["label"], (), (), str(error), LabelError)
+        try:
+            require_single(labels)
+        except ManifestError as error:
+            yield Problem("several labels", counter.given["label"], (), (), str(error))
     for promise in (*NUMBERS.values(), *PROMISES):
         if promise is UNIQUE:
             if duplicates.count:

@@ -18,10 +18,13 @@ class DatasetPart:
         name: The split's name, empty where the dataset has none.
         columns: The names of all columns that a row can take a value from.
         classes: Columns of codes to the names of their classes.
+        several: The names of columns that hold several values in a row; ``columns`` need not have
+            them.
         rows: Yields the rows of these columns, one value by column.
     """
 
     name: str
     columns: tuple[str, ...]
     classes: Mapping[str, Sequence[str]]
+    several: tuple[str, ...]
     rows: Callable[[Sequence[str]], Iterator[Cells]]

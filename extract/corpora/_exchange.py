@@ -94,7 +94,7 @@ def to_manifest(
     for row in rows:
         keys.update(dict.fromkeys(row))
     for key in keys:
-        known = key in {*STRINGS, *TIMES} or key.startswith("meta_")
+        known = key in {*STRINGS, *TIMES} or key.startswith(("meta_", "vote_"))
         column = key if known else f"meta_{key}"
         columns[column] = _column([row.get(key) for row in rows], column)
     manifest = Manifest.from_columns(

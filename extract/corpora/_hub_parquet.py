@@ -190,7 +190,8 @@ def _part(split: str, paths: Sequence[Path]) -> DatasetPart:
         for column, kind in kinds.items()
         if kind.get("_type") == "ClassLabel" and isinstance(kind.get("names"), list)
     }
-    return DatasetPart(split, columns, classes, rows)
+    several = [f.name for f in schema if pa.types.is_list(f.type) or pa.types.is_large_list(f.type)]
+    return DatasetPart(split, columns, classes, tuple(several), rows)
 
 
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[Cells]:

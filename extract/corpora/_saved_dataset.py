@@ -83,7 +83,8 @@ def _part(root: Path, datasets: Any, name: str, part: Any) -> DatasetPart:
         for column, kind in kinds.items()
         if isinstance(kind, datasets.ClassLabel)
     }
-    return DatasetPart(name, tuple(part.column_names), classes, rows)
+    several = [c for c, kind in kinds.items() if isinstance(kind, list) or hasattr(kind, "feature")]
+    return DatasetPart(name, tuple(part.column_names), classes, tuple(several), rows)
 
 
 def _reading(root: Path, datasets: Any) -> AbstractContextManager[None]:

@@ -18,6 +18,7 @@ from embeddings_store.atomic import make_folder, replacing
 from embeddings_store.corpus.columns import SPLIT_ROLES, UNSAFE
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.corpus.media_paths import resolve_media
+from embeddings_store.corpus.votes import PREFIX
 from embeddings_store.errors import ManifestError, UsageError
 from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.reading import reading
@@ -163,7 +164,14 @@ def _chosen(
     """
     there, found = f"it has {', '.join(part.columns)}", dict[str, str]()
     for ours, usual in USUAL.items():
-        column = named[ours] or next((word for word in usual if word in part.columns), "")
+        known = {*part.columns, *(part.several if ours == "label" else ())}
+        column = named[ours] or next((word for word in usual if word in known), "")
+        if ours == "label" and column in part.several:
+            raise ManifestError(
+                f"{root}: column {column!r} holds several labels in a row, and a row is of one "
+                "class; add a column with the one that counts, and name it with --corpus-option "
+                "label=COLUMN"
+            )
         if named[ours] and column not in part.columns:
             raise UsageError(f"{root}: the dataset has no column {column!r}; {there}")
         if column:
@@ -176,7 +184,7 @@ def _chosen(
             "speaks, name it with --corpus-option speaker=COLUMN",
             part.name or "all rows",
         )
-    if "label" not in found.values():
+    if "label" not in found.values() and not any(c.startswith(PREFIX) for c in part.columns):
         near = [c for c in part.columns if any(word in c.lower() for word in LABEL_WORDS)]
         raise UsageError(
             f"{root}: none of the dataset's columns is called {_either(USUAL['label'])}; {there}. "

@@ -425,13 +425,12 @@ def test_what_a_library_warns_of_is_not_shown(
 
 LABELS = {
     "missing": (["sad", "nan", "happy", "None"], ["label 'None' (1 row) looks like a missing one"]),
-    "several": (
-        ["sad", "happy;sad", "happy", "sad;happy"],
-        ["label 'happy;sad' and 1 more (2 rows) look like several labels at once"],
-    ),
     "ratings": (
         [f"{1 + number / 9:.3f}" for number in range(24)],
-        ["24 different labels are numbers, from 1 to 3.556: they look like ratings"],
+        [
+            "24 different labels are numbers, from 1 to 3.556: they look like ratings",
+            "Regression is not supported",
+        ],
     ),
     "codes": ([str(number % 7) for number in range(24)], []),
     "words": (["sad", "happy", "anger/disgust"], []),
@@ -449,4 +448,4 @@ def test_labels_that_look_like_no_class(
     shown = " ".join(capsys.readouterr().out.split())
     for sentence in expected:
         assert sentence in shown
-    assert ("look" in shown) == bool(expected)
+    assert ("look like" in shown or "looks like" in shown) == bool(expected)

@@ -190,3 +190,14 @@ def test_a_corpus_without_labels_comes_back_from_save_to_disk(tmp_path: Path) ->
     columns: dict[str, object] = {"id": ["a", "b"], "text": ["oh", "yes"]}
     write(Manifest.from_columns("mine", columns), tmp_path / "saved", None)
     assert read_corpus("huggingface", tmp_path / "saved").labels is None
+
+
+def test_several_labels_in_a_row_are_refused_and_votes_are_counted(tmp_path: Path) -> None:
+    root = snapshot(tmp_path / "many", {"train.parquet": table(labels=[[0, 1]] * 6, emotion=None)})
+    with pytest.raises(ManifestError, match="column 'labels' holds several labels in a row"):
+        read_corpus("huggingface", root)
+    votes = {"vote_sad": [2, 0, 1, 3, 0, 0], "vote_glad": [1, 3, 1, 0, 2, 1], "emotion": None}
+    root = snapshot(tmp_path / "votes", {"train.parquet": table(**votes)})
+    manifest = read_corpus("huggingface", root)
+    assert manifest.table["label"].tolist() == ["sad", "glad", "", "sad", "glad", "glad"]
+    assert manifest.table["meta_vote_sad"].tolist() == votes["vote_sad"]
