@@ -246,7 +246,31 @@ def _check_size(setup: Setup, row: Protocol) -> None:
         expected = f"{' '.join(map(str, row.test_rows))} of " if row.test_rows else ""
         raise FoldError(
             f"protocol {setup.protocol!r} tests {expected}{labelled or 'all'} rows; corpus "
-            f"{setup.view.name!r} gives {' '.join(map(str, there))} of {rows}: it is not the whole "
-            "release, and its figures would not be of this protocol. Complete the release, or use "
-            f"--folds {setup.plan.name} and compare with nobody"
+            f"{setup.view.name!r} gives {' '.join(map(str, there))} of {rows}: "
+            f"{_how_it_differs(rows - labelled if labelled else sum(there) - sum(row.test_rows))}, "
+            f"or use --folds {setup.plan.name} and compare with nobody"
         )
+
+
+def _how_it_differs(surplus: int) -> str:
+    """Say why a corpus is not the release of a protocol, and what to do.
+
+    Args:
+        surplus: How many rows it has more than the release; fewer where it is below 0.
+    """
+    if surplus < 0:
+        return (
+            "it is not the whole release, and its figures would not be of this protocol. Complete "
+            "the release"
+        )
+    if surplus > 0:
+        return (
+            f"it has {surplus} row{'s' * (surplus > 1)} more than the release, and its figures "
+            "would not be of this protocol. Leave out the rows that are not of the release "
+            "(check-corpus names copies)"
+        )
+    return (
+        "it has as many rows as the release, and others in its folds, so its figures would not be "
+        "of this protocol. Compare sessions, speakers, splits and labels with the release "
+        "(check-corpus counts them)"
+    )

@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -136,6 +137,24 @@ def test_what_is_not_the_whole_release_is_not_the_protocol(iemocap: Manifest) ->
     ):
         set_up(part, Request("iemocap-paper"))
     assert set_up(replace(part, name="demo"), Request("iemocap-paper")).protocol == "iemocap-paper"
+
+
+def test_too_many_rows_and_rows_of_other_folds_are_not_called_incomplete(
+    iemocap: Manifest,
+) -> None:
+    copy = iemocap.table.iloc[:1].assign(id="copy")
+    more = replace(iemocap, table=pd.concat([iemocap.table, copy], ignore_index=True))
+    moved = iemocap.table.copy()
+    moved.loc[moved.index[0], ["session", "speaker", "group"]] = moved.iloc[-1][
+        ["session", "speaker", "group"]
+    ]
+    for manifest, message in (
+        (more, r"gives 1086 .* of 5532: it has 1 row more than the release.* Leave out"),
+        (replace(iemocap, table=moved), r"gives 1084 .* of 5531: it has as many rows .*Compare"),
+    ):
+        with pytest.raises(FoldError, match=message) as caught:
+            set_up(manifest, Request("iemocap-paper"))
+        assert "omplete" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
