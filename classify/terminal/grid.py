@@ -56,9 +56,9 @@ def show_results(result: GridResult, console: Console) -> None:
         if path.name == PER_CLASS:
             _show_per_class(path, result, console)
     show_subsets(prepared.config.out, result.table.headline, console)
-    for line in verdict(result.table):
-        print_line(console, line, "bold")
     statistics, comparisons = read_statistics(prepared.config.out)
+    for line in verdict(result.table, statistics):
+        print_line(console, line, "bold")
     for line in in_words(statistics, comparisons, result.table.headline):
         print_line(console, line)
     for line in cautions(prepared):

@@ -11,6 +11,7 @@ from classify.grid.prepared import PreparedGrid
 from classify.models.probe import CHOSEN_ON, PROBE_SPLITS
 from classify.names import BASELINE, HEAD, OOF, PROBE
 from classify.names import VALID as VALID_ROWS
+from classify.results.absent_classes import TwoUars, two_uars
 from classify.results.paper_tables import SEEDS, VALID, VALID_ALL, about_of, per_cent
 from classify.results.table import BEST_ON_TEST, CANDIDATES, CHOSEN, ON_TEST, ResultTable
 from classify.results.write import GridResult
@@ -134,10 +135,15 @@ def _sources_of_scores(part: pd.DataFrame) -> list[str]:
     return lines
 
 
-def verdict(table: ResultTable) -> list[str]:
-    """Return the cell that counts, the one that would have been best on test, and chance."""
+def verdict(table: ResultTable, statistics: pd.DataFrame) -> list[str]:
+    """Return the cell that counts, the one that would have been best on test, and chance.
+
+    Args:
+        table: All cells and folds.
+        statistics: As in ``statistics.csv``.
+    """
     rows = table.rows
-    lines = [_headline(table)]
+    lines = [_headline(table, two_uars(statistics, table.headline))]
     if not table.flagged(ON_TEST):
         best = table.flagged(BEST_ON_TEST)
         lines.append(
@@ -154,7 +160,7 @@ def verdict(table: ResultTable) -> list[str]:
     return lines
 
 
-def _headline(table: ResultTable) -> str:
+def _headline(table: ResultTable, two: TwoUars | None) -> str:
     """Return the cell that counts with its figures, and how it came to count."""
     rows, name = table.rows, table.headline
     if not name:
@@ -164,6 +170,8 @@ def _headline(table: ResultTable) -> str:
             "svm, or use a plan with validation rows"
         )
     figures = f"{name}: {_figures(rows, name)}"
+    if two is not None:
+        figures += f", UAR of all test rows pooled {per_cent(two.pooled):.2f}"
     if table.flagged(CHOSEN):
         of_cell = rows[rows["cell"] == name]
         valid = f"valid WA {per_cent(of_cell[VALID].mean()):.2f}"

@@ -10,6 +10,7 @@ from rich.table import Table
 from classify.claim import Claim
 from classify.evaluation.metrics import METRICS
 from classify.evaluation.paired_tests import P_FOR, POWER
+from classify.results.absent_classes import two_uars
 from classify.results.statistics_tables import ALPHA, COMPARISONS
 
 SHOWN = 6  # survivors in words; all of them stand in the file
@@ -105,15 +106,18 @@ def _result(statistics: pd.DataFrame, headline: str) -> list[str]:
     if not len(lines):
         return []
     first = lines.loc[METRICS[0]]
+    two = two_uars(statistics, headline)
+    notes = [f"note: {two.sentence}"] if two else []
     stamp = Claim.of_rows(statistics).stamp
     claim = f" ({stamp})" if stamp else ""
     if first["note"]:
         shown = ", ".join(f"{metric} {figure(lines.loc[metric, 'pooled'])}" for metric in METRICS)
-        return [f"interval{claim}: none, {first['note']}; {_pooled(first)}: {shown}"]
+        return [f"interval{claim}: none, {first['note']}; {_pooled(first)}: {shown}", *notes]
     intervals = ", ".join(_interval(metric, lines.loc[metric]) for metric in METRICS)
     found = [
         f"interval{claim}, {100 * first['level']:.0f} %, {_pooled(first)}: {intervals}; it "
-        f"rests on {_clusters(first)} and leaves out what another training would change"
+        f"rests on {_clusters(first)} and leaves out what another training would change",
+        *notes,
     ]
     if first["sessions"]:
         found.append(

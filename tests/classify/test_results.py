@@ -24,12 +24,15 @@ from classify.evaluation.predictions import (
     read_predictions,
 )
 from classify.experiment import run_grid
+from classify.figures.results_folder import FinishedRun
 from classify.grid.config import GridConfig
+from classify.report.sentences.answer import answer
 from classify.results.paper_tables import per_class_table
 from classify.results.statistics_tables import (
     COMPARISONS,
     DECLARED_METRIC,
     STATISTICS,
+    read_statistics,
     write_statistics,
 )
 from classify.results.table import SCHEMA, VOLATILE, ResultTable
@@ -37,6 +40,7 @@ from classify.results.text_overlap import SUBSETS_FILE, subsets_table, write_sub
 from classify.results.write import GridResult
 from classify.terminal.grid import show_results
 from classify.terminal.notes import verdict
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreError
 
 
@@ -161,6 +165,7 @@ def _nothing_is_cut_where_the_output_is_no_terminal(result: GridResult) -> None:
     ):
         assert part in text
     assert "SHUFFLED" not in text
+    assert "not every fold tests every class" not in text
 
 
 def test_a_table_of_another_version_is_refused(tmp_path: Path) -> None:
@@ -196,7 +201,7 @@ def test_no_headline_is_said(result: GridResult) -> None:
         bare.rows.assign(flags=bare.rows["flags"].str.replace("chosen_on_valid ", ""))
     )
     assert bare.headline == ""
-    assert verdict(bare)[0].startswith("no result")
+    assert verdict(bare, pd.DataFrame())[0].startswith("no result")
     assert replace(result, table=bare).table.headline == ""
 
 
@@ -250,3 +255,41 @@ def _noting(function: Callable[..., object], opened: list[Path]) -> Callable[...
         return function(source, *arguments, **options)
 
     return noting
+
+
+def test_where_a_fold_lacks_a_class_both_uars_stand_beside_each_other(
+    make_store: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = make_store(apart=0.4)
+    manifest = Manifest.load(store / "toy")
+    table = manifest.table.copy()
+    table.loc[(table["session"] == "S2") & (table["label"] == "sadness"), "label"] = "anger"
+    replace(manifest, table=table).save(store / "toy")
+    out = tmp_path / "lacking"
+    result = run_grid(
+        GridConfig(
+            store,
+            out,
+            valid="none",
+            classifiers=("svm",),
+            early=("concatenation",),
+            late=(),
+            jobs=1,
+        )
+    )
+    show_results(result, Console(width=4000, soft_wrap=True))
+    told = capsys.readouterr().out
+    rows = result.table.rows
+    of_headline = rows[rows["cell"] == result.table.headline]
+    statistics = read_statistics(out)[0]
+    whole = statistics[(statistics["class"] == "") & (statistics["metric"] == "UAR")]
+    pooled = float(whole.set_index("cell").loc[result.table.headline, "pooled"])
+    over_folds = of_headline["UAR"].mean()
+    assert abs(pooled - over_folds) > 0.001
+    assert f"UAR of all test rows pooled {100 * pooled:.2f}" in told
+    both = (
+        f"UAR is {100 * over_folds:.1f} % as the mean over folds and {100 * pooled:.1f} % of all "
+        "test rows pooled, because not every fold tests every class (sadness in 2 of 3 folds)"
+    )
+    assert both in told
+    assert both in answer(FinishedRun.read(out)).tiles[1].reading

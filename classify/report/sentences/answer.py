@@ -13,6 +13,8 @@ from classify.report.sentences.leakage_audit import audit_sentence, read_audit
 from classify.report.sentences.reader_warnings import warnings
 from classify.report.sentences.system import system_in_words
 from classify.report.sentences.tile import Tile
+from classify.results.absent_classes import two_uars
+from classify.results.statistics_tables import STATISTICS
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +103,16 @@ def _headline_tiles(run: FinishedRun) -> list[Tile]:
         Tile(
             f"{uar:.1f} %",
             "UAR, mean recall",
-            f"every class counts the same; blind guessing gives {guessing:.0f} %",
+            f"every class counts the same; blind guessing gives {guessing:.0f} %{_two_uars(run)}",
         ),
     ]
+
+
+def _two_uars(run: FinishedRun) -> str:
+    """The pooled UAR beside the mean over folds, where folds lack a class in test."""
+    statistics = run.table(STATISTICS)
+    two = two_uars(statistics, run.headline) if statistics is not None else None
+    return f". {two.sentence}" if two else ""
 
 
 def _interval_in_words(run: FinishedRun) -> str:
