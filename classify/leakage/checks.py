@@ -18,7 +18,7 @@ from pathlib import Path
 
 from classify.leakage import encoders, names, rows, too_good, vectors
 from classify.leakage.case import AuditCase
-from classify.leakage.finding import CAUTION, CLEAN, LEAK, NOT_CHECKED, LeakageFinding, per_cent
+from classify.leakage.finding import CAUTION, CLEAN, LEAK, NOT_CHECKED, LeakageFinding
 from classify.leakage.missing_rows import missing
 from embeddings_store.atomic import write_json
 from embeddings_store.errors import LeakError, StoreError, UsageError, unknown_name
@@ -179,8 +179,8 @@ class Audit:
         return f"{name}{' (accepted by --accept)' if accepted else ''}: {finding.number}"
 
     def _with_share(self, name: str) -> str:
-        share = self.findings[name].share
-        return name if share is None else f"{name} ({per_cent(share)} of test rows)"
+        counted = self.findings[name].of_test_rows
+        return f"{name} ({counted})" if counted else name
 
     def to_dict(self) -> dict[str, object]:
         """Return plain JSON types."""

@@ -66,6 +66,27 @@ class LeakageFinding:
             "details": dict(self.details),
         }
 
+    @property
+    def of_test_rows(self) -> str:
+        """Say how many test rows are concerned; empty where rows are not what is counted.
+
+        Texts that are nearly the same count; where fewer are the same word for word, both are said.
+
+        >>> LeakageFinding(CLEAN, "few", share=0.1).of_test_rows
+        '10.0 % of test rows'
+        >>> LeakageFinding(CLEAN, "few", share=0.281, details={"identical": 0.206}).of_test_rows
+        '28.1 % of test rows with near-identical ones, 20.6 % word for word'
+        """
+        if self.share is None:
+            return ""
+        identical = self.details.get("identical", self.share)
+        if identical < self.share:
+            return (
+                f"{per_cent(self.share)} of test rows with near-identical ones, "
+                f"{per_cent(identical)} word for word"
+            )
+        return f"{per_cent(self.share)} of test rows"
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> LeakageFinding:
         """Read what :meth:`to_dict` returned; a missing part is a ``KeyError``."""

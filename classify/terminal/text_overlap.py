@@ -16,7 +16,8 @@ from embeddings_store.errors import StoreError
 from embeddings_store.reading import reading
 
 MEANING = (
-    "text-unseen: the normalised transcript does not occur in the fold's training rows; the "
+    "text-unseen: the normalised transcript does not occur word for word in the fold's training "
+    "rows (the audit's transcripts also count near-identical ones and validation rows); the "
     "look-up answers with the commonest class of the same transcript in training; means over folds"
 )
 

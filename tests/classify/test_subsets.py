@@ -132,7 +132,7 @@ def test_subsets_are_what_pandas_says(
     with console.file:
         show_subsets(out, result.table.headline, console)
         text = console.export_text()
-    assert "text-unseen" in text
+    assert "text-unseen" in text and "word for word" in text and "near-identical ones" in text
     assert LOOK_UP in text
     _without_words_only_kinds_are_told_apart(store, out)
     _two_results_are_compared(out, capsys)

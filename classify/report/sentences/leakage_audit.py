@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from classify.figures.results_folder import FinishedRun
 from classify.leakage.checks import CHECKS, FILE, Audit
-from classify.leakage.finding import CAUTION, LEAK, NOT_CHECKED, per_cent
+from classify.leakage.finding import CAUTION, LEAK, NOT_CHECKED
 
 
 def read_audit(run: FinishedRun) -> Audit | None:
@@ -38,7 +38,5 @@ def _check_in_words(audit: Audit, name: str) -> str:
     words = f"“{CHECKS[name].question}”"
     if name in audit.accepted:
         words += " (accepted)"
-    share = audit.findings[name].share
-    if share is not None:
-        words += f" ({per_cent(share)} of test rows)"
-    return words
+    counted = audit.findings[name].of_test_rows
+    return f"{words} ({counted})" if counted else words

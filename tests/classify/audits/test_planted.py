@@ -37,6 +37,20 @@ def test_a_planted_leak_is_found_by_its_own_check_alone(
     assert "LEAK" in audit.line() and found.number in audit.line()
 
 
+def test_near_identical_transcripts_are_told_from_identical_ones(
+    clean: Plan, tmp_path: Path
+) -> None:
+    one, other = first(clean.columns, "S1", 20), first(clean.columns, "S2", 20)
+    copies = clean.columns["text"][one]
+    copies[:8] = [text.replace("a", "e", 1) for text in copies[:8]]
+    clean.columns["text"][other] = copies
+    audit = run_checks(clean.case(tmp_path))
+    shares = "16.7 % of test rows with near-identical ones, 10.0 % word for word"
+    assert audit.findings["transcripts"].of_test_rows == shares
+    caution = replace(audit.findings["transcripts"], verdict=CAUTION)
+    assert f"transcripts ({shares})" in replace(audit, findings={"transcripts": caution}).line()
+
+
 # a tenth of the numbers may hold two neighbouring classes
 @pytest.mark.parametrize(("numbers", "right"), [(False, "100.0 %"), (True, "90.8 %")])
 def test_a_safe_column_that_tells_the_label_is_said(
