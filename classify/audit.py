@@ -44,6 +44,7 @@ class AuditRequest:
             store.
         media: The folder that the corpus' media paths are relative to, or none.
         results: A folder of results, or none.
+        follow_links: Whether media may be behind symbolic links that leave their folder.
     """
 
     store: Path
@@ -52,6 +53,7 @@ class AuditRequest:
     encoders: Sequence[str] = ()
     media: Path | None = None
     results: Path | None = None
+    follow_links: bool = False
 
 
 def gather(asked: AuditRequest) -> tuple[AuditCase, Sequence[str]]:
@@ -189,7 +191,9 @@ def _case(
             "folder that its media paths are relative to"
         )
     files = read_files(asked.store, manifest, _views(entries, encoders), plan)
-    return AuditCase(manifest, plan, files, labels, media=asked.media)
+    return AuditCase(
+        manifest, plan, files, labels, media=asked.media, follow_links=asked.follow_links
+    )
 
 
 def _views(entries: Sequence[Entry], wanted: Sequence[str]) -> dict[str, EncoderRef]:

@@ -95,6 +95,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="the folder of the corpus' files: also compare those byte by byte",
     )
     top.add_argument(
+        "--follow-links",
+        action="store_true",
+        help="with --media: read files behind symbolic links that leave that folder",
+    )
+    top.add_argument(
         "--results",
         type=Path,
         metavar="DIR",
@@ -139,6 +144,7 @@ def _run(arguments: argparse.Namespace) -> int:
             arguments.encoder,
             arguments.media,
             arguments.results,
+            arguments.follow_links,
         )
     )
     audit = run_checks(case, accepted)

@@ -87,6 +87,7 @@ class AuditCase:
             default.
         shuffled: Whether the labels are permuted on purpose, and with which seed.
         media: The folder of the corpus' media, where files may be read; or none.
+        follow_links: Whether media may be behind symbolic links that leave that folder.
     """
 
     manifest: Manifest
@@ -97,6 +98,7 @@ class AuditCase:
     select_on: str = ""
     shuffled: int | None = None
     media: Path | None = None
+    follow_links: bool = False
 
     @cached_property
     def codes(self) -> Codes:

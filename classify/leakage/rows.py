@@ -378,7 +378,7 @@ def _file_copies(case: AuditCase, column: str) -> tuple[Codes | None, int]:
     named = np.unique(paths[paths != ""]).tolist()
     by_size: defaultdict[int, list[str]] = defaultdict(list)
     for path in named:
-        place = resolve_media(case.media, path)
+        place = resolve_media(case.media, path, case.follow_links)
         if place.is_file():
             by_size[place.stat().st_size].append(path)
     there = sum(len(same) for same in by_size.values())
@@ -396,7 +396,9 @@ def _file_copies(case: AuditCase, column: str) -> tuple[Codes | None, int]:
         disable=not console.is_terminal,
         transient=True,
     )
-    content = {path: file_digest(resolve_media(case.media, path)) for path in shown}
+    content = {}
+    for path in shown:
+        content[path] = file_digest(resolve_media(case.media, path, case.follow_links))
     times = Counter(content.values())
     copied = {path: digest for path, digest in content.items() if times[digest] > 1}
     digests = [copied.get(path, "") for path in paths.tolist()]

@@ -34,7 +34,7 @@ from embeddings_store.corpus.columns import (
 from embeddings_store.corpus.default_protocol import default_protocol
 from embeddings_store.corpus.label_looks import label_notes, require_single
 from embeddings_store.corpus.labels import LabelSet
-from embeddings_store.corpus.media_paths import settle_paths, settled_lines
+from embeddings_store.corpus.media_paths import resolve_media, settle_paths, settled_lines
 from embeddings_store.corpus.placeholders import without_placeholders
 from embeddings_store.corpus.votes import Votes
 from embeddings_store.errors import (
@@ -112,6 +112,8 @@ class Manifest:
         notes: What the reader noticed: rows skipped, counts, known defects.
         tags: Leak tag of metadata columns, ``safe``, ``context`` or ``leaky``; see :meth:`tag`. Not
             part of any digest.
+        follow_links: Whether media may be behind symbolic links that leave ``root``; not part of
+            any digest.
 
     True by construction: ids unique and non-empty, ``start_s < end_s``, labels in the set, no path
     leaves the root.
@@ -129,6 +131,7 @@ class Manifest:
     root: Path | None = None
     notes: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    follow_links: bool = False
     _known: dict[str, object] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -228,6 +231,16 @@ class Manifest:
         fields: dict[str, Any] = {column: str(values[column]) for column in STRINGS}
         fields |= {column: float(values[column]) for column in TIMES}
         return Utterance(**fields)
+
+    def media_path(self, relative: str) -> Path:
+        """Return the file that a row names.
+
+        See :func:`embeddings_store.corpus.media_paths.resolve_media`.
+
+        Raises:
+            UnsafePathError: It is behind a link that leaves the root.
+        """
+        return resolve_media(self.root or Path(), relative, self.follow_links)
 
     @property
     def ids(self) -> NDArray[np.str_]:

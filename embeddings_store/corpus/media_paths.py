@@ -23,6 +23,8 @@ from embeddings_store.reading import reason_of
 
 ABSOLUTE = "absolute path below the media's folder, taken as relative to it"
 BACKSLASH = "path with '\\', read as '/'"
+FOLLOW_LINKS = "--follow-links"
+FEW = 50
 FOLDERS_KEPT = 256
 
 
@@ -101,11 +103,16 @@ def settled_lines(settled: Mapping[str, pd.Series]) -> tuple[str, ...]:
     return tuple(f"{int(rows.sum())} x {kind}" for kind, rows in settled.items())
 
 
-def resolve_media(root: Path, relative: str) -> Path:
+def resolve_media(root: Path, relative: str, follow_links: bool = False) -> Path:
     """Return the file that a manifest row names; links that leave the root are refused.
 
     Where there is no file of this name, it is the one whose name has the same letters in another
     spelling, if there is one only.
+
+    Args:
+        root: The folder that it is relative to.
+        relative: What the row says.
+        follow_links: Links may leave the root, because the user said so.
 
     Raises:
         UnsafePathError: The resolved path lies outside ``root``.
@@ -121,11 +128,47 @@ def resolve_media(root: Path, relative: str) -> Path:
             f"{relative!r} leads to no file ({reason_of(error)}); correct the path, or replace "
             "the link by the file"
         ) from error
-    if not path.is_relative_to(root.resolve()):
+    if not follow_links and not path.is_relative_to(root.resolve()):
         raise UnsafePathError(
-            f"{relative!r} leads outside the manifest's folder; move the file into it"
+            f"{relative!r} leads outside the manifest's folder; move the file into it, or add "
+            f"{FOLLOW_LINKS} to follow links"
         )
     return path
+
+
+def refuse_links(root: Path, paths: Iterable[str]) -> None:
+    """Refuse media in folders that are behind links out of the root, before any is read.
+
+    A file that is such a link itself is refused when it is read, unless the first ones all are.
+
+    Args:
+        root: The folder that the paths are relative to.
+        paths: Of a manifest, each once.
+
+    Raises:
+        UnsafePathError: Which folder or file is first, and which option follows it.
+    """
+    names = [path for path in paths if path]
+    folders = sorted({PurePosixPath(name).parent.as_posix() for name in names})
+    outside = [folder for folder in folders if _leaves(root, folder)]
+    what = f"{len(outside)} of {len(folders)} folders of media"
+    if not outside and names:
+        first = names[:FEW]
+        outside = first if all(_leaves(root, name) for name in first) else []
+        what = f"{len(first)} of {len(names)} media files, the first ones,"
+    if outside:
+        raise UnsafePathError(
+            f"{root}: {what} are behind links that leave it, first {outside[0]!r}; add "
+            f"{FOLLOW_LINKS} to read them, or move them into it"
+        )
+
+
+def _leaves(root: Path, relative: str) -> bool:
+    try:
+        path = (root / relative).resolve()
+    except (OSError, RuntimeError, ValueError):  # A circle of links leads nowhere.
+        return False
+    return not path.is_relative_to(root.resolve())
 
 
 def other_spelling(root: Path, relative: str) -> str:

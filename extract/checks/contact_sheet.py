@@ -14,7 +14,6 @@ import numpy as np
 
 from embeddings_store.atomic import replacing
 from embeddings_store.corpus.manifest import Manifest, Utterance
-from embeddings_store.corpus.media_paths import resolve_media
 from embeddings_store.errors import (
     ManifestError,
     MediaError,
@@ -206,5 +205,5 @@ def _settings(region: str, faces: FaceSource) -> FrameSettings:
 def _read(
     manifest: Manifest, utterance: Utterance, span: TimeSpan, settings: FrameSettings
 ) -> FrameClip:
-    with VideoFile(resolve_media(manifest.root or Path(), utterance.video)) as video:
+    with VideoFile(manifest.media_path(utterance.video)) as video:
         return video.read(span, settings)

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from embeddings_store.corpus.manifest import Manifest
-from embeddings_store.corpus.media_paths import resolve_media
 from embeddings_store.errors import MediaError, UnsafePathError
 from extract.checks.finding import FaceFacts
 from extract.checks.memory import Remembered, digest_of
@@ -31,7 +30,7 @@ def rows_to_look_at(manifest: Manifest, count: int | None = None) -> list[int]:
     if manifest.root is None:
         return []
     names = manifest.table["video"].tolist()
-    there = {name for name in set(names) - {""} if _is_there(manifest.root, name)}
+    there = {name for name in set(names) - {""} if _is_there(manifest, name)}
     rows = [row for row, name in enumerate(names) if name in there]
     if count is not None and count < len(rows):
         rows = [rows[i * len(rows) // count] for i in range(count)]
@@ -72,7 +71,7 @@ def look_at_faces(
 
     def look(name: str) -> dict[str, FaceFacts]:
         found = {}
-        for facts in _look(manifest.root or Path(), name, films[name], remembered):
+        for facts in _look(manifest, name, films[name], remembered):
             found[facts.row] = facts
             advance(1)
         return found
@@ -85,13 +84,13 @@ def look_at_faces(
 
 
 def _look(
-    root: Path,
+    manifest: Manifest,
     name: str,
     rows: Mapping[str, tuple[TimeSpan, FrameSettings]],
     remembered: Remembered,
 ) -> Iterator[FaceFacts]:
     """Yield what is seen of each row of one film, and remember it."""
-    path = root / name
+    path = manifest.media_path(name)
     new: dict[FrameSettings, list[str]] = {}
     states: dict[str, str] = {}
     for row, (span, settings) in rows.items():
@@ -104,19 +103,19 @@ def _look(
             new.setdefault(settings, []).append(row)
     for settings, alike in new.items():
         for position, clip in read_spans(path, [rows[row][0] for row in alike], settings):
-            facts = _facts(alike[position], clip, root)
+            facts = _facts(alike[position], clip, path, name)
             remembered.add(states[facts.row], dataclasses.asdict(facts))
             yield facts
 
 
-def _facts(row: str, clip: FrameClip | MediaError, root: Path) -> FaceFacts:
+def _facts(row: str, clip: FrameClip | MediaError, path: Path, name: str) -> FaceFacts:
     if isinstance(clip, MediaError):
-        return FaceFacts(row, 0.0, str(clip).replace(f"{root.resolve()}/", ""))
+        return FaceFacts(row, 0.0, str(clip).replace(str(path), name))
     return FaceFacts(row, clip.face_share or 0.0)
 
 
-def _is_there(root: Path, name: str) -> bool:
+def _is_there(manifest: Manifest, name: str) -> bool:
     try:
-        return resolve_media(root, name).is_file()
+        return manifest.media_path(name).is_file()
     except (OSError, UnsafePathError):
         return False

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from embeddings_store.corpus.media_paths import resolve_media
+from embeddings_store.corpus.media_paths import FOLLOW_LINKS
 from embeddings_store.errors import UnsafePathError
 from extract.checks.finding import INCOMPLETE, CorpusFinding, ReleaseUnderCheck
 from extract.corpora._notes import POINTER
@@ -56,7 +56,7 @@ def media_there(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
         pointers: list[str] = []
         for name in named:
             try:
-                path = resolve_media(root, name)
+                path = release.manifest.media_path(name)
             except UnsafePathError:
                 outside.append(name)
                 continue
@@ -74,7 +74,7 @@ def media_there(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
             medium,
             outside,
             f"{medium} file behind a link that leaves the corpus' folder",
-            "move them into it",
+            f"add {FOLLOW_LINKS} to read them, or move them into it",
         )
         yield from _not_there(
             medium,

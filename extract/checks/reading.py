@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from embeddings_store.corpus.manifest import Manifest
-from embeddings_store.corpus.media_paths import resolve_media
 from embeddings_store.errors import MediaError, UnsafePathError
 from extract.checks.finding import MediaFacts
 from extract.checks.memory import Remembered, digest_of
@@ -73,7 +72,7 @@ def tasks_of(manifest: Manifest, count: int | None = None) -> list[ReadTask]:
     files = _parts_of_files(manifest)
     sizes: dict[tuple[str, str], int] = {}
     for name, medium in files:
-        size = _size(manifest.root, name)
+        size = _size(manifest, name)
         if size is not None:
             sizes[name, medium] = size
     alike = Counter((size, medium) for (_, medium), size in sizes.items())
@@ -144,7 +143,7 @@ def read_media(
                 found[position] = known[state]
                 advance(1)
                 continue
-            running[pool.submit(_read, root, task)] = position, state
+            running[pool.submit(_read, manifest, task)] = position, state
             while len(running) >= AHEAD * jobs:
                 _collect(running, found, remembered, advance)
         while running:
@@ -152,16 +151,20 @@ def read_media(
     return [found[position] for position in range(len(tasks))]
 
 
-def _read(root: Path, task: ReadTask) -> MediaFacts:
+def _read(manifest: Manifest, task: ReadTask) -> MediaFacts:
     """Read one file; every fault becomes a sentence without the place of the user's corpus."""
+    root = manifest.root or Path()
     try:
-        path = resolve_media(root, task.name)
+        path = manifest.media_path(task.name)
+    except UnsafePathError as error:
+        return MediaFacts(task.name, task.medium, problem=str(error))
+    try:
         check_media_file(path)
         facts = _read_sound(path, task) if task.medium == "audio" else _read_film(path, task)
         digest = _digest(path) if task.hashed else ""
-    except (MediaError, UnsafePathError) as error:
-        return MediaFacts(task.name, task.medium, problem=_placeless(str(error), root, task))
-    bad = {row: _placeless(reason, root, task) for row, reason in facts.bad_rows.items()}
+    except MediaError as error:
+        return MediaFacts(task.name, task.medium, problem=_placeless(str(error), root, path))
+    bad = {row: _placeless(reason, root, path) for row, reason in facts.bad_rows.items()}
     return dataclasses.replace(facts, digest=digest, bad_rows=bad)
 
 
@@ -302,9 +305,9 @@ def _remembered(memory: Remembered) -> dict[str, MediaFacts]:
     return known
 
 
-def _size(root: Path, name: str) -> int | None:
+def _size(manifest: Manifest, name: str) -> int | None:
     try:
-        return resolve_media(root, name).stat().st_size
+        return manifest.media_path(name).stat().st_size
     except (OSError, UnsafePathError):
         return None
 
@@ -314,10 +317,8 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()[:24]
 
 
-def _placeless(reason: str, root: Path, task: ReadTask) -> str:
-    place = root.resolve()
-    own = place / task.name
-    for place_words in (f"{own}: ", f"{own} ", f"{place}/"):
+def _placeless(reason: str, root: Path, path: Path) -> str:
+    for place_words in (f"{path}: ", f"{path} ", f"{root.resolve()}/"):
         reason = reason.replace(place_words, "")
     return reason
 

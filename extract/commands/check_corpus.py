@@ -31,7 +31,7 @@ from extract.checks.finding import (
     ReleaseUnderCheck,
 )
 from extract.checks.report import check, estimate, scanned
-from extract.commands.corpus_options import add_table_options, corpus_source
+from extract.commands.corpus_options import add_reading_options, corpus_source
 from extract.commands.face_options import add_face_options, face_source
 from extract.corpora import READERS, corpus_names
 from extract.corpora.manifest import find_table
@@ -93,7 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="an option of the reader, see extract-features --list; may be repeated",
     )
-    add_table_options(top)
+    add_reading_options(top)
     top.add_argument(
         "--media",
         default="all",

@@ -16,12 +16,11 @@ from pathlib import Path
 from embeddings_store.atomic import explained, make_folder
 from embeddings_store.commands.common import guarded, parser
 from embeddings_store.corpus.manifest import Manifest
-from embeddings_store.corpus.media_paths import resolve_media
 from embeddings_store.errors import MediaError, UnsafePathError, UsageError, unknown_name
 from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.folds.rules import PLAN_NAMES, make_plan
 from embeddings_store.folds.validation_rules import VALID_RULES
-from extract.commands.corpus_options import add_table_options, corpus_source
+from extract.commands.corpus_options import add_reading_options, corpus_source
 from extract.corpora import READERS, corpus_names, format_names, huggingface
 from extract.corpora._notes import Notes
 from extract.extras import with_extra
@@ -65,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="an option of the reader, see extract-features --list; may be repeated",
     )
-    add_table_options(top)
+    add_reading_options(top)
     top.add_argument(
         "--corpus-name", default="", help="its name in the result (default: the reader's)"
     )
@@ -183,7 +182,7 @@ def _bring(manifest: Manifest, out: Path, media: str) -> tuple[str, ...]:
     absent = []
     for name in sorted(names):
         try:
-            source = resolve_media(manifest.root or Path(), name)
+            source = manifest.media_path(name)
         except UnsafePathError as error:
             raise MediaError(str(error)) from error
         if not source.is_file():

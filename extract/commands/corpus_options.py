@@ -5,18 +5,25 @@ from __future__ import annotations
 import argparse
 
 from embeddings_store.commands.common import add_columns_option
+from embeddings_store.corpus.media_paths import FOLLOW_LINKS
 from embeddings_store.errors import UsageError
 from extract.corpora import READERS
 from extract.pipeline.job import CorpusSource
 
 
-def add_table_options(command: argparse._ActionsContainer) -> None:
-    """Add what is about the table of ``--corpus manifest`` alone.
+def add_reading_options(command: argparse._ActionsContainer) -> None:
+    """Add how a corpus is read: names of a table's columns, and links.
 
     Args:
         command: A parser, or a group of its options.
     """
     add_columns_option(command, "the table of --corpus manifest")
+    command.add_argument(
+        FOLLOW_LINKS,
+        action="store_true",
+        help="read media behind symbolic links that leave the corpus' folder (default: they are "
+        "refused, because a list of files could reach anything on this disk)",
+    )
 
 
 def corpus_source(arguments: argparse.Namespace) -> CorpusSource:
@@ -31,6 +38,7 @@ def corpus_source(arguments: argparse.Namespace) -> CorpusSource:
         reader_options(arguments),
         getattr(arguments, "corpus_name", ""),
         getattr(arguments, "text_column", ""),
+        arguments.follow_links,
     )
 
 
@@ -50,7 +58,7 @@ def reader_options(arguments: argparse.Namespace) -> dict[str, str]:
 
 
 def _table_options(arguments: argparse.Namespace) -> dict[str, str]:
-    """Return what the options of :func:`add_table_options` gave, as options of the reader."""
+    """Return what the options of :func:`add_reading_options` gave, as options of the reader."""
     if not arguments.columns:
         return {}
     if arguments.corpus in READERS and "columns" not in READERS[arguments.corpus].options():

@@ -11,7 +11,7 @@ from embeddings_store.commands.common import parser
 from embeddings_store.commands.protocol_options import add_protocol_options
 from embeddings_store.folds.rules import PLAN_NAMES
 from embeddings_store.folds.validation_rules import SELECTION_RULES
-from extract.commands.corpus_options import add_table_options
+from extract.commands.corpus_options import add_reading_options
 from extract.commands.face_options import add_face_options
 from extract.corpora import corpus_names
 from extract.encoders.settings import EncoderOptions, InputSettings
@@ -76,7 +76,7 @@ def _add_what(top: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="an option of the reader, see --list; may be repeated",
     )
-    add_table_options(what)
+    add_reading_options(what)
     what.add_argument(
         "--modality",
         choices=[*PAPER_ENCODERS, "all"],

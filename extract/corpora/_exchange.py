@@ -14,7 +14,7 @@ import numpy as np
 from embeddings_store.corpus.column_names import STRINGS, TIMES
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest, safe_name
-from embeddings_store.corpus.media_paths import BACKSLASH, resolve_media, settle_path
+from embeddings_store.corpus.media_paths import BACKSLASH, settle_path
 from embeddings_store.errors import (
     ManifestError,
     MediaError,
@@ -192,7 +192,7 @@ class Lengths:
     """Length, rate and channels of sound files, from their headers; each file is looked at once."""
 
     def __init__(self, manifest: Manifest, notes: Notes) -> None:
-        self._root, self._notes = manifest.root, notes
+        self._manifest, self._notes = manifest, notes
         self._known: dict[str, tuple[float, int, int] | None] = {}
 
     def of(self, row: Row) -> tuple[float, int, int] | None:
@@ -228,10 +228,10 @@ class Lengths:
     def _look(self, name: str) -> tuple[float, int, int] | None:
         from extract.media.header import probe_sound
 
-        if self._root is None:
+        if self._manifest.root is None:
             return None
         try:
-            return probe_sound(resolve_media(self._root, name))
+            return probe_sound(self._manifest.media_path(name))
         except MediaError:
             return None
 

@@ -295,7 +295,7 @@ def _examples(
     for position in positions:
         example: dict[str, Any] = {name: rows[position].get(name) for name in columns}
         if inside and example["audio"]:
-            file = resolve_media(manifest.root or Path(), example["audio"])
+            file = manifest.media_path(example["audio"])
             with reading(file, "a sound", "check its permissions"):
                 sound = {"bytes": file.read_bytes(), "path": file.name}
             example |= {"audio": sound, PATH: example["audio"]}
@@ -320,9 +320,7 @@ def holds_sound(manifest: Manifest, notes: Notes) -> bool:
         )
         return False
     absent = [
-        n
-        for n in names.tolist()
-        if manifest.root is None or not resolve_media(manifest.root, n).is_file()
+        n for n in names.tolist() if manifest.root is None or not manifest.media_path(n).is_file()
     ]
     if absent:
         notes.say(

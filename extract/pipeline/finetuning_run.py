@@ -15,6 +15,7 @@ from extract.finetuning.row_roles import require_classes
 from extract.pipeline.finetuning_prepare import PreparedFinetuning, load_for_training
 from extract.pipeline.finetuning_resume import remember_to_keep, remove_leftovers, start_over
 from extract.pipeline.inputs import decode_ahead, reader_for
+from extract.pipeline.one_reason import refuse_one_reason
 from extract.pipeline.write import Advance, Notify, Summary, locked, summarise, write
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ def _read_rows(
     """Read the rows that are trained on and those that choose the epoch, none for no such rows.
 
     Raises:
+        MediaError: Every row fails for one reason.
         FoldError: A class has no row that can be read, or none of the rows that choose the epoch
             can.
     """
@@ -146,10 +148,11 @@ def _read_rows(
     job, encoder = prepared.job, prepared.encoder
     manifest, roles, codes = prepared.dump.manifest, prepared.roles, prepared.codes
     cache, reading = job.target.open_cache(job.modality), progress.reading
+    read = reader_for(encoder, manifest, cache, job.column)
+    refuse_one_reason(read, manifest, roles.fit.tolist())
     if cache is not None:  # Those rows too that are only dumped, while their files are open.
         decode_ahead(encoder, manifest, cache, prepared.to_read, reading)
         reading = _ignore
-    read = reader_for(encoder, manifest, cache, job.column)
     memory = Memory(int(job.memory_gb * 1e9))
 
     def load(position: int) -> Any:

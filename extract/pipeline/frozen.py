@@ -23,6 +23,7 @@ from extract.pipeline.job import (
     encoder_provenance,
     require_inputs,
 )
+from extract.pipeline.one_reason import refuse_one_reason
 from extract.pipeline.write import (
     Advance,
     Dump,
@@ -148,16 +149,19 @@ def run_frozen(prepared: PreparedExtraction, notify: Notify, advance: Advance) -
         advance: Called with the number of rows that were just finished.
 
     Raises:
+        MediaError: Every row fails for one reason; nothing is written.
         StoreBusyError: Another process makes the same vectors.
         StoreMismatchError: The store holds another corpus of this name, or vectors of other inputs.
         StoreFullError: The disk is full; finished rows are safe.
     """
     dump, encoder, cache = prepared.dump, prepared.encoder, prepared.cache
+    read = reader_for(encoder, dump.manifest, cache, dump.modality)
+    if prepared.pending:
+        refuse_one_reason(read, dump.manifest, np.flatnonzero(dump.present).tolist())
     with locked(dump):
         if not prepared.pending:
             shutil.rmtree(dump.running, ignore_errors=True)  # What a kill at the very end left.
             return summarise(dump)
-        read = reader_for(encoder, dump.manifest, cache, dump.modality)
         if cache is not None:
             rows = np.flatnonzero(dump.present)
             decode_ahead(encoder, dump.manifest, cache, rows, lambda count: None)

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings_store.corpus.manifest import Manifest, Utterance
-from embeddings_store.corpus.media_paths import resolve_media
 from embeddings_store.errors import ManifestError, MediaError, UnsafePathError
 from extract.pipeline.film_parts import lacks_side, refuse_without_side, video_spans
 
@@ -65,13 +64,15 @@ def reader_for(
     if encoder.spec.modality == "text":
         texts = dict(zip(manifest.table["id"], manifest.table[column], strict=True))
         return lambda row: _read_text(texts[row.id])
-    root = _root(encoder, manifest)
+    _check_root(encoder, manifest)
     if encoder.spec.modality == "audio":
         speech = cast("AudioEncoder", encoder)
-        return lambda row: _safely(lambda: _read_audio(row, root, speech), root)
+        return lambda row: _safely(manifest, row.audio, lambda path: _read_audio(row, path, speech))
     frames = cast("VideoEncoder", encoder).frames
     spans = video_spans(manifest, frames.faces.boxes)
-    return lambda row: _safely(lambda: _read_video(row, root, spans[row.id], frames, cache), root)
+    return lambda row: _safely(
+        manifest, row.video, lambda path: _read_video(row, path, spans[row.id], frames, cache)
+    )
 
 
 def decode_ahead(
@@ -94,7 +95,8 @@ def decode_ahead(
         advance: Called with the number of rows that were just done.
     """
     frames = cast("VideoEncoder", encoder).frames
-    root, ids = _root(encoder, manifest), manifest.ids
+    _check_root(encoder, manifest)
+    ids = manifest.ids
     spans = video_spans(manifest, frames.faces.boxes)
     names = manifest.table["video"]
     rows_of: dict[str, list[int]] = {}
@@ -105,7 +107,7 @@ def decode_ahead(
         rows_of.setdefault(str(names.iloc[position]), []).append(position)
     for name, rows in rows_of.items():
         try:
-            path = resolve_media(root, name)
+            path = manifest.media_path(name)
         except UnsafePathError:
             advance(len(rows))
             continue
@@ -113,20 +115,23 @@ def decode_ahead(
             advance(1)
 
 
-def _root(encoder: Encoder, manifest: Manifest) -> Path:
+def _check_root(encoder: Encoder, manifest: Manifest) -> None:
     if manifest.root is None:
         raise ManifestError(
             f"{encoder.spec.modality} needs the corpus' folder; give it with --root"
         )
-    return manifest.root
 
 
-def _safely(read: Callable[[], Input], root: Path) -> Input:
+def _safely(manifest: Manifest, name: str, read: Callable[[Path], Input]) -> Input:
     """Read; why it cannot be read goes into the store, so that names no place on this disk."""
+    place = ""
     try:
-        return read()
+        path = manifest.media_path(name)
+        place = str(path)
+        return read(path)
     except (MediaError, UnsafePathError) as error:
-        reason = str(error).replace(f"{root.resolve()}/", "")
+        root = (manifest.root or Path()).resolve()
+        reason = str(error).replace(place or "\0", name).replace(f"{root}/", "")
     # Out here the new error has no cause, which would keep what was decoded.
     raise MediaError(reason)
 
@@ -140,11 +145,11 @@ def _read_text(cell: str) -> Input:
     return Input(text, len(text), hashlib.sha256(text.encode()).hexdigest()[:16])
 
 
-def _read_audio(row: Utterance, root: Path, encoder: AudioEncoder) -> Input:
+def _read_audio(row: Utterance, path: Path, encoder: AudioEncoder) -> Input:
     from extract.media.sound import load_audio, require_duration
 
     clip = load_audio(
-        resolve_media(root, row.audio),
+        path,
         sample_rate=encoder.spec.sample_rate or 16_000,
         start_s=_time(row.start_s),
         end_s=_time(row.end_s),
@@ -165,12 +170,11 @@ def _read_audio(row: Utterance, root: Path, encoder: AudioEncoder) -> Input:
 
 
 def _read_video(
-    row: Utterance, root: Path, span: TimeSpan, frames: FrameSettings, cache: FrameCache | None
+    row: Utterance, path: Path, span: TimeSpan, frames: FrameSettings, cache: FrameCache | None
 ) -> Input:
     from extract.frames import VideoFile
 
     refuse_without_side(row.id, span, frames.region)
-    path = resolve_media(root, row.video)
     if cache is not None:
         clip = cache.read_clip(path, span, frames)
     else:

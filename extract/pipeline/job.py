@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from embeddings_store.corpus.column_names import MEDIA
 from embeddings_store.corpus.columns import numbers
 from embeddings_store.corpus.manifest import Manifest
-from embeddings_store.corpus.media_paths import other_spellings
+from embeddings_store.corpus.media_paths import other_spellings, refuse_links
 from embeddings_store.errors import ManifestError, UsageError, unknown_name
 from extract.corpora import READERS, read_corpus
 from extract.corpora._notes import SPELLING, Notes
@@ -36,6 +36,7 @@ class CorpusSource:
         name: Name in the store; empty keeps the reader's.
         text_column: With the modality ``text``: a ``meta_*`` column of long text to encode
             instead; it names the modality in the store.
+        follow_links: Whether media may be behind symbolic links that leave the root.
     """
 
     reader: str
@@ -43,15 +44,20 @@ class CorpusSource:
     options: Mapping[str, str] = field(default_factory=dict)
     name: str = ""
     text_column: str = ""
+    follow_links: bool = False
 
     def read(self) -> Manifest:
         """Read the corpus; the manifest has the name that it has in the store."""
         manifest = read_corpus(self.reader, self.root, **self.options)
         notes = _spelling_notes(manifest)
-        if not self.name and not notes:
+        if not (self.name or notes or self.follow_links):
             return manifest
-        notes = (*manifest.notes, *notes)
-        return replace(manifest, name=self.name or manifest.name, notes=notes)
+        return replace(
+            manifest,
+            name=self.name or manifest.name,
+            notes=(*manifest.notes, *notes),
+            follow_links=self.follow_links,
+        )
 
     def column(self, modality: str) -> str:
         """Return the manifest's column that is encoded."""
@@ -146,7 +152,7 @@ def require_inputs(manifest: Manifest, modality: str, column: str) -> None:
 
     Raises:
         UsageError: The column is no metadata of this corpus, or is not for a text encoder.
-        ManifestError: The corpus has other modalities only.
+        ManifestError: The corpus has other modalities only, or its media are behind links.
     """
     if column != modality:
         _check_text_column(manifest, modality, column)
@@ -157,6 +163,8 @@ def require_inputs(manifest: Manifest, modality: str, column: str) -> None:
             f"no row of corpus {manifest.name!r} has {modality}; it has "
             f"{', '.join(present) or 'no media'}"
         )
+    if modality in ("audio", "video") and manifest.root is not None and not manifest.follow_links:
+        refuse_links(manifest.root, manifest.table[modality].unique())
 
 
 def _check_text_column(manifest: Manifest, modality: str, column: str) -> None:

@@ -90,7 +90,7 @@ def test_import_needs_to_be_told_what_was_seen(run: Run) -> None:
         (
             ("import", "x.txt", "--seen", "none"),
             2,
-            "x.txt: import reads .npz, .npy, .csv and .parquet",
+            "x.txt: import reads .npz, .npy, .csv, .tsv, .arff",
         ),
         (("import", "x.npz", "--seen", "nobody"), 2, "--seen 'nobody' is neither"),
     ],

@@ -185,6 +185,21 @@ def test_files_are_compared_byte_by_byte_with_media(clean: Plan, tmp_path: Path)
     assert audit.main(arguments) == 3
 
 
+def test_files_behind_a_link_are_compared_on_demand(
+    clean: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, media = clean_store(clean, tmp_path), tmp_path / "media"
+    media.mkdir()
+    (tmp_path / "disk").mkdir()
+    (media / "wav").symlink_to(tmp_path / "disk")
+    for number, name in enumerate(clean.columns["audio"].tolist()):
+        (media / name).write_bytes(bytes([number]) * 40)
+    arguments = ["--store", store, "--media", str(media)]
+    assert audit.main(arguments) == 3
+    assert "add --follow-links" in capsys.readouterr().err
+    assert audit.main([*arguments, "--follow-links"]) == 0
+
+
 def clean_store(plan: Plan, folder: Path) -> str:
     plan.write(folder / "e")
     return str(folder / "e")
