@@ -452,7 +452,7 @@ def test_manifest_reader(tmp_path: Path) -> None:
     )
     assert read_corpus("manifest", table).name == "mine"
     assert read_corpus("manifest", table, name="ours").root == tmp_path
-    with pytest.raises(ManifestError, match="none of manifest.csv"):
+    with pytest.raises(ManifestError, match=r"none of manifest\.csv"):
         read_corpus("manifest", tmp_path)
     table.rename(tmp_path / "manifest.csv")
     assert len(read_corpus("manifest", tmp_path)) == 2
