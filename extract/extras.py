@@ -10,7 +10,6 @@ EXTRA = {
     "PIL",
     "accelerate",
     "av",
-    "decord",
     "huggingface_hub",
     "librosa",
     "safetensors",

@@ -185,7 +185,6 @@ def test_every_module_of_the_torch_free_packages_is_importable_without_torch() -
 MEDIA = {
     "PIL",
     "av",
-    "decord",
     "librosa",
     "soundfile",
     "safetensors",

@@ -339,7 +339,7 @@ def _libraries(faces: bool) -> dict[str, str]:
     """Return the versions of what makes the pixels; one that is not installed has made none."""
     found = {}
     of_faces = OPENCV if faces else ()
-    for name in ("av", "decord2", "decord", "pillow", *of_faces):
+    for name in ("av", "pillow", *of_faces):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from embeddings_store.errors import MediaError, UsageError, without_frames
 from extract.frames import content
-from extract.frames.decoders import Decoder, open_decoder
+from extract.frames.decoders import Decoder
 from extract.frames.face import follow_face
 from extract.frames.face_boxes import no_boxes
 from extract.frames.geometry import PixelBox, Pixels, cut_out, fit, region_box
@@ -113,7 +113,7 @@ class VideoFile:
             MediaError: If the span lies beyond the end, a frame cannot be decoded, or the region is
                 a face and there is none.
             UsageError: If the region is a half and the span names no side.
-            MissingDependencyError: If decord is not installed.
+            MissingDependencyError: If OpenCV or pillow is not installed.
         """
         index = self.index
         box = region_box(settings.region, span.side, index.width, index.height)
@@ -154,7 +154,7 @@ class VideoFile:
 
     def _pictures(self, numbers: NDArray[np.int64]) -> Iterator[Pixels]:
         if self._decoder is None:
-            self._decoder = open_decoder(self.path, self.index, self._threads)
+            self._decoder = Decoder(self.path, self.index, self._threads)
         return self._decoder.pictures(numbers.tolist())
 
     def _content_within(self, box: PixelBox) -> PixelBox:
@@ -190,7 +190,7 @@ def read_clip(
     Raises:
         MediaError: If the file or the span cannot be read.
         UsageError: If the arguments describe no span or no region.
-        MissingDependencyError: If PyAV or decord is not installed.
+        MissingDependencyError: If PyAV is not installed.
     """
     span = TimeSpan(start_s, end_s, side)
     with VideoFile(path, threads=threads) as video:

@@ -1,12 +1,6 @@
-"""Fetches frames of one file by their number.
+"""Fetches frames of one file by their number, with PyAV.
 
 Decoding starts at the nearest frame before them that it can start at.
-
-decord does it where a file's packets show no surprise. Elsewhere it may not give the frame that was
-asked for: with frame numbers drawn into the picture, decord2 3.4.0 gave wrong frames after a seek
-in AVI with B-frames (where its times are garbage), in MP4 with open groups of pictures, and
-throughout MPEG-TS. Such files are read with PyAV, which gave the same pixels to the bit and is as
-fast, but does not count by itself.
 """
 
 from __future__ import annotations
@@ -14,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from embeddings_store.errors import MediaError, MissingDependencyError
+from embeddings_store.errors import MediaError
 from embeddings_store.reading import reading
 from extract.frames.geometry import Pixels
 from extract.frames.index import FrameIndex
@@ -27,111 +21,20 @@ from extract.media.opening import open_media
 if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream
 
-# decord keeps times as float32: a millisecond is far above its rounding and far below a frame.
-_SAME_TIME_S = 1e-3
 
-
-class Decoder(Protocol):
-    """One open file."""
-
-    name: str
-
-    def pictures(self, numbers: Sequence[int]) -> Iterator[Pixels]:
-        """Yield the frames of these numbers, upright RGB (H, W, 3) of square pixels.
-
-        Args:
-            numbers: Increasing; cheap where they continue what was read before.
-
-        Raises:
-            MediaError: If a frame cannot be decoded.
-        """
-        ...
-
-    def close(self) -> None:
-        """Let go of the file."""
-        ...
-
-
-def open_decoder(path: Path, index: FrameIndex, threads: int) -> Decoder:
-    """Return decord's reader where it agrees with the index on every frame's time, else PyAV's.
-
-    Args:
-        path: A video file.
-        index: What its packets say of its frames.
-        threads: Decoding threads.
-
-    Raises:
-        MediaError: If the file cannot be opened.
-        MissingDependencyError: If decord is not installed.
-    """
-    if index.plain:
-        reader = DecordDecoder(path, threads)
-        if reader.agrees(index):
-            return reader
-        reader.close()
-    return AvDecoder(path, index, threads)
-
-
-class DecordDecoder:
-    """Reads with decord."""
-
-    name = "decord"
-
-    def __init__(self, path: Path, threads: int) -> None:
-        """Open the file.
-
-        Raises:
-            MediaError: If it cannot be opened.
-            MissingDependencyError: If decord is not installed.
-        """
-        try:
-            import decord
-        except ImportError:
-            raise MissingDependencyError(
-                "reading video frames needs decord2; install the extra 'extract'"
-            ) from None
-        decord.logging.set_level(decord.logging.QUIET)
-        self._path = path
-        with _decoding(path):
-            self._reader: Any = decord.VideoReader(
-                str(path), ctx=decord.cpu(0), num_threads=threads
-            )
-
-    def agrees(self, index: FrameIndex) -> bool:
-        """Return whether decord counts and times the frames as the packets do."""
-        count = len(index.times_s)
-        if len(self._reader) != count:
-            return False
-        times_s = self._reader.get_frame_timestamp(range(count))[:, 0]
-        expected_s = index.times_s - index.times_s[0]
-        return bool(np.abs(times_s - expected_s).max() < _SAME_TIME_S)
-
-    def pictures(self, numbers: Sequence[int]) -> Iterator[Pixels]:
-        """See :class:`Decoder`.
-
-        Raises:
-            MediaError: If a frame cannot be decoded.
-        """
-        for number in numbers:
-            with _decoding(self._path):
-                picture = self._reader.get_batch([number]).asnumpy()[0]
-            yield picture
-
-    def close(self) -> None:
-        """See :class:`Decoder`; decord closes the file when its reader is gone."""
-        self._reader = None
-
-
-class AvDecoder:
-    """Reads with PyAV.
+class Decoder:
+    """One open file.
 
     A frame is known by its presentation time, or by the packet that brought it out of the decoder.
     """
 
-    name = "av"
-
     def __init__(self, path: Path, index: FrameIndex, threads: int) -> None:
         """Open the file.
+
+        Args:
+            path: A video file.
+            index: What its packets say of its frames.
+            threads: Decoding threads.
 
         Raises:
             MediaError: If it cannot be opened.
@@ -157,7 +60,10 @@ class AvDecoder:
         self._stream.codec_context.thread_type = "SLICE" if self._index.counted else "AUTO"
 
     def pictures(self, numbers: Sequence[int]) -> Iterator[Pixels]:
-        """See :class:`Decoder`.
+        """Yield the frames of these numbers, upright RGB (H, W, 3) of square pixels.
+
+        Args:
+            numbers: Increasing; cheap where they continue what was read before.
 
         Raises:
             MediaError: If a frame cannot be decoded or reached.
@@ -180,7 +86,7 @@ class AvDecoder:
             yield picture
 
     def close(self) -> None:
-        """See :class:`Decoder`."""
+        """Let go of the file."""
         self._run, self._frame = iter(()), None
         self._container.close()
 

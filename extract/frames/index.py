@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 _EPSILON_S = 1e-6
 # How much earlier than promised the last frame may end before the file counts as cut.
 _CUT_SLACK_S = 0.5
-# Where decord was found to count, time and seek frames rightly, as long as decoding order is
-# display order at key frames.
-_PROVEN_FORMATS = frozenset(("avi", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"))
-_PROVEN_CODECS = frozenset(("h264", "mpeg4"))
 # DVDs have pixels from 8:9 to 64:45; what is far beyond is a torn header.
 _WIDEST = 4
 # Formats whose table of frames is by presentation time; the others are searched by decoding time.
@@ -57,7 +53,6 @@ class FrameIndex:
         width: Pixels, upright and square, so not always those that are stored.
         height: Likewise.
         rotation: Degrees, counter-clockwise, by which decoded pictures have to be turned.
-        plain: Whether the order of decoding holds no surprise, see ``_PROVEN_FORMATS``.
         note: What a user should know of the file, else empty.
     """
 
@@ -74,7 +69,6 @@ class FrameIndex:
     width: int
     height: int
     rotation: int
-    plain: bool
     note: str
 
     def shown_at(self, times_s: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -181,7 +175,6 @@ def _index(
     _refuse_cut(path, container, stream, float(times_s[0]) + origin_s, duration_s + origin_s)
     aspect, odd_aspect = _pixel_aspect(stream)
     width, height = max(1, round(first.width * aspect)), first.height
-    is_square = width == first.width
     if first.rotation % 180 != 0:
         width, height = height, width
     return FrameIndex(
@@ -198,7 +191,6 @@ def _index(
         width=width,
         height=height,
         rotation=first.rotation,
-        plain=is_square and _is_plain(container, stream, packets, first),
         note="; ".join(
             filter(None, [_note_of_absent_frames(container, stream, packets), odd_aspect])
         ),
@@ -311,24 +303,3 @@ def _refuse_cut(
             f"{path} is cut short: its header promises {promised_s:.2f} s of video, it ends at "
             f"{end_s:.2f} s; fetch it again"
         )
-
-
-def _is_plain(
-    container: InputContainer, stream: VideoStream, packets: _Packets, first: VideoFrame
-) -> bool:
-    """Return whether decord counts, times and seeks the frames of such a file rightly."""
-    if container.format.name not in _PROVEN_FORMATS:
-        return False
-    if stream.codec_context.name not in _PROVEN_CODECS:
-        return False
-    presented = packets.presented
-    if first.rotation or any(packets.hidden) or None in presented or _repeats(presented):
-        return False
-    if container.format.name == "avi":
-        return presented == packets.decoded
-    # Closed groups: whatever is decoded before a key frame is shown before it, so its number is the
-    # same in both orders.
-    decoded_order = np.array(presented, dtype=np.int64)
-    shown_number = np.searchsorted(np.sort(decoded_order), decoded_order)
-    same_number = shown_number == np.arange(len(decoded_order))
-    return bool(same_number[np.array(packets.key)].all())

@@ -42,6 +42,8 @@ from extract.corpora.demo_release.words import sentence
 from extract.corpora.demo_release.writing import write_dialogue
 from extract.encoders import load_encoder
 from extract.finetuning.settings import TrainingSettings
+from extract.frames.decoders import Decoder
+from extract.frames.index import scan
 from extract.frames.settings import REGIONS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -125,22 +127,21 @@ def test_same_seed_same_bytes_other_seed_other_bytes(folder: Path, tmp_path: Pat
 
 
 def test_films_are_deterministic_and_decodable(tmp_path: Path) -> None:
-    decord = pytest.importorskip("decord")
     dialogue = design.draw(0)[0]
     for name in ("a.avi", "b.avi"):
         film.shoot(dialogue, tmp_path / name, [0, 1, 2])
     assert (tmp_path / "a.avi").read_bytes() == (tmp_path / "b.avi").read_bytes()
     assert b"DIVX" in (tmp_path / "a.avi").read_bytes()[:4096]
-    video = decord.VideoReader(str(tmp_path / "a.avi"))
-    assert video.get_avg_fps() == pytest.approx(29.97, abs=0.01)
-    assert len(video) / video.get_avg_fps() == pytest.approx(dialogue.end_s, abs=0.2)
+    index = scan(tmp_path / "a.avi")
+    assert index.fps == pytest.approx(29.97, abs=0.01)
+    assert index.duration_s == pytest.approx(dialogue.end_s, abs=0.2)
     turn = dialogue.turns[5]
-    picture = (
-        video[int((turn.start_s + turn.end_s) / 2 * video.get_avg_fps())].asnumpy().astype(float)
-    )
+    wanted = index.shown_at(np.array([(turn.start_s + turn.end_s) / 2, turn.end_s - 0.1]))
+    decoder = Decoder(tmp_path / "a.avi", index, 1)
+    picture, later = (shown.astype(float) for shown in decoder.pictures(wanted.tolist()))
+    decoder.close()
     assert picture.shape == (480, 720, 3)
     assert picture[:100].mean() < 5 and picture[380:].mean() < 5 and picture[120:360].mean() > 80
-    later = video[int((turn.end_s - 0.1) * video.get_avg_fps())].asnumpy().astype(float)
     motion = np.abs(picture - later).mean(axis=(0, 2))
     left, right = motion[:360].mean(), motion[360:].mean()
     assert (left > right) == (turn.id[5] == turn.id[-4]), (

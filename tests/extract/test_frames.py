@@ -294,16 +294,19 @@ def test_a_cut_file_that_still_opens_is_refused(suffix, tmp_path):
         read_clip(cut)
 
 
-def test_frames_that_decord_cannot_decode_are_a_media_error(tmp_path):
+def test_frames_that_cannot_be_decoded_are_one_line(tmp_path, capfd):
     path = numbered.write(tmp_path / "clip.mp4", **H264)
     content = bytearray(path.read_bytes())
     middle = len(content) // 2
     content[middle : middle + len(content) // 5] = bytes(len(content) // 5)
     path.write_bytes(content)
-    with pytest.raises(
-        MediaError, match=r"has frames that cannot be decoded .*; fetch or convert it again"
-    ):
+    # The libraries' own words, with a place in their source and the time of day, stay out of it.
+    words = (
+        r"clip\.mp4: has frames that cannot be decoded \([A-Za-z ]+\); fetch or convert it again$"
+    )
+    with pytest.raises(MediaError, match=words):
         read_clip(path)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_hundred_and_fifty_one_dialogues_leave_no_file_and_no_thread_behind(divx, tmp_path):
@@ -325,13 +328,8 @@ def test_a_hundred_and_fifty_one_dialogues_leave_no_file_and_no_thread_behind(di
 
 
 def test_the_package_imports_without_a_decoder_and_says_which_extra_brings_it(monkeypatch, divx):
-    code = (
-        "import sys, extract.frames; sys.exit(bool({'av', 'decord', 'torch'} & sys.modules.keys()))"
-    )
+    code = "import sys, extract.frames; sys.exit(bool({'av', 'torch'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-    monkeypatch.setitem(sys.modules, "decord", None)
-    with pytest.raises(MissingDependencyError, match="needs decord2; install the extra 'extract'"):
-        read_clip(divx)
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(MissingDependencyError, match="needs PyAV; install the extra 'extract'"):
         read_clip(divx)
