@@ -14,6 +14,7 @@ from embeddings_store.folds.validation_rules import SELECTION_RULES
 from extract.commands.corpus_options import add_reading_options
 from extract.commands.face_options import add_face_options
 from extract.corpora import corpus_names
+from extract.encoders.architectures import PERCENTILES
 from extract.encoders.settings import EncoderOptions, InputSettings
 from extract.finetuning.augmentation import AUGMENTATIONS
 from extract.finetuning.settings import PAPER, PRECISIONS, SCHEDULERS, TrainingSettings
@@ -125,7 +126,10 @@ def _add_how(top: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--pooling",
         default="",
-        help="from states to one vector (default: what belongs to the encoder)",
+        help="from states to one vector: mean, std, max, percentiles (the "
+        f"{', '.join(map(str, PERCENTILES))}th), thirds (means of the first and the last third), "
+        "first; several with + stand side by side, as in mean+std (default: what belongs to the "
+        "encoder)",
     )
     how.add_argument(
         "--max-duration-s",

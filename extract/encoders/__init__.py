@@ -50,7 +50,7 @@ def load_encoder(
         encoder: A registry name, a local folder or a Hub id, or what :func:`resolve` made of one.
         layer: ``"last"``, ``"all"``, a number or several: 0 is the input of the first transformer
             layer, the highest is what the model calls its last hidden state.
-        pooling: None for the encoder's own.
+        pooling: From states to one vector, such as ``"mean+std"``; None for the encoder's own.
         device: ``"auto"`` (a CUDA GPU if there is one, else the CPU), ``"cpu"``, ``"cuda"``,
             ``"cuda:1"`` or ``"mps"``.
         batch_size: Inputs that go through the model at once; None for :func:`auto_batch_size`.

@@ -13,6 +13,12 @@ from embeddings_store.errors import UsageError
 # spectrograms, hence the shortest clip that gives any of the audio encoders one frame.
 ONE_FRAME_S = 0.025
 SAMPLE_RATE = 16_000
+# What the pooling "percentiles" takes.
+PERCENTILES = (10, 50, 90)
+# Parts of a pooling that are wider than the states.
+_WIDTHS = {"percentiles": len(PERCENTILES), "thirds": 2}
+# What can be said of states that follow one another in time.
+_OVER_TIME = ("mean", "std", "max", "percentiles", "thirds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +32,7 @@ class Architecture:
         model_class: Name of the Transformers class without any head; for VideoMAE the one that
             holds the norm of its head.
         pooling: What turns its states into one vector, unless a registry row says otherwise.
-        poolings: Every pooling that means something for it.
+        poolings: Every part of a pooling that means something for it; any of them can be joined.
         dim_key: Where ``config.json`` says the width of the states.
         layers_key: Where ``config.json`` says the number of transformer layers.
         max_input: Tokens or seconds that the model takes at most; None where it sets no limit, and
@@ -55,7 +61,7 @@ def _tokens(
         "tokens",
         model_class,
         "first",
-        ("first", "mean", "max"),
+        ("first", *_OVER_TIME),
         dim_key=dim_key,
         layers_key=layers_key,
         max_input=512,
@@ -68,7 +74,7 @@ def _waveform(model_class: str) -> Architecture:
         "waveform",
         model_class,
         "mean",
-        ("mean", "max"),
+        _OVER_TIME,
         min_duration_s=ONE_FRAME_S,
         sample_rate=SAMPLE_RATE,
     )
@@ -97,28 +103,61 @@ ARCHITECTURES: dict[str, Architecture] = {
         "whisper",
         "WhisperEncoder",
         "mean",
-        ("mean", "max"),
+        _OVER_TIME,
         dim_key="d_model",
         layers_key="encoder_layers",
         max_input=30.0,  # 1,500 position embeddings of 20 ms
         min_duration_s=ONE_FRAME_S,
         sample_rate=SAMPLE_RATE,
     ),
-    # Transformers' own classifier on a VideoMAE without mean pooling reads the first patch; hence
-    # "first" is there too.
+    # Their states are patches, of which a row is no course of time. Transformers' own classifier on
+    # a VideoMAE without mean pooling reads the first patch; hence "first" is there too.
     "videomae": Architecture(
         "video", "patches", "VideoMAEForVideoClassification", "mean", ("mean", "max", "first")
     ),
     "timesformer": Architecture("video", "clip", "TimesformerModel", "first", ("first", "mean")),
-    "vit": Architecture("video", "frames", "ViTModel", "mean", ("mean", "max")),
+    "vit": Architecture("video", "frames", "ViTModel", "mean", _OVER_TIME),
 }
+
+
+def parts_of(pooling: str) -> list[str]:
+    """Return the parts of a pooling, in the order of their columns.
+
+    >>> parts_of("mean"), parts_of("mean+std")
+    (['mean'], ['mean', 'std'])
+    """
+    return pooling.split("+")
+
+
+def width_of(pooling: str) -> int:
+    """Return how many times wider than a state a vector is.
+
+    >>> width_of("mean"), width_of("mean+std"), width_of("percentiles+max")
+    (1, 2, 4)
+    """
+    return sum(_WIDTHS.get(part, 1) for part in parts_of(pooling))
+
+
+def pooling_settings(pooling: str) -> dict[str, str]:
+    """Return what of a pooling changes a vector, for the fingerprint.
+
+    >>> pooling_settings("mean")
+    {'pooling': 'mean'}
+    >>> pooling_settings("percentiles")
+    {'pooling': 'percentiles', 'percentiles': '10, 50, 90'}
+    """
+    settings = {"pooling": pooling}
+    if "percentiles" in parts_of(pooling):
+        settings["percentiles"] = ", ".join(map(str, PERCENTILES))
+    return settings
 
 
 def check_pooling(architecture: str, pooling: str) -> None:
     """Refuse a pooling that means nothing for an architecture.
 
     Raises:
-        UsageError: If ``pooling`` is unknown, or not one of the architecture's.
+        UsageError: If a part of ``pooling`` is unknown, is not one of the architecture's, or is
+            named twice.
 
     >>> check_pooling("wav2vec2", "first")
     Traceback (most recent call last):
@@ -126,7 +165,12 @@ def check_pooling(architecture: str, pooling: str) -> None:
     embeddings_store.errors.UsageError: pooling 'first' means nothing for wav2vec2; it takes ...
     """
     allowed = ARCHITECTURES[architecture].poolings
-    if pooling not in allowed:
-        raise UsageError(
-            f"pooling {pooling!r} means nothing for {architecture}; it takes {', '.join(allowed)}"
-        )
+    parts = parts_of(pooling)
+    for part in parts:
+        if part not in allowed:
+            raise UsageError(
+                f"pooling {part!r} means nothing for {architecture}; it takes "
+                f"{', '.join(allowed)}, joined with + for several"
+            )
+    if len(set(parts)) < len(parts):
+        raise UsageError(f"pooling {pooling!r} names a part twice; name each once")

@@ -18,10 +18,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from embeddings_store.errors import UsageError
-from extract.encoders.architectures import ARCHITECTURES, check_pooling
+from extract.encoders.architectures import (
+    ARCHITECTURES,
+    check_pooling,
+    pooling_settings,
+    width_of,
+)
 from extract.encoders.batching import length_buckets
 from extract.encoders.loading import LoadedModel, quiet
-from extract.encoders.pooling import POOLINGS
+from extract.encoders.pooling import pool
 from extract.encoders.registry import EncoderSpec
 
 # To be raised whenever an adapter gives other vectors for the same input, so that stores of the old
@@ -73,8 +78,8 @@ class Encoder(ABC):
         layers: Which states are pooled: 0 is the input of the first transformer layer,
             ``spec.layers`` is what the model calls its last hidden state, after the final norm
             where it has one.
-        dim: Width of a vector.
-        pooling: A name in ``POOLINGS``.
+        dim: Width of a vector: that of a state, or several times that, as the pooling says.
+        pooling: Names in ``POOLINGS``, joined with ``+``.
         settings: Every setting that changes a vector, flat and fit for JSON, without the layer.
         weights_digest: SHA-256 of the weights, independent of place and process.
         revision: Commit of the Hub that was loaded, or an empty string.
@@ -108,10 +113,10 @@ class Encoder(ABC):
         depth: int = getattr(loaded.config, known.layers_key)
         width: int = getattr(loaded.config, known.dim_key)
         self.spec = replace(spec, dim=width, layers=depth, max_input=max_input)
-        self.dim = width
         self.layers = layer_numbers(options.layer, depth)
         self.pooling = options.pooling or spec.pooling
         check_pooling(spec.architecture, self.pooling)
+        self.dim = width_of(self.pooling) * width
         if options.batch_size < 1:
             raise UsageError(f"batch_size is {options.batch_size}; expected at least 1")
         self.batch_size = options.batch_size
@@ -126,7 +131,7 @@ class Encoder(ABC):
         self.settings: dict[str, Any] = {
             "adapter_version": ADAPTER_VERSION,
             "architecture": spec.architecture,
-            "pooling": self.pooling,
+            **pooling_settings(self.pooling),
             "dtype": "float32",
         }
 
@@ -175,8 +180,8 @@ class Encoder(ABC):
             float32, (B, ``len(layers)``, ``dim``).
         """
         states, mask = self._run(items)
-        pool = POOLINGS[self.pooling]
-        return torch.stack([pool(states[layer], mask) for layer in self.layers], dim=1)
+        vectors = [pool(self.pooling, states[layer], mask) for layer in self.layers]
+        return torch.stack(vectors, dim=1)
 
     def remarks(self) -> list[str]:
         """Say what a user should know of the inputs so far, a sentence each."""

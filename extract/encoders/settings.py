@@ -53,7 +53,8 @@ class EncoderOptions:
     Attributes:
         layer: ``last``, ``all``, a number or several: 0 is the input of the first transformer
             layer, the highest is what the model calls its last hidden state.
-        pooling: From states to one vector; none for the encoder's own.
+        pooling: From states to one vector, such as ``mean`` or ``mean+std``; none for the encoder's
+            own.
         device: ``auto`` (a CUDA GPU if there is one, else the CPU), ``cpu``, ``cuda``, ``cuda:1``
             or ``mps``.
         batch_size: Inputs that go through the model at once; none for

@@ -154,11 +154,12 @@ class PatchEncoder(VideoEncoder):
         self.settings["pooled_norm"] = "fc_norm, not learned" if fresh else learned
 
     def pooled(self, items: list[Any]) -> Tensor:
-        """See :meth:`Encoder.pooled`; the last layer's vector is normed."""
+        """See :meth:`Encoder.pooled`; the last layer's vector is normed, each part by itself."""
         by_layer = list(super().pooled(items).unbind(1))
         if self.spec.layers in self.layers:
             last = self.layers.index(self.spec.layers)
-            by_layer[last] = self._norm(by_layer[last])
+            parts = by_layer[last].chunk(self.dim // self.spec.dim, dim=1)
+            by_layer[last] = torch.cat([self._norm(part) for part in parts], dim=1)
         return torch.stack(by_layer, dim=1)
 
     def _run(self, items: list[NDArray[np.uint8]]) -> tuple[Mapping[int, Tensor], Tensor]:

@@ -10,8 +10,11 @@ import tiny_encoders
 import torch
 import transformers
 
+from embeddings_store.provenance import fingerprint
 from extract.encoders import ARCHITECTURES, REGISTRY, EncoderSpec, load_encoder
-from extract.encoders.pooling import POOLINGS
+from extract.encoders.architectures import width_of
+from extract.encoders.pooling import POOLINGS, pool
+from extract.finetuning.classifier import Classifier
 
 
 @pytest.fixture(scope="module", params=REGISTRY, ids=[row.name for row in REGISTRY])
@@ -143,11 +146,72 @@ def stock_front_end(row: EncoderSpec, folder, item) -> dict[str, torch.Tensor]:
     return dict(extractor(item, sampling_rate=16_000, return_tensors="pt"))
 
 
-def test_every_pooling_of_the_architecture_works(row, folder):
-    for pooling in ARCHITECTURES[row.architecture].poolings:
-        other = load_encoder(str(folder), pooling=pooling, device="cpu")
-        assert other.settings["pooling"] == pooling and pooling in POOLINGS
-        assert np.isfinite(other.encode(tiny_encoders.inputs(row)[:2])).all()
+def test_every_pooling_of_the_architecture_gives_the_vector_of_a_batch_of_one(row, folder):
+    parts, items = ARCHITECTURES[row.architecture].poolings, tiny_encoders.inputs(row)
+    assert set(parts) <= POOLINGS.keys()
+    for pooling in (*parts, "+".join(parts)):
+        other = load_encoder(str(folder), pooling=pooling, layer="all", device="cpu", batch_size=8)
+        assert other.settings["pooling"] == other.pooling == pooling
+        assert other.dim == 32 * width_of(pooling)
+        many = other.encode(items)
+        alone = np.concatenate([other.encode([item]) for item in items])
+        assert many.shape == (len(items), 3, other.dim) and np.isfinite(many).all()
+        # One state alone deviates by 0, of which no part can be taken.
+        least = 1e-3 if pooling == "std" else 0.0
+        apart = np.linalg.norm(many - alone, axis=-1)
+        assert (apart < 1e-5 * np.maximum(np.linalg.norm(alone, axis=-1), least)).all()
+
+
+def test_poolings_by_hand_over_own_states_alone():
+    rng = np.random.default_rng(0)
+    states = rng.standard_normal((4, 9, 5)).astype(np.float32)
+    mask = np.arange(9) < np.array([[9], [7], [2], [1]])
+    states[~mask] = 1e6  # What padding holds may touch nothing.
+    pooled = pool("std+max+percentiles+thirds", torch.tensor(states), torch.tensor(mask)).numpy()
+    for row, own_mask in enumerate(mask):
+        own = states[row, own_mask]
+        third = -(-len(own) // 3)
+        by_hand = [own.std(0), own.max(0), *np.percentile(own, (10, 50, 90), axis=0)]
+        by_hand += [own[:third].mean(0), own[-third:].mean(0)]
+        np.testing.assert_allclose(pooled[row], np.concatenate(by_hand), rtol=1e-5, atol=1e-6)
+
+
+FINGERPRINTS = {
+    "wav2vec2-base": "845137fe4d19",
+    "wavlm-large": "82c536fdb277",
+    "ast": "aa87890aa298",
+    "whisper-tiny": "70ea8cb549a3",
+    "videomae-base": "dca2eb3b6464",
+    "timesformer-base-k400": "2e6c8e35580a",
+    "vit-base": "bebe14b5894d",
+}
+
+
+def test_the_default_pooling_keeps_its_fingerprint_and_its_bits(row, encoder, vectors):
+    if row.name in FINGERPRINTS:
+        assert fingerprint(encoder.settings) == FINGERPRINTS[row.name]
+    if row.pooling != "mean" or row.architecture == "videomae":  # which norms the mean
+        return
+    item = tiny_encoders.inputs(row)[1]
+    with torch.inference_mode():
+        states, mask = encoder._run([encoder.prepare(item)])
+        for number, layer in enumerate(encoder.layers):
+            own = states[layer].masked_fill(~mask.unsqueeze(-1), 0.0)
+            mean = (own.sum(dim=1) / mask.sum(dim=1, keepdim=True)).numpy()
+            np.testing.assert_array_equal(encoder.encode([item])[:, number], mean)
+
+
+def test_a_fine_tuning_goes_through_every_part_of_a_pooling(row, folder):
+    parts = ARCHITECTURES[row.architecture].poolings
+    encoder = load_encoder(str(folder), pooling="+".join(parts), device="cpu")
+    classifier = Classifier(encoder, 2)
+    # The first clip has a single state, which deviates from nothing.
+    items = [encoder.prepare(item) for item in tiny_encoders.inputs(row)[:2]]
+    loss = classifier.encoder.pooled(items).square().sum()
+    loss.backward()
+    assert classifier.head.in_features == encoder.dim
+    gradients = [each.grad for each in encoder.model.parameters() if each.grad is not None]
+    assert gradients and all(torch.isfinite(gradient).all() for gradient in gradients)
 
 
 def test_settings_are_flat_json_without_place_batch_or_layer(folder, encoder):

@@ -12,6 +12,7 @@ import pytest
 
 from embeddings_store.errors import ModelLoadError, UnknownNameError, UsageError
 from extract.encoders import ARCHITECTURES, REGISTRY, encoder_names, load_encoder, resolve
+from extract.encoders.architectures import check_pooling
 from extract.encoders.registry import EncoderSpec
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -170,11 +171,26 @@ def test_folder_without_configuration_is_refused(tmp_path):
 def test_a_row_that_does_not_fit_its_architecture_cannot_be_made():
     row = resolve("wav2vec2-base").spec
     with pytest.raises(
-        UsageError, match="pooling 'first' means nothing for wav2vec2; it takes mean, max"
+        UsageError, match="pooling 'first' means nothing for wav2vec2; it takes mean, std, max"
     ):
         dataclasses.replace(row, pooling="first")
     with pytest.raises(UsageError, match="wav2vec2 reads audio, not text"):
         dataclasses.replace(row, modality="text")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "pooling", "says"),
+    [
+        ("videomae", "mean+thirds", "pooling 'thirds' means nothing for videomae; it takes mean, "),
+        ("audio-spectrogram-transformer", "mean+std", "pooling 'mean' means nothing for audio-"),
+        ("whisper", "mean+", "pooling '' means nothing for whisper; it takes mean, std, max, "),
+        ("bert", "mean+mean", r"pooling 'mean\+mean' names a part twice; name each once"),
+    ],
+)
+def test_a_pooling_that_means_nothing_is_refused_in_one_line(architecture, pooling, says):
+    with pytest.raises(UsageError, match=says) as refused:
+        check_pooling(architecture, pooling)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.fixture

@@ -266,6 +266,20 @@ def test_a_changed_setting_makes_other_vectors_and_says_which_setting(tmp_path, 
     assert len(list((tmp_path / "e").rglob("*.h5"))) == 2
 
 
+def test_a_pooling_stands_in_the_store_beside_the_default(tmp_path, model, capsys):
+    rows, store = write_corpus(tmp_path / "c", 2), tmp_path / "e"
+    assert main(command(rows, model, store)) == 0
+    capsys.readouterr()
+    assert main(command(rows, model, store, "--pooling", "mean+percentiles")) == 0
+    shown = capsys.readouterr()
+    assert "128-d, mean+percentiles pooling" in shown.err
+    assert "percentiles: unset -> 10, 50, 90; pooling: mean -> mean+percentiles" in shown.err
+    pooled = read_embeddings(Path(shown.out.strip()))
+    [default] = set(store.rglob("*.h5")) - {Path(shown.out.strip())}
+    assert pooled.vectors.shape == (2, 4 * 32)
+    np.testing.assert_allclose(pooled.vectors[:, :32], read_embeddings(default).vectors, rtol=1e-5)
+
+
 def test_another_corpus_of_the_same_name_is_refused(tmp_path, model, capsys):
     assert main(command(write_corpus(tmp_path / "c", 2), model, tmp_path / "e")) == 0
     assert main(command(write_corpus(tmp_path / "d", 3), model, tmp_path / "e")) == 3
@@ -347,6 +361,11 @@ def test_a_full_disk_costs_nothing_that_was_finished(tmp_path, model, capsys, mo
         (["--frozen"], 2, "--modality"),
         (["--modality", "text", "--frozen", "--encoder", "MODEL"], 2, "audio"),
         (["--modality", "audio", "--frozen", "--encoder", "MODEL", "--layer", "9"], 2, "0 to 2"),
+        (
+            ["--modality", "audio", "--frozen", "--encoder", "MODEL", "--pooling", "mean+sdt"],
+            2,
+            "pooling 'sdt' means nothing for hubert; it takes mean, std, max, percentiles, thirds",
+        ),
         (
             ["--modality", "audio", "--frozen", "--encoder", "MODEL", "--seen", "spilt:train"],
             2,
