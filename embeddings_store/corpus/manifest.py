@@ -55,6 +55,8 @@ FIXED_WIDTH_BYTES = 1 << 28
 # how the note begins of a corpus that no person spoke, so that whoever shows results can say so
 GENERATED = "generated: "
 INPUTS = ("id", *MEDIA, *TIMES)
+# Which part of its film a row is, where that is not the part of its sound.
+FILM_PARTS = ("meta_video_start_s", "meta_video_end_s", "meta_video_side")
 RECORD_DIGEST = "record_digest"
 DAMAGED = "corpus.json or manifest.parquet is damaged"
 MAKE_AGAIN = (
@@ -323,10 +325,15 @@ class Manifest:
     def inputs_digest_of(self, modality: str) -> str:
         """Return :attr:`inputs_digest`.
 
-        For a ``meta_*`` column, which a text encoder reads, the digest over ids and column.
+        For a ``meta_*`` column, which a text encoder reads, the digest over ids and column; for
+        video, where the films have parts of their own, the digest over these columns too.
         """
-        own = modality.startswith("meta_") and modality in self.table
-        return self.columns_digest([modality]) if own else self.inputs_digest
+        if modality.startswith("meta_") and modality in self.table:
+            return self.columns_digest([modality])
+        parts = [name for name in FILM_PARTS if name in self.table]
+        if modality == "video" and parts:
+            return self._digest((*INPUTS, *parts))
+        return self.inputs_digest
 
     def columns_digest(self, columns: Sequence[str]) -> str:
         """Return twelve hex digits over the ids and these columns."""
@@ -478,7 +485,7 @@ def _difference(there: Manifest, new: Manifest, folder: Path) -> str:
         return f"{head}: {len(there)} rows there, {len(new)} now{first}{apart}"
     shared = [c for c in there.table.columns if c in new.table.columns]
     changed = [c for c in shared if not there.table[c].equals(new.table[c])]
-    inputs = [c for c in changed if c in INPUTS]
+    inputs = [c for c in changed if c in (*INPUTS, *FILM_PARTS)]
     if inputs:
         rows = np.flatnonzero(
             np.logical_or.reduce([_differs(there.table[c], new.table[c]) for c in inputs])

@@ -322,6 +322,22 @@ def test_another_corpus_of_the_same_name_is_refused(
     assert Manifest.load(tmp_path / "mini").digest == manifest.digest
 
 
+def test_which_part_of_a_film_a_row_is_belongs_to_the_inputs_of_video_alone(
+    tmp_path: Path, make_manifest: Make
+) -> None:
+    plain = make_manifest()
+    left, right = (
+        make_manifest(meta_video_side=["left"] * 11 + [last]) for last in ("left", "right")
+    )
+    assert plain.inputs_digest_of("video") == plain.inputs_digest
+    assert left.inputs_digest_of("audio") == right.inputs_digest_of("audio") == plain.inputs_digest
+    digests = {each.inputs_digest_of("video") for each in (plain, left, right)}
+    assert len(digests) == 3
+    left.enter(tmp_path)
+    with pytest.raises(StoreMismatchError, match="meta_video_side differ in 1 rows, first 'u11'"):
+        right.enter(tmp_path)
+
+
 def test_no_corpus_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoreNotFoundError, match=r"no corpus here .* check --store and --corpus"):
         Manifest.load(tmp_path)
