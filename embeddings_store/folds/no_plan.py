@@ -33,7 +33,10 @@ speaker, 'Ann'"
         elif len(there) == 1:
             reasons.append(f"all rows are of one {column}, {there[0]!r}")
         else:
-            reasons.append(f"there are {len(there)} {column}s, and folds take {FEWEST}")
+            reasons.append(
+                f"there are {len(there)} {column}s, and folds take {FEWEST}, or 2 where nothing "
+                f"validates (--folds leave-one-{column}-out --valid none)"
+            )
     if empty:
         last = f" or {empty[-1]}" if len(empty) > 1 else ""
         reasons.insert(0, f"no row names a {', '.join(empty[:-1] or empty)}{last}")

@@ -1,6 +1,6 @@
 """CREMA-D: 91 actors speak twelve sentences in six emotions (AudioWAV/1001_DFA_ANG_XX.wav, VideoFlash/1001_DFA_ANG_XX.flv).
 
-A file name says actor, sentence, intended emotion and level. ``processedResults/summaryTable.csv``
+Copies in other folders are read too. A file name says actor, sentence, intended emotion and level. ``processedResults/summaryTable.csv``
 has what raters perceived, ``VideoDemographics.csv`` who the actors are. Cao et al. 2014,
 https://doi.org/10.1109/TAFFC.2014.2336244
 """  # noqa: E501 - its first line is what --help shows
@@ -14,14 +14,13 @@ from pathlib import Path
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, unknown_name
+from extract.corpora._clips import ClipRelease
 from extract.corpora._files import (
     as_columns,
-    check_root,
     media,
     read_rows,
     relative,
     speaker_folds,
-    visible,
 )
 from extract.corpora._notes import KNOWN_BAD, NO_AUDIO, NO_VIDEO, ODD_NAME, Documented, Notes
 
@@ -107,9 +106,6 @@ def read(
         unknown_name("CREMA-D label", label, LABELS)
     if ties not in TIES:
         unknown_name("rule for ties", ties, TIES)
-    check_root(
-        root, "CREMA-D", LAYOUT, lambda folder: any((folder / name).is_dir() for name in FOLDERS)
-    )
     notes = Notes()
     clips = _collect(root, notes)
     if not clips:
@@ -147,27 +143,38 @@ def _collect(root: Path, notes: Notes) -> dict[str, dict[str, Path]]:
     The key is the release's name, also where a file bears another.
     """
     clips: dict[str, dict[str, Path]] = {}
-    for folder, suffixes in FOLDERS.items():
-        if not (root / folder).is_dir():
-            notes.say(f"no folder {folder}")
+    found = ClipRelease("CREMA-D", LAYOUT, _label, _is_published).find(root, notes)
+    for path in found.odd:
+        notes.count(ODD_NAME, relative(path, root))
+    for path in found.clips:
+        name = MISNAMED.get(path.stem, path.stem)
+        folder = next(name for name, kinds in FOLDERS.items() if path.suffix.lower() in kinds)
+        if folder in clips.setdefault(name, {}):
+            notes.count("second file of a clip skipped", relative(path, root))
             continue
-        for path in visible(root / folder, notes):
-            name = MISNAMED.get(path.stem, path.stem)
-            match = STEM.fullmatch(name)
-            if (
-                match is None
-                or path.suffix.lower() not in suffixes
-                or match[2] not in SENTENCES
-                or match[3] not in EMOTIONS
-            ):
-                notes.count(ODD_NAME, relative(path, root))
-            elif folder in clips.setdefault(name, {}):
-                notes.count("second file of a clip skipped", relative(path, root))
-            else:
-                clips[name][folder] = path
-                if name != path.stem:
-                    notes.count("misnamed file, read under its proper name", relative(path, root))
+        clips[name][folder] = path
+        if name != path.stem:
+            notes.count("misnamed file, read under its proper name", relative(path, root))
+    for folder, kind in (("AudioWAV", NO_AUDIO), ("VideoFlash", NO_VIDEO)):
+        without = sorted(name for name, files in clips.items() if folder not in files)
+        if len(without) == len(clips) and not (root / folder).is_dir():
+            notes.say(f"no clip of {folder}")
+            continue
+        for name in without:
+            notes.count(kind, name)
     return clips
+
+
+def _is_published(folder: Path) -> bool:
+    return any((folder / name).is_dir() for name in FOLDERS)
+
+
+def _label(path: Path) -> str:
+    match = STEM.fullmatch(MISNAMED.get(path.stem, path.stem))
+    known = {suffix for kinds in FOLDERS.values() for suffix in kinds}
+    if match is None or path.suffix.lower() not in known or match[2] not in SENTENCES:
+        return ""
+    return EMOTIONS.get(match[3], "")
 
 
 def _row(
@@ -180,9 +187,6 @@ def _row(
     notes: Notes,
 ) -> dict[str, object]:
     actor, sentence, emotion, level = name.split("_")
-    for folder, kind in (("AudioWAV", NO_AUDIO), ("VideoFlash", NO_VIDEO)):
-        if folder not in files and (root / folder).is_dir():
-            notes.count(kind, name)
     if name in BAD:
         notes.count(KNOWN_BAD, name)
         files = files if odd_media else {}

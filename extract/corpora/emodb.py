@@ -1,7 +1,7 @@
 """EMO-DB: ten German speakers, ten sentences, seven emotions (wav/03a01Fa.wav).
 
-A file name is speaker (2 digits), sentence (3), emotion (1) and version (1). Burkhardt et al. 2005,
-535 clips.
+Copies in other folders are read too. A file name is speaker (2 digits), sentence (3), emotion (1)
+and version (1). Burkhardt et al. 2005, 535 clips.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from pathlib import Path
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError
-from extract.corpora._files import as_columns, check_root, media, visible
+from extract.corpora._clips import ClipRelease
+from extract.corpora._files import as_columns, media
 from extract.corpora._notes import ODD_NAME, Documented, Notes
 
 LAYOUT = "wav/03a01Fa.wav"
@@ -58,24 +59,19 @@ STEM = re.compile(r"(\d\d)([ab]\d\d)([WLEAFTN])([a-z])")
 
 
 def read(root: Path) -> Manifest:
-    """Read the clips in ``root/wav``.
+    """Read the clips in ``root/wav``, or in the folders of a copy.
 
     Raises:
-        ManifestError: There is no folder ``wav``, or no clip in it.
+        ManifestError: There is no clip.
     """
-    check_root(root, "EMO-DB", LAYOUT, lambda folder: (folder / "wav").is_dir())
     notes, rows = Notes(), []
-    for path in visible(root / "wav", notes):
-        match = STEM.fullmatch(path.stem)
-        if (
-            match is None
-            or path.suffix.lower() != ".wav"
-            or match[1] not in MALE + FEMALE
-            or match[2] not in SENTENCES
-        ):
-            notes.count(ODD_NAME, path.name)
-            continue
-        speaker, sentence, emotion, version = match.groups()
+    found = ClipRelease("EMO-DB", LAYOUT, _label, lambda folder: (folder / "wav").is_dir()).find(
+        root, notes
+    )
+    for path in found.odd:
+        notes.count(ODD_NAME, path.name)
+    for path in sorted(found.clips, key=lambda path: path.stem):
+        speaker, sentence, emotion, version = _parts(path)
         rows.append(
             {
                 "id": path.stem,
@@ -92,8 +88,7 @@ def read(root: Path) -> Manifest:
         )
     if not rows:
         raise ManifestError(
-            f"{root / 'wav'}: no EMO-DB clip; EMO-DB is expected as {LAYOUT}. "
-            f"{' '.join(notes.lines())}"
+            f"{root}: no EMO-DB clip; EMO-DB is expected as {LAYOUT}. {' '.join(notes.lines())}"
         )
     speakers = {row["speaker"] for row in rows}
     notes.say(f"{len(speakers)} of 10 speakers, {len(rows)} of {CLIPS} clips")
@@ -106,3 +101,17 @@ def read(root: Path) -> Manifest:
         notes=notes.lines(),
         tags=TAGS,
     )
+
+
+def _parts(path: Path) -> tuple[str, ...]:
+    """Return speaker, sentence, emotion and version of a clip, nothing for another file."""
+    match = STEM.fullmatch(path.stem)
+    if match is None or path.suffix.lower() != ".wav":
+        return ()
+    is_known = match[1] in MALE + FEMALE and match[2] in SENTENCES
+    return match.groups() if is_known else ()
+
+
+def _label(path: Path) -> str:
+    parts = _parts(path)
+    return EMOTIONS[parts[2]] if parts else ""

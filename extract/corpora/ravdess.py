@@ -1,8 +1,8 @@
 """RAVDESS: 24 actors speak two sentences in eight emotions (Actor_NN/03-01-05-01-02-01-18.wav).
 
-A file name says everything: modality (01 audio-video, 02 video, 03 audio), channel (01 speech, 02
-song), emotion, intensity, statement, repetition, actor. Livingstone and Russo 2018,
-https://doi.org/10.5281/zenodo.1188976
+Copies in other folders are read too. A file name says everything: modality (01 audio-video, 02
+video, 03 audio), channel (01 speech, 02 song), emotion, intensity, statement, repetition, actor.
+Livingstone and Russo 2018, https://doi.org/10.5281/zenodo.1188976
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from pathlib import Path
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, unknown_name
-from extract.corpora._files import as_columns, check_root, media, relative, speaker_folds, visible
+from extract.corpora._clips import ClipRelease
+from extract.corpora._files import as_columns, media, relative, speaker_folds, visible
 from extract.corpora._notes import NO_AUDIO, NO_VIDEO, ODD_NAME, Documented, Notes
 
 LAYOUT = "Actor_NN/03-01-05-01-02-01-18.wav (or .flac, .mp4)"
@@ -63,6 +64,7 @@ TAGS = {
     "meta_gender": "safe",
 }
 SOUND, PICTURES = (".wav", ".flac"), (".mp4",)
+ACTOR = re.compile(r"Actor_(\d\d)")
 STEM = re.compile(r"(0[123])-(0[12])-(0[1-8])-(0[12])-(0[12])-(0[12])-(\d\d)")
 
 
@@ -74,7 +76,8 @@ def read(root: Path, *, channel: str = "speech", modality: str = "all") -> Manif
     the ``01-`` video. The id is the stem of the audio file, or where there is none of the video.
 
     Args:
-        root: The folder with ``Actor_01`` and so on; fewer than 24 actors are fine and noted.
+        root: The folder with ``Actor_01`` and so on, or a copy in other folders; fewer than 24
+            actors are fine and noted.
         channel: ``speech``, ``song`` (six emotions, none by actor 18) or ``both``.
         modality: Which files to take: ``audio`` (03), ``video`` (02, silent), ``audio-video`` (01,
             whose sound is then its own track) or ``all``, where the sound is the video's audio
@@ -82,20 +85,18 @@ def read(root: Path, *, channel: str = "speech", modality: str = "all") -> Manif
 
     Raises:
         UnknownNameError: ``channel`` or ``modality`` is none of these.
-        ManifestError: No actor's folder is there, or no clip of this channel.
+        ManifestError: No clip is there, or none of this channel.
     """
     if channel not in CHANNELS:
         unknown_name("RAVDESS channel", channel, tuple(CHANNELS))
     if modality not in MODALITIES:
         unknown_name("RAVDESS modality", modality, tuple(MODALITIES))
-    check_root(root, "RAVDESS", LAYOUT, _has_actors)
     notes = Notes()
     clips = _collect(root, CHANNELS[channel], MODALITIES[modality], notes)
     if not clips:
         what = channel if modality == "all" else f"{channel} {modality}"
         raise ManifestError(
-            f"{root}: no {what} clip in any Actor_NN folder; RAVDESS is expected as {LAYOUT}. "
-            f"{' '.join(notes.lines())}"
+            f"{root}: no {what} clip; RAVDESS is expected as {LAYOUT}. {' '.join(notes.lines())}"
         )
     rows = [_row(clips[key], root, notes) for key in sorted(clips, key=lambda key: (key[-2:], key))]
     actors = sorted({row["speaker"] for row in rows})
@@ -113,9 +114,14 @@ def read(root: Path, *, channel: str = "speech", modality: str = "all") -> Manif
 
 
 def _has_actors(folder: Path) -> bool:
-    return any(
-        re.fullmatch(r"Actor_\d\d", path.name) and path.is_dir() for path in folder.iterdir()
-    )
+    return any(ACTOR.fullmatch(path.name) and path.is_dir() for path in visible(folder))
+
+
+def _label(path: Path) -> str:
+    match = STEM.fullmatch(path.stem)
+    if match is None or path.suffix.lower() not in (SOUND if match[1] == "03" else PICTURES):
+        return ""
+    return EMOTIONS[int(match[3]) - 1]
 
 
 def _collect(
@@ -123,24 +129,22 @@ def _collect(
 ) -> dict[str, dict[str, Path]]:
     """Return the files of each clip by modality field; the key is the stem after that field."""
     clips: dict[str, dict[str, Path]] = defaultdict(dict)
-    for folder in visible(root, notes):
-        if not folder.is_dir() or not re.fullmatch(r"Actor_\d\d", folder.name):
-            notes.count("name beside the Actor_NN folders skipped", folder.name)
-            continue
-        for path in visible(folder, notes):
-            match, suffix = STEM.fullmatch(path.stem), path.suffix.lower()
-            if match is None or suffix not in (SOUND if match[1] == "03" else PICTURES):
-                notes.count(ODD_NAME, relative(path, root))
-            elif match[7] != folder.name[-2:]:
-                notes.count("clip in another actor's folder skipped", relative(path, root))
-            elif match[2] not in channels:
-                notes.count("clip of the other channel left out", relative(path, root))
-            elif match[1] not in modalities:
-                notes.count("file of another modality left out", relative(path, root))
-            elif match[1] in clips[path.stem[3:]]:
-                notes.count("second file of a clip skipped", relative(path, root))
-            else:
-                clips[path.stem[3:]][match[1]] = path
+    found = ClipRelease("RAVDESS", LAYOUT, _label, _has_actors).find(root, notes)
+    for path in found.odd:
+        notes.count(ODD_NAME, relative(path, root))
+    for path in found.clips:
+        modality, channel, *_, actor = path.stem.split("-")
+        folder = ACTOR.fullmatch(path.parent.name)
+        if folder and folder[1] != actor:
+            notes.count("clip in another actor's folder skipped", relative(path, root))
+        elif channel not in channels:
+            notes.count("clip of the other channel left out", relative(path, root))
+        elif modality not in modalities:
+            notes.count("file of another modality left out", relative(path, root))
+        elif modality in clips[path.stem[3:]]:
+            notes.count("second file of a clip skipped", relative(path, root))
+        else:
+            clips[path.stem[3:]][modality] = path
     return {key: files for key, files in clips.items() if files}
 
 
