@@ -64,9 +64,14 @@ def read_arff(path: Path, numbers: Collection[str] = ()) -> pd.DataFrame:
     """
     lines = _lines(path)
     columns = _header(path, lines)
-    wide = [place for place, column in enumerate(columns) if column.name in set(numbers)]
-    narrow = [place for place in range(len(columns)) if place not in set(wide)]
-    texts: dict[int, list[str]] = {place: [] for place in narrow}
+    wanted = set(numbers)
+    wide: dict[int, int] = {}  # From a column's place to its place among the numbers.
+    texts: dict[int, list[str]] = {}
+    for place, column in enumerate(columns):
+        if column.name in wanted:
+            wide[place] = len(wide)
+        else:
+            texts[place] = []
     vectors: list[NDArray[np.float32]] = []
     for number, line in lines:
         where = f"{path}: line {number}"
@@ -76,8 +81,8 @@ def read_arff(path: Path, numbers: Collection[str] = ()) -> pd.DataFrame:
                 f"{where} has {len(cells)} cells, the header declares {len(columns)} columns; put "
                 "cells that hold a comma into quotes"
             )
-        for place in narrow:
-            texts[place].append(_text(cells[place], columns[place], where))
+        for place, column_cells in texts.items():
+            column_cells.append(_text(cells[place], columns[place], where))
         vectors.append(
             _numbers([cells[place] for place in wide], [columns[p] for p in wide], where)
         )
@@ -87,7 +92,7 @@ def read_arff(path: Path, numbers: Collection[str] = ()) -> pd.DataFrame:
         if place in texts:
             found[column.name] = pd.Series(texts[place], dtype="str")
         else:
-            found[column.name] = matrix[:, wide.index(place)]
+            found[column.name] = matrix[:, wide[place]]
     return pd.DataFrame(found)
 
 
@@ -172,8 +177,7 @@ def _cells(line: str, where: str) -> list[str | None]:
         if not match[2]:
             break
     if not quoted or after >= 0:
-        for cell in plain.split(","):
-            found.append(_unquoted(cell.strip()))
+        found += [None if cell == "?" else cell for cell in map(str.strip, plain.split(","))]
     return found
 
 
@@ -198,20 +202,23 @@ def _text(cell: str | None, column: ArffColumn, where: str) -> str:
 def _numbers(cells: list[str | None], columns: list[ArffColumn], where: str) -> NDArray[np.float32]:
     filled = ["nan" if cell is None else cell for cell in cells]
     try:
-        return np.array(filled, dtype=np.float32)
+        # Python takes 1_000 for a number, and nobody else does.
+        values = [float(cell.replace("_", "?")) for cell in filled]
     except ValueError:
-        for cell, column in zip(filled, columns, strict=True):
-            if not _is_number(cell):
-                raise ManifestError(
-                    f"{where}: column {column.name!r} holds {cell[:40]!r}, which is no number; "
-                    "correct the cell"
-                ) from None
-        raise
+        cell, column = next(
+            pair for pair in zip(filled, columns, strict=True) if not _is_number(pair[0])
+        )
+        raise ManifestError(
+            f"{where}: column {column.name!r} holds {cell[:40]!r}, which is no number; correct the "
+            "cell"
+        ) from None
+    with np.errstate(over="ignore"):  # What is too large is infinite, and refused with its row.
+        return np.array(values, dtype=np.float64).astype(np.float32)
 
 
 def _is_number(cell: str) -> bool:
     try:
-        float(cell)
+        float(cell.replace("_", "?"))
     except ValueError:
         return False
     return True

@@ -190,4 +190,6 @@ def rename(table: pd.DataFrame, columns: Renames) -> pd.DataFrame:
                 f"one of them as metadata, with {origins[new]}=meta_{origins[new]}"
             )
         origins[new] = old
-    return pd.DataFrame({new: table[old] for new, old in origins.items()})
+    place = {name: number for number, name in enumerate(there)}
+    chosen = table.iloc[:, [place[old] for old in origins.values()]]
+    return chosen.set_axis(list(origins), axis=1)

@@ -224,6 +224,26 @@ def numbers(column: pd.Series) -> pd.Series | None:
     return parsed
 
 
+def comma_notes(table: pd.DataFrame) -> tuple[str, ...]:
+    """Return a sentence for each metadata column whose numbers are words because of a comma.
+
+    >>> comma_notes(pd.DataFrame({"meta_age": ["23,5", "31", ""], "meta_note": ["1,5", "so"]}))
+    ("column 'meta_age' holds numbers with a decimal comma, which count as words; write points",)
+    """
+    sentences = []
+    for name in map(str, table.columns):
+        if not name.startswith("meta_") or pd.api.types.is_numeric_dtype(table[name].dtype):
+            continue
+        cells = table[name][table[name] != ""]
+        commas = cells.str.fullmatch(r"-?\d+,\d+")
+        if commas.any() and (commas | cells.str.fullmatch(r"-?\d+")).all():
+            sentences.append(
+                f"column {name!r} holds numbers with a decimal comma, which count as words; write "
+                "points"
+            )
+    return tuple(sentences)
+
+
 def seconds(table: pd.DataFrame, name: str) -> tuple[pd.Series, pd.Series]:
     """Return a column of times as float64, and which of its cells hold something that is no time.
 
@@ -268,8 +288,8 @@ def _number_promise(column: str) -> Promise:
         column,
         lambda table: seconds(table, column)[1],
         lambda seen: (
-            f"column {column!r} must hold seconds as numbers; {seen.count} of {seen.total} rows do "
-            f"not, first row {seen.row} ({str(seen.cells[column])!r})"
+            f"column {column!r} must hold seconds as numbers with a decimal point; {seen.count} "
+            f"of {seen.total} rows do not, first row {seen.row} ({str(seen.cells[column])!r})"
         ),
     )
 

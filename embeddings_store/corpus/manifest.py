@@ -28,6 +28,7 @@ from embeddings_store.corpus.columns import (
     check_table,
     check_tags,
     column_bytes,
+    comma_notes,
     normalise,
     strings,
 )
@@ -222,6 +223,7 @@ class Manifest:
             raise type(error)(f"{path}: {error}") from error
         # Not by replace(), which would check every row a second time.
         object.__setattr__(manifest, "protocol", protocol or manifest.guess_protocol())
+        object.__setattr__(manifest, "notes", manifest.notes + comma_notes(manifest.table))
         return manifest
 
     def __len__(self) -> int:

@@ -234,3 +234,14 @@ def test_twenty_thousand_columns_are_looked_at_in_no_time(tmp_path: Path) -> Non
     with pytest.raises(ManifestError, match="and 19988 more"):
         Manifest.read(path)
     assert time.process_time() - before < 5
+
+
+def test_decimal_commas_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("id;text;meta_age;meta_no\nu1;a;23,5;1\nu2;b;31;2\n")
+    assert Manifest.read(path).notes == (
+        "column 'meta_age' holds numbers with a decimal comma, which count as words; write points",
+    )
+    path.write_text("id;text;end_s\nu1;a;0,5\n")
+    with pytest.raises(ManifestError, match=r"numbers with a decimal point; .* \('0,5'\)"):
+        Manifest.read(path)

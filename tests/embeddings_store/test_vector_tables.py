@@ -174,6 +174,14 @@ def test_real_tables_of_opensmile_come_in(tmp_path: Path, shared: Path) -> None:
             "@attribute a real\n@data\n1\none\n",
             "column 'a' holds 'one', which is no number",
         ),
+        (
+            "@attribute a real\n@data\n'1,5'\n",
+            "column 'a' holds '1,5', which is no number",
+        ),
+        (
+            "@attribute a real\n@data\n1_0\n",
+            "column 'a' holds '1_0', which is no number",
+        ),
     ],
 )
 def test_what_is_no_arff_is_refused(tmp_path: Path, content: str, message: str) -> None:
