@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from benchmarks.robustness import children, trial, worlds
+from benchmarks.robustness import atlas, children, trial
 from benchmarks.robustness.children import Trials, make_stage, quieten
 from benchmarks.robustness.kinds import KINDS, Kind
 from benchmarks.robustness.trial import (
@@ -54,7 +54,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 
 def trials_of(stage: Stage, kind: Kind, way: Way) -> Trials:
-    base = worlds.made(kind.world, stage.folder / "made")
+    base = atlas.made(kind.world, stage.folder / "made")
     return Trials(stage, base, kind.pattern, way, f"{kind.name} {way.name}")
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.robustness.trial import Way
-from benchmarks.robustness.worlds import GRID
+from benchmarks.robustness.worlds import FAST, GRID
 
 # Why a file that says something else is accepted with another result.
 NO_DIGEST = "another valid file: nothing beside it says what it held, and the result follows it"
+MEDIA = "most bytes of a recording carry no checksum: other bytes are another recording"
+ENCODER = "another valid encoder: weights_digest and fingerprint of what it makes are its own"
 EDITED = "a table that people edit: other cells are other data, and the result follows them"
 
 
@@ -34,22 +37,60 @@ class Kind:
     @property
     def folder(self) -> str:
         """Its name as that of a folder: ``store-fold.h5`` for ``store, fold.h5``."""
-        return self.name.replace(", ", "-").replace(" ", "-")
+        return re.sub(r"[^\w.]+", "-", self.name)
 
 
-def _manifest(name: str) -> tuple[Way, ...]:
-    table = f"{{here}}/{name}"
-    given = ("--corpus", "manifest", "--root", table)
+def _corpus(reader: str, root: str, *more: str) -> tuple[Way, ...]:
+    """Check a corpus without its media, and bring it into the form of a manifest."""
+    given = ("--corpus", reader, "--root", f"{{here}}/{root}", *more)
+    checked = Way("check-corpus", (*given, "--media", "none", "--json"), reports=True)
+    made = ("out/*.csv", "out/*.parquet")
     return (
-        Way("check-corpus", (*given, "--quiet", "--json"), reports=True),
-        Way("embeddings-store", ("check", table, "--json"), reports=True),
-        Way("convert-corpus", (*given, "--to", "manifest", "--out", "{here}/out"), ("out/*.csv",)),
+        checked,
+        Way("convert-corpus", (*given, "--to", "manifest", "--out", "{here}/out"), made),
     )
 
 
-def _import(source: str, *more: str) -> tuple[Way, ...]:
-    seen = ("--seen", "none", "--rows", "{here}/rows.csv", "--corpus", "mine")
-    given = ("import", f"{{here}}/{source}", *seen, *more, "--store", "{here}/store")
+def _manifest(name: str) -> tuple[Way, ...]:
+    scanned = Way("embeddings-store", ("check", f"{{here}}/{name}", "--json"), reports=True)
+    return (scanned, *_corpus("manifest", name))
+
+
+def _release(name: str, pattern: str) -> Kind:
+    ways = _corpus(name, name)
+    return Kind(f"{name}, {pattern}", f"release {name}", f"{name}/{pattern}", ways, NO_DIGEST)
+
+
+def _export(form: str, pattern: str, reader: str = "") -> Kind:
+    ways = _corpus(reader or form, form)
+    return Kind(f"{form}, {pattern}", "exports", f"{form}/{pattern}", ways, NO_DIGEST)
+
+
+def _frozen(rows: str, modality: str, encoder: str, *more: str) -> Way:
+    """Make vectors with an encoder as it is."""
+    given = ("--corpus", "manifest", "--root", f"{{here}}/{rows}", "--modality", modality)
+    chosen = ("--encoder", f"{{here}}/{encoder}", "--frozen", "--store", "{here}/store", "--quiet")
+    made = ("store/**/fold-*.h5",)
+    return Way("extract-features", (*given, *chosen, *more), made, said=False, reports=True)
+
+
+def _media(suffix: str, modality: str, world: str) -> Kind:
+    given = ("--corpus", "manifest", "--root", f"{{here}}/{suffix}.csv", "--json")
+    ways = (
+        Way("check-corpus", given, reports=True),
+        _frozen(f"{suffix}.csv", modality, "encoder"),
+    )
+    return Kind(f"media, .{suffix}", world, f"*/*.{suffix}", ways, MEDIA)
+
+
+def _encoder(folder: str, file: str, modality: str = "text") -> Kind:
+    way = _frozen("rows.csv", modality, f"encoders/{folder}")
+    return Kind(f"encoder, {file}", "encoders", f"encoders/{folder}/{file}", (way,), ENCODER)
+
+
+def _import(source: str, *more: str, seen: str = "none") -> tuple[Way, ...]:
+    known = ("--seen", seen, "--rows", "{here}/rows.csv", "--corpus", "mine")
+    given = ("import", f"{{here}}/{source}", *known, *more, "--store", "{here}/store")
     return (Way("embeddings-store", given, ("store/**/*.h5", "store/*/manifest.parquet")),)
 
 
@@ -82,16 +123,87 @@ OF_RESULTS = (
     GRID_AGAIN,
 )
 
+BEGUN = ("--corpus", "manifest", "--root", "{here}/rows.csv", "--modality", "text")
+TRAINED = ("--encoder", "{here}/encoders/demo-bert", *STORE, "--folds", "session-kfold:2")
+SHORT = ("--rule", "fixed-epochs", "--batch-size", "2", "--epochs", "3", "--quiet", "--fold", "1")
+TRAIN_ON = Way(
+    "extract-features",
+    (*BEGUN, *TRAINED, *SHORT),
+    ("store/**/fold-*.h5", "store/**/*.history.csv"),
+    said=False,
+    reports=True,
+)
+EXTRACT_ON = _frozen("rows.csv", "text", "encoders/demo-bert", "--batch-size", "1")
+REPORT = Way("make-report", ("{here}/results", *STORE, "--quiet"), ("results/figures/*.svg",))
+ON_PLAN = (
+    Way("audit-leakage", (*STORE, "--folds", "{here}/plan.parquet", "--json"), explained=NO_DIGEST),
+    Way("run-fusion-grid", (*STORE, "--out", "{here}/out", "--folds", "{here}/plan.parquet",
+        "--modalities", "text", *FAST), ("out/grid.csv",), said=False, explained=NO_DIGEST),
+)  # fmt: skip
+SYSTEMS = Way(
+    "run-fusion-grid",
+    (*STORE, "--out", "{here}/out", "--systems", "{here}/systems.txt", "--dry-run"),
+)
+NPY = ("--ids", "{here}/ids.txt", "--modality", "text")
+IDS_NPY = ("--ids", "{here}/ids.npy", "--modality", "text")
+
 KINDS: Sequence[Kind] = (
     Kind("manifest.csv", "manifest", "rows.csv", _manifest("rows.csv"), EDITED),
+    Kind("manifest.tsv", "manifest", "rows.tsv", _corpus("manifest", "rows.tsv"), EDITED),
+    Kind("manifest, UTF-16", "manifest", "utf16.csv", _corpus("manifest", "utf16.csv"), EDITED),
     Kind("manifest.parquet", "manifest", "rows.parquet", _manifest("rows.parquet"), NO_DIGEST),
-    Kind("vectors.npy", "vectors", "vectors.npy",
-         _import("vectors.npy", "--ids", "{here}/ids.txt", "--modality", "text"), NO_DIGEST),
+    Kind("vectors.npy", "vectors", "vectors.npy", _import("vectors.npy", *NPY), NO_DIGEST),
     Kind("vectors.npz", "vectors", "vectors.npz", _import("vectors.npz"), NO_DIGEST),
+    Kind("vectors.csv", "vectors", "vectors.csv",
+         _import("vectors.csv", "--modality", "text"), EDITED),
+    Kind("vectors.parquet", "vectors", "vectors.parquet",
+         _import("vectors.parquet", "--modality", "text"), NO_DIGEST),
+    Kind("ids.txt", "vectors", "ids.txt", _import("vectors.npy", *NPY), EDITED),
+    Kind("ids.npy", "vectors", "ids.npy", _import("vectors.npy", *IDS_NPY), NO_DIGEST),
+    Kind("rows of an import", "vectors", "rows.csv", _import("vectors.npz"), EDITED),
+    Kind("seen.csv", "vectors", "seen.csv",
+         _import("vectors.npz", seen="{here}/seen.csv"), EDITED),
     Kind("store, fold.h5", "store", "store/example/*/seed-0/fold-any.h5", OF_STORE),
     Kind("store, corpus.json", "store", "store/example/corpus.json", OF_STORE),
     Kind("store, manifest.parquet", "store", "store/example/manifest.parquet", OF_STORE),
-    Kind("results, grid.csv", "results", "results/grid.csv", OF_RESULTS),
+    Kind("results, grid.csv", "results", "results/grid.csv", OF_RESULTS, EDITED),
     Kind("results, a cell", "results", "results/cells/*.npz", (GRID_AGAIN,)),
     Kind("results, predictions.parquet", "results", "results/predictions.parquet", OF_RESULTS),
+    Kind("results, tables", "results", "results/[cst]*.csv", OF_RESULTS, EDITED),
+    Kind("results, audit.json", "results", "results/audit.json", (REPORT,), EDITED),
+    Kind("results, plan.parquet", "results", "results/plan.parquet", OF_RESULTS),
+    Kind("plan.parquet", "plans", "plan.parquet", ON_PLAN, NO_DIGEST),
+    Kind("systems.txt", "plans", "systems.txt", (SYSTEMS,), EDITED),
+    _export("audformat", "db.yaml"),
+    _export("audformat", "*.parquet"),
+    _export("audformat-csv", "*.csv", "audformat"),
+    _export("emobox", "data/rows/**/*.jsonl"),
+    _export("emobox", "data/rows/**/*.json"),
+    _export("huggingface", "*.json"),
+    _export("huggingface", "*.arrow"),
+    _export("s3prl", "meta_data/*/*.json"),
+    _export("speechbrain", "*/*.json"),
+    _release("avamerg", "*.json"),
+    _release("cremad", "**/*.csv"),
+    _release("iemocap", "*/dialog/EmoEvaluation/Ses*.txt"),
+    _release("iemocap", "*/dialog/transcriptions/Ses*.txt"),
+    _release("meld", "*.csv"),
+    _release("reels", "*.csv"),
+    _media("wav", "audio", "sound_files"),
+    _media("flac", "audio", "sound_files"),
+    _media("mp3", "audio", "sound_files"),
+    _media("ogg", "audio", "sound_files"),
+    _media("mp4", "video", "films"),
+    _media("avi", "video", "films"),
+    _media("flv", "video", "films"),
+    _encoder("demo-bert", "config.json"),
+    _encoder("demo-bert", "tokenizer.json"),
+    _encoder("demo-bert", "tokenizer_config.json"),
+    _encoder("demo-bert", "model.safetensors"),
+    _encoder("pickled", "pytorch_model.bin"),
+    _encoder("demo-wav2vec2", "preprocessor_config.json", "audio"),
+    Kind("finished rows", "running", "store/**/part-*.npz", (EXTRACT_ON,)),
+    Kind("checkpoint", "training", "store/**/checkpoint-*/*", (TRAIN_ON,)),
+    Kind("tuned model", "models", "store/**/models/**/*.*", (TRAIN_ON,)),
+    Kind("history.csv", "trained", "store/**/*.history.csv", (REPORT,), EDITED),
 )  # fmt: skip

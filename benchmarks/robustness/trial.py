@@ -154,7 +154,7 @@ def perform(way: Way, world: Path, stage: Stage) -> Run:
     lines = complained.read_text(encoding="utf-8", errors="replace").splitlines()
     text = said.read_text(encoding="utf-8", errors="replace") if way.said else ""
     plain = MOMENTS.sub("MOMENT", text.replace(str(world), "WORLD"))
-    digest = result_digest(world, way.results, plain) if status in {0, 4} else ""
+    digest = result_digest(world, way.results, plain) if status in {0, 3, 4} else ""
     return Run(status, error, tuple(lines), plain, digest, tuple(breaches))
 
 
@@ -215,16 +215,21 @@ def outcome_of(run: Run, calm: Run, reports: bool = False) -> tuple[str, str]:
         return (EXECUTED if breach.startswith("ran") else OUTSIDE), breach
     if run.error or "Traceback (most recent call last)" in told:
         return TRACEBACK, run.error or told
+    if run.status in {2, 3} and _is_one_line(run.lines):
+        return REFUSED, told
+    if run.status == calm.status and run.digest == calm.digest:
+        return EQUAL, told
     if run.status in {0, 4} and run.status == calm.status:
-        if run.digest == calm.digest:
-            return EQUAL, told
         changes = unified_diff(calm.said.splitlines(), run.said.splitlines(), lineterm="", n=0)
         return DIFFERENT, "\n".join([told, *islice(changes, 30)])
-    if run.status in {2, 3} and len(run.lines) == 1:
-        return REFUSED, told
     if run.status in {0, 3, 4} and reports:
         return REPORTED, told
     return LINES, f"exit status {run.status}\n{told}"
+
+
+def _is_one_line(lines: Sequence[str]) -> bool:
+    """Say whether there is one line; where it points into an expression, two stand under it."""
+    return bool(lines) and not [line for line in lines[1:] if not line.startswith("  ")]
 
 
 def alter_world(world: Path, pattern: str, draw: random.Random, strange: Sequence[str]) -> Path:

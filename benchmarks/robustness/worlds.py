@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import shutil
-from collections.abc import Callable, Mapping
+import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -95,35 +94,76 @@ def store(world: Path) -> None:
     write_example_store(world, 6).rename(world / "store")
 
 
+def one_file(world: Path) -> None:
+    """One file of vectors, and a folder to export it to."""
+    store(world)
+    shutil.copy(next(world.glob("store/*/*/*/fold-any.h5")), world / "fold-any.h5")
+    shutil.rmtree(world / "store")
+    (world / "out").mkdir()
+
+
 def results(world: Path) -> None:
     """A store and a finished grid over it."""
     store(world)
     run("run-fusion-grid", "--store", world / "store", "--out", world / "results", *GRID)
 
 
-WORLDS: Mapping[str, Callable[[Path], None]] = {
-    "manifest": manifest,
-    "vectors": vectors,
-    "store": store,
-    "results": results,
-}
+def pair(world: Path) -> None:
+    """A store with two corpora and the vectors that one encoder made of each."""
+    vectors(world)
+    for name, shift in (("one", 0), ("two", 1)):
+        table = rows().drop(columns=["audio", "start_s", "end_s"])
+        for column in ("id", "speaker", "session"):
+            table[column] = f"{name}-" + table[column]
+        table["text"] = table["text"] + name
+        table["label"] = ["anger", "happiness", "neutral", "sadness"] * (ROWS // 4)
+        table.to_csv(world / f"{name}.csv", index=False)
+        values = np.random.default_rng(shift).normal(size=(ROWS, 3)).astype(np.float32)
+        np.savez(world / f"{name}.npz", ids=table["id"].to_numpy(dtype=str), text=values)
+        given = ("import", world / f"{name}.npz", "--rows", world / f"{name}.csv", "--seen", "none")
+        about = ("--corpus", name, "--encoder", "mine", "--store", world / "store")
+        run("embeddings-store", *given, *about)
 
 
-def made(name: str, folder: Path) -> Path:
-    """Return the world of that name, made below ``folder`` where it is not there yet."""
-    world = folder / name
-    if not world.is_dir():
-        making = folder / f".{name}"
-        shutil.rmtree(making, ignore_errors=True)
-        WORLDS[name](making)
-        making.rename(world)
-    return world
+def plain_manifest(world: Path) -> None:
+    """A manifest whose rows are whole files."""
+    manifest(world)
+    rows().drop(columns=["start_s", "end_s"]).to_csv(world / "rows.csv", index=False)
 
 
-def digest(world: Path) -> str:
-    """Digest every file of a world but its locks."""
-    hasher = hashlib.sha256()
-    for path in sorted(world.rglob("*")):
-        if path.is_file() and not path.name.endswith(".lock"):
-            hasher.update(path.relative_to(world).as_posix().encode() + path.read_bytes())
-    return hasher.hexdigest()
+def plans(world: Path) -> None:
+    """A store with a fold plan in a file, and a file of systems."""
+    results(world)
+    (world / "results" / "plan.parquet").rename(world / "plan.parquet")
+    (world / "systems.txt").write_text("both = svm(concat(text, audio))\none = svm(text)\n")
+    shutil.rmtree(world / "results")
+
+
+def exports(world: Path) -> None:
+    """One corpus in the form of every project that is converted to, without its media."""
+    plain_manifest(world)
+    for form in ("audformat", "emobox", "huggingface", "s3prl", "speechbrain"):
+        given = ("--corpus", "manifest", "--root", world / "rows.csv", "--media", "link")
+        run("convert-corpus", *given, "--to", form, "--out", world / form)
+    _audformat_as_text(world)
+
+
+def _audformat_as_text(world: Path) -> None:
+    """The database with its tables in CSV, as audformat writes them on request."""
+    import audformat
+
+    shutil.copytree(world / "audformat", world / "audformat-csv")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        database = audformat.Database.load(str(world / "audformat"))
+        database.save(str(world / "audformat-csv"), storage_format="csv")
+    for path in (world / "audformat-csv").glob("*.parquet"):
+        path.unlink()
+
+
+RELEASES = ("avamerg", "cremad", "iemocap", "meld", "reels")
+
+
+def release(world: Path, name: str) -> None:
+    """A tiny release of a corpus in its own layout."""
+    run("make-corpus", name, "--out", world / name)

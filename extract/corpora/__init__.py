@@ -22,6 +22,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,7 @@ def _functions(name: str) -> set[str]:
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
+@cache
 def _parsed_source(name: str) -> ast.Module:
     """Return a reader's syntax tree; it is found as an import would find it, and not run."""
     spec = importlib.util.find_spec(f"{__name__}.{name}")

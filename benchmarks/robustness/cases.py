@@ -1,0 +1,92 @@
+"""Every command that is killed and starved of disk, with what it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmarks.robustness.kinds import (
+    AUDIT,
+    EXTRACT_ON,
+    INSPECT,
+    OF_RESULTS,
+    TRAIN_ON,
+    VERIFY,
+)
+from benchmarks.robustness.lives import Case
+from benchmarks.robustness.trial import Way
+from benchmarks.robustness.worlds import GRID
+
+MANIFEST = ("--corpus", "manifest", "--root", "{here}/rows.csv")
+NEW_GRID = ("--store", "{here}/store", "--out", "{here}/out", *GRID)
+OF_GRID = ("out/*.csv", "out/predictions.parquet", "out/plan.parquet")
+COMPARE, RESULTS_AGAIN, SHOW, REPORT, _ = OF_RESULTS
+
+
+def _grid(*more: str) -> Way:
+    return Way("run-fusion-grid", (*NEW_GRID, *more), OF_GRID)
+
+
+def _convert(form: str, media: str, *results: str) -> Case:
+    given = (*MANIFEST, "--to", form, "--out", "{here}/out", "--media", media)
+    return Case(f"convert to {form}", "plain manifest", Way("convert-corpus", given, results), "out")
+
+
+def _reads(name: str, world: str, way: Way) -> Case:
+    return Case(name, world, way, often=0.3)
+
+
+IMPORT = Way(
+    "embeddings-store",
+    ("import", "{here}/vectors.npz", "--seen", "none", "--rows", "{here}/rows.csv",
+     "--corpus", "mine", "--store", "{here}/out"),
+    ("out/**/*.h5", "out/*/manifest.parquet"),
+)  # fmt: skip
+EXPORTS = tuple(
+    Way(
+        "embeddings-store",
+        ("export", "{here}/fold-any.h5", f"{{here}}/out/v.{form}"),
+        (f"out/v.{form}",),
+    )
+    for form in ("csv", "npz", "parquet")
+)
+JOIN = Way(
+    "embeddings-store",
+    ("join", "one", "two", "--name", "both", "--store", "{here}/store"),
+    ("store/both/**/*.h5", "store/both/manifest.parquet"),
+)
+CHECK = Way(
+    "check-corpus",
+    (*MANIFEST, "--jobs", "2", "--out", "{here}/out", "--json"),
+    ("out/labels.svg",),
+)
+MAKE = Way("make-corpus", ("cremad", "--out", "{here}/out"), ("out/**/*.*",))
+AUDITED = Way(
+    "audit-leakage",
+    ("--store", "{here}/store", "--results", "{here}/results", "--json"),
+    ("results/grid.csv",),
+)
+
+CASES: Sequence[Case] = (
+    Case("frozen vectors", "encoders", EXTRACT_ON, "store", often=1.5),
+    Case("fine-tuning", "encoders", TRAIN_ON, "store", often=1.0),
+    Case("grid", "store", _grid("--jobs", "1"), "out", often=1.5),
+    Case("grid, two jobs", "store", _grid("--jobs", "2"), "out"),
+    Case("grid, two jobs, parent killed", "store", _grid("--jobs", "2"), "out", parent_alone=True),
+    Case("check, two jobs", "plain manifest", CHECK, "out"),
+    _convert("manifest", "copy", "out/**/*.*"),
+    _convert("audformat", "copy", "out/*.yaml", "out/**/*.wav"),
+    _convert("emobox", "link", "out/**/*.jsonl"),
+    _convert("huggingface", "leave", "out/**/*.arrow"),
+    Case("import", "vectors", IMPORT, "out", often=1.5),
+    *(Case("export", "one file", way, "out", often=0.3) for way in EXPORTS),
+    Case("join", "pair", JOIN, often=1.5),
+    Case("make a release", "plain manifest", MAKE, "out"),
+    Case("statistics", "results", COMPARE),
+    Case("report", "results", REPORT, often=0.5),
+    Case("audit of results", "results", AUDITED),
+    _reads("verify", "store", VERIFY),
+    _reads("inspect", "store", INSPECT),
+    _reads("audit", "store", AUDIT),
+    _reads("compare results", "results", RESULTS_AGAIN),
+    _reads("published figures", "results", SHOW),
+)
