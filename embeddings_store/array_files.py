@@ -6,9 +6,10 @@ what an array takes is compared with the bytes that are there before any memory 
 
 from __future__ import annotations
 
+import hashlib
 import math
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -24,6 +25,7 @@ Arrays = dict[str, NDArray[np.generic]]
 MOST_GROWTH = 100
 # An archive of few and equal rows may grow by more, and does no harm up to here.
 HARMLESS_BYTES = 1 << 28
+LAST_LETTER = 0x10FFFF  # of Unicode
 OBJECTS = (
     "it holds Python objects, which are never loaded: save ids and labels as strings, vectors as "
     "float32"
@@ -116,4 +118,30 @@ def _read_array(
             f"{size - handle.tell()} are there; copy or save it again"
         )
     handle.seek(0)
-    return np.asarray(npy.read_array(handle, allow_pickle=False))
+    array = np.asarray(npy.read_array(handle, allow_pickle=False))
+    if not _is_text(array):
+        raise raises(f"{where}: it holds letters that do not exist; save it again")
+    return array
+
+
+def _is_text(array: NDArray[np.generic]) -> bool:
+    """Say whether every letter of an array of text is one; NumPy looks at none of them."""
+    if array.dtype.kind != "U" or not array.dtype.itemsize:
+        return True
+    native = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("="), copy=False)
+    letters = native.reshape(-1).view(np.uint32)
+    return not ((letters > LAST_LETTER) | ((letters >= 0xD800) & (letters < 0xE000))).any()
+
+
+def digest_of(arrays: Mapping[str, NDArray[np.generic]]) -> str:
+    """Twelve hex digits over names, types, shapes and values, whatever the order of the arrays.
+
+    >>> digest_of({"a": np.zeros(2)}) == digest_of({"a": np.ones(2)})
+    False
+    """
+    hasher = hashlib.sha256()
+    for name in sorted(arrays):
+        values = np.ascontiguousarray(arrays[name])
+        hasher.update(f"{name} {values.dtype.str} {values.shape}".encode())
+        hasher.update(values.tobytes())
+    return hasher.hexdigest()[:12]

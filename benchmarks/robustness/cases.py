@@ -28,7 +28,9 @@ def _grid(*more: str) -> Way:
 
 def _convert(form: str, media: str, *results: str) -> Case:
     given = (*MANIFEST, "--to", form, "--out", "{here}/out", "--media", media)
-    return Case(f"convert to {form}", "plain manifest", Way("convert-corpus", given, results), "out")
+    return Case(
+        f"convert to {form}", "plain manifest", Way("convert-corpus", given, results), "out"
+    )
 
 
 def _reads(name: str, world: str, way: Way) -> Case:

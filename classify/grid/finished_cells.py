@@ -7,7 +7,6 @@ when whole; what cannot be read back is computed again.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from classify.grid.outcome import CellOutcome, Stage
 from classify.grid.specification import ALGORITHM, CellSpec
 from classify.models.class_scores import ClassScores
-from embeddings_store.array_files import read_npz
+from embeddings_store.array_files import digest_of, read_npz
 from embeddings_store.atomic import replacing
 from embeddings_store.errors import StoreError
 from embeddings_store.reading import reading
@@ -107,12 +106,8 @@ def _digest(arrays: Mapping[str, NDArray[np.generic]], record: Mapping[str, obje
     An archive's own checksums are no help against a program that writes them anew.
     """
     content = {name: value for name, value in record.items() if name != "digest"}
-    hasher = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
-    for name in sorted(arrays.keys() - {"record"}):
-        values = np.ascontiguousarray(arrays[name])
-        hasher.update(f"{name} {values.dtype.str} {values.shape}".encode())
-        hasher.update(values.tobytes())
-    return hasher.hexdigest()[:12]
+    text = json.dumps(content, sort_keys=True).encode()
+    return digest_of({**arrays, "record": np.frombuffer(text, dtype=np.uint8)})
 
 
 def _words(encoded: NDArray[np.generic]) -> NDArray[np.str_]:

@@ -14,18 +14,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings_store.array_files import read_npz
+from embeddings_store.array_files import digest_of, read_npz
 from embeddings_store.atomic import make_folder, remove_leftovers, replacing, write_json
 from embeddings_store.errors import StoreError
 from embeddings_store.reading import reading
 
+DIGEST = "digest"  # of the other arrays of a part
 REMOVE = "remove it and run the same command again"
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
 @dataclass(frozen=True, slots=True)
 class ShardFolder:
-    """A folder of ``part-000000.npz`` files; each holds ``positions`` (n,) and columns of n rows.
+    """A folder of ``part-000000.npz`` files; each holds ``positions`` (n,), columns of n rows
+    and their ``digest``.
 
     A position is a row of the manifest. One process writes at a time: hold
     :func:`embeddings_store.atomic.exclusive` on :attr:`lock` meanwhile.
@@ -77,7 +79,9 @@ class ShardFolder:
             replacing(self.path / f"part-{number:06d}.npz", clear=False) as temporary,
             temporary.open("wb") as handle,
         ):
-            np.savez(handle, positions=positions, **columns)  # type: ignore[arg-type]
+            whole = {"positions": positions, **columns}
+            digest = np.array(digest_of(whole))
+            np.savez(handle, **whole, **{DIGEST: digest})  # type: ignore[arg-type]
 
     def finished(self) -> NDArray[np.int64]:
         """Positions (n,) of all committed rows, sorted and unique.
@@ -135,7 +139,11 @@ def _number(part: Path) -> int:
 
 
 def _read(part: Path) -> dict[str, NDArray[np.generic]]:
-    return read_npz(part, advice=REMOVE, raises=StoreError)
+    columns = read_npz(part, advice=REMOVE, raises=StoreError)
+    digest = columns.pop(DIGEST, None)
+    if digest is None or str(digest) != digest_of(columns):
+        raise StoreError(f"{part}: is not what was written ({DIGEST} differs); {REMOVE}")
+    return columns
 
 
 def _positions(part: Path) -> NDArray[np.int64]:

@@ -73,6 +73,11 @@ def _npz(**arrays: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def _arrays(content: bytes) -> dict[str, np.ndarray]:
+    with np.load(io.BytesIO(content)) as file:
+        return dict(file)
+
+
 def _flipped(content: bytes, place: int) -> bytes:
     return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
 
@@ -86,6 +91,9 @@ TORN: dict[str, Callable[[bytes], bytes]] = {
     "noughts": lambda whole: b"\0" * len(whole),
     "no positions": lambda whole: _npz(vectors=np.zeros((1, 2))),
     "unequal": lambda whole: _npz(positions=np.arange(2), vectors=np.zeros((1, 2))),
+    "written anew": lambda whole: _npz(**{**_arrays(whole), "positions": np.array([7, 1 << 40])}),
+    "another value": lambda whole: _npz(**{**_arrays(whole), "status": np.array(["ok", "no"])}),
+    "no digest": lambda whole: _npz(positions=np.arange(1), vectors=np.zeros((1, 2))),
     "objects": lambda whole: _npz(positions=np.arange(1), vectors=np.array([{}], dtype=object)),
 }
 

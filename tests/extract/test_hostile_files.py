@@ -153,6 +153,7 @@ ARRAYS = {
     "empty and huge": (npy((0, 1 << 62)), "cannot be read as"),
     "no whole shape": (npy((2.0, 3)), "shape is not valid"),
     "no type": (npy((2, 3), "evil"), "is not a valid dtype"),
+    "no letters": (npy((1,), "<U1", b"\xff\xff\xff\x7f"), "letters that do not exist"),
     "cut": (npy((2, 3))[:20], "cannot be read as"),
     "deep": (b"\x93NUMPY\x01\x00" + struct.pack("<H", 60_000) + b"(" * 60_000, "cannot be read"),
     "another version": (b"\x93NUMPY\x09\x00" + bytes(60), "cannot be read as"),
