@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +77,7 @@ class Lives:
     def fill(self, draw: random.Random) -> tuple[str, str, str]:
         """Let one life meet a limit to the size of files, and the next none."""
         fresh_world(self._base, self._world)
-        limit = int(2 ** draw.uniform(0, 17))
+        limit = int(2 ** draw.uniform(12, 18))  # what is printed goes to a file, too
         status = self._wait(self._start(limit), MOST_S)
         return FULL, *self._after(status)
 
@@ -123,8 +123,9 @@ class Lives:
             os.setpgrp()
             if most_bytes:
                 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-                resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+                resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, resource.RLIM_INFINITY))
             done = perform(self.case.way, self._world, self._stage)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
             if done.error:
                 self._world.with_suffix(".bug").write_text(done.error)
             elif done.status is not None:

@@ -26,10 +26,9 @@ Arrays = Mapping[str, NDArray[np.generic]]
 
 @dataclass(frozen=True, slots=True)
 class ShardFolder:
-    """A folder of ``part-000000.npz`` files; each holds ``positions`` (n,), columns of n rows
-    and their ``digest``.
+    """A folder of ``part-000000.npz`` files; each holds ``positions`` (n,) and columns of n rows.
 
-    A position is a row of the manifest. One process writes at a time: hold
+    Each has a digest over them. A position is a row of the manifest. One process writes at a time: hold
     :func:`embeddings_store.atomic.exclusive` on :attr:`lock` meanwhile.
     """
 
