@@ -8,16 +8,20 @@ python -m benchmarks.robustness --mutations 100000 --record       # hours; write
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from benchmarks.record import record
-from benchmarks.robustness.campaign import Asked, Found, mutations, shown
+from benchmarks.robustness.campaign import Asked, Found, bits, commands, kills, mutations, shown
+from benchmarks.robustness.cases import BIT_KINDS, CASES
 from benchmarks.robustness.children import make_stage, quieten
 from benchmarks.robustness.kinds import KINDS
+from benchmarks.robustness.lives import LIFE_FAULTS
 from benchmarks.robustness.trial import FAULTS
 
 
@@ -29,6 +33,9 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     options.add_argument("--mutations", type=int, default=0, help="in process, over all kinds")
+    options.add_argument("--commands", type=int, default=0, help="through installed commands")
+    options.add_argument("--kills", type=int, default=0, help="and full disks, over all commands")
+    options.add_argument("--bits", action="store_true", help="every byte of a small store, once")
     options.add_argument("--kind", action="append", help="only this kind of file; repeatable")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--minutes", type=float, default=1e9, help="stop earlier than asked")
@@ -38,16 +45,28 @@ def main() -> int:
     quieten()
     kinds = [kind for kind in KINDS if not given.kind or kind.name in given.kind]
     ends = time.monotonic() + 60 * given.minutes
+    asked = Asked(given.mutations, given.seed, ends, given.keep)
     found: list[Found] = []
     with tempfile.TemporaryDirectory(prefix="robust") as folder:
         stage = make_stage(Path(folder))
-        asked = Asked(given.mutations, given.seed, ends, given.keep)
-        found += mutations(kinds, asked, stage)
+        for share, count, run in (
+            (0.15, int(given.bits), lambda part: bits(BIT_KINDS, part, stage)),
+            (0.3, given.kills, lambda part: kills(CASES, part, stage)),
+            (0.2, given.commands, lambda part: commands(kinds, part, stage)),
+            (1.0, given.mutations, lambda part: mutations(kinds, part, stage)),
+        ):
+            left = ends - time.monotonic()
+            if count:
+                until = time.monotonic() + share * left
+                found += run(replace(asked, count=count, ends=until))
     table = pd.DataFrame([vars(row) for row in found])
     print(shown(table))
+    if table.empty:
+        return 0
     if given.record:
-        record("robustness", table, "python -m benchmarks.robustness --record", given.seed)
-    return int(table["outcome"].isin(FAULTS).any())
+        command = f"python -m benchmarks.robustness {' '.join(sys.argv[1:])}"
+        record("robustness", table, command, given.seed)
+    return int(table["outcome"].isin(FAULTS | LIFE_FAULTS).any())
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from benchmarks.robustness.kinds import (
     AUDIT,
@@ -15,6 +16,26 @@ from benchmarks.robustness.kinds import (
 from benchmarks.robustness.lives import Case
 from benchmarks.robustness.trial import Way
 from benchmarks.robustness.worlds import GRID
+
+
+@dataclass(frozen=True, slots=True)
+class BitKind:
+    """A kind of file of a store, every byte of which is changed once.
+
+    Attributes:
+        name: As the table of results calls it.
+        world: One of the worlds.
+        pattern: Names the file; the first that it fits.
+        way: What looks for the change.
+        explained: Why it does not find all of them.
+    """
+
+    name: str
+    world: str
+    pattern: str
+    way: Way
+    explained: str
+
 
 MANIFEST = ("--corpus", "manifest", "--root", "{here}/rows.csv")
 NEW_GRID = ("--store", "{here}/store", "--out", "{here}/out", *GRID)
@@ -92,3 +113,20 @@ CASES: Sequence[Case] = (
     _reads("compare results", "results", RESULTS_AGAIN),
     _reads("published figures", "results", SHOW),
 )
+
+
+def _verify(pattern: str, *content: str) -> Way:
+    return Way("embeddings-store", ("verify", "{here}/" + pattern), content, reports=True)
+
+
+UNUSED = "a byte that stands for nothing: what is read is the same"
+BIT_KINDS: Sequence[BitKind] = (
+    BitKind("corpus.json", "store", "store/example/corpus.json",
+            _verify("store", "store/*/manifest.parquet"), UNUSED),
+    BitKind("manifest.parquet", "store", "store/example/manifest.parquet",
+            _verify("store", "store/*/manifest.parquet"), UNUSED),
+    BitKind("fold-any.h5, imported", "store", "store/example/imported-text@*/seed-0/fold-any.h5",
+            _verify("store", "store/**/*.h5"), UNUSED),
+    BitKind("fold-1.h5, fine-tuned, with scores", "trained", "store/rows/*/seed-0/fold-1.h5",
+            _verify("store", "store/**/*.h5"), UNUSED),
+)  # fmt: skip

@@ -26,6 +26,7 @@ from benchmarks.robustness.trial import (
     fresh_world,
     outcome_of,
     perform,
+    perform_installed,
     replace,
 )
 from benchmarks.robustness.watch import Bait, Witness
@@ -72,10 +73,11 @@ class Trials:
     def __init__(self, stage: Stage, base: Path, pattern: str, way: Way, name: str) -> None:
         self._stage, self._base, self._pattern, self._way = stage, base, pattern, way
         self._name = name
-        # Once here, so that children find every module imported.
-        perform(way, fresh_world(base, self._world(0)), stage)
-        gc.collect()
-        gc.freeze()
+        if (way.command, base) not in stage.warm:  # so that children find every module imported
+            perform(way, fresh_world(base, self._world(0)), stage)
+            stage.warm.add((way.command, base))
+            gc.collect()
+            gc.freeze()
         (self.calm, allowed), *_ = self._in_child(lambda: iter([self._learn()]), LEARNING_S)
         self.calm = Run(**{**self.calm, "lines": tuple(self.calm["lines"])})
         self._allowed = allowed
@@ -92,14 +94,31 @@ class Trials:
 
         return self._run(range(len(files)), put, batch)
 
+    def flip(self, offsets: Sequence[int]) -> Iterator[Trial]:
+        """Flip one bit of the byte at each of these places, and yield what came of it."""
+        whole = first(self._base, self._pattern).read_bytes()
+
+        def change(offset: int, world: Path) -> Path:
+            data = bytearray(whole)
+            data[offset] ^= 1 << offset % 8
+            return replace(first(world, self._pattern), bytes(data))
+
+        return self._run(offsets, change, 500, own_world=False)
+
     def _run(
-        self, numbers: Sequence[int], change: Callable[[int, Path], Path], batch: int
+        self,
+        numbers: Sequence[int],
+        change: Callable[[int, Path], Path],
+        batch: int,
+        own_world: bool = True,
     ) -> Iterator[Trial]:
         waiting = list(numbers)
         while waiting:
             done = 0
             part = waiting[:batch]
-            for found in self._in_child(lambda part=part: self._some(part, change), MOST_S):
+            for found in self._in_child(
+                lambda part=part: self._some(part, change, own_world), MOST_S
+            ):
                 done += 1
                 yield Trial(part[done - 1], *found)
             waiting = waiting[done:]
@@ -129,16 +148,30 @@ class Trials:
         self._stage.witness = Witness(allowed, free)
         return self._stage.witness
 
-    def _some(
-        self, numbers: Sequence[int], change: Callable[[int, Path], Path]
-    ) -> Iterator[tuple[str, str]]:
-        self._witness(self._allowed)
+    def run_installed(self, numbers: Sequence[int], seed: int) -> Iterator[Trial]:
+        """Alter the file once for each number, and read it with the command as it is installed."""
         for number in numbers:
             world = fresh_world(self._base, self._world(number))
+            self.alter(number, seed, world)
+            run = perform_installed(self._way, world, self._stage, LEARNING_S)
+            found = (HANG, "") if run is None else outcome_of(run, self.calm, self._way.reports)
+            yield Trial(number, *found)
+            shutil.rmtree(world, ignore_errors=True)
+
+    def _some(
+        self, numbers: Sequence[int], change: Callable[[int, Path], Path], own_world: bool
+    ) -> Iterator[tuple[str, str]]:
+        self._witness(self._allowed)
+        world = Path()
+        for number in numbers:
+            if own_world or number == numbers[0]:
+                world = fresh_world(self._base, self._world(number))
             change(number, world)
             run = perform(self._way, world, self._stage)
             yield outcome_of(run, self.calm, self._way.reports)
-            shutil.rmtree(world, ignore_errors=True)
+            if own_world:
+                shutil.rmtree(world, ignore_errors=True)
+        shutil.rmtree(world, ignore_errors=True)
 
     def _in_child(self, work: Callable[[], Iterator[object]], most_s: float) -> Iterator[object]:
         """Yield what ``work`` yields in a child; one that hangs or dies is the last."""

@@ -12,6 +12,7 @@ import os
 import random
 import re
 import shutil
+import subprocess
 import sys
 import tomllib
 import traceback
@@ -26,7 +27,6 @@ from pyarrow import parquet
 
 from benchmarks.robustness.alterations import altered
 from benchmarks.robustness.watch import Bait, Witness
-from embeddings_store.errors import ProjectError
 from embeddings_store.vectors.hdf5 import content_digest, read_embeddings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -106,12 +106,15 @@ class Stage:
         folder: Holds everything.
         bait: Watches ``folder/bait``.
         witness: Hears the audit events of this process; none in the parent.
+        free: Folders that anybody may write to.
+        warm: Commands that have run in this process, with their worlds.
     """
 
     folder: Path
     bait: Bait
     witness: Witness | None = None
     free: list[Path] = field(default_factory=list)
+    warm: set[tuple[str, Path]] = field(default_factory=set)
 
     @property
     def strange(self) -> list[str]:
@@ -158,6 +161,23 @@ def perform(way: Way, world: Path, stage: Stage) -> Run:
     return Run(status, error, tuple(lines), plain, digest, tuple(breaches))
 
 
+def perform_installed(way: Way, world: Path, stage: Stage, most_s: float) -> Run | None:
+    """Run a command as it is installed, and say what it did; none where it did not end."""
+    stage.bait.taken()
+    command = [str(Path(sys.executable).with_name(way.command)), *way.argv(world)]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=most_s)
+    except subprocess.TimeoutExpired:
+        return None
+    breaches = tuple("ran" if "made" in what else f"outside {what}" for what in stage.bait.taken())
+    lines = tuple(done.stderr.decode(errors="replace").splitlines())
+    error = f"signal {-done.returncode}" if done.returncode < 0 else ""
+    text = done.stdout.decode(errors="replace") if way.said else ""
+    plain = MOMENTS.sub("MOMENT", text.replace(str(world), "WORLD"))
+    digest = result_digest(world, way.results, plain) if done.returncode in {0, 3, 4} else ""
+    return Run(done.returncode, error, lines, plain, digest, breaches)
+
+
 @contextmanager
 def _output(*paths: Path) -> Iterator[None]:
     """Let what is written to file descriptors 1 and 2, by Python or below it, go to two files."""
@@ -188,12 +208,17 @@ def result_digest(world: Path, patterns: Sequence[str], said: str) -> str:
     return hasher.hexdigest()[:16]
 
 
-def _content(path: Path) -> Iterator[str]:
+def _content(path: Path) -> list[str]:
+    """Return what a file holds, or why it cannot be read."""
+    try:
+        return list(_pieces(path))
+    except Exception as error:  # it may be what was altered
+        return [repr(error)]
+
+
+def _pieces(path: Path) -> Iterator[str]:
     if path.suffix == ".h5":
-        try:
-            yield content_digest(read_embeddings(path))
-        except ProjectError as error:
-            yield repr(error)
+        yield content_digest(read_embeddings(path))
     elif path.suffix == ".csv":
         with path.open(encoding="utf-8", newline="") as handle:
             for row in csv.DictReader(handle):

@@ -28,8 +28,8 @@ Arrays = Mapping[str, NDArray[np.generic]]
 class ShardFolder:
     """A folder of ``part-000000.npz`` files; each holds ``positions`` (n,) and columns of n rows.
 
-    Each has a digest over them. A position is a row of the manifest. One process writes at a time: hold
-    :func:`embeddings_store.atomic.exclusive` on :attr:`lock` meanwhile.
+    Each has a digest over them. A position is a row of the manifest. One process writes at a time:
+    hold :func:`embeddings_store.atomic.exclusive` on :attr:`lock` meanwhile.
     """
 
     path: Path
