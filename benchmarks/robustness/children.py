@@ -11,6 +11,7 @@ import resource
 import select
 import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,6 +145,7 @@ class Trials:
         return run, [*witness.allowed, *calm.breaches]
 
     def _witness(self, allowed: Sequence[str]) -> Witness:
+        tempfile.tempdir = str(self._stage.folder / "tmp")
         free = [self._stage.folder / "worlds", self._stage.folder / "tmp", *self._stage.free]
         self._stage.witness = Witness(allowed, free)
         return self._stage.witness

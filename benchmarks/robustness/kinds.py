@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.robustness.trial import Way
-from benchmarks.robustness.worlds import FAST, GRID
+from benchmarks.robustness.worlds import GRID
 
 # Why a file that says something else is accepted with another result.
 NO_DIGEST = "another valid file: nothing beside it says what it held, and the result follows it"
@@ -138,7 +138,7 @@ REPORT = Way("make-report", ("{here}/results", *STORE, "--quiet"), ("results/fig
 ON_PLAN = (
     Way("audit-leakage", (*STORE, "--folds", "{here}/plan.parquet", "--json"), explained=NO_DIGEST),
     Way("run-fusion-grid", (*STORE, "--out", "{here}/out", "--folds", "{here}/plan.parquet",
-        "--modalities", "text", *FAST), ("out/grid.csv",), said=False, explained=NO_DIGEST),
+        *GRID), ("out/grid.csv",), said=False, explained=NO_DIGEST),
 )  # fmt: skip
 SYSTEMS = Way(
     "run-fusion-grid",

@@ -160,6 +160,8 @@ def _entries(path: Path, classes: dict[str, int]) -> list[Row]:
                 for key, value in entry.items()
                 if key not in {"path", "label", "raw_label"}
             }
+            if not isinstance(entry.get("id", ""), str) or entry.get("id") == "":
+                raise ManifestError(f"{path}: id {entry['id']!r} is no text; export the list again")
             if entry["label"] not in data["labels"]:
                 raise ManifestError(
                     f"{path}: label {entry['label']!r} is not among its labels "
