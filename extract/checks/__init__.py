@@ -34,7 +34,7 @@ CHECKS: Mapping[str, tuple[str, ...]] = {
         "durations",
         "same_bytes",
     ),
-    "faces": ("faces_found",),
+    "faces": ("faces_found", "speakers_seen"),
 }
 
 

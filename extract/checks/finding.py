@@ -94,11 +94,18 @@ class FaceFacts:
         row: Its id.
         share: The part of the pictures in which the face was found; 0 where it cannot be followed.
         problem: Why not, else empty.
+        mouth: Two curves of its mouth, see :mod:`extract.checks.mouths`; none where the row has no
+            sound, is shorter than two seconds, or its face cannot be followed.
+        other_mouth: Those of the other half of a split screen.
+        loud: The loudness of the row's sound at the same instants.
     """
 
     row: str
     share: float
     problem: str = ""
+    mouth: tuple[tuple[float, ...], ...] = ()
+    other_mouth: tuple[tuple[float, ...], ...] = ()
+    loud: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,8 +105,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--faces",
         default="none",
         metavar="all|N|none",
-        help="of which rows the pictures are searched for the speaker's face: all, N evenly spread "
-        "ones, or none; about a second a row (default: %(default)s; needs the extra 'face')",
+        help="of which rows the pictures are searched for the speaker's face, whose mouth should "
+        "move with the sound: all, N evenly spread ones, or none; some seconds a row (default: "
+        "%(default)s; needs the extra 'face')",
     )
     add_face_options(top)
     top.add_argument(

@@ -99,11 +99,9 @@ def test_a_second_look_goes_on_where_the_first_was_stopped(
     lines = memory.read_text().splitlines()
     memory.write_text("\n".join([line for line in lines if '"u1"' not in line] + ['{"sta']) + "\n")
     read: list[str] = []
-    original = face_reading.read_spans
+    original = face_reading.VideoFile
     monkeypatch.setattr(
-        face_reading,
-        "read_spans",
-        lambda path, *rest: (read.append(path.name), original(path, *rest))[1],
+        face_reading, "VideoFile", lambda path: (read.append(path.name), original(path))[1]
     )
     assert look_at_faces(manifest, rows, 2, done.append, memory) == first
     assert read == ["some.avi"]
