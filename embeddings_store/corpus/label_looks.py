@@ -29,7 +29,15 @@ it is missing"
     Args:
         labels: The raw label of each row, empty for none.
     """
-    counts = labels[labels != ""].value_counts()
+    return count_notes(labels[labels != ""].value_counts())
+
+
+def count_notes(counts: pd.Series) -> tuple[str, ...]:
+    """Return what :func:`label_notes` says of labels of which so many rows (n,) have each.
+
+    Args:
+        counts: How many rows have a label, by label.
+    """
     sentences = []
     missing = [name for name in counts.index if name.strip().lower() in MISSING]
     for name in sorted(missing):

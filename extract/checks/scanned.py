@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import pandas as pd
+
+from embeddings_store.corpus.label_looks import count_notes
 from embeddings_store.corpus.media_paths import ABSOLUTE, BACKSLASH
 from embeddings_store.corpus.scan import LONG_S, Scan
 from extract.checks.finding import INCOMPLETE, CorpusFinding
@@ -24,8 +27,6 @@ SENTENCES = {
         "transcript with letters that come from a wrong encoding",
         "read or save the table as what it was written in (often cp1252)",
     ),
-    ABSOLUTE: ("paths", f"row with an {ABSOLUTE}", ""),
-    BACKSLASH: ("paths", f"row with a {BACKSLASH}", ""),
     f"longer than {LONG_S:.0f} s": (
         "times",
         f"row longer than {LONG_S:.0f} s (start_s, end_s)",
@@ -43,6 +44,9 @@ def _findings(scan: Scan) -> Iterator[CorpusFinding]:
     yield from _problems(scan)
     yield from _labels(scan)
     remarks = {remark.name: remark for remark in scan.remarks}
+    for kind in (ABSOLUTE, BACKSLASH):
+        if kind in remarks:
+            yield CorpusFinding("fact", "reader", f"{remarks[kind].count} x {kind}")
     for name, (check, sentence, advice) in SENTENCES.items():
         # A table without any text is one without that modality.
         if name not in remarks or (name == "no words" and not scan.given["text"]):
@@ -78,6 +82,8 @@ def _problems(scan: Scan) -> Iterator[CorpusFinding]:
 
 def _labels(scan: Scan) -> Iterator[CorpusFinding]:
     labels = scan.words["label"]
+    for sentence in count_notes(pd.Series(labels.counts, dtype="int64")):
+        yield CorpusFinding("fact", "reader", sentence)
     yield from label_forms(list(labels.counts))
     if labels.complete and labels.counts:
         yield class_shares(dict(sorted(labels.counts.items())))

@@ -91,7 +91,7 @@ def test_paths_of_windows_and_of_this_disk_are_read_and_told(
     assert "1 x file whose name on the disk spells the same letters in another way" in report
     assert "media without a row" not in report
     assert on_table("scan", table, *option)() == 0
-    assert "row with an absolute path below" in capsys.readouterr().out
+    assert "1 x absolute path below the media's folder" in capsys.readouterr().out
 
 
 def test_lists_of_other_projects_may_have_backslashes(tmp_path: Path) -> None:
