@@ -120,6 +120,8 @@ class ReleaseUnderCheck:
         sampled: How many files were not read because a sample was asked for.
         cut_s: Length at which an encoder cuts, in seconds.
         faces: What looking for faces showed, none of it where nobody looked.
+        sample_rate_hz: Rate of the release's sound, in Hz, as its documents state it; 0 where they
+            do not.
     """
 
     manifest: Manifest
@@ -129,6 +131,7 @@ class ReleaseUnderCheck:
     sampled: int = 0
     cut_s: float = 10.0
     faces: Sequence[FaceFacts] = ()
+    sample_rate_hz: int = 0
 
     def noted(self, *kinds: str) -> set[str]:
         """Return the names that the reader noted under these kinds."""

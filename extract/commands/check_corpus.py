@@ -206,10 +206,19 @@ def _read_and_check(
     if arguments.out is not None:
         make_folder(arguments.out)
     media, left = _read_media(manifest, count, arguments.jobs, arguments.out, errors)
-    documented = READERS[source.reader].documented(**source.options)
+    reader = READERS[source.reader]
     seen = _look_at_faces(arguments, manifest, faces, errors)
     report = check(
-        ReleaseUnderCheck(manifest, source.root, documented, media, left, arguments.cut_s, seen)
+        ReleaseUnderCheck(
+            manifest,
+            source.root,
+            reader.documented(**source.options),
+            media,
+            left,
+            arguments.cut_s,
+            seen,
+            reader.sample_rate_hz,
+        )
     )
     if arguments.estimate is not None:
         report["estimate"] = estimate(manifest, source, arguments.estimate)

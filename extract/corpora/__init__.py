@@ -4,11 +4,12 @@ To add a corpus, write one file here. ``extract/corpora/mycorpus.py`` is the cor
 the first line of its docstring is what ``--help`` shows, and its function ``read(root, *,
 option=default, ...) -> Manifest`` does the work; the keyword parameters of ``read`` are the corpus'
 options. Nothing else has to be registered. Where its documents say how often something occurs,
-``DOCUMENTED`` lists it. A format of another project also has ``write(manifest, folder, plan)``, for
-``convert-corpus``. A corpus that brings encoders of its own also has ``own_encoders(root) ->
-{modality: folder}`` and ``OWN_TRAINING``. Files whose name starts with ``_`` and sub-packages are
-not corpora. A reader parses text and lists folders; it never opens media. The manifest's notes are
-:class:`Note` objects: sentences that carry what was counted, how often, and the names.
+``DOCUMENTED`` lists it; where they state the rate of its sound, ``SAMPLE_RATE_HZ`` says it. A
+format of another project also has ``write(manifest, folder, plan)``, for ``convert-corpus``. A
+corpus that brings encoders of its own also has ``own_encoders(root) -> {modality: folder}`` and
+``OWN_TRAINING``. Files whose name starts with ``_`` and sub-packages are not corpora. A reader
+parses text and lists folders; it never opens media. The manifest's notes are :class:`Note` objects:
+sentences that carry what was counted, how often, and the names.
 
 >>> "ravdess" in corpus_names()
 True
@@ -99,6 +100,16 @@ class Reader:
         )
         values = self._parameters() | self._values(options)
         return tuple(count for count in counts if count.holds(values))
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Rate of the release's sound as its documents state it, in Hz; 0 where they do not.
+
+        >>> READERS["ravdess"].sample_rate_hz
+        48000
+        """
+        rate: int = getattr(importlib.import_module(self.module), "SAMPLE_RATE_HZ", 0)
+        return rate
 
     def writer(self) -> Callable[[Manifest, Path, FoldPlan | None], tuple[str, ...]] | None:
         """Return the module's ``write(manifest, folder, plan)``, none for what is only read."""

@@ -64,6 +64,7 @@ COUNTS = {
     "neutral": 1087,
     "sadness": 1271,
 }
+SAMPLE_RATE_HZ = 16_000
 DOCUMENTED = (
     Documented(CLIPS),
     Documented(ACTORS, distinct="speaker"),

@@ -49,6 +49,7 @@ COUNTS = {
     "neutral": 79,
     "sadness": 62,
 }
+SAMPLE_RATE_HZ = 16_000
 DOCUMENTED = (
     Documented(CLIPS),
     Documented(10, distinct="speaker"),

@@ -44,6 +44,7 @@ TAGS = {
     "meta_arousal": "leaky",
     "meta_dominance": "leaky",
 }
+SAMPLE_RATE_HZ = 16_000
 DOCUMENTED = documented(LABEL_SETS)
 DROPPED = "turn that the label set drops"
 KINDS = ("all", "improvised", "scripted")

@@ -25,6 +25,7 @@ STATEMENTS = ("Kids are talking by the door", "Dogs are sitting by the door")
 INTENSITIES = ("normal", "strong")
 CHANNELS = {"speech": ("01",), "song": ("02",), "both": ("01", "02")}
 MODALITIES = {"all": ("01", "02", "03"), "audio-video": ("01",), "video": ("02",), "audio": ("03",)}
+SAMPLE_RATE_HZ = 48_000
 CLIPS_PER_ACTOR = {"speech": 60, "song": 44, "both": 104}
 ACTORS = 24
 # Every emotion is spoken twice in two sentences and two intensities by each actor, neutral in one;

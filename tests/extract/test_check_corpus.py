@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -128,6 +129,19 @@ def test_the_real_clips_are_sound_and_half_a_release(shared: Path, tmp_path: Pat
     ]
     assert found["audio formats"][0]["sentence"] == "audio: 16000 Hz mono (24)"
     assert check(release)["status"] == 3
+    assert not {"audio of one length", "release's rate"} & found.keys()
+
+
+def test_a_copy_of_a_release_that_was_cut_and_converted_is_no_longer_sane_without_a_word(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_release("emodb", tmp_path / "emodb")
+    for path in (tmp_path / "emodb" / "wav").iterdir():
+        soundfile.write(path, np.resize(TONE, 8000 * 2), 8000)
+    main(["--corpus", "emodb", "--root", str(tmp_path / "emodb")])
+    told = capsys.readouterr().out
+    assert "audio file at another rate than the release's 16,000 Hz" in told
+    assert "audio file of exactly 2.00 s" in told
 
 
 def test_melds_odd_times_are_named(shared: Path) -> None:
@@ -161,6 +175,12 @@ def _cut(root: Path, _: dict[str, list[object]]) -> None:
 
 def _nan(root: Path, _: dict[str, list[object]]) -> None:
     soundfile.write(root / "1.wav", np.full(8000, np.nan, dtype=np.float32), 16000, subtype="FLOAT")
+
+
+def _same_length(root: Path, numbers: Iterable[int], samples: int = 7900) -> None:
+    for number in numbers:
+        tone = TONE[number : samples + number]
+        soundfile.write(root / f"{number}.wav", tone, 16000)
 
 
 FAULTS = {
@@ -284,6 +304,18 @@ FAULTS = {
         "durations",
         "u1: 61.000 s",
         lambda root, t: soundfile.write(root / "1.wav", np.tile(TONE, 61), 16000),
+    ),
+    "one length": (
+        0,
+        "audio of one length",
+        "1.wav",
+        lambda root, t: _same_length(root, range(1, 5)),
+    ),
+    "a pile at the longest": (
+        0,
+        "audio of one length",
+        "6.wav",
+        lambda root, t: _same_length(root, (6, 7), 8100),
     ),
     "no folds": (0, "folds", "", lambda root, t: t.pop("session")),
     "torn groups": (3, "folds", "", lambda root, t: t.update(group=["g"] * 8)),
