@@ -27,10 +27,10 @@ class Architecture:
 
     Attributes:
         modality: ``"text"``, ``"audio"`` or ``"video"``.
-        family: Which adapter runs it: ``"tokens"``, ``"waveform"``, ``"spectrogram"``,
-            ``"whisper"``, ``"clip"``, ``"patches"`` or ``"frames"``.
+        family: Which adapter runs it: ``"tokens"``, ``"any-tokens"``, ``"waveform"``,
+            ``"spectrogram"``, ``"whisper"``, ``"clip"``, ``"patches"`` or ``"frames"``.
         model_class: Name of the Transformers class without any head; for VideoMAE the one that
-            holds the norm of its head.
+            holds the norm of its head; empty for the one that Transformers' ``AutoModel`` takes.
         pooling: What turns its states into one vector, unless a registry row says otherwise.
         poolings: Every part of a pooling that means something for it; any of them can be joined.
         dim_key: Where ``config.json`` says the width of the states.
@@ -54,7 +54,10 @@ class Architecture:
 
 
 def _tokens(
-    model_class: str, dim_key: str = "hidden_size", layers_key: str = "num_hidden_layers"
+    model_class: str,
+    dim_key: str = "hidden_size",
+    layers_key: str = "num_hidden_layers",
+    max_input: int = 512,
 ) -> Architecture:
     return Architecture(
         "text",
@@ -64,7 +67,7 @@ def _tokens(
         ("first", *_OVER_TIME),
         dim_key=dim_key,
         layers_key=layers_key,
-        max_input=512,
+        max_input=max_input,
     )
 
 
@@ -83,6 +86,10 @@ def _waveform(model_class: str) -> Architecture:
 ARCHITECTURES: dict[str, Architecture] = {
     "bert": _tokens("BertModel"),
     "roberta": _tokens("RobertaModel"),
+    "xlm-roberta": _tokens("XLMRobertaModel"),
+    "mpnet": _tokens("MPNetModel"),
+    "deberta-v2": _tokens("DebertaV2Model"),
+    "modernbert": _tokens("ModernBertModel", max_input=8192),
     "distilbert": _tokens("DistilBertModel", dim_key="dim", layers_key="n_layers"),
     "wav2vec2": _waveform("Wav2Vec2Model"),
     "hubert": _waveform("HubertModel"),
@@ -152,6 +159,23 @@ def pooling_settings(pooling: str) -> dict[str, str]:
     return settings
 
 
+# Any other encoder of text that Transformers' AutoModel knows. Nobody here has looked at it, so it
+# is run only after a batch of it was found to give the vectors of its texts alone.
+ANY_TEXT = Architecture("text", "any-tokens", "", "mean", ("first", *_OVER_TIME))
+
+# What to do with an encoder that this project cannot run.
+ELSEWHERE = "make its vectors with its own code and take them over with 'embeddings-store import'"
+
+
+def kind_of(architecture: str) -> Architecture:
+    """Return what holds for a ``model_type``: its entry, or what holds for any encoder of text.
+
+    >>> kind_of("mpnet").pooling, kind_of("electra").pooling
+    ('first', 'mean')
+    """
+    return ARCHITECTURES.get(architecture, ANY_TEXT)
+
+
 def check_pooling(architecture: str, pooling: str) -> None:
     """Refuse a pooling that means nothing for an architecture.
 
@@ -164,7 +188,7 @@ def check_pooling(architecture: str, pooling: str) -> None:
         ...
     embeddings_store.errors.UsageError: pooling 'first' means nothing for wav2vec2; it takes ...
     """
-    allowed = ARCHITECTURES[architecture].poolings
+    allowed = kind_of(architecture).poolings
     parts = parts_of(pooling)
     for part in parts:
         if part not in allowed:

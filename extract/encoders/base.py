@@ -18,12 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from embeddings_store.errors import UsageError
-from extract.encoders.architectures import (
-    ARCHITECTURES,
-    check_pooling,
-    pooling_settings,
-    width_of,
-)
+from extract.encoders.architectures import check_pooling, kind_of, pooling_settings, width_of
 from extract.encoders.batching import length_buckets
 from extract.encoders.loading import LoadedModel, quiet
 from extract.encoders.pooling import pool
@@ -43,6 +38,8 @@ COMPANIONS = (
     "vocab.json",
     "merges.txt",
     "sentencepiece.bpe.model",
+    "tokenizer.model",
+    "spm.model",
     "preprocessor_config.json",
 )
 
@@ -109,7 +106,7 @@ class Encoder(ABC):
         Raises:
             UsageError: If the layer, the pooling or the batch size is none of the model's.
         """
-        known = ARCHITECTURES[spec.architecture]
+        known = kind_of(spec.architecture)
         depth: int = getattr(loaded.config, known.layers_key)
         width: int = getattr(loaded.config, known.dim_key)
         self.spec = replace(spec, dim=width, layers=depth, max_input=max_input)

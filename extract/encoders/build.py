@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 import torch
 
 from embeddings_store.errors import UsageError
-from extract.encoders.architectures import ARCHITECTURES, check_pooling
+from extract.encoders.any_text import AnyTextEncoder
+from extract.encoders.architectures import check_pooling, kind_of
 from extract.encoders.base import AdapterOptions, Encoder
 from extract.encoders.batching import auto_batch_size
 from extract.encoders.loading import LoadedModel, load_model
@@ -26,6 +27,7 @@ _FAMILIES: Mapping[
     str, Callable[[EncoderSpec, LoadedModel, AdapterOptions, InputSettings], Encoder]
 ] = {
     "tokens": TextEncoder,
+    "any-tokens": AnyTextEncoder,
     "waveform": WaveformEncoder,
     "spectrogram": SpectrogramEncoder,
     "whisper": WhisperOwnLengthEncoder,
@@ -57,7 +59,7 @@ def build(
     if batch_size is None:
         batch_size = auto_batch_size(spec.modality, device.type)
     loaded = load_model(resolved, revision)
-    adapter = _FAMILIES[ARCHITECTURES[spec.architecture].family]
+    adapter = _FAMILIES[kind_of(spec.architecture).family]
     how = AdapterOptions(options.layer, options.pooling, device, batch_size)
     return adapter(spec, loaded, how, inputs)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from embeddings_store.errors import ModelLoadError, UsageError
 from embeddings_store.reading import read_json as read_json_file
-from extract.encoders.architectures import ARCHITECTURES
+from extract.encoders.architectures import ANY_TEXT, ARCHITECTURES, ELSEWHERE, Architecture, kind_of
 
 # Keys of sentence-transformers' file, and our names for what they switch on.
 _POOLING_MODES = {
@@ -20,6 +20,21 @@ _POOLING_MODES = {
     "pooling_mode_mean_tokens": "mean",
     "pooling_mode_max_tokens": "max",
 }
+# The file in which sentence-transformers keeps what is put before a text.
+PROMPTS = "config_sentence_transformers.json"
+# How configurations call width and depth, where the usual name is not there.
+_WIDTHS = ("d_model", "dim", "emb_dim", "n_embd", "hidden_dim")
+_DEPTHS = ("n_layers", "n_layer", "num_layers")
+# What the configuration of an encoder of sound or pictures has, or of a model that needs a decoder.
+_NO_TEXT = (
+    "image_size",
+    "patch_size",
+    "vision_config",
+    "audio_config",
+    "conv_kernel",
+    "num_mel_bins",
+    "is_encoder_decoder",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +42,11 @@ class Description:
     """A checkpoint in its own words.
 
     Attributes:
-        architecture: Transformers' ``model_type``, a key of ``ARCHITECTURES``.
+        architecture: Transformers' ``model_type``.
         dim: Width of the states.
         layers: Number of transformer layers.
         pooling: What its sentence-transformers file asks for; None where there is no such file.
+        prefix: The prompt that its sentence-transformers file puts before every text; else empty.
         padding_harmless: Whether stock Transformers with a correct mask is indifferent to a batch's
             padding.
     """
@@ -39,11 +55,12 @@ class Description:
     dim: int
     layers: int
     pooling: str | None
+    prefix: str
     padding_harmless: bool
 
 
 def describe(folder: Path) -> Description:
-    """Read ``config.json`` and, where there is one, ``1_Pooling/config.json``.
+    """Read ``config.json`` and, where they are, the files of sentence-transformers.
 
     Raises:
         ModelLoadError: If ``config.json`` is missing, is not JSON, or lacks ``model_type``, width
@@ -57,21 +74,41 @@ def describe(folder: Path) -> Description:
         raise ModelLoadError(
             f"{path} has no 'model_type'; save the model with Transformers' save_pretrained"
         )
-    if architecture not in ARCHITECTURES:
+    if architecture not in ARCHITECTURES and not _may_be_text(config):
         known = ", ".join(ARCHITECTURES)
         raise UsageError(
-            f"{folder} is of architecture {architecture!r}, which is not supported; known: {known}"
+            f"{folder} is of architecture {architecture!r}, which is not supported; {ELSEWHERE}; "
+            f"known: {known}, and any encoder of text"
         )
-    kind = ARCHITECTURES[architecture]
+    kind = kind_of(architecture)
     # A layer norm looks at one frame at a time; a group norm, and Whisper's fixed 30 s, do not.
     per_frame = kind.family not in ("waveform", "whisper")
     return Description(
         architecture=architecture,
-        dim=_size(config, kind.dim_key, path),
-        layers=_size(config, kind.layers_key, path),
+        dim=_size(config, _named(config, kind, kind.dim_key, _WIDTHS), path),
+        layers=_size(config, _named(config, kind, kind.layers_key, _DEPTHS), path),
         pooling=_declared_pooling(folder),
+        prefix=_declared_prefix(folder),
         padding_harmless=per_frame or config.get("feat_extract_norm") == "layer",
     )
+
+
+def _may_be_text(config: Mapping[str, Any]) -> bool:
+    """Say whether a model may be an encoder of text: it has a vocabulary and nothing else.
+
+    >>> _may_be_text({"vocab_size": 30522}), _may_be_text({"vocab_size": 32, "conv_kernel": [10]})
+    (True, False)
+    """
+    return bool(config.get("vocab_size")) and not any(config.get(key) for key in _NO_TEXT)
+
+
+def _named(
+    config: Mapping[str, Any], kind: Architecture, usual: str, others: tuple[str, ...]
+) -> str:
+    """Return how the configuration of any text model calls a size."""
+    if kind is not ANY_TEXT or usual in config:
+        return usual
+    return next((name for name in others if name in config), usual)
 
 
 def read_json(path: Path) -> Mapping[str, Any]:
@@ -110,3 +147,20 @@ def _declared_pooling(folder: Path) -> str | None:
             f"{', '.join(_POOLING_MODES)}"
         )
     return _POOLING_MODES[declared[0]]
+
+
+def _declared_prefix(folder: Path) -> str:
+    path = folder / PROMPTS
+    if not path.is_file():
+        return ""
+    config = read_json(path)
+    default, prompts = config.get("default_prompt_name"), config.get("prompts")
+    if default is None:
+        return ""
+    prefix = prompts.get(default) if isinstance(prompts, dict) else None
+    if not isinstance(prefix, str):
+        raise ModelLoadError(
+            f"{path} names the prompt {default!r} and does not have it as text; fetch the model "
+            "again"
+        )
+    return prefix

@@ -19,12 +19,14 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 # on some requests.
 _ANSWER_TIMEOUT_S = 5.0
 
-_DESCRIPTION = ("config.json", "1_Pooling/config.json")
+_DESCRIPTION = ("config.json", "1_Pooling/config.json", "config_sentence_transformers.json")
 _FRONT_END = (
     "preprocessor_config.json",
     "tokenizer*",
     "vocab*",
     "merges.txt",
+    "sentencepiece.bpe.model",
+    "spm.model",
     "special_tokens_map.json",
     "added_tokens.json",
 )

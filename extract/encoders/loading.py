@@ -6,10 +6,11 @@ Any weight that is missing, of another shape or unexplained is refused.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +20,14 @@ import torch
 import transformers
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_MAPPING
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from embeddings_store.errors import ModelLoadError
 from embeddings_store.reading import AGAIN, reading
 from extract.encoders import hub
-from extract.encoders.architectures import ARCHITECTURES
+from extract.encoders.architectures import ARCHITECTURES, ELSEWHERE, kind_of
 from extract.encoders.registry import ResolvedEncoder
 from extract.encoders.weight_files import refuse_what_is_no_float_model
 from extract.media.lfs_pointer import is_lfs_pointer
@@ -36,8 +39,11 @@ _HEADS = (
     "cls",
     "decoder",
     "encoder_to_decoder",
+    "head",
     "layer_weights",
     "lm_head",
+    "lm_predictions",
+    "mask_predictions",
     "mask_token",
     "masked_spec_embed",
     "objective",
@@ -58,8 +64,10 @@ _BASE_NAMES = (
     "audio_spectrogram_transformer",
     "bert",
     "distilbert",
+    "deberta",
     "hubert",
     "model",
+    "mpnet",
     "roberta",
     "timesformer",
     "videomae",
@@ -142,7 +150,8 @@ def load_model(resolved: ResolvedEncoder, revision: str | None = None) -> Loaded
     refuse_what_is_no_float_model(folder)
     model, found = _from_pretrained(folder, resolved.spec.architecture)
     report = _loading_report(found)
-    _refuse_wrong_weights(folder, report)
+    is_known = resolved.spec.architecture in ARCHITECTURES
+    _refuse_wrong_weights(folder, report, is_head if is_known else _no_part_of(model))
     return LoadedModel(
         model=model,
         folder=folder,
@@ -222,7 +231,7 @@ def _refuse_outside_references(folder: Path) -> None:
 
 
 def _from_pretrained(folder: Path, architecture: str) -> tuple[PreTrainedModel, LoadingInfo]:
-    name = ARCHITECTURES[architecture].model_class
+    name = kind_of(architecture).model_class or f"model of architecture {architecture}"
     model_class, options = _class_and_options(architecture)
     with reading(folder, name, AGAIN, ModelLoadError), quiet():
         loaded = model_class.from_pretrained(
@@ -244,22 +253,57 @@ def _class_and_options(architecture: str) -> tuple[type[PreTrainedModel], dict[s
     if architecture == "whisper":
         # The encoder lies one level down in every kind of Whisper checkpoint.
         return WhisperEncoder, {"key_mapping": {r"^(model\.)?encoder\.": ""}}
+    if architecture not in ARCHITECTURES:
+        return _any_class(architecture)
     model_class: type[PreTrainedModel] = getattr(
         transformers, ARCHITECTURES[architecture].model_class
     )
     if architecture == "videomae":
         return model_class, {"num_labels": 0}  # Nothing is put where the classifier was.
-    if architecture in ("bert", "roberta", "vit"):
-        return model_class, {"add_pooling_layer": False}
-    return model_class, {}
+    return model_class, _without_pooler(model_class)
 
 
-def _refuse_wrong_weights(folder: Path, report: dict[str, tuple[str, ...]]) -> None:
+def _any_class(architecture: str) -> tuple[type[PreTrainedModel], dict[str, Any]]:
+    """Return the class that Transformers' ``AutoModel`` takes, and its options of loading.
+
+    Raises:
+        ModelLoadError: If Transformers has none for it.
+    """
+    known = architecture in CONFIG_MAPPING
+    model_class = MODEL_MAPPING.get(CONFIG_MAPPING[architecture], None) if known else None
+    if not isinstance(model_class, type) or not issubclass(model_class, PreTrainedModel):
+        raise ModelLoadError(
+            f"Transformers {transformers.__version__} has no model of architecture "
+            f"{architecture!r}, and code that comes with a model is not run; {ELSEWHERE}"
+        )
+    return model_class, _without_pooler(model_class)
+
+
+def _without_pooler(model_class: type[PreTrainedModel]) -> dict[str, Any]:
+    """Return the option that leaves out a pooler of Transformers' own, where a class has it."""
+    has_it = "add_pooling_layer" in inspect.signature(model_class.__init__).parameters
+    return {"add_pooling_layer": False} if has_it else {}
+
+
+def _no_part_of(model: PreTrainedModel) -> Callable[[str], bool]:
+    """Return the rule that tells a head by its name: no part of the encoder is called so."""
+    parts = {name for name, _ in model.named_children()}
+
+    def is_no_part(key: str) -> bool:
+        first, *rest = key.removeprefix(f"{model.base_model_prefix}.").split(".")
+        return bool(rest) and first not in parts
+
+    return is_no_part
+
+
+def _refuse_wrong_weights(
+    folder: Path, report: dict[str, tuple[str, ...]], is_known_head: Callable[[str], bool]
+) -> None:
     harmless = _NEVER_USED | _STARTS_FRESH
     wrong = {
         "missing": [key for key in report["missing"] if key not in harmless],
         "of another shape": list(report["mismatched"]),
-        "not known as a head": [key for key in report["unexpected"] if not is_head(key)],
+        "not known as a head": [key for key in report["unexpected"] if not is_known_head(key)],
     }
     faults = [f"{len(keys)} {kind} ({_some(keys)})" for kind, keys in wrong.items() if keys]
     if faults:

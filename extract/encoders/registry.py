@@ -20,7 +20,7 @@ from typing import Any
 
 from embeddings_store.errors import ModelLoadError, UsageError, did_you_mean, unknown_name
 from extract.encoders import hub
-from extract.encoders.architectures import ARCHITECTURES, check_pooling
+from extract.encoders.architectures import check_pooling, kind_of
 from extract.encoders.describe import describe
 
 MODALITIES = ("text", "audio", "video")
@@ -33,7 +33,8 @@ class EncoderSpec:
     Attributes:
         name: How the encoder is called in commands and in the store.
         modality: ``"text"``, ``"audio"`` or ``"video"``.
-        architecture: Transformers' ``model_type``, a key of :data:`ARCHITECTURES`.
+        architecture: Transformers' ``model_type``: a key of
+            :data:`extract.encoders.architectures.ARCHITECTURES`, or that of any encoder of text.
         hub_id: Repository on the Hub; empty for a folder that no row knows.
         pooling: What turns states into one vector.
         dim: Width of the vector.
@@ -45,6 +46,7 @@ class EncoderSpec:
         licence: SPDX-like name of the licence of the weights.
         source: Paper or page that the row's facts come from.
         note: Anything that a user of the vectors should know.
+        prefix: Words that the model was trained to read before every text; empty for most.
         sample_rate: Rate of the waveform in Hz; None for text and video. Filled from the
             architecture.
         max_input: Tokens (text) or seconds (audio) that the model takes at most; None where it sets
@@ -64,6 +66,7 @@ class EncoderSpec:
     licence: str = ""
     source: str = ""
     note: str = ""
+    prefix: str = ""
     sample_rate: int | None = None
     max_input: float | None = None
     min_duration_s: float = 0.0
@@ -74,7 +77,7 @@ class EncoderSpec:
         Raises:
             UsageError: If the pooling or the modality does not fit the architecture.
         """
-        known = ARCHITECTURES[self.architecture]
+        known = kind_of(self.architecture)
         if self.modality != known.modality:
             raise UsageError(
                 f"{self.name}: {self.architecture} reads {known.modality}, not {self.modality}"
@@ -85,7 +88,7 @@ class EncoderSpec:
 def _row(
     name: str, architecture: str, hub_id: str, dim: int, layers: int, **facts: Any
 ) -> EncoderSpec:
-    known = ARCHITECTURES[architecture]
+    known = kind_of(architecture)
     facts.setdefault("pooling", known.pooling)
     return EncoderSpec(
         name=name,
@@ -168,6 +171,61 @@ REGISTRY: tuple[EncoderSpec, ...] = (
         source="https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
         note="a sentence encoder, trained for the mean over tokens; vectors are not scaled to "
         "unit length",
+    ),
+    _row(
+        "xlm-roberta-base",
+        "xlm-roberta",
+        "FacebookAI/xlm-roberta-base",
+        768,
+        12,
+        licence="MIT",
+        source="https://arxiv.org/abs/1911.02116",
+        note="100 languages",
+    ),
+    _row(
+        "multilingual-e5-base",
+        "xlm-roberta",
+        "intfloat/multilingual-e5-base",
+        768,
+        12,
+        pooling="mean",
+        prefix="query: ",
+        licence="MIT",
+        source="https://arxiv.org/abs/2402.05672",
+        note="a sentence encoder of 100 languages, trained for the mean over tokens of texts that "
+        "begin with 'query: ', which is put there; vectors are not scaled to unit length",
+    ),
+    _row(
+        "all-mpnet-base-v2",
+        "mpnet",
+        "sentence-transformers/all-mpnet-base-v2",
+        768,
+        12,
+        pooling="mean",
+        licence="Apache-2.0",
+        source="https://huggingface.co/sentence-transformers/all-mpnet-base-v2",
+        note="a sentence encoder, trained for the mean over tokens; vectors are not scaled to "
+        "unit length",
+    ),
+    _row(
+        "deberta-v3-base",
+        "deberta-v2",
+        "microsoft/deberta-v3-base",
+        768,
+        12,
+        licence="MIT",
+        source="https://arxiv.org/abs/2111.09543",
+        note="its vocabulary is a SentencePiece file, which needs the package sentencepiece",
+    ),
+    _row(
+        "modernbert-base",
+        "modernbert",
+        "answerdotai/ModernBERT-base",
+        768,
+        22,
+        licence="Apache-2.0",
+        source="https://arxiv.org/abs/2412.13663",
+        note="reads up to 8,192 tokens",
     ),
     _row(
         "wav2vec2-base",
@@ -419,6 +477,7 @@ def _spec_of_folder(folder: Path, name: str) -> EncoderSpec:
             return replace(
                 row,
                 dim=found.dim,
+                prefix=found.prefix or row.prefix,
                 layers=found.layers,
                 padding_harmless=found.padding_harmless,
             )
@@ -428,7 +487,8 @@ def _spec_of_folder(folder: Path, name: str) -> EncoderSpec:
         "",
         found.dim,
         found.layers,
-        pooling=found.pooling or ARCHITECTURES[found.architecture].pooling,
+        prefix=found.prefix,
+        pooling=found.pooling or kind_of(found.architecture).pooling,
         padding_harmless=found.padding_harmless,
     )
 

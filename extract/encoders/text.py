@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,9 @@ from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBas
 
 from embeddings_store.errors import ModelLoadError, UsageError
 from embeddings_store.reading import AGAIN, reading
+from extract.encoders.architectures import ARCHITECTURES
 from extract.encoders.base import AdapterOptions, Encoder
+from extract.encoders.describe import PROMPTS
 from extract.encoders.loading import LoadedModel, quiet
 from extract.encoders.registry import EncoderSpec
 from extract.encoders.settings import InputSettings
@@ -21,13 +24,11 @@ from extract.encoders.settings import InputSettings
 # A share that a few names or emoticons do not reach.
 LEAST_UNKNOWN = 0.01
 UNUSUAL = "\u2603 \U000130b8"  # A snowman and a hieroglyph, which hardly any vocabulary has.
-_VOCABULARIES = (
-    "tokenizer.json",
-    "vocab.txt",
-    "vocab.json",
-    "tokenizer.model",
-    "sentencepiece.bpe.model",
-)
+_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json")
+_SENTENCEPIECE = ("tokenizer.model", "sentencepiece.bpe.model", "spm.model")
+USUAL_POSITIONS = 512  # where a model counts distances and sets no limit
+# Their position embeddings begin behind the padding index.
+_COUNT_AFTER_PADDING = ("roberta", "xlm-roberta", "mpnet")
 
 
 class TextEncoder(Encoder):
@@ -65,12 +66,16 @@ class TextEncoder(Encoder):
                 f"max_tokens is {self.max_tokens}; expected at least 3, two of them for special "
                 "tokens"
             )
+        self._prefix = spec.prefix
+        self._vocabulary_size: int = loaded.config.vocab_size
         self._special = frozenset(self._tokenizer.all_special_ids)
         self.truncated = self.texts = self.tokens = self.unknown = 0
         self.settings |= {
             "max_tokens": self.max_tokens,
             "tokenizer_digest": digest_of_tokenizer(self._tokenizer),
         }
+        if self._prefix:
+            self.settings["prefix"] = self._prefix
 
     def token_count(self, text: str) -> int:
         """Return how many tokens the whole text has, special tokens included."""
@@ -79,7 +84,7 @@ class TextEncoder(Encoder):
     def _token_ids(self, text: str, *, truncation: bool) -> list[int]:
         most = self.max_tokens if truncation else None
         ids: list[int] = self._tokenizer(
-            text, truncation=truncation, max_length=most, verbose=False
+            self._prefix + text, truncation=truncation, max_length=most, verbose=False
         )["input_ids"]
         return ids
 
@@ -101,6 +106,13 @@ class TextEncoder(Encoder):
         self.texts += 1
         self.tokens += len(own)
         self.unknown += own.count(unknown) if unknown is not None else 0
+
+    def save(self, folder: Path) -> None:
+        """See :meth:`Encoder.save`; what is put before every text is kept too."""
+        super().save(folder)
+        if self._prefix:
+            prompts = {"prompts": {"text": self._prefix}, "default_prompt_name": "text"}
+            (folder / PROMPTS).write_text(json.dumps(prompts), encoding="utf-8")
 
     def remarks(self) -> list[str]:
         """Say what was lost of the texts that were read: tokens that are unknown, or too many."""
@@ -133,15 +145,19 @@ class TextEncoder(Encoder):
 def position_limit(config: PreTrainedConfig) -> int:
     """Return how many tokens the position embeddings reach.
 
-    RoBERTa starts counting after its padding index.
+    RoBERTa and its kin start counting after their padding index; of a model that has no entry, the
+    fewer are taken.
 
     >>> from transformers import BertConfig, RobertaConfig
     >>> roberta = RobertaConfig(max_position_embeddings=514, pad_token_id=1)
     >>> position_limit(BertConfig()), position_limit(roberta)
     (512, 512)
     """
-    offset = config.pad_token_id + 1 if config.model_type == "roberta" else 0
-    return int(config.max_position_embeddings) - offset
+    kind, offset = config.model_type, 0
+    if kind in _COUNT_AFTER_PADDING or kind not in ARCHITECTURES:
+        offset = (config.pad_token_id or 0) + 1
+    reach = getattr(config, "max_position_embeddings", None) or USUAL_POSITIONS + offset
+    return int(reach) - offset
 
 
 def digest_of_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -152,13 +168,25 @@ def digest_of_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _load_tokenizer(folder: Path, vocabulary: int) -> PreTrainedTokenizerBase:
-    # Without any of these Transformers makes a tokenizer that knows no word, and says nothing.
-    if not any((folder / name).is_file() for name in _VOCABULARIES):
+def _require_vocabulary(folder: Path) -> None:
+    """Refuse a folder from which Transformers makes a tokenizer that knows no word, unsaid."""
+    if any((folder / name).is_file() for name in _VOCABULARIES):
+        return
+    pieces = [name for name in _SENTENCEPIECE if (folder / name).is_file()]
+    if not pieces:
         raise ModelLoadError(
-            f"{folder} has no tokenizer ({', '.join(_VOCABULARIES)}); copy that of the original "
-            "model into it"
+            f"{folder} has no tokenizer ({', '.join((*_VOCABULARIES, *_SENTENCEPIECE))}); copy "
+            "that of the original model into it"
         )
+    if importlib.util.find_spec("sentencepiece") is None:
+        raise ModelLoadError(
+            f"{folder / pieces[0]} is a vocabulary that the package sentencepiece reads, which is "
+            "not installed; install it, or put a tokenizer.json beside it"
+        )
+
+
+def _load_tokenizer(folder: Path, vocabulary: int) -> PreTrainedTokenizerBase:
+    _require_vocabulary(folder)
     fault = "holds a tokenizer that cannot be read"
     with reading(folder, "", AGAIN, ModelLoadError, fault=fault), quiet():
         tokenizer = AutoTokenizer.from_pretrained(

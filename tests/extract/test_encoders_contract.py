@@ -127,7 +127,8 @@ def stock_states(row: EncoderSpec, folder, item) -> torch.Tensor:
 
 def stock_front_end(row: EncoderSpec, folder, item) -> dict[str, torch.Tensor]:
     if row.modality == "text":
-        found = transformers.AutoTokenizer.from_pretrained(folder)(item, return_tensors="pt")
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        found = tokenizer(row.prefix + item, return_tensors="pt")
         return {key: found[key] for key in ("input_ids", "attention_mask")}
     if row.modality == "video":
         mean, std = tiny_encoders.PIXELS[row.architecture]

@@ -42,13 +42,15 @@ def test_rows_are_unique_and_complete():
         len({row.name for row in REGISTRY})
         == len({row.hub_id for row in REGISTRY})
         == len(REGISTRY)
-        == 20
+        == 25
     )
     for row in REGISTRY:
-        assert row.dim in (384, 512, 768, 1024) and row.layers in (4, 6, 12, 24)
+        assert row.dim in (384, 512, 768, 1024) and row.layers in (4, 6, 12, 22, 24)
         assert row.licence and row.source.startswith("https://") and row.revision == ""
         assert (row.sample_rate == 16_000) == (row.min_duration_s > 0) == (row.modality == "audio")
-        assert row.max_input == {"text": 512, "video": None}.get(row.modality, row.max_input)
+        assert row.max_input == {"text": 512, "video": None}.get(
+            row.modality if row.architecture != "modernbert" else "", row.max_input
+        )
     assert sum(len(encoder_names(modality)) for modality in ("text", "audio", "video")) == len(
         encoder_names()
     )
@@ -142,7 +144,7 @@ def test_unknown_names_get_a_hint(tmp_path):
         (
             {"model_type": "gpt2"},
             UsageError,
-            "'gpt2', which is not supported; known: bert, roberta",
+            "'gpt2', which is not supported; make its vectors .* import'; known: bert, roberta",
         ),
         ({"hidden_size": 3}, ModelLoadError, "has no 'model_type'"),
         ({"model_type": "bert", "hidden_size": 32}, ModelLoadError, "num_hidden_layers = None"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 import transformers
 
 from embeddings_store.errors import ModelLoadError, UsageError
-from extract.encoders import InputSettings, load_encoder
+from extract.encoders import InputSettings, load_encoder, resolve
 from extract.encoders.registry import REGISTRY
 
 ROWS = {row.name: row for row in REGISTRY}
@@ -43,6 +44,23 @@ def test_cut_texts_are_counted_and_cut_behind_the_last_token_that_fits(folders):
     vectors = encoder.encode([LONG, "a b c a b c", "a b c"])
     assert encoder.truncated == 1
     np.testing.assert_allclose(vectors[0], vectors[1], rtol=1e-5, atol=1e-6)
+
+
+def test_what_a_model_was_trained_to_read_before_a_text_is_put_there_and_recorded(
+    folders, tmp_path
+):
+    folder = shutil.copytree(folders["bert-base-uncased"], tmp_path / "mine")
+    plain = load_encoder(str(folder), device="cpu")
+    prompts = {"prompts": {"query": "dogs ? "}, "default_prompt_name": "query"}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
+    encoder = load_encoder(str(folder), device="cpu")
+    assert "prefix" not in plain.settings and encoder.settings["prefix"] == "dogs ? "
+    np.testing.assert_array_equal(encoder.encode(["a b"]), plain.encode(["dogs ? a b"]))
+    encoder.save(tmp_path / "kept")
+    assert load_encoder(str(tmp_path / "kept"), device="cpu").settings == encoder.settings
+    (folder / "config_sentence_transformers.json").write_text('{"default_prompt_name": "query"}')
+    with pytest.raises(ModelLoadError, match="names the prompt 'query' and does not have it"):
+        resolve(str(folder))
 
 
 def test_an_empty_text_has_the_vector_of_its_special_tokens(folders):

@@ -41,6 +41,8 @@ SIZE = {
     "intermediate_size": 64,
 }
 PICTURES = {"image_size": 32, "patch_size": 8, **SIZE}
+# Their padding is number 1 and counts in their positions.
+AS_ROBERTA = ("roberta", "xlm-roberta", "mpnet")
 # Mean and deviation of red, green and blue that the published checkpoints come with.
 PIXELS = {
     "videomae": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
@@ -89,6 +91,12 @@ def save(spec: EncoderSpec, parent: Path, seed: int = 0) -> Path:
     return folder
 
 
+def save_with_tokenizer(model: transformers.PreTrainedModel, folder: Path) -> None:
+    """Save a model of text with the tokenizer of BERT's."""
+    model.save_pretrained(folder)
+    _tokenizer("bert").save_pretrained(folder)
+
+
 def write_preprocessor(folder: Path, **settings: object) -> None:
     """Put a ``preprocessor_config.json`` beside the weights."""
     (folder / "preprocessor_config.json").write_text(json.dumps(settings))
@@ -110,6 +118,53 @@ def _roberta(spec: EncoderSpec) -> transformers.PreTrainedModel:
         **SIZE,
     )
     return transformers.RobertaForMaskedLM(config)
+
+
+def _xlm_roberta(spec: EncoderSpec) -> transformers.PreTrainedModel:
+    config = transformers.XLMRobertaConfig(
+        vocab_size=len(_vocabulary("roberta")), max_position_embeddings=26, pad_token_id=1, **SIZE
+    )
+    return transformers.XLMRobertaForMaskedLM(config)
+
+
+def _mpnet(spec: EncoderSpec) -> transformers.PreTrainedModel:
+    config = transformers.MPNetConfig(
+        vocab_size=len(_vocabulary("roberta")), max_position_embeddings=26, pad_token_id=1, **SIZE
+    )
+    return transformers.MPNetForMaskedLM(config)
+
+
+def _deberta(spec: EncoderSpec) -> transformers.PreTrainedModel:
+    config = transformers.DebertaV2Config(
+        vocab_size=len(_vocabulary("bert")), max_position_embeddings=24, position_buckets=8,
+        relative_attention=True, position_biased_input=False, pos_att_type=["p2c", "c2p"],
+        share_att_key=True, norm_rel_ebd="layer_norm", type_vocab_size=0, **SIZE,
+    )  # fmt: skip
+    return transformers.DebertaV2ForMaskedLM(config)
+
+
+def _modernbert(spec: EncoderSpec) -> transformers.PreTrainedModel:
+    config = transformers.ModernBertConfig(
+        vocab_size=len(_vocabulary("bert")), max_position_embeddings=24, local_attention=4,
+        global_attn_every_n_layers=2, pad_token_id=0, cls_token_id=1, sep_token_id=2,
+        bos_token_id=1, eos_token_id=2, **SIZE,
+    )  # fmt: skip
+    return transformers.ModernBertForMaskedLM(config)
+
+
+def _electra(spec: EncoderSpec) -> transformers.PreTrainedModel:
+    config = transformers.ElectraConfig(
+        vocab_size=len(_vocabulary("bert")), max_position_embeddings=24, embedding_size=16, **SIZE
+    )
+    return transformers.ElectraForPreTraining(config)
+
+
+def _albert(spec: EncoderSpec) -> transformers.PreTrainedModel:
+    config = transformers.AlbertConfig(
+        vocab_size=len(_vocabulary("bert")), max_position_embeddings=24, embedding_size=16,
+        pad_token_id=0, bos_token_id=1, eos_token_id=2, **SIZE,
+    )  # fmt: skip
+    return transformers.AlbertForMaskedLM(config)
 
 
 def _distilbert(spec: EncoderSpec) -> transformers.PreTrainedModel:
@@ -210,6 +265,12 @@ def whisper_config() -> transformers.WhisperConfig:
 _MAKERS = {
     "bert": _bert,
     "roberta": _roberta,
+    "xlm-roberta": _xlm_roberta,
+    "mpnet": _mpnet,
+    "deberta-v2": _deberta,
+    "modernbert": _modernbert,
+    "electra": _electra,
+    "albert": _albert,
     "distilbert": _distilbert,
     "wav2vec2": _wav2vec2,
     "hubert": _hubert,
@@ -227,7 +288,7 @@ def _vocabulary(architecture: str) -> dict[str, int]:
     # positions.
     special = (
         ("<s>", "<pad>", "</s>", "<unk>")
-        if architecture == "roberta"
+        if architecture in AS_ROBERTA
         else ("[PAD]", "[CLS]", "[SEP]", "[UNK]")
     )
     return {word: number for number, word in enumerate((*special, *WORDS))}
@@ -235,7 +296,7 @@ def _vocabulary(architecture: str) -> dict[str, int]:
 
 def _tokenizer(architecture: str) -> transformers.PreTrainedTokenizerFast:
     vocabulary = _vocabulary(architecture)
-    if architecture == "roberta":
+    if architecture in AS_ROBERTA:
         names = {
             "cls_token": "<s>",
             "pad_token": "<pad>",
