@@ -15,7 +15,7 @@ def add_face_options(group: argparse._ActionsContainer) -> None:
         default="",
         help="take the faces from a CSV or Parquet table instead of looking for them: id or video, "
         "time_s (from the film's start; empty: all the time), left, top, right, bottom (pixels of "
-        "the whole picture)",
+        "the whole picture as it is shown: upright, with square pixels, as check-corpus lists it)",
     )
     group.add_argument(
         "--face-weights",

@@ -132,6 +132,7 @@ class VideoFile:
             if not settings.faces.boxes:
                 found = settings.faces.look(pictures)
             elif span.boxes is not None:
+                span.boxes.check_inside(self.path, index.width, index.height)
                 found = span.boxes.within(box, times_s)
             else:
                 raise no_boxes(settings.faces.boxes)

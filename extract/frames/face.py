@@ -77,14 +77,14 @@ def follow_face(
     tracks = _tracks(found)
     if not tracks:
         raise NoFaceError(
-            f"{path}: no face in any of {len(found)} pictures; leave the clip out, or use another "
-            "--region"
+            f"{path}: no face in any of {len(found)} pictures; leave the clip out, use another "
+            "--region, or give --face-weights or --face-boxes"
         )
     face = max(tracks, key=_seen_area)
     if len(face) < max(1, round(LEAST_SHARE * len(found))):
         raise NoFaceError(
             f"{path}: a face in only {len(face)} of {len(found)} pictures, which may be a mistake; "
-            "leave the clip out, or use another --region"
+            "leave the clip out, use another --region, or give --face-weights or --face-boxes"
         )
     boxes = _squares(smooth(face, times_s), *size)
     return Face(boxes, len(face), _note(face, found))

@@ -2,8 +2,9 @@
 
 One line per picture that was looked at: ``time_s,left,top,right,bottom`` beside ``id`` (one row of
 the corpus) or ``video`` (every row of that film), as CSV or Parquet. Times are seconds from the
-start of the film; a box without one holds for the whole row. Boxes are pixels of the whole picture,
-from its upper left corner.
+start of the film; a box without one holds for the whole row. Boxes are pixels of the whole picture
+as it is shown, upright and with square pixels (check-corpus lists its size), from its upper left
+corner.
 """
 
 from __future__ import annotations
@@ -45,6 +46,26 @@ class FaceBoxes:
         """Sixteen hex digits over times and boxes."""
         content = np.column_stack([self.times_s, self.boxes])
         return hashlib.sha256(np.ascontiguousarray(content).tobytes()).hexdigest()[:16]
+
+    def check_inside(self, path: Path, width: int, height: int) -> None:
+        """Check that the boxes are pixels of this film's pictures and of no other size of it.
+
+        Args:
+            path: The film, for the message.
+            width: Of its pictures, upright and with square pixels.
+            height: Likewise.
+
+        Raises:
+            MediaError: The middle of a box lies outside the picture.
+        """
+        middle = (self.boxes[:, :2] + self.boxes[:, 2:]) / 2
+        outside = ((middle < 0) | (middle > (width, height))).any(axis=1)
+        if outside.any():
+            shown = ", ".join(f"{side:g}" for side in self.boxes[outside][0])
+            raise MediaError(
+                f"{path}: the box ({shown}) lies outside of its pictures of {width} x {height}; "
+                "give boxes in pixels of the picture as it is shown"
+            )
 
     def within(
         self, region: tuple[int, int, int, int], times_s: NDArray[np.float64]

@@ -132,6 +132,17 @@ def test_what_is_no_table_of_boxes_is_refused_in_one_line(
     assert str(raised.value).startswith(str(boxes)) and "\n" not in str(raised.value)
 
 
+def test_boxes_of_another_size_of_the_film_are_refused(root: Path) -> None:
+    boxes = root / "boxes.csv"
+    boxes.write_text(HEADER + "u1,0,200,60,240,100\n")
+    spans = video_spans(corpus(root), str(boxes))
+    with (
+        VideoFile(root / "a.avi") as film,
+        pytest.raises(MediaError, match=r"\(200, 60, 240, 100\) lies outside .* of 160 x 80; give"),
+    ):
+        film.read(spans["u1"], settings(boxes))
+
+
 def test_boxes_without_a_face_to_cut_are_refused(root: Path) -> None:
     with pytest.raises(UsageError, match="with region face or half-face, not with 'full'"):
         FrameSettings(faces=FaceSource(str(root / "boxes.csv")))

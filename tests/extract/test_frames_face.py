@@ -11,6 +11,8 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import av
 import numpy as np
@@ -33,7 +35,7 @@ from extract.frames import (
 )
 from extract.frames.face import SETTINGS, follow_face
 from extract.frames.face_detector import find_faces
-from extract.pipeline.inputs import _read_video
+from extract.pipeline.inputs import reader_for
 
 pytest.importorskip("cv2", reason="needs the extra 'face'")
 CARPHONE = (
@@ -199,10 +201,10 @@ def test_a_row_carries_the_count_as_its_caution_into_the_store(tmp_path: Path) -
     columns = {"id": ["a"], "video": ["a.avi"]}
     manifest = Manifest.from_columns("m", columns, root=tmp_path)
     settings = FrameSettings(frames=8, region="face", size=64)
-    cache = FrameCache(tmp_path / "cache")
+    encoder: Any = SimpleNamespace(spec=SimpleNamespace(modality="video"), frames=settings)
+    read = reader_for(encoder, manifest, FrameCache(tmp_path / "cache"))
     for _ in range(2):  # decoded, and out of the cache
-        read = _read_video(manifest.row(0), tmp_path, TimeSpan(), settings, cache)
-        assert read.caution == "a face in 3 of 8 pictures"
+        assert read(manifest.row(0)).caution == "a face in 3 of 8 pictures"
 
 
 def test_a_clip_without_a_face_is_searched_once_and_leaves_no_picture_behind(
