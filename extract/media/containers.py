@@ -69,9 +69,7 @@ def read_container(path: Path, span: SoundSpan) -> Sound:
 
 def _read_track(path: Path, container: InputContainer, span: SoundSpan) -> Sound:
     track = container.streams.audio[0]
-    promised_s = _promised_duration(container)
-    if promised_s is None:
-        promised_s = _duration_by_packets(path)
+    promised_s = track_duration(path, container)
     begin_s, end_s, cut = span.within(path, promised_s)
     pieces = list(_pieces(path, container, begin_s, end_s))
     if not pieces:
@@ -139,8 +137,22 @@ def _packets_from(container: InputContainer, begin_s: float) -> Iterator[Packet[
             yield packet
 
 
+def track_duration(path: Path, container: InputContainer) -> float:
+    """Return how long the first sound track is, in seconds; nothing is decoded.
+
+    Args:
+        path: The file.
+        container: The same, opened.
+
+    Raises:
+        MediaError: If it cannot be read.
+    """
+    promised_s = _promised_duration(container)
+    return _duration_by_packets(path) if promised_s is None else promised_s
+
+
 def _duration_by_packets(path: Path) -> float:
-    """Return where the last packet of the track ends, in seconds; nothing is decoded."""
+    """Return where the last packet of the track ends, in seconds."""
     end_s = 0.0
     with reading_media(path), open_media(path) as container:
         for packet in container.demux(container.streams.audio[0]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from embeddings_store.errors import MediaError, MissingDependencyError
-from extract.media.containers import CONTAINER_SUFFIXES
+from extract.media.containers import CONTAINER_SUFFIXES, track_duration
 from extract.media.file_check import check_media_file
 from extract.media.opening import open_media, reading_media
 from extract.media.quiet import quiet_library
@@ -46,8 +46,4 @@ def _container(path: Path) -> tuple[float, int, int]:
         if not container.streams.audio:
             raise MediaError(f"{path} has no sound track; leave its audio empty in the manifest")
         track = container.streams.audio[0]
-        if track.duration is not None and track.time_base is not None:
-            length_s = float(track.duration * track.time_base)
-        else:
-            length_s = (container.duration or 0) / 1_000_000
-        return length_s, track.rate, track.channels
+        return track_duration(path, container), track.rate, track.channels

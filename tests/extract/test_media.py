@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from embeddings_store.errors import MediaError, UnknownNameError, UsageError
+from extract.media.header import probe_sound
 from extract.media.sound import AudioClip, load_audio, require_duration
 from extract.media.spans import SoundSpan
 
@@ -237,6 +238,7 @@ def test_sound_of_video_files_is_the_sound_that_went_in(tmp_path, suffix, codec,
     whole = load_audio(path, sample_rate=rate)
     assert (whole.source_rate, whole.source_channels) == (rate, 2)
     assert whole.duration_s == pytest.approx(3.0, abs=0.05) == whole.source_duration_s
+    assert probe_sound(path) == (whole.source_duration_s, rate, 2)
     assert np.sqrt(np.mean(whole.samples**2)) == pytest.approx(
         0.45 / np.sqrt(2), rel=0.1
     )  # the mean of 0.3 and 0.6
