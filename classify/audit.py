@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -29,6 +30,7 @@ from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.folds.setup import Request, set_up
 from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.catalogue import Entry, catalogue, only_corpus
+from embeddings_store.vectors.view_names import written_view
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def with_shuffled(
             case.manifest.name,
             folds=str(plan),
             classifiers=("svm",),
-            encoders={file.ref.modality: file.ref.folder for file in case.files},
+            **_asked_views(case),
             metadata=tuple(case.metadata),
             label_set="" if own or case.labels is None else case.labels.name,
             shuffle_seed=seed,
@@ -127,6 +129,18 @@ def with_shuffled(
     return replace(audit, findings={**audit.findings, "shuffled": found})
 
 
+def _asked_views(case: AuditCase) -> dict[str, Any]:
+    """Return the options of a grid over the views of a case, of which a modality may have several.
+
+    Of several seeds of a fine-tuning the last one stands for all.
+    """
+    refs = list(dict.fromkeys(file.ref for file in case.files))
+    seeds = {ref.seed for ref in refs}
+    if len(refs) > len({ref.modality for ref in refs}) and len(seeds) == 1:
+        return {"views": tuple(written_view(ref) for ref in refs)}
+    return {"encoders": {ref.modality: ref.folder for ref in refs}}
+
+
 def _of_results(asked: AuditRequest, folder: Path) -> tuple[AuditCase, Sequence[str]]:
     if asked.request != Request():
         raise UsageError(
@@ -135,9 +149,9 @@ def _of_results(asked: AuditRequest, folder: Path) -> tuple[AuditCase, Sequence[
         )
     rows = read_results(folder).rows
     first, claim = rows.iloc[0], Claim.of_rows(rows)
-    encoders = asked.encoders or _encoders_of(rows)
     corpus = asked.corpus or str(first["corpus"])
     entries = catalogue(asked.store, corpus)
+    encoders = asked.encoders or _encoders_of(rows, entries)
     manifest = Manifest.load(asked.store / corpus)
     own = manifest.labels is not None and manifest.labels.name == first["label_set"]
     labels = manifest.labels if own else named_labels(str(first["label_set"]), manifest).labels
@@ -152,11 +166,17 @@ def _of_results(asked: AuditRequest, folder: Path) -> tuple[AuditCase, Sequence[
     ), tuple(dict.fromkeys((*before.accepted, *claim.accepted)))
 
 
-def _encoders_of(rows: pd.DataFrame) -> list[str]:
-    """Return the encoders that results name, ``modality=name@fingerprint``, without metadata."""
+def _encoders_of(rows: pd.DataFrame, entries: Sequence[Entry]) -> list[str]:
+    """Return the encoders that results name, ``modality=name@fingerprint``, without metadata.
+
+    Results call them by their views, of which a modality may have several.
+    """
+    modality_of = {entry.ref.folder: entry.ref.modality for entry in entries}
     named: set[str] = set()
     for pairs in rows["encoders"]:
-        named.update(pair for pair in pairs.split(",") if pair)
+        for pair in filter(None, pairs.split(",")):
+            view, _, folder = pair.partition("=")
+            named.add(f"{modality_of.get(folder, view)}={folder}")
     return sorted(pair for pair in named if not pair.startswith(f"{METADATA}={METADATA}@"))
 
 

@@ -23,6 +23,7 @@ from embeddings_store.errors import UsageError
 from embeddings_store.fold_request import SELECT_ON
 from embeddings_store.folds.rules import PLAN_NAMES
 from embeddings_store.folds.validation_rules import VALID_RULES, explained_rules
+from embeddings_store.vectors.view_names import GRAMMAR
 
 PROGRAM = "run-fusion-grid"
 
@@ -97,6 +98,8 @@ def config_from(arguments: argparse.Namespace) -> GridConfig:
         modalities=tuple(arguments.modalities),
         metadata=tuple(arguments.metadata),
         encoders=_encoders(arguments.encoder),
+        views=tuple(arguments.view),
+        layers=arguments.layers,
         encoder_seeds=arguments.encoder_seed,
         layer=arguments.layer,
         folds=arguments.folds,
@@ -168,6 +171,20 @@ def _add_encoders(group: argparse._ArgumentGroup) -> None:
         default=[],
         metavar="MODALITY=NAME[@FINGERPRINT]",
         help="which encoder, where the store has several; repeatable",
+    )
+    group.add_argument(
+        "--view",
+        action="append",
+        default=[],
+        metavar=GRAMMAR.replace(" ", ""),
+        help="one of several views of a modality, in the place of --modalities, --encoder and "
+        "--layer; repeatable: --view text --view audio:whisper-small.L4-8",
+    )
+    group.add_argument(
+        "--layers",
+        default=DEFAULTS["layers"],
+        metavar="all|4-8|2,5",
+        help="make each of these layers a view of its own: audio.L4, audio.L5 ...",
     )
     group.add_argument(
         "--encoder-seed",

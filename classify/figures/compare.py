@@ -29,6 +29,7 @@ from classify.figures.style import (
 )
 from classify.names import BASELINE, HEAD, PROBE, UNIMODAL
 from embeddings_store.errors import UsageError
+from embeddings_store.vectors.view_names import short_views
 
 CONTRIBUTIONS = "contributions.csv"
 MAX_SYSTEMS = 40
@@ -360,11 +361,12 @@ def _short(run: FinishedRun, cell: str) -> str:
     ``early, sum, svm``, or ``text, svm``.
     """
     row = run.of(cell).iloc[0]
-    whole = row["modalities"] == "+".join(sorted(run.modalities, key=row["modalities"].find))
+    views = str(row["modalities"]).split("+")
+    whole = set(views) == set(run.modalities)
     parts = (
         row["family"] if row["family"] != UNIMODAL else "",
         row.get("method", ""),
-        row["modalities"] if row["family"] == UNIMODAL or not whole else "",
+        short_views(views) if row["family"] == UNIMODAL or not whole else "",
         row["classifier"],
     )
     return bare(", ".join(str(part) for part in parts if part), 60)

@@ -273,9 +273,8 @@ class FinishedRun:
         folder, seed = self._folders(fold).get(modality), self._encoder_seed(modality)
         found = []
         for entry in self.entries:
-            of_encoder = entry.ref.modality == modality and entry.ref.folder == folder
             of_seed = seed in ("", str(entry.ref.seed))
-            if of_encoder and of_seed and entry.fold in (str(fold), "any"):
+            if entry.ref.folder == folder and of_seed and entry.fold in (str(fold), "any"):
                 found.append(entry)
         return min(found, key=lambda e: (e.fold == "any", e.ref.seed), default=None)
 

@@ -97,7 +97,7 @@ def drop_task(task: CellTask, rates: Sequence[float], seed: int) -> CellTask:
         rates: The chances that a modality is lost, each in (0, 1).
         seed: Which rows lose it.
     """
-    drops = drops_of(task.cell, rates)
+    drops = drops_of(task.cell, rates, task.source.modality_of)
     return replace(task, spec=replace(task.spec, drops=drops, drop_seed=seed, whole=task.spec.key))
 
 

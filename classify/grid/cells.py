@@ -20,7 +20,7 @@ from classify.systems.definitions import (
     FitConditions,
     check_fit_rows,
     check_heads,
-    sets_of,
+    sets_by_modality,
     system_cells,
 )
 from embeddings_store.errors import FoldError, UsageError
@@ -49,6 +49,11 @@ class CellInputs:
     def modalities(self) -> tuple[str, ...]:
         """The modalities, in the order of their blocks."""
         return tuple(self.candidates)
+
+    @property
+    def modality_of(self) -> dict[str, str]:
+        """View to its modality."""
+        return {view: refs[0].modality for view, refs in self.candidates.items()}
 
     @property
     def conditions(self) -> FitConditions:
@@ -99,7 +104,11 @@ def _layer_cells(config: GridConfig, inputs: CellInputs) -> list[Cell]:
 
 def _systems(config: GridConfig, inputs: CellInputs) -> list[Cell]:
     cells = system_cells(
-        config.systems, inputs.widths, config.settings, inputs.n_classes, subsets=config.subsets
+        config.systems,
+        inputs.widths,
+        config.settings,
+        inputs.n_classes,
+        subsets_by=inputs.modality_of if config.subsets else None,
     )
     for cell in cells:
         tree = cell.tree({}, inputs.scores_from)
@@ -122,7 +131,8 @@ def _fused(
         return []
     sets = [modalities]
     if config.subsets:
-        sets = [chosen for chosen in reversed(sets_of(modalities)) if len(chosen) > 1]
+        by_modality = reversed(sets_by_modality(modalities, inputs.modality_of))
+        sets = [chosen for chosen in by_modality if len(chosen) > 1]
     cells: list[Cell] = []
     for chosen in sets:
         cells += _early_cells(config, inputs, chosen, notes)

@@ -17,6 +17,7 @@ from classify.names import FIT_ROWS, OOF, TUNE_ON
 from classify.systems.definitions import System
 from embeddings_store.errors import UsageError, unknown_name
 from embeddings_store.fold_request import SELECT_ON
+from embeddings_store.vectors.view_names import read_view
 
 SEEDS_BELOW = 2**31
 
@@ -34,6 +35,9 @@ class GridConfig:
         metadata: Tags and columns that become the modality ``metadata``, see
             :func:`classify.metadata.choose_columns`.
         encoders: Modality to ``NAME[@FINGERPRINT]``, where the store has several.
+        views: Views as :func:`embeddings_store.vectors.view_names.read_view` reads them, in this
+            order, several of one modality if need be; none takes one for each modality.
+        layers: ``all``, or numbers and ranges of layers, each of which becomes a view of its own.
         encoder_seeds: Seeds of the fine-tuning, to compare several; empty means all; none takes the
             only one.
         layer: ``""`` the only one, ``last``, a number, or ``valid`` to choose per fold on
@@ -82,6 +86,8 @@ class GridConfig:
     modalities: tuple[str, ...] = ()
     metadata: tuple[str, ...] = ()
     encoders: Mapping[str, str] = field(default_factory=dict)
+    views: tuple[str, ...] = ()
+    layers: str = ""
     encoder_seeds: tuple[int, ...] | None = None
     layer: str = ""
     folds: str = ""
@@ -114,6 +120,7 @@ class GridConfig:
     def __post_init__(self) -> None:
         """Check every name and number that needs no store."""
         self._check_names()
+        self._check_views()
         self._check_settings()
         self._check_drops()
         self._check_seeds()
@@ -141,6 +148,20 @@ class GridConfig:
                 raise UsageError(f"{what} names one thing twice: {' '.join(names)}")
         if not self.classifiers:
             raise UsageError(f"the grid needs a classifier or more of {', '.join(competitors())}")
+
+    def _check_views(self) -> None:
+        for text in self.views:
+            read_view(text)
+        if self.views and (self.modalities or self.encoders or self.layer or self.layers):
+            raise UsageError(
+                "--view names modality, encoder and layer of every view; leave out --modalities, "
+                "--encoder, --layer and --layers"
+            )
+        if self.layers and self.layer:
+            raise UsageError(
+                f"--layers {self.layers} makes every layer a view, --layer {self.layer} takes one; "
+                "give one of them"
+            )
 
     def _check_settings(self) -> None:
         for name, settings in self.settings.items():

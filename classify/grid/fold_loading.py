@@ -76,6 +76,11 @@ class FoldSource:
     )
     spaces: bool = field(metadata=CHANGES_NUMBERS)
 
+    @property
+    def modality_of(self) -> dict[str, str]:
+        """View to its modality."""
+        return {view: ref.modality for view, ref, _ in self.views}
+
 
 @dataclass(frozen=True, slots=True)
 class RunSource:

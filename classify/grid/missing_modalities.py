@@ -9,7 +9,7 @@ A row always keeps something: of the modalities that it has, the last to go stay
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -38,20 +38,26 @@ class Drop:
         return f"{self.modality} {self.rate:g}"
 
 
-def drops_of(cell: Cell, rates: Sequence[float]) -> tuple[Drop, ...]:
+def drops_of(
+    cell: Cell, rates: Sequence[float], modality_of: Mapping[str, str]
+) -> tuple[Drop, ...]:
     """Return what a cell is asked for: nothing gone, each at every rate, one after the other.
 
     Args:
         cell: A cell that fuses.
         rates: The chances that a modality is lost, each in (0, 1).
+        modality_of: View to its modality.
 
-    >>> [str(drop) for drop in drops_of(Cell("late", "mean", ("audio", "text"), "rule"), [0.5])]
+    >>> late = Cell("late", "mean", ("audio.L4", "audio.L5", "text"), "rule")
+    >>> of = {"audio.L4": "audio", "audio.L5": "audio", "text": "text"}
+    >>> [str(drop) for drop in drops_of(late, [0.5], of)]
     ['each 0', 'each 0.5', 'audio 1', 'text 1']
     """
+    modalities = dict.fromkeys(modality_of[view] for view in cell.modalities)
     return (
         Drop(EACH, 0.0),
         *(Drop(EACH, rate) for rate in sorted(set(rates))),
-        *(Drop(m, 1.0) for m in cell.modalities),
+        *(Drop(modality, 1.0) for modality in modalities),
     )
 
 
@@ -73,24 +79,34 @@ def _compared_with(cell: Cell) -> tuple[str, str]:
     return (cell.family, cell.method if cell.family == SYSTEM else "")
 
 
-def without(rows: RoleData, modalities: Sequence[str], drop: Drop, seed: int) -> RoleData:
-    """Return the rows as if they lacked what the drop takes.
+def without(
+    rows: RoleData, views: Sequence[str], drop: Drop, seed: int, modality_of: Mapping[str, str]
+) -> RoleData:
+    """Return the rows as if they lacked what the drop takes; a modality goes with all its views.
 
     Args:
         rows: The test rows, n of them.
-        modalities: What the cell fuses, M of them.
+        views: What the cell fuses.
         drop: What goes.
         seed: Which rows lose it.
+        modality_of: View to its modality.
     """
+    views_of: dict[str, list[str]] = {}
+    for view in views:
+        views_of.setdefault(modality_of[view], []).append(view)
+    modalities = list(views_of)
     chance = np.stack([_chances(rows.ids, m, seed) for m in modalities])  # (M, n)
-    present = np.stack([rows.present[m] for m in modalities])
+    present = np.stack([np.any([rows.present[v] for v in views_of[m]], axis=0) for m in modalities])
     concerned = np.array([drop.modality in (EACH, m) for m in modalities])
     goes = concerned[:, None] & (chance < drop.rate)
     # of what a row has, that with the largest chance goes last; what does not go ranks above it
     last = np.where(present, chance + ~goes, -1.0).argmax(axis=0)
     goes[last, np.arange(len(rows))] = False
-    left = dict(zip(modalities, present & ~goes, strict=True))
-    return replace(rows, present={**rows.present, **left})
+    left = dict(rows.present)
+    for modality, gone in zip(modalities, goes, strict=True):
+        for view in views_of[modality]:
+            left[view] = rows.present[view] & ~gone
+    return replace(rows, present=left)
 
 
 def _chances(ids: NDArray[np.str_], modality: str, seed: int) -> NDArray[np.float64]:

@@ -140,6 +140,11 @@ class PreparedGrid:
         return self.replicas[0]
 
     @property
+    def modality_of(self) -> dict[str, str]:
+        """View to its modality."""
+        return {view: refs[0].modality for view, refs in self.views.items()}
+
+    @property
     def plan(self) -> FoldPlan:
         """The fold plan."""
         return self.setup.plan

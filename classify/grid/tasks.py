@@ -114,7 +114,9 @@ def _without_modalities(
 
     def ask(data: FoldData) -> CellOutcome:
         others = {
-            str(drop): without(data.test, spec.modalities, drop, spec.drop_seed)
+            str(drop): without(
+                data.test, spec.modalities, drop, spec.drop_seed, spec.source.modality_of
+            )
             for drop in spec.drops
         }
         return ask_again(

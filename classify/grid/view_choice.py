@@ -20,8 +20,14 @@ from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import UsageError
 from embeddings_store.folds.setup import Setup
 from embeddings_store.vectors.arrays import EncoderRef
-from embeddings_store.vectors.catalogue import Entry, choose_seeds, choose_views
+from embeddings_store.vectors.catalogue import Entry, choose_views, entries_by_seed
 from embeddings_store.vectors.inner_folds import InnerSet
+from embeddings_store.vectors.view_names import (
+    ViewRequest,
+    every_layer,
+    named_view_candidates,
+    read_view,
+)
 
 Candidates = Mapping[str, Sequence[EncoderRef]]  # modality to its encoder, or to several layers
 
@@ -88,7 +94,9 @@ class ViewChoice:
 
     def leaky_columns(self, manifest: Manifest) -> tuple[str, ...]:
         """Return the metadata columns in use that may explain the label."""
-        used = {*self.metadata_columns, *self.candidates}
+        used = set(self.metadata_columns)
+        for refs in self.candidates.values():
+            used.update(ref.modality for ref in refs)  # a view may have a name of its own
         return tuple(column for column in manifest.tagged(*BANNED) if column in used)
 
 
@@ -111,7 +119,7 @@ def choose_run_views(
     metadata = _metadata(config, manifest, stored, notes)
     folder = config.store / manifest.name
     entries = [*stored, *(catalogue_entry(manifest, chosen, folder) for chosen in metadata)]
-    modalities = _modalities(config, manifest, entries, notes)
+    modalities = () if config.views else _modalities(config, manifest, entries, notes)
     replicas = _replicas(config, entries, modalities)
     inner: list[Mapping[str, InnerSet] | None] = [None] * len(replicas)
     if config.fit_rows == OOF:
@@ -178,16 +186,32 @@ def _replicas(
 
     One dictionary where no seed is asked for.
     """
-    if config.encoder_seeds is None:
-        only = choose_views(
-            entries, modalities=modalities, encoders=config.encoders, layer=config.layer
+
+    def of_seed(there: Sequence[Entry]) -> dict[str, list[EncoderRef]]:
+        requests = [read_view(text) for text in config.views]
+        if config.layers:
+            requests = every_layer(there, modalities, config.encoders, config.layers)
+        if requests:
+            return named_view_candidates(there, [*requests, *_metadata_view(config)])
+        return choose_views(
+            there, modalities=modalities, encoders=config.encoders, layer=config.layer
         )
-        return [only]
-    by_seed = choose_seeds(
-        entries,
-        config.encoder_seeds,
-        modalities=modalities,
-        encoders=config.encoders,
-        layer=config.layer,
+
+    if config.encoder_seeds is None:
+        return [of_seed(entries)]
+    asked = [read_view(text).modality for text in config.views] or modalities
+    by_seed = entries_by_seed(
+        entries, config.encoder_seeds, modalities=asked, encoders=config.encoders
     )
-    return list(by_seed.values())
+    return [of_seed(there) for there in by_seed.values()]
+
+
+def _metadata_view(config: GridConfig) -> list[ViewRequest]:
+    """Return the view of metadata columns where ``--view`` does not name it itself."""
+    named = [request for request in map(read_view, config.views) if request.modality == METADATA]
+    if config.metadata and any(request.name != METADATA for request in named):
+        raise UsageError(
+            f"the view of metadata columns is called {METADATA}; write --view metadata"
+        )
+    wanted = bool(config.metadata) and bool(config.views) and not named
+    return [ViewRequest(METADATA, METADATA)] if wanted else []

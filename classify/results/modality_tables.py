@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +16,11 @@ from classify.results.shapley import CONTRIBUTIONS, contributions
 
 
 def write_modalities(
-    rows: pd.DataFrame, tasks: Sequence[CellTask], dropped: Sequence[CellTask], out: Path
+    rows: pd.DataFrame,
+    tasks: Sequence[CellTask],
+    dropped: Sequence[CellTask],
+    modality_of: Mapping[str, str],
+    out: Path,
 ) -> list[Path]:
     """Write both files and return which were written; what does not apply is removed.
 
@@ -24,6 +28,7 @@ def write_modalities(
         rows: The rows of a :class:`classify.results.table.ResultTable`, one per task.
         tasks: The cells of the grid.
         dropped: Those that were asked again, see :func:`classify.grid.bind.drop_task`.
+        modality_of: View to its modality.
         out: Where to.
     """
     # what draws no random numbers is one file for every seed, and a row for each
@@ -36,7 +41,7 @@ def write_modalities(
         answers.append((row, read_outcome(task.path, task.key)))
     drop_seed = dropped[0].spec.drop_seed if dropped else 0
     tables = {
-        CONTRIBUTIONS: contributions(rows),
+        CONTRIBUTIONS: contributions(rows, modality_of),
         DEGRADATION: degradation_table(answers, drop_seed),
     }
     written = []

@@ -45,6 +45,7 @@ from classify.evaluation.metrics import (
 from classify.models.classifiers import CLASSIFIERS, competitors
 from classify.names import BASELINE, EARLY, HEAD, LATE, LAYER, PROBE, RULE, SYSTEM, UNIMODAL
 from classify.results.files import write_csv
+from embeddings_store.vectors.view_names import short_views
 
 PAPER_TABLES = {
     UNIMODAL: "table4_unimodal.csv",
@@ -105,7 +106,7 @@ def paper_table(rows: pd.DataFrame, family: str) -> pd.DataFrame:
     labels = part[ROW[family]]
     # where subsets of the modalities ran as well, a method alone names no row
     if part.groupby(labels)["modalities"].nunique().max() > 1:
-        labels = labels + " of " + part["modalities"]
+        labels = labels + " of " + part["modalities"].str.split("+").map(short_views)
     metrics = [*METRICS, *COMPLETENESS]
     if rows[VALID].notna().any():
         metrics += [VALID, VALID_ALL]

@@ -15,7 +15,7 @@ its head or probe.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import factorial
 
 import pandas as pd
@@ -54,13 +54,14 @@ def shapley(values: Mapping[frozenset[str], float], players: frozenset[str]) -> 
     return found
 
 
-def contributions(rows: pd.DataFrame) -> pd.DataFrame:
+def contributions(rows: pd.DataFrame, modality_of: Mapping[str, str]) -> pd.DataFrame:
     """Return one row per strategy and modality.
 
     Only strategies that ran over every set of modalities are there.
 
     Args:
         rows: The rows of a :class:`classify.results.table.ResultTable`.
+        modality_of: View to its modality; a modality takes part with all its views.
     """
     _, right = completeness(rows["WA"].fillna(0.0), rows["n_scored"], rows["n_test"])
     rows = rows.assign(
@@ -70,25 +71,32 @@ def contributions(rows: pd.DataFrame) -> pd.DataFrame:
     floor = rows[rows["cell"] == FLOOR].set_index(list(RUN))["right"]
     lines = []
     for strategy, part in _strategies(rows):
-        shares = _shares_by_run(part, floor)
+        shares = _shares_by_run(part, floor, modality_of)
         if len(shares):
             about = {name: part.iloc[0][name] for name in ABOUT}
             lines += [{**about, **strategy, **line} for line in _over_folds(shares)]
     return pd.DataFrame(lines)
 
 
-def _shares_by_run(part: pd.DataFrame, floor: pd.Series) -> pd.DataFrame:
+def _shares_by_run(
+    part: pd.DataFrame, floor: pd.Series, modality_of: Mapping[str, str]
+) -> pd.DataFrame:
     """Return :data:`FIGURES` per fold, seed and modality; no rows where a set of them is missing.
 
     Args:
         part: The rows of one strategy over all its sets of modalities.
         floor: What answering the commonest training class gives, by :data:`RUN`.
+        modality_of: View to its modality.
     """
     lines = []
     for run, of_run in part.groupby(list(RUN)):
         values = {}
         for names, right in zip(of_run["modalities"], of_run["right"], strict=True):
-            values[frozenset(names.split("+"))] = float(right)
+            modalities = _whole_modalities(names.split("+"), modality_of)
+            if modalities:
+                values[modalities] = float(right)
+        if not values:
+            break
         players = frozenset.union(*values)
         # the exact value needs the worth of every set
         if len(players) < 2 or len(values) < 2 ** len(players) - 1:
@@ -105,6 +113,13 @@ def _shares_by_run(part: pd.DataFrame, floor: pd.Series) -> pd.DataFrame:
             }
             lines.append(line)
     return pd.DataFrame(lines)
+
+
+def _whole_modalities(views: Sequence[str], modality_of: Mapping[str, str]) -> frozenset[str]:
+    """Return the modalities of some views; none where one of them lacks a view."""
+    modalities = frozenset(modality_of[view] for view in views)
+    whole = {view for view, modality in modality_of.items() if modality in modalities}
+    return modalities if whole == set(views) else frozenset()
 
 
 def _over_folds(shares: pd.DataFrame) -> list[dict[str, object]]:

@@ -16,6 +16,7 @@ from classify.names import BASELINE, EARLY, LATE, LAYER, SYSTEM, UNIMODAL
 from classify.results.files import write_csv
 from classify.systems.cell import Cell
 from embeddings_store.errors import StoreError
+from embeddings_store.vectors.view_names import short_views
 
 TEXT, COUNT, NUMBER = "text", "count", "number"
 DTYPES = {TEXT: "str", COUNT: "int64", NUMBER: "float64"}
@@ -209,12 +210,14 @@ def cell_name(cell: Cell, layer: str = "") -> str:
 
     >>> cell_name(Cell("early", "sum", ("audio", "text"), "svm"))
     'early sum audio+text svm'
+    >>> cell_name(Cell("early", "sum", ("audio.L4", "audio.L5", "audio.L6"), "svm"))
+    'early sum audio.L4-6 svm'
     >>> cell_name(Cell("layer", "", ("audio",), "svm", layer=2), "audio=2")
     'layer audio=2 svm'
     """
     if cell.family == BASELINE:
         return f"{BASELINE} {cell.classifier}"
-    over = layer if cell.family == LAYER else "+".join(cell.modalities)
+    over = layer if cell.family == LAYER else short_views(cell.modalities)
     parts = (cell.family, cell.method, over, cell.classifier)
     return " ".join(part for part in parts if part)
 

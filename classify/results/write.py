@@ -108,7 +108,7 @@ def write_results(
     # late fusion that learns from validation rows has met their transcripts as well
     fit_roles = ("train", "valid") if "valid" in prepared.config.fit_rows else ("train",)
     files += write_subsets(out, finished.parts, prepared.setup.view, fit_roles, finished.rows[0])
-    files += write_modalities(table.rows, tasks, dropped, out)
+    files += write_modalities(table.rows, tasks, dropped, prepared.modality_of, out)
     files += _write_trials(finished.trials, out / TUNING, prepared.claim)
     return GridResult(prepared, table, files)
 

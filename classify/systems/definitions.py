@@ -130,7 +130,7 @@ def system_cells(
     settings: Mapping[str, Settings],
     n_classes: int,
     *,
-    subsets: bool,
+    subsets_by: Mapping[str, str] | None = None,
 ) -> list[Cell]:
     """Return the cells of all systems.
 
@@ -141,7 +141,7 @@ def system_cells(
         widths: View to the width of its vectors.
         settings: Classifier to settings, for classifiers that do not set them in the expression.
         n_classes: Size of the label set.
-        subsets: Whether to list every smaller set of modalities too.
+        subsets_by: View to its modality, to list every smaller set of modalities too.
 
     Raises:
         UsageError: An expression is wrong, or asks for what its views do not allow; with the place.
@@ -154,7 +154,8 @@ def system_cells(
         except ProjectError as error:
             raise type(error)(f"the system {system.name!r} ({system.where}): {error}") from error
         views = views_of(node)
-        for chosen in [views, *(sets_of(views)[:-1] if subsets else ())]:
+        smaller = sets_by_modality(views, subsets_by)[:-1] if subsets_by else ()
+        for chosen in [views, *smaller]:
             part = prune(node, frozenset(chosen))
             if isinstance(part, Call):
                 cells.append(Cell(SYSTEM, system.name, chosen, part.word, expression=str(part)))
@@ -171,6 +172,17 @@ def sets_of(modalities: Sequence[str]) -> list[tuple[str, ...]]:
     for size in range(1, len(modalities) + 1):
         sets += combinations(modalities, size)
     return sets
+
+
+def sets_by_modality(views: Sequence[str], modality_of: Mapping[str, str]) -> list[tuple[str, ...]]:
+    """Return the views of every set of modalities, small sets first; a modality brings all its own.
+
+    >>> of = {"audio.L4": "audio", "audio.L5": "audio", "text": "text"}
+    >>> sets_by_modality(["audio.L4", "text", "audio.L5"], of)
+    [('audio.L4', 'audio.L5'), ('text',), ('audio.L4', 'text', 'audio.L5')]
+    """
+    sets = sets_of(list(dict.fromkeys(modality_of[view] for view in views)))
+    return [tuple(view for view in views if modality_of[view] in chosen) for chosen in sets]
 
 
 def check_heads(cell: Cell, node: Expression, scores_from: Mapping[str, str]) -> None:

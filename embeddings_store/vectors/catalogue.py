@@ -112,6 +112,11 @@ def catalogue(store: Path, corpus: str, damaged: list[str] | None = None) -> lis
     return entries
 
 
+def without_inner_folds(entries: Sequence[Entry]) -> list[Entry]:
+    """Leave out vectors of inner folds, which lie beside their fold's own and are no view."""
+    return [entry for entry in entries if ".inner-" not in entry.fold]
+
+
 def choose_views(
     entries: Sequence[Entry],
     *,
@@ -137,8 +142,7 @@ def choose_views(
     Raises:
         UsageError: Nothing matches, or more than one thing does; the message lists the choices.
     """
-    # Vectors of inner folds lie beside their fold's own; they are no view of their own.
-    entries = [e for e in entries if ".inner-" not in e.fold]
+    entries = without_inner_folds(entries)
     known = sorted({e.ref.modality for e in entries})
     for name in [*modalities, *(encoders or {})]:
         if name not in known:
@@ -157,15 +161,14 @@ def choose_views(
     return candidates
 
 
-def choose_seeds(
+def entries_by_seed(
     entries: Sequence[Entry],
     seeds: Sequence[int] = (),
     *,
     modalities: Sequence[str] = (),
     encoders: Mapping[str, str] | None = None,
-    layer: str = "",
-) -> dict[int, dict[str, list[EncoderRef]]]:
-    """Choose views as :func:`choose_views` does, once for every seed of the fine-tuning.
+) -> dict[int, list[Entry]]:
+    """Return the files of each seed of the fine-tuning, to choose views among.
 
     Frozen and imported vectors, which serve every fold, have no such seed: they stand beside each.
 
@@ -174,21 +177,21 @@ def choose_seeds(
         seeds: Which; none means all that the store has of these encoders.
         modalities: As for :func:`choose_views`.
         encoders: Likewise.
-        layer: Likewise.
 
     Returns:
-        Seed to views, ascending.
+        Seed to files, ascending.
 
     Raises:
         UsageError: No encoder was fine-tuned, or one lacks a seed that another one has.
     """
+    entries = without_inner_folds(entries)
+    wanted = set(modalities or {e.ref.modality for e in entries})
     tuned = [
         e
         for e in entries
         if e.fold != "any"
-        and ".inner-" not in e.fold
-        and e.ref.modality in (modalities or [e.ref.modality])
-        and _matches(e, (encoders or {}).get(e.ref.modality, ""))
+        and e.ref.modality in wanted
+        and matching(e, (encoders or {}).get(e.ref.modality, ""))
     ]
     found = sorted(set(seeds) or {e.ref.seed for e in tuned})
     if not tuned:
@@ -196,16 +199,10 @@ def choose_seeds(
             "no encoder here was fine-tuned, so there are no seeds to choose from; leave out "
             "--encoder-seed"
         )
-    views: dict[int, dict[str, list[EncoderRef]]] = {}
+    by_seed: dict[int, list[Entry]] = {}
     for seed in found:
-        of_seed = [
-            e
-            for e in entries
-            if ".inner-" not in e.fold and (e.fold == "any" or e.ref.seed == seed)
-        ]
-        lacking = sorted(
-            set(modalities or {e.ref.modality for e in entries}) - {e.ref.modality for e in of_seed}
-        )
+        of_seed = [e for e in entries if e.fold == "any" or e.ref.seed == seed]
+        lacking = sorted(wanted - {e.ref.modality for e in of_seed})
         if lacking:
             there = sorted({e.ref.seed for e in tuned if e.ref.modality == lacking[0]})
             raise UsageError(
@@ -213,8 +210,8 @@ def choose_seeds(
                 f"{', '.join(map(str, there))}: extract the others, or name those that all "
                 "modalities have with --encoder-seed"
             )
-        views[seed] = choose_views(of_seed, modalities=modalities, encoders=encoders, layer=layer)
-    return views
+        by_seed[seed] = of_seed
+    return by_seed
 
 
 def family(entry: Entry) -> str:
@@ -252,7 +249,7 @@ def _candidates(
 ) -> list[EncoderRef]:
     name = wanted.partition("@")[0]
     found = {
-        e.ref: e for e in entries if _matches(e, wanted) and (seed is None or e.ref.seed == seed)
+        e.ref: e for e in entries if matching(e, wanted) and (seed is None or e.ref.seed == seed)
     }
     if not found:
         listed = "\n".join(dict.fromkeys(f"  {e.ref.folder} (seed {e.ref.seed})" for e in entries))
@@ -270,7 +267,13 @@ def _candidates(
     return list(found)
 
 
-def _matches(entry: Entry, wanted: str) -> bool:
+def matching(entry: Entry, wanted: str) -> bool:
+    """Say whether a file is of ``NAME`` or ``NAME@FINGERPRINT``, of whatever layer; empty for any.
+
+    Args:
+        entry: The file.
+        wanted: The name; a beginning of the fingerprint is enough.
+    """
     name, _, prefix = wanted.partition("@")
     return (
         not name or name in {entry.ref.name, family(entry)}

@@ -10,7 +10,7 @@ import pytest
 
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreError, StoreNotFoundError, UnknownNameError, UsageError
-from embeddings_store.vectors.catalogue import catalogue, choose_seeds, choose_views, corpora
+from embeddings_store.vectors.catalogue import catalogue, choose_views, corpora, entries_by_seed
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -251,12 +251,12 @@ def test_frozen_vectors_stand_beside_every_seed_of_the_others(bench: Bench) -> N
         bench.put("audio", fold="1.inner-1", seed=seed, fingerprint=OTHER)
     entries = catalogue(bench.store, "mini")
     for asked in ((), (0, 1)):
-        found = choose_seeds(entries, asked)
+        found = {s: choose_views(e) for s, e in entries_by_seed(entries, asked).items()}
         assert {
             seed: {m: [r.seed for r in refs] for m, refs in views.items()}
             for seed, views in found.items()
         } == {0: {"audio": [0], "text": [0]}, 1: {"audio": [1], "text": [0]}}
     bench.put("video", fold="1", seed=1)
     with pytest.raises(UsageError, match="no video vectors of seed 0; the store has the seeds 1"):
-        choose_seeds(catalogue(bench.store, "mini"))
-    assert list(choose_seeds(catalogue(bench.store, "mini"), (1,))) == [1]
+        entries_by_seed(catalogue(bench.store, "mini"))
+    assert list(entries_by_seed(catalogue(bench.store, "mini"), (1,))) == [1]

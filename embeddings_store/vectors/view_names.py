@@ -1,0 +1,232 @@
+"""Several views of one modality: how they are written down, and which files they are.
+
+    [NAME=]MODALITY[:ENCODER[@FINGERPRINT]][.LAYERS]
+
+``audio``, ``audio:whisper-small``, ``audio:whisper-small.L5``, ``ears=audio.L4-8``, ``audio.Lall``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from embeddings_store.errors import UsageError, unknown_name
+from embeddings_store.vectors.arrays import EncoderRef
+from embeddings_store.vectors.catalogue import Entry, matching, without_inner_folds
+
+GRAMMAR = "[NAME=]MODALITY[:ENCODER[@FINGERPRINT]][.L4 | .L4-8 | .L2,5 | .Lall]"
+LAYERS = re.compile(r"all|\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*")
+WRITTEN = re.compile(
+    r"(?:(?P<name>[^=]+)=)?(?P<modality>[^=:.]+)(?::(?P<encoder>[^=]+?))?"
+    rf"(?:\.L(?P<layers>{LAYERS.pattern}))?"
+)
+# Marks that separate views in result tables and in expressions.
+RESERVED = re.compile(r"[+,=()\"\s]")
+
+
+@dataclass(frozen=True, slots=True)
+class ViewRequest:
+    """One option ``--view``.
+
+    Attributes:
+        name: What it is called in results; with several layers, what their names begin with.
+        modality: The modality.
+        encoder: ``NAME`` or ``NAME@FINGERPRINT``; empty for the only one.
+        layers: ``all``, or numbers and ranges such as ``4-8``; empty for the only one.
+    """
+
+    name: str
+    modality: str
+    encoder: str = ""
+    layers: str = ""
+
+    @property
+    def has_several(self) -> bool:
+        """Whether more than one layer is asked for."""
+        return bool(self.layers) and not self.layers.isdigit()
+
+
+def read_view(text: str) -> ViewRequest:
+    """Read what ``--view`` was given.
+
+    >>> read_view("audio:whisper-small.L5").name, read_view("ears=audio.L4-8").layers
+    ('audio:whisper-small.L5', '4-8')
+
+    Raises:
+        UsageError: It is not of this form.
+    """
+    match = WRITTEN.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"--view {text!r} is not of the form {GRAMMAR}")
+    given = match.groupdict(default="")
+    name = given["name"]
+    if not name:
+        name = given["modality"] + (f":{given['encoder']}" if given["encoder"] else "")
+        if given["layers"].isdigit():
+            name += f".L{given['layers']}"
+    if RESERVED.search(name):
+        raise UsageError(
+            f"--view {text!r}: a view's name holds no blank and none of + , = ( ) and quotes, "
+            "which separate views in results"
+        )
+    return ViewRequest(name, given["modality"], given["encoder"], given["layers"])
+
+
+def written_view(ref: EncoderRef) -> str:
+    """Return the ``--view`` that names an encoder and layer, whatever else the store holds.
+
+    >>> written_view(EncoderRef("enc.L4", "0123456789ab", "audio", layer=4))
+    'audio:enc@0123456789ab.L4'
+    """
+    layer = f".L{ref.layer}" if ref.layer >= 0 else ""
+    return f"{ref.modality}:{ref.name.removesuffix(layer)}@{ref.fingerprint}{layer}"
+
+
+def short_views(names: Sequence[str]) -> str:
+    """Join the names of views by ``+``, three neighbouring layers or more as one range.
+
+    >>> short_views(["audio.L0", "audio.L1", "audio.L2", "audio.L5", "text"])
+    'audio.L0-2+audio.L5+text'
+    """
+    parts: list[str] = []
+    start = 0
+    while start < len(names):
+        stem, mark, first = names[start].rpartition(".L")
+        end = start + 1
+        if mark and first.isdecimal():
+            while end < len(names) and names[end] == f"{stem}.L{int(first) + end - start}":
+                end += 1
+        if end - start < 3:
+            end = start + 1
+            parts.append(names[start])
+        else:
+            parts.append(f"{stem}.L{first}-{int(first) + end - start - 1}")
+        start = end
+    return "+".join(parts)
+
+
+def every_layer(
+    entries: Sequence[Entry], modalities: Sequence[str], encoders: Mapping[str, str], layers: str
+) -> list[ViewRequest]:
+    """Return a request for each modality: these layers of it, or its only vectors.
+
+    Args:
+        entries: The catalogue.
+        modalities: Which.
+        encoders: Modality to ``NAME[@FINGERPRINT]``, where the store has several.
+        layers: As in :class:`ViewRequest`.
+
+    Raises:
+        UsageError: ``layers`` is no list of layers, or no modality has several.
+    """
+    if LAYERS.fullmatch(layers) is None:
+        raise UsageError(f"--layers takes all, or numbers such as 4, 4-8 or 2,5, not {layers!r}")
+    requests = []
+    for modality in modalities:
+        encoder = encoders.get(modality, "")
+        own = [e for e in entries if e.ref.modality == modality and matching(e, encoder)]
+        has_layers = len({e.ref.layer for e in own if e.ref.layer >= 0}) > 1
+        requests.append(ViewRequest(modality, modality, encoder, layers if has_layers else ""))
+    if not any(request.layers for request in requests):
+        raise UsageError(
+            f"--layers {layers}: none of {', '.join(modalities)} has several layers in the store; "
+            "extract them with extract-features --frozen --layer all"
+        )
+    return requests
+
+
+def named_view_candidates(
+    entries: Sequence[Entry], requests: Sequence[ViewRequest], seed: int | None = None
+) -> dict[str, list[EncoderRef]]:
+    """Return view to the one encoder and layer behind it, in the order of the requests.
+
+    Args:
+        entries: The catalogue.
+        requests: What was asked for.
+        seed: Which seed of the fine-tuning, where there are several.
+
+    Raises:
+        UsageError: Nothing matches, more than one thing does, or two views are the same.
+    """
+    entries = without_inner_folds(entries)
+    views: dict[str, list[EncoderRef]] = {}
+    for request in requests:
+        for name, ref in _views_of(entries, request, seed).items():
+            if name in views:
+                raise UsageError(
+                    f"two views are called {name!r}; give one another name with --view NAME=..."
+                )
+            for other, (same,) in views.items():
+                if same == ref:
+                    raise UsageError(
+                        f"the views {other!r} and {name!r} are the same vectors, {ref.folder} "
+                        f"(seed {ref.seed}); leave one out"
+                    )
+            views[name] = [ref]
+    return views
+
+
+def _views_of(
+    entries: Sequence[Entry], request: ViewRequest, seed: int | None
+) -> dict[str, EncoderRef]:
+    """Return what one request names: name to encoder, ascending by layer."""
+    known = sorted({e.ref.modality for e in entries})
+    if request.modality not in known:
+        unknown_name("modality", request.modality, known)
+    of_modality = [e for e in entries if e.ref.modality == request.modality]
+    found = {
+        e.ref
+        for e in of_modality
+        if matching(e, request.encoder) and (seed is None or e.ref.seed == seed)
+    }
+    if not found:
+        unknown_name(
+            f"{request.modality} encoder",
+            request.encoder,
+            sorted({e.ref.name.removesuffix(f".L{e.ref.layer}") for e in of_modality}),
+        )
+    if not request.layers:
+        return {request.name: _only(found, request)}
+    views = {}
+    for layer in _numbers(request, sorted({ref.layer for ref in found if ref.layer >= 0})):
+        name = f"{request.name}.L{layer}" if request.has_several else request.name
+        views[name] = _only({ref for ref in found if ref.layer == layer}, request)
+    return views
+
+
+def _numbers(request: ViewRequest, stored: Sequence[int]) -> list[int]:
+    """Return the layers that are asked for, all of which are there.
+
+    Raises:
+        UsageError: One is not.
+    """
+    if request.layers == "all":
+        return list(stored)
+    wanted: list[int] = []
+    for part in request.layers.split(","):
+        first, _, last = part.partition("-")
+        wanted += range(int(first), int(last or first) + 1)
+    absent = [number for number in wanted if number not in stored]
+    if absent or not wanted:
+        there = ", ".join(map(str, stored)) or "no layers"
+        raise UsageError(
+            f"the view {request.name!r} asks for layer {absent[0] if absent else request.layers} "
+            f"of {request.modality}; the store has {there}"
+        )
+    return list(dict.fromkeys(wanted))
+
+
+def _only(found: set[EncoderRef], request: ViewRequest) -> EncoderRef:
+    """Return the one that is found.
+
+    Raises:
+        UsageError: Several would do.
+    """
+    if len(found) == 1:
+        return next(iter(found))
+    several = sorted(found, key=lambda ref: (ref.folder, ref.seed))
+    ways = [f"{written_view(ref)} (seed {ref.seed})" for ref in several]
+    raise UsageError(
+        f"the view {request.name!r} could be any of {', '.join(dict.fromkeys(ways))}; name one"
+    )
