@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -164,6 +165,17 @@ def visible(text: str) -> str:
     '\\x1b[31mred\n'
     """
     return text.translate(_CONTROLS)
+
+
+def as_one_line(message: str) -> str:
+    r"""Return a message with the line feeds that it quotes as ``\n``.
+
+    Lines that begin with two spaces stay: they point into an expression.
+
+    >>> as_one_line("unknown column '\n'")
+    "unknown column '\\n'"
+    """
+    return re.sub(r"\n(?!  )", r"\\n", message)
 
 
 def printable(path: Path | str) -> str:

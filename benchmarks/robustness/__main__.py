@@ -16,13 +16,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.record import record
+from benchmarks.record import RESULTS, record
 from benchmarks.robustness.campaign import Asked, Found, bits, commands, kills, mutations, shown
 from benchmarks.robustness.cases import BIT_KINDS, CASES
 from benchmarks.robustness.children import make_stage, quieten
 from benchmarks.robustness.kinds import KINDS
 from benchmarks.robustness.lives import LIFE_FAULTS
 from benchmarks.robustness.trial import FAULTS
+from embeddings_store.atomic import replacing
 
 
 def main() -> int:
@@ -49,24 +50,37 @@ def main() -> int:
     found: list[Found] = []
     with tempfile.TemporaryDirectory(prefix="robust") as folder:
         stage = make_stage(Path(folder))
-        for share, count, run in (
-            (0.15, int(given.bits), lambda part: bits(BIT_KINDS, part, stage)),
-            (0.3, given.kills, lambda part: kills(CASES, part, stage)),
-            (0.2, given.commands, lambda part: commands(kinds, part, stage)),
-            (1.0, given.mutations, lambda part: mutations(kinds, part, stage)),
-        ):
-            left = ends - time.monotonic()
-            if count:
-                until = time.monotonic() + share * left
-                found += run(replace(asked, count=count, ends=until))
+        campaigns = [
+            (1, int(given.bits), lambda part: bits(BIT_KINDS, part, stage)),
+            (2, given.kills, lambda part: kills(CASES, part, stage)),
+            (2, given.commands, lambda part: commands(kinds, part, stage)),
+            (4, given.mutations, lambda part: mutations(kinds, part, stage)),
+        ]
+        wanted = [(weight, count, run) for weight, count, run in campaigns if count]
+        for place, (weight, count, run) in enumerate(wanted):
+            now = time.monotonic()
+            share = weight / sum(weight for weight, _, _ in wanted[place:])
+            found += run(replace(asked, count=count, ends=now + share * (ends - now)))
     table = pd.DataFrame([vars(row) for row in found])
     print(shown(table))
     if table.empty:
         return 0
     if given.record:
-        command = f"python -m benchmarks.robustness {' '.join(sys.argv[1:])}"
-        record("robustness", table, command, given.seed)
+        record_campaigns(
+            table, f"python -m benchmarks.robustness {' '.join(sys.argv[1:])}", given.seed
+        )
     return int(table["outcome"].isin(FAULTS | LIFE_FAULTS).any())
+
+
+def record_campaigns(table: pd.DataFrame, command: str, seed: int) -> None:
+    """Write the table; rows of campaigns that did not run now stay, with their own commit."""
+    path = RESULTS / "robustness.csv"
+    before = pd.read_csv(path, dtype=str, keep_default_na=False) if path.exists() else table[:0]
+    record("robustness", table, command, seed)
+    kept = before[~before["campaign"].isin(table["campaign"])]
+    now = pd.read_csv(path, dtype=str, keep_default_na=False)
+    with replacing(path) as temporary:
+        pd.concat([kept, now]).to_csv(temporary, index=False)
 
 
 if __name__ == "__main__":

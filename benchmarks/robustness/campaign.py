@@ -105,7 +105,7 @@ def _until(ends: float, parts: int) -> float:
 def _of_one(campaign: str, kind: Kind, way: Way, asked: Asked, stage: Stage) -> Iterator[Found]:
     base = atlas.made(kind.world, stage.folder / "made")
     before = atlas.digest(base)
-    trials = Trials(stage, base, kind.pattern, way, f"{kind.name} {way.name}")
+    trials = _known(kind, way, base, stage)
     if trials.calm.status not in ({0, 3} if way.reports else {0}):
         raise RuntimeError(f"{kind.name}, {way}: undisturbed: {trials.calm}")
     tried = (
@@ -127,6 +127,17 @@ def _of_one(campaign: str, kind: Kind, way: Way, asked: Asked, stage: Stage) -> 
     for outcome, number in sorted(outcomes.items()):
         why = (way.explained or kind.explained) if outcome == DIFFERENT else ""
         yield Found(campaign, kind.name, way.name, "", outcome, number, why)
+
+
+_KNOWN: dict[tuple[Kind, Way, Path], Trials] = {}
+
+
+def _known(kind: Kind, way: Way, base: Path, stage: Stage) -> Trials:
+    """Return the trials of a kind and a way; how they are undisturbed is looked at once."""
+    key = (kind, way, base)
+    if key not in _KNOWN:
+        _KNOWN[key] = Trials(stage, base, kind.pattern, way, f"{kind.name} {way.name}")
+    return _KNOWN[key]
 
 
 def bits(kinds: Sequence[BitKind], asked: Asked, stage: Stage) -> Iterator[Found]:

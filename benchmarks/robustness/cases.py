@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from benchmarks.robustness.kinds import (
     AUDIT,
+    COMPARE,
+    COMPARE_AGAIN,
     EXTRACT_ON,
     INSPECT,
-    OF_RESULTS,
+    REPORT,
+    SHOW,
     TRAIN_ON,
     VERIFY,
 )
@@ -40,7 +43,6 @@ class BitKind:
 MANIFEST = ("--corpus", "manifest", "--root", "{here}/rows.csv")
 NEW_GRID = ("--store", "{here}/store", "--out", "{here}/out", *GRID)
 OF_GRID = ("out/*.csv", "out/predictions.parquet", "out/plan.parquet")
-COMPARE, RESULTS_AGAIN, SHOW, REPORT, _ = OF_RESULTS
 
 
 def _grid(*more: str) -> Way:
@@ -110,7 +112,7 @@ CASES: Sequence[Case] = (
     _reads("verify", "store", VERIFY),
     _reads("inspect", "store", INSPECT),
     _reads("audit", "store", AUDIT),
-    _reads("compare results", "results", RESULTS_AGAIN),
+    _reads("compare results", "results", COMPARE_AGAIN),
     _reads("published figures", "results", SHOW),
 )
 

@@ -112,17 +112,15 @@ GRID_AGAIN = Way(
     explained=UNVERIFIED,
 )
 OF_STORE = (VERIFY, VERIFY, INSPECT, AUDIT, GRID_AGAIN)
-OF_RESULTS = (
-    Way("compare-systems", ("{here}/results",), ("results/comparisons.csv",)),
-    Way("compare-results", ("{here}/results", "{here}/results")),
-    Way(
-        "show-benchmarks",
-        ("--corpus", "iemocap", "--compare", "{here}/results", "--format", "json"),
-    ),
-    Way("make-report", ("{here}/results", *STORE, "--quiet"), ("results/figures/*.svg",)),
-    GRID_AGAIN,
+COMPARE = Way("compare-systems", ("{here}/results",), ("results/comparisons.csv",))
+COMPARE_AGAIN = Way("compare-results", ("{here}/results", "{here}/results"))
+SHOW = Way(
+    "show-benchmarks",
+    ("--corpus", "iemocap", "--compare", "{here}/results", "--format", "json"),
 )
-
+REPORT = Way("make-report", ("{here}/results", *STORE, "--quiet"), ("results/figures/*.svg",))
+JUDGE = Way("audit-leakage", (*STORE, "--results", "{here}/results", "--json"))
+OF_RESULTS = (COMPARE, COMPARE_AGAIN, SHOW, JUDGE, GRID_AGAIN)
 BEGUN = ("--corpus", "manifest", "--root", "{here}/rows.csv", "--modality", "text")
 TRAINED = ("--encoder", "{here}/encoders/demo-bert", *STORE, "--folds", "session-kfold:2")
 SHORT = ("--rule", "fixed-epochs", "--batch-size", "2", "--epochs", "3", "--quiet", "--fold", "1")
@@ -134,7 +132,6 @@ TRAIN_ON = Way(
     reports=True,
 )
 EXTRACT_ON = _frozen("rows.csv", "text", "encoders/demo-bert", "--batch-size", "1")
-REPORT = Way("make-report", ("{here}/results", *STORE, "--quiet"), ("results/figures/*.svg",))
 ON_PLAN = (
     Way("audit-leakage", (*STORE, "--folds", "{here}/plan.parquet", "--json"), explained=NO_DIGEST),
     Way("run-fusion-grid", (*STORE, "--out", "{here}/out", "--folds", "{here}/plan.parquet",
@@ -166,12 +163,12 @@ KINDS: Sequence[Kind] = (
     Kind("store, fold.h5", "store", "store/example/*/seed-0/fold-any.h5", OF_STORE),
     Kind("store, corpus.json", "store", "store/example/corpus.json", OF_STORE),
     Kind("store, manifest.parquet", "store", "store/example/manifest.parquet", OF_STORE),
-    Kind("results, grid.csv", "results", "results/grid.csv", OF_RESULTS, EDITED),
+    Kind("results, grid.csv", "results", "results/grid.csv", (*OF_RESULTS, REPORT), EDITED),
     Kind("results, a cell", "results", "results/cells/*.npz", (GRID_AGAIN,)),
     Kind("results, predictions.parquet", "results", "results/predictions.parquet", OF_RESULTS),
-    Kind("results, tables", "results", "results/[cst]*.csv", OF_RESULTS, EDITED),
+    Kind("results, tables", "results", "results/[cst]*.csv", (REPORT,), EDITED),
     Kind("results, audit.json", "results", "results/audit.json", (REPORT,), EDITED),
-    Kind("results, plan.parquet", "results", "results/plan.parquet", OF_RESULTS),
+    Kind("results, plan.parquet", "results", "results/plan.parquet", (JUDGE,)),
     Kind("plan.parquet", "plans", "plan.parquet", ON_PLAN, NO_DIGEST),
     Kind("systems.txt", "plans", "systems.txt", (SYSTEMS,), EDITED),
     _export("audformat", "db.yaml"),

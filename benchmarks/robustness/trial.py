@@ -253,8 +253,9 @@ def outcome_of(run: Run, calm: Run, reports: bool = False) -> tuple[str, str]:
 
 
 def _is_one_line(lines: Sequence[str]) -> bool:
-    """Say whether there is one line; where it points into an expression, two stand under it."""
-    return bool(lines) and not [line for line in lines[1:] if not line.startswith("  ")]
+    """Say whether there is one line beside notes; two more may point into an expression."""
+    own = [line for line in lines if not line.startswith(("  ", "note: "))]
+    return len(own) == 1
 
 
 def alter_world(world: Path, pattern: str, draw: random.Random, strange: Sequence[str]) -> Path:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from embeddings_store.atomic import no_room
 from embeddings_store.errors import ProjectError
 from embeddings_store.interrupts import interrupts_counted
-from embeddings_store.reading import printable, visible
+from embeddings_store.reading import as_one_line, printable, visible
 
 INTERRUPTED = 130
 EXIT_CODES = (
@@ -108,7 +108,7 @@ def _explained(error: Exception, program: str) -> int:
     """Say in one line what went wrong, and return the exit code; raise what is a bug."""
     if isinstance(error, ProjectError):
         message = "; ".join([f"{program}: {error}", *getattr(error, "__notes__", [])])
-        print(visible(message), file=sys.stderr)  # it may quote what is in a file
+        print(as_one_line(visible(message)), file=sys.stderr)  # it may quote what is in a file
         return error.exit_code
     if isinstance(error, BrokenPipeError):
         # The reader of a pipe (head, less) has gone; what is still buffered must not raise again
@@ -139,14 +139,21 @@ def _explained(error: Exception, program: str) -> int:
 def _without_library_warnings() -> Iterator[None]:
     """Show no warning of Python's: what a user should know, we say in our own lines.
 
-    A filter that turns warnings into errors still does.
+    A filter that turns warnings into errors still does. Nor is shown what Arrow cannot raise: it
+    reads a row that is no text, to say that it is a row too long.
     """
-    shown = warnings.showwarning
+    shown, unraisable = warnings.showwarning, sys.unraisablehook
     warnings.showwarning = lambda *_args, **_more: None
+    sys.unraisablehook = lambda raised: None if _is_of_arrow(raised) else unraisable(raised)
     try:
         yield
     finally:
-        warnings.showwarning = shown
+        warnings.showwarning, sys.unraisablehook = shown, unraisable
+
+
+def _is_of_arrow(raised: sys.UnraisableHookArgs) -> bool:
+    trace = raised.exc_traceback
+    return trace is not None and trace.tb_frame.f_code.co_filename.startswith("pyarrow/")
 
 
 def _epilog(examples: Sequence[str]) -> str:
