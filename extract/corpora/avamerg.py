@@ -16,7 +16,7 @@ from typing import Any
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError, unknown_name
-from embeddings_store.reading import read_json
+from embeddings_store.reading import read_json, reading
 from embeddings_store.tables import read_csv
 from extract.corpora._files import as_columns, check_root, media, relative, visible
 from extract.corpora._notes import NO_AUDIO, NO_VIDEO, UNMAPPED, Notes
@@ -32,6 +32,10 @@ EMOTIONS = Path(__file__).with_name("avamerg_emotions.csv")
 SPLITS = {"train": "train", "val": "valid", "dev": "valid", "test": "test"}
 FOLDERS = {"audio": "audio_v5_0", "video": "video_v5_0"}
 SUFFIXES = {"audio": ".wav", "video": ".mp4"}
+NEEDS = (
+    "it needs conversation_id, speaker_profile, listener_profile and turns with turn_id, "
+    "dialogue_history and response"
+)
 UTTERANCES = ("speaker", "response")
 GROUPS = ("conversation", "profile")
 PROFILE = {
@@ -180,7 +184,8 @@ def _conversations(path: Path) -> Iterator[Mapping[str, Any]]:
 def _turns(
     conversation: Mapping[str, Any], split: str, utterance: str, path: Path, notes: Notes
 ) -> Iterator[dict[str, object]]:
-    try:
+    which = f"conversation {conversation.get('conversation_id', 'without an id')!r}"
+    with reading(path, "", NEEDS, fault=f"{which} is not as expected"):
         talk = _Conversation(
             split,
             int(conversation["conversation_id"]),
@@ -189,13 +194,6 @@ def _turns(
         )
         for turn in conversation["turns"]:
             yield _turn(turn, talk, utterance, notes)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        where = conversation.get("conversation_id", "without an id")
-        raise ManifestError(
-            f"{path}: conversation {where!r} is not as expected ({type(error).__name__}: "
-            f"{error}); it needs conversation_id, speaker_profile, listener_profile and turns with "
-            "turn_id, dialogue_history and response"
-        ) from error
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError
 from embeddings_store.folds.plan import FoldPlan
-from embeddings_store.reading import read_json
+from embeddings_store.reading import read_json, reading
 from extract.corpora._exchange import (
     ROLE_WORDS,
     Lengths,
@@ -116,29 +116,34 @@ def _entries(path: Path, label: str) -> list[Row]:
             f"are {LAYOUT}"
         )
     for name, entry in data.items():
-        if not isinstance(entry, dict) or "wav" not in entry:
-            raise ManifestError(f"{path}: {name!r} has no 'wav'; its lists are {LAYOUT}")
-        row = {
-            key: _plain(value)
-            for key, value in entry.items()
-            if key not in NATIVE | {label} and value not in ("", None)
-        }
-        chosen = _plain(entry.get(label) or "")
-        row |= {"id": name, "class": chosen, "label": _plain(entry.get("raw_label") or chosen)}
-        wav = entry["wav"]
-        row["audio"] = _path(wav["file"] if isinstance(wav, dict) else wav)
-        if (
-            isinstance(wav, dict)
-            and "start_s" not in row
-            and "end_s" not in row
-            and {"start", "stop"} & wav.keys()
-        ):
-            raise ManifestError(
-                f"{path}: {name!r} is cut by sample numbers, whose rate the list does not say; add "
-                "start_s and end_s in seconds"
-            )
-        rows.append(row)
+        with reading(f"{path}: {name!r}", "an utterance", f"SpeechBrain's lists are {LAYOUT}"):
+            rows.append(_row(path, name, entry, label))
     return rows
+
+
+def _row(path: Path, name: str, entry: Any, label: str) -> Row:
+    if not isinstance(entry, dict) or "wav" not in entry:
+        raise ManifestError(f"{path}: {name!r} has no 'wav'; its lists are {LAYOUT}")
+    row = {
+        key: _plain(value)
+        for key, value in entry.items()
+        if key not in NATIVE | {label} and value not in ("", None)
+    }
+    chosen = _plain(entry.get(label) or "")
+    row |= {"id": name, "class": chosen, "label": _plain(entry.get("raw_label") or chosen)}
+    wav = entry["wav"]
+    row["audio"] = _path(wav["file"] if isinstance(wav, dict) else wav)
+    if (
+        isinstance(wav, dict)
+        and "start_s" not in row
+        and "end_s" not in row
+        and {"start", "stop"} & wav.keys()
+    ):
+        raise ManifestError(
+            f"{path}: {name!r} is cut by sample numbers, whose rate the list does not say; add "
+            "start_s and end_s in seconds"
+        )
+    return row
 
 
 def _path(path: str) -> str:
