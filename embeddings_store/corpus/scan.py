@@ -145,6 +145,7 @@ class Scan:
         problems: Promises that rows break; the first is what :meth:`Manifest.read` raises. None
             where it would read the file.
         remarks: What else is to be looked at, in the order of :data:`REMARKS`.
+        votes: What became of columns ``vote_*``, a sentence or none.
     """
 
     name: str
@@ -155,6 +156,7 @@ class Scan:
     spans: Spans
     problems: tuple[Problem, ...]
     remarks: tuple[Remark, ...]
+    votes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types, of each column of words the most common ones."""
@@ -170,6 +172,7 @@ class Scan:
                 {**asdict(problem), "error": problem.error.__name__} for problem in self.problems
             ],
             "remarks": [asdict(remark) for remark in self.remarks],
+            "votes": list(self.votes),
         }
 
 
@@ -231,6 +234,7 @@ def scan_manifest(
             for word in (*REMARKS, ABSOLUTE, BACKSLASH)
             if (seen := counter.seen[word]).count
         ),
+        counter.votes.lines(),
     )
 
 

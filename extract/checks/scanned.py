@@ -82,7 +82,7 @@ def _problems(scan: Scan) -> Iterator[CorpusFinding]:
 
 def _labels(scan: Scan) -> Iterator[CorpusFinding]:
     labels = scan.words["label"]
-    for sentence in count_notes(pd.Series(labels.counts, dtype="int64")):
+    for sentence in (*scan.votes, *count_notes(pd.Series(labels.counts, dtype="int64"))):
         yield CorpusFinding("fact", "reader", sentence)
     yield from label_forms(list(labels.counts))
     if labels.complete and labels.counts:

@@ -40,6 +40,7 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict
         {"label": ""},
         {"label": ["x", "", "y", "y"] * 3},
         {"label": ["x", "y"] * 6, "text": "yes"},
+        {"label": ["x", "y"] * 6, "vote_1": ["x", "y"] * 6, "vote_2": "x"},
     ],
 )
 def test_the_same_findings(
