@@ -31,7 +31,8 @@ FOLDERS_KEPT = 256
 def settle_paths(table: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
     """Return a table whose media paths are relative with ``/`` wherever that is what they mean.
 
-    Others stay as they are, for the check of the manifest.
+    Others stay as they are, for the check of the manifest. An id that is the path is settled with
+    it, so that it names no place on this disk.
 
     Args:
         table: With or without the columns ``audio`` and ``video``.
@@ -51,7 +52,11 @@ def settle_paths(table: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, dict[st
         settled = {path: settle_path(path, root) for path in cells[odd].unique()}
         paths = cells[odd].map({path: new for path, (new, _) in settled.items()})
         kinds = cells[odd].map({path: kind for path, (_, kind) in settled.items()})
-        table = table.assign(**{name: cells.where(~odd, paths.reindex(cells.index))})
+        whole = cells.where(~odd, paths.reindex(cells.index))
+        if "id" in table:
+            ids = strings(table["id"], "id")
+            table = table.assign(id=ids.where(ids != cells, whole))
+        table = table.assign(**{name: whole})
         for kind, rows in changed.items():
             rows[kinds.index[kinds == kind]] = True
     return table, {kind: rows for kind, rows in changed.items() if rows.any()}

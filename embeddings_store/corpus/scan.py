@@ -215,11 +215,8 @@ def scan_manifest(
         if str(error).startswith(f"{path}: "):
             raise
         raise type(error)(f"{path}: {error}") from error
-    id_column = next((old for old, new in columns if new == "id"), "id")
     duplicates = counter.ids.duplicates(
-        lambda: (
-            strings(table[id_column], "id") for table in iter_tables(path, batch_rows, [id_column])
-        )
+        lambda: _ids(path, batch_rows, columns, counter.root, counter.columns)
     )
     return Scan(
         name,
@@ -236,6 +233,19 @@ def scan_manifest(
         ),
         counter.votes.lines(),
     )
+
+
+def _ids(
+    path: Path, batch_rows: int, columns: Renames, root: Path, names: Sequence[str]
+) -> Iterator[pd.Series]:
+    """Yield the ids again, as they were counted, from the columns that make them."""
+    needed = [name for name in ("id", "audio", "video") if name in names]
+    origin = {new: old for old, new in columns}
+    read = list(dict.fromkeys(origin.get(name, name) for name in needed))
+    renamed = tuple((old, new) for old, new in columns if new in needed)
+    for table in iter_tables(path, batch_rows, read):
+        settled, _ = settle_paths(rename(table, renamed), root)
+        yield strings(settled["id"], "id")
 
 
 def alike(words: Iterable[str]) -> list[list[str]]:

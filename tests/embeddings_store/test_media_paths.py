@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from embeddings_store.commands.embeddings_store import main
+from embeddings_store.corpus.column_names import parse_columns
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.corpus.media_paths import other_spellings, resolve_media
 from embeddings_store.corpus.scan import scan_manifest
-from embeddings_store.errors import UnsafePathError
+from embeddings_store.errors import ManifestError, UnsafePathError
 from embeddings_store.exchange.interchange import ImportJob, import_vectors
 
 NFC, NFD = (unicodedata.normalize(form, "Übung/café.wav") for form in ("NFC", "NFD"))
@@ -106,6 +107,20 @@ def test_another_spelling_may_not_leave_the_root(tmp_path: Path) -> None:
     (root / unicodedata.normalize("NFD", "é.wav")).symlink_to(tmp_path / "outside.wav")
     with pytest.raises(UnsafePathError):
         resolve_media(root, unicodedata.normalize("NFC", "é.wav"))
+
+
+def test_ids_that_are_paths_name_no_place(tmp_path: Path, media: Path) -> None:
+    table = tmp_path / "list.csv"
+    lines = [f"{media}/{name}.wav,{name}" for name in ("a", "b", "a")]
+    columns = parse_columns("file=audio,file=id,emotion=label")
+    table.write_text("\n".join(["file,emotion", *lines[:2]]) + "\n")
+    manifest = Manifest.read(table, media=media, columns=columns)
+    assert manifest.ids.tolist() == manifest.column("audio").tolist() == ["a.wav", "b.wav"]
+    table.write_text("\n".join(["file,emotion", *lines]) + "\n")
+    [problem] = scan_manifest(table, batch_rows=2, columns=columns, media=media).problems
+    with pytest.raises(ManifestError, match=r"1 duplicate ids, first 'a\.wav'") as error:
+        Manifest.read(table, media=media, columns=columns)
+    assert str(error.value) == f"{table}: {problem.sentence}"
 
 
 @pytest.mark.parametrize("rows", [True, False])
