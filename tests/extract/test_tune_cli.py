@@ -144,7 +144,7 @@ def test_a_frozen_video_encoder_takes_the_same_options(rows, models, capsys):
     assert main([*base, "--dry-run"]) == 0
     assert "16 to make" in capsys.readouterr().out
     assert main([*base, "--region", "half"]) == 2
-    assert "say which, left or right" in capsys.readouterr().err, "this manifest does not"
+    assert "no row says which: write left or right" in capsys.readouterr().err
     assert main(base) == 0
     file = read_embeddings(Path(capsys.readouterr().out.strip()))
     assert file.attributes["settings"]["frame_rule"] == "consecutive"
