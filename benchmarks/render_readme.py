@@ -384,6 +384,16 @@ def with_training() -> str:
     return markdown(pd.DataFrame(rows, columns=["rejected, %", *names]))
 
 
+def mouths() -> str:
+    """How many of a hundred corpora are cautioned, by how well mouths go with the sound."""
+    table, rows = result("mouth_agreement"), []
+    for (correlation, halves), part in table.groupby(["correlation", "halves"], sort=False):
+        name = "one face" if halves == 1 else "both halves of a split screen"
+        rows.append([f"{correlation:.2f}", name, *part["cautioned"].astype(float)])
+    shares = [f"{share:g} % listeners" for share in table["listeners"].unique()]
+    return markdown(pd.DataFrame(rows, columns=["correlation", "seen", *shares]))
+
+
 def _svm(table: pd.DataFrame, family: str, layer: str) -> float:
     of_layer = table["layers"].astype(str).str.split().str[0] == layer if layer else True
     return _first(
@@ -409,6 +419,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "with_training": with_training,
     "window_story": window_story,
     "audit_speed": audit_speed,
+    "mouths": mouths,
 }
 
 
