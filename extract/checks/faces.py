@@ -97,8 +97,8 @@ def speakers_seen(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
         "or less than the mouth in the other half",
         len(disagree),
         disagree,
-        "play some of them: the person in the picture may be the one who listens, or mouths are too "
-        "small or too still to tell",
+        "play some of them: the person in the picture may be the one who listens, or the mouths "
+        "are too small or too still to tell",
         data=data,
     )
 
