@@ -94,6 +94,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "wav2vec2": _waveform("Wav2Vec2Model"),
     "hubert": _waveform("HubertModel"),
     "wavlm": _waveform("WavLMModel"),
+    "data2vec-audio": _waveform("Data2VecAudioModel"),
     "audio-spectrogram-transformer": Architecture(
         "audio",
         "spectrogram",

@@ -64,6 +64,7 @@ _BASE_NAMES = (
     "audio_spectrogram_transformer",
     "bert",
     "distilbert",
+    "data2vec_audio",
     "deberta",
     "hubert",
     "model",

@@ -302,6 +302,17 @@ REGISTRY: tuple[EncoderSpec, ...] = (
         note="128 languages, 1024-d",
     ),
     _row(
+        "data2vec-audio-base",
+        "data2vec-audio",
+        "facebook/data2vec-audio-base",
+        768,
+        12,
+        padding_harmless=False,
+        licence="Apache-2.0",
+        source="https://arxiv.org/abs/2202.03555",
+        note="positions embedded by five convolutions: each sees the clip's own frames",
+    ),
+    _row(
         "ast",
         "audio-spectrogram-transformer",
         "MIT/ast-finetuned-audioset-10-10-0.4593",

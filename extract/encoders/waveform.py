@@ -1,13 +1,15 @@
-"""Runs wav2vec 2.0, HuBERT and WavLM so that a clip's vector is the same alone and in any batch.
+"""Runs wav2vec 2.0 and its kin so that a clip's vector is the same alone and in any batch.
 
-Where a model has a group norm, :mod:`extract.encoders.own_frames_group_norm` takes its place.
+Where a model has a group norm, :mod:`extract.encoders.own_frames_group_norm` takes its place; where
+positions are embedded by several convolutions, :mod:`extract.encoders.own_frames_positions` clears
+the padding between them.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +23,7 @@ from extract.encoders.audio import AudioEncoder, preprocessor_settings
 from extract.encoders.base import AdapterOptions
 from extract.encoders.loading import LoadedModel
 from extract.encoders.own_frames_group_norm import replace_group_norm
+from extract.encoders.own_frames_positions import OwnFramesPositions
 from extract.encoders.registry import EncoderSpec
 from extract.encoders.settings import InputSettings
 
@@ -62,15 +65,20 @@ class WaveformEncoder(AudioEncoder):
         self.spec = replace(
             self.spec, min_duration_s=receptive_field(self._convolutions) / SAMPLE_RATE
         )
-        has_group_norm = config.feat_extract_norm == "group"
-        self._norm = replace_group_norm(self.model) if has_group_norm else None
+        # data2vec has layer norms always, and no name for them
+        feature_norm = getattr(config, "feat_extract_norm", "layer")
+        self._norm = replace_group_norm(self.model) if feature_norm == "group" else None
+        is_data2vec = spec.architecture == "data2vec-audio"
+        self._positions = OwnFramesPositions(self.model) if is_data2vec else None
         found = preprocessor_settings(loaded.folder)
-        usual = normalised_in_training(spec.architecture, config.feat_extract_norm)
+        usual = normalised_in_training(spec.architecture, feature_norm)
         self.normalise: bool = found.get("do_normalize", usual)
         self.settings |= {
             "normalise": "zero mean, unit variance per clip" if self.normalise else "none",
             "group_norm": "own frames" if self._norm is not None else None,
         }
+        if self._positions is not None:
+            self.settings["positions"] = "own frames"
 
     def _prepare(self, position: int, item: object) -> NDArray[np.float32]:
         samples = self.checked(position, item)
@@ -91,17 +99,26 @@ class WaveformEncoder(AudioEncoder):
                 states = self._stock_states(input_values=samples, attention_mask=None)
             return states, own_states
         attention = _leading_mask(lengths, longest).long().to(self.device)
-        with self._norm_of_own_frames(lengths), _mixed_masks_allowed():
+        with self._own_frames_only(lengths), _mixed_masks_allowed():
             states = self._stock_states(input_values=samples, attention_mask=attention)
         return states, own_states
 
-    def _norm_of_own_frames(self, lengths: Sequence[int]) -> AbstractContextManager[None]:
-        if self._norm is None:
-            return nullcontext()
-        first_convolution = self._convolutions[:1]
-        return self._norm.restricted_to(
-            [frame_count(length, first_convolution) for length in lengths]
-        )
+    @contextmanager
+    def _own_frames_only(self, lengths: Sequence[int]) -> Iterator[None]:
+        """Keep what the model does over time to each clip's own frames, for as long as it runs."""
+        with ExitStack() as stack:
+            if self._norm is not None:
+                first_convolution = self._convolutions[:1]
+                stack.enter_context(
+                    self._norm.restricted_to([frame_count(n, first_convolution) for n in lengths])
+                )
+            if self._positions is not None:
+                stack.enter_context(
+                    self._positions.restricted_to(
+                        [frame_count(n, self._convolutions) for n in lengths]
+                    )
+                )
+            yield
 
 
 def zero_mean_unit_variance(samples: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -212,6 +212,13 @@ def _wavlm(spec: EncoderSpec) -> transformers.PreTrainedModel:
     )
 
 
+def _data2vec(spec: EncoderSpec) -> transformers.PreTrainedModel:
+    config = transformers.Data2VecAudioConfig(
+        conv_dim=(16,) * 7, num_conv_pos_embedding_groups=4, vocab_size=8, **SIZE
+    )
+    return transformers.Data2VecAudioForCTC(config)
+
+
 def _spectrogram(spec: EncoderSpec) -> transformers.PreTrainedModel:
     config = transformers.ASTConfig(max_length=128, num_mel_bins=32, **SIZE)
     return transformers.ASTForAudioClassification(config)
@@ -275,6 +282,7 @@ _MAKERS = {
     "wav2vec2": _wav2vec2,
     "hubert": _hubert,
     "wavlm": _wavlm,
+    "data2vec-audio": _data2vec,
     "audio-spectrogram-transformer": _spectrogram,
     "whisper": _whisper,
     "videomae": _videomae,
