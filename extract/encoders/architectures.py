@@ -28,7 +28,8 @@ class Architecture:
     Attributes:
         modality: ``"text"``, ``"audio"`` or ``"video"``.
         family: Which adapter runs it: ``"tokens"``, ``"any-tokens"``, ``"waveform"``,
-            ``"spectrogram"``, ``"whisper"``, ``"clip"``, ``"patches"`` or ``"frames"``.
+            ``"spectrogram"``, ``"whisper"``, ``"clip"``, ``"patches"``, ``"frames"``,
+            ``"cropped-frames"``, ``"clip-frames"`` or ``"siglip-frames"``.
         model_class: Name of the Transformers class without any head; for VideoMAE the one that
             holds the norm of its head; empty for the one that Transformers' ``AutoModel`` takes.
         pooling: What turns its states into one vector, unless a registry row says otherwise.
@@ -83,6 +84,10 @@ def _waveform(model_class: str) -> Architecture:
     )
 
 
+def _pictures(family: str, model_class: str) -> Architecture:
+    return Architecture("video", family, model_class, "mean", _OVER_TIME)
+
+
 ARCHITECTURES: dict[str, Architecture] = {
     "bert": _tokens("BertModel"),
     "roberta": _tokens("RobertaModel"),
@@ -124,7 +129,11 @@ ARCHITECTURES: dict[str, Architecture] = {
         "video", "patches", "VideoMAEForVideoClassification", "mean", ("mean", "max", "first")
     ),
     "timesformer": Architecture("video", "clip", "TimesformerModel", "first", ("first", "mean")),
-    "vit": Architecture("video", "frames", "ViTModel", "mean", _OVER_TIME),
+    "vit": _pictures("frames", "ViTModel"),
+    "dinov2": _pictures("cropped-frames", "Dinov2Model"),
+    "dinov2_with_registers": _pictures("cropped-frames", "Dinov2WithRegistersModel"),
+    "clip_vision_model": _pictures("clip-frames", "CLIPVisionModel"),
+    "siglip_vision_model": _pictures("siglip-frames", "SiglipVisionModel"),
 }
 
 
@@ -159,6 +168,13 @@ def pooling_settings(pooling: str) -> dict[str, str]:
         settings["percentiles"] = ", ".join(map(str, PERCENTILES))
     return settings
 
+
+# Models of pictures and texts, of which the half that sees is an encoder, and where config.json
+# keeps that half.
+VISION_HALVES = {"clip": "clip_vision_model", "siglip": "siglip_vision_model"}
+VISION_CONFIG = "vision_config"
+# What its width and number of layers are where config.json leaves them out: Transformers' defaults.
+VISION_SIZES = {"hidden_size": 768, "num_hidden_layers": 12}
 
 # Any other encoder of text that Transformers' AutoModel knows. Nobody here has looked at it, so it
 # is run only after a batch of it was found to give the vectors of its texts alone.

@@ -15,11 +15,17 @@ from extract.encoders.architectures import check_pooling, kind_of
 from extract.encoders.base import AdapterOptions, Encoder
 from extract.encoders.batching import auto_batch_size
 from extract.encoders.loading import LoadedModel, load_model
+from extract.encoders.pictures import (
+    ClipVisionEncoder,
+    CroppedEncoder,
+    FrameByFrameEncoder,
+    SiglipVisionEncoder,
+)
 from extract.encoders.registry import EncoderSpec, ResolvedEncoder
 from extract.encoders.settings import EncoderOptions, InputSettings
 from extract.encoders.spectrogram import SpectrogramEncoder
 from extract.encoders.text import TextEncoder
-from extract.encoders.video import FrameByFrameEncoder, PatchEncoder, VideoEncoder
+from extract.encoders.video import PatchEncoder, VideoEncoder
 from extract.encoders.waveform import WaveformEncoder
 from extract.encoders.whisper import WhisperOwnLengthEncoder
 
@@ -34,6 +40,9 @@ _FAMILIES: Mapping[
     "clip": VideoEncoder,
     "patches": PatchEncoder,
     "frames": FrameByFrameEncoder,
+    "cropped-frames": CroppedEncoder,
+    "clip-frames": ClipVisionEncoder,
+    "siglip-frames": SiglipVisionEncoder,
 }
 
 

@@ -12,7 +12,16 @@ from typing import Any
 
 from embeddings_store.errors import ModelLoadError, UsageError
 from embeddings_store.reading import read_json as read_json_file
-from extract.encoders.architectures import ANY_TEXT, ARCHITECTURES, ELSEWHERE, Architecture, kind_of
+from extract.encoders.architectures import (
+    ANY_TEXT,
+    ARCHITECTURES,
+    ELSEWHERE,
+    VISION_CONFIG,
+    VISION_HALVES,
+    VISION_SIZES,
+    Architecture,
+    kind_of,
+)
 
 # Keys of sentence-transformers' file, and our names for what they switch on.
 _POOLING_MODES = {
@@ -70,6 +79,9 @@ def describe(folder: Path) -> Description:
     path = folder / "config.json"
     config = read_json(path)
     architecture = config.get("model_type")
+    if architecture in VISION_HALVES:
+        architecture = VISION_HALVES[architecture]
+        config = VISION_SIZES | dict(config.get(VISION_CONFIG) or {})
     if architecture is None:
         raise ModelLoadError(
             f"{path} has no 'model_type'; save the model with Transformers' save_pretrained"

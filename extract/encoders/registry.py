@@ -387,6 +387,38 @@ REGISTRY: tuple[EncoderSpec, ...] = (
         note="trained on the labels of ImageNet-21k; sees single frames, the mean over which is "
         "the vector",
     ),
+    _row(
+        "dinov2-base",
+        "dinov2",
+        "facebook/dinov2-base",
+        768,
+        12,
+        licence="Apache-2.0",
+        source="https://arxiv.org/abs/2304.07193",
+        note="trained without labels; sees single frames, the mean over which is the vector",
+    ),
+    _row(
+        "clip-vit-base-patch32",
+        "clip_vision_model",
+        "openai/clip-vit-base-patch32",
+        768,
+        12,
+        licence="MIT",
+        source="https://arxiv.org/abs/2103.00020",
+        note="the half that sees, before its projection; sees single frames, the mean over which "
+        "is the vector",
+    ),
+    _row(
+        "siglip-base-patch16-224",
+        "siglip_vision_model",
+        "google/siglip-base-patch16-224",
+        768,
+        12,
+        licence="Apache-2.0",
+        source="https://arxiv.org/abs/2303.15343",
+        note="the half that sees, with its attention pooling; sees single frames, the mean over "
+        "which is the vector",
+    ),
 )
 
 

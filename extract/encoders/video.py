@@ -1,4 +1,4 @@
-"""Runs VideoMAE, TimeSformer, and ViT frame by frame, over clips of square uint8 pictures.
+"""Runs VideoMAE and TimeSformer over clips of square uint8 pictures.
 
 Which pictures a clip has is decided where it is read (``extract.frames``); here that is recorded,
 and they are normalised.
@@ -34,6 +34,16 @@ _TRAINED_WITH = {
     "timesformer": ((0.45, 0.45, 0.45), (0.225, 0.225, 0.225)),
     # github.com/google-research/vision_transformer: pixels from -1 to 1
     "vit": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    # ImageNet's: github.com/facebookresearch/dinov2/blob/main/dinov2/data/transforms.py
+    "dinov2": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "dinov2_with_registers": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    # github.com/openai/CLIP/blob/main/clip/clip.py
+    "clip_vision_model": (
+        (0.48145466, 0.4578275, 0.40821073),
+        (0.26862954, 0.26130258, 0.27577711),
+    ),
+    # github.com/google-research/big_vision: pixels from -1 to 1
+    "siglip_vision_model": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 }
 
 
@@ -105,19 +115,6 @@ class VideoEncoder(Encoder):
         """Return float32 (B, T, 3, H, W)."""
         pixels = torch.from_numpy(np.stack(items)).to(self.device)
         return (pixels * (1 / 255) - self._mean.to(self.device)) / self._std.to(self.device)
-
-
-class FrameByFrameEncoder(VideoEncoder):
-    """ViT: a clip is as many states as it has pictures, each picture's classification token."""
-
-    def _run(self, items: list[NDArray[np.uint8]]) -> tuple[Mapping[int, Tensor], Tensor]:
-        clips = self._normalised(items)
-        of_pictures = self._stock_states(pixel_values=clips.flatten(0, 1))
-        states: dict[int, Tensor] = {}
-        for layer in self.layers:
-            tokens = of_pictures[layer][:, 0]
-            states[layer] = tokens.reshape(*clips.shape[:2], -1)
-        return states, all_own(states[self.layers[0]])
 
 
 class PatchEncoder(VideoEncoder):

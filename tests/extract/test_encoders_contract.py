@@ -109,6 +109,8 @@ def stock_states(row: EncoderSpec, folder, item) -> torch.Tensor:
     model = transformers.AutoModel.from_pretrained(folder).eval()
     if row.architecture == "whisper":
         model = model.encoder
+    if row.architecture in ("clip_vision_model", "siglip_vision_model"):
+        model = model.vision_model
     with torch.inference_mode():
         output = model(**stock_front_end(row, folder, item), output_hidden_states=True)
         if (
@@ -118,7 +120,13 @@ def stock_states(row: EncoderSpec, folder, item) -> torch.Tensor:
             return torch.cat(
                 [*output.hidden_states[:-1], vector.expand_as(output.last_hidden_state)]
             )
-        if row.architecture == "vit":
+        if row.architecture == "siglip_vision_model":
+            below = [states.mean(1) for states in output.hidden_states[:-1]]
+            return torch.stack([*below, output.pooler_output])
+        if row.architecture == "clip_vision_model":
+            below = [states[:, 0] for states in output.hidden_states[:-1]]
+            return torch.stack([*below, output.pooler_output])
+        if row.architecture in ("vit", "dinov2"):
             return torch.stack(
                 [states[:, 0] for states in (*output.hidden_states[:-1], output.last_hidden_state)]
             )
@@ -136,7 +144,7 @@ def stock_front_end(row: EncoderSpec, folder, item) -> dict[str, torch.Tensor]:
             do_resize=False, do_center_crop=False, image_mean=mean, image_std=std
         )
         pixels = processor(list(item), return_tensors="pt")["pixel_values"]
-        return {"pixel_values": pixels[0] if row.architecture == "vit" else pixels}
+        return {"pixel_values": pixels[0] if tiny_encoders.pictures_of(row) == 16 else pixels}
     if row.architecture == "audio-spectrogram-transformer":
         extractor = transformers.ASTFeatureExtractor(num_mel_bins=32, max_length=128)
     elif row.architecture == "whisper":

@@ -42,7 +42,7 @@ def test_rows_are_unique_and_complete():
         len({row.name for row in REGISTRY})
         == len({row.hub_id for row in REGISTRY})
         == len(REGISTRY)
-        == 26
+        == 29
     )
     for row in REGISTRY:
         assert row.dim in (384, 512, 768, 1024) and row.layers in (4, 6, 12, 22, 24)

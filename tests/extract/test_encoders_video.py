@@ -5,6 +5,7 @@ Preprocessing, layouts, frame settings, and where VideoMAE's norm comes from.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ import torch
 import transformers
 
 from embeddings_store.errors import ModelLoadError, UsageError
-from extract.encoders import REGISTRY, InputSettings, load_encoder
+from extract.encoders import REGISTRY, InputSettings, load_encoder, resolve
+from extract.encoders.loading import is_head
 from extract.frames import FrameSettings, flip
 
 ROWS = {row.architecture: row for row in REGISTRY if row.modality == "video"}
@@ -164,7 +166,8 @@ def test_both_layouts_and_mirrored_views_are_read(tmp_path, architecture):
     mirrored = encoder.encode([flip(clip)])
     np.testing.assert_array_equal(encoder.encode([clip[:, :, ::-1]]), mirrored)
     assert relative(mirrored, expected) > 1e-4
-    assert relative(encoder.encode([clip[::-1]]), expected) > 1e-4 or architecture == "vit"
+    sees_single_pictures = tiny_encoders.pictures_of(ROWS[architecture]) == 16
+    assert relative(encoder.encode([clip[::-1]]), expected) > 1e-4 or sees_single_pictures
 
 
 @pytest.mark.parametrize("architecture", ROWS)
@@ -222,3 +225,27 @@ def test_what_is_no_clip_of_the_encoder_is_a_usage_error(tmp_path):
         encoder.encode([np.zeros((4, 32, 48, 3), np.uint8)])
     with pytest.raises(UsageError, match="pooling 'cls_dist' means nothing for videomae"):
         load(tmp_path / "videomae-base", pooling="cls_dist")
+
+
+def test_dinov2_takes_pictures_of_the_size_that_its_preprocessor_cuts(tmp_path):
+    folder = tiny("dinov2", tmp_path)
+    tiny_encoders.write_preprocessor(folder, crop_size={"height": 16, "width": 16})
+    encoder = load(folder)
+    assert (encoder.frames.size, encoder.settings["frame_size"]) == (16, 16)
+    small = np.stack(tiny_encoders.video_clips(16))[:, :, :16, :16]
+    assert np.isfinite(encoder.encode(list(small))).all()
+    tiny_encoders.write_preprocessor(folder, crop_size={"height": 16, "width": 8})
+    with pytest.raises(ModelLoadError, match=r"cuts pictures to .* expected a square"):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", ["clip", "siglip"])
+def test_the_half_that_sees_is_found_where_its_sizes_are_left_out(tmp_path, name):
+    folder = tiny(f"{name}_vision_model", tmp_path)
+    assert is_head("vision_model.embeddings.position_ids") and is_head("text_model.embeddings.x")
+    config = json.loads((folder / "config.json").read_text())
+    assert config["model_type"] == name
+    del config["vision_config"]["hidden_size"], config["vision_config"]["num_hidden_layers"]
+    (folder / "config.json").write_text(json.dumps(config))
+    spec = resolve(str(folder), "video").spec
+    assert (spec.architecture, spec.dim, spec.layers) == (f"{name}_vision_model", 768, 12)

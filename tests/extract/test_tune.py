@@ -47,7 +47,7 @@ def text(tmp_path, models, monkeypatch):
 def test_stored_scores_are_the_head_of_the_vector_that_the_kept_encoder_makes(
     tmp_path, models, monkeypatch, row
 ):
-    given = tuning.items(row.modality, pictures=16 if row.architecture == "vit" else 4)
+    given = tuning.items(row.modality, pictures=tiny_encoders.pictures_of(row))
     tuning.give_inputs(monkeypatch, given)
     rows = tuning.write_corpus(tmp_path / "c")
     before = load_encoder(str(models / row.name), device="cpu")

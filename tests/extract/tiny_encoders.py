@@ -48,6 +48,12 @@ PIXELS = {
     "videomae": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
     "timesformer": ([0.45, 0.45, 0.45], [0.225, 0.225, 0.225]),
     "vit": ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]),
+    "dinov2": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+    "clip_vision_model": (
+        [0.48145466, 0.4578275, 0.40821073],
+        [0.26862954, 0.26130258, 0.27577711],
+    ),
+    "siglip_vision_model": ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]),
 }
 CLIP_SAMPLES = (400, 8_000, 16_117, 12_345, 19_200)
 
@@ -66,8 +72,13 @@ def clips(lengths: tuple[int, ...] = CLIP_SAMPLES, seed: int = 0) -> list[np.nda
 def inputs(spec: EncoderSpec) -> list:
     """Return inputs for an encoder of any kind, of different lengths where it takes such."""
     if spec.modality == "video":
-        return video_clips(16 if spec.architecture == "vit" else 4)
+        return video_clips(pictures_of(spec))
     return list(TEXTS) if spec.modality == "text" else clips()
+
+
+def pictures_of(spec: EncoderSpec) -> int:
+    """Return how many pictures a clip has for a tiny encoder."""
+    return 4 if spec.architecture in ("videomae", "timesformer") else 16
 
 
 def video_clips(pictures: int) -> list[np.ndarray]:
@@ -246,6 +257,25 @@ def _vit(spec: EncoderSpec) -> transformers.PreTrainedModel:
     return transformers.ViTModel(transformers.ViTConfig(**PICTURES))
 
 
+def _dinov2(spec: EncoderSpec) -> transformers.PreTrainedModel:
+    sizes = {name: value for name, value in PICTURES.items() if name != "intermediate_size"}
+    return transformers.Dinov2Model(transformers.Dinov2Config(mlp_ratio=2, **sizes))
+
+
+# Texts of the half that reads, which is never run.
+READS = {"vocab_size": 18, "bos_token_id": 1, "eos_token_id": 2, **SIZE}
+
+
+def _clip(spec: EncoderSpec) -> transformers.PreTrainedModel:
+    config = transformers.CLIPConfig(vision_config=PICTURES, text_config=READS, projection_dim=16)
+    return transformers.CLIPModel(config)
+
+
+def _siglip(spec: EncoderSpec) -> transformers.PreTrainedModel:
+    config = transformers.SiglipConfig(vision_config=PICTURES, text_config=READS)
+    return transformers.SiglipModel(config)
+
+
 def whisper_config() -> transformers.WhisperConfig:
     """Return a Whisper of 2 s and 20 mel bands."""
     return transformers.WhisperConfig(
@@ -288,6 +318,9 @@ _MAKERS = {
     "videomae": _videomae,
     "timesformer": _timesformer,
     "vit": _vit,
+    "dinov2": _dinov2,
+    "clip_vision_model": _clip,
+    "siglip_vision_model": _siglip,
 }
 
 
