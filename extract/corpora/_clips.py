@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from embeddings_store.errors import ManifestError
 from extract.corpora._files import relative, visible, wrong_root
 from extract.corpora._notes import Notes, listed
 
 AGAIN = "clip that is there again in another folder, skipped"
 OTHER_SIZE = "clip that is there again in another size, skipped; find out which one was published"
 SORTED_OTHERWISE = "clip in a folder that is called after another emotion; its own name counts"
+CLOSED = "folder that cannot be opened, skipped; check its permissions"
 DEEPEST = 3  # folders below the root: zip's name, zip's name again, emotion
 MEDIA = (".wav", ".flac", ".mp3", ".mp4", ".flv", ".avi")
 WORDS = {
@@ -78,8 +80,7 @@ class ClipRelease:
         if not root.is_dir():
             raise wrong_root(root, self.corpus, self.layout, self.is_published)
         found, folders, first = FoundClips(), list[Path](), dict[str, Path]()
-        for folder in _folders(root, notes):
-            files = [path for path in visible(folder) if not path.is_dir()]
+        for folder, files in _folders(root, notes):
             clips = [path for path in files if self.label_of(path)]
             if clips:
                 folders.append(folder)
@@ -132,14 +133,24 @@ def emotion_of(words: str) -> str:
     return next(filter(None, found), "")
 
 
-def _folders(root: Path, notes: Notes) -> Iterator[Path]:
-    """Yield the root and the folders below it, those near it first; what is hidden is counted."""
+def _folders(root: Path, notes: Notes) -> Iterator[tuple[Path, list[Path]]]:
+    """Yield the root and the folders below it with their files, those near the root first.
+
+    What is hidden is counted, and so is a folder that may not be opened.
+    """
     level = [root]
     for _ in range(DEEPEST + 1):
-        yield from level
         below: list[Path] = []
         for folder in level:
-            below += [path for path in visible(folder, notes) if path.is_dir()]
+            try:
+                entries = visible(folder, notes)
+            except ManifestError:
+                if folder == root:
+                    raise
+                notes.count(CLOSED, relative(folder, root))
+                continue
+            below += [path for path in entries if path.is_dir()]
+            yield folder, [path for path in entries if not path.is_dir()]
         level = below
 
 

@@ -43,6 +43,7 @@ USUAL = {
 LABEL_WORDS = ("emotion", "label", "class", "sentiment")
 # save_to_disk keeps of a sound's path the file's name alone, so the path has a column of its own.
 PATH = "audio_path"
+NO_CLASS = -1
 SPLITS = {"train": "train", "valid": "validation", "test": "test", "unused": "unused"}
 
 
@@ -221,8 +222,13 @@ def _row(
             is_sound = isinstance(value, dict)
             row[ours] = _sound(value, folder, cells.get(PATH)) if is_sound else str(value)
         elif column in classes:
-            if value >= 0:  # A code below 0 stands for no label.
+            if value in range(len(classes[column])):
                 row[ours] = classes[column][value]
+            elif value != NO_CLASS:
+                raise ManifestError(
+                    f"column {column!r} holds the code {value!r}, and the dataset names "
+                    f"{len(classes[column])} classes for it; fetch the dataset again"
+                )
         elif isinstance(value, str | int | float):
             row[ours] = str(value) if ours in USUAL else value
     return row

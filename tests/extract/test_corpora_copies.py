@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from embeddings_store.errors import ManifestError
 from embeddings_store.folds.rules import make_plan
 from extract.corpora import Note, read_corpus
-from extract.corpora._clips import AGAIN, OTHER_SIZE, SORTED_OTHERWISE
+from extract.corpora._clips import AGAIN, CLOSED, OTHER_SIZE, SORTED_OTHERWISE
 
 # As published: the path of a clip and its label.
 CLIPS = {
@@ -127,3 +128,20 @@ def test_tess_names_its_words_and_tests_each_actress(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     plan = make_plan(read_corpus("tess", tmp_path), "leave-one-speaker-out", "none")
     assert [fold.name for fold in plan] == ["OAF", "YAF"]
+
+
+def test_a_closed_folder_beside_the_clips_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = copied(tmp_path, "emodb", "flat")
+    (root / "lost+found").mkdir()
+    listed = Path.iterdir
+
+    def refuse(folder: Path) -> Iterator[Path]:  # Root may open every folder.
+        if folder.name == "lost+found":
+            raise PermissionError(13, "Permission denied")
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    manifest = read_corpus("emodb", root)
+    assert len(manifest) == 3 and counted(manifest.notes)[CLOSED] == 1

@@ -116,6 +116,10 @@ def _torn(root: Path) -> None:
     (root / SECOND).write_bytes((root / FIRST).read_bytes()[:200])
 
 
+def _code_of_no_class(root: Path) -> None:
+    parquet.write_table(table(6, emotion=[0, 1, -1, 1, 0, 2]), root / SECOND)
+
+
 def _other_columns(root: Path) -> None:
     parquet.write_table(table(EmoAct=None), root / SECOND)
 
@@ -131,6 +135,7 @@ def _other_columns(root: Path) -> None:
         (_pointer, ManifestError, "is a Git-LFS pointer.*run git lfs pull"),
         (_link, UnsafePathError, "leads out of the dataset's folder"),
         (_torn, ManifestError, f"{SECOND}: cannot be read as a Parquet table"),
+        (_code_of_no_class, ManifestError, "'emotion' holds the code 2, and .* names 2 classes"),
         (_other_columns, ManifestError, r"has other columns than train-00000.*'EmoAct'"),
     ],
 )
