@@ -6,9 +6,12 @@ Nothing is fetched.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 # A box needs this score, of overlapping ones the best stays, and as many are looked at: as its
 # authors have it.
 SCORE, OVERLAP, MOST = 0.6, 0.3, 5000
+# Sizes of the pictures that weights are tried on, and for how long.
+_TRIED, _TRY_S = ((64, 64), (SHORTER_SIDE, 320)), 60
 _ADVICE = "name YuNet's .onnx file of 2023 or later, whole (opencv_zoo, face_detection_yunet)"
 
 
@@ -36,7 +41,41 @@ def check_network(weights: Path) -> None:
         ModelLoadError: They are no YuNet.
         MissingDependencyError: OpenCV is not installed, or too old.
     """
-    find_faces_with(weights, np.zeros((64, 64, 3), dtype=np.uint8))
+    _opencv()
+    with reading(weights, "YuNet's weights", _ADVICE, ModelLoadError):
+        about = weights.stat()
+    _try_apart(weights, about.st_mtime_ns, about.st_size)
+    try_network(weights)
+
+
+def try_network(weights: Path) -> None:
+    """Look for faces in blank pictures.
+
+    Raises:
+        ModelLoadError: The weights are no YuNet.
+        MissingDependencyError: OpenCV is not installed, or too old.
+    """
+    for height, width in _TRIED:
+        find_faces_with(weights, np.zeros((height, width, 3), dtype=np.uint8))
+
+
+@lru_cache(maxsize=4)
+def _try_apart(weights: Path, changed_ns: int, size: int) -> None:
+    """Refuse weights that end the process: OpenCV crashes over some, so another one tries first."""
+    code = (
+        f"import sys, pathlib, contextlib; sys.path[:] = {sys.path!r}\n"
+        "from embeddings_store.errors import ProjectError\n"
+        "from extract.frames.face_network import try_network\n"
+        "with contextlib.suppress(ProjectError):\n"
+        "    try_network(pathlib.Path(sys.argv[1]))\n"
+    )
+    command = [sys.executable, "-c", code, str(weights)]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_TRY_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise ModelLoadError(f"{weights}: OpenCV comes to no end over it; {_ADVICE}") from None
+    if done.returncode != 0:
+        raise ModelLoadError(f"{weights}: OpenCV breaks over it; {_ADVICE}")
 
 
 def network_settings(weights: Path) -> dict[str, object]:
@@ -98,7 +137,8 @@ def _network(weights: Path) -> FaceDetectorYN:
     return networks[weights]
 
 
-def _load(weights: Path) -> FaceDetectorYN:
+def _opencv() -> ModuleType:
+    """Return OpenCV where it can run YuNet."""
     try:
         import cv2
     except ImportError as error:
@@ -111,7 +151,14 @@ def _load(weights: Path) -> FaceDetectorYN:
             f"OpenCV {cv2.__version__} cannot run YuNet; install the extra: pip install "
             "'emotion-fusion[face]'"
         )
+    return cv2
+
+
+def _load(weights: Path) -> FaceDetectorYN:
+    cv2 = _opencv()
     cv2.setNumThreads(1)  # The cores belong to the processes that decode side by side.
+    # It prints what is wrong with a file beside our one line.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     with reading(weights, "YuNet's weights", _ADVICE, ModelLoadError):
         # From memory: a network that names other files has no folder to find them in.
         content = np.fromfile(weights, dtype=np.uint8)
@@ -120,9 +167,10 @@ def _load(weights: Path) -> FaceDetectorYN:
                 f"{weights} is a Git-LFS pointer, not the weights; run 'git lfs pull' there"
             )
         nothing = np.empty(0, dtype=np.uint8)
-        return cv2.FaceDetectorYN.create(
+        network: FaceDetectorYN = cv2.FaceDetectorYN.create(
             "onnx", content, nothing, (SHORTER_SIDE, SHORTER_SIDE), SCORE, OVERLAP, MOST
         )
+        return network
 
 
 @lru_cache(maxsize=4)

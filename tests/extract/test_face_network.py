@@ -55,11 +55,13 @@ def test_the_weights_enter_the_fingerprint_and_their_place_does_not(
     weights: Path, tmp_path: Path
 ) -> None:
     def settings(path: Path) -> dict[str, object]:
-        return FrameSettings(region="face", faces=FaceSource(weights=str(path))).as_dict()
+        return FaceSource(weights=str(path)).as_dict()
 
     other = tmp_path / "elsewhere.onnx"
     other.write_bytes(weights.read_bytes())
-    assert settings(other) == settings(weights) != FrameSettings(region="face").as_dict()
+    given = FrameSettings(region="face", faces=FaceSource(weights=str(weights))).as_dict()
+    assert settings(other).items() <= given.items()
+    assert given != FrameSettings(region="face").as_dict()
     write_tiny_yunet(other, size=90)
     assert settings(other) != settings(weights)
 
@@ -72,9 +74,15 @@ def _pointer(path: Path) -> None:
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 232589\n")
 
 
+def _odd_name(path: Path) -> None:
+    """A name that is no text: OpenCV's own error about it ends the process (seen with 4.14)."""
+    path.write_bytes(path.read_bytes().replace(b"cls_8.last", b"cls_8\xfflast", 1))
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
+        (_odd_name, "OpenCV breaks over it; name YuNet's .onnx file|cannot be read as YuNet's"),
         (_cut, "cannot be read as YuNet's weights"),
         (_pointer, "is a Git-LFS pointer"),
         (lambda path: path.write_bytes(b""), "cannot be read as YuNet's weights"),
@@ -83,12 +91,13 @@ def _pointer(path: Path) -> None:
     ],
 )
 def test_what_is_no_yunet_is_refused_in_one_line_before_a_film_is_opened(
-    weights: Path, spoil: Callable[[Path], object], message: str
+    weights: Path, spoil: Callable[[Path], object], message: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     spoil(weights)
     with pytest.raises(ModelLoadError, match=message) as raised:
         FrameSettings(region="face", faces=FaceSource(weights=str(weights)))
     assert str(raised.value).startswith(str(weights)) and "\n" not in str(raised.value)
+    assert capfd.readouterr().err == "", "OpenCV prints nothing beside the one line"
 
 
 def test_an_opencv_without_the_network_says_so(
