@@ -2,9 +2,9 @@
 
 One line per picture that was looked at: ``time_s,left,top,right,bottom`` beside ``id`` (one row of
 the corpus) or ``video`` (every row of that film), as CSV or Parquet. Times are seconds from the
-start of the film; a box without one holds for the whole row. Boxes are pixels of the whole picture
-as it is shown, upright and with square pixels (check-corpus lists its size), from its upper left
-corner.
+start of the film; a box without one holds for the whole row. Empty cells, or zeros, in place of a
+box say that no face was seen. Boxes are pixels of the whole picture as it is shown, upright and with
+square pixels (check-corpus lists its size), from its upper left corner.
 """
 
 from __future__ import annotations
@@ -169,7 +169,10 @@ def _read(path: Path, changed_ns: int, size: int) -> BoxFile:
     times_s = np.full(len(table), np.nan)
     if "time_s" in table:
         times_s = _numbers(path, "time_s", table["time_s"].tolist())
+    # Trackers write nothing, or zeros, for a picture in which they saw no face.
+    is_face = ~(np.isnan(boxes) | (boxes == 0)).all(axis=1)
     odd = ~np.isfinite(boxes).all(axis=1) | (boxes[:, 2:] <= boxes[:, :2]).any(axis=1)
+    odd &= is_face
     if odd.any() or not len(table):
         number = int(np.argmax(odd)) if odd.any() else -1
         shown = boxes[number].tolist() if odd.any() else "no row"
@@ -179,7 +182,9 @@ def _read(path: Path, changed_ns: int, size: int) -> BoxFile:
         )
     rows_of: dict[str, list[int]] = {}
     for number, key in enumerate(keys.tolist()):
-        rows_of.setdefault(key, []).append(number)
+        of_key = rows_of.setdefault(key, [])
+        if is_face[number]:
+            of_key.append(number)
     found = {key: FaceBoxes(times_s[rows], boxes[rows]) for key, rows in rows_of.items()}
     return BoxFile(path, by, found, file_digest(path))
 

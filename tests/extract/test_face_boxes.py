@@ -132,6 +132,17 @@ def test_what_is_no_table_of_boxes_is_refused_in_one_line(
     assert str(raised.value).startswith(str(boxes)) and "\n" not in str(raised.value)
 
 
+def test_lines_without_a_face_are_no_box_and_no_fault(root: Path) -> None:
+    boxes = root / "boxes.csv"
+    nothing = "".join(f"u1,{n / 10},,,,\nu2,{n / 10},0,0,0,0\n" for n in range(10, 20))
+    boxes.write_text(lines("u1", range(10)) + nothing)
+    spans = video_spans(corpus(root), str(boxes))
+    with VideoFile(root / "a.avi") as film:
+        assert film.read(spans["u1"], settings(boxes)).note == "a face in 5 of 8 pictures"
+        with pytest.raises(MediaError, match="no face in any of 8 pictures"):
+            film.read(spans["u2"], settings(boxes))
+
+
 def test_boxes_of_another_size_of_the_film_are_refused(root: Path) -> None:
     boxes = root / "boxes.csv"
     boxes.write_text(HEADER + "u1,0,200,60,240,100\n")
