@@ -3,8 +3,8 @@
 One line per picture that was looked at: ``time_s,left,top,right,bottom`` beside ``id`` (one row of
 the corpus) or ``video`` (every row of that film), as CSV or Parquet. Times are seconds from the
 start of the film; a box without one holds for the whole row. Empty cells, or zeros, in place of a
-box say that no face was seen. Boxes are pixels of the whole picture as it is shown, upright and with
-square pixels (check-corpus lists its size), from its upper left corner.
+box say that no face was seen. Boxes are pixels of the whole picture as it is shown, upright and
+with square pixels (check-corpus lists its size), from its upper left corner.
 """
 
 from __future__ import annotations
