@@ -20,6 +20,7 @@ PACKAGES = (
     "torch",
     "transformers",
     "librosa",
+    "opensmile",
     "numpy",
     "h5py",
     "scikit-learn",

@@ -295,7 +295,8 @@ def _list_rows(
 
 
 def _print_lists() -> None:
-    from extract.encoders import REGISTRY
+    from extract.encoders import FEATURES, REGISTRY
+    from extract.encoders.architectures import width_of
 
     print("corpora (--corpus):")
     for name in corpus_names():
@@ -303,9 +304,10 @@ def _print_lists() -> None:
         for option, default in READERS[name].options().items():
             print(f"             --corpus-option {option}={default}")
     print("encoders (--encoder; or any hub id or local folder of these architectures):")
-    for spec in REGISTRY:
+    for spec in (*REGISTRY, *FEATURES):
+        dim = width_of(spec.pooling) * spec.dim
         print(
-            f"  {spec.name:<30} {spec.modality:<6} {spec.dim:>5}-d  {spec.layers:>2} layers  "
+            f"  {spec.name:<30} {spec.modality:<6} {dim:>5}-d  {spec.layers:>2} layers  "
             f"{spec.pooling:<9} {spec.licence:<14} {spec.hub_id}"
         )
 

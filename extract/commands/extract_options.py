@@ -114,7 +114,9 @@ def _add_how(top: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--encoder",
         default=_ENCODER.name,
-        help="a registry name, a hub id, or a local folder (default: the paper's choice, "
+        help="a registry name, a hub id, a local folder, or with --frozen classical features: "
+        "mfcc, egemaps, compare (the last two need the extra 'opensmile', which is licensed for "
+        "research and not for products) (default: the paper's choice, "
         f"{choices})",
     )
     how.add_argument(

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 from embeddings_store.errors import MissingDependencyError, UsageError
 from extract.encoders.architectures import ARCHITECTURES
 from extract.encoders.batching import auto_batch_size, length_buckets
-from extract.encoders.registry import REGISTRY, EncoderSpec, ResolvedEncoder, encoder_names, resolve
+from extract.encoders.registry import (
+    FEATURES,
+    REGISTRY,
+    EncoderSpec,
+    ResolvedEncoder,
+    encoder_names,
+    resolve,
+)
 from extract.encoders.settings import INPUTS, OPTIONS, EncoderOptions, InputSettings
 
 if TYPE_CHECKING:
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ARCHITECTURES",
+    "FEATURES",
     "REGISTRY",
     "EncoderOptions",
     "EncoderSpec",

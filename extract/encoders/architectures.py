@@ -29,9 +29,10 @@ class Architecture:
         modality: ``"text"``, ``"audio"`` or ``"video"``.
         family: Which adapter runs it: ``"tokens"``, ``"any-tokens"``, ``"waveform"``,
             ``"spectrogram"``, ``"whisper"``, ``"clip"``, ``"patches"``, ``"frames"``,
-            ``"cropped-frames"``, ``"clip-frames"`` or ``"siglip-frames"``.
+            ``"cropped-frames"``, ``"clip-frames"``, ``"siglip-frames"`` or ``"features"``.
         model_class: Name of the Transformers class without any head; for VideoMAE the one that
-            holds the norm of its head; empty for the one that Transformers' ``AutoModel`` takes.
+            holds the norm of its head; empty for the one that Transformers' ``AutoModel`` takes,
+            and for features.
         pooling: What turns its states into one vector, unless a registry row says otherwise.
         poolings: Every part of a pooling that means something for it; any of them can be joined.
         dim_key: Where ``config.json`` says the width of the states.
@@ -183,14 +184,39 @@ ANY_TEXT = Architecture("text", "any-tokens", "", "mean", ("first", *_OVER_TIME)
 # What to do with an encoder that this project cannot run.
 ELSEWHERE = "make its vectors with its own code and take them over with 'embeddings-store import'"
 
+# Fixed sets of features, by the package that computes them; no checkpoint is of these.
+FEATURE_PACKAGES: dict[str, Architecture] = {
+    "librosa": Architecture(
+        "audio",
+        "features",
+        "",
+        "mean+std",
+        _OVER_TIME,
+        min_duration_s=ONE_FRAME_S,
+        sample_rate=SAMPLE_RATE,
+    ),
+    "opensmile": Architecture(
+        "audio",
+        "features",
+        "",
+        "functionals",  # the set's own, over its own frames
+        ("functionals",),
+        min_duration_s=0.06,  # the window in which it looks for the pitch
+        sample_rate=SAMPLE_RATE,
+    ),
+}
+
 
 def kind_of(architecture: str) -> Architecture:
     """Return what holds for a ``model_type``: its entry, or what holds for any encoder of text.
 
-    >>> kind_of("mpnet").pooling, kind_of("electra").pooling
-    ('first', 'mean')
+    So it does for a package that computes features.
+
+    >>> kind_of("mpnet").pooling, kind_of("electra").pooling, kind_of("opensmile").pooling
+    ('first', 'mean', 'functionals')
     """
-    return ARCHITECTURES.get(architecture, ANY_TEXT)
+    known = ARCHITECTURES | FEATURE_PACKAGES
+    return known.get(architecture, ANY_TEXT)
 
 
 def check_pooling(architecture: str, pooling: str) -> None:

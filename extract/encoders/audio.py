@@ -1,4 +1,4 @@
-"""What every speech encoder shares: the check of a clip, and a checkpoint's preprocessing."""
+"""What speech encoders share: the check of a clip, and a checkpoint's preprocessing."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from embeddings_store.errors import MediaError, ModelLoadError, UsageError
 from extract.encoders.architectures import SAMPLE_RATE
-from extract.encoders.base import AdapterOptions, Encoder
+from extract.encoders.base import AdapterOptions, ModelEncoder
 from extract.encoders.describe import read_json
 from extract.encoders.loading import LoadedModel
 from extract.encoders.registry import EncoderSpec
 from extract.encoders.settings import InputSettings
 
 
-class AudioEncoder(Encoder):
+class AudioEncoder(ModelEncoder):
     """An encoder of clips.
 
     Attributes:
@@ -47,12 +47,7 @@ class AudioEncoder(Encoder):
         super().__init__(spec, loaded, options, max_input=max_input)
         self.max_duration_s = inputs.max_duration_s
         self.long_rule = inputs.long_rule
-        never_cut = inputs.max_duration_s is None
-        self.settings |= {
-            "sample_rate": SAMPLE_RATE,
-            "max_duration_s": inputs.max_duration_s,
-            "long_rule": None if never_cut else inputs.long_rule,
-        }
+        self.settings |= cutting_settings(inputs)
 
     def checked(self, position: int, clip: object) -> NDArray[np.float32]:
         """Return the clip's samples as contiguous float32, (n,).
@@ -66,29 +61,58 @@ class AudioEncoder(Encoder):
                 ``max_duration_s``.
             MediaError: If it is too short or too long for the model.
         """
-        if not isinstance(clip, np.ndarray):
-            raise _no_clip(position, type(clip).__name__)
-        if clip.ndim != 1 or clip.dtype.kind != "f":
-            raise _no_clip(position, f"{clip.dtype} {clip.shape}")
-        rate, name = SAMPLE_RATE, self.spec.name
-        # One sample of grace: resampling rounds the number of samples up.
-        if self.max_duration_s is not None and clip.size > round(self.max_duration_s * rate) + 1:
-            raise UsageError(
-                f"clip {position} has {clip.size} samples, more than max_duration_s = "
-                f"{self.max_duration_s:g} at {rate} Hz; cut it as it is read"
-            )
-        if clip.size < round(self.spec.min_duration_s * rate):
-            raise MediaError(
-                f"the clip is {clip.size / rate:.4f} s long, but {name} needs "
-                f"{self.spec.min_duration_s:g} s for one frame; leave it out or give a longer span"
-            )
-        most_s = self.spec.max_input
-        if most_s is not None and clip.size > round(most_s * rate) + 1:
-            raise MediaError(
-                f"the clip is {clip.size / rate:.2f} s long, but {name} takes at most "
-                f"{most_s:g} s; set max_duration_s to {most_s:g} or less"
-            )
-        return np.ascontiguousarray(clip, dtype=np.float32)
+        return checked_clip(position, clip, self.spec, self.max_duration_s)
+
+
+def cutting_settings(inputs: InputSettings) -> dict[str, object]:
+    """Return what of the cutting of clips changes a vector, for the fingerprint."""
+    never_cut = inputs.max_duration_s is None
+    return {
+        "sample_rate": SAMPLE_RATE,
+        "max_duration_s": inputs.max_duration_s,
+        "long_rule": None if never_cut else inputs.long_rule,
+    }
+
+
+def checked_clip(
+    position: int, clip: object, spec: EncoderSpec, max_duration_s: float | None
+) -> NDArray[np.float32]:
+    """Return the clip's samples as contiguous float32, (n,).
+
+    Args:
+        position: Of the clip among the inputs, for the message.
+        clip: What was given to be encoded.
+        spec: Says how short and how long a clip may be.
+        max_duration_s: Length in seconds at which clips were cut; None for not at all.
+
+    Raises:
+        UsageError: If it is not a one-dimensional array of floats, or longer than
+            ``max_duration_s``.
+        MediaError: If it is too short or too long for the encoder.
+    """
+    if not isinstance(clip, np.ndarray):
+        raise _no_clip(position, type(clip).__name__)
+    if clip.ndim != 1 or clip.dtype.kind != "f":
+        raise _no_clip(position, f"{clip.dtype} {clip.shape}")
+    rate, name = SAMPLE_RATE, spec.name
+    # One sample of grace: resampling rounds the number of samples up.
+    if max_duration_s is not None and clip.size > round(max_duration_s * rate) + 1:
+        raise UsageError(
+            f"clip {position} has {clip.size} samples, more than max_duration_s = "
+            f"{max_duration_s:g} at {rate} Hz; cut it as it is read"
+        )
+    if clip.size < round(spec.min_duration_s * rate):
+        raise MediaError(
+            f"the clip is {clip.size / rate:.4f} s long, but {name} needs "
+            f"{spec.min_duration_s:g} s for one frame; leave it out or give a longer span"
+        )
+    most_s = spec.max_input
+    if most_s is not None and clip.size > round(most_s * rate) + 1:
+        raise MediaError(
+            f"the clip is {clip.size / rate:.2f} s long, but {name} takes at most "
+            f"{most_s:g} s; set max_duration_s to {most_s:g} or less"
+        )
+    return np.ascontiguousarray(clip, dtype=np.float32)
 
 
 def _no_clip(position: int, what: str) -> UsageError:

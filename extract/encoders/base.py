@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ class AdapterOptions:
 
 
 class Encoder(ABC):
-    """A frozen encoder with its pooling.
+    """What makes vectors of inputs: a frozen model with its pooling, or a fixed set of features.
 
     Attributes:
         spec: Name, architecture and sizes, the sizes as the checkpoint has them.
@@ -76,55 +77,43 @@ class Encoder(ABC):
             ``spec.layers`` is what the model calls its last hidden state, after the final norm
             where it has one.
         dim: Width of a vector: that of a state, or several times that, as the pooling says.
-        pooling: Names in ``POOLINGS``, joined with ``+``.
+        pooling: Names in ``POOLINGS``, joined with ``+``; of openSMILE's sets ``functionals``.
         settings: Every setting that changes a vector, flat and fit for JSON, without the layer.
-        weights_digest: SHA-256 of the weights, independent of place and process.
+        weights_digest: SHA-256 of the weights, independent of place and process; of a set of
+            features, which has none, that of what computes it.
         revision: Commit of the Hub that was loaded, or an empty string.
         loading_report: Keys that were ``missing``, ``unexpected`` or ``mismatched``, all of them
             harmless.
         likely_finetuned: Whether the checkpoint was saved with a classification head: it has seen
             labels that only its maker knows.
         batch_size: How many inputs go through the model at once; changes no vector.
+        device: Where it runs.
     """
 
-    def __init__(
-        self,
-        spec: EncoderSpec,
-        loaded: LoadedModel,
-        options: AdapterOptions,
-        *,
-        max_input: float | None,
-    ) -> None:
-        """Take over a loaded model.
+    weights_digest: str
+    revision: str = ""
+    loading_report: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    likely_finetuned: bool = False
+
+    def __init__(self, spec: EncoderSpec, options: AdapterOptions) -> None:
+        """Settle which vector is made.
 
         Args:
-            spec: What the model was resolved to.
-            loaded: The model.
+            spec: Name, architecture and sizes.
             options: How it is to be run.
-            max_input: What this checkpoint takes at most, in tokens or seconds.
 
         Raises:
-            UsageError: If the layer, the pooling or the batch size is none of the model's.
+            UsageError: If the layer, the pooling or the batch size is none of the encoder's.
         """
-        known = kind_of(spec.architecture)
-        depth: int = getattr(loaded.config, known.layers_key)
-        width: int = getattr(loaded.config, known.dim_key)
-        self.spec = replace(spec, dim=width, layers=depth, max_input=max_input)
-        self.layers = layer_numbers(options.layer, depth)
+        self.spec = spec
+        self.layers = layer_numbers(options.layer, spec.layers)
         self.pooling = options.pooling or spec.pooling
         check_pooling(spec.architecture, self.pooling)
-        self.dim = width_of(self.pooling) * width
+        self.dim = width_of(self.pooling) * spec.dim
         if options.batch_size < 1:
             raise UsageError(f"batch_size is {options.batch_size}; expected at least 1")
         self.batch_size = options.batch_size
-        self.weights_digest = loaded.weights_digest
-        self.revision = loaded.revision
-        self.loading_report = loaded.report
-        self.likely_finetuned = loaded.likely_finetuned
-        self._folder = loaded.folder
         self.device = options.device
-        self.model = loaded.model
-        self.model.to(options.device)  # type: ignore[arg-type]  # Transformers' wrapper of to()
         self.settings: dict[str, Any] = {
             "adapter_version": ADAPTER_VERSION,
             "architecture": spec.architecture,
@@ -153,14 +142,6 @@ class Encoder(ABC):
             vectors[batch] = self._encode_batch([items[position] for position in batch])
         return vectors
 
-    # TF32 would round every product of a convolution on a GPU to ten bits, and by another path for
-    # another batch size.
-    @torch.inference_mode()
-    @torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-    def _encode_batch(self, items: list[PreparedInput]) -> NDArray[np.float32]:
-        vectors: NDArray[np.float32] = self.pooled(items).cpu().numpy()
-        return vectors
-
     def prepare(self, item: EncoderInput) -> PreparedInput:
         """Check one input and turn it into what the model reads; what :meth:`pooled` takes.
 
@@ -169,6 +150,66 @@ class Encoder(ABC):
             UsageError: If it is not of the kind that the encoder reads.
         """
         return self._prepare(0, item)
+
+    def remarks(self) -> list[str]:
+        """Say what a user should know of the inputs so far, a sentence each."""
+        return []
+
+    @abstractmethod
+    def _prepare(self, position: int, item: object) -> PreparedInput:
+        """Check one input and turn it into what the model reads, its length on the first axis."""
+
+    # Each adapter is handed what its own _prepare made, hence no narrower type here.
+    @abstractmethod
+    def _encode_batch(self, items: list[Any]) -> NDArray[np.float32]:
+        """Return (items, ``len(layers)``, ``dim``) of what :meth:`_prepare` made."""
+
+
+class ModelEncoder(Encoder):
+    """A model with its pooling.
+
+    Attributes:
+        model: The model as Transformers loads it, in evaluation mode.
+    """
+
+    def __init__(
+        self,
+        spec: EncoderSpec,
+        loaded: LoadedModel,
+        options: AdapterOptions,
+        *,
+        max_input: float | None,
+    ) -> None:
+        """Take over a loaded model.
+
+        Args:
+            spec: What the model was resolved to.
+            loaded: The model.
+            options: How it is to be run.
+            max_input: What this checkpoint takes at most, in tokens or seconds.
+
+        Raises:
+            UsageError: If the layer, the pooling or the batch size is none of the model's.
+        """
+        known = kind_of(spec.architecture)
+        depth: int = getattr(loaded.config, known.layers_key)
+        width: int = getattr(loaded.config, known.dim_key)
+        super().__init__(replace(spec, dim=width, layers=depth, max_input=max_input), options)
+        self.weights_digest = loaded.weights_digest
+        self.revision = loaded.revision
+        self.loading_report = loaded.report
+        self.likely_finetuned = loaded.likely_finetuned
+        self._folder = loaded.folder
+        self.model = loaded.model
+        self.model.to(options.device)  # type: ignore[arg-type]  # Transformers' wrapper of to()
+
+    # TF32 would round every product of a convolution on a GPU to ten bits, and by another path for
+    # another batch size.
+    @torch.inference_mode()
+    @torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+    def _encode_batch(self, items: list[PreparedInput]) -> NDArray[np.float32]:
+        vectors: NDArray[np.float32] = self.pooled(items).cpu().numpy()
+        return vectors
 
     def pooled(self, items: list[Any]) -> Tensor:
         """Run one batch of prepared inputs, with gradients where they are on.
@@ -179,10 +220,6 @@ class Encoder(ABC):
         states, mask = self._run(items)
         vectors = [pool(self.pooling, states[layer], mask) for layer in self.layers]
         return torch.stack(vectors, dim=1)
-
-    def remarks(self) -> list[str]:
-        """Say what a user should know of the inputs so far, a sentence each."""
-        return []
 
     def save(self, folder: Path) -> None:
         """Write the model as it is now, so that it loads like any folder.
@@ -209,10 +246,6 @@ class Encoder(ABC):
         # Some models hand out the last of all states before their final norm; ours is after it.
         states[last] = output.last_hidden_state
         return states
-
-    @abstractmethod
-    def _prepare(self, position: int, item: object) -> PreparedInput:
-        """Check one input and turn it into what the model reads, its length on the first axis."""
 
     # Each adapter is handed what its own _prepare made, hence no narrower type here.
     @abstractmethod

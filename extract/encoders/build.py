@@ -6,6 +6,7 @@ The part of ``load_encoder`` that needs torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import torch
 
@@ -52,13 +53,17 @@ def build(
     inputs: InputSettings,
     revision: str | None,
 ) -> Encoder:
-    """Load the weights and return their adapter.
+    """Load the weights, if there are any, and return their adapter.
 
     Args:
         resolved: What to load.
         options: Which vector is made, and where.
         inputs: What the encoder is given.
         revision: Commit, tag or branch on the Hub; none for the registry's.
+
+
+    Raises:
+        UsageError: If an option does not fit, or features are asked for in a revision.
     """
     spec = resolved.spec
     if options.pooling is not None:
@@ -67,9 +72,18 @@ def build(
     batch_size = options.batch_size
     if batch_size is None:
         batch_size = auto_batch_size(spec.modality, device.type)
+    how = AdapterOptions(options.layer, options.pooling, device, batch_size)
+    if kind_of(spec.architecture).family == "features":
+        if revision is not None:
+            raise UsageError(
+                f"{spec.name} is computed by {spec.architecture}; a revision goes with a Hub id"
+            )
+        from extract.encoders.features import FEATURE_ENCODERS
+
+        on_cpu = replace(how, device=torch.device("cpu"))
+        return FEATURE_ENCODERS[spec.architecture](spec, on_cpu, inputs)
     loaded = load_model(resolved, revision)
     adapter = _FAMILIES[kind_of(spec.architecture).family]
-    how = AdapterOptions(options.layer, options.pooling, device, batch_size)
     return adapter(spec, loaded, how, inputs)
 
 

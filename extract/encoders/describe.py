@@ -16,6 +16,7 @@ from extract.encoders.architectures import (
     ANY_TEXT,
     ARCHITECTURES,
     ELSEWHERE,
+    FEATURE_PACKAGES,
     VISION_CONFIG,
     VISION_HALVES,
     VISION_SIZES,
@@ -79,14 +80,15 @@ def describe(folder: Path) -> Description:
     path = folder / "config.json"
     config = read_json(path)
     architecture = config.get("model_type")
-    if architecture in VISION_HALVES:
-        architecture = VISION_HALVES[architecture]
-        config = VISION_SIZES | dict(config.get(VISION_CONFIG) or {})
-    if architecture is None:
+    if not isinstance(architecture, str):
         raise ModelLoadError(
             f"{path} has no 'model_type'; save the model with Transformers' save_pretrained"
         )
-    if architecture not in ARCHITECTURES and not _may_be_text(config):
+    if architecture in VISION_HALVES:
+        architecture = VISION_HALVES[architecture]
+        config = VISION_SIZES | dict(config.get(VISION_CONFIG) or {})
+    is_text = _may_be_text(config) and architecture not in FEATURE_PACKAGES
+    if architecture not in ARCHITECTURES and not is_text:
         known = ", ".join(ARCHITECTURES)
         raise UsageError(
             f"{folder} is of architecture {architecture!r}, which is not supported; {ELSEWHERE}; "

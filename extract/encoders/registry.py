@@ -22,6 +22,7 @@ from embeddings_store.errors import ModelLoadError, UsageError, did_you_mean, un
 from extract.encoders import hub
 from extract.encoders.architectures import check_pooling, kind_of
 from extract.encoders.describe import describe
+from extract.encoders.feature_sets import FEATURE_SETS, FeatureSet
 
 MODALITIES = ("text", "audio", "video")
 
@@ -34,8 +35,9 @@ class EncoderSpec:
         name: How the encoder is called in commands and in the store.
         modality: ``"text"``, ``"audio"`` or ``"video"``.
         architecture: Transformers' ``model_type``: a key of
-            :data:`extract.encoders.architectures.ARCHITECTURES`, or that of any encoder of text.
-        hub_id: Repository on the Hub; empty for a folder that no row knows.
+            :data:`extract.encoders.architectures.ARCHITECTURES`, or that of any encoder of text; of
+            a set of features the package that computes it.
+        hub_id: Repository on the Hub; empty for a folder that no row knows, and for features.
         pooling: What turns states into one vector.
         dim: Width of the vector.
         layers: Number of transformer layers.
@@ -422,13 +424,30 @@ REGISTRY: tuple[EncoderSpec, ...] = (
 )
 
 
+def _features_row(features: FeatureSet) -> EncoderSpec:
+    return _row(
+        features.name,
+        features.package,
+        "",
+        features.dim,
+        0,
+        licence=features.licence,
+        source=features.source,
+        note=features.note,
+    )
+
+
+# Beside the checkpoints: classical features, which need none.
+FEATURES: tuple[EncoderSpec, ...] = tuple(map(_features_row, FEATURE_SETS))
+
+
 @dataclass(frozen=True, slots=True)
 class ResolvedEncoder:
     """An encoder that exists as far as can be told without loading it.
 
     Attributes:
         spec: What it is.
-        source: Folder or Hub id to load from.
+        source: Folder or Hub id to load from; of features the package.
         is_local: Whether ``source`` is a folder.
     """
 
@@ -448,7 +467,7 @@ def encoder_names(modality: str | None = None) -> tuple[str, ...]:
     """
     if modality is not None and modality not in MODALITIES:
         unknown_name("modality", modality, MODALITIES)
-    return tuple(row.name for row in REGISTRY if modality in (None, row.modality))
+    return tuple(row.name for row in (*REGISTRY, *FEATURES) if modality in (None, row.modality))
 
 
 def resolve(encoder: str, modality: str | None = None) -> ResolvedEncoder:
@@ -483,6 +502,9 @@ def _find(encoder: str) -> ResolvedEncoder:
     for row in REGISTRY:
         if encoder in (row.name, row.hub_id):
             return ResolvedEncoder(row, row.hub_id, is_local=False)
+    for row in FEATURES:
+        if encoder == row.name:
+            return ResolvedEncoder(row, row.architecture, is_local=False)
     folder = Path(encoder).expanduser()
     if folder.is_dir():
         spec = _spec_of_folder(folder, folder.resolve().name)

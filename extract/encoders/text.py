@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBas
 from embeddings_store.errors import ModelLoadError, UsageError
 from embeddings_store.reading import AGAIN, reading
 from extract.encoders.architectures import ARCHITECTURES
-from extract.encoders.base import AdapterOptions, Encoder
+from extract.encoders.base import AdapterOptions, ModelEncoder
 from extract.encoders.describe import PROMPTS
 from extract.encoders.loading import LoadedModel, quiet
 from extract.encoders.registry import EncoderSpec
@@ -31,7 +31,7 @@ USUAL_POSITIONS = 512  # where a model counts distances and sets no limit
 _COUNT_AFTER_PADDING = ("roberta", "xlm-roberta", "mpnet")
 
 
-class TextEncoder(Encoder):
+class TextEncoder(ModelEncoder):
     """An encoder of texts.
 
     Attributes:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import VideoMAEForVideoClassification
 
 from embeddings_store.errors import ModelLoadError, UsageError
-from extract.encoders.base import AdapterOptions, Encoder, all_own
+from extract.encoders.base import AdapterOptions, ModelEncoder, all_own
 from extract.encoders.describe import read_json
 from extract.encoders.loading import LoadedModel
 from extract.encoders.registry import EncoderSpec
@@ -47,7 +47,7 @@ _TRAINED_WITH = {
 }
 
 
-class VideoEncoder(Encoder):
+class VideoEncoder(ModelEncoder):
     """An encoder of clips that Transformers runs as a whole, with a classification token.
 
     TimeSformer.
@@ -151,7 +151,7 @@ class PatchEncoder(VideoEncoder):
         self.settings["pooled_norm"] = "fc_norm, not learned" if fresh else learned
 
     def pooled(self, items: list[Any]) -> Tensor:
-        """See :meth:`Encoder.pooled`; the last layer's vector is normed, each part by itself."""
+        """Pool, and norm the last layer's vector, each part by itself."""
         by_layer = list(super().pooled(items).unbind(1))
         if self.spec.layers in self.layers:
             last = self.layers.index(self.spec.layers)

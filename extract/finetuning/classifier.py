@@ -16,7 +16,7 @@ from embeddings_store.errors import UsageError
 from extract.finetuning.dataset import Items
 
 if TYPE_CHECKING:
-    from extract.encoders.base import Encoder
+    from extract.encoders.base import ModelEncoder
 
 
 class Classifier(nn.Module):
@@ -33,7 +33,7 @@ class Classifier(nn.Module):
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: ModelEncoder,
         classes: int,
         *,
         dropout: float = 0.0,

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset, Sampler
 from embeddings_store.errors import MediaError
 
 if TYPE_CHECKING:
-    from extract.encoders.base import Encoder
+    from extract.encoders.base import ModelEncoder
 
 Augment = Callable[[Any, np.random.Generator], Any]
 
@@ -68,7 +68,7 @@ class TrainingRows(Dataset[Example]):
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: ModelEncoder,
         load: Callable[[int], Any],
         positions: NDArray[np.int64],
         labels: NDArray[np.int64],

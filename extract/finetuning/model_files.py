@@ -20,7 +20,7 @@ from extract.finetuning.checkpoints import mark_complete, read_marker, remove
 from extract.finetuning.classifier import Classifier
 
 if TYPE_CHECKING:
-    from extract.encoders.base import Encoder
+    from extract.encoders.base import ModelEncoder
 
 TRAIN_AGAIN = "remove the folder and train again"
 
@@ -68,7 +68,7 @@ def save_model(outcome: TrainingOutcome, folder: Path, about: Mapping[str, objec
     mark_complete(folder, {**about, "best_epoch": outcome.best_epoch, "record": record})
 
 
-def load_model(folder: Path, encoder: Encoder, classes: int) -> TrainingOutcome:
+def load_model(folder: Path, encoder: ModelEncoder, classes: int) -> TrainingOutcome:
     """Read what :func:`save_model` wrote.
 
     Args:

@@ -42,7 +42,7 @@ from extract.finetuning.model_files import TrainingOutcome
 from extract.finetuning.settings import OPTIMIZER, TrainingError, TrainingSettings
 
 if TYPE_CHECKING:
-    from extract.encoders.base import Encoder
+    from extract.encoders.base import ModelEncoder
 
 REMOVE = "remove the folder and run the same command again"
 HISTORY = {
@@ -131,7 +131,7 @@ class _OrderedTrainer(Trainer):
 
 
 def finetune(
-    encoder: Encoder,
+    encoder: ModelEncoder,
     classes: int,
     settings: TrainingSettings,
     train: TrainingRows,
@@ -212,7 +212,7 @@ def finished_log(start: Checkpoint | None, settings: TrainingSettings) -> Log | 
 
 
 def restore(
-    encoder: Encoder, classes: int, log: Log, folder: Path, start: Checkpoint
+    encoder: ModelEncoder, classes: int, log: Log, folder: Path, start: Checkpoint
 ) -> TrainingOutcome:
     """Return the outcome of a training that was finished, though not saved, when it was killed.
 

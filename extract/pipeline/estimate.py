@@ -15,7 +15,7 @@ from extract.finetuning.checkpoints import is_complete, step_of
 from extract.pipeline.inputs import RowReader, reader_for
 
 if TYPE_CHECKING:
-    from extract.encoders.base import Encoder
+    from extract.encoders.base import Encoder, ModelEncoder
     from extract.pipeline.finetuning_prepare import PreparedFinetuning
     from extract.pipeline.write import Dump
 
@@ -143,7 +143,7 @@ def _cost_line(prepared: PreparedFinetuning, remaining: _Remaining, speed: Speed
     )
 
 
-def _memory_line(encoder: Encoder, batch_size: int, row_bytes: float) -> str:
+def _memory_line(encoder: ModelEncoder, batch_size: int, row_bytes: float) -> str:
     """Say what a training holds on its device, all in float32.
 
     Mixed precision takes about half of what grows with the batch.
@@ -192,7 +192,7 @@ def _encoding_s(encoder: Encoder, items: list[Any]) -> float:
     return (time.monotonic() - started) / len(items)
 
 
-def _step(encoder: Encoder, items: list[Any]) -> tuple[float, float]:
+def _step(encoder: ModelEncoder, items: list[Any]) -> tuple[float, float]:
     """Measure seconds and kept bytes per row of a training step, the optimiser's part left out."""
     import torch
 

@@ -31,7 +31,7 @@ from extract.pipeline.job import encoder_provenance, require_inputs
 from extract.pipeline.write import Dump, finished
 
 if TYPE_CHECKING:
-    from extract.encoders.base import Encoder
+    from extract.encoders.base import ModelEncoder
     from extract.encoders.registry import ResolvedEncoder
 
 
@@ -74,7 +74,7 @@ class PreparedFinetuning:
 
     job: FinetuneJob
     dump: Dump
-    encoder: Encoder
+    encoder: ModelEncoder
     roles: Roles
     codes: NDArray[np.int64]
     model_folder: Path
@@ -176,23 +176,33 @@ def prepare_finetuning(job: FinetuneJob, manifest: Manifest | None = None) -> Pr
 
 def load_for_training(
     job: FinetuneJob, source: str | ResolvedEncoder, pooling: str | None
-) -> Encoder:
+) -> ModelEncoder:
     """Load an encoder with the layers that are trained, on the device of this process.
 
     Args:
         job: Says what is trained, and what the encoder is given.
         source: The encoder that was chosen, or the folder of one that was trained.
         pooling: None for the encoder's own.
+
+    Raises:
+        UsageError: The encoder is a fixed set of features.
     """
     from extract.encoders import load_encoder
+    from extract.encoders.base import ModelEncoder
 
-    return load_encoder(
+    encoder = load_encoder(
         source,
         layer="all" if job.settings.weighted_layers else "last",
         pooling=pooling,
         device=distributed.local_device(job.encoder.options.device),
         inputs=job.encoder.inputs,
     )
+    if not isinstance(encoder, ModelEncoder):
+        raise UsageError(
+            f"{encoder.spec.name} is a fixed set of features, so nothing of it can be fine-tuned; "
+            "use --frozen instead of --fold"
+        )
+    return encoder
 
 
 def _check_final(job: FinetuneJob) -> None:
@@ -213,7 +223,9 @@ def _check_final(job: FinetuneJob) -> None:
         )
 
 
-def _fingerprinted(job: FinetuneJob, encoder: Encoder, rows: RowAssignment) -> dict[str, object]:
+def _fingerprinted(
+    job: FinetuneJob, encoder: ModelEncoder, rows: RowAssignment
+) -> dict[str, object]:
     """Return everything that changes a vector; the fingerprint is made of it."""
     return {
         **encoder.settings,

@@ -21,6 +21,7 @@ from extract.pipeline.film_parts import lacks_side, refuse_without_side, video_s
 if TYPE_CHECKING:
     from extract.encoders.audio import AudioEncoder
     from extract.encoders.base import Encoder
+    from extract.encoders.features import FeatureEncoder
     from extract.encoders.video import VideoEncoder
     from extract.frames import FrameCache, FrameSettings, TimeSpan
 
@@ -66,7 +67,7 @@ def reader_for(
         return lambda row: _read_text(texts[row.id])
     _check_root(encoder, manifest)
     if encoder.spec.modality == "audio":
-        speech = cast("AudioEncoder", encoder)
+        speech = cast("AudioEncoder | FeatureEncoder", encoder)
         return lambda row: _safely(manifest, row.audio, lambda path: _read_audio(row, path, speech))
     frames = cast("VideoEncoder", encoder).frames
     spans = video_spans(manifest, frames.faces.boxes)
@@ -145,7 +146,7 @@ def _read_text(cell: str) -> Input:
     return Input(text, len(text), hashlib.sha256(text.encode()).hexdigest()[:16])
 
 
-def _read_audio(row: Utterance, path: Path, encoder: AudioEncoder) -> Input:
+def _read_audio(row: Utterance, path: Path, encoder: AudioEncoder | FeatureEncoder) -> Input:
     from extract.media.sound import load_audio, require_duration
 
     clip = load_audio(

@@ -195,7 +195,7 @@ def test_layers_that_are_not_there_are_refused(layer):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"pooling": "first"}, "pooling 'first' means nothing for hubert; it takes mean, max"),
+        ({"pooling": "first"}, "pooling 'first' means nothing for hubert; it takes mean, std, max"),
         ({"batch_size": 0}, "batch_size is 0; expected at least 1"),
         ({"revision": "main"}, "is a folder; a revision goes with a Hub id"),
         ({"layer": 7}, "layer is 7; expected"),

@@ -147,6 +147,7 @@ def test_unknown_names_get_a_hint(tmp_path):
             "'gpt2', which is not supported; make its vectors .* import'; known: bert, roberta",
         ),
         ({"hidden_size": 3}, ModelLoadError, "has no 'model_type'"),
+        ({"model_type": ["bert"]}, ModelLoadError, "has no 'model_type'"),
         ({"model_type": "bert", "hidden_size": 32}, ModelLoadError, "num_hidden_layers = None"),
         ({"model_type": "whisper", "d_model": 0}, ModelLoadError, "d_model = 0"),
     ],
