@@ -57,12 +57,14 @@ def test_an_encoded_window_is_gone_while_the_next_one_is_waited_for() -> None:
 
 def test_why_a_row_cannot_be_read_keeps_nothing_of_what_was_read(tmp_path: Path) -> None:
     made: list[weakref.ref[np.ndarray]] = []
+    (tmp_path / "a.mp4").write_bytes(b"a film")
+    manifest = Manifest.from_columns("m", {"id": ["a"], "video": ["a.mp4"]}, root=tmp_path)
 
-    def read() -> Input:
+    def read(path: Path) -> Input:
         item = np.zeros(4, dtype=np.float32)
         made.append(weakref.ref(item))
-        raise MediaError(f"{tmp_path.resolve()}/a.mp4: no face")
+        raise MediaError(f"{path}: no face")
 
     with pytest.raises(MediaError, match=r"^a\.mp4: no face$") as caught:
-        _safely(read, tmp_path)
+        _safely(manifest, "a.mp4", read)
     assert caught.value.__context__ is None and made[0]() is None
