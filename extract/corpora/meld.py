@@ -93,7 +93,7 @@ TAGS = {
     "meta_episode_start_s": "context",
     "meta_episode_end_s": "context",
 }
-TIME = re.compile(r"(\d+):(\d\d):(\d\d)[,.](\d{1,3})")
+TIME = re.compile(r"(\d{1,4}):(\d\d):(\d\d)[,.](\d{1,3})")
 CLIP = re.compile(r"(final_videos_test)?dia(\d+)_utt(\d+)")
 SUFFIXES = (".mp4", ".wav", ".flac")
 
