@@ -10,6 +10,7 @@ import io
 import json
 import os
 import re
+import shutil
 import socket
 import time
 from collections.abc import Iterable, Iterator
@@ -77,6 +78,31 @@ def replacing(path: Path, *, clear: bool = True) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def scratch_beside(path: Path) -> Iterator[Path]:
+    """Yield an empty hidden folder beside ``path`` to build in; it is removed at the end.
+
+    One that a kill left behind goes when the same path is built again.
+
+    Args:
+        path: What is built; its parent is there.
+
+    Raises:
+        StoreFullError: The disk is full.
+        StoreAccessError: The parent may not be written to.
+    """
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        if leftover.is_dir() and _writer_is_gone(leftover):
+            shutil.rmtree(leftover, ignore_errors=True)
+    scratch = path.with_name(f".{path.name}.{_host()}-{os.getpid()}.tmp")
+    try:
+        with explained(path):
+            scratch.mkdir()
+            yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -268,8 +294,11 @@ def _locked(descriptor: int, lock: Path) -> bool:
 
 def _abandoned(temporary: Path) -> bool:
     """Say whether the writer of a temporary file is gone."""
-    if time.time() - temporary.stat().st_mtime > ABANDONED_S:
-        return True
+    return time.time() - temporary.stat().st_mtime > ABANDONED_S or _writer_is_gone(temporary)
+
+
+def _writer_is_gone(temporary: Path) -> bool:
+    """Say whether the process that a temporary name names is of this machine, and has ended."""
     host, _, pid = temporary.name.removesuffix(".tmp").rpartition(".")[2].rpartition("-")
     if host != _host() or not pid.isdecimal():
         return False

@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks.robustness import media_worlds, worlds
 
 WORLDS: Mapping[str, Callable[[Path], None]] = {
+    "corpus alone": worlds.corpus_alone,
     "encoders": media_worlds.encoders,
     "exports": worlds.exports,
     "films": media_worlds.films,

@@ -168,7 +168,7 @@ class Trials:
             if own_world or number == numbers[0]:
                 world = fresh_world(self._base, self._world(number))
             change(number, world)
-            run = perform(self._way, world, self._stage)
+            run = perform(self._way, world, self._stage, {self.calm.status})
             yield outcome_of(run, self.calm, self._way.reports)
             if own_world:
                 shutil.rmtree(world, ignore_errors=True)

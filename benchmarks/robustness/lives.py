@@ -37,6 +37,7 @@ class Case:
             writes between what is there.
         parent_alone: Whether the kill spares the processes that it started.
         often: How many kills it gets beside others.
+        once: Whether it refuses with exit status 2 what an earlier life has made whole.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Case:
     out: str = ""
     parent_alone: bool = False
     often: float = 1.0
+    once: bool = False
 
 
 class Lives:
@@ -107,7 +109,7 @@ class Lives:
         status = self._wait(pid, MOST_S)
         if status is None:
             self._end(pid)
-        if status != 0:
+        if status != 0 and not (status == 2 and self.case.once):
             return STUCK, f"exit {status}\n{self._complaint()}"
         if self._digest() != self._result:
             return OTHER, ""

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tomllib
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from difflib import unified_diff
@@ -73,8 +73,12 @@ class Way:
         return " ".join((self.command, *own))
 
     def argv(self, world: Path) -> list[str]:
-        """Return the arguments for a world."""
-        return [argument.format(here=world) for argument in self.arguments]
+        """Return the arguments for a world, the first file in the place of a pattern."""
+        found = [argument.format(here=world) for argument in self.arguments]
+        starred = [place for place, argument in enumerate(found) if "*" in argument]
+        for place in starred:
+            found[place] = str(first(world, str(Path(found[place]).relative_to(world))))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +137,17 @@ class Stage:
         ]
 
 
-def perform(way: Way, world: Path, stage: Stage) -> Run:
-    """Run a command's ``main`` in this process, its output in files, and say what it did."""
+def perform(
+    way: Way, world: Path, stage: Stage, digested: Container[int | None] = (0, 3, 4)
+) -> Run:
+    """Run a command's ``main`` in this process, its output in files, and say what it did.
+
+    Args:
+        way: The command.
+        world: Where it runs.
+        stage: What watches it.
+        digested: The exit statuses after which it matters what was made and printed.
+    """
     module, function = SCRIPTS[way.command].split(":")
     main = getattr(importlib.import_module(module), function)
     said, complained = world.with_suffix(".out"), world.with_suffix(".err")
@@ -157,7 +170,7 @@ def perform(way: Way, world: Path, stage: Stage) -> Run:
     lines = complained.read_text(encoding="utf-8", errors="replace").splitlines()
     text = said.read_text(encoding="utf-8", errors="replace") if way.said else ""
     plain = MOMENTS.sub("MOMENT", text.replace(str(world), "WORLD"))
-    digest = result_digest(world, way.results, plain) if status in {0, 3, 4} else ""
+    digest = result_digest(world, way.results, plain) if status in digested else ""
     return Run(status, error, tuple(lines), plain, digest, tuple(breaches))
 
 
@@ -224,7 +237,9 @@ def _pieces(path: Path) -> Iterator[str]:
             for row in csv.DictReader(handle):
                 yield repr([cell for name, cell in row.items() if name not in CLOCK])
     elif path.suffix == ".parquet":
-        yield repr(parquet.read_table(path).to_pydict())
+        for name, values in parquet.read_table(path).to_pydict().items():
+            # Readers take an absent word for an empty one.
+            yield repr((name, ["" if value is None else value for value in values]))
     elif path.is_file():
         yield hashlib.sha256(path.read_bytes()).hexdigest()
 

@@ -94,6 +94,13 @@ def store(world: Path) -> None:
     write_example_store(world, 6).rename(world / "store")
 
 
+def corpus_alone(world: Path) -> None:
+    """A store with a corpus and no vectors."""
+    store(world)
+    for path in world.glob("store/*/*@*"):
+        shutil.rmtree(path)
+
+
 def one_file(world: Path) -> None:
     """One file of vectors, and a folder to export it to."""
     store(world)

@@ -9,11 +9,10 @@ import argparse
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from embeddings_store.atomic import explained, make_folder
+from embeddings_store.atomic import make_folder, scratch_beside
 from embeddings_store.commands.common import guarded, parser
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import MediaError, UnsafePathError, UsageError, unknown_name
@@ -135,11 +134,8 @@ def convert(
     if folds != "none" and (folds or manifest.protocol):
         plan = make_plan(manifest, folds, valid)
     make_folder(out.resolve().parent)
-    with (
-        explained(out),
-        tempfile.TemporaryDirectory(dir=out.resolve().parent, prefix=f".{out.name}.") as scratch,
-    ):
-        making = Path(scratch) / out.name
+    with scratch_beside(out.resolve()) as scratch:
+        making = scratch / out.name
         making.mkdir()
         losses = write(manifest, making, plan)
         if manifest.tags:

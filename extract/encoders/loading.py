@@ -167,7 +167,7 @@ def load_model(resolved: ResolvedEncoder, revision: str | None = None) -> Loaded
         revision=hub.commit_of(folder.resolve()),
         weights_digest=digest_of_weights(model),
         report=report,
-        likely_finetuned=_was_classifier(model, resolved.spec.architecture, report),
+        likely_finetuned=_was_classifier(folder, model, resolved.spec.architecture, report),
     )
 
 
@@ -183,12 +183,13 @@ def _loading_report(found: LoadingInfo) -> dict[str, tuple[str, ...]]:
 
 
 def _was_classifier(
-    model: PreTrainedModel, architecture: str, report: dict[str, tuple[str, ...]]
+    folder: Path, model: PreTrainedModel, architecture: str, report: dict[str, tuple[str, ...]]
 ) -> bool:
     # We save VideoMAE under the name of a classifier that has no classifier.
     if architecture == "videomae":
         return any(key.startswith("classifier.") for key in report["unexpected"])
-    return any("Classification" in name for name in model.config.architectures or [])
+    with reading(folder / "config.json", "a list of architectures", AGAIN, ModelLoadError):
+        return any("Classification" in name for name in model.config.architectures or [])
 
 
 def digest_of_weights(model: nn.Module) -> str:

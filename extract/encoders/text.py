@@ -194,6 +194,7 @@ def _load_tokenizer(folder: Path, vocabulary: int) -> PreTrainedTokenizerBase:
         )
         tokenizer(UNUSUAL)  # A vocabulary without its unknown token fails here, not at some row.
         tokenizer.model_max_length = int(tokenizer.model_max_length)
+        last = max(tokenizer.get_vocab().values(), default=0)
     if tokenizer.pad_token_id is None:
         raise ModelLoadError(
             f"the tokenizer in {folder} has no padding token, so texts cannot be put into batches"
@@ -202,5 +203,10 @@ def _load_tokenizer(folder: Path, vocabulary: int) -> PreTrainedTokenizerBase:
         raise ModelLoadError(
             f"the tokenizer in {folder} has {len(tokenizer)} tokens and the model {vocabulary}; "
             "they do not belong together"
+        )
+    if last >= vocabulary:  # Of 1 << 31 as of a word that is used: it takes memory for all below.
+        raise ModelLoadError(
+            f"the tokenizer in {folder} gives a token the number {last} and the model has "
+            f"{vocabulary}; they do not belong together"
         )
     return tokenizer

@@ -22,7 +22,14 @@ import h5py
 import numpy as np
 import pytest
 
-from embeddings_store.atomic import exclusive, no_room, remove_leftovers, replacing, write_json
+from embeddings_store.atomic import (
+    exclusive,
+    no_room,
+    remove_leftovers,
+    replacing,
+    scratch_beside,
+    write_json,
+)
 from embeddings_store.commands.common import guarded
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreAccessError, StoreBusyError, StoreFullError
@@ -440,3 +447,22 @@ def test_a_disk_without_locks_is_told_in_one_line(
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(f"tool: {tmp_path / 'x.lock'}: this file system has no locks (")
     assert "choose a folder on another disk" in line
+
+
+def test_what_a_killed_writer_was_building_goes_when_it_is_built_again(tmp_path: Path) -> None:
+    out, gone = tmp_path / "out", 2**22 + 1  # no process has such a number
+    ours = scratch_name(out)
+    killed = tmp_path / ours.replace(str(os.getpid()), str(gone))
+    (killed / "half").mkdir(parents=True)
+    elsewhere = tmp_path / ".out.another-machine-7.tmp"
+    elsewhere.mkdir()
+    with scratch_beside(out) as scratch:
+        assert scratch.name == ours and not killed.exists() and elsewhere.exists()
+        (scratch / "out").mkdir()
+        (scratch / "out").rename(out)
+    assert {path.name for path in tmp_path.iterdir()} == {"out", elsewhere.name}
+
+
+def scratch_name(path: Path) -> str:
+    with scratch_beside(path) as scratch:
+        return scratch.name

@@ -219,6 +219,13 @@ def _without_unknown(folder: Path) -> None:
     path.write_text(json.dumps(content))
 
 
+def _far_token(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    content = json.loads(path.read_text())
+    content["model"]["vocab"]["dogs"] = 1 << 31
+    path.write_text(json.dumps(content))
+
+
 def _whole_numbers(folder: Path) -> None:
     path = folder / "model.safetensors"
     weights = load_file(path)
@@ -247,6 +254,8 @@ ENCODERS: Mapping[str, tuple[Callable[[Path], None], str]] = {
         "adapter",
     ),
     "no unknown token": (_without_unknown, "Missing [UNK] token"),
+    "a number beyond the vocabulary": (_far_token, "gives a token the number 2147483648"),
+    "architectures": (_change("config.json", architectures=[True]), "a list of architectures"),
     "length in words": (
         _change("tokenizer_config.json", model_max_length="many"),
         "holds a tokenizer that cannot be read",
