@@ -51,10 +51,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="robust") as folder:
         stage = make_stage(Path(folder))
         campaigns = [
-            (3, int(given.bits), lambda part: bits(BIT_KINDS, part, stage)),
+            (4, int(given.bits), lambda part: bits(BIT_KINDS, part, stage)),
             (4, given.kills, lambda part: kills(CASES, part, stage)),
             (3, given.commands, lambda part: commands(kinds, part, stage)),
-            (7, given.mutations, lambda part: mutations(kinds, part, stage)),
+            (10, given.mutations, lambda part: mutations(kinds, part, stage)),
         ]
         wanted = [(weight, count, run) for weight, count, run in campaigns if count]
         for place, (weight, count, run) in enumerate(wanted):

@@ -83,8 +83,11 @@ def mutations(kinds: Sequence[Kind], asked: Asked, stage: Stage) -> Iterator[Fou
 
 
 def commands(kinds: Sequence[Kind], asked: Asked, stage: Stage) -> Iterator[Found]:
-    """Alter files, as often for each kind, and read them with the commands as installed."""
-    yield from _altered("installed commands", kinds, asked, stage)
+    """Alter files, and read each kind with one of its commands, as it is installed."""
+    one_each = [
+        replace(kind, ways=(kind.ways[place % len(kind.ways)],)) for place, kind in enumerate(kinds)
+    ]
+    yield from _altered("installed commands", one_each, asked, stage)
 
 
 def _altered(campaign: str, kinds: Sequence[Kind], asked: Asked, stage: Stage) -> Iterator[Found]:
@@ -129,12 +132,12 @@ def _of_one(campaign: str, kind: Kind, way: Way, asked: Asked, stage: Stage) -> 
         yield Found(campaign, kind.name, way.name, "", outcome, number, why)
 
 
-_KNOWN: dict[tuple[Kind, Way, Path], Trials] = {}
+_KNOWN: dict[tuple[str, Way, Path], Trials] = {}
 
 
 def _known(kind: Kind, way: Way, base: Path, stage: Stage) -> Trials:
     """Return the trials of a kind and a way; how they are undisturbed is looked at once."""
-    key = (kind, way, base)
+    key = (kind.name, way, base)
     if key not in _KNOWN:
         _KNOWN[key] = Trials(stage, base, kind.pattern, way, f"{kind.name} {way.name}")
     return _KNOWN[key]
