@@ -405,6 +405,16 @@ def _first(table: pd.DataFrame, rows: pd.Series, column: str) -> float:
     return float(table.loc[rows, column].iloc[0])
 
 
+def robustness() -> str:
+    """What came of altered files, kills and flipped bits: how often, over how many kinds."""
+    table, rows = result("robustness"), []
+    for (campaign, outcome), part in table.groupby(["campaign", "outcome"], sort=False):
+        kinds = part["kind"].nunique()
+        rows.append((campaign, outcome, int(part["count"].sum()), kinds))
+    columns = ["campaign", "what came of it", "how often", "kinds of file or command"]
+    return markdown(pd.DataFrame(sorted(rows), columns=columns))
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "demo": demo,
     "demo_table7": demo_table7,
@@ -420,6 +430,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "window_story": window_story,
     "audit_speed": audit_speed,
     "mouths": mouths,
+    "robustness": robustness,
 }
 
 
