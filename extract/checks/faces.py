@@ -27,6 +27,7 @@ def faces_found(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
                 "fact",
                 "faces",
                 "nobody looked whether the speaker's face is in the pictures; --faces 50 does",
+                data={"rows": {}},
             )
         return
     shares = np.array([facts.share for facts in release.faces])

@@ -299,15 +299,23 @@ def _show(report: dict[str, Any], console: Console, levels: Sequence[str]) -> No
         for line in lines:
             console.print(line, markup=False)
     status = report["status"]
-    warnings = sum(finding["level"] == "warning" for finding in report["findings"])
-    to_look_at = ""
-    if warnings and not status:
-        to_look_at = f", with {warnings} warning{'s' * (warnings > 1)} to look at"
     console.print(
-        f"{report['corpus']}: {report['rows']:,} rows; {VERDICTS[status]}{to_look_at}",
+        f"{report['corpus']}: {report['rows']:,} rows; {VERDICTS[status]}{_open(report)}",
         markup=False,
         style="bold red" if status else "bold green",
     )
+
+
+def _open(report: dict[str, Any]) -> str:
+    """Return what a corpus that is called sane leaves to be looked at."""
+    if report["status"]:
+        return ""
+    warnings = sum(finding["level"] == "warning" for finding in report["findings"])
+    words = f", with {warnings} warning{'s' * (warnings > 1)} to look at" if warnings else ""
+    for finding in report["findings"]:
+        if finding["check"] == "faces" and not finding["data"].get("rows", True):
+            words += "; who is in the pictures was not looked at"
+    return words
 
 
 def _show_finding(finding: dict[str, Any], console: Console) -> None:

@@ -77,7 +77,9 @@ def test_nobody_looked_is_said_and_what_is_to_be_looked_at_is_not_simply_sane(
     corpus.write_text("\n".join(lines[:3]))
     base = ["--corpus", "manifest", "--root", str(corpus)]
     assert main(base) == 0
-    assert "nobody looked whether the speaker's face is in the pictures" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "nobody looked whether the speaker's face is in the pictures" in shown
+    assert shown.endswith("to look at; who is in the pictures was not looked at\n")
     assert main([*base, "--faces", "all"]) == 0
     shown = capsys.readouterr().out
     assert (
