@@ -18,6 +18,7 @@ from classify.leakage.case import (
     VectorFile,
     factorized,
 )
+from embeddings_store.corpus.column_names import read_from
 from embeddings_store.corpus.columns import SPLIT_ROLES
 from embeddings_store.corpus.transcripts import count_words, normalised
 
@@ -84,7 +85,7 @@ class PairAgreement:
         """
         if not reads_text(file):
             return ratios
-        column = file.ref.modality
+        column = read_from(file.ref.modality)
         if column not in self.case.manifest.table:
             return ratios
         texts = self._texts(column)
@@ -165,7 +166,8 @@ class PairAgreement:
 
 def reads_text(file: VectorFile) -> bool:
     """Say whether a file's encoder was given words."""
-    return file.ref.modality == "text" or file.ref.modality.startswith("meta_")
+    modality = read_from(file.ref.modality)
+    return modality == "text" or modality.startswith("meta_")
 
 
 def alike(one: str, other: str) -> bool:

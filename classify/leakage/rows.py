@@ -35,6 +35,7 @@ from classify.leakage.finding import (
 )
 from classify.leakage.near_duplicates import near_identical
 from classify.leakage.windows import windows
+from embeddings_store.corpus.column_names import read_from
 from embeddings_store.corpus.connected import connected_parts
 from embeddings_store.corpus.media_paths import resolve_media
 from embeddings_store.corpus.transcripts import as_heard, count_words, normalised
@@ -356,7 +357,7 @@ def _inputs(case: AuditCase) -> Iterator[tuple[str, Codes]]:
     """Yield each different record of inputs once; texts are compared as transcripts."""
     met: set[tuple[str, bytes]] = set()
     for file in case.files:
-        if file.inputs is None or file.ref.modality == "text":
+        if file.inputs is None or read_from(file.ref.modality) == "text":
             continue
         # all silent clips are equal, which says nothing of where they come from
         keys = factorized(np.where(file.ok & ~file.silent, file.inputs, ""))

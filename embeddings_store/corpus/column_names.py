@@ -193,3 +193,20 @@ def rename(table: pd.DataFrame, columns: Renames) -> pd.DataFrame:
     place = {name: number for number, name in enumerate(there)}
     chosen = table.iloc[:, [place[old] for old in origins.values()]]
     return chosen.set_axis(list(origins), axis=1)
+
+
+def head_view(column: str) -> str:
+    """Return the modality of the scores that a checkpoint's own head gives for a column's inputs.
+
+    >>> head_view("audio"), read_from("audio_head"), read_from("audio")
+    ('audio_head', 'audio', 'audio')
+    """
+    return f"{column}{_HEAD}"
+
+
+def read_from(modality: str) -> str:
+    """Return what the inputs of a modality are: those of a head's scores are its encoder's."""
+    return modality.removesuffix(_HEAD)
+
+
+_HEAD = "_head"

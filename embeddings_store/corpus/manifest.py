@@ -20,6 +20,7 @@ from embeddings_store.corpus.column_names import (
     TIMES,
     Renames,
     check_names,
+    read_from,
     rename,
 )
 from embeddings_store.corpus.columns import (
@@ -325,11 +326,12 @@ class Manifest:
         return self._digest(INPUTS)
 
     def inputs_digest_of(self, modality: str) -> str:
-        """Return :attr:`inputs_digest`.
+        """Return :attr:`inputs_digest`; scores of a checkpoint's own head have their inputs'.
 
         For a ``meta_*`` column, which a text encoder reads, the digest over ids and column; for
         video, where the films have parts of their own, the digest over these columns too.
         """
+        modality = read_from(modality)
         if modality.startswith("meta_") and modality in self.table:
             return self.columns_digest([modality])
         parts = [name for name in FILM_PARTS if name in self.table]

@@ -115,16 +115,31 @@ def _run_all_frozen(arguments: argparse.Namespace, console: Console) -> int:
     """Run every modality that the command names; the corpus is read once."""
     introduction = _Introduction(console)
     if arguments.modality != "all":
-        prepared = prepare_extraction(frozen_job(arguments, arguments.modality))
-        return _run_frozen(arguments, prepared, introduction)
+        return _run_modality(arguments, arguments.modality, None, introduction)
     refuse_training_options(arguments)
     manifest = corpus_source(arguments).read()
     status = 0
     for modality in PAPER_ENCODERS:
         if manifest.has(modality):
-            prepared = prepare_extraction(frozen_job(arguments, modality), manifest)
-            status = max(status, _run_frozen(arguments, prepared, introduction))
+            status = max(status, _run_modality(arguments, modality, manifest, introduction))
     return status
+
+
+def _run_modality(
+    arguments: argparse.Namespace,
+    modality: str,
+    manifest: Manifest | None,
+    introduction: _Introduction,
+) -> int:
+    """Make the vectors of one modality, and the scores of the checkpoint's own head if asked for.
+
+    Both are prepared before either is made: a checkpoint without a head is refused at once.
+    """
+    prepared = [prepare_extraction(frozen_job(arguments, modality), manifest)]
+    if arguments.own_head:
+        job = frozen_job(arguments, modality, own_head=True)
+        prepared.append(prepare_extraction(job, prepared[0].dump.manifest))
+    return max(_run_frozen(arguments, one, introduction) for one in prepared)
 
 
 def _run_frozen(
@@ -133,9 +148,9 @@ def _run_frozen(
     dump, console = prepared.dump, introduction.console
     introduction.show(prepared)
     if arguments.dry_run:
-        print("\n".join(frozen_lines(dump, prepared.encoder)))
+        print("\n".join(frozen_lines(prepared)))
         return 0
-    title = f"{prepared.encoder.spec.modality} vectors"
+    title = f"{prepared.encoder.spec.modality} {'scores' if prepared.head else 'vectors'}"
     with progress_bar(title, int(dump.present.sum()), console) as bar:
         summary = run_frozen(prepared, _printer(console), bar.advance)
     return _report(summary, console)
@@ -244,12 +259,15 @@ class _Introduction:
         dump, encoder = prepared.dump, prepared.encoder
         manifest = dump.manifest
         layers = ", ".join(map(str, encoder.layers))
+        what = f"{encoder.dim}-d, {encoder.pooling} pooling, layer {layers}"
+        if isinstance(prepared, PreparedExtraction) and prepared.head is not None:
+            labels = ", ".join(prepared.head.labels)
+            what = f"class scores of its own head ({labels}) as {dump.refs[0].modality}"
         return [
             f"{manifest.name}: {len(manifest)} rows",
             *(f"  note: {note}" for note in manifest.notes),
             f"{dump.modality}: {int(dump.present.sum())} rows; {encoder.spec.name}, "
-            f"{encoder.dim}-d, {encoder.pooling} pooling, layer {layers}, on {encoder.device}; "
-            f"seen = {dump.attributes['seen_spec']}",
+            f"{what}, on {encoder.device}; seen = {dump.attributes['seen_spec']}",
             *(f"  {sentence}" for sentence in related_changes(dump)),
         ]
 

@@ -50,8 +50,15 @@ TRAINING_OPTIONS = (
 )
 
 
-def frozen_job(arguments: argparse.Namespace, modality: str) -> FrozenJob:
+def frozen_job(
+    arguments: argparse.Namespace, modality: str, *, own_head: bool = False
+) -> FrozenJob:
     """Return the job of ``--frozen``.
+
+    Args:
+        arguments: The command line.
+        modality: What is encoded.
+        own_head: Whether it is the one of ``--own-head``.
 
     Raises:
         UsageError: An option does not fit, or belongs to fine-tuning.
@@ -70,6 +77,7 @@ def frozen_job(arguments: argparse.Namespace, modality: str) -> FrozenJob:
         EncoderChoice(arguments.encoder, options, inputs, arguments.seen),
         store_target(arguments),
         arguments.retry_failed,
+        own_head,
     )
 
 
@@ -154,6 +162,11 @@ def _check_training_options(arguments: argparse.Namespace) -> None:
     if arguments.retry_failed:
         raise UsageError(
             "--retry-failed belongs to --frozen; a fine-tuning is made again with --overwrite"
+        )
+    if arguments.own_head:
+        raise UsageError(
+            "--own-head belongs to --frozen: a fine-tuning trains a head of the corpus' labels, "
+            "whose scores are kept anyway; leave it out"
         )
     if arguments.augment is not None and "none" in arguments.augment and len(arguments.augment) > 1:
         raise UsageError("--augment none stands alone")

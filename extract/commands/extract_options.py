@@ -126,6 +126,13 @@ def _add_how(top: argparse.ArgumentParser) -> None:
         "commas, or all; else last or weighted (default: %(default)s)",
     )
     how.add_argument(
+        "--own-head",
+        action="store_true",
+        help="with --frozen: also make the class scores of the head that the checkpoint comes "
+        "with, over labels of its own, as a view beside the vectors: text_head, audio_head, "
+        "video_head",
+    )
+    how.add_argument(
         "--pooling",
         default="",
         help="from states to one vector: mean, std, max, percentiles (the "

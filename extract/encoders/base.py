@@ -170,6 +170,7 @@ class ModelEncoder(Encoder):
 
     Attributes:
         model: The model as Transformers loads it, in evaluation mode.
+        folder: Where the checkpoint lies.
     """
 
     def __init__(
@@ -199,7 +200,7 @@ class ModelEncoder(Encoder):
         self.revision = loaded.revision
         self.loading_report = loaded.report
         self.likely_finetuned = loaded.likely_finetuned
-        self._folder = loaded.folder
+        self.folder = loaded.folder
         self.model = loaded.model
         self.model.to(options.device)  # type: ignore[arg-type]  # Transformers' wrapper of to()
 
@@ -231,8 +232,8 @@ class ModelEncoder(Encoder):
         with quiet():
             self.model.save_pretrained(folder, save_original_format=original_names)
         for name in COMPANIONS:
-            if (self._folder / name).is_file():
-                shutil.copyfile(self._folder / name, folder / name)
+            if (self.folder / name).is_file():
+                shutil.copyfile(self.folder / name, folder / name)
 
     def _stock_states(self, **inputs: Tensor | None) -> Mapping[int, Tensor]:
         """Run the model as Transformers does.

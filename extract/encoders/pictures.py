@@ -26,7 +26,7 @@ class FrameByFrameEncoder(VideoEncoder):
     """ViT: a picture's state is its classification token."""
 
     def _run(self, items: list[NDArray[np.uint8]]) -> tuple[Mapping[int, Tensor], Tensor]:
-        clips = self._normalised(items)
+        clips = self.normalised(items)
         of_pictures = self._stock_states(pixel_values=clips.flatten(0, 1))
         states: dict[int, Tensor] = {}
         for layer in self.layers:

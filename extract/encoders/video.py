@@ -108,11 +108,11 @@ class VideoEncoder(ModelEncoder):
         return np.ascontiguousarray(clip)
 
     def _run(self, items: list[NDArray[np.uint8]]) -> tuple[Mapping[int, Tensor], Tensor]:
-        states = self._stock_states(pixel_values=self._normalised(items))
+        states = self._stock_states(pixel_values=self.normalised(items))
         return states, all_own(states[self.spec.layers])
 
-    def _normalised(self, items: list[NDArray[np.uint8]]) -> Tensor:
-        """Return float32 (B, T, 3, H, W)."""
+    def normalised(self, items: list[NDArray[np.uint8]]) -> Tensor:
+        """Return prepared clips as the model reads them, float32 (B, T, 3, H, W)."""
         pixels = torch.from_numpy(np.stack(items)).to(self.device)
         return (pixels * (1 / 255) - self._mean.to(self.device)) / self._std.to(self.device)
 
@@ -164,7 +164,7 @@ class PatchEncoder(VideoEncoder):
         # The last of all states is before the final norm, the last hidden state after it if there
         # is one.
         all_states = self._base.layernorm is not None or self.layers != (last,)
-        output = self._base(pixel_values=self._normalised(items), output_hidden_states=all_states)
+        output = self._base(pixel_values=self.normalised(items), output_hidden_states=all_states)
         if all_states:
             states = dict(enumerate(output.hidden_states))
         else:

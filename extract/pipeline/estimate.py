@@ -15,8 +15,10 @@ from extract.finetuning.checkpoints import is_complete, step_of
 from extract.pipeline.inputs import RowReader, reader_for
 
 if TYPE_CHECKING:
-    from extract.encoders.base import Encoder, ModelEncoder
+    from extract.encoders.base import ModelEncoder
+    from extract.pipeline.encode import VectorMaker
     from extract.pipeline.finetuning_prepare import PreparedFinetuning
+    from extract.pipeline.frozen import PreparedExtraction
     from extract.pipeline.write import Dump
 
 PROBE_ROWS = 4
@@ -59,8 +61,9 @@ class _Remaining:
     found: str
 
 
-def frozen_lines(dump: Dump, encoder: Encoder) -> list[str]:
+def frozen_lines(prepared: PreparedExtraction) -> list[str]:
     """Say what of a frozen job exists, and what the rest would cost."""
+    dump, encoder, maker = prepared.dump, prepared.encoder, prepared.maker
     waiting = dump.unwritten()
     lines = []
     for ref in dump.refs:
@@ -76,8 +79,8 @@ def frozen_lines(dump: Dump, encoder: Encoder) -> list[str]:
     progress = f"{finished} rows finished, {len(rest)} to make"
     if not items:
         return [*lines, progress]
-    per_row_s = _encoding_s(encoder, items)
-    size = len(dump.manifest) * encoder.dim * 4 * len(waiting)
+    per_row_s = _encoding_s(maker, items)
+    size = len(dump.manifest) * maker.dim * 4 * len(waiting)
     return [
         *lines,
         f"{progress}: about {_duration(per_row_s * len(rest))} on {encoder.device} "
@@ -183,7 +186,7 @@ def _readable(dump: Dump, read: RowReader, positions: Sequence[int]) -> list[Any
     return items
 
 
-def _encoding_s(encoder: Encoder, items: list[Any]) -> float:
+def _encoding_s(encoder: VectorMaker, items: list[Any]) -> float:
     """Measure seconds per row of encoding one at a time."""
     encoder.encode(items[:1])  # The first one is slow: kernels are chosen, memory is taken.
     started = time.monotonic()

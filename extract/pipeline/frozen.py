@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from embeddings_store.corpus.column_names import head_view
 from embeddings_store.corpus.manifest import Manifest, safe_name
 from embeddings_store.errors import UsageError
 from embeddings_store.provenance import fingerprint
@@ -37,7 +39,10 @@ from extract.pipeline.write import (
 
 if TYPE_CHECKING:
     from extract.encoders.base import Encoder
+    from extract.encoders.own_head import OwnHead
     from extract.frames import FrameCache
+
+Settings = tuple[Mapping[str, object], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class FrozenJob:
         encoder: Which encoder, and what it is given.
         target: Where the vectors go.
         retry_failed: Try failed rows of a finished file once more.
+        own_head: Make the class scores of the checkpoint's own head, not vectors.
     """
 
     source: CorpusSource
@@ -57,6 +63,7 @@ class FrozenJob:
     encoder: EncoderChoice = field(default_factory=EncoderChoice)
     target: StoreTarget = field(default_factory=StoreTarget)
     retry_failed: bool = False
+    own_head: bool = False
 
     @property
     def column(self) -> str:
@@ -72,11 +79,18 @@ class PreparedExtraction:
         dump: What will be written where.
         encoder: The loaded encoder.
         cache: Of decoded pictures; none for other modalities, or where it is switched off.
+        head: The checkpoint's own head, where its scores are made and not vectors.
     """
 
     dump: Dump
     encoder: Encoder
     cache: FrameCache | None = None
+    head: OwnHead | None = None
+
+    @property
+    def maker(self) -> Encoder | OwnHead:
+        """What makes the numbers."""
+        return self.head or self.encoder
 
     @property
     def pending(self) -> bool:
@@ -117,27 +131,23 @@ def prepare_extraction(job: FrozenJob, manifest: Manifest | None = None) -> Prep
         batch_size=options.batch_size,
         inputs=job.encoder.inputs,
     )
-    settings = [_layer_settings(job, encoder, layer) for layer in encoder.layers]
-    refs = []
-    for layer, described in zip(encoder.layers, settings, strict=True):
-        name = safe_name(encoder.spec.name)
-        if layer != encoder.spec.layers:
-            name = f"{name}.L{layer}"
-        refs.append(EncoderRef(name, fingerprint(described), job.column, layer))
+    head = _own_head(encoder) if job.own_head else None
+    maker = head or encoder
+    refs, settings = _of_head(job, head) if head else _of_layers(job, encoder)
     seen = job.encoder.seen_by(encoder)
     dump = Dump(
         job.target.folder,
         manifest,
         job.column,
-        tuple(refs),
-        tuple(settings),
+        refs,
+        settings,
         parse_seen(seen, manifest),
-        attributes={"seen_spec": seen, "weights_digest": encoder.weights_digest},
+        attributes={"seen_spec": seen, "weights_digest": maker.weights_digest},
         provenance=encoder_provenance(encoder, resolved),
         overwrite=job.target.overwrite,
         retry_failed=job.retry_failed,
     )
-    return PreparedExtraction(dump, encoder, job.target.open_cache(job.modality))
+    return PreparedExtraction(dump, encoder, job.target.open_cache(job.modality), head)
 
 
 def run_frozen(prepared: PreparedExtraction, notify: Notify, advance: Advance) -> Summary:
@@ -165,7 +175,37 @@ def run_frozen(prepared: PreparedExtraction, notify: Notify, advance: Advance) -
         if cache is not None:
             rows = np.flatnonzero(dump.present)
             decode_ahead(encoder, dump.manifest, cache, rows, lambda count: None)
-        return write(dump, encoder, read, notify, advance)
+        return write(dump, prepared.maker, read, notify, advance)
+
+
+def _own_head(encoder: Encoder) -> OwnHead:
+    from extract.encoders.own_head import load_own_head
+
+    return load_own_head(encoder)
+
+
+def _of_layers(job: FrozenJob, encoder: Encoder) -> tuple[tuple[EncoderRef, ...], Settings]:
+    """Return a reference and everything that changes a vector, for each layer."""
+    settings = tuple(_layer_settings(job, encoder, layer) for layer in encoder.layers)
+    refs = []
+    for layer, described in zip(encoder.layers, settings, strict=True):
+        name = safe_name(encoder.spec.name)
+        if layer != encoder.spec.layers:
+            name = f"{name}.L{layer}"
+        refs.append(EncoderRef(name, fingerprint(described), job.column, layer))
+    return tuple(refs), settings
+
+
+def _of_head(job: FrozenJob, head: OwnHead) -> tuple[tuple[EncoderRef, ...], Settings]:
+    """Return the reference of the head's scores, which are a view of their own."""
+    described = {
+        **head.settings,
+        **job.source.settings(),
+        "weights_digest": head.weights_digest,
+    }
+    name = f"{safe_name(head.encoder.spec.name)}.own-head"
+    ref = EncoderRef(name, fingerprint(described), head_view(job.column))
+    return (ref,), (described,)
 
 
 def _layer_settings(job: FrozenJob, encoder: Encoder, layer: int) -> dict[str, object]:
