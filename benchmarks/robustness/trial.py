@@ -27,6 +27,7 @@ from pyarrow import parquet
 
 from benchmarks.robustness.alterations import altered
 from benchmarks.robustness.watch import Bait, Witness
+from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.vectors.hdf5 import content_digest, read_embeddings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -236,6 +237,9 @@ def _pieces(path: Path) -> Iterator[str]:
         with path.open(encoding="utf-8", newline="") as handle:
             for row in csv.DictReader(handle):
                 yield repr([cell for name, cell in row.items() if name not in CLOCK])
+    elif path.name == "manifest.parquet":
+        # As readers see it: a column that is absent, or has another name, is an empty one.
+        yield Manifest.load(path.parent).digest
     elif path.suffix == ".parquet":
         for name, values in parquet.read_table(path).to_pydict().items():
             # Readers take an absent word for an empty one.
