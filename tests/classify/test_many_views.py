@@ -23,7 +23,7 @@ Fast = Mapping[str, Mapping[str, float]]
 @pytest.fixture
 def layered(make_store: MakeStore) -> Path:
     """Three layers of sound and of text."""
-    return make_store(layers=3, rows=36)
+    return make_store(layers=3, rows=54)
 
 
 def config(store: Path, **how: object) -> GridConfig:
