@@ -13,14 +13,9 @@ from typing import TYPE_CHECKING
 from embeddings_store.errors import MissingDependencyError, UsageError
 from extract.encoders.architectures import ARCHITECTURES
 from extract.encoders.batching import auto_batch_size, length_buckets
-from extract.encoders.registry import (
-    FEATURES,
-    REGISTRY,
-    EncoderSpec,
-    ResolvedEncoder,
-    encoder_names,
-    resolve,
-)
+from extract.encoders.encoder_spec import EncoderSpec
+from extract.encoders.registry import FEATURES, REGISTRY, encoder_names
+from extract.encoders.resolving import ResolvedEncoder, resolve
 from extract.encoders.settings import INPUTS, OPTIONS, EncoderOptions, InputSettings
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import torch
 from embeddings_store.errors import ModelLoadError
 from extract.encoders.architectures import ELSEWHERE
 from extract.encoders.base import AdapterOptions
+from extract.encoders.encoder_spec import EncoderSpec
 from extract.encoders.loading import LoadedModel
-from extract.encoders.registry import EncoderSpec
 from extract.encoders.settings import InputSettings
 from extract.encoders.text import TextEncoder
 

@@ -12,8 +12,8 @@ from embeddings_store.errors import MediaError, ModelLoadError, UsageError
 from extract.encoders.architectures import SAMPLE_RATE
 from extract.encoders.base import AdapterOptions, ModelEncoder
 from extract.encoders.describe import read_json
+from extract.encoders.encoder_spec import EncoderSpec
 from extract.encoders.loading import LoadedModel
-from extract.encoders.registry import EncoderSpec
 from extract.encoders.settings import InputSettings
 
 

@@ -21,9 +21,9 @@ from torch import Tensor
 from embeddings_store.errors import UsageError
 from extract.encoders.architectures import check_pooling, kind_of, pooling_settings, width_of
 from extract.encoders.batching import length_buckets
+from extract.encoders.encoder_spec import EncoderSpec
 from extract.encoders.loading import LoadedModel, quiet
 from extract.encoders.pooling import pool
-from extract.encoders.registry import EncoderSpec
 
 # To be raised whenever an adapter gives other vectors for the same input, so that stores of the old
 # one are not mixed in.

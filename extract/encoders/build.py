@@ -15,6 +15,7 @@ from extract.encoders.any_text import AnyTextEncoder
 from extract.encoders.architectures import check_pooling, kind_of
 from extract.encoders.base import AdapterOptions, Encoder
 from extract.encoders.batching import auto_batch_size
+from extract.encoders.encoder_spec import EncoderSpec
 from extract.encoders.loading import LoadedModel, load_model
 from extract.encoders.pictures import (
     ClipVisionEncoder,
@@ -22,7 +23,7 @@ from extract.encoders.pictures import (
     FrameByFrameEncoder,
     SiglipVisionEncoder,
 )
-from extract.encoders.registry import EncoderSpec, ResolvedEncoder
+from extract.encoders.resolving import ResolvedEncoder
 from extract.encoders.settings import EncoderOptions, InputSettings
 from extract.encoders.spectrogram import SpectrogramEncoder
 from extract.encoders.text import TextEncoder

@@ -21,9 +21,9 @@ from embeddings_store.provenance import canonical_json
 from extract.encoders.architectures import SAMPLE_RATE
 from extract.encoders.audio import checked_clip, cutting_settings
 from extract.encoders.base import AdapterOptions, Encoder
+from extract.encoders.encoder_spec import EncoderSpec
 from extract.encoders.feature_sets import feature_set
 from extract.encoders.pooling import pool
-from extract.encoders.registry import EncoderSpec
 from extract.encoders.settings import InputSettings
 
 _COEFFICIENTS, _MEL_BANDS, _WINDOW, _HOP, _DELTA_FRAMES = 20, 40, 400, 160, 9

@@ -28,7 +28,7 @@ from embeddings_store.errors import ModelLoadError
 from embeddings_store.reading import AGAIN, reading
 from extract.encoders import hub
 from extract.encoders.architectures import ARCHITECTURES, ELSEWHERE, kind_of
-from extract.encoders.registry import ResolvedEncoder
+from extract.encoders.resolving import ResolvedEncoder
 from extract.encoders.weight_files import refuse_what_is_no_float_model
 from extract.media.lfs_pointer import is_lfs_pointer
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from embeddings_store.errors import ModelLoadError
 from extract.encoders.base import AdapterOptions, all_own
 from extract.encoders.describe import read_json
+from extract.encoders.encoder_spec import EncoderSpec
 from extract.encoders.loading import LoadedModel
-from extract.encoders.registry import EncoderSpec
 from extract.encoders.settings import InputSettings
 from extract.encoders.video import VideoEncoder
 

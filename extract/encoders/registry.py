@@ -1,110 +1,18 @@
-"""The table of encoders, and the one place that finds the encoder which a user names.
+"""The table of encoders.
 
 Imports nothing heavy, so ``--help`` and ``--dry-run`` stay fast. To add an encoder of a known
 architecture, add one row to ``REGISTRY``; anything else of a known architecture works without a
-row, by its Hub id or its folder.
-
->>> resolve("wav2vec2-base").spec.pooling
-'mean'
->>> resolve("wav2vec2-bose")
-Traceback (most recent call last):
-    ...
-embeddings_store.errors.UnknownNameError: unknown encoder ...; did you mean 'wav2vec2-base'? ...
+row, by its Hub id or its folder (:mod:`extract.encoders.resolving`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
-
-from embeddings_store.errors import ModelLoadError, UsageError, did_you_mean, unknown_name
-from extract.encoders import hub
-from extract.encoders.architectures import check_pooling, kind_of
-from extract.encoders.describe import describe
+from embeddings_store.errors import unknown_name
+from extract.encoders.encoder_spec import EncoderSpec
+from extract.encoders.encoder_spec import spec_of as _row
 from extract.encoders.feature_sets import FEATURE_SETS, FeatureSet
 
 MODALITIES = ("text", "audio", "video")
-
-
-@dataclass(frozen=True, slots=True)
-class EncoderSpec:
-    """One encoder: a row of the registry, or what a checkpoint's ``config.json`` says.
-
-    Attributes:
-        name: How the encoder is called in commands and in the store.
-        modality: ``"text"``, ``"audio"`` or ``"video"``.
-        architecture: Transformers' ``model_type``: a key of
-            :data:`extract.encoders.architectures.ARCHITECTURES`, or that of any encoder of text; of
-            a set of features the package that computes it.
-        hub_id: Repository on the Hub; empty for a folder that no row knows, and for features.
-        pooling: What turns states into one vector.
-        dim: Width of the vector.
-        layers: Number of transformer layers.
-        revision: A commit that was verified, else empty; the one actually loaded is
-            ``Encoder.revision``.
-        padding_harmless: Whether stock Transformers with a correct mask gives the same states for a
-            clip alone and padded in a batch. Ours are the same either way.
-        licence: SPDX-like name of the licence of the weights.
-        source: Paper or page that the row's facts come from.
-        note: Anything that a user of the vectors should know.
-        prefix: Words that the model was trained to read before every text; empty for most.
-        sample_rate: Rate of the waveform in Hz; None for text and video. Filled from the
-            architecture.
-        max_input: Tokens (text) or seconds (audio) that the model takes at most; None where it sets
-            no limit.
-        min_duration_s: Shortest sound that gives one frame, in seconds; 0 for text and video.
-    """
-
-    name: str
-    modality: str
-    architecture: str
-    hub_id: str
-    pooling: str
-    dim: int
-    layers: int
-    revision: str = ""
-    padding_harmless: bool = True
-    licence: str = ""
-    source: str = ""
-    note: str = ""
-    prefix: str = ""
-    sample_rate: int | None = None
-    max_input: float | None = None
-    min_duration_s: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the row against its architecture.
-
-        Raises:
-            UsageError: If the pooling or the modality does not fit the architecture.
-        """
-        known = kind_of(self.architecture)
-        if self.modality != known.modality:
-            raise UsageError(
-                f"{self.name}: {self.architecture} reads {known.modality}, not {self.modality}"
-            )
-        check_pooling(self.architecture, self.pooling)
-
-
-def _row(
-    name: str, architecture: str, hub_id: str, dim: int, layers: int, **facts: Any
-) -> EncoderSpec:
-    known = kind_of(architecture)
-    facts.setdefault("pooling", known.pooling)
-    return EncoderSpec(
-        name=name,
-        modality=known.modality,
-        architecture=architecture,
-        hub_id=hub_id,
-        dim=dim,
-        layers=layers,
-        sample_rate=known.sample_rate,
-        max_input=known.max_input,
-        min_duration_s=known.min_duration_s,
-        **facts,
-    )
-
 
 _GROUP_NORM = (
     "first convolution normalised over time: the norm is taken over each clip's own frames"
@@ -441,21 +349,6 @@ def _features_row(features: FeatureSet) -> EncoderSpec:
 FEATURES: tuple[EncoderSpec, ...] = tuple(map(_features_row, FEATURE_SETS))
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedEncoder:
-    """An encoder that exists as far as can be told without loading it.
-
-    Attributes:
-        spec: What it is.
-        source: Folder or Hub id to load from; of features the package.
-        is_local: Whether ``source`` is a folder.
-    """
-
-    spec: EncoderSpec
-    source: str
-    is_local: bool
-
-
 def encoder_names(modality: str | None = None) -> tuple[str, ...]:
     """Return the registry's names, of one modality or of all.
 
@@ -468,95 +361,3 @@ def encoder_names(modality: str | None = None) -> tuple[str, ...]:
     if modality is not None and modality not in MODALITIES:
         unknown_name("modality", modality, MODALITIES)
     return tuple(row.name for row in (*REGISTRY, *FEATURES) if modality in (None, row.modality))
-
-
-def resolve(encoder: str, modality: str | None = None) -> ResolvedEncoder:
-    """Find the encoder that a registry name, a local folder or a Hub id stands for, in this order.
-
-    A folder whose name is a row's, and whose ``model_type`` agrees, takes that row's pooling; any
-    other folder and any Hub id without a row takes what its sentence-transformers file
-    ``1_Pooling/config.json`` says, else its architecture's.
-
-    Args:
-        encoder: For example ``"wav2vec2-base"``, ``"models/fold-3"`` or ``"org/name"``.
-        modality: What the encoder has to read; None for anything.
-
-    Raises:
-        UnknownNameError: If the name is in no table and is neither a folder nor a Hub id.
-        UsageError: If the encoder reads another modality, or is of an architecture that this
-            project does not know.
-        ModelLoadError: If the folder or the Hub repository has no readable ``config.json``, or the
-            Hub cannot be reached.
-    """
-    found = _find(encoder)
-    if modality is not None and found.spec.modality != modality:
-        known = ", ".join(encoder_names(modality))
-        raise UsageError(
-            f"encoder {encoder!r} reads {found.spec.modality}, not {modality}; {modality} "
-            f"encoders: {known}"
-        )
-    return found
-
-
-def _find(encoder: str) -> ResolvedEncoder:
-    for row in REGISTRY:
-        if encoder in (row.name, row.hub_id):
-            return ResolvedEncoder(row, row.hub_id, is_local=False)
-    for row in FEATURES:
-        if encoder == row.name:
-            return ResolvedEncoder(row, row.architecture, is_local=False)
-    folder = Path(encoder).expanduser()
-    if folder.is_dir():
-        spec = _spec_of_folder(folder, folder.resolve().name)
-        return ResolvedEncoder(spec, str(folder), is_local=True)
-    if folder.exists():
-        raise UsageError(
-            f"{encoder} is a file; an encoder is a folder with config.json, a Hub id or one of "
-            "the known names"
-        )
-    if not hub.is_hub_id(encoder):
-        if "/" in encoder or "\\" in encoder:
-            raise UsageError(
-                f"no folder {encoder}; an encoder is a folder with config.json, a Hub id or one "
-                "of the known names"
-            )
-        unknown_name("encoder", encoder, encoder_names())
-    return _find_on_hub(encoder)
-
-
-def _find_on_hub(hub_id: str) -> ResolvedEncoder:
-    try:
-        snapshot = hub.fetch_description(hub_id)
-    except ModelLoadError as error:
-        hint = did_you_mean(hub_id, [row.hub_id for row in REGISTRY])
-        raise ModelLoadError(f"{error}{hint}") from None
-    spec = _spec_of_folder(snapshot, _last_part(hub_id))
-    return ResolvedEncoder(replace(spec, hub_id=hub_id, note=""), hub_id, is_local=False)
-
-
-def _spec_of_folder(folder: Path, name: str) -> EncoderSpec:
-    found = describe(folder)
-    for row in REGISTRY:
-        same_name = name in (row.name, _last_part(row.hub_id))
-        if same_name and row.architecture == found.architecture:
-            return replace(
-                row,
-                dim=found.dim,
-                prefix=found.prefix or row.prefix,
-                layers=found.layers,
-                padding_harmless=found.padding_harmless,
-            )
-    return _row(
-        name,
-        found.architecture,
-        "",
-        found.dim,
-        found.layers,
-        prefix=found.prefix,
-        pooling=found.pooling or kind_of(found.architecture).pooling,
-        padding_harmless=found.padding_harmless,
-    )
-
-
-def _last_part(hub_id: str) -> str:
-    return hub_id.rsplit("/", 1)[1]

@@ -13,8 +13,8 @@ from transformers.audio_utils import mel_filter_bank, spectrogram, window_functi
 from extract.encoders.architectures import SAMPLE_RATE
 from extract.encoders.audio import AudioEncoder, preprocessor_settings
 from extract.encoders.base import AdapterOptions, all_own
+from extract.encoders.encoder_spec import EncoderSpec
 from extract.encoders.loading import LoadedModel
-from extract.encoders.registry import EncoderSpec
 from extract.encoders.settings import InputSettings
 
 _WINDOW, _HOP, _FFT = 400, 160, 512  # 25 ms and 10 ms at 16 kHz, as Kaldi's filter banks

@@ -17,8 +17,8 @@ from embeddings_store.reading import AGAIN, reading
 from extract.encoders.architectures import ARCHITECTURES
 from extract.encoders.base import AdapterOptions, ModelEncoder
 from extract.encoders.describe import PROMPTS
+from extract.encoders.encoder_spec import EncoderSpec
 from extract.encoders.loading import LoadedModel, quiet
-from extract.encoders.registry import EncoderSpec
 from extract.encoders.settings import InputSettings
 
 # A share that a few names or emoticons do not reach.

@@ -20,8 +20,8 @@ from transformers import VideoMAEForVideoClassification
 from embeddings_store.errors import ModelLoadError, UsageError
 from extract.encoders.base import AdapterOptions, ModelEncoder, all_own
 from extract.encoders.describe import read_json
+from extract.encoders.encoder_spec import EncoderSpec
 from extract.encoders.loading import LoadedModel
-from extract.encoders.registry import EncoderSpec
 from extract.encoders.settings import InputSettings
 
 # Mean and deviation of red, green and blue, from 0 to 1, that each was trained with; for folders

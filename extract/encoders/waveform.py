@@ -21,10 +21,10 @@ from embeddings_store.errors import ModelLoadError
 from extract.encoders.architectures import SAMPLE_RATE
 from extract.encoders.audio import AudioEncoder, preprocessor_settings
 from extract.encoders.base import AdapterOptions
+from extract.encoders.encoder_spec import EncoderSpec
 from extract.encoders.loading import LoadedModel
 from extract.encoders.own_frames_group_norm import replace_group_norm
 from extract.encoders.own_frames_positions import OwnFramesPositions
-from extract.encoders.registry import EncoderSpec
 from extract.encoders.settings import InputSettings
 
 

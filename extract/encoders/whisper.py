@@ -19,8 +19,8 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 from extract.encoders.architectures import SAMPLE_RATE
 from extract.encoders.audio import AudioEncoder, preprocessor_settings
 from extract.encoders.base import AdapterOptions
+from extract.encoders.encoder_spec import EncoderSpec
 from extract.encoders.loading import LoadedModel
-from extract.encoders.registry import EncoderSpec
 from extract.encoders.settings import InputSettings
 
 

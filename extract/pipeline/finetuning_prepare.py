@@ -32,7 +32,7 @@ from extract.pipeline.write import Dump, finished
 
 if TYPE_CHECKING:
     from extract.encoders.base import ModelEncoder
-    from extract.encoders.registry import ResolvedEncoder
+    from extract.encoders.resolving import ResolvedEncoder
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from extract.encoders.settings import EncoderOptions, InputSettings
 
 if TYPE_CHECKING:
     from extract.encoders.base import Encoder
-    from extract.encoders.registry import ResolvedEncoder
+    from extract.encoders.resolving import ResolvedEncoder
     from extract.frames import FrameCache
 
 # The choices of Tables 1 to 3.

@@ -13,7 +13,7 @@ import pytest
 from embeddings_store.errors import ModelLoadError, UnknownNameError, UsageError
 from extract.encoders import ARCHITECTURES, REGISTRY, encoder_names, load_encoder, resolve
 from extract.encoders.architectures import check_pooling
-from extract.encoders.registry import EncoderSpec
+from extract.encoders.encoder_spec import EncoderSpec
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
