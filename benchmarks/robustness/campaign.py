@@ -166,8 +166,8 @@ def kills(cases: Sequence[Case], asked: Asked, stage: Stage) -> Iterator[Found]:
     mounts = can_mount(stage.folder / "mount")
     whole = sum(case.often for case in cases)
     for done, case in enumerate(cases):
-        until = _until(asked.ends, len(cases) - done)
         lives = Lives(case, atlas.made(case.world, stage.folder / "made"), stage)
+        until = _until(asked.ends, len(cases) - done)
         count = max(1, round(asked.count * case.often / whole))
         outcomes: Counter[tuple[str, str]] = Counter()
         for moment, outcome, detail in disturb(lives, count, asked.seed, until, mounts):

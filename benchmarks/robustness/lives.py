@@ -23,6 +23,7 @@ LIFE_FAULTS = frozenset({OTHER, LEFT, STUCK, TORN})
 QUARTERS = ("first quarter", "second quarter", "third quarter", "last quarter", "after its end")
 FULL, SMALL = "a file too large", "disk full"
 MOST_S = 120.0
+LEAST = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +200,12 @@ def can_mount(folder: Path) -> bool:
 def disturb(
     lives: Lives, count: int, seed: int, ends: float, mounts: bool
 ) -> Iterator[tuple[str, str, str]]:
-    """Disturb a command so many times: three kills, then a full disk of either kind."""
+    """Disturb a command so many times: three kills, then a full disk of either kind.
+
+    Four times at least, however late it is.
+    """
     for number in range(count):
-        if time.monotonic() > ends:
+        if number >= LEAST and time.monotonic() > ends:
             return
         draw = random.Random(f"{seed} {lives.case.name} {number}")  # noqa: S311
         if number % 4 != 3:
