@@ -152,3 +152,11 @@ def test_a_table_names_the_code_that_made_it_whatever_was_recorded_before(tmp_pa
     with (checkout / "classify" / "claim.py").open("a") as code:
         code.write("# changed\n")
     assert recorded() == f"{clean}+"
+
+
+def test_no_pooling_is_surely_better_than_the_mean_where_the_mean_is_best() -> None:
+    table = pd.read_csv(ROOT / "benchmarks" / "results" / "poolings.csv")
+    means = table[table["pooling"] == "mean"]
+    best = means.loc[means["valid_UAR"].idxmax(), "layer"]
+    others = table[(table["layer"] == best) & (table["pooling"] != "mean")]
+    assert len(others) >= 10 and (others["low"] <= 0).all()
