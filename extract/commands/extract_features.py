@@ -321,7 +321,7 @@ def _print_lists() -> None:
         print(f"  {name:<10} {READERS[name].summary}")
         for option, default in READERS[name].options().items():
             print(f"             --corpus-option {option}={default}")
-    print("encoders (--encoder; or any hub id or local folder of these architectures):")
+    print("encoders (--encoder; or any hub id or local folder of these architectures or of text):")
     for spec in (*REGISTRY, *FEATURES):
         dim = width_of(spec.pooling) * spec.dim
         print(

@@ -82,7 +82,8 @@ def describe(folder: Path) -> Description:
     architecture = config.get("model_type")
     if not isinstance(architecture, str):
         raise ModelLoadError(
-            f"{path} has no 'model_type'; save the model with Transformers' save_pretrained"
+            f"{path} has no 'model_type'; save the model with Transformers' save_pretrained, or "
+            f"{ELSEWHERE}"
         )
     if architecture in VISION_HALVES:
         architecture = VISION_HALVES[architecture]

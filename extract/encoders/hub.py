@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from embeddings_store.errors import MissingDependencyError, ModelLoadError
+from extract.encoders.architectures import ELSEWHERE
 
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -100,7 +101,8 @@ def _download(hub_id: str, revision: str | None, patterns: tuple[str, ...]) -> P
     folder = _snapshot(hub_id, revision, patterns, offline=False)
     if folder is None or not (folder / "config.json").is_file():
         raise ModelLoadError(
-            f"{hub_id} on the Hub has no config.json, so it is not a Transformers model"
+            f"{hub_id} on the Hub has no config.json, so it is not a Transformers model; "
+            f"{ELSEWHERE}"
         )
     return folder
 

@@ -156,8 +156,10 @@ def position_limit(config: PreTrainedConfig) -> int:
     kind, offset = config.model_type, 0
     if kind in _COUNT_AFTER_PADDING or kind not in ARCHITECTURES:
         offset = (config.pad_token_id or 0) + 1
-    reach = getattr(config, "max_position_embeddings", None) or USUAL_POSITIONS + offset
-    return int(reach) - offset
+    reach = getattr(config, "max_position_embeddings", None)
+    if not isinstance(reach, int) or reach < 1:  # XLNet says -1
+        return USUAL_POSITIONS
+    return reach - offset
 
 
 def digest_of_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:

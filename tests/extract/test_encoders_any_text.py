@@ -13,6 +13,7 @@ import transformers
 
 from embeddings_store.errors import ModelLoadError, UsageError
 from extract.encoders import ARCHITECTURES, REGISTRY, load_encoder, resolve
+from extract.encoders.text import position_limit
 
 ROW = REGISTRY[0]
 IMPORT = "embeddings-store import"
@@ -45,6 +46,14 @@ def test_its_sentence_transformers_file_states_the_pooling(tmp_path):
     (folder / "1_Pooling").mkdir()
     (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_max_tokens": true}')
     assert resolve(str(folder), "text").spec.pooling == "max"
+
+
+def test_one_that_counts_distances_and_sets_no_limit_reads_as_many_tokens_as_most(tmp_path):
+    config = transformers.XLNetConfig(vocab_size=18, d_model=32, n_layer=2, n_head=4, d_inner=64)
+    assert config.max_position_embeddings == -1 and position_limit(config) == 512
+    tiny_encoders.save_with_tokenizer(transformers.XLNetModel(config), tmp_path / "xlnet")
+    encoder = load_encoder(str(tmp_path / "xlnet"), device="cpu")
+    assert (encoder.dim, encoder.max_tokens) == (32, 128)
 
 
 @pytest.mark.parametrize("name", ["ConvBert", "FNet"])

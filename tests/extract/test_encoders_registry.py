@@ -11,7 +11,7 @@ import huggingface_hub.constants
 import pytest
 
 from embeddings_store.errors import ModelLoadError, UnknownNameError, UsageError
-from extract.encoders import ARCHITECTURES, REGISTRY, encoder_names, load_encoder, resolve
+from extract.encoders import ARCHITECTURES, REGISTRY, encoder_names, hub, load_encoder, resolve
 from extract.encoders.architectures import check_pooling
 from extract.encoders.encoder_spec import EncoderSpec
 
@@ -146,7 +146,7 @@ def test_unknown_names_get_a_hint(tmp_path):
             UsageError,
             "'gpt2', which is not supported; make its vectors .* import'; known: bert, roberta",
         ),
-        ({"hidden_size": 3}, ModelLoadError, "has no 'model_type'"),
+        ({"hidden_size": 3}, ModelLoadError, "has no 'model_type'.*embeddings-store import"),
         ({"model_type": ["bert"]}, ModelLoadError, "has no 'model_type'"),
         ({"model_type": "bert", "hidden_size": 32}, ModelLoadError, "num_hidden_layers = None"),
         ({"model_type": "whisper", "d_model": 0}, ModelLoadError, "d_model = 0"),
@@ -208,6 +208,12 @@ def cache(tmp_path, monkeypatch):
     (repository / "refs").mkdir(parents=True)
     (repository / "refs" / "main").write_text(COMMIT)
     return repository / "snapshots" / COMMIT
+
+
+def test_a_repository_that_is_no_transformers_model_points_to_the_import(monkeypatch, tmp_path):
+    monkeypatch.setattr(hub, "_snapshot", lambda *asked, offline: None if offline else tmp_path)
+    with pytest.raises(ModelLoadError, match=r"is not a Transformers model; .*store import"):
+        resolve("emotion2vec/emotion2vec_plus_base")
 
 
 def test_uncached_model_without_network_fails_and_says_how_to_get_it(cache):
