@@ -514,7 +514,7 @@ def _record_digest(record: Mapping[str, object]) -> str:
     """Return twelve hex digits over a record, the digest itself left out."""
     content = {key: value for key, value in record.items() if key != RECORD_DIGEST}
     text = json.dumps(content, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]
 
 
 def _check_record(record: Path, data: Mapping[str, object]) -> None:
