@@ -227,7 +227,7 @@ def numbers(column: pd.Series) -> pd.Series | None:
 def comma_notes(table: pd.DataFrame) -> tuple[str, ...]:
     """Return a sentence for each metadata column whose numbers are words because of a comma.
 
-    >>> comma_notes(pd.DataFrame({"meta_age": ["23,5", "31", ""], "meta_note": ["1,5", "so"]}))
+    >>> comma_notes(pd.DataFrame({"meta_age": ["23,5", "31", ""], "meta_note": ["1,5", "so", ""]}))
     ("column 'meta_age' holds numbers with a decimal comma, which count as words; write points",)
     """
     sentences = []

@@ -28,7 +28,7 @@ def default_protocol(table: pd.DataFrame) -> str:
     Returns:
         A name of :mod:`embeddings_store.folds.rules`, or ``""`` where the columns suggest none.
 
-    >>> columns = {"split": [""] * 6, "session": [""] * 6, "group": [""] * 6}
+    >>> columns = {"label": ["sad"] * 6} | dict.fromkeys(("split", "session", "group"), [""] * 6)
     >>> default_protocol(pd.DataFrame(columns | {"speaker": list("abcabc")}))
     'leave-one-speaker-out'
     """

@@ -247,6 +247,8 @@ CHANGE_KEYS: Mapping[str, tuple[str, Mapping[str, object], object]] = {
     "encoders": ("two encoders", {"encoders": {"audio": "enc-audio@000000000000"}}, None),
     "encoder_seeds": ("trained", {"encoder_seeds": (0,)}, (1,)),
     "layer": ("layers", {"layer": "0"}, "1"),
+    "layers": ("layers", {"layers": "0", "systems": ()}, "0-1"),
+    "views": ("layers", {"views": ("audio.L0", "text.L0"), "systems": ()}, ("audio.L0", "text.L1")),
     "folds": ("plain", {"accept": ("speakers",)}, "group-kfold:4"),
     "valid": ("plain", {}, "none"),
     "protocol": ("plain", {"accept": ("speakers",)}, "group-stratified-kfold:3"),
