@@ -10,7 +10,7 @@ WORK ?= build/real-runs
 MINUTES ?= 10
 SEED ?= 0
 
-.PHONY: demo test test-slow fuzz check benchmarks real-runs clean
+.PHONY: demo test test-telling test-slow fuzz check benchmarks real-runs clean
 
 ## demo: set everything up and run the whole way from media to tables
 demo: $(READY)
@@ -19,6 +19,10 @@ demo: $(READY)
 ## test: set everything up and pass the tests
 test: $(READY) check
 	$(BIN)/python -m pytest -n 2 -q
+
+## test-telling: kills, signals and whole runs, many seconds each
+test-telling: $(READY)
+	$(BIN)/python -m pytest -n 2 -q -m 'telling and not slow'
 
 ## test-slow: the checks that take minutes, a hundred kills among them
 test-slow: $(READY)

@@ -221,6 +221,7 @@ def wait_for_cells(out: Path, count: int) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.telling
 def test_a_killed_run_goes_on_where_it_was(make_store: MakeStore, tmp_path: Path) -> None:
     store, out, whole = make_store(), tmp_path / "killed", tmp_path / "whole"
     process = start(store, out)

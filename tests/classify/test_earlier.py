@@ -17,6 +17,7 @@ QUICK = ["--jobs", "1", "--quiet"]
 FUSED = ["--early", "concatenation", "--late", "sum"]
 
 
+@pytest.mark.telling
 def test_fewer_cells_are_told_and_so_is_a_stale_report(
     make_store: MakeStore,
     tmp_path: Path,

@@ -288,6 +288,7 @@ def test_training_rows_are_scored_by_probes_that_have_not_seen_their_group() -> 
         values_out_of_fold("probe(audio)", alone)
 
 
+@pytest.mark.telling
 def test_test_labels_change_nothing(data: FoldData) -> None:
     blind = replace(data, test=replace(data.test, y=np.zeros_like(data.test.y)))
     for mode in ("oof", "valid"):

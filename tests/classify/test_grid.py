@@ -173,6 +173,7 @@ def test_nothing_is_computed_twice(
     pd.testing.assert_frame_equal(first.table.rows, again.table.rows)
 
 
+@pytest.mark.telling
 def test_a_changed_setting_computes_what_it_changes(
     make_store: MakeStore, config: GridConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,6 +304,7 @@ def test_two_runs_do_not_share_a_folder(make_store: MakeStore, quick: GridConfig
         run_grid(quick)
 
 
+@pytest.mark.telling
 def test_the_labels_are_the_same_for_any_number_of_jobs(
     make_store: MakeStore, config: GridConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

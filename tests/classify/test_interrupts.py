@@ -45,6 +45,7 @@ def interrupted(store: Path, folder: Path, lives: int, grid: list[str], *own: st
     return Counter(found["endings"])
 
 
+@pytest.mark.telling
 def test_no_fit_in_this_process_sees_a_signal(make_store: MakeStore, tmp_path: Path) -> None:
     long_fits = [*LONG_FITS["nn"], *LONG_FITS["xgboost"]]
     grid = ["--jobs", "1", "--early", "concatenation", *long_fits]
@@ -52,6 +53,7 @@ def test_no_fit_in_this_process_sees_a_signal(make_store: MakeStore, tmp_path: P
     assert endings["130"] + endings["-15"] >= 6
 
 
+@pytest.mark.telling
 def test_no_fit_in_a_worker_sees_a_signal(make_store: MakeStore, tmp_path: Path) -> None:
     grid = ["--jobs", "1", "--early", "none", "--classifiers", "nn", *LONG_FITS["nn"]]
     endings = interrupted(

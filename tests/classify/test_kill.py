@@ -80,6 +80,7 @@ def kill(store: Path, folder: Path, kills: int) -> dict[str, float]:
     return json.loads(run.stdout)
 
 
+@pytest.mark.telling
 def test_killed_at_random_moments_nothing_is_lost_or_doubled(
     make_store: MakeStore, tmp_path: Path
 ) -> None:

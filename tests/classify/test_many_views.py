@@ -43,7 +43,7 @@ def test_every_layer_is_a_view(layered: Path) -> None:
     assert encoders["audio.L0"].startswith("enc-audio.L0@")
     assert encoders["audio.L2"].startswith("enc-audio@")
     out = str(layered.parent / "results")
-    assert audit_leakage.main(["--store", str(layered), "--results", out, "--shuffled"]) == 0
+    assert audit_leakage.main(["--store", str(layered), "--results", out]) == 0
     run = FinishedRun.read(layered.parent / "results", store=layered)
     assert [run.entry(view, 1).ref.layer for view in run.modalities] == [0, 1, 2, 0, 1, 2]
 

@@ -313,6 +313,7 @@ def test_metadata_has_to_be_asked_for(
     assert "--metadata safe" in capsys.readouterr().err
 
 
+@pytest.mark.telling
 def test_the_ablation_says_what_each_group_is_worth(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

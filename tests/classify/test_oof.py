@@ -142,6 +142,7 @@ def spaces_by_hand(
     return np.nanmean(said, axis=0)
 
 
+@pytest.mark.telling
 def test_classifiers_over_vectors_learn_in_the_space_of_each_inner_encoder(
     make_trained: MakeStore, config: GridConfig, fast: dict[str, dict[str, float]]
 ) -> None:

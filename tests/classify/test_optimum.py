@@ -36,6 +36,7 @@ def test_worlds_are_probabilities_and_rules_do_not_pass_the_optimum(name: str) -
     )
 
 
+@pytest.mark.telling
 def test_independent_modalities_are_fused_best_by_bayes() -> None:
     world = WORLDS["independent"]
     assert world.limit("bayes") == pytest.approx(world.optimum)
@@ -45,6 +46,7 @@ def test_independent_modalities_are_fused_best_by_bayes() -> None:
         assert world.limit("mean") < reached(world, learnt) < world.optimum + SLACK
 
 
+@pytest.mark.telling
 def test_redundant_modalities_are_counted_once_only_by_what_learns() -> None:
     world = WORLDS["redundant"]
     assert world.limit("bayes") < world.optimum - 0.02
@@ -64,6 +66,7 @@ def test_an_interaction_is_seen_by_early_fusion_alone() -> None:
         assert reached(world, method, EARLY) > world.optimum - SLACK
 
 
+@pytest.mark.telling
 def test_noise_is_ignored_by_what_learns() -> None:
     world = WORLDS["noise"]
     alone = np.mean(

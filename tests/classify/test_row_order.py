@@ -96,6 +96,7 @@ def same_numbers(first: GridConfig, tmp_path: Path) -> None:
     ],
     ids=["every family", "halves and calibration", "lost modalities"],
 )
+@pytest.mark.telling
 def test_the_order_of_rows_changes_no_number(
     tmp_path: Path, make_store: Callable[..., Path], more: dict[str, object]
 ) -> None:

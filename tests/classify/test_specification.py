@@ -216,6 +216,7 @@ def test_a_candidate_layer_is_the_cell_that_it_becomes(
     assert of_layer == {t.key for t in tasks if t.cell.classifier == "svm" and t.cell.layer < 0}
 
 
+@pytest.mark.telling
 def test_a_worker_needs_the_specification_alone(make_store: MakeStore, config: GridConfig) -> None:
     make_store()
     run_grid(config)
@@ -369,6 +370,7 @@ def test_a_store_that_was_moved_keeps_its_keys(make_store: MakeStore, config: Gr
 # ---- cells of older versions
 
 
+@pytest.mark.telling
 def test_cells_of_an_older_version_are_computed_again_and_said_once(
     make_store: MakeStore, config: GridConfig
 ) -> None:

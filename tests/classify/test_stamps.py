@@ -84,6 +84,7 @@ def run_all(store: Path, out: Path, *more: str) -> None:
     assert make_report([str(out), "--store", str(store)]) == 0
 
 
+@pytest.mark.telling
 def test_every_file_of_a_stamped_run_carries_the_stamp_and_a_clean_run_none(
     make_store: MakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -299,6 +299,7 @@ def long_tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.telling
 def test_long_texts_are_not_held(kind: str, long_tables: dict[str, Path]) -> None:
     paths = {name: str(path) for name, path in long_tables.items()}
     measured = measure(READS[f"scan_manifest {kind}"].format(**paths))

@@ -429,6 +429,7 @@ def test_a_second_run_reads_only_what_changed(
     assert read == ["3.wav"] and again[3].length_s == 1.0
 
 
+@pytest.mark.telling
 def test_the_report_and_the_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib", reason="the extra 'report' is not installed")
     make_release("iemocap", tmp_path / "release")

@@ -166,6 +166,7 @@ def test_changed_or_foreign_folders_are_refused(folder: Path, tmp_path: Path) ->
         design_of(release)
 
 
+@pytest.mark.telling
 def test_killed_generation_starts_over(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "release"
     code = (

@@ -68,6 +68,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
 
 
 @pytest.mark.parametrize(("corpus", "modality"), PAIRS)
+@pytest.mark.telling
 def test_from_a_spoilt_release_to_tables(
     corpus: str,
     modality: str,

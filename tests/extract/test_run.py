@@ -447,6 +447,7 @@ def kill(tmp_path: Path, model: Path, kills: int) -> dict[str, float]:
     return json.loads(run.stdout)
 
 
+@pytest.mark.telling
 def test_killed_at_random_moments_nothing_is_lost_or_doubled(tmp_path, model):
     assert kill(tmp_path, model, 8)["kills"] == 8
 

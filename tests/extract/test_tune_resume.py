@@ -468,6 +468,7 @@ def kill(tmp_path: Path, models: Path, kills: int, modality: str = "audio") -> d
     return json.loads(run.stdout)
 
 
+@pytest.mark.telling
 def test_killed_at_random_moments_no_fold_is_lost_or_changed(tmp_path, models):
     assert kill(tmp_path, models, 4)["kills"] == 4
 
