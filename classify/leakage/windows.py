@@ -28,10 +28,9 @@ ENDING = re.compile(r"\.[A-Za-z]\w{1,4}$")  # of a file's name
 def windows(case: AuditCase) -> LeakageFinding | None:
     """Return a caution where test rows may be windows of what also trains, none elsewhere.
 
-    Ids, and names of files where each row has its own, are compared without their last number or
-    letter. Nobody can know what it counts: names such as ``happy_012`` have few beginnings, those
-    of windows have many; and where it tells the speaker it counts people. Rows that name their
-    group are left to its check.
+    Ids and names of files are compared without what may number windows. Nobody can know what it
+    counts: names such as ``happy_012`` have few beginnings, those of windows have many; and where
+    it tells the speaker it counts people. Rows that name their group are left to its check.
     """
     worst: Overlap | None = None
     shown: tuple[str, NDArray[np.str_]] | None = None
@@ -48,8 +47,8 @@ def windows(case: AuditCase) -> LeakageFinding | None:
     share = worst.rows / case.n_test
     examples = some([f"{names[a]} and {names[b]}" for a, b in worst.examples])
     return Evidence(
-        f"the manifest names no recordings; by the column {column}, {per_cent(share)} of the test "
-        "rows may be of one that also trains or validates",
+        f"by the column {column}, {per_cent(share)} of the test rows may be of a recording that "
+        "also trains or validates",
         examples,
         share,
     ).caution(
@@ -59,7 +58,7 @@ def windows(case: AuditCase) -> LeakageFinding | None:
 
 
 def _names(case: AuditCase) -> Iterator[tuple[str, NDArray[np.str_]]]:
-    """Yield ids, and the stems of files of which each row has its own, with their column."""
+    """Yield ids, and the names of files without their endings, each with their column."""
     yield "id", case.manifest.ids
     for column in RECORDINGS:
         if column in case.manifest.table and case.manifest.given(column).any():

@@ -16,7 +16,7 @@ from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.catalogue import Entry, matching, without_inner_folds
 
 GRAMMAR = "[NAME=]MODALITY[:ENCODER[@FINGERPRINT]][.L4 | .L4-8 | .L2,5 | .Lall]"
-LAYERS = re.compile(r"all|\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*")
+LAYERS = re.compile(r"all|\d{1,9}(?:-\d{1,9})?(?:,\d{1,9}(?:-\d{1,9})?)*")
 WRITTEN = re.compile(
     r"(?:(?P<name>[^=]+)=)?(?P<modality>[^=:.]+)(?::(?P<encoder>[^=]+?))?"
     rf"(?:\.L(?P<layers>{LAYERS.pattern}))?"
@@ -206,14 +206,16 @@ def _numbers(request: ViewRequest, stored: Sequence[int]) -> list[int]:
     wanted: list[int] = []
     for part in request.layers.split(","):
         first, _, last = part.partition("-")
-        wanted += range(int(first), int(last or first) + 1)
-    absent = [number for number in wanted if number not in stored]
-    if absent or not wanted:
-        there = ", ".join(map(str, stored)) or "no layers"
-        raise UsageError(
-            f"the view {request.name!r} asks for layer {absent[0] if absent else request.layers} "
-            f"of {request.modality}; the store has {there}"
-        )
+        low, high = int(first), int(last or first)
+        absent = [number for number in (low, high) if number not in stored]
+        if not absent:  # so that the range is no longer than what is stored
+            absent = [number for number in range(low, high) if number not in stored]
+        if absent or low > high:
+            raise UsageError(
+                f"the view {request.name!r} asks for layer {absent[0] if absent else part} of "
+                f"{request.modality}; the store has {', '.join(map(str, stored)) or 'no layers'}"
+            )
+        wanted += [number for number in stored if low <= number <= high]
     return list(dict.fromkeys(wanted))
 
 

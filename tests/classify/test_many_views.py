@@ -101,6 +101,10 @@ def test_a_written_system_names_views(layered: Path) -> None:
         (["--view", "a=b=c"], "is not of the form"),
         (["--view", "audio.L1", "--layer", "1"], "leave out --modalities, --encoder"),
         (["--layers", "1", "--layer", "1"], "give one of them"),
+        (["--layers", "0-999999999"], "asks for layer 999999999 of audio"),
+        (["--layers", "9" * 5000], "--layers takes all, or numbers"),
+        (["--view", "audio.L" + "9" * 5000], "is not of the form"),
+        (["--layers", "2-1"], "asks for layer 2-1 of audio"),
         (["--layers", "two"], "--layers takes all, or numbers"),
     ],
 )
