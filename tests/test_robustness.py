@@ -158,12 +158,11 @@ def _untidy(out: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("write", "outcomes"),
-    [(_careful, {SAME}), (_careless, {SAME, OTHER}), (_untidy, {SAME, LEFT})],
+    ("write", "fault"), [(_careful, None), (_careless, OTHER), (_untidy, LEFT)]
 )
 def test_kills_tell_a_careful_command_from_a_careless_one(
     write: Callable[[Path], None],
-    outcomes: set[str],
+    fault: str | None,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -180,8 +179,15 @@ def test_kills_tell_a_careful_command_from_a_careless_one(
     monkeypatch.setattr(trial, "SCRIPTS", {"evil": "evil_command:main"})
     way = Way("evil", ("{here}/out/numbers.txt",), ("out/numbers.txt",))
     lives = Lives(Case("evil", "", way), tmp_path / "base", stage)
-    found = {outcome for _, outcome, _ in disturb(lives, 8, 0, time.monotonic() + 60, False)}
-    assert found == outcomes
+    # On a busy machine any one kill may come before or after the writing, so the faulty commands
+    # are killed until one is hit.
+    count = 8 if fault is None else 200
+    found = set()
+    for _, outcome, _ in disturb(lives, count, 0, time.monotonic() + 60, False):
+        found.add(outcome)
+        if outcome == fault:
+            break
+    assert found - {SAME} == ({fault} if fault else set())
 
 
 # What commands do -------------------------------------------------------------------------------
