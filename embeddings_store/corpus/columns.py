@@ -36,7 +36,8 @@ LEAK_TAGS = ("safe", "context", "leaky")
 UNTAGGED = "unknown"
 CHUNK_ROWS = 1 << 20
 # How pandas, audformat and openSMILE write a time; two parts alone might be minutes or hours.
-CLOCK = r"(?:\d+ days? )?\d{1,3}:\d\d:\d\d(?:\.\d+)?"
+# Of several times that are all whole days, pandas writes the days alone: openSMILE's start is so.
+CLOCK = r"(?:\d+ days? )?\d{1,3}:\d\d:\d\d(?:\.\d+)?|\d+ days?"
 # An absolute path, a backslash, a step upwards, a drive or scheme before the first slash.
 UNSAFE = r"^/|\\|(?:^|/)\.\.(?:/|$)|^(?:\./)*[^/]*:"
 
