@@ -12,11 +12,14 @@ import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from benchmarks.robustness import atlas, children, trial
+import benchmarks.record as recorder
+import benchmarks.robustness.__main__ as driver
+from benchmarks.robustness import atlas, campaign, children, trial
 from benchmarks.robustness.children import Trials, make_stage, quieten
 from benchmarks.robustness.kinds import KINDS, Kind
 from benchmarks.robustness.lives import LEFT, OTHER, SAME, Case, Lives, disturb
@@ -183,11 +186,89 @@ def test_kills_tell_a_careful_command_from_a_careless_one(
     # are killed until one is hit.
     count = 8 if fault is None else 200
     found = set()
-    for _, outcome, _ in disturb(lives, count, 0, time.monotonic() + 60, False):
+    for _, outcome, _ in disturb(lives, range(count), 0, time.monotonic() + 60, False):
         found.add(outcome)
         if outcome == fault:
             break
     assert found - {SAME} == ({fault} if fault else set())
+
+
+# How trials are shared out, and recorded ---------------------------------------------------------
+
+
+class Timed:
+    """A job whose trials take a stated time of a clock that nothing else moves."""
+
+    def __init__(self, clock: list[float], trial_s: Callable[[int], float]) -> None:
+        self.clock, self.trial_s = clock, trial_s
+        self.done, self.took_s = 0, 0.0
+
+    def run(self, count: int, until: float) -> None:
+        for _ in range(count):
+            spent_s = self.trial_s(self.done)
+            self.clock[0] += spent_s
+            self.took_s += spent_s
+            self.done += 1
+            if self.clock[0] > until:
+                break
+
+
+def shared_out(
+    monkeypatch: pytest.MonkeyPatch, count: int, ends: float, *trial_s: Callable[[int], float]
+) -> list[Timed]:
+    clock = [0.0]
+    monkeypatch.setattr(campaign, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))
+    jobs = [Timed(clock, each) for each in trial_s]
+    campaign.share(jobs, campaign.Asked(count, 0, ends))
+    return jobs
+
+
+def test_what_is_fast_is_tried_more_often_and_the_number_is_reached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    speeds = (lambda _: 0.01, lambda _: 0.1, lambda _: 10.0)
+    fast, middle, slow = shared_out(monkeypatch, 2000, 1e9, *speeds)
+    assert fast.done + middle.done + slow.done == 2000
+    assert slow.done >= campaign.LEAST
+    assert fast.done - 20 == pytest.approx(10 * (middle.done - 20), rel=0.1)
+
+
+def test_what_becomes_slow_leaves_its_trials_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    speeds = (lambda number: 100.0 if number > 30 else 0.1, lambda _: 0.1)
+    stuck, other = shared_out(monkeypatch, 1000, 1e9, *speeds)
+    assert stuck.done + other.done == 1000 and stuck.done < 50
+
+
+def test_a_campaign_ends_in_time_with_equal_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    fast, slow = shared_out(monkeypatch, 100_000, 60.0, lambda _: 0.01, lambda _: 0.5)
+    assert fast.clock[0] == pytest.approx(60, abs=1)
+    assert fast.took_s == pytest.approx(30, abs=10)
+    assert slow.took_s == pytest.approx(30, abs=10)
+
+
+def test_a_campaign_s_rows_replace_its_own_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (driver, recorder):
+        monkeypatch.setattr(module, "RESULTS", tmp_path)
+
+    def found(name: str, *kinds: str) -> pd.DataFrame:
+        rows = [campaign.Found(name, kind, "check", "", REFUSED, 1) for kind in kinds]
+        return pd.DataFrame([vars(row) for row in rows])
+
+    driver.record_campaign(found("mutations", "a", "b"), ["--seed", "1"], 1)
+    driver.record_campaign(found("kills", "a"), ["--seed", "2"], 2)
+    driver.record_campaign(found("mutations", "b"), ["--kind", "b*"], 3, parts=True)
+    table = pd.read_csv(tmp_path / "robustness.csv")
+    assert table[["campaign", "kind", "seed"]].to_numpy().tolist() == [
+        ["mutations", "a", 1],
+        ["kills", "a", 2],
+        ["mutations", "b", 3],
+    ]
+    assert table["command"].iloc[-1] == "python -m benchmarks.robustness --kind 'b*'"
+    driver.record_campaign(found("mutations", "c"), [], 4)
+    table = pd.read_csv(tmp_path / "robustness.csv")
+    assert table["kind"].tolist() == ["a", "c"]
 
 
 # What commands do -------------------------------------------------------------------------------

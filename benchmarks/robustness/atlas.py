@@ -11,10 +11,15 @@ from pathlib import Path
 from benchmarks.robustness import media_worlds, worlds
 
 WORLDS: Mapping[str, Callable[[Path], None]] = {
+    "cached": media_worlds.cached,
+    "checked": worlds.checked,
     "corpus alone": worlds.corpus_alone,
+    "demo": worlds.demo,
     "encoders": media_worlds.encoders,
     "exports": worlds.exports,
+    "faces": media_worlds.faces,
     "films": media_worlds.films,
+    "fold files": worlds.fold_files,
     "manifest": worlds.manifest,
     "models": media_worlds.models,
     "one file": worlds.one_file,
@@ -23,8 +28,10 @@ WORLDS: Mapping[str, Callable[[Path], None]] = {
     "plans": worlds.plans,
     "results": worlds.results,
     "running": media_worlds.running,
+    "snapshot": worlds.snapshot,
     "sound_files": media_worlds.sound_files,
     "store": worlds.store,
+    "superb": worlds.superb,
     "trained": media_worlds.trained,
     "training": media_worlds.training,
     "vectors": worlds.vectors,

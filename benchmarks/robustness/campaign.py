@@ -7,8 +7,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
+from typing import Protocol
 
 import pandas as pd
 
@@ -29,6 +31,7 @@ from benchmarks.robustness.trial import (
 )
 
 FOUND = "found"
+LEAST = 20
 BIT_OUTCOMES = {
     REFUSED: FOUND,
     REPORTED: FOUND,
@@ -78,25 +81,64 @@ class Asked:
 
 
 def mutations(kinds: Sequence[Kind], asked: Asked, stage: Stage) -> Iterator[Found]:
-    """Alter files, as often for each kind, and read them in children of this process."""
-    yield from _altered("mutations", kinds, asked, stage)
+    """Alter files of every kind, and read them in children of this process."""
+    pairs = [(kind, way) for kind in kinds for way in kind.ways]
+    yield from _altered("mutations", pairs, asked, stage)
 
 
 def commands(kinds: Sequence[Kind], asked: Asked, stage: Stage) -> Iterator[Found]:
     """Alter files, and read each kind with one of its commands, as it is installed."""
-    one_each = [
-        replace(kind, ways=(kind.ways[place % len(kind.ways)],)) for place, kind in enumerate(kinds)
-    ]
-    yield from _altered("installed commands", one_each, asked, stage)
+    pairs = [(kind, kind.ways[place % len(kind.ways)]) for place, kind in enumerate(kinds)]
+    yield from _altered("installed commands", pairs, asked, stage)
 
 
-def _altered(campaign: str, kinds: Sequence[Kind], asked: Asked, stage: Stage) -> Iterator[Found]:
-    each = -(-asked.count // max(1, len(kinds)))
-    pairs = [(kind, way) for kind in kinds for way in dict.fromkeys(kind.ways)]
-    for done, (kind, way) in enumerate(pairs):
-        share = -(-each * kind.ways.count(way) // len(kind.ways))
-        until = _until(asked.ends, len(pairs) - done)
-        yield from _of_one(campaign, kind, way, replace(asked, count=share, ends=until), stage)
+def _altered(
+    campaign: str, pairs: Sequence[tuple[Kind, Way]], asked: Asked, stage: Stage
+) -> Iterator[Found]:
+    readings = [_Reading(campaign, kind, way, asked, stage) for kind, way in pairs]
+    share(readings, asked)
+    for reading in readings:
+        yield from reading.found()
+
+
+class Job(Protocol):
+    """Trials of one thing, as many as are asked for at a time.
+
+    Attributes:
+        done: How many there were.
+        took_s: How long they took.
+    """
+
+    done: int
+    took_s: float
+
+    def run(self, count: int, until: float) -> None:
+        """Do so many, one at least, and begin none after ``until``, by ``time.monotonic``."""
+
+
+def share(jobs: Sequence[Job], asked: Asked) -> None:
+    """Do ``asked.count`` trials over all jobs, so many of each that all take equally long.
+
+    First each is done 20 times, whatever that takes; less often where that would be more than half
+    of all trials. The rest is shared by time: what ends in a hundredth of another's time is tried a
+    hundred times as often. A share that takes twice as long as the first trials promised ends
+    there, and what it lacks is shared again.
+    """
+    few = min(LEAST, ceil(asked.count / 2 / max(1, len(jobs))))
+    for place, job in enumerate(jobs):
+        job.run(few, _until(asked.ends, len(jobs) - place))
+    while jobs and (left := asked.count - sum(job.done for job in jobs)) > 0:
+        now = time.monotonic()
+        if now >= asked.ends:
+            return
+        rates = [job.done / job.took_s for job in jobs]
+        each_s = min(left / sum(rates), (asked.ends - now) / len(jobs))
+        for job, rate in zip(jobs, rates, strict=True):
+            count = min(left, ceil(each_s * rate))
+            if count and time.monotonic() < asked.ends:
+                before = job.done
+                job.run(count, min(asked.ends, time.monotonic() + 2 * each_s))
+                left -= job.done - before
 
 
 def _until(ends: float, parts: int) -> float:
@@ -105,31 +147,46 @@ def _until(ends: float, parts: int) -> float:
     return now + (ends - now) / parts
 
 
-def _of_one(campaign: str, kind: Kind, way: Way, asked: Asked, stage: Stage) -> Iterator[Found]:
-    base = atlas.made(kind.world, stage.folder / "made")
-    before = atlas.digest(base)
-    trials = _known(kind, way, base, stage)
-    if trials.calm.status not in ({0, 3} if way.reports else {0}):
-        raise RuntimeError(f"{kind.name}, {way}: undisturbed: {trials.calm}")
-    tried = (
-        trials.run(range(asked.count), asked.seed)
-        if campaign == "mutations"
-        else trials.run_installed(range(asked.count), asked.seed + 1)
-    )
-    outcomes: Counter[str] = Counter()
-    for trial in tried:
-        outcomes[trial.outcome] += 1
-        if asked.keep is not None and (trial.outcome in FAULTS or trial.outcome == DIFFERENT):
-            place = f"{kind.folder}.{way.name}.{trial.number}".replace(" ", "-")
-            _keep(trials, trial, asked.seed, asked.keep / place)
-        if time.monotonic() > asked.ends:
-            break
-    if atlas.digest(base) != before:
-        raise RuntimeError(f"{kind.name}, {way.name}: a file was changed in its place")
-    _tell(campaign, kind.name, way.name, outcomes)
-    for outcome, number in sorted(outcomes.items()):
-        why = (way.explained or kind.explained) if outcome == DIFFERENT else ""
-        yield Found(campaign, kind.name, way.name, "", outcome, number, why)
+class _Reading:
+    """One kind of file that is altered, and one way to read it."""
+
+    def __init__(self, campaign: str, kind: Kind, way: Way, asked: Asked, stage: Stage) -> None:
+        self._campaign, self._kind, self._way = campaign, kind, way
+        self._asked, self._stage = asked, stage
+        self._outcomes: Counter[str] = Counter()
+        self.done, self.took_s = 0, 0.0
+
+    def run(self, count: int, until: float) -> None:
+        kind, way, asked = self._kind, self._way, self._asked
+        base = atlas.made(kind.world, self._stage.folder / "made")
+        before = atlas.digest(base)
+        trials = _known(kind, way, base, self._stage)
+        started, numbers = time.monotonic(), range(self.done, self.done + count)
+        tried = (
+            trials.run(numbers, asked.seed)
+            if self._campaign == "mutations"
+            else trials.run_installed(numbers, asked.seed + 1)
+        )
+        for trial in tried:
+            self.done += 1
+            self._outcomes[trial.outcome] += 1
+            if trial.outcome in FAULTS:
+                print(f"{kind.name}, {way.name}, {trial.number}: {trial.detail}", file=sys.stderr)
+            if asked.keep is not None and trial.outcome in {*FAULTS, DIFFERENT}:
+                place = f"{kind.folder}.{way.name}.{trial.number}".replace(" ", "-")
+                _keep(trials, trial, asked.seed, asked.keep / place)
+            if time.monotonic() > until:
+                break
+        self.took_s += time.monotonic() - started
+        if atlas.digest(base) != before:
+            raise RuntimeError(f"{kind.name}, {way.name}: a file was changed in its place")
+        _tell(self._campaign, kind.name, way.name, self._outcomes)
+
+    def found(self) -> Iterator[Found]:
+        kind, way = self._kind, self._way
+        for outcome, number in sorted(self._outcomes.items()):
+            why = (way.explained or kind.explained) if outcome == DIFFERENT else ""
+            yield Found(self._campaign, kind.name, way.name, "", outcome, number, why)
 
 
 _KNOWN: dict[tuple[str, Way, Path], Trials] = {}
@@ -139,7 +196,10 @@ def _known(kind: Kind, way: Way, base: Path, stage: Stage) -> Trials:
     """Return the trials of a kind and a way; how they are undisturbed is looked at once."""
     key = (kind.name, way, base)
     if key not in _KNOWN:
-        _KNOWN[key] = Trials(stage, base, kind.pattern, way, f"{kind.name} {way.name}")
+        trials = Trials(stage, base, kind.pattern, way, f"{kind.name} {way.name}")
+        if trials.calm.status not in ({0, 3, 4} if way.reports else {0}):
+            raise RuntimeError(f"{kind.name}, {way}: undisturbed: {trials.calm}")
+        _KNOWN[key] = trials
     return _KNOWN[key]
 
 
@@ -164,19 +224,43 @@ def bits(kinds: Sequence[BitKind], asked: Asked, stage: Stage) -> Iterator[Found
 def kills(cases: Sequence[Case], asked: Asked, stage: Stage) -> Iterator[Found]:
     """Kill commands and let them run out of disk, and compare what they make in the end."""
     mounts = can_mount(stage.folder / "mount")
-    whole = sum(case.often for case in cases)
-    for done, case in enumerate(cases):
-        lives = Lives(case, atlas.made(case.world, stage.folder / "made"), stage)
-        until = _until(asked.ends, len(cases) - done)
-        count = max(1, round(asked.count * case.often / whole))
-        outcomes: Counter[tuple[str, str]] = Counter()
-        for moment, outcome, detail in disturb(lives, count, asked.seed, until, mounts):
-            outcomes[moment, outcome] += 1
+    disturbances = [_Disturbance(case, asked.seed, mounts, stage) for case in cases]
+    share(disturbances, asked)
+    for disturbance in disturbances:
+        yield from disturbance.found()
+
+
+class _Disturbance:
+    """One command that is killed and starved."""
+
+    def __init__(self, case: Case, seed: int, mounts: bool, stage: Stage) -> None:
+        self._case, self._seed, self._mounts, self._stage = case, seed, mounts, stage
+        self._lives: Lives | None = None
+        self._outcomes: Counter[tuple[str, str]] = Counter()
+        self.done, self.took_s = 0, 0.0
+
+    def run(self, count: int, until: float) -> None:
+        case = self._case
+        if self._lives is None:
+            base = atlas.made(case.world, self._stage.folder / "made")
+            self._lives = Lives(case, base, self._stage)
+        numbers, started = range(self.done, self.done + count), time.monotonic()
+        for moment, outcome, detail in disturb(
+            self._lives, numbers, self._seed, until, self._mounts
+        ):
+            self.done += 1
+            self._outcomes[moment, outcome] += 1
             if outcome in LIFE_FAULTS:
                 print(f"{case.name}, {moment}: {outcome}: {detail}", file=sys.stderr)
-        _tell("kills", case.name, case.way.name, Counter(outcome for _, outcome in outcomes))
-        for (moment, outcome), number in sorted(outcomes.items()):
-            yield Found("kills", case.name, case.way.name, moment, outcome, number)
+        self.took_s += time.monotonic() - started
+        told = Counter[str]()
+        for (_, outcome), number in self._outcomes.items():
+            told[outcome] += number
+        _tell("kills", case.name, case.way.name, told)
+
+    def found(self) -> Iterator[Found]:
+        for (moment, outcome), number in sorted(self._outcomes.items()):
+            yield Found("kills", self._case.name, self._case.way.name, moment, outcome, number)
 
 
 def _tell(campaign: str, kind: str, program: str, outcomes: Counter[str]) -> None:

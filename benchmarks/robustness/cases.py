@@ -55,10 +55,6 @@ def _convert(form: str, media: str, *results: str) -> Case:
     return Case(f"convert to {form}", "plain manifest", way, once=True)
 
 
-def _reads(name: str, world: str, way: Way) -> Case:
-    return Case(name, world, way, often=0.3)
-
-
 IMPORT = Way(
     "embeddings-store",
     ("import", "{here}/vectors.npz", "--seen", "none", "--rows", "{here}/rows.csv",
@@ -91,9 +87,9 @@ AUDITED = Way(
 )
 
 CASES: Sequence[Case] = (
-    Case("frozen vectors", "encoders", EXTRACT_ON, "store", often=1.5),
-    Case("fine-tuning", "encoders", TRAIN_ON, "store", often=1.0),
-    Case("grid", "store", _grid("--jobs", "1"), "out", often=1.5),
+    Case("frozen vectors", "encoders", EXTRACT_ON, "store"),
+    Case("fine-tuning", "encoders", TRAIN_ON, "store"),
+    Case("grid", "store", _grid("--jobs", "1"), "out"),
     Case("grid, two jobs", "store", _grid("--jobs", "2"), "out"),
     Case("grid, two jobs, parent killed", "store", _grid("--jobs", "2"), "out", parent_alone=True),
     Case("check, two jobs", "plain manifest", CHECK, "out"),
@@ -101,18 +97,18 @@ CASES: Sequence[Case] = (
     _convert("audformat", "copy", "out/*.yaml", "out/**/*.wav"),
     _convert("emobox", "link", "out/**/*.jsonl"),
     _convert("huggingface", "leave", "out/**/*.arrow"),
-    Case("import", "vectors", IMPORT, "out", often=1.5),
-    *(Case("export", "one file", way, "out", often=0.3) for way in EXPORTS),
-    Case("join", "pair", JOIN, often=1.5),
+    Case("import", "vectors", IMPORT, "out"),
+    *(Case("export", "one file", way, "out") for way in EXPORTS),
+    Case("join", "pair", JOIN),
     Case("make a release", "plain manifest", MAKE, once=True),
     Case("statistics", "results", COMPARE),
-    Case("report", "results", REPORT, often=0.5),
+    Case("report", "results", REPORT),
     Case("audit of results", "results", AUDITED),
-    _reads("verify", "store", VERIFY),
-    _reads("inspect", "store", INSPECT),
-    _reads("audit", "store", AUDIT),
-    _reads("compare results", "results", COMPARE_AGAIN),
-    _reads("published figures", "results", SHOW),
+    Case("verify", "store", VERIFY),
+    Case("inspect", "store", INSPECT),
+    Case("audit", "store", AUDIT),
+    Case("compare results", "results", COMPARE_AGAIN),
+    Case("published figures", "results", SHOW),
 )
 
 

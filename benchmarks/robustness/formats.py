@@ -87,6 +87,15 @@ def in_json(draw: random.Random, data: bytes, strange: Sequence[str]) -> bytes:
     return json.dumps(holder.get("top")).encode()
 
 
+def in_json_lines(draw: random.Random, data: bytes, strange: Sequence[str]) -> bytes:
+    """Do the same to one line of a file that holds JSON in each."""
+    lines = data.splitlines(keepends=True)
+    if lines:
+        place = draw.randrange(len(lines))
+        lines[place] = in_json(draw, lines[place], strange) + b"\n"
+    return b"".join(lines)
+
+
 def _places(top: dict[str, Any]) -> list[tuple[Any, Any]]:
     found: list[tuple[Any, Any]] = []
     waiting: list[Any] = [top]
@@ -321,6 +330,7 @@ BY_SUFFIX: Mapping[str, Inside] = {
     ".csv": in_csv,
     ".h5": in_hdf5,
     ".json": in_json,
+    ".jsonl": in_json_lines,
     ".npy": in_array,
     ".npz": in_zip,
     ".parquet": in_parquet,

@@ -13,6 +13,8 @@ from benchmarks.robustness.worlds import GRID
 NO_DIGEST = "another valid file: nothing beside it says what it held, and the result follows it"
 MEDIA = "most bytes of a recording carry no checksum: other bytes are another recording"
 ENCODER = "another valid encoder: weights_digest and fingerprint of what it makes are its own"
+DETECTOR = "another network: the digest of its file is in the fingerprint of what it makes"
+REMEMBERED = "another valid line of what a check wrote for its own next run, which trusts it"
 EDITED = "a table that people edit: other cells are other data, and the result follows them"
 
 
@@ -88,10 +90,26 @@ def _encoder(folder: str, file: str, modality: str = "text") -> Kind:
     return Kind(f"encoder, {file}", "encoders", f"encoders/{folder}/{file}", (way,), ENCODER)
 
 
-def _import(source: str, *more: str, seen: str = "none") -> tuple[Way, ...]:
-    known = ("--seen", seen, "--rows", "{here}/rows.csv", "--corpus", "mine")
+def _import(source: str, *more: str, seen: str = "none", rows: str = "rows.csv") -> tuple[Way, ...]:
+    known = ("--seen", seen, "--rows", f"{{here}}/{rows}", "--corpus", "mine")
     given = ("import", f"{{here}}/{source}", *known, *more, "--store", "{here}/store")
     return (Way("embeddings-store", given, ("store/**/*.h5", "store/*/manifest.parquet")),)
+
+
+def _faces(*source: str) -> tuple[Way, ...]:
+    """Read films with faces, where ``source`` says from where it is known where they are."""
+    given = ("--corpus", "manifest", "--root", "{here}/walks.csv", *source)
+    checked = Way(
+        "check-corpus", (*given, "--media", "none", "--faces", "all", "--json"), reports=True
+    )
+    return checked, _frozen("walks.csv", "video", "encoder", "--region", "face", *source)
+
+
+def _folds(protocol: str, folder: str) -> tuple[Way, ...]:
+    """Read the folds of a protocol from its authors' files."""
+    chosen = ("--protocol", protocol, "--protocol-files", f"{{here}}/{folder}")
+    given = (*STORE, "--out", "{here}/grid", *chosen, "--dry-run")
+    return (Way("run-fusion-grid", given),)
 
 
 STORE = ("--store", "{here}/store")
@@ -111,7 +129,7 @@ GRID_AGAIN = Way(
     said=False,
     explained=UNVERIFIED,
 )
-OF_STORE = (VERIFY, VERIFY, INSPECT, AUDIT, GRID_AGAIN)
+OF_STORE = (VERIFY, INSPECT, AUDIT, GRID_AGAIN)
 COMPARE = Way("compare-systems", ("{here}/results",), ("results/comparisons.csv",))
 COMPARE_AGAIN = Way("compare-results", ("{here}/results", "{here}/results"))
 SHOW = Way(
@@ -141,6 +159,17 @@ SYSTEMS = Way(
     "run-fusion-grid",
     (*STORE, "--out", "{here}/out", "--systems", "{here}/systems.txt", "--dry-run"),
 )
+CACHE = _frozen(
+    "walks.csv",
+    "video",
+    "encoder",
+    *("--region", "face", "--frame-cache", "{here}/cache", "--face-weights", "{here}/faces.onnx"),
+)
+CHECK_AGAIN = Way(
+    "check-corpus",
+    ("--corpus", "manifest", "--root", "{here}/rows.csv", "--out", "{here}/out", "--json"),
+    reports=True,
+)
 NPY = ("--ids", "{here}/ids.txt", "--modality", "text")
 IDS_NPY = ("--ids", "{here}/ids.npy", "--modality", "text")
 
@@ -149,12 +178,19 @@ KINDS: Sequence[Kind] = (
     Kind("manifest.tsv", "manifest", "rows.tsv", _corpus("manifest", "rows.tsv"), EDITED),
     Kind("manifest, UTF-16", "manifest", "utf16.csv", _corpus("manifest", "utf16.csv"), EDITED),
     Kind("manifest.parquet", "manifest", "rows.parquet", _manifest("rows.parquet"), NO_DIGEST),
+    Kind("manifest.arff", "manifest", "rows.arff", _corpus("manifest", "rows.arff"), EDITED),
     Kind("vectors.npy", "vectors", "vectors.npy", _import("vectors.npy", *NPY), NO_DIGEST),
     Kind("vectors.npz", "vectors", "vectors.npz", _import("vectors.npz"), NO_DIGEST),
     Kind("vectors.csv", "vectors", "vectors.csv",
          _import("vectors.csv", "--modality", "text"), EDITED),
     Kind("vectors.parquet", "vectors", "vectors.parquet",
          _import("vectors.parquet", "--modality", "text"), NO_DIGEST),
+    Kind("vectors.arff", "vectors", "vectors.arff",
+         _import("vectors.arff", "--modality", "text"), EDITED),
+    Kind("openSMILE, by name", "vectors", "smile.csv",
+         _import("smile.csv", "--modality", "audio"), EDITED),
+    Kind("openSMILE, by file", "vectors", "functionals.csv",
+         _import("functionals.csv", "--modality", "audio", rows="parts.csv"), EDITED),
     Kind("ids.txt", "vectors", "ids.txt", _import("vectors.npy", *NPY), EDITED),
     Kind("ids.npy", "vectors", "ids.npy", _import("vectors.npy", *IDS_NPY), NO_DIGEST),
     Kind("rows of an import", "vectors", "rows.csv", _import("vectors.npz"), EDITED),
@@ -171,6 +207,10 @@ KINDS: Sequence[Kind] = (
     Kind("results, plan.parquet", "results", "results/plan.parquet", (JUDGE,)),
     Kind("plan.parquet", "plans", "plan.parquet", ON_PLAN, NO_DIGEST),
     Kind("systems.txt", "plans", "systems.txt", (SYSTEMS,), EDITED),
+    Kind("folds of EmoBox", "fold files", "emobox/data/rows/fold_*/*.jsonl",
+         _folds("emobox", "emobox/data/rows"), NO_DIGEST),
+    Kind("folds of s3prl", "superb", "s3prl/*/*.json",
+         _folds("iemocap-superb", "s3prl"), NO_DIGEST),
     _export("audformat", "db.yaml"),
     _export("audformat", "*.parquet"),
     _export("audformat-csv", "*.csv", "audformat"),
@@ -178,6 +218,8 @@ KINDS: Sequence[Kind] = (
     _export("emobox", "data/rows/**/*.json"),
     _export("huggingface", "*.json"),
     _export("huggingface", "*.arrow"),
+    Kind("huggingface, data/*.parquet", "snapshot", "hub/data/*.parquet",
+         _corpus("huggingface", "hub"), NO_DIGEST),
     _export("s3prl", "meta_data/*/*.json"),
     _export("speechbrain", "*/*.json"),
     _release("avamerg", "*.json"),
@@ -186,19 +228,40 @@ KINDS: Sequence[Kind] = (
     _release("iemocap", "*/dialog/transcriptions/Ses*.txt"),
     _release("meld", "*.csv"),
     _release("reels", "*.csv"),
+    Kind("demo, demo_design.json", "demo", "data/*/demo_design.json",
+         (Way("check-corpus", ("--corpus", "demo", "--root", "{here}/data", "--corpus-option",
+              "video=no", "--media", "none", "--json"), reports=True),)),
     _media("wav", "audio", "sound_files"),
     _media("flac", "audio", "sound_files"),
     _media("mp3", "audio", "sound_files"),
     _media("ogg", "audio", "sound_files"),
+    _media("m4a", "audio", "sound_files"),
     _media("mp4", "video", "films"),
     _media("avi", "video", "films"),
     _media("flv", "video", "films"),
+    _media("mkv", "video", "films"),
+    _media("mpg", "video", "films"),
+    _media("wmv", "video", "films"),
+    Kind("boxes of faces, .csv", "faces", "boxes.csv",
+         _faces("--face-boxes", "{here}/boxes.csv"), EDITED),
+    Kind("boxes of faces, .parquet", "faces", "boxes.parquet",
+         _faces("--face-boxes", "{here}/boxes.parquet"), NO_DIGEST),
+    Kind("face detector, .onnx", "faces", "faces.onnx",
+         _faces("--face-weights", "{here}/faces.onnx"), DETECTOR),
+    Kind("frame cache", "cached", "cache/*/*.*", (CACHE,)),
+    Kind("what a check remembers", "checked", "out/media.jsonl", (CHECK_AGAIN,), REMEMBERED),
     _encoder("demo-bert", "config.json"),
     _encoder("demo-bert", "tokenizer.json"),
     _encoder("demo-bert", "tokenizer_config.json"),
     _encoder("demo-bert", "model.safetensors"),
     _encoder("pickled", "pytorch_model.bin"),
+    _encoder("sharded", "model.safetensors.index.json"),
+    _encoder("worded", "vocab.txt"),
+    Kind("encoder with a head", "encoders", "encoders/with-head/*",
+         (_frozen("rows.csv", "text", "encoders/with-head", "--own-head"),), ENCODER),
     _encoder("demo-wav2vec2", "preprocessor_config.json", "audio"),
+    Kind("encoder of pictures, *.json", "films", "encoder/*.json",
+         (_frozen("mp4.csv", "video", "encoder"),), ENCODER),
     Kind("finished rows", "running", "store/**/part-*.npz", (EXTRACT_ON,)),
     Kind("checkpoint", "training", "store/**/checkpoint-*/*", (TRAIN_ON,)),
     Kind("tuned model", "models", "store/**/models/**/*.*", (TRAIN_ON,)),

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,6 @@ LIFE_FAULTS = frozenset({OTHER, LEFT, STUCK, TORN})
 QUARTERS = ("first quarter", "second quarter", "third quarter", "last quarter", "after its end")
 FULL, SMALL = "a file too large", "disk full"
 MOST_S = 120.0
-LEAST = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,6 @@ class Case:
         out: The folder below the world that it writes to and nothing else does; empty where it
             writes between what is there.
         parent_alone: Whether the kill spares the processes that it started.
-        often: How many kills it gets beside others.
         once: Whether it refuses with exit status 2 what an earlier life has made whole.
     """
 
@@ -46,7 +44,6 @@ class Case:
     way: Way
     out: str = ""
     parent_alone: bool = False
-    often: float = 1.0
     once: bool = False
 
 
@@ -198,14 +195,14 @@ def can_mount(folder: Path) -> bool:
 
 
 def disturb(
-    lives: Lives, count: int, seed: int, ends: float, mounts: bool
+    lives: Lives, numbers: Sequence[int], seed: int, ends: float, mounts: bool
 ) -> Iterator[tuple[str, str, str]]:
-    """Disturb a command so many times: three kills, then a full disk of either kind.
+    """Disturb a command once for each number: three kills, then a full disk of either kind.
 
-    Four times at least, however late it is.
+    What begins late, by ``time.monotonic``, is left out, but the first.
     """
-    for number in range(count):
-        if number >= LEAST and time.monotonic() > ends:
+    for number in numbers:
+        if number != numbers[0] and time.monotonic() > ends:
             return
         draw = random.Random(f"{seed} {lives.case.name} {number}")  # noqa: S311
         if number % 4 != 3:

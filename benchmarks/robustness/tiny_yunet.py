@@ -1,6 +1,7 @@
 """Writes a network of YuNet's form by hand: it takes what is red and not blue for a face.
 
-YuNet's own weights are on no machine of ours; this one goes through the same loader and decoder.
+YuNet's own weights are on no machine of ours; this network goes through the same loader and
+decoder.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ STRIDES = (8, 16, 32)
 
 
 def varint(number: int) -> bytes:
+    """Return a number in protobuf's form, low bits first."""
     parts = []
     number &= (1 << 64) - 1
     while number > 127:
@@ -23,6 +25,7 @@ def varint(number: int) -> bytes:
 
 
 def field(number: int, value: int | str | bytes) -> bytes:
+    """Return a field of a protobuf message."""
     if isinstance(value, int):
         return varint(number << 3) + varint(value)
     data = value.encode() if isinstance(value, str) else value
@@ -30,12 +33,14 @@ def field(number: int, value: int | str | bytes) -> bytes:
 
 
 def tensor(name: str, shape: Sequence[int], values: Sequence[float], whole: bool = False) -> bytes:
+    """Return a constant of the network."""
     data = struct.pack(f"<{len(values)}{'q' if whole else 'f'}", *values)
     dims = b"".join(field(1, size) for size in shape)
     return dims + field(2, 7 if whole else 1) + field(8, name) + field(9, data)
 
 
 def node(kind: str, inputs: Sequence[str], output: str, **ints: Sequence[int]) -> bytes:
+    """Return one operation of the network."""
     made = b"".join(field(1, name) for name in inputs) + field(2, output)
     made += field(3, output) + field(4, kind)
     for name, values in ints.items():
@@ -45,6 +50,7 @@ def node(kind: str, inputs: Sequence[str], output: str, **ints: Sequence[int]) -
 
 
 def value(name: str, shape: Sequence[int | str]) -> bytes:
+    """Return the name and the shape of an input or output."""
     dims = b""
     for size in shape:
         dims += field(1, field(1, size) if isinstance(size, int) else field(2, size))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import shutil
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
@@ -11,25 +12,29 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import soundfile
+from pyarrow import parquet
 
 from benchmarks.robustness.trial import SCRIPTS
 from embeddings_store import write_example_store
+from embeddings_store.arff_files import arff_text
 
 ROWS = 8
+IEMOCAP_SESSIONS = (1085, 1023, 1151, 1031, 1241)  # rows of its four classes
 FAST = ("--classifiers", "svm", "--early", "concatenation", "--late", "product", "--quiet")
 GRID = ("--modalities", "text", "audio", *FAST)
 
 
-def run(command: str, *arguments: object) -> None:
-    """Run a command that has to succeed."""
+def run(command: str, *arguments: object, status: int = 0) -> None:
+    """Run a command that has to end with this exit status."""
     module, function = SCRIPTS[command].split(":")
     heard = StringIO()
     with redirect_stdout(heard), redirect_stderr(heard):
         main = getattr(importlib.import_module(module), function)
-        status = main([str(argument) for argument in arguments])
-    if status:
-        raise RuntimeError(f"{command} {arguments}: exit {status}\n{heard.getvalue()}")
+        ended = main([str(argument) for argument in arguments])
+    if ended != status:
+        raise RuntimeError(f"{command} {arguments}: exit {ended}\n{heard.getvalue()}")
 
 
 def rows() -> pd.DataFrame:
@@ -66,6 +71,8 @@ def manifest(world: Path) -> None:
     table.to_csv(world / "rows.tsv", index=False, sep="\t")
     table.to_csv(world / "utf16.csv", index=False, encoding="utf-16")
     table.to_parquet(world / "rows.parquet", index=False)
+    words = table.drop(columns=["meta_age"]).astype(str)
+    (world / "rows.arff").write_text(arff_text("rows", words, {"label": ["happy", "sad"]}))
     sounds(world / "sound")
 
 
@@ -84,6 +91,15 @@ def vectors(world: Path) -> None:
     flat = pd.DataFrame({"id": ids, **columns})
     flat.to_csv(world / "vectors.csv", index=False)
     flat.to_parquet(world / "vectors.parquet", index=False)
+    (world / "vectors.arff").write_text(arff_text("vectors", flat, {}))
+    # As openSMILE writes them: from its program, and from its package.
+    numbers = "".join(
+        f"'{row}';0.0;{a};{b};{c}\n" for row, (a, b, c) in zip(ids, values, strict=True)
+    )
+    (world / "smile.csv").write_text(f"name;frameTime;f0;f1;f2\n{numbers}")
+    places = pd.DataFrame({"file": table["audio"], "start": "0 days", "end": "0 days 00:00:00.2"})
+    places.assign(**columns).to_csv(world / "functionals.csv", index=False)
+    table.to_csv(world / "parts.csv", index=False)
     seen = ["no", "fit"] * (ROWS // 2)
     pd.DataFrame({"id": ids, "seen": seen}).to_csv(world / "seen.csv", index=False)
 
@@ -166,6 +182,75 @@ def _audformat_as_text(world: Path) -> None:
         database.save(str(world / "audformat-csv"), storage_format="csv")
     for path in (world / "audformat-csv").glob("*.parquet"):
         path.unlink()
+
+
+def snapshot(world: Path) -> None:
+    """A dataset as the hub serves it: two tables with the sound inside, and a note on columns."""
+    table = rows()
+    sounds(world / "sound")
+    kinds = {"audio": {"_type": "Audio"}, "emotion": {"_type": "ClassLabel", "names": ["a", "b"]}}
+    note = json.dumps({"info": {"features": kinds}})
+    for number in range(2):
+        part = range(number, ROWS, 2)
+        audio = [(world / "sound" / f"{n}.wav").read_bytes() for n in part]
+        columns = {
+            "audio": [{"bytes": b, "path": f"{n}.wav"} for n, b in zip(part, audio, strict=True)],
+            "emotion": [n // 2 % 2 for n in part],
+            "transcription": table["text"].iloc[part].tolist(),
+            "speaker_id": table["speaker"].iloc[part].tolist(),
+        }
+        path = world / "hub" / "data" / f"train-0000{number}-of-00002.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = pa.table(columns).replace_schema_metadata({"huggingface": note})
+        parquet.write_table(made, path)
+
+
+def fold_files(world: Path) -> None:
+    """A store, and the folds of its corpus in EmoBox's files."""
+    exports(world)
+    for form in ("audformat", "audformat-csv", "huggingface", "s3prl", "speechbrain"):
+        shutil.rmtree(world / form)
+    values = np.random.default_rng(0).normal(size=(ROWS, 2)).astype(np.float32)
+    np.savez(world / "vectors.npz", ids=rows()["id"].to_numpy(dtype=str), text=values)
+    given = ("import", world / "vectors.npz", "--rows", world / "rows.csv", "--seen", "none")
+    run("embeddings-store", *given, "--store", world / "store")
+
+
+def superb(world: Path) -> None:
+    """A store with as many rows as IEMOCAP's four classes, and folds in the files of s3prl."""
+    world.mkdir(parents=True)
+    sessions = [n for n, size in enumerate(IEMOCAP_SESSIONS, start=1) for _ in range(size)]
+    count = len(sessions)
+    labels = ["ang", "hap", "neu", "sad", "exc"] * count
+    table = pd.DataFrame({"id": [f"u{n}" for n in range(count)], "label": labels[:count]})
+    table["session"] = [f"Ses0{number}" for number in sessions]
+    table["speaker"] = [f"Ses0{number}_{'FM'[n % 2]}" for n, number in enumerate(sessions)]
+    table.to_csv(world / "rows.csv", index=False)
+    values = np.random.default_rng(0).normal(size=(count, 2)).astype(np.float32)
+    np.savez(world / "vectors.npz", ids=table["id"].to_numpy(dtype=str), text=values)
+    given = ("import", world / "vectors.npz", "--rows", world / "rows.csv", "--seen", "none")
+    run("embeddings-store", *given, "--corpus", "iemocap", "--store", world / "store")
+    for number in range(1, len(IEMOCAP_SESSIONS) + 1):
+        folder = world / "s3prl" / f"Session{number}"
+        folder.mkdir(parents=True)
+        tested = table["session"] == f"Ses0{number}"
+        for role, mask in (("test", tested), ("train", ~tested)):
+            listed = [{"path": f"{name}.wav"} for name in table["id"][mask]]
+            content = json.dumps({"meta_data": listed})
+            (folder / f"{role}_meta_data.json").write_text(content)
+
+
+def checked(world: Path) -> None:
+    """A corpus of whole files, and what a check of it remembers."""
+    plain_manifest(world)
+    given = ("--corpus", "manifest", "--root", world / "rows.csv", "--quiet")
+    run("check-corpus", *given, "--out", world / "out")
+
+
+def demo(world: Path) -> None:
+    """The demo release without its films."""
+    given = ("--corpus", "demo", "--root", world / "data", "--corpus-option", "video=no")
+    run("check-corpus", *given, "--media", "none", "--quiet")
 
 
 RELEASES = ("avamerg", "cremad", "iemocap", "meld", "reels")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_yunet import write_tiny_yunet
 
+from benchmarks.robustness.tiny_yunet import write_tiny_yunet
 from embeddings_store.errors import MissingDependencyError, ModelLoadError, UsageError
 from extract.commands.extract_features import main
 from extract.corpora.demo_release import faces
