@@ -35,6 +35,8 @@ TRAIN = "train"
 TUNE_ON = (TRAIN, VALID)
 LAYER_JUDGE = "svm"  # the classifier by whose accuracy on validation rows a layer is chosen
 
+LAYERS_AS = AS_VIEWS, AS_MEAN, AS_CONCAT, AS_STACK = ("views", "mean", "concat", "stack")
+
 HEAD, PROBE = "head", "probe"  # where the class scores of a modality come from
 RULE = "rule"  # stands in the column of classifiers
 CALIBRATED = "calibrated"

@@ -82,7 +82,7 @@ def _run(argv: Sequence[str] | None) -> int:
     from classify.results.statistics_tables import COMPARISONS, STATISTICS, write_statistics
     from classify.results.table import headline_cell
     from classify.systems.parser import plain_text
-    from classify.terminal.console import console_for_output
+    from classify.terminal.console import console_for_output, print_table
     from classify.terminal.statistics import ASSUMPTIONS, comparison_table, in_words
     from embeddings_store.atomic import make_folder
     from embeddings_store.reading import visible
@@ -97,8 +97,7 @@ def _run(argv: Sequence[str] | None) -> int:
     statistics, comparisons = write_statistics(answers, pairs, arguments.metric, out)
     console = console_for_output()
     if len(comparisons):
-        console.print(comparison_table(comparisons))
-        console.print(ASSUMPTIONS, style="dim", markup=False, soft_wrap=True)
+        print_table(console, comparison_table(comparisons), [ASSUMPTIONS])
     for line in in_words(statistics, comparisons, headline_cell(answers.grid)):
         console.print(line, style="bold", markup=False, soft_wrap=True)
     print(

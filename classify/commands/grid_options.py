@@ -15,7 +15,7 @@ from classify.grid.tuning import TRIALS
 from classify.leakage.checks import ACCEPTABLE
 from classify.metadata import TAGS
 from classify.models.classifiers import CLASSIFIERS, competitors
-from classify.names import FIT_ROWS, LAYER_JUDGE, TUNE_ON
+from classify.names import FIT_ROWS, LAYER_JUDGE, LAYERS_AS, TUNE_ON
 from classify.systems.definitions import read_systems
 from embeddings_store.commands.common import parser
 from embeddings_store.commands.protocol_options import add_protocol_options
@@ -100,6 +100,7 @@ def config_from(arguments: argparse.Namespace) -> GridConfig:
         encoders=_encoders(arguments.encoder),
         views=tuple(arguments.view),
         layers=arguments.layers,
+        layers_as=arguments.layers_as,
         encoder_seeds=arguments.encoder_seed,
         layer=arguments.layer,
         folds=arguments.folds,
@@ -185,6 +186,14 @@ def _add_encoders(group: argparse._ArgumentGroup) -> None:
         default=DEFAULTS["layers"],
         metavar="all|4-8|2,5",
         help="make each of these layers a view of its own: audio.L4, audio.L5 ...",
+    )
+    group.add_argument(
+        "--layers-as",
+        default=DEFAULTS["layers_as"],
+        choices=LAYERS_AS,
+        help="what stands for a modality whose --layers are several: views, each by itself; mean, "
+        "the mean of the standardised layers; concat, all side by side; stack, a stack over the "
+        "layers' class scores (default: %(default)s)",
     )
     group.add_argument(
         "--encoder-seed",

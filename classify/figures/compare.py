@@ -28,8 +28,8 @@ from classify.figures.style import (
     new_figure,
 )
 from classify.names import BASELINE, HEAD, PROBE, UNIMODAL
+from classify.results.table import inputs_shown
 from embeddings_store.errors import UsageError
-from embeddings_store.vectors.view_names import short_views
 
 CONTRIBUTIONS = "contributions.csv"
 MAX_SYSTEMS = 40
@@ -366,7 +366,7 @@ def _short(run: FinishedRun, cell: str) -> str:
     parts = (
         row["family"] if row["family"] != UNIMODAL else "",
         row.get("method", ""),
-        short_views(views) if row["family"] == UNIMODAL or not whole else "",
+        inputs_shown(row) if row["family"] == UNIMODAL or not whole else "",
         row["classifier"],
     )
     return bare(", ".join(str(part) for part in parts if part), 60)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from classify.fusion.rules import RULES
+from classify.fusion.strategies import STRATEGIES
 from classify.grid.cross_fitting import crosses
 from classify.grid.missing_modalities import drops_of
 from classify.grid.prepared import PreparedGrid
@@ -35,8 +36,8 @@ from classify.systems.expression import (
     Call,
     Expression,
     View,
+    input_of,
     learns_from_scores,
-    leaves,
     walk,
     words_of,
 )
@@ -123,7 +124,7 @@ def specify(
     config, inner = prepared.config, prepared.inner[at.replica]
     own_inner = {m: found for m, found in inner.items() if m in cell.modalities}
     crossed = crosses(cell, inner, prepared.scores_from)
-    over_scores = cell.family in (LATE, SYSTEM)
+    over_scores = cell.family in (LATE, SYSTEM) or cell.classifier == RULE
     fit_rows = config.fit_rows
     if fit_rows in OVER_SCORES and not (crossed or over_scores):
         fit_rows = "train"
@@ -156,6 +157,7 @@ def specify(
         source=source,
         folder=config.out / "cells",
         origin=origin,
+        joined=cell.joined,
         probes=_probes(prepared, cell, at, refs, tree) if over_scores and not crossed else {},
     )
 
@@ -201,22 +203,23 @@ def _probes(
     refs: Mapping[str, EncoderRef],
     tree: Expression,
 ) -> dict[str, str]:
-    """Return the keys of those cells of the run that are probes inside this one, by modality.
+    """Return the keys of those cells of the run that are probes inside this one, by their input.
 
     A cell that is cross-fitted has none: a probe of all training rows is not that of the rows that
     an inner encoder left out.
     """
-    listed = {
-        other.modalities[0]
-        for other in prepared.cells
-        if other.family == UNIMODAL and other.classifier == PROBE
-    }
     inside = set(walk(tree))
     keys = {}
-    for modality in cell.modalities:
-        if modality in listed and Call(PROBE, (View(modality),)) in inside:
-            alone = Cell(UNIMODAL, "", (modality,), PROBE)
-            keys[modality] = specify(prepared, alone, at, refs, {}).key
+    for other in prepared.cells:
+        if other.family != UNIMODAL or other.classifier != PROBE:
+            continue
+        probe = other.tree({}, {})
+        if (
+            isinstance(probe, Call)
+            and probe in inside
+            and set(other.modalities) <= set(cell.modalities)
+        ):
+            keys[input_of(probe)] = specify(prepared, other, at, refs, {}).key
     return keys
 
 
@@ -228,15 +231,13 @@ def _cost_s(
     rows = next(f.counts["train"] for f in prepared.folds if f.number == fold)
     per_column = rows / MEASURED_ROWS / MEASURED_COLUMNS * classes / MEASURED_CLASSES
 
-    def columns_of(node: Call) -> int:
-        widths = []
-        for leaf in leaves(node.arguments[0]):
-            if isinstance(leaf, View):
-                widths.append(prepared.entry(refs[leaf.name], fold).dim)
-            else:
-                widths.append(classes)
-        side_by_side = CONCATENATION in words_of(node)
-        return max(100, sum(widths) if side_by_side else widths[0])
+    def columns_of(node: Expression) -> int:
+        if isinstance(node, View):
+            return prepared.entry(refs[node.name], fold).dim
+        if node.word not in STRATEGIES:
+            return classes
+        widths = [columns_of(argument) for argument in node.arguments]
+        return sum(widths) if node.word == CONCATENATION else widths[0]
 
     def cost(node: Expression, fits: int) -> float:
         if isinstance(node, View):
@@ -249,6 +250,7 @@ def _cost_s(
         if node.word == PROBE and cell.classifier != PROBE:  # its own cell has scored the rows
             return below + TASK_S
         measured = PROBE_COST_S if node.word == PROBE else CLASSIFIERS[node.word].cost_s
-        return below + fits * measured * per_column * columns_of(node)
+        columns = max(100, columns_of(node.arguments[0]))
+        return below + fits * measured * per_column * columns
 
     return TASK_S + cost(tree, 1)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from classify.fusion.early import check_widths
-from classify.fusion.rules import late_methods
+from classify.fusion.rules import FROM_SCORES, RULES, late_methods
 from classify.fusion.strategies import STRATEGIES, vector_strategies
 from classify.grid.config import GridConfig
 from classify.grid.prepared import FoldFacts
@@ -23,6 +23,7 @@ from classify.systems.definitions import (
     sets_by_modality,
     system_cells,
 )
+from classify.systems.joined_views import JoinedViews, inputs_of
 from embeddings_store.errors import FoldError, UsageError
 from embeddings_store.vectors.arrays import EncoderRef
 
@@ -37,6 +38,7 @@ class CellInputs:
         scores_from: Modality to ``head`` or ``probe``.
         folds: What the gate found.
         n_classes: Size of the label set.
+        joined: Layers that stand for their modality as one.
     """
 
     candidates: Mapping[str, Sequence[EncoderRef]]
@@ -44,6 +46,7 @@ class CellInputs:
     scores_from: Mapping[str, str]
     folds: Sequence[FoldFacts]
     n_classes: int
+    joined: tuple[JoinedViews, ...] = ()
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -54,6 +57,18 @@ class CellInputs:
     def modality_of(self) -> dict[str, str]:
         """View to its modality."""
         return {view: refs[0].modality for view, refs in self.candidates.items()}
+
+    def joined_in(self, views: Sequence[str]) -> tuple[JoinedViews, ...]:
+        """Return what is joined among the views of a cell."""
+        return tuple(one for one in self.joined if set(one.views) <= set(views))
+
+    def inputs(self, views: Sequence[str]) -> list[str | JoinedViews]:
+        """Return what a cell over some views takes: single views, and joined ones in their place.
+
+        Args:
+            views: The views.
+        """
+        return inputs_of(views, self.joined_in(views))
 
     @property
     def conditions(self) -> FitConditions:
@@ -81,14 +96,35 @@ def list_cells(config: GridConfig, inputs: CellInputs, notes: list[str]) -> list
     probes_work = _probes_work(config, inputs, notes)
     cells = [Cell(BASELINE, "", inputs.modalities, name) for name in baselines()]
     cells += _layer_cells(config, inputs)
-    for modality in inputs.modalities:
-        names = list(config.classifiers)
-        source = inputs.scores_from[modality]
-        if source == HEAD or probes_work:
-            names.append(source)
-        cells += [Cell(UNIMODAL, "", (modality,), name) for name in names]
+    for one in inputs.inputs(inputs.modalities):
+        cells += _alone(config, inputs, one, probes_work=probes_work)
     cells += _fused(config, inputs, notes, probes_work=probes_work)
     return cells + _systems(config, inputs)
+
+
+def _alone(
+    config: GridConfig, inputs: CellInputs, one: str | JoinedViews, *, probes_work: bool
+) -> list[Cell]:
+    """Return the cells of one view, or of layers that stand for their modality as one.
+
+    Layers that are stacked stand beside the stack, each by itself.
+    """
+    if isinstance(one, str):
+        names = list(config.classifiers)
+        source = inputs.scores_from[one]
+        if source == HEAD or probes_work:
+            names.append(source)
+        return [Cell(UNIMODAL, "", (one,), name) for name in names]
+    if not one.is_scores:
+        names = [*config.classifiers, *([PROBE] if probes_work else [])]
+        return [Cell(UNIMODAL, "", one.views, name, joined=(one,)) for name in names]
+    cells: list[Cell] = []
+    for view in one.views:
+        cells += _alone(config, inputs, view, probes_work=probes_work)
+    stack = Cell(UNIMODAL, "", one.views, RULE, joined=(one,))
+    tree = stack.tree({}, inputs.scores_from)
+    check_fit_rows(stack, tree, default_fit_mode(config.fit_rows), inputs.conditions)
+    return [*cells, stack]
 
 
 def _layer_cells(config: GridConfig, inputs: CellInputs) -> list[Cell]:
@@ -121,18 +157,20 @@ def _fused(
     config: GridConfig, inputs: CellInputs, notes: list[str], *, probes_work: bool
 ) -> list[Cell]:
     modalities = inputs.modalities
-    if len(modalities) < 2:
+    goes_in = inputs.inputs(modalities)
+    if len(goes_in) < 2:
+        only = goes_in[0] if isinstance(goes_in[0], str) else goes_in[0].name
         if config.early or config.late:
             raise UsageError(
-                f"fusion takes two modalities or more, and there is only {modalities[0]}; extract "
+                f"fusion takes two modalities or more, and there is only {only}; extract "
                 "another one, or leave out --early and --late"
             )
-        notes.append(f"one modality ({modalities[0]}), so there is nothing to fuse")
+        notes.append(f"one modality ({only}), so there is nothing to fuse")
         return []
     sets = [modalities]
     if config.subsets:
         by_modality = reversed(sets_by_modality(modalities, inputs.modality_of))
-        sets = [chosen for chosen in by_modality if len(chosen) > 1]
+        sets = [chosen for chosen in by_modality if len(inputs.inputs(chosen)) > 1]
     cells: list[Cell] = []
     for chosen in sets:
         cells += _early_cells(config, inputs, chosen, notes)
@@ -146,10 +184,23 @@ def _fused(
 def _early_cells(
     config: GridConfig, inputs: CellInputs, chosen: tuple[str, ...], notes: list[str]
 ) -> list[Cell]:
-    widths = {modality: inputs.widths[modality] for modality in chosen}
+    joined = inputs.joined_in(chosen)
+    stacked = [one.name for one in joined if one.is_scores]
+    if stacked:
+        why = f"{stacked[0]} is class scores, so there are no vectors of it to fuse early"
+        if config.early:
+            raise UsageError(f"{why}; leave out --early, or take another --layers-as")
+        notes.append(f"no early fusion: {why}")
+        return []
+    widths = {}
+    for one in inputs.inputs(chosen):
+        if isinstance(one, str):
+            widths[one] = inputs.widths[one]
+        else:
+            widths[one.name] = one.width(inputs.widths)
     cells = []
     for method in _possible_early(config, widths, notes):
-        cells += [Cell(EARLY, method, chosen, name) for name in config.classifiers]
+        cells += [Cell(EARLY, method, chosen, name, joined=joined) for name in config.classifiers]
     return cells
 
 
@@ -157,11 +208,21 @@ def _late_cells(
     config: GridConfig, inputs: CellInputs, chosen: tuple[str, ...], notes: list[str]
 ) -> list[Cell]:
     cells = []
+    joined = inputs.joined_in(chosen)
     for method in late_methods() if config.late is None else config.late:
         if method in STRATEGIES:
-            cells += [Cell(LATE, method, chosen, name) for name in config.classifiers]
+            names = config.classifiers
+            cells += [Cell(LATE, method, chosen, name, joined=joined) for name in names]
             continue
-        cell = Cell(LATE, method, chosen, RULE)
+        cell = Cell(LATE, method, chosen, RULE, joined=joined)
+        if config.late is None and RULES[method].learns == FROM_SCORES:
+            stacked = [one.name for one in joined if one.is_scores]
+            if stacked:
+                notes.append(
+                    f"left out: late {method}, which would fit {stacked[0]} again for every one of "
+                    "its own splits; name it with --late to have it all the same"
+                )
+                continue
         try:
             tree = cell.tree({}, inputs.scores_from)
             check_fit_rows(cell, tree, default_fit_mode(config.fit_rows), inputs.conditions)

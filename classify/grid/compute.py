@@ -44,8 +44,9 @@ from classify.systems.evaluator import Evaluator, FitRows
 from classify.systems.expression import (
     Call,
     Expression,
-    View,
+    input_of,
     learns_from_scores,
+    views_of,
     walk,
 )
 from classify.systems.feature_tree import PartOutput
@@ -73,8 +74,8 @@ def compute(
         settings: Those of the classifier that differ from the defaults.
         seed: For whatever is random in the classifier.
         scores_from: Modality to ``head`` or ``probe``; where it is silent, a head if there is one.
-        probes: Modality to the outcome of its ``probe`` cell on the same fold, so that it need not
-            be fitted again.
+        probes: What a probe is over, written out, to the outcome of its cell on the same fold, so
+            that it need not be fitted again.
 
     Raises:
         UsageError: Widths do not fit the strategy.
@@ -212,10 +213,12 @@ def _fold_of(
         fitted_on = [at[role] for role in FIT_ROWS[name]]
         stages[name] = FitRows(np.concatenate(fitted_on), held)
     other_versions = list((others or {}).values())
-    for modality, outcome in probes.items():
+    for inside in dict.fromkeys(walk(node)):
+        if not isinstance(inside, Call) or inside.word != PROBE or input_of(inside) not in probes:
+            continue
         for name, fitted in stages.items():
-            output = _of_probe(modality, outcome, name, data, other_versions)
-            evaluator.reuse(Call(PROBE, (View(modality),)), fitted, output)
+            output = _of_probe(inside, probes[input_of(inside)], name, data, other_versions)
+            evaluator.reuse(inside, fitted, output)
     return _Fold(evaluator, node, at, stages)
 
 
@@ -254,23 +257,27 @@ def _of_valid(
 
 
 def _of_probe(
-    modality: str, outcome: CellOutcome, stage: str, data: FoldData, others: Sequence[RoleData]
+    probe: Call, outcome: CellOutcome, stage: str, data: FoldData, others: Sequence[RoleData]
 ) -> PartOutput:
     """Return what a finished probe answered to all rows; nothing where the modality was lost."""
+
+    def present_in(rows: RoleData) -> NDArray[np.bool_]:
+        return np.asarray(np.logical_or.reduce([rows.present[view] for view in views_of(probe)]))
+
     parts = []
     for role in SCORED_ROLES:
         rows = data.role(role)
-        present = rows.present[modality]
+        present = present_in(rows)
         if not np.array_equal(outcome.ids[role], rows.ids[present]):
             raise StoreMismatchError(
-                f"fold {data.fold}: the {modality} probe answered {len(outcome.ids[role])} other "
-                f"{role} rows than the {int(present.sum())} that have {modality} vectors; delete "
+                f"fold {data.fold}: {probe} answered {len(outcome.ids[role])} other {role} rows "
+                f"than the {int(present.sum())} that have its vectors; delete "
                 "the folder 'cells' and run again"
             )
         parts.append(PartOutput(spread(outcome.stages[stage][role].values, present), present))
     of_test = parts[-1].values
     for rows in others:
-        present = rows.present[modality]
+        present = present_in(rows)
         parts.append(PartOutput(spread(of_test[present], present), present))
     return PartOutput(
         np.concatenate([p.values for p in parts]), np.concatenate([p.present for p in parts])

@@ -13,7 +13,7 @@ from classify.fusion.strategies import vector_fusion, vector_strategies
 from classify.grid.calibration import METHODS as CALIBRATIONS
 from classify.models.classifiers import competitors, resolve
 from classify.models.specification import Settings
-from classify.names import FIT_ROWS, OOF, TUNE_ON
+from classify.names import AS_VIEWS, FIT_ROWS, LAYERS_AS, OOF, TUNE_ON
 from classify.systems.definitions import System
 from embeddings_store.errors import UsageError, unknown_name
 from embeddings_store.fold_request import SELECT_ON
@@ -38,6 +38,8 @@ class GridConfig:
         views: Views as :func:`embeddings_store.vectors.view_names.read_view` reads them, in this
             order, several of one modality if need be; none takes one for each modality.
         layers: ``all``, or numbers and ranges of layers, each of which becomes a view of its own.
+        layers_as: What stands for a modality of several ``layers``, a name of
+            :data:`classify.names.LAYERS_AS`; see :mod:`classify.systems.joined_views`.
         encoder_seeds: Seeds of the fine-tuning, to compare several; empty means all; none takes the
             only one.
         layer: ``""`` the only one, ``last``, a number, or ``valid`` to choose per fold on
@@ -88,6 +90,7 @@ class GridConfig:
     encoders: Mapping[str, str] = field(default_factory=dict)
     views: tuple[str, ...] = ()
     layers: str = ""
+    layers_as: str = AS_VIEWS
     encoder_seeds: tuple[int, ...] | None = None
     layer: str = ""
     folds: str = ""
@@ -139,6 +142,7 @@ class GridConfig:
             ("choice of rows to fit on", (self.fit_rows,), FIT_ROWS),
             ("role to choose on", (self.select_on,), SELECT_ON),
             ("calibration", (self.calibrate,), CALIBRATIONS),
+            ("use of layers", (self.layers_as,), LAYERS_AS),
         )
         for what, names, known in choices:
             for name in names:
@@ -161,6 +165,11 @@ class GridConfig:
             raise UsageError(
                 f"--layers {self.layers} makes every layer a view, --layer {self.layer} takes one; "
                 "give one of them"
+            )
+        if self.layers_as != AS_VIEWS and not self.layers:
+            raise UsageError(
+                f"--layers-as {self.layers_as} says what becomes of several layers; say which with "
+                "--layers all"
             )
 
     def _check_settings(self) -> None:

@@ -24,7 +24,7 @@ from classify.grid.prepared import PreparedGrid
 from classify.grid.tasks import CellTask, run_cell
 from classify.grid.validation_rows import for_learning
 from classify.grid.workers import Workers, available_cpus
-from classify.names import BASELINE, EARLY, LATE, LAYER, LAYER_JUDGE, SYSTEM, UNIMODAL
+from classify.names import BASELINE, EARLY, LATE, LAYER, LAYER_JUDGE, RULE, SYSTEM, UNIMODAL
 from classify.systems.cell import Cell
 from embeddings_store.errors import StoreError
 from embeddings_store.progress import ProgressBar, progress_bar
@@ -108,7 +108,7 @@ def run_waves(prepared: PreparedGrid, origin: Mapping[str, str], notify: Notify)
             _run(bound, jobs, workers, notify, bar)
 
         for families in WAVES:
-            cells = [cell for cell in prepared.cells if cell.family in families]
+            cells = [cell for cell in prepared.cells if _kind_of_work(cell) in families]
             bound = bind_cells(prepared, cells, views, origin)
             run(bound)
             tasks += bound
@@ -119,6 +119,11 @@ def run_waves(prepared: PreparedGrid, origin: Mapping[str, str], notify: Notify)
         run(dropped)
     LOADER.forget()
     return tasks + dropped
+
+
+def _kind_of_work(cell: Cell) -> str:
+    """Return the family whose wave a cell belongs to: rules come after the probes they are over."""
+    return LATE if cell.classifier == RULE else cell.family
 
 
 def bind_cells(

@@ -78,6 +78,7 @@ def prepare(config: GridConfig) -> PreparedGrid:
         scores_from=views.scores_from(),
         folds=folds,
         n_classes=len(setup.labels.classes) if setup.labels else 0,
+        joined=views.joined,
     )
     cells = _choose_cells(config, source, views, inputs, notes)
     audit = _audit(config, corpus, views)

@@ -32,6 +32,7 @@ from classify.models.classifiers import CLASSIFIERS
 from classify.models.specification import Settings
 from classify.names import SYSTEM
 from classify.systems.cell import Cell
+from classify.systems.joined_views import JoinedViews
 from embeddings_store.provenance import fingerprint
 
 # Add one whenever a change to classify/ changes a number: every cell is then computed again.
@@ -64,8 +65,9 @@ class CellSpec:
         search: How settings are chosen first, or none.
         drops: What test rows lose; nothing for a cell of the grid.
         drop_seed: Which of them lose it.
+        joined: Layers that go in as one.
         source: On which data.
-        probes: Modality to the key of the finished cell of its probe.
+        probes: What a probe is over, written out, to the key of its finished cell.
         whole: Key of the same cell without losses, where there are drops.
         folder: Where cell files lie.
         origin: Commit and command.
@@ -92,6 +94,7 @@ class CellSpec:
     )
     drops: tuple[Drop, ...] = field(default=(), metadata=CHANGES_NUMBERS)
     drop_seed: int = field(default=0, metadata=CHANGES_NUMBERS)
+    joined: tuple[JoinedViews, ...] = field(default=(), metadata=CHANGES_NUMBERS)
     whole: str = field(
         default="", metadata=changes_no_number("follows from all other fields but the drops")
     )
@@ -101,7 +104,10 @@ class CellSpec:
     @property
     def record(self) -> dict[str, object]:
         """Everything that changes the numbers, as plain JSON types."""
-        return numbers_of(self)
+        numbers = numbers_of(self)
+        if not self.joined:  # so that cells of single views keep the keys that they have had
+            del numbers["joined"]
+        return numbers
 
     @property
     def key(self) -> str:
@@ -132,7 +138,12 @@ class CellSpec:
         """The system that is fitted."""
         expression = self.expression if self.family == SYSTEM else ""
         return Cell(
-            self.family, self.method, self.modalities, self.classifier, expression=expression
+            self.family,
+            self.method,
+            self.modalities,
+            self.classifier,
+            expression=expression,
+            joined=self.joined,
         )
 
     @property

@@ -15,7 +15,8 @@ from classify.metadata import (
     catalogue_entry,
     choose_columns,
 )
-from classify.names import HEAD, OOF, PROBE
+from classify.names import AS_VIEWS, HEAD, OOF, PROBE
+from classify.systems.joined_views import JoinedViews, join_layers
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import UsageError
 from embeddings_store.folds.setup import Setup
@@ -43,17 +44,27 @@ class ViewChoice:
             asked for.
         inner: For each seed of the fine-tuning, modality to the encoders of its inner folds; none
             unless ``oof`` needs them.
+        layers_as: What stands for a modality of several layers.
     """
 
     entries: Sequence[Entry]
     metadata: tuple[MetadataColumns, ...]
     replicas: Sequence[Candidates]
     inner: Sequence[Mapping[str, InnerSet] | None]
+    layers_as: str = AS_VIEWS
 
     @property
     def candidates(self) -> Candidates:
         """Those of the first seed; other seeds have the same modalities and layers."""
         return self.replicas[0]
+
+    @property
+    def joined(self) -> tuple[JoinedViews, ...]:
+        """Layers that stand for their modality as one; none where each stands by itself."""
+        if self.layers_as == AS_VIEWS:
+            return ()
+        modality_of = {view: refs[0].modality for view, refs in self.candidates.items()}
+        return join_layers(modality_of, self.layers_as)
 
     @property
     def metadata_columns(self) -> list[str]:
@@ -125,7 +136,7 @@ def choose_run_views(
     if config.fit_rows == OOF:
         numbers = [fold.number for fold in setup.plan]
         inner = [inner_sets(entries, refs, numbers, config.inner_folds) for refs in replicas]
-    return ViewChoice(entries, metadata, replicas, inner)
+    return ViewChoice(entries, metadata, replicas, inner, config.layers_as)
 
 
 def _metadata(

@@ -45,7 +45,7 @@ from classify.evaluation.metrics import (
 from classify.models.classifiers import CLASSIFIERS, competitors
 from classify.names import BASELINE, EARLY, HEAD, LATE, LAYER, PROBE, RULE, SYSTEM, UNIMODAL
 from classify.results.files import write_csv
-from embeddings_store.vectors.view_names import short_views
+from classify.results.table import inputs_shown
 
 PAPER_TABLES = {
     UNIMODAL: "table4_unimodal.csv",
@@ -55,7 +55,7 @@ PAPER_TABLES = {
     SYSTEM: "table_systems.csv",
 }
 PER_CLASS, CONFUSION = "table7_per_class.csv", "confusion.csv"
-ROW = {UNIMODAL: "modalities", EARLY: "method", LATE: "method", LAYER: "layer", SYSTEM: "method"}
+ROW = {EARLY: "method", LATE: "method", LAYER: "layer", SYSTEM: "method"}
 ABOUT = (
     "claim",
     "corpus",
@@ -103,10 +103,11 @@ def paper_table(rows: pd.DataFrame, family: str) -> pd.DataFrame:
     """
     part = rows[rows["family"] == family]
     baselines = rows[rows["family"] == BASELINE]
-    labels = part[ROW[family]]
+    shown = pd.Series([inputs_shown(row) for row in part.to_dict("records")], part.index)
+    labels = shown if family == UNIMODAL else part[ROW[family]]
     # where subsets of the modalities ran as well, a method alone names no row
     if part.groupby(labels)["modalities"].nunique().max() > 1:
-        labels = labels + " of " + part["modalities"].str.split("+").map(short_views)
+        labels = labels + " of " + shown
     metrics = [*METRICS, *COMPLETENESS]
     if rows[VALID].notna().any():
         metrics += [VALID, VALID_ALL]

@@ -10,7 +10,7 @@ so that the values of all modalities add up to ``v(all) - v()``, the column ``to
 folds and seeds, with the deviation over folds.
 
 A single modality stands in early fusion for its own cell of the same classifier, in late fusion for
-its head or probe.
+its head, probe or stack of layers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from math import factorial
 import pandas as pd
 
 from classify.evaluation.metrics import completeness
-from classify.names import BASELINE, EARLY, HEAD, LATE, PROBE, SYSTEM, UNIMODAL
+from classify.names import BASELINE, EARLY, HEAD, LATE, PROBE, RULE, SYSTEM, UNIMODAL
 from classify.systems.definitions import sets_of
 
 CONTRIBUTIONS = "contributions.csv"
@@ -150,7 +150,7 @@ def _strategies(rows: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.DataFra
             continue
         for classifier, of_classifier in part.groupby("classifier", sort=False):
             if family == LATE:
-                alone = single[single["classifier"].isin((HEAD, PROBE))]
+                alone = single[single["classifier"].isin((HEAD, PROBE, RULE))]
             else:
                 alone = single[single["classifier"] == classifier]
             yield {**named, "classifier": str(classifier)}, pd.concat([of_classifier, alone])

@@ -217,9 +217,35 @@ def cell_name(cell: Cell, layer: str = "") -> str:
     """
     if cell.family == BASELINE:
         return f"{BASELINE} {cell.classifier}"
-    over = layer if cell.family == LAYER else short_views(cell.modalities)
+    names = [one if isinstance(one, str) else one.name for one in cell.inputs]
+    over = layer if cell.family == LAYER else short_views(names)
     parts = (cell.family, cell.method, over, cell.classifier)
     return " ".join(part for part in parts if part)
+
+
+def inputs_shown(row: Mapping[str, object]) -> str:
+    """Return what goes into a cell as its name has it, joined by ``+``.
+
+    Args:
+        row: A row of ``grid.csv``, with the columns ``cell``, ``family``, ``modalities``,
+            ``classifier`` and, where there is one, ``method``.
+
+    >>> inputs_shown(
+    ...     {
+    ...         "cell": "unimodal audio[mean of 2 layers] svm",
+    ...         "family": "unimodal",
+    ...         "modalities": "audio.L4+audio.L5",
+    ...         "classifier": "svm",
+    ...     }
+    ... )
+    'audio[mean of 2 layers]'
+    """
+    before = [str(row["family"]), str(row.get("method") or "")]
+    start, end = " ".join(filter(None, before)) + " ", f" {row['classifier']}"
+    cell = str(row["cell"])
+    if cell.startswith(start) and cell.endswith(end) and len(cell) > len(start) + len(end):
+        return cell[len(start) : -len(end)]
+    return short_views(str(row["modalities"]).split("+"))
 
 
 def read_results(folder: str | Path) -> ResultTable:

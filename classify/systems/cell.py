@@ -9,18 +9,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from classify.models.specification import Settings
-from classify.names import BASELINE, CONCATENATION, EARLY, LATE, OVER_SCORES, RULE, SYSTEM
+from classify.names import (
+    BASELINE,
+    CONCATENATION,
+    EARLY,
+    LATE,
+    OVER_SCORES,
+    PROBE,
+    RULE,
+    SYSTEM,
+)
 from classify.systems.expression import (
     AUTO,
     FIT_OPTION,
     OWN_SCORES,
     PROJECT,
+    SCORES,
     Call,
     Expression,
     Value,
     View,
     complete,
+    kind,
 )
+from classify.systems.joined_views import JoinedViews, inputs_of
 from classify.systems.parser import parse
 
 
@@ -36,6 +48,7 @@ class Cell:
             ``rule``; of a system its outermost word.
         layer: Position among a modality's candidate layers; only in the family ``layer``, else -1.
         expression: What a system is; other families follow from the rest.
+        joined: Layers among ``modalities`` that go in as one.
     """
 
     family: str
@@ -44,6 +57,12 @@ class Cell:
     classifier: str
     layer: int = -1
     expression: str = ""
+    joined: tuple[JoinedViews, ...] = ()
+
+    @property
+    def inputs(self) -> list[str | JoinedViews]:
+        """What goes in, joined layers as one."""
+        return inputs_of(self.modalities, self.joined)
 
     def tree(
         self, settings: Settings, scores_from: Mapping[str, str], fit_rows: str = "train"
@@ -63,11 +82,16 @@ class Cell:
         """
         if self.family == SYSTEM:
             return complete(parse(self.expression), scores_from)
-        views: tuple[Expression, ...] = tuple(View(m) for m in self.modalities)
+        if self.family == BASELINE:
+            every_view = tuple(View(m) for m in self.modalities)
+            return Call(self.classifier, (Call(CONCATENATION, every_view),))
+        views: tuple[Expression, ...] = tuple(
+            View(one) if isinstance(one, str) else one.expression() for one in self.inputs
+        )
         method, _, project = self.method.rstrip("]").partition("[")
         options = tuple(sorted(settings.items()))
         if self.family == LATE:
-            node = Call(method, tuple(Call(OWN_SCORES, (view,)) for view in views))
+            node = Call(method, tuple(map(_own_scores, views)))
             if self.classifier != RULE:
                 # the paper's classifiers over scores learn from the training rows' own
                 learn_on = fit_rows if fit_rows in OVER_SCORES else "train"
@@ -75,10 +99,35 @@ class Cell:
                 node = Call(self.classifier, (node,), tuple(sorted(written.items())))
             return complete(node, scores_from)
         if self.family == EARLY:
-            views = (Call(method, views, ((PROJECT, project),) if project else ()),)
-        elif self.family == BASELINE:
-            views = (Call(CONCATENATION, views),)
+            views = (_fused(method, views, ((PROJECT, project),) if project else ()),)
+        elif self.classifier == RULE:  # layers that are stacked are class scores already
+            return complete(views[0], scores_from)
+        elif self.classifier != PROBE:
+            views = (_standardised(views[0]),)
         return Call(self.classifier, views, options)
+
+
+def _own_scores(part: Expression) -> Expression:
+    return part if kind(part) == SCORES else Call(OWN_SCORES, (part,))
+
+
+def _standardised(part: Expression) -> Expression:
+    """Return vectors as a classifier takes them: a mean of layers standardised once more."""
+    plain = isinstance(part, View) or part.word == CONCATENATION
+    return part if plain else Call(CONCATENATION, (part,))
+
+
+def _fused(
+    method: str, parts: tuple[Expression, ...], options: tuple[tuple[str, Value], ...]
+) -> Expression:
+    """Return vectors fused early; layers side by side stand beside what they are fused with."""
+    if method == CONCATENATION and not options:
+        flat: list[Expression] = []
+        for part in parts:
+            inside = isinstance(part, Call) and part.word == CONCATENATION
+            flat += part.arguments if isinstance(part, Call) and inside else (part,)
+        parts = tuple(flat)
+    return Call(method, parts, options)
 
 
 def default_fit_mode(fit_rows: str) -> str:

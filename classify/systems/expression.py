@@ -221,12 +221,17 @@ def plainest(node: Expression) -> Expression:
     'xgboost(text)'
     >>> str(plainest(parse("stack(xgboost(text))")))
     'stack(xgboost(text))'
+    >>> str(plainest(parse("svm(concat(sum(audio, text)))")))
+    'svm(concat(sum(audio, text)))'
     """
     if isinstance(node, View):
         return node
     arguments = tuple(plainest(argument) for argument in node.arguments)
     plain_rule = node.word in RULES and not RULES[node.word].learns
-    plain_concatenation = node.word == CONCATENATION and not node.options
+    # a sum or product is standardised again by what stands around it
+    fused = isinstance(arguments[0], Call) and arguments[0].word in STRATEGIES
+    standardises = fused and words_of(arguments[0])[0] != CONCATENATION
+    plain_concatenation = node.word == CONCATENATION and not node.options and not standardises
     if len(arguments) == 1 and (plain_rule or plain_concatenation):
         return arguments[0]
     return replace(node, arguments=arguments)
@@ -276,6 +281,12 @@ def _has_seen_labels(
         _has_seen_labels(argument, encoders_fitted, out_of_fold_heads)
         for argument in node.arguments
     )
+
+
+def input_of(probe: Call) -> str:
+    """Return what a probe is over, as text."""
+    inner = probe.arguments[0]
+    return inner.name if isinstance(inner, View) else str(inner)
 
 
 def view_of_head(head: Call) -> str:

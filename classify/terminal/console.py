@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 
 import pandas as pd
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook
 from rich.segment import Segment
-from rich.table import Table
-from rich.text import Text
+from rich.table import Column, Table
+from rich.text import Text, TextType
 
 from embeddings_store.reading import visible
 
@@ -47,15 +49,19 @@ def console_for_output() -> Console:
     return console
 
 
-def figures_table(title: str, columns: Sequence[str]) -> Table:
-    """Return an empty table: a column of names without a title, and columns of figures.
+def figures_table(
+    title: TextType | None, columns: Sequence[str], names: Sequence[str] = ("",)
+) -> Table:
+    """Return an empty table: columns of names, and columns of figures.
 
     Args:
         title: What stands above it.
         columns: The titles of the columns of figures.
+        names: The titles of the columns of names.
     """
     table = Table(title=title, title_justify="left")
-    table.add_column("", overflow="fold")
+    for name in names:
+        table.add_column(name, overflow="fold")
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
     return table
@@ -64,15 +70,61 @@ def figures_table(title: str, columns: Sequence[str]) -> Table:
 def print_table(console: Console, table: Table, lines: Sequence[str] = ()) -> None:
     """Print a table, lines below it that say what it is of, and an empty line.
 
+    A table that is wider than the console is printed as several, one below the other, so that
+    neither a name nor a figure is cut.
+
     Args:
         console: Where to.
-        table: The table.
+        table: The table: columns of names, then columns of figures.
         lines: Any number, without markup.
     """
-    console.print(table)
+    for part in _as_wide_as(table, console):
+        console.print(part)
     if lines:
         console.print(Text("\n".join(lines)), style="dim", soft_wrap=True)
     console.print()
+
+
+NAMES_WIDTH = 16  # what a column of names has at least in a table that does not fit
+
+
+def _as_wide_as(table: Table, console: Console) -> list[Table]:
+    """Return a table as one or more that are no wider than the console."""
+
+    def width(column: Column) -> int:
+        texts = [column.header, *column.cells]
+        return max(cell_len(str(text)) for text in texts) + 3  # padding and border
+
+    names = list(takewhile(lambda column: column.justify != "right", table.columns))
+    figures = table.columns[len(names) :]
+    if sum(map(width, table.columns)) < console.width:
+        return [table]
+    most = max(NAMES_WIDTH, console.width // 2 // len(names))  # longer names are broken
+    left = console.width - sum(min(width(column), most) for column in names) - 1
+    groups: list[list[Column]] = [[]]
+    for column in figures:
+        if groups[-1] and sum(map(width, groups[-1])) + width(column) > left:
+            groups.append([])
+        groups[-1].append(column)
+    parts: list[Table] = []
+    for group in groups:
+        title = table.title if not parts else ""
+        titles = [str(column.header) for column in group]
+        part = figures_table(title, titles, [str(column.header) for column in names])
+        for row in zip(*(column.cells for column in [*names, *group]), strict=True):
+            part.add_row(*row)
+        parts.append(part)
+    return parts
+
+
+def add_line(table: Table, *cells: str) -> None:
+    """Add a line whose words stand as they are: names hold brackets, which are no markup.
+
+    Args:
+        table: The table.
+        cells: A text for each column.
+    """
+    table.add_row(*map(Text, cells))
 
 
 def print_line(console: Console, line: str, style: str = "") -> None:

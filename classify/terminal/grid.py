@@ -19,7 +19,13 @@ from classify.results.paper_tables import PER_CLASS, VALID, is_incomplete, paper
 from classify.results.shapley import CONTRIBUTIONS
 from classify.results.statistics_tables import read_statistics
 from classify.results.write import GridResult
-from classify.terminal.console import figures_table, print_line, print_table, two_decimals
+from classify.terminal.console import (
+    add_line,
+    figures_table,
+    print_line,
+    print_table,
+    two_decimals,
+)
 from classify.terminal.notes import cautions, footer, print_banner, stamp, verdict
 from classify.terminal.statistics import in_words
 from classify.terminal.text_overlap import show_subsets
@@ -94,7 +100,7 @@ def _accuracies(title: str, frame: pd.DataFrame) -> Table:
     for label, line in by_metric["WA"].iterrows():
         cells = [_mean_and_deviation(line, name) for name in columns]
         cells += [_mean_and_deviation(by_metric[m].loc[label], "average") for m in others]
-        table.add_row(str(label), *cells)
+        add_line(table, str(label), *cells)
     return table
 
 
@@ -127,7 +133,7 @@ def _show_per_class(path: Path, result: GridResult, console: Console) -> None:
         if more:
             figures.append(str(line["planned"]))
             figures += [two_decimals(line[name]) for name in COMPLETENESS]
-        table.add_row(str(line["class"]), *figures)
+        add_line(table, str(line["class"]), *figures)
     rows = result.table.rows
     family = str(rows.loc[rows["cell"] == headline, "family"].iloc[0])
     about = f"of {headline}; 'all' is weighted by support in each fold, then averaged over folds"
@@ -156,5 +162,5 @@ def _show_modalities(path: Path, result: GridResult, console: Console) -> None:
         f"{title} ({prepared.corpus}{stamp(prepared)})", [str(name) for name in lines.columns]
     )
     for label, line in lines.iterrows():
-        table.add_row(str(label), *(two_decimals(value) for value in line))
+        add_line(table, str(label), *(two_decimals(value) for value in line))
     print_table(console, table)

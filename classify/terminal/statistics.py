@@ -12,6 +12,7 @@ from classify.evaluation.metrics import METRICS
 from classify.evaluation.paired_tests import P_FOR, POWER
 from classify.results.absent_classes import two_uars
 from classify.results.statistics_tables import ALPHA, COMPARISONS
+from classify.terminal.console import add_line, figures_table
 
 SHOWN = 6  # survivors in words; all of them stand in the file
 OTHER_TESTS = {
@@ -48,19 +49,17 @@ def comparison_table(comparisons: pd.DataFrame) -> Table:
     """Return every comparison as a line of a table, differences in points of per cent."""
     first = comparisons.iloc[0]
     mark = Claim.of_rows(comparisons).mark
-    table = Table(
-        title=f"Comparisons ({first['metric']}, test rows, by {first['cluster_by'] or 'row'}"
-        f"{f', {mark}' if mark else ''}), p for {P_FOR}",
-        title_justify="left",
-    )
-    for name in ("first", "second"):
-        table.add_column(name, overflow="fold")
-    table.add_column("difference", justify="right", no_wrap=True)
     interval = f"{100 * first['level']:.0f} % interval"
-    for name in (interval, "detectable", "p", "Holm", *OTHER_TESTS.values(), "better", "rows"):
-        table.add_column(name, justify="right")
+    tests = ("p", "Holm", *OTHER_TESTS.values())
+    table = figures_table(
+        f"Comparisons ({first['metric']}, test rows, by {first['cluster_by'] or 'row'}"
+        f"{f', {mark}' if mark else ''}), p for {P_FOR}",
+        ("difference", interval, "detectable", *tests, "better", "rows"),
+        ("first", "second"),
+    )
     for _, line in comparisons.iterrows():
-        table.add_row(
+        add_line(
+            table,
             line["first"],
             line["second"],
             figure(line["difference"], signed=True),

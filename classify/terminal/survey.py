@@ -8,6 +8,7 @@ from rich.text import Text
 
 from classify.grid.execution import Survey
 from classify.grid.prepared import PreparedGrid
+from classify.terminal.console import add_line
 from classify.terminal.notes import cautions, print_banner
 
 
@@ -50,7 +51,7 @@ def _folds(prepared: PreparedGrid) -> Table:
         for role in ("train", "valid", "test"):
             usable, planned = fold.counts[role], fold.n_planned[role]
             counts.append(str(usable) if usable == planned else f"{usable} of {planned}")
-        table.add_row(str(fold.number), fold.name, *counts, str(fold.train_seen))
+        add_line(table, str(fold.number), fold.name, *counts, str(fold.train_seen))
     return table
 
 

@@ -11,7 +11,7 @@ from classify.evaluation.result_files import AGAIN, RESULTS_TABLE
 from classify.names import BASELINE
 from classify.results.paper_tables import per_cent
 from classify.results.text_overlap import LOOK_UP, SUBSETS_FILE
-from classify.terminal.console import figures_table, print_table, two_decimals
+from classify.terminal.console import add_line, figures_table, print_table, two_decimals
 from embeddings_store.errors import StoreError
 from embeddings_store.reading import reading
 
@@ -44,7 +44,7 @@ def show_subsets(results: Path, headline: str, console: Console) -> None:
         "cell", sort=False
     ):
         accuracies = of_cell.set_index("subset")["WA"].reindex(subsets)
-        table.add_row(str(cell), *(two_decimals(per_cent(share)) for share in accuracies))
+        add_line(table, str(cell), *(two_decimals(per_cent(share)) for share in accuracies))
     sizes = frame[frame["cell"] == LOOK_UP].set_index("subset")["n"]
-    table.add_row("rows", *(str(sizes[name]) for name in subsets))
+    add_line(table, "rows", *(str(sizes[name]) for name in subsets))
     print_table(console, table, [MEANING])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from embeddings_store.errors import UsageError, unknown_name
 from embeddings_store.vectors.arrays import EncoderRef
@@ -84,26 +85,44 @@ def written_view(ref: EncoderRef) -> str:
 
 
 def short_views(names: Sequence[str]) -> str:
-    """Join the names of views by ``+``, three neighbouring layers or more as one range.
+    """Join the names of views by ``+``, three layers or more of one stem as ``--view`` writes them.
 
     >>> short_views(["audio.L0", "audio.L1", "audio.L2", "audio.L5", "text"])
-    'audio.L0-2+audio.L5+text'
+    'audio.L0-2,5+text'
+    >>> short_views(["audio.L0", "audio.L5", "text"])
+    'audio.L0+audio.L5+text'
     """
     parts: list[str] = []
-    start = 0
-    while start < len(names):
-        stem, mark, first = names[start].rpartition(".L")
-        end = start + 1
-        if mark and first.isdecimal():
-            while end < len(names) and names[end] == f"{stem}.L{int(first) + end - start}":
-                end += 1
-        if end - start < 3:
-            end = start + 1
-            parts.append(names[start])
+    for stem, group in groupby(names, _stem):
+        own = list(group)
+        if stem is None or len(own) < 3:
+            parts += own
         else:
-            parts.append(f"{stem}.L{first}-{int(first) + end - start - 1}")
-        start = end
+            parts.append(f"{stem}.L{_ranges([int(name.rpartition('.L')[2]) for name in own])}")
     return "+".join(parts)
+
+
+def _stem(name: str) -> str | None:
+    """Return a view's name without its layer; none where it names no layer as a number."""
+    stem, mark, layer = name.rpartition(".L")
+    return stem if mark and layer.isdecimal() and str(int(layer)) == layer else None
+
+
+def _ranges(layers: Sequence[int]) -> str:
+    """Write layers as ``--view`` does, neighbours in ascending order as a range: ``0-2,5``."""
+    parts: list[list[int]] = []
+    for layer in layers:
+        if parts and layer == parts[-1][-1] + 1:
+            parts[-1].append(layer)
+        else:
+            parts.append([layer])
+    written = []
+    for part in parts:
+        if len(part) > 2:
+            written.append(f"{part[0]}-{part[-1]}")
+        else:
+            written += map(str, part)
+    return ",".join(written)
 
 
 def every_layer(

@@ -29,6 +29,7 @@ from classify.grid.tasks import CellTask, run_cell
 from classify.grid.tuning import Search
 from classify.metadata import MetadataColumns
 from classify.systems.definitions import read_systems
+from classify.systems.joined_views import JoinedViews
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.inner_folds import InnerSet
@@ -88,6 +89,7 @@ OTHER_VALUES: Mapping[type, Mapping[str, object]] = {
         "folder": Path("elsewhere"),
         "origin": {"commit": "abc"},
         "probes": {"audio": "0123456789ab"},
+        "joined": (JoinedViews("audio", "mean", ("audio.L1", "audio.L2")),),
         "whole": "0123456789ab",
     },
     FoldSource: {
@@ -249,6 +251,7 @@ CHANGE_KEYS: Mapping[str, tuple[str, Mapping[str, object], object]] = {
     "encoder_seeds": ("trained", {"encoder_seeds": (0,)}, (1,)),
     "layer": ("layers", {"layer": "0"}, "1"),
     "layers": ("layers", {"layers": "0", "systems": ()}, "0-1"),
+    "layers_as": ("layers", {"layers": "0-1", "layers_as": "mean", "systems": ()}, "concat"),
     "views": ("layers", {"views": ("audio.L0", "text.L0"), "systems": ()}, ("audio.L0", "text.L1")),
     "folds": ("plain", {"accept": ("speakers",)}, "group-kfold:4"),
     "valid": ("plain", {}, "none"),

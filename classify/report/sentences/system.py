@@ -5,7 +5,7 @@ from __future__ import annotations
 from classify.figures.results_folder import FinishedRun
 from classify.models.classifiers import CLASSIFIERS
 from classify.names import EARLY, HEAD, LATE, RULE, UNIMODAL
-from embeddings_store.vectors.view_names import short_views
+from classify.results.table import inputs_shown
 
 
 def system_in_words(run: FinishedRun, cell: str) -> str:
@@ -16,7 +16,9 @@ def system_in_words(run: FinishedRun, cell: str) -> str:
     """
     row = run.of(cell).iloc[0]
     classifier = _classifier_in_words(str(row["classifier"]))
-    listed = _listed(short_views(str(row["modalities"]).split("+")).split("+"))
+    listed = _listed(inputs_shown(row).split("+"))
+    if row["family"] == UNIMODAL and row["classifier"] == RULE:
+        return f"{listed} alone"
     if row["family"] == UNIMODAL:
         return f"{listed} alone with {classifier}"
     if row["classifier"] == RULE:
