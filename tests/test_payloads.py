@@ -162,10 +162,12 @@ def test_a_tag_in_the_header_of_audformat(form: str, database: Path, trap: Trap)
 
 
 def test_a_handle_of_tags_in_the_header_of_audformat(database: Path, trap: Trap) -> None:
+    audformat = pytest.importorskip("audformat")
     header = database / "db.yaml"
     text = header.read_text()
     payload = f"extra: !p!object/apply:os.mknod ['{trap.marker}']"
     header.write_text(f"%TAG !p! tag:yaml.org,2002:python/\n---\n{text}\n{payload}\n")
+    trap.works(lambda: audformat.Database.load(str(database)))
     assert "has the tag" in trap.refused(
         check_corpus.main, "--corpus", "audformat", "--root", database
     )
@@ -180,18 +182,22 @@ def test_a_pickle_beside_a_table_of_audformat_is_not_opened(database: Path, trap
 
 
 def test_a_table_of_audformat_that_is_only_a_pickle_is_refused(database: Path, trap: Trap) -> None:
+    audformat = pytest.importorskip("audformat")
     (database / "db.all.csv").unlink()
     (database / "db.all.pkl").write_bytes(trap.pickled)
+    trap.works(lambda: audformat.Database.load(str(database), load_data=True))
     for status, err in every_reader(trap, "audformat", database):
         assert status == 3 and len(err.splitlines()) == 1
         assert "only a pickle, which is never loaded" in err
 
 
 def test_a_table_of_audformat_does_not_lead_out_of_the_folder(database: Path, trap: Trap) -> None:
+    audformat = pytest.importorskip("audformat")
     (database.parent / "other.pkl").write_bytes(trap.pickled)
     header = database / "db.yaml"
     name = f"/../../../../../../../../../..{database.parent}/other"
     header.write_text(header.read_text().replace("  all:", f"  {name}:"))
+    trap.works(lambda: audformat.Database.load(str(database), load_data=True))
     assert "leads out of the folder" in trap.refused(
         check_corpus.main, "--corpus", "audformat", "--root", database
     )
@@ -344,6 +350,7 @@ def test_a_pickle_in_a_list_of_ids(tmp_path: Path, trap: Trap) -> None:
     np.save(tmp_path / "x.npy", np.ones((2, 3), dtype=np.float32))
     ids = tmp_path / "ids.npy"
     np.save(ids, np.array([trap.payload] * 2, dtype=object), allow_pickle=True)
+    trap.works(lambda: np.load(ids, allow_pickle=True))
     rest = ("--modality", "text", "--seen", "none", "--store", tmp_path / "store")
     err = trap.refused(embeddings_store.main, "import", tmp_path / "x.npy", "--ids", ids, *rest)
     assert "ids.npy" in err and "never loaded" in err
@@ -430,7 +437,7 @@ CODE: Mapping[str, Mapping[str, object]] = {
 
 @pytest.mark.parametrize("file", sorted(CODE))
 def test_code_that_an_encoder_brings(file: str, reader: Path, tmp_path: Path, trap: Trap) -> None:
-    from transformers import AutoModel, AutoTokenizer
+    from transformers import AutoFeatureExtractor, AutoModel, AutoProcessor, AutoTokenizer
 
     folder = tmp_path / "encoder"
     shutil.copytree(reader, folder)
@@ -438,7 +445,12 @@ def test_code_that_an_encoder_brings(file: str, reader: Path, tmp_path: Path, tr
     content = json.loads(path.read_text()) if path.is_file() else {}
     path.write_text(json.dumps({**content, "trust_remote_code": True, **CODE[file]}))
     (folder / "evil.py").write_text(f"open({str(trap.marker)!r}, 'w').close()\n")
-    naive = {"config.json": AutoModel, "tokenizer_config.json": AutoTokenizer}.get(file)
+    naive = {  # That of adapters, PEFT, is none of our dependencies.
+        "config.json": AutoModel,
+        "tokenizer_config.json": AutoTokenizer,
+        "processor_config.json": AutoProcessor,
+        "preprocessor_config.json": AutoFeatureExtractor,
+    }.get(file)
     if naive is not None:
         trap.works(lambda: naive.from_pretrained(folder, trust_remote_code=True))
     rows = tmp_path / "rows.csv"
