@@ -29,11 +29,14 @@ class TableShape:
         needed: Columns that must be there; a table has at least one row where there are such.
         numbers: A pattern of the names of columns that hold numbers, or nothing.
         key: Columns that together name a row, of which there is one.
+        square: What the names of columns begin with of which there is one for each row, called by
+            the row's key, in the order of the rows.
     """
 
     needed: Sequence[str] = ()
     numbers: str = ""
     key: Sequence[str] = ()
+    square: str = ""
 
 
 # Of grid.csv: seeds are names, and counts and shares are numbers.
@@ -142,6 +145,11 @@ def _check_whole(path: Path, rows: pd.DataFrame, shape: TableShape, what: str) -
             line = int(np.argmax(twice))
             named = ", ".join(f"{name} {rows[name].iloc[line]}" for name in key)
             raise _damaged(path, what, f"line {line + 1 + HEADER_LINES} is there twice: {named}")
+    if shape.square:
+        columns = [name for name in map(str, rows) if name.startswith(shape.square)]
+        expected = [shape.square + name for name in rows[shape.key[0]]]
+        if columns != expected:
+            raise _damaged(path, what, f"its columns {shape.square}... are not those of its rows")
 
 
 def _number_columns(rows: pd.DataFrame, shape: TableShape) -> list[str]:

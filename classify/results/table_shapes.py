@@ -30,7 +30,9 @@ SHAPES: Mapping[str, TableShape] = {
         numbers="(precision|recall|F1)(_sd)?|support|planned|coverage|WA_all",
         key=("class",),
     ),
-    CONFUSION: TableShape(needed=("truth",), numbers="predicted:.*", key=("truth",)),
+    CONFUSION: TableShape(
+        needed=("truth",), numbers="predicted:.*", key=("truth",), square="predicted:"
+    ),
     STATISTICS: TableShape(
         needed=("cell", "metric", "pooled", "low", "high"),
         numbers=r"pooled|low|high|level|mean|sd|clusters|effective_clusters|n_\w+|coverage|WA_all",
