@@ -79,6 +79,7 @@ CHECK = Way(
     (*MANIFEST, "--jobs", "2", "--out", "{here}/out", "--json"),
     ("out/labels.svg",),
 )
+SCAN = Way("embeddings-store", ("check", "{here}/rows.csv", "--json"), reports=True)
 MAKE = Way("make-corpus", ("cremad", "--out", "{here}/out"), ("out/**/*.*",))
 AUDITED = Way(
     "audit-leakage",
@@ -104,6 +105,7 @@ CASES: Sequence[Case] = (
     Case("statistics", "results", COMPARE),
     Case("report", "results", REPORT),
     Case("audit of results", "results", AUDITED),
+    Case("check of a table", "manifest", SCAN),
     Case("verify", "store", VERIFY),
     Case("inspect", "store", INSPECT),
     Case("audit", "store", AUDIT),
