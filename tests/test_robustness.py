@@ -39,6 +39,8 @@ from benchmarks.robustness.trial import (
     first,
 )
 from embeddings_store.atomic import replacing
+from embeddings_store.tables import TABLES
+from extract.corpora import corpus_names
 
 PAST_FAULTS = Path(__file__).with_name("past_faults")
 OF_FOLDER = {kind.folder: kind for kind in KINDS}
@@ -191,6 +193,17 @@ def test_kills_tell_a_careful_command_from_a_careless_one(
         if outcome == fault:
             break
     assert found - {SAME} == ({fault} if fault else set())
+
+
+def test_every_reader_of_a_corpus_and_every_table_is_of_some_kind() -> None:
+    """What is not here reads names of media alone."""
+    arguments = [way.arguments for kind in KINDS for way in kind.ways]
+    read = {given[given.index("--corpus") + 1] for given in arguments if "--corpus" in given}
+    assert set(corpus_names()) - read == {"emodb", "ravdess", "savee", "tess"}
+    suffixes = {Path(kind.pattern).suffix for kind in KINDS}
+    assert {*TABLES, ".npy", ".npz", ".h5", ".onnx"} - {".pq"} <= suffixes
+    programs = {way.command for kind in KINDS for way in kind.ways}
+    assert set(trial.SCRIPTS) - programs == {"make-corpus"}
 
 
 # How trials are shared out, and recorded ---------------------------------------------------------

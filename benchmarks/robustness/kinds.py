@@ -15,6 +15,7 @@ MEDIA = "most bytes of a recording carry no checksum: other bytes are another re
 ENCODER = "another valid encoder: weights_digest and fingerprint of what it makes are its own"
 DETECTOR = "another network: the digest of its file is in the fingerprint of what it makes"
 REMEMBERED = "another valid line of what a check wrote for its own next run, which trusts it"
+IMPORTED = "other vectors, or the same in other bytes: the file's digest is in their fingerprint"
 EDITED = "a table that people edit: other cells are other data, and the result follows them"
 
 
@@ -179,18 +180,18 @@ KINDS: Sequence[Kind] = (
     Kind("manifest, UTF-16", "manifest", "utf16.csv", _corpus("manifest", "utf16.csv"), EDITED),
     Kind("manifest.parquet", "manifest", "rows.parquet", _manifest("rows.parquet"), NO_DIGEST),
     Kind("manifest.arff", "manifest", "rows.arff", _corpus("manifest", "rows.arff"), EDITED),
-    Kind("vectors.npy", "vectors", "vectors.npy", _import("vectors.npy", *NPY), NO_DIGEST),
-    Kind("vectors.npz", "vectors", "vectors.npz", _import("vectors.npz"), NO_DIGEST),
+    Kind("vectors.npy", "vectors", "vectors.npy", _import("vectors.npy", *NPY), IMPORTED),
+    Kind("vectors.npz", "vectors", "vectors.npz", _import("vectors.npz"), IMPORTED),
     Kind("vectors.csv", "vectors", "vectors.csv",
-         _import("vectors.csv", "--modality", "text"), EDITED),
+         _import("vectors.csv", "--modality", "text"), IMPORTED),
     Kind("vectors.parquet", "vectors", "vectors.parquet",
-         _import("vectors.parquet", "--modality", "text"), NO_DIGEST),
+         _import("vectors.parquet", "--modality", "text"), IMPORTED),
     Kind("vectors.arff", "vectors", "vectors.arff",
-         _import("vectors.arff", "--modality", "text"), EDITED),
+         _import("vectors.arff", "--modality", "text"), IMPORTED),
     Kind("openSMILE, by name", "vectors", "smile.csv",
-         _import("smile.csv", "--modality", "audio"), EDITED),
+         _import("smile.csv", "--modality", "audio"), IMPORTED),
     Kind("openSMILE, by file", "vectors", "functionals.csv",
-         _import("functionals.csv", "--modality", "audio", rows="parts.csv"), EDITED),
+         _import("functionals.csv", "--modality", "audio", rows="parts.csv"), IMPORTED),
     Kind("ids.txt", "vectors", "ids.txt", _import("vectors.npy", *NPY), EDITED),
     Kind("ids.npy", "vectors", "ids.npy", _import("vectors.npy", *IDS_NPY), NO_DIGEST),
     Kind("rows of an import", "vectors", "rows.csv", _import("vectors.npz"), EDITED),
