@@ -14,7 +14,6 @@ NO_DIGEST = "another valid file: nothing beside it says what it held, and the re
 MEDIA = "most bytes of a recording carry no checksum: other bytes are another recording"
 ENCODER = "another valid encoder: weights_digest and fingerprint of what it makes are its own"
 DETECTOR = "another network: the digest of its file is in the fingerprint of what it makes"
-REMEMBERED = "another valid line of what a check wrote for its own next run, which trusts it"
 IMPORTED = "other vectors, or the same in other bytes: the file's digest is in their fingerprint"
 EDITED = "a table that people edit: other cells are other data, and the result follows them"
 
@@ -250,7 +249,7 @@ KINDS: Sequence[Kind] = (
     Kind("face detector, .onnx", "faces", "faces.onnx",
          _faces("--face-weights", "{here}/faces.onnx"), DETECTOR),
     Kind("frame cache", "cached", "cache/*/*.*", (CACHE,)),
-    Kind("what a check remembers", "checked", "out/media.jsonl", (CHECK_AGAIN,), REMEMBERED),
+    Kind("what a check remembers", "checked", "out/media.jsonl", (CHECK_AGAIN,)),
     _encoder("demo-bert", "config.json"),
     _encoder("demo-bert", "tokenizer.json"),
     _encoder("demo-bert", "tokenizer_config.json"),

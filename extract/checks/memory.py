@@ -13,16 +13,18 @@ from typing import Any
 from embeddings_store.errors import ManifestError
 from embeddings_store.reading import is_file, reading
 
+SUM = "sum"
+
 
 class Remembered:
-    """A file of one JSON object per line; several threads may add to it.
+    """A file of one JSON object per line, each with a digest; several threads may add to it.
 
     Attributes:
         known: What was remembered, by its state.
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        """Read what there is; a line that a kill tore is left out.
+        """Read what there is; a line that a kill tore, or that somebody changed, is left out.
 
         Args:
             path: The file, which need not exist; none remembers nothing.
@@ -36,13 +38,15 @@ class Remembered:
             for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 with suppress(ManifestError), reading(path, "facts of a file"):
                     entry = json.loads(line)
-                    self.known[entry.pop("state")] = entry
+                    if entry.pop(SUM) == _sum(entry):
+                        self.known[entry.pop("state")] = entry
 
     def add(self, state: str, entry: Mapping[str, Any]) -> None:
         """Remember plain JSON values under a state, see :func:`digest_of`."""
         if self._path is None:
             return
-        line = json.dumps({"state": state, **entry}, ensure_ascii=False)
+        whole = {"state": state, **entry}
+        line = json.dumps({**whole, SUM: _sum(whole)}, ensure_ascii=False)
         with self._lock, self._path.open("a", encoding="utf-8") as handle:
             handle.write(line + "\n")
 
@@ -61,3 +65,9 @@ def digest_of(path: Path, content: object) -> str:
         changed = "gone"
     text = json.dumps([content, changed], ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _sum(entry: Mapping[str, Any]) -> str:
+    """Return a digest of a line that says whether it is as it was written."""
+    text = json.dumps(entry)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterable
 from fractions import Fraction
@@ -427,6 +428,18 @@ def test_a_second_run_reads_only_what_changed(
     soundfile.write(tmp_path / "3.wav", TONE, 16000)
     again = read_media(manifest, tasks_of(manifest), 2, lambda n: None, memory)
     assert read == ["3.wav"] and again[3].length_s == 1.0
+
+
+def test_a_changed_line_of_an_earlier_run_is_read_again(tmp_path: Path) -> None:
+    manifest = Manifest.from_columns("m", rows(tmp_path), root=tmp_path)
+    memory = tmp_path / "media.jsonl"
+    first = read_media(manifest, tasks_of(manifest), 1, lambda n: None, memory)
+    whole = memory.read_text(encoding="utf-8")
+    for value in ('"long"', "null", "99.0", "[]"):
+        changed = re.sub(r'"length_s": [\d.]+', f'"length_s": {value}', whole)
+        assert changed != whole
+        memory.write_text(changed, encoding="utf-8")
+        assert read_media(manifest, tasks_of(manifest), 1, lambda n: None, memory) == first
 
 
 @pytest.mark.telling
