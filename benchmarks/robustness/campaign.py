@@ -119,10 +119,10 @@ class Job(Protocol):
 def share(jobs: Sequence[Job], asked: Asked) -> None:
     """Do ``asked.count`` trials over all jobs, so many of each that all take equally long.
 
-    First each is done 20 times, whatever that takes; less often where that would be more than half
-    of all trials. The rest is shared by time: what ends in a hundredth of another's time is tried a
-    hundred times as often. A share that takes twice as long as the first trials promised ends
-    there, and what it lacks is shared again.
+    First each is done 20 times, less often where that would be more than half of all trials or
+    where an equal part of the time is over. The rest is shared by time: what ends in a hundredth of
+    another's time is tried a hundred times as often. A share that takes twice as long as the first
+    trials promised ends there, and what it lacks is shared again.
     """
     few = min(LEAST, ceil(asked.count / 2 / max(1, len(jobs))))
     for place, job in enumerate(jobs):
