@@ -32,6 +32,8 @@ VALID, LEARN, CHOICE, TEST = (
     "test",
 )
 TRAIN = "train"
+INNER = "inner"  # training and validation rows, each answered by a fit without its group
+CHOOSE = (VALID, INNER)
 TUNE_ON = (TRAIN, VALID)
 LAYER_JUDGE = "svm"  # the classifier by whose accuracy on validation rows a layer is chosen
 

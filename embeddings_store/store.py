@@ -13,7 +13,13 @@ from embeddings_store.fold_request import FoldRequest
 from embeddings_store.folds.setup import Request, Setup, set_up
 from embeddings_store.load import load_fold
 from embeddings_store.vectors.arrays import EncoderRef
-from embeddings_store.vectors.catalogue import catalogue, choose_views, corpora, only_corpus
+from embeddings_store.vectors.catalogue import (
+    CHOOSE_LAYER,
+    catalogue,
+    choose_views,
+    corpora,
+    only_corpus,
+)
 from embeddings_store.vectors.fold_data import FoldData
 
 
@@ -137,8 +143,10 @@ class Store:
             LeakError: A test or validation row was seen by an encoder.
             StoreMismatchError: Files that do not belong together.
         """
-        if layer == "valid":
-            raise UsageError("a layer that is chosen on validation rows is the grid's to choose")
+        if layer in {CHOOSE_LAYER, "valid"}:
+            raise UsageError(
+                "a layer that is chosen among all is the grid's to choose; name one, or last"
+            )
         name = self._named(corpus)
         candidates = choose_views(
             catalogue(self.path, name), modalities=modalities, encoders=encoders, layer=layer

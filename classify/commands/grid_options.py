@@ -15,7 +15,7 @@ from classify.grid.tuning import TRIALS
 from classify.leakage.checks import ACCEPTABLE
 from classify.metadata import TAGS
 from classify.models.classifiers import CLASSIFIERS, competitors
-from classify.names import FIT_ROWS, LAYER_JUDGE, LAYERS_AS, TUNE_ON
+from classify.names import CHOOSE, FIT_ROWS, INNER, LAYER_JUDGE, LAYERS_AS, TUNE_ON, VALID
 from classify.systems.definitions import read_systems
 from embeddings_store.commands.common import parser
 from embeddings_store.commands.protocol_options import add_protocol_options
@@ -51,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
             f"{PROGRAM} --store embeddings --corpus mosi --out results/mosi",
             f"{PROGRAM} --corpus iemocap --protocol iemocap-paper",
             f"{PROGRAM} --corpus iemocap --list-protocols",
-            f"{PROGRAM} --corpus ravdess --folds speaker-kfold:6 --layer valid --svm-c 5 --dry-run",
+            f"{PROGRAM} --corpus ravdess --folds speaker-kfold:6 --layer choose --choose inner",
             f"{PROGRAM} --modalities text audio --encoder audio=wav2vec2-base@3f2a --early "
             "concatenation --late none",
             f"{PROGRAM} --modalities text audio --metadata safe context",
@@ -108,6 +108,7 @@ def config_from(arguments: argparse.Namespace) -> GridConfig:
         protocol=arguments.protocol,
         protocol_files=arguments.protocol_files,
         label_set=arguments.label_set,
+        choose=arguments.choose,
         fit_rows=arguments.fit_rows,
         inner_folds=arguments.inner_folds,
         classifiers=tuple(arguments.classifiers),
@@ -205,9 +206,10 @@ def _add_encoders(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--layer",
         default=DEFAULTS["layer"],
-        metavar="last|N|valid",
-        help="which layer, where the store has several; valid: per fold the one whose "
-        f"{CLASSIFIERS[LAYER_JUDGE].title} is best on its validation rows",
+        metavar="last|N|choose",
+        help="which layer, where the store has several; choose: per fold the best one, in inner "
+        f"folds for each classifier its own, on validation rows (also: {VALID}) by the "
+        f"{CLASSIFIERS[LAYER_JUDGE].title} for all",
     )
 
 
@@ -320,6 +322,14 @@ def _add_missing_modalities(group: argparse._ArgumentGroup) -> None:
 
 def _add_rows(group: argparse._ArgumentGroup) -> None:
     """Which rows classifiers learn from, and which rows choose."""
+    group.add_argument(
+        "--choose",
+        default=DEFAULTS["choose"],
+        choices=CHOOSE,
+        help=f"which rows choose layers, settings and the cell; {INNER}: training and validation "
+        "rows together, each answered by fits without its group, then everything is fitted on "
+        "both; needs vectors that no encoder was fitted on (default: %(default)s)",
+    )
     group.add_argument(
         "--fit-rows",
         default=DEFAULTS["fit_rows"],

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from classify.fusion.rules import RULES
 from classify.fusion.strategies import STRATEGIES
 from classify.grid.cross_fitting import crosses
+from classify.grid.inner_choice import WHOLE, Ladder
 from classify.grid.missing_modalities import drops_of
 from classify.grid.prepared import PreparedGrid
 from classify.grid.specification import CellSpec
@@ -20,6 +21,7 @@ from classify.names import (
     CONCATENATION,
     EARLY,
     HEAD,
+    INNER,
     LATE,
     LAYER,
     OOF,
@@ -86,7 +88,10 @@ def make_task(
     given = _given_settings(prepared, cell)
     tree = cell.tree(given, prepared.scores_from, spec.fit_rows)
     fits = 1 + spec.search.trials * SPLITS if spec.search else 1
-    cost_s = _cost_s(prepared, cell, tree, at.fold, refs) * fits
+    if spec.source.inner_parts:
+        fits += spec.source.inner_parts * (len(spec.ladder.candidates) if spec.ladder else 1)
+    once_s = _cost_s(prepared, cell, tree, at.fold, refs)
+    cost_s = TASK_S + fits * (once_s - TASK_S)
     return CellTask(cell, spec, given, at.seed, at.replica, cost_s)
 
 
@@ -128,6 +133,8 @@ def specify(
     fit_rows = config.fit_rows
     if fit_rows in OVER_SCORES and not (crossed or over_scores):
         fit_rows = "train"
+    if config.choose == INNER:
+        fit_rows = WHOLE
     given = _given_settings(prepared, cell)
     tree = cell.tree(given, prepared.scores_from, fit_rows)
     written_out = cell.family == SYSTEM or cell.classifier == RULE
@@ -154,6 +161,7 @@ def specify(
         fit_rows=fit_rows,
         seed=at.seed if _draws(tree) else 0,
         search=search,
+        ladder=_ladder(prepared, cell, given) if search is None else None,
         source=source,
         folder=config.out / "cells",
         origin=origin,
@@ -194,6 +202,16 @@ def _search(prepared: PreparedGrid, cell: Cell, given: Settings, seed: int) -> S
     if not config.tune or cell.classifier not in competitors() or cell.family not in TUNED_FAMILIES:
         return None
     return Search(cell.classifier, given, config.tune, config.tune_minutes, prepared.tune_on, seed)
+
+
+def _ladder(prepared: PreparedGrid, cell: Cell, given: Settings) -> Ladder | None:
+    """Return which settings of a cell inner folds choose among, none where there is no choice."""
+    families = (*TUNED_FAMILIES, LAYER)
+    tuned = cell.classifier in competitors() and cell.family in families
+    if prepared.config.choose != INNER or not tuned:
+        return None
+    ladder = Ladder(cell.classifier, given)
+    return ladder if ladder.steps else None
 
 
 def _probes(

@@ -14,7 +14,18 @@ from classify.fusion.strategies import STRATEGIES, vector_strategies
 from classify.grid.config import GridConfig
 from classify.grid.prepared import FoldFacts
 from classify.models.classifiers import baselines
-from classify.names import BASELINE, EARLY, HEAD, LATE, LAYER, LAYER_JUDGE, PROBE, RULE, UNIMODAL
+from classify.names import (
+    BASELINE,
+    EARLY,
+    HEAD,
+    INNER,
+    LATE,
+    LAYER,
+    LAYER_JUDGE,
+    PROBE,
+    RULE,
+    UNIMODAL,
+)
 from classify.systems.cell import Cell, default_fit_mode
 from classify.systems.definitions import (
     FitConditions,
@@ -23,6 +34,7 @@ from classify.systems.definitions import (
     sets_by_modality,
     system_cells,
 )
+from classify.systems.expression import judges_of
 from classify.systems.joined_views import JoinedViews, inputs_of
 from embeddings_store.errors import FoldError, UsageError
 from embeddings_store.vectors.arrays import EncoderRef
@@ -76,7 +88,7 @@ class CellInputs:
         return FitConditions(
             any(fold.train_seen for fold in self.folds),
             frozenset.intersection(*(fold.out_of_fold for fold in self.folds)),
-            min(fold.counts["valid"] for fold in self.folds),
+            min(0 if fold.inside else fold.counts["valid"] for fold in self.folds),
             min(fold.valid_groups for fold in self.folds),
             min(fold.train_groups for fold in self.folds),
         )
@@ -94,12 +106,13 @@ def list_cells(config: GridConfig, inputs: CellInputs, notes: list[str]) -> list
         UsageError, FoldError: Something that was asked for by name cannot work.
     """
     probes_work = _probes_work(config, inputs, notes)
+    systems = _systems(config, inputs)
     cells = [Cell(BASELINE, "", inputs.modalities, name) for name in baselines()]
-    cells += _layer_cells(config, inputs)
+    cells += _layer_cells(config, inputs, systems, probes_work=probes_work)
     for one in inputs.inputs(inputs.modalities):
         cells += _alone(config, inputs, one, probes_work=probes_work)
     cells += _fused(config, inputs, notes, probes_work=probes_work)
-    return cells + _systems(config, inputs)
+    return cells + systems
 
 
 def _alone(
@@ -127,15 +140,41 @@ def _alone(
     return [*cells, stack]
 
 
-def _layer_cells(config: GridConfig, inputs: CellInputs) -> list[Cell]:
+def _layer_cells(
+    config: GridConfig, inputs: CellInputs, systems: Sequence[Cell], *, probes_work: bool
+) -> list[Cell]:
     """Return a cell for each layer and classifier where a modality has several layers."""
-    classifiers = dict.fromkeys((LAYER_JUDGE, *config.classifiers))
     cells = []
     for modality, refs in inputs.candidates.items():
+        judges = _judges(config, inputs, systems, modality, probes_work=probes_work)
         layers = range(len(refs)) if len(refs) > 1 else ()
         for layer in layers:
-            cells += [Cell(LAYER, "", (modality,), name, layer) for name in classifiers]
+            cells += [Cell(LAYER, "", (modality,), name, layer) for name in judges]
     return cells
+
+
+def _judges(
+    config: GridConfig,
+    inputs: CellInputs,
+    systems: Sequence[Cell],
+    modality: str,
+    *,
+    probes_work: bool,
+) -> dict[str, None]:
+    """Return the classifiers that judge the layers of a modality, each once.
+
+    On validation rows one judges for all cells, in inner folds each for itself.
+    """
+    judges = dict.fromkeys(config.classifiers)
+    if config.choose != INNER:
+        return dict.fromkeys((LAYER_JUDGE, *judges))
+    if probes_work and inputs.scores_from[modality] == PROBE:
+        judges[PROBE] = None
+    for system in systems:
+        judge = judges_of(system.tree({}, inputs.scores_from)).get(modality)
+        if judge:
+            judges[judge] = None
+    return judges
 
 
 def _systems(config: GridConfig, inputs: CellInputs) -> list[Cell]:

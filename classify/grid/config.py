@@ -13,7 +13,7 @@ from classify.fusion.strategies import vector_fusion, vector_strategies
 from classify.grid.calibration import METHODS as CALIBRATIONS
 from classify.models.classifiers import competitors, resolve
 from classify.models.specification import Settings
-from classify.names import AS_VIEWS, FIT_ROWS, LAYERS_AS, OOF, TUNE_ON
+from classify.names import AS_VIEWS, CHOOSE, FIT_ROWS, INNER, LAYERS_AS, OOF, TUNE_ON, VALID
 from classify.systems.definitions import System
 from embeddings_store.errors import UsageError, unknown_name
 from embeddings_store.fold_request import SELECT_ON
@@ -42,8 +42,8 @@ class GridConfig:
             :data:`classify.names.LAYERS_AS`; see :mod:`classify.systems.joined_views`.
         encoder_seeds: Seeds of the fine-tuning, to compare several; empty means all; none takes the
             only one.
-        layer: ``""`` the only one, ``last``, a number, or ``valid`` to choose per fold on
-            validation rows.
+        layer: ``""`` the only one, ``last``, a number, ``valid`` to choose per fold on validation
+            rows, or ``choose`` to choose it as ``choose`` says.
         folds: A plan's name or a plan file (``.parquet``); empty takes the corpus' own.
         valid: A rule of :mod:`embeddings_store.folds.rules`; empty takes the protocol's, else the
             default there.
@@ -51,6 +51,9 @@ class GridConfig:
         protocol_files: Folder of the files that hold the protocol's folds, where it needs some.
         label_set: Name in :mod:`embeddings_store.corpus.label_sets`; empty takes the protocol's,
             else the corpus' own.
+        choose: ``valid`` to choose layers, settings and the cell on validation rows, ``inner`` to
+            choose them in inner folds of training and validation rows together, see
+            :mod:`classify.grid.inner_choice`.
         fit_rows: A name of :data:`classify.names.FIT_ROWS`.
         inner_folds: How many inner folds ``oof`` takes training rows from, where the store has
             several choices; 0 the only one.
@@ -98,6 +101,7 @@ class GridConfig:
     protocol: str = ""
     protocol_files: Path | None = None
     label_set: str = ""
+    choose: str = VALID
     fit_rows: str = "train"
     inner_folds: int = 0
     classifiers: tuple[str, ...] = field(default_factory=competitors)
@@ -129,6 +133,7 @@ class GridConfig:
         self._check_seeds()
         self._check_tuning()
         self._check_inner_folds()
+        self._check_choice()
 
     def _check_names(self) -> None:
         for name in self.early or ():
@@ -139,6 +144,7 @@ class GridConfig:
             ("classifier", self.classifiers, competitors()),
             ("early fusion", self.early or (), vector_strategies()),
             ("late fusion", self.late or (), late_methods()),
+            ("rows to choose on", (self.choose,), CHOOSE),
             ("choice of rows to fit on", (self.fit_rows,), FIT_ROWS),
             ("role to choose on", (self.select_on,), SELECT_ON),
             ("calibration", (self.calibrate,), CALIBRATIONS),
@@ -216,3 +222,21 @@ class GridConfig:
                 f"--inner-folds {self.inner_folds} has no effect without --fit-rows {OOF}; leave "
                 "it out"
             )
+
+    def _check_choice(self) -> None:
+        if self.choose != INNER:
+            return
+        contrary = {
+            f"--fit-rows {self.fit_rows}": self.fit_rows != "train",
+            "--valid-split": self.valid_split is not None,
+            f"--select-on {self.select_on}": self.select_on != VALID,
+            f"--layer {VALID}": self.layer == VALID,
+            f"--tune-on {self.tune_on}": bool(self.tune_on),
+        }
+        for option, given in contrary.items():
+            if given:
+                advice = "write --layer choose" if "layer" in option else f"leave out {option}"
+                raise UsageError(
+                    f"--choose {INNER} chooses in inner folds of training and validation rows, and "
+                    f"then fits on both, so it does not go with {option}; {advice}"
+                )

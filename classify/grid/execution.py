@@ -24,11 +24,21 @@ from classify.grid.prepared import PreparedGrid
 from classify.grid.tasks import CellTask, run_cell
 from classify.grid.validation_rows import for_learning
 from classify.grid.workers import Workers, available_cpus
-from classify.names import BASELINE, EARLY, LATE, LAYER, LAYER_JUDGE, RULE, SYSTEM, UNIMODAL
+from classify.names import (
+    BASELINE,
+    EARLY,
+    INNER,
+    LATE,
+    LAYER,
+    LAYER_JUDGE,
+    RULE,
+    SYSTEM,
+    UNIMODAL,
+)
 from classify.systems.cell import Cell
+from classify.systems.expression import judges_of
 from embeddings_store.errors import StoreError
 from embeddings_store.progress import ProgressBar, progress_bar
-from embeddings_store.vectors.arrays import EncoderRef
 
 WAVES = ((BASELINE, LAYER), (UNIMODAL, EARLY), (LATE, SYSTEM))  # families, in the order of work
 # Work that is worth the 3 to 6 s, most of them imports, that a worker process takes to start. What
@@ -36,8 +46,9 @@ WAVES = ((BASELINE, LAYER), (UNIMODAL, EARLY), (LATE, SYSTEM))  # families, in t
 WORTH_PROCESSES_S = 10.0
 LONG_CELL_S = 2.0
 Notify = Callable[[str], None]
-Views = Mapping[str, EncoderRef]
-Place = tuple[int, int]  # position among the seeds of the fine-tuning, and number of the fold
+# Position among the seeds of the fine-tuning, fold, modality and the classifier that judges, to the
+# position of the layer that it chose
+Layers = Mapping[tuple[int, int, str, str], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +75,13 @@ def survey(config: GridConfig) -> Survey:
     prepared = prepare(config)
     first = [c for c in prepared.cells if c.family in WAVES[0]]
     rest = [c for c in prepared.cells if c.family not in WAVES[0]]
-    tasks, later = bind_cells(prepared, first, first_views(prepared), {}), 0
+    tasks, later = bind_cells(prepared, first, {}, {}), 0
     if all(task.path.is_file() for task in tasks):
         tasks += bind_cells(prepared, rest, _choose_layers(prepared, tasks), {})
     elif any(len(refs) > 1 for refs in prepared.views.values()):
         later = len(rest) * _repetitions(prepared)
     else:
-        tasks += bind_cells(prepared, rest, first_views(prepared), {})
+        tasks += bind_cells(prepared, rest, {}, {})
     tasks += drop_tasks(prepared, tasks)
     # what draws no random numbers is the same for every seed
     different = {task.key: task for task in tasks}
@@ -101,7 +112,7 @@ def run_waves(prepared: PreparedGrid, origin: Mapping[str, str], notify: Notify)
     total = len(prepared.cells) * _repetitions(prepared)
     jobs = prepared.config.jobs or available_cpus()
     tasks: list[CellTask] = []
-    views = first_views(prepared)
+    layers: Layers = {}
     with Workers() as workers, progress_bar("cells x folds", total) as bar:
 
         def run(bound: Sequence[CellTask]) -> None:
@@ -109,11 +120,11 @@ def run_waves(prepared: PreparedGrid, origin: Mapping[str, str], notify: Notify)
 
         for families in WAVES:
             cells = [cell for cell in prepared.cells if _kind_of_work(cell) in families]
-            bound = bind_cells(prepared, cells, views, origin)
+            bound = bind_cells(prepared, cells, layers, origin)
             run(bound)
             tasks += bound
             if LAYER in families:
-                views = _choose_layers(prepared, bound)
+                layers = _choose_layers(prepared, bound)
         dropped = drop_tasks(prepared, tasks)
         bar.resize(total + len(dropped))
         run(dropped)
@@ -127,17 +138,15 @@ def _kind_of_work(cell: Cell) -> str:
 
 
 def bind_cells(
-    prepared: PreparedGrid,
-    cells: Sequence[Cell],
-    views: Mapping[Place, Views],
-    origin: Mapping[str, str],
+    prepared: PreparedGrid, cells: Sequence[Cell], layers: Layers, origin: Mapping[str, str]
 ) -> list[CellTask]:
     """Bind every cell to every fold and seed; a layer cell to its own candidate.
 
     Args:
         prepared: The checked run.
         cells: What to compute.
-        views: Seed of the fine-tuning and fold to the encoder that stands for each modality.
+        layers: The layers that were chosen; of a modality that is not there the first candidate,
+            as it is before the choice, and for baselines, which only take rows from it.
         origin: Commit and command, for the record.
     """
     tasks = []
@@ -145,24 +154,28 @@ def bind_cells(
     for cell, fold, (replica, candidates), seed in product(
         cells, prepared.folds, replicas, prepared.config.seeds
     ):
-        refs = views[replica, fold.number]
-        if cell.family == LAYER:
-            refs = {m: candidates[m][cell.layer] for m in cell.modalities}
+        judges = layer_judges(prepared, cell)
+        refs = {}
+        for modality in cell.modalities:
+            judge = judges.get(modality, "")
+            place = layers.get((replica, fold.number, modality, judge), 0)
+            refs[modality] = candidates[modality][max(cell.layer, place)]
         at = Repetition(fold.number, replica, seed)
         tasks.append(make_task(prepared, cell, at, refs, origin))
     return tasks
 
 
-def first_views(prepared: PreparedGrid) -> dict[Place, Views]:
-    """Before layers are chosen the first candidate stands for each modality.
+def layer_judges(prepared: PreparedGrid, cell: Cell) -> Mapping[str, str]:
+    """Return modality to the classifier whose choice of a layer a cell follows.
 
-    Baselines only take rows from it.
+    On validation rows one classifier judges for all; in inner folds each for itself, a probe for
+    the rules over probes. A baseline and a single layer follow none.
     """
-    chosen: dict[Place, Views] = {}
-    for replica, views in enumerate(prepared.replicas):
-        for fold in prepared.folds:
-            chosen[replica, fold.number] = {m: refs[0] for m, refs in views.items()}
-    return chosen
+    if cell.family in (BASELINE, LAYER):
+        return {}
+    if prepared.config.choose != INNER:
+        return dict.fromkeys(cell.modalities, LAYER_JUDGE)
+    return judges_of(cell.tree({}, prepared.scores_from))
 
 
 def drop_tasks(prepared: PreparedGrid, tasks: Sequence[CellTask]) -> list[CellTask]:
@@ -214,30 +227,26 @@ def _repetitions(prepared: PreparedGrid) -> int:
     return len(prepared.folds) * len(prepared.replicas) * len(prepared.config.seeds)
 
 
-def _choose_layers(prepared: PreparedGrid, tasks: Sequence[CellTask]) -> dict[Place, Views]:
-    """Choose per fold and modality the layer whose SVM is best on the fold's validation rows.
+def _choose_layers(prepared: PreparedGrid, tasks: Sequence[CellTask]) -> Layers:
+    """Choose per fold, modality and judge the layer that is best on the rows that choose.
 
     Rows that a layer cannot answer count as wrong for it; ties go to the lowest.
     """
     apart = {fold.number: fold.apart for fold in prepared.folds}
     n_learning = {fold.number: fold.n_learning for fold in prepared.folds}
-    found: dict[tuple[int, int, str], dict[int, float]] = {}
+    found: dict[tuple[int, int, str, str], dict[int, list[float]]] = {}
     for task in tasks:
-        if task.cell.family != LAYER or task.cell.classifier != LAYER_JUDGE:
+        if task.cell.family != LAYER:
             continue
         outcome = read_outcome(task.path, task.key)
         learn = for_learning(outcome.ids["valid"], apart[task.source.fold])
         right = accuracy(outcome.y["valid"][learn], outcome.reported("valid").labels[learn])
-        slot = (task.replica, task.source.fold, task.cell.modalities[0])
+        slot = (task.replica, task.source.fold, task.cell.modalities[0], task.cell.classifier)
         # of all rows that learn, so that a layer gains nothing by rows that it lacks
         n_planned = n_learning[task.source.fold]
         _, of_all = completeness(right, learn.sum(), n_planned)
-        found.setdefault(slot, {})[task.cell.layer] = float(of_all)
-    best = {slot: first_best(by_layer) for slot, by_layer in found.items()}
-    chosen: dict[Place, Views] = {}
-    for replica, views in enumerate(prepared.replicas):
-        for fold in prepared.folds:
-            chosen[replica, fold.number] = {
-                m: refs[best.get((replica, fold.number, m), 0)] for m, refs in views.items()
-            }
-    return chosen
+        found.setdefault(slot, {}).setdefault(task.cell.layer, []).append(float(of_all))
+    return {
+        slot: first_best({layer: sum(of) / len(of) for layer, of in by_layer.items()})
+        for slot, by_layer in found.items()
+    }

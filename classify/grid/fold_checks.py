@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,13 +12,14 @@ from classify.grid.fold_loading import LOADER, RunSource
 from classify.grid.prepared import FoldFacts
 from classify.grid.view_choice import Candidates, ViewChoice
 from classify.models.probe import inner_groups
-from classify.names import VALID
+from classify.names import INNER, VALID
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, StoreMismatchError, UsageError
 from embeddings_store.folds.apart import learning_groups
 from embeddings_store.folds.halves import apart
 from embeddings_store.folds.plan import Fold, FoldPlan
 from embeddings_store.folds.planned_rows import planned_rows
+from embeddings_store.folds.setup import Setup
 from embeddings_store.provenance import fingerprint
 from embeddings_store.vectors.arrays import SCORED_ROLES, EncoderRef
 from embeddings_store.vectors.fold_data import FoldData
@@ -49,7 +51,9 @@ def check_folds(
                 inner=inner,
                 valid_split=config.valid_split,
             )
-            facts.append(_facts(LOADER.load(wanted), fold, corpus, config.valid_split))
+            data = LOADER.load(wanted)
+            found = _facts(data, fold, corpus, config.valid_split)
+            facts.append(_joined(found, data, fold, corpus) if source.inner_parts else found)
         _check_same_rows(facts)
         folds.append(facts[0])
     return folds
@@ -114,6 +118,29 @@ def check_valid_rows(
                 f"be {'learnt' if fold.apart else 'chosen'} on it; take another seed, or leave it "
                 "out"
             )
+
+
+def refuse_shared_valid_rows(setup: Setup) -> None:
+    """Check that validation rows may be fitted on: they share with test rows what training does.
+
+    Args:
+        setup: The protocol, with what its roles share.
+
+    Raises:
+        UsageError: They share speakers or groups with test rows, and training rows do not.
+    """
+    of_pair = {}
+    for part in setup.shared.split("; ") if setup.shared else []:
+        pair, _, columns = part.partition(": ")
+        of_pair[pair] = set(columns.split(", "))
+    more = of_pair.get("valid+test", set()) - of_pair.get("train+test", set())
+    if more:
+        raise UsageError(
+            f"--choose {INNER} fits on training and validation rows, and under plan "
+            f"{setup.plan.name!r} (valid: {setup.plan.valid}) validation rows share their "
+            f"{' and '.join(sorted(more))} with test rows; take another rule with --valid, or "
+            f"choose with --choose {VALID}"
+        )
 
 
 def _needs_valid_rows(config: GridConfig, candidates: Candidates) -> list[str]:
@@ -195,6 +222,32 @@ def _facts(data: FoldData, fold: Fold, corpus: Manifest, valid_split: int | None
         out_of_fold=frozenset(data.train.inner_scores),
         apart=frozenset(data.valid.ids[data.valid.apart].tolist()),
         answered=_digest_of_rows(data),
+    )
+
+
+def _joined(facts: FoldFacts, data: FoldData, fold: Fold, corpus: Manifest) -> FoldFacts:
+    """Return what the gate found where training and validation rows are one and answer inside.
+
+    Raises:
+        UsageError: An encoder was fitted on training rows, whose vectors carry their labels.
+    """
+    if facts.train_seen:
+        raise UsageError(
+            f"--choose {INNER} answers training rows by fits without their group, and fold "
+            f"{fold.number} ({fold.name}) has {facts.train_seen} that an encoder was fitted on, "
+            f"whose vectors carry their labels; choose with --choose {VALID}, or use frozen "
+            "encoders"
+        )
+    raw = corpus.column("label")
+    of_valid = planned_rows(fold, VALID, data.labels, raw)
+    n_joined = facts.n_planned["train"] + int(of_valid.all.sum())
+    both = {"train": len(data.train), "valid": len(data.train)}
+    return replace(
+        facts,
+        counts={**facts.counts, **both},
+        n_planned={**facts.n_planned, "train": n_joined, "valid": n_joined},
+        n_choice=n_joined,
+        inside=True,
     )
 
 

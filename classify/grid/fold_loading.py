@@ -16,6 +16,7 @@ from classify.grid.field_declarations import (
     changes_no_number,
     every_field_declared,
 )
+from classify.grid.inner_folds import with_inner_parts
 from classify.metadata import MetadataColumns, load_with_metadata
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
@@ -56,6 +57,8 @@ class FoldSource:
         inner: Modality, inner encoders and content digests of their files, where training rows are
             answered out of fold.
         spaces: Whether the vectors of inner encoders are needed, not only their scores.
+        inner_parts: In how many inner folds training and validation rows are answered, joined; 0
+            where they are apart.
     """
 
     store: Path = field(metadata=changes_no_number("digests say what lies there"))
@@ -75,6 +78,7 @@ class FoldSource:
         metadata=CHANGES_NUMBERS
     )
     spaces: bool = field(metadata=CHANGES_NUMBERS)
+    inner_parts: int = field(metadata=CHANGES_NUMBERS)
 
     @property
     def modality_of(self) -> dict[str, str]:
@@ -97,6 +101,8 @@ class RunSource:
         metadata: The views that are metadata.
         shuffle_seed: Seed of permuted labels, or none.
         select_on: ``valid`` or ``test``, for the gate.
+        inner_parts: In how many inner folds training and validation rows are answered, joined; 0
+            where they are apart.
     """
 
     store: Path
@@ -109,6 +115,7 @@ class RunSource:
     metadata: tuple[MetadataColumns, ...]
     shuffle_seed: int | None
     select_on: str
+    inner_parts: int = 0
 
     def fold(
         self,
@@ -145,6 +152,7 @@ class RunSource:
             tuple(replace(c, left_out=()) for c in self.metadata if c.view in views),
             None if inner is None else tuple(self._inner(inner, number)),
             spaces,
+            self.inner_parts,
         )
 
     @property
@@ -234,7 +242,10 @@ class FoldLoader:
             inner=None if inner is None else {view: encoders for view, encoders, _ in inner},
             spaces=source.spaces,
         )
-        return load_with_metadata(request, manifest, source.metadata)
+        data = load_with_metadata(request, manifest, source.metadata)
+        if not source.inner_parts:
+            return data
+        return with_inner_parts(data, manifest, self._plan(source), source.inner_parts)
 
     def _drop_what_does_not_fit(self, fold: int) -> None:
         total = sum(_bytes_of(data) for data in self._folds.values())

@@ -11,14 +11,20 @@ from dataclasses import dataclass
 from classify.grid.cells import CellInputs, list_cells
 from classify.grid.config import GridConfig
 from classify.grid.cross_fitting import refuse_mixed, with_whole_spaces
-from classify.grid.fold_checks import check_folds, check_valid_rows, load_spaces
+from classify.grid.fold_checks import (
+    check_folds,
+    check_valid_rows,
+    load_spaces,
+    refuse_shared_valid_rows,
+)
 from classify.grid.fold_loading import LOADER, RunSource
+from classify.grid.inner_folds import INNER_PARTS
 from classify.grid.prepared import PreparedGrid
 from classify.grid.tuning import require_optuna
 from classify.grid.view_choice import ViewChoice, choose_run_views
 from classify.leakage.case import AuditCase, read_files
 from classify.leakage.checks import Audit, refuse, run_checks
-from classify.names import EARLY, SYSTEM
+from classify.names import EARLY, INNER, SYSTEM
 from classify.systems.cell import Cell
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.folds.setup import Request, Setup, set_up
@@ -66,7 +72,10 @@ def prepare(config: GridConfig) -> PreparedGrid:
         metadata=views.metadata,
         shuffle_seed=config.shuffle_seed,
         select_on=config.select_on,
+        inner_parts=INNER_PARTS if config.choose == INNER else 0,
     )
+    if config.choose == INNER:
+        refuse_shared_valid_rows(setup)
     LOADER.begin(source, setup.view)
     folds = check_folds(config, source, views, setup.view)
     if config.tune:

@@ -44,6 +44,8 @@ class FoldFacts:
         apart: Ids of validation rows that are kept for choosing the cell; empty where they were not
             halved.
         answered: A digest over which rows of each role each modality can answer.
+        inside: Whether training and validation rows are joined and answered in inner folds; then
+            ``train`` and ``valid`` both count all of them.
     """
 
     number: int
@@ -58,6 +60,7 @@ class FoldFacts:
     out_of_fold: frozenset[str]
     apart: frozenset[str] = frozenset()
     answered: str = ""
+    inside: bool = False
 
     @property
     def n_learning(self) -> int:

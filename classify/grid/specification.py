@@ -26,6 +26,7 @@ from classify.grid.field_declarations import (
     numbers_of,
 )
 from classify.grid.fold_loading import FoldSource
+from classify.grid.inner_choice import Ladder
 from classify.grid.missing_modalities import Drop
 from classify.grid.tuning import Search
 from classify.models.classifiers import CLASSIFIERS
@@ -63,6 +64,7 @@ class CellSpec:
         fit_rows: A name of :data:`classify.names.FIT_ROWS`.
         seed: For the classifier; 0 where nothing is drawn.
         search: How settings are chosen first, or none.
+        ladder: Which settings inner folds choose among, or none.
         drops: What test rows lose; nothing for a cell of the grid.
         drop_seed: Which of them lose it.
         joined: Layers that go in as one.
@@ -85,6 +87,7 @@ class CellSpec:
     fit_rows: str = field(metadata=CHANGES_NUMBERS)
     seed: int = field(metadata=CHANGES_NUMBERS)
     search: Search | None = field(metadata=CHANGES_NUMBERS)
+    ladder: Ladder | None = field(metadata=CHANGES_NUMBERS)
     source: FoldSource = field(metadata=ITS_FIELDS_DECLARE)
     folder: Path = field(metadata=changes_no_number("where the result is kept"))
     origin: Mapping[str, str] = field(metadata=changes_no_number("who computed it, for the record"))

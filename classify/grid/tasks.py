@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -13,13 +13,16 @@ from classify.grid.compute import ask_again, compute
 from classify.grid.cross_fitting import cross_fit
 from classify.grid.finished_cells import read_outcome, write_outcome
 from classify.grid.fold_loading import LOADER, FoldSource
+from classify.grid.inner_choice import choose_inside, keep_inner_probes, on_all_rows
 from classify.grid.missing_modalities import without
 from classify.grid.outcome import CellOutcome
 from classify.grid.specification import CellSpec
 from classify.grid.tuning import search
+from classify.models.probe import choose_c, inner_groups
 from classify.models.specification import Settings
-from classify.names import PROBE
+from classify.names import PROBE, UNIMODAL
 from classify.systems.cell import Cell
+from classify.systems.expression import Call, View
 from embeddings_store.vectors.fold_data import FoldData
 
 
@@ -73,6 +76,8 @@ def run_cell(spec: CellSpec) -> str:
         for modality, key in spec.probes.items()
     }
     if spec.drops:
+        if len(data.parts):
+            probes = {modality: on_all_rows(probe) for modality, probe in probes.items()}
         write_outcome(spec, _without_modalities(spec, data, probes))
         return spec.key
     fit = partial(
@@ -90,7 +95,10 @@ def run_cell(spec: CellSpec) -> str:
     if spec.search:
         found = search(spec.search, fit, data, log)
         settings, tuned = found.settings, {"tuned": found.facts}
-    outcome = fit(data, settings=settings, probes=probes)
+    if len(data.parts):
+        outcome = _chosen_inside(spec, fit, data, settings, probes)
+    else:
+        outcome = fit(data, settings=settings, probes=probes)
     facts = {
         **outcome.facts,
         **tuned,
@@ -101,6 +109,38 @@ def run_cell(spec: CellSpec) -> str:
     write_outcome(spec, replace(outcome, facts=facts))
     log.unlink(missing_ok=True)
     return spec.key
+
+
+def _chosen_inside(
+    spec: CellSpec,
+    fit: Callable[..., CellOutcome],
+    data: FoldData,
+    settings: Settings,
+    probes: Mapping[str, CellOutcome],
+) -> CellOutcome:
+    """Compute a cell whose settings inner folds choose, and which they judge."""
+    if spec.classifier == PROBE and spec.family == UNIMODAL:
+        return _probe_inside(spec, fit, data)
+    candidates = spec.ladder.candidates if spec.ladder else [settings]
+    return choose_inside(fit, data, candidates, probes, spec.classifier).outcome
+
+
+def _probe_inside(spec: CellSpec, fit: Callable[..., CellOutcome], data: FoldData) -> CellOutcome:
+    """Compute a probe, and keep what it says without each inner fold.
+
+    That of one view has its strength chosen once, for all inner folds and for the whole; that of
+    joined views chooses in each, because their columns are made inside the fit.
+    """
+    if len(spec.modalities) > 1:
+        return keep_inner_probes(choose_inside(fit, data, [{}], {}, spec.classifier), data)
+    (view,) = spec.modalities
+    rows = data.train.take(data.train.present[view])
+    groups, n_classes = inner_groups(rows), len(data.labels.classes)
+    c, chosen_on = choose_c(rows.vectors[view], rows.y, n_classes, groups)
+    found = choose_inside(fit, data, [{"c": c}], {}, spec.classifier)
+    outcome = keep_inner_probes(found, data)
+    choice = {str(Call(PROBE, (View(view),))): [f"{c:g}", chosen_on]}
+    return replace(outcome, facts={**outcome.facts, "probes": choice})
 
 
 def _without_modalities(

@@ -9,6 +9,7 @@ trial is always the defaults. The spaces stand beside the settings in
 
 * ``train``: grouped splits of the training rows (:data:`SPLITS`); a row is answered by a model that
   has not seen its group
+* ``inner``: training and validation rows in the inner folds of ``--choose inner``
 * ``valid``: validation rows, answered by models that have not seen them; with ``--valid-split`` the
   half to learn from
 
@@ -34,12 +35,13 @@ from sklearn.model_selection import GroupKFold
 
 from classify.evaluation.metrics import accuracy
 from classify.grid.field_declarations import plain
+from classify.grid.inner_folds import inner_data
 from classify.grid.outcome import CellOutcome
 from classify.grid.validation_rows import learning_rows
 from classify.models.classifiers import CLASSIFIERS, resolve
 from classify.models.probe import inner_groups
 from classify.models.specification import SearchRange, Settings
-from classify.names import TRAIN, VALID
+from classify.names import INNER, TRAIN, VALID
 from embeddings_store.atomic import write_json
 from embeddings_store.errors import FoldError, ManifestError, MissingDependencyError
 from embeddings_store.reading import read_json, reading
@@ -205,6 +207,9 @@ def require_optuna() -> None:
 
 def _parts(task: Search, data: FoldData) -> tuple[list[Score], str]:
     """Return what scores a trial, each part fitted by itself, and the rows in words."""
+    if len(data.parts):
+        of_parts = [partial(_on_train, part) for part in inner_data(data)]
+        return list(of_parts), INNER
     if data.spaces and task.on == TRAIN:
         parts: list[Score] = []
         for space in data.spaces:

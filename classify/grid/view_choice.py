@@ -15,13 +15,18 @@ from classify.metadata import (
     catalogue_entry,
     choose_columns,
 )
-from classify.names import AS_VIEWS, HEAD, OOF, PROBE
+from classify.names import AS_VIEWS, HEAD, OOF, PROBE, VALID
 from classify.systems.joined_views import JoinedViews, join_layers
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import UsageError
 from embeddings_store.folds.setup import Setup
 from embeddings_store.vectors.arrays import EncoderRef
-from embeddings_store.vectors.catalogue import Entry, choose_views, entries_by_seed
+from embeddings_store.vectors.catalogue import (
+    CHOOSE_LAYER,
+    Entry,
+    choose_views,
+    entries_by_seed,
+)
 from embeddings_store.vectors.inner_folds import InnerSet
 from embeddings_store.vectors.view_names import (
     ViewRequest,
@@ -205,7 +210,10 @@ def _replicas(
         if requests:
             return named_view_candidates(there, [*requests, *_metadata_view(config)])
         return choose_views(
-            there, modalities=modalities, encoders=config.encoders, layer=config.layer
+            there,
+            modalities=modalities,
+            encoders=config.encoders,
+            layer=CHOOSE_LAYER if config.layer == VALID else config.layer,
         )
 
     if config.encoder_seeds is None:

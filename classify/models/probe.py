@@ -106,7 +106,9 @@ class Probe:
         return full
 
 
-def fit_probe(vectors: Vectors, y: Codes, n_classes: int, groups: NDArray[np.str_]) -> Probe:
+def fit_probe(
+    vectors: Vectors, y: Codes, n_classes: int, groups: NDArray[np.str_], c: float | None = None
+) -> Probe:
     """Standardise and fit a multinomial logistic regression, as strong as :func:`choose_c` says.
 
     Args:
@@ -114,6 +116,7 @@ def fit_probe(vectors: Vectors, y: Codes, n_classes: int, groups: NDArray[np.str
         y: Their class codes (n,).
         n_classes: Size of the label set.
         groups: What must not be torn apart where the strength is chosen (n,).
+        c: Its strength where that is chosen already.
 
     Raises:
         FoldError: The rows are of one class only.
@@ -123,7 +126,9 @@ def fit_probe(vectors: Vectors, y: Codes, n_classes: int, groups: NDArray[np.str
             f"a probe has {len(y)} rows of one class to learn from; use fewer folds, or leave out "
             "late fusion (--late none)"
         )
-    c, chosen_on = choose_c(vectors, y, n_classes, groups)
+    chosen_on = CHOSEN_ON
+    if c is None:
+        c, chosen_on = choose_c(vectors, y, n_classes, groups)
     scaler = StandardScaler().fit(vectors)
     model = _regression(c).fit(scaler.transform(vectors), y)
     return Probe(scaler, model, len(y), n_classes, c, chosen_on)

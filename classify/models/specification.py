@@ -65,6 +65,8 @@ class Setting:
         above: It must be larger than this.
         below: It must be smaller than this.
         search: Where ``--tune`` looks for it, or none to leave it alone.
+        ladder: The values that ``--choose inner`` chooses among where the user gives none, the
+            preferred one first; nothing where it keeps the default.
     """
 
     default: float
@@ -72,6 +74,7 @@ class Setting:
     above: float = 0.0
     below: float = 1e6
     search: SearchRange | None = None
+    ladder: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ serve; beside them stands ``probe``, how strong a probe is, which training rows 
 
 ===============  ==============================================================================
 ``epoch``        an encoder's epoch was chosen on them, before any vector was made
-``layer``        a layer was chosen on them (``--layer valid``)
+``layer``        a layer was chosen on them (``--layer choose``)
 ``weights``      what learns from class scores learnt from them
-``settings``     a classifier's settings were chosen on them (``--tune``)
+``settings``     a classifier's settings were chosen on them (``--tune``, ``--choose inner``)
 ``calibration``  probabilities were calibrated on them
 ``cell``         the cell that counts was chosen on them
 ===============  ==============================================================================
@@ -23,14 +23,20 @@ import pandas as pd
 from classify.grid.calibration import NONE, Calibrated, calibrate
 from classify.grid.outcome import CellOutcome
 from classify.grid.validation_rows import choosing_rows, for_learning, learning_rows
-from classify.names import BASELINE, CHOICE, LAYER, LEARN, TEST, VALID
+from classify.names import BASELINE, CHOICE, INNER, LAYER, LEARN, TEST, VALID
 
 if TYPE_CHECKING:
     from classify.grid.prepared import PreparedGrid
     from classify.grid.tasks import CellTask
 
 # Which parts of the rows a name covers: all validation rows hold both of their halves.
-PARTS_OF = {VALID: (VALID, LEARN, CHOICE), LEARN: (LEARN,), CHOICE: (CHOICE,), TEST: (TEST,)}
+PARTS_OF = {
+    VALID: (VALID, LEARN, CHOICE),
+    LEARN: (LEARN,),
+    CHOICE: (CHOICE,),
+    INNER: (INNER,),
+    TEST: (TEST,),
+}
 
 
 def in_words(purposes: Mapping[str, str]) -> str:
@@ -57,7 +63,7 @@ def sharing(purposes: Mapping[str, str]) -> str:
     named = {purpose: rows.partition(", ")[0] for purpose, rows in purposes.items()}
     were_halved = {LEARN, CHOICE} & set(named.values())
     shared = []
-    for part in (LEARN, CHOICE, TEST) if were_halved else (VALID, TEST):
+    for part in (LEARN, CHOICE, TEST) if were_halved else (VALID, INNER, TEST):
         served = [p for p, rows in named.items() if part in PARTS_OF.get(rows, ())]
         if len(served) > 1:
             shared.append("+".join(served))
@@ -102,7 +108,7 @@ def purposes_of(
     cell, facts = task.cell, outcome.facts
     if cell.family == BASELINE:
         return {}
-    learn = learning_rows(prepared.config.valid_split is not None)
+    learn = _learning_rows(prepared)
     has_candidates = any(len(prepared.views[m]) > 1 for m in cell.modalities)
     tuned = facts.get("tuned")
     return {
@@ -139,7 +145,16 @@ def _chose_cell(prepared: PreparedGrid, task: CellTask, outcome: CellOutcome) ->
         return TEST
     if not len(outcome.y["valid"]):
         return ""
+    if prepared.config.choose == INNER:
+        return INNER
     return choosing_rows(prepared.config.valid_split is not None)
+
+
+def _learning_rows(prepared: PreparedGrid) -> str:
+    """Return the name of the rows on which layers are chosen and probabilities calibrated."""
+    if prepared.config.choose == INNER:
+        return INNER
+    return learning_rows(prepared.config.valid_split is not None)
 
 
 def calibrated_cell(prepared: PreparedGrid, task: CellTask, outcome: CellOutcome) -> Calibrated:
@@ -158,6 +173,6 @@ def calibrated_cell(prepared: PreparedGrid, task: CellTask, outcome: CellOutcome
         method,
         outcome,
         for_learning(outcome.ids["valid"], fold.apart),
-        learning_rows(prepared.config.valid_split is not None),
+        _learning_rows(prepared),
         len(prepared.labels.classes),
     )

@@ -306,15 +306,21 @@ class Evaluator:
             )
             return _Model(_no_features, model)
         if node.word == PROBE and isinstance(tree, View):  # it standardises by itself
-            probe = fit_probe(leaf[tree].values, y, self.n_classes, self.groups[at][some])
+            probe = self._fit_probe(node, leaf[tree].values, y, self.groups[at][some])
             return _Model(lambda new: new[tree].values, probe)
         features = FeatureTree(tree, leaf)
         X = features(leaf)
         if node.word == PROBE:
-            return _Model(features, fit_probe(X, y, self.n_classes, self.groups[at][some]))
+            return _Model(features, self._fit_probe(node, X, y, self.groups[at][some]))
         settings = {name: float(value) for name, value in node.options if name != FIT_OPTION}
         model = fit_classifier(node.word, X, y, self.n_classes, settings=settings, seed=self.seed)
         return _Model(features, model)
+
+    def _fit_probe(
+        self, node: Call, X: NDArray[np.floating[Any]], y: Index, groups: NDArray[np.str_]
+    ) -> Probe:
+        c = node.option("c")
+        return fit_probe(X, y, self.n_classes, groups, None if c is None else float(c))
 
     def _training_scores(
         self, node: Call, rows: FitRows, parts: Sequence[Expression]

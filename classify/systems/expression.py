@@ -131,6 +131,24 @@ def learns_from_scores(node: Call) -> bool:
     )
 
 
+def judges_of(node: Expression) -> dict[str, str]:
+    """Return view to the classifier or probe that learns from its vectors first, by name.
+
+    Of several the first in the order of the text counts.
+
+    >>> from classify.systems.parser import parse
+    >>> judges_of(parse("mean(svm(concat(audio, text)), probe(video))"))
+    {'audio': 'svm', 'text': 'svm', 'video': 'probe'}
+    """
+    found: dict[str, str] = {}
+    for part in walk(node):
+        if isinstance(part, Call) and (part.word in CLASSIFIERS or part.word == PROBE):
+            for leaf in leaves(part.arguments[0]):
+                if isinstance(leaf, View):
+                    found.setdefault(leaf.name, part.word)
+    return found
+
+
 def leaves(node: Expression) -> tuple[Expression, ...]:
     """Return what a tree of early fusion is made of: its views and scores, each once."""
     if isinstance(node, Call) and node.word in STRATEGIES:

@@ -9,7 +9,7 @@ from classify.claim import RESULT, Claim
 from classify.evaluation.metrics import COMPLETENESS, COVERAGE, FORMULAS, METRICS
 from classify.grid.prepared import PreparedGrid
 from classify.models.probe import CHOSEN_ON, PROBE_SPLITS
-from classify.names import BASELINE, HEAD, OOF, PROBE
+from classify.names import BASELINE, HEAD, INNER, OOF, PROBE
 from classify.names import VALID as VALID_ROWS
 from classify.results.absent_classes import TwoUars, two_uars
 from classify.results.paper_tables import SEEDS, VALID, VALID_ALL, about_of, per_cent
@@ -103,8 +103,8 @@ def _choice(table: ResultTable) -> str:
     if table.flagged(CHOSEN):
         by = "WA_all" if (table.rows["valid_coverage"] < 1).any() else "WA"
         return (
-            f"the cell that counts is chosen on validation rows (best mean {by}); best on test is "
-            "shown as an upper bound"
+            f"the cell that counts is chosen {_where(table.rows)} (best mean {by}); best on test "
+            "is shown as an upper bound"
         )
     return (
         "no validation rows: nothing is chosen, the cell that counts was fixed beforehand; best "
@@ -177,7 +177,7 @@ def _headline(table: ResultTable, two: TwoUars | None) -> str:
         valid = f"valid WA {per_cent(of_cell[VALID].mean()):.2f}"
         if (of_cell["valid_coverage"] < 1).any():
             valid += f", valid WA_all {per_cent(of_cell[VALID_ALL].mean()):.2f}"
-        return f"{_claim(rows)}: {figures} (chosen on validation rows, {valid})"
+        return f"{_claim(rows)}: {figures} (chosen {_where(rows)}, {valid})"
     if table.flagged(ON_TEST):
         return (
             f"UPPER BOUND, no result: {figures} (chosen on the test rows themselves, of "
@@ -187,6 +187,13 @@ def _headline(table: ResultTable, two: TwoUars | None) -> str:
         f"{_claim(rows)}: {figures} (fixed beforehand as the paper's final model; there are no "
         "validation rows, so nothing was chosen)"
     )
+
+
+def _where(rows: pd.DataFrame) -> str:
+    """Return where the cell that counts was chosen, in words."""
+    if rows["chosen_on"].str.contains(f"cell: {INNER}", regex=False).any():
+        return "in inner folds of training and validation rows"
+    return "on validation rows"
 
 
 def _claim(rows: pd.DataFrame) -> str:

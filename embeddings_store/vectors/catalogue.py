@@ -19,6 +19,8 @@ from embeddings_store.errors import (
 from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.hdf5 import read_header
 
+CHOOSE_LAYER = "choose"  # every stored layer, for whoever chooses among them
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -132,12 +134,12 @@ def choose_views(
         modalities: Which to use, in this order; empty means all, sorted.
         encoders: Modality to ``NAME`` or ``NAME@FINGERPRINT`` (a beginning of the fingerprint is
             enough).
-        layer: ``""`` takes the only one, ``"last"`` or a number picks one, ``"valid"`` returns
-            every stored layer, for the grid to choose from on validation rows.
+        layer: ``""`` takes the only one, ``"last"`` or a number picks one, ``"choose"`` returns
+            every stored layer, for the grid to choose from.
         seed: Which seed, where there are several.
 
     Returns:
-        Modality to candidates, sorted by layer; more than one only for ``layer="valid"``.
+        Modality to candidates, sorted by layer; more than one only for ``layer="choose"``.
 
     Raises:
         UsageError: Nothing matches, or more than one thing does; the message lists the choices.
@@ -258,9 +260,9 @@ def _candidates(
         if seed is not None:
             asked += f" with seed {seed}"
         raise UsageError(f"no {modality} vectors{asked}{hint} The store has:\n{listed}")
-    if layer not in {"", "valid"} and any(ref.layer >= 0 for ref in found):
+    if layer not in {"", CHOOSE_LAYER} and any(ref.layer >= 0 for ref in found):
         found = _one_layer(found, modality, layer)
-    if layer == "valid" and len({_without_layer(e) for e in found.values()}) == 1:
+    if layer == CHOOSE_LAYER and len({_without_layer(e) for e in found.values()}) == 1:
         return sorted(found, key=lambda ref: ref.layer)
     if len(found) > 1:
         raise UsageError(_ambiguous(found, modality))
@@ -287,7 +289,7 @@ def _one_layer(
     if layer == "last":
         return {ref: e for ref, e in found.items() if ref.name == family(e)}
     if layer not in stored:
-        unknown_name(f"layer of {modality}", layer, [*stored, "last", "valid"])
+        unknown_name(f"layer of {modality}", layer, [*stored, "last", CHOOSE_LAYER, "valid"])
     return {ref: e for ref, e in found.items() if str(ref.layer) == layer}
 
 
@@ -305,8 +307,8 @@ def _ambiguous(found: Mapping[EncoderRef, Entry], modality: str) -> str:
         )
     if len({_without_layer(e) for e in found.values()}) == 1:
         lines.append(
-            "They differ in the layer alone: --layer N takes one, --layer valid chooses on "
-            "validation rows."
+            "They differ in the layer alone: --layer N takes one, --layer choose lets the "
+            "grid choose."
         )
     if len({ref.seed for ref in found}) > 1:
         seeds = ", ".join(sorted({str(ref.seed) for ref in found}))

@@ -113,6 +113,8 @@ class FoldData:
         unverified: Views of which nobody knows what they were trained on; results must say so.
         spaces: The same fold in the space of each inner encoder, where it was asked for: its
             vectors of all rows, and as training rows those that it left out.
+        parts: Which inner fold each training row is answered in (n,), from 1, where training and
+            validation rows were joined for choosing among them; else nothing.
     """
 
     corpus: str
@@ -126,6 +128,7 @@ class FoldData:
     test: RoleData
     unverified: tuple[str, ...] = ()
     spaces: tuple[FoldData, ...] = ()
+    parts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def role(self, name: str) -> RoleData:
         """Return the rows of ``train``, ``valid`` or ``test``.

@@ -19,7 +19,7 @@ from classify.commands import run_fusion_grid as grid
 from classify.experiment import run_grid
 from classify.figures.results_folder import FinishedRun
 from classify.grid.config import GridConfig
-from classify.grid.execution import bind_cells, first_views
+from classify.grid.execution import bind_cells
 from classify.grid.fold_loading import LOADER
 from classify.grid.prepare import prepare
 from classify.report.sentences.system import system_in_words
@@ -102,7 +102,7 @@ def test_a_mean_of_layers_is_that_of_their_standardised_vectors(layered: Path) -
     rows, _, _ = joined(layered, "mean")
     prepared = prepare(config(layered, layers="all", layers_as="mean"))
     cell = next(c for c in prepared.cells if c.family == "unimodal" and c.classifier == "svm")
-    task = bind_cells(prepared, [cell], first_views(prepared), {})[0]
+    task = bind_cells(prepared, [cell], {}, {})[0]
     data = LOADER.load(task.source)
     views = [f"audio.L{n}" for n in range(3)]
     scalers = [StandardScaler().fit(data.train.vectors[v]) for v in views]
@@ -156,7 +156,7 @@ def test_what_learns_from_stacked_layers_is_there_where_it_is_named(layered: Pat
 def test_the_key_follows_what_a_joined_cell_is_made_of(layered: Path) -> None:
     def keys(**how: object) -> dict[str, str]:
         prepared = prepare(config(layered, **how))
-        tasks = bind_cells(prepared, prepared.cells, first_views(prepared), {})
+        tasks = bind_cells(prepared, prepared.cells, {}, {})
         return {cell_name(task.cell): task.key for task in tasks if task.source.fold == 1}
 
     plain, concat = keys(layers="all"), keys(layers="all", layers_as="concat")

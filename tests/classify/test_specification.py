@@ -12,7 +12,7 @@ import pytest
 
 from classify.experiment import run_grid
 from classify.grid.config import GridConfig
-from classify.grid.execution import bind_cells, drop_tasks, first_views
+from classify.grid.execution import bind_cells, drop_tasks
 from classify.grid.field_declarations import (
     CHANGES_NUMBERS,
     every_field_declared,
@@ -22,6 +22,7 @@ from classify.grid.field_declarations import (
 )
 from classify.grid.finished_cells import cells_of_older_versions
 from classify.grid.fold_loading import FoldSource
+from classify.grid.inner_choice import Ladder
 from classify.grid.missing_modalities import Drop
 from classify.grid.prepare import prepare
 from classify.grid.specification import ALGORITHM, CellSpec
@@ -53,7 +54,7 @@ def config(tmp_path: Path) -> GridConfig:
 def tasks_of(config: GridConfig) -> list[CellTask]:
     """Bind every cell to every fold; nothing is computed."""
     prepared = prepare(config)
-    tasks = bind_cells(prepared, prepared.cells, first_views(prepared), {})
+    tasks = bind_cells(prepared, prepared.cells, {}, {})
     return tasks + drop_tasks(prepared, tasks)
 
 
@@ -82,6 +83,7 @@ OTHER_VALUES: Mapping[type, Mapping[str, object]] = {
         "fit_rows": "train+valid",
         "seed": 5,
         "search": Search("svm", {}, 3, 0.0, "train", 0),
+        "ladder": Ladder("svm", {}),
         "drops": (Drop("each", 0.5),),
         "drop_seed": 1,
         "algorithm": ALGORITHM + 1,
@@ -104,6 +106,7 @@ OTHER_VALUES: Mapping[type, Mapping[str, object]] = {
         "metadata": (MetadataColumns("metadata", ("meta_age",)),),
         "inner": (("audio", InnerSet(REF, 2), ("a", "b")),),
         "spaces": True,
+        "inner_parts": 5,
         "store": Path("elsewhere"),
         "plan_file": Path("elsewhere.parquet"),
         "label_set": "{}",
@@ -213,7 +216,7 @@ def test_a_candidate_layer_is_the_cell_that_it_becomes(
     prepared = prepare(
         replace(config, layer="valid", classifiers=("svm",), early=None, late=None, systems=())
     )
-    tasks = bind_cells(prepared, prepared.cells, first_views(prepared), {})
+    tasks = bind_cells(prepared, prepared.cells, {}, {})
     of_layer = {t.key for t in tasks if t.cell.family == "layer" and t.cell.layer == 0}
     assert of_layer == {t.key for t in tasks if t.cell.classifier == "svm" and t.cell.layer < 0}
 
@@ -258,6 +261,7 @@ CHANGE_KEYS: Mapping[str, tuple[str, Mapping[str, object], object]] = {
     "protocol": ("plain", {"accept": ("speakers",)}, "group-stratified-kfold:3"),
     "label_set": ("iemocap", {}, "iemocap-4"),
     "fit_rows": ("plain", {}, "train+valid"),
+    "choose": ("plain", {}, "inner"),
     "inner_folds": ("trained", {"fit_rows": "oof", "encoder_seeds": (0,), "inner_folds": 2}, 3),
     "classifiers": ("plain", {}, ("svm",)),
     "early": ("plain", {}, ("sum",)),

@@ -114,12 +114,12 @@ def test_layers_are_chosen_by_number(bench: Bench, layer: str, expected: list[st
 def test_all_layers_may_be_candidates_for_validation(bench: Bench) -> None:
     put_layers(bench, 10, 2, 12, last=12)
     bench.put("text")
-    chosen = choose(bench, layer="valid")
+    chosen = choose(bench, layer="choose")
     assert [name.split("@")[0] for name in chosen["audio"]] == ["enc.L2", "enc.L10", "enc"]
     assert len(chosen["text"]) == 1
     with pytest.raises(
         UsageError,
-        match="They differ in the layer alone: --layer N takes one, --layer valid chooses",
+        match="They differ in the layer alone: --layer N takes one, --layer choose lets",
     ):
         choose(bench)
 
@@ -134,7 +134,7 @@ def test_validation_chooses_between_layers_and_nothing_else(bench: Bench) -> Non
         about={"settings": {"layer": 3, "pooling": "cls"}},
     )
     with pytest.raises(UsageError, match="several audio vectors"):
-        choose(bench, layer="valid")
+        choose(bench, layer="choose")
 
 
 def test_a_layer_is_no_question_where_there_are_none(bench: Bench) -> None:
@@ -167,7 +167,7 @@ def test_a_layer_is_no_question_where_there_are_none(bench: Bench) -> None:
             {"modalities": ["text"], "encoders": {"text": "enc-text@ff"}},
             "no text vectors match 'enc-text@ff'",
         ),
-        ({"layer": "7"}, "unknown layer of audio '7'.*Known: 2, 3, last, valid"),
+        ({"layer": "7"}, "unknown layer of audio '7'.*Known: 2, 3, last, choose, valid"),
         ({"layer": "lst"}, "unknown layer of audio 'lst'; did you mean 'last'"),
     ],
 )

@@ -1,0 +1,213 @@
+"""``--choose inner``: settings are chosen, and the cell is judged, by rows it was fitted without.
+
+The rows are the training and validation rows of a fold, in the inner folds of
+:mod:`classify.grid.inner_folds`. Every candidate, a value of each ladder in the table of
+classifiers, is fitted once for each inner fold without its rows and answers them; the candidate
+with the most right answers over all inner folds counts, ties going to the earlier one. What it
+answered stands as the cell's answers to the rows that choose (the role ``valid``), and the cell is
+then fitted on all of the rows to answer test rows.
+
+The same answers choose a setting and judge the cell, so its figure on them is that of the best of a
+few candidates.
+
+Rules over probes need the probes of each inner fold: a finished probe keeps them in stages of its
+own, one for each inner fold.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classify.evaluation.metrics import accuracy
+from classify.grid.inner_folds import inner_data
+from classify.grid.outcome import CellOutcome, Stage
+from classify.grid.tuning import Trial, Tuned
+from classify.models.class_scores import ClassScores
+from classify.models.classifiers import CLASSIFIERS, resolve
+from classify.models.specification import Settings
+from classify.names import INNER
+from embeddings_store.vectors.fold_data import FoldData
+
+WITHOUT = "without {}"  # the stage of a probe that was fitted without an inner fold
+WHOLE = "train+valid"
+
+Fit = Callable[..., CellOutcome]
+Probes = Mapping[str, CellOutcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """The settings of a classifier that inner folds choose among.
+
+    Attributes:
+        classifier: Whose.
+        fixed: Settings that the user gave; they are not chosen.
+        steps: Setting to its values; follows from the classifier.
+    """
+
+    classifier: str
+    fixed: Settings
+    steps: Mapping[str, tuple[float, ...]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Look the steps up, so that they are part of what a cell depends on."""
+        steps = {}
+        for name, setting in CLASSIFIERS[self.classifier].settings.items():
+            if setting.ladder and name not in self.fixed:
+                steps[name] = setting.ladder
+        object.__setattr__(self, "steps", steps)
+
+    @property
+    def candidates(self) -> list[dict[str, float]]:
+        """Every combination, with what is fixed; one where there is nothing to choose.
+
+        >>> [settings["c"] for settings in Ladder("svm", {"c": 2.0}).candidates]
+        [2.0]
+        """
+        values = product(*self.steps.values())
+        return [{**self.fixed, **dict(zip(self.steps, step, strict=True))} for step in values]
+
+
+@dataclass(frozen=True, slots=True)
+class InsideChoice:
+    """What :func:`choose_inside` found.
+
+    Attributes:
+        settings: The settings that count.
+        outcome: What the cell answers with them; its role ``valid`` holds every row of the inner
+            folds, as the fits without it answered.
+        parts: What each of these fits answered, in the order of the inner folds: its role ``test``
+            holds the rows of the inner fold.
+    """
+
+    settings: Settings
+    outcome: CellOutcome
+    parts: Sequence[CellOutcome]
+
+
+def choose_inside(
+    fit: Fit, data: FoldData, candidates: Sequence[Settings], probes: Probes, classifier: str
+) -> InsideChoice:
+    """Choose the settings of a cell in the inner folds of a fold, and fit it with them.
+
+    Args:
+        fit: Computes the cell: ``fit(data, settings=..., probes=...)``.
+        data: The fold with its inner folds; test rows are not looked at before all is chosen.
+        candidates: The settings to choose among; of one nothing is chosen.
+        probes: Modality to the finished probe of the same fold.
+        classifier: The cell's, for the record.
+    """
+    parts = list(inner_data(data))
+    numbers = np.unique(data.parts)
+    trials: list[Trial] = []
+    best: list[CellOutcome] = []
+    for settings in candidates:
+        started = time.perf_counter()
+        answered = []
+        for number, part in zip(numbers, parts, strict=True):
+            of_part = {m: _in_part(probe, data, int(number)) for m, probe in probes.items()}
+            answered.append(fit(part, settings=settings, probes=of_part))
+        score = _share_right(answered)
+        if not trials or score > max(trial.score for trial in trials):
+            best = answered
+        trials.append(Trial(settings, score, time.perf_counter() - started))
+    chosen = max(trials, key=lambda trial: trial.score).settings  # of equals the first
+    whole = fit(data, settings=chosen, probes={m: on_all_rows(p) for m, p in probes.items()})
+    outcome = _with_inner_answers(whole, best)
+    if len(candidates) > 1:
+        resolved = resolve(classifier, chosen)
+        found = Tuned({name: resolved[name] for name in chosen}, INNER, trials)
+        outcome = replace(outcome, facts={**outcome.facts, "tuned": found.facts})
+    return InsideChoice(chosen, outcome, best)
+
+
+def keep_inner_probes(found: InsideChoice, data: FoldData) -> CellOutcome:
+    """Return a probe's outcome with what it says without each inner fold, as stages.
+
+    Args:
+        found: The probe's.
+        data: The fold with its inner folds.
+
+    Returns:
+        The same outcome; the stage ``without N`` answers every row of the inner folds by a probe
+        that was fitted without inner fold N, and without the row's own group as ever.
+    """
+    outcome = found.outcome
+    whole = outcome.stages[WHOLE]
+    stages: dict[str, Stage] = {}
+    for number, part in zip(np.unique(data.parts), found.parts, strict=True):
+        answers = np.zeros_like(whole["train"].values)
+        for role in ("train", "test"):
+            at = np.searchsorted(outcome.ids["train"], part.ids[role])
+            answers[at] = part.reported(role).values
+        scores = ClassScores(answers, whole["train"].kind)
+        stages[WITHOUT.format(number)] = {**whole, "train": scores}
+    return replace(outcome, stages={**stages, WHOLE: whole})
+
+
+def on_all_rows(probe: CellOutcome) -> CellOutcome:
+    """Return a finished probe as that of all rows of the inner folds, out of fold as ever."""
+    everyone = np.ones(len(probe.ids["train"]), dtype=bool)
+    return _with_rows(probe, probe.stages[WHOLE], everyone)
+
+
+def _in_part(probe: CellOutcome, data: FoldData, number: int) -> CellOutcome:
+    """Return a finished probe as that of the fold in which one inner fold is tested."""
+    part_of = dict(zip(data.train.ids.tolist(), data.parts.tolist(), strict=True))
+    tested = np.array([part_of[name] == number for name in probe.ids["train"].tolist()], dtype=bool)
+    return _with_rows(probe, probe.stages[WITHOUT.format(number)], ~tested, tested)
+
+
+def _with_rows(
+    probe: CellOutcome,
+    stage: Stage,
+    fitted: NDArray[np.bool_],
+    tested: NDArray[np.bool_] | None = None,
+) -> CellOutcome:
+    """Return a probe whose rows are parted anew into those of ``train`` and of ``test``."""
+    ids, y, answers = probe.ids["train"], probe.y["train"], stage["train"]
+
+    def rows(mask: NDArray[np.bool_]) -> ClassScores:
+        return ClassScores(answers.values[mask], answers.kind)
+
+    nobody = np.zeros(len(ids), dtype=bool)
+    parted = {"train": rows(fitted), "valid": rows(nobody)}
+    if tested is None:
+        of_test, test_ids, test_y = stage["test"], probe.ids["test"], probe.y["test"]
+    else:
+        of_test, test_ids, test_y = rows(tested), ids[tested], y[tested]
+    return CellOutcome(
+        {"train": ids[fitted], "valid": ids[nobody], "test": test_ids},
+        {"train": y[fitted], "valid": y[nobody], "test": test_y},
+        {"train": {**parted, "test": of_test}},
+        probe.facts,
+    )
+
+
+def _share_right(answered: Sequence[CellOutcome]) -> float:
+    """Return the share of right answers in [0, 1] over the rows of all inner folds."""
+    y = np.concatenate([outcome.y["test"] for outcome in answered])
+    labels = np.concatenate([outcome.reported("test").labels for outcome in answered])
+    return accuracy(y, labels)
+
+
+def _with_inner_answers(whole: CellOutcome, answered: Sequence[CellOutcome]) -> CellOutcome:
+    """Return an outcome whose role ``valid`` holds what fits without each row said of it."""
+    ids = np.concatenate([outcome.ids["test"] for outcome in answered])
+    order = np.argsort(ids, kind="stable")
+    y = np.concatenate([outcome.y["test"] for outcome in answered])[order]
+    values = np.concatenate([outcome.reported("test").values for outcome in answered])[order]
+    stage = whole.stages["train"]
+    kind = stage["test"].kind
+    return replace(
+        whole,
+        ids={**whole.ids, "valid": ids[order]},
+        y={**whole.y, "valid": y},
+        stages={WHOLE: {**stage, "valid": ClassScores(values, kind)}},
+    )
