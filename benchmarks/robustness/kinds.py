@@ -12,7 +12,10 @@ from benchmarks.robustness.worlds import GRID
 # Why a file that says something else is accepted with another result.
 NO_DIGEST = "another valid file: nothing beside it says what it held, and the result follows it"
 MEDIA = "most bytes of a recording carry no checksum: other bytes are another recording"
-ENCODER = "another valid encoder: weights_digest and fingerprint of what it makes are its own"
+ENCODER = (
+    "another valid encoder: the fingerprint of what it makes is its own, or, where config.json "
+    "alone is another, its provenance, and no store takes the one for the other"
+)
 DETECTOR = "another network: the digest of its file is in the fingerprint of what it makes"
 IMPORTED = "other vectors, or the same in other bytes: the file's digest is in their fingerprint"
 EDITED = "a table that people edit: other cells are other data, and the result follows them"

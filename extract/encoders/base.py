@@ -84,6 +84,8 @@ class Encoder(ABC):
         revision: Commit of the Hub that was loaded, or an empty string.
         loading_report: Keys that were ``missing``, ``unexpected`` or ``mismatched``, all of them
             harmless.
+        configuration: What the checkpoint says of how its states are computed, which neither its
+            weights nor the settings say; empty where there is no checkpoint.
         likely_finetuned: Whether the checkpoint was saved with a classification head: it has seen
             labels that only its maker knows.
         batch_size: How many inputs go through the model at once; changes no vector.
@@ -93,6 +95,7 @@ class Encoder(ABC):
     weights_digest: str
     revision: str = ""
     loading_report: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    configuration: Mapping[str, Any] = MappingProxyType({})
     likely_finetuned: bool = False
 
     def __init__(self, spec: EncoderSpec, options: AdapterOptions) -> None:
@@ -199,6 +202,7 @@ class ModelEncoder(Encoder):
         self.weights_digest = loaded.weights_digest
         self.revision = loaded.revision
         self.loading_report = loaded.report
+        self.configuration = loaded.configuration
         self.likely_finetuned = loaded.likely_finetuned
         self.folder = loaded.folder
         self.model = loaded.model

@@ -25,6 +25,7 @@ from transformers.models.auto.modeling_auto import MODEL_MAPPING
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from embeddings_store.errors import ModelLoadError
+from embeddings_store.provenance import canonical_json
 from embeddings_store.reading import AGAIN, reading
 from extract.encoders import hub
 from extract.encoders.architectures import ARCHITECTURES, ELSEWHERE, kind_of
@@ -100,6 +101,21 @@ _NEVER_USED = frozenset({"masked_spec_embed"})
 # and shift 0.
 _STARTS_FRESH = frozenset({"fc_norm.weight", "fc_norm.bias"})
 
+# What a configuration says beside how vectors are made.
+_CHANGES_NO_VECTOR = frozenset(
+    {
+        "_name_or_path",
+        "architectures",
+        "dtype",
+        "id2label",
+        "label2id",
+        "problem_type",
+        "torch_dtype",
+        "transformers_version",
+        "use_cache",
+    }
+)
+
 
 class LoadingInfo(TypedDict):
     """What Transformers reports of a loaded checkpoint, by the keys of the weights."""
@@ -119,6 +135,7 @@ class LoadedModel:
         revision: Commit of the Hub, or an empty string for a folder that is no snapshot of it.
         weights_digest: SHA-256 of the weights, independent of place and process.
         report: Keys that were ``missing``, ``unexpected`` or ``mismatched``, all of them harmless.
+        configuration: What its ``config.json`` says, but names, labels, versions and types.
         likely_finetuned: Whether the checkpoint was saved with a classification head, so trained on
             labels.
     """
@@ -128,6 +145,7 @@ class LoadedModel:
     revision: str
     weights_digest: str
     report: dict[str, tuple[str, ...]]
+    configuration: dict[str, Any]
     likely_finetuned: bool
 
     @property
@@ -167,8 +185,17 @@ def load_model(resolved: ResolvedEncoder, revision: str | None = None) -> Loaded
         revision=hub.commit_of(folder.resolve()),
         weights_digest=digest_of_weights(model),
         report=report,
+        configuration=_configuration(folder),
         likely_finetuned=_was_classifier(folder, model, resolved.spec.architecture, report),
     )
+
+
+def _configuration(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    with reading(path, "the configuration of an encoder", AGAIN, ModelLoadError):
+        values = json.loads(path.read_text(encoding="utf-8"))
+        canonical_json(values)  # which refuses nan: no store could hold it
+    return {name: value for name, value in values.items() if name not in _CHANGES_NO_VECTOR}
 
 
 def _loading_report(found: LoadingInfo) -> dict[str, tuple[str, ...]]:

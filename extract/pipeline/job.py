@@ -195,4 +195,5 @@ def encoder_provenance(encoder: Encoder, resolved: ResolvedEncoder) -> dict[str,
         "licence": encoder.spec.licence,
         "loading_report": {kind: list(keys) for kind, keys in encoder.loading_report.items()},
         "device": encoder.device.type,
+        "configuration": dict(encoder.configuration),
     }

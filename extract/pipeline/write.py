@@ -201,7 +201,7 @@ def write(
     about = {
         "settings": [dict(settings) for settings in dump.settings],
         "inputs_digest": dump.inputs_digest,
-        "weights_digest": dump.attributes.get("weights_digest", ""),
+        **_of_encoder(dump),
     }
     for sentence in shards.start(about):
         notify(sentence)
@@ -243,11 +243,14 @@ def summarise(dump: Dump, resumed: int = 0, encoded: int = 0, wall_s: float = 0.
         wall_s: Seconds that this run took.
 
     Raises:
-        StoreMismatchError: A file was made from other inputs.
+        StoreMismatchError: A file was made from other inputs, or by an encoder of the same weights
+            that computes in another way.
     """
     files = tuple(dump.path(ref) for ref in dump.refs)
     for path in files:
-        digest = read_header(path)["inputs_digest"]
+        header = read_header(path)
+        _refuse_other_configuration(path, header.get("provenance"), dump)
+        digest = header["inputs_digest"]
         if digest != dump.inputs_digest:
             raise StoreMismatchError(
                 f"{path}: was made from other inputs ({digest}) than the corpus now has "
@@ -274,18 +277,40 @@ def summarise(dump: Dump, resumed: int = 0, encoded: int = 0, wall_s: float = 0.
     )
 
 
+def _refuse_other_configuration(path: Path, provenance: object, dump: Dump) -> None:
+    """Refuse a file whose encoder had the same weights and computed in another way."""
+    before = provenance.get("configuration") if isinstance(provenance, dict) else None
+    now = dump.provenance.get("configuration")
+    if not isinstance(before, dict) or not isinstance(now, dict) or not before or before == now:
+        return
+    raise StoreMismatchError(
+        f"{path}: was made by an encoder of the same weights with another config.json "
+        f"({'; '.join(changed_settings(before, now))}); run again with --overwrite, or give the "
+        "encoder's folder another name to keep both"
+    )
+
+
+def _of_encoder(dump: Dump) -> dict[str, object]:
+    """Return what finished rows hang on beside the settings."""
+    return {
+        "weights_digest": dump.attributes.get("weights_digest", ""),
+        "configuration": dump.provenance.get("configuration", {}),
+    }
+
+
 def _forget_rows_of_other_weights(dump: Dump, notify: Notify) -> None:
-    """Forget finished rows that were made with other weights.
+    """Forget finished rows that were made with other weights, or computed from them otherwise.
 
     A training that is repeated on a GPU ends with other bits.
     """
     folder = dump.shards().path
     if not folder.is_dir():
         return
-    digest = None
+    wanted, before = _of_encoder(dump), None
     with suppress(ManifestError), reading(folder / "about.json", "JSON"):
-        digest = read_json(folder / "about.json").get("weights_digest")
-    if digest != dump.attributes.get("weights_digest", "") and any(folder.glob("part-*")):
+        about = read_json(folder / "about.json")
+        before = {name: about.get(name) for name in wanted}
+    if before != wanted and any(folder.glob("part-*")):
         notify("rows that were finished before are of other weights; they are made again")
         shutil.rmtree(folder)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -264,6 +265,25 @@ def test_a_changed_setting_makes_other_vectors_and_says_which_setting(tmp_path, 
     assert main(command(rows, model, tmp_path / "e", "--max-duration-s", "0.1")) == 0
     assert "max_duration_s: 10.0 -> 0.1" in capsys.readouterr().err
     assert len(list((tmp_path / "e").rglob("*.h5"))) == 2
+
+
+def test_the_same_weights_that_compute_otherwise_are_not_taken_for_what_is_there(
+    tmp_path, model, capsys
+):
+    rows, store = write_corpus(tmp_path / "c", 2), tmp_path / "e"
+    folder = shutil.copytree(model, tmp_path / "mine")
+    assert main(command(rows, folder, store)) == 0
+    before = only_file(store).vectors
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "transformers_version": "9"}))
+    assert main(command(rows, folder, store)) == 0
+    (folder / "config.json").write_text(json.dumps({**config, "hidden_act": "relu"}))
+    capsys.readouterr()
+    assert main(command(rows, folder, store)) == 3
+    error = capsys.readouterr().err
+    assert "another config.json (hidden_act: gelu -> relu); run again with --overwrite" in error
+    assert main(command(rows, folder, store, "--overwrite")) == 0
+    assert not np.allclose(only_file(store).vectors, before)
 
 
 def test_a_pooling_stands_in_the_store_beside_the_default(tmp_path, model, capsys):
