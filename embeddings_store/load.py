@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -141,8 +141,16 @@ class _CorpusRows:
         places = np.flatnonzero(rows)
         return places[np.argsort(self.ids[places], kind="stable")]
 
-    def role_data(self, files: Files, of_role: Mask) -> RoleData:
-        rows = self.in_order(of_role)
+    def cut(self, files: Files, roles: Sequence[Mask]) -> list[RoleData]:
+        """Return the rows of some roles, which lie below each other in one array of each view."""
+        of_role = [self.in_order(mask) for mask in roles]
+        whole = self._rows(files, np.concatenate(of_role))
+        ends = np.cumsum([len(rows) for rows in of_role])
+        return [
+            whole.take(slice(end - len(rows), end)) for rows, end in zip(of_role, ends, strict=True)
+        ]
+
+    def _rows(self, files: Files, rows: NDArray[np.int64]) -> RoleData:
         return RoleData(
             ids=self.ids[rows],
             y=self.codes[rows],
@@ -177,7 +185,7 @@ class _FoldLoader:
         """Pass the leak gate and cut the arrays of each role."""
         request, rows = self.request, self.rows
         refuse_leaks(files, request.plan, rows.fold, rows.usable, request.select_on)
-        valid = rows.role_data(files, rows.roles["valid"])
+        train_rows, valid, test = rows.cut(files, [train, rows.roles["valid"], rows.roles["test"]])
         if rows.kept_apart is not None:
             valid = replace(valid, apart=rows.kept_apart[rows.in_order(rows.roles["valid"])])
         return FoldData(
@@ -187,9 +195,9 @@ class _FoldLoader:
             fold=request.fold,
             labels=self.labels,
             views=dict(request.views),
-            train=rows.role_data(files, train),
+            train=train_rows,
             valid=valid,
-            test=rows.role_data(files, rows.roles["test"]),
+            test=test,
             unverified=unverified_views(files, rows.roles["test"] | rows.roles["valid"]),
         )
 

@@ -131,21 +131,30 @@ class EarlyFusion:
 
     def transform(self, rows: VectorBlocks) -> FusedFeatures:
         """Fuse rows with the statistics that :meth:`fit` took."""
-        blocks = [self._block(rows, modality) for modality in self.modalities]
-        if self.fusion.equal_widths:
-            widths = {"+".join(self.modalities): blocks[0].shape[1]}
-        else:
-            widths = {m: block.shape[1] for m, block in zip(self.modalities, blocks, strict=True)}
-        for modality in self.indicated:
-            missing = ~rows.present[modality]
-            blocks.append(missing.astype(np.float32)[:, None])
-            widths[f"{modality}.missing"] = 1
+        if self.fusion.combine is not None:
+            of_each = (self._block(rows, modality) for modality in self.modalities)
+            X = np.ascontiguousarray(self.fusion.combine(of_each))
+            return FusedFeatures(X, {"+".join(self.modalities): slice(0, X.shape[1])})
+        widths = {m: self._width(rows, m) for m in self.modalities}
+        widths |= {f"{modality}.missing": 1 for modality in self.indicated}
         columns = {}
         start = 0
         for name, width in widths.items():
             columns[name] = slice(start, start + width)
             start += width
-        return FusedFeatures(np.ascontiguousarray(self.fusion.combine(blocks)), columns)
+        # filled a block at a time, so that no block lies in memory beside the whole
+        X = np.empty((len(rows.present[self.modalities[0]]), start), dtype=np.float32)
+        for modality in self.modalities:
+            X[:, columns[modality]] = self._block(rows, modality)
+        for modality in self.indicated:
+            X[:, columns[f"{modality}.missing"]] = ~rows.present[modality][:, None]
+        return FusedFeatures(X, columns)
+
+    def _width(self, rows: VectorBlocks, modality: str) -> int:
+        projection = self.projections.get(modality)
+        if projection:
+            return int(projection.scaler.n_features_in_)
+        return int(rows.vectors[modality].shape[1])
 
     def _standardised(self, rows: VectorBlocks, modality: str) -> Block:
         """Return a block (n, D), ``nan`` where the modality is missing."""
@@ -158,8 +167,8 @@ class EarlyFusion:
         """Return what is fused of one modality (n, D), the neutral element where it is missing."""
         present, vectors = rows.present[modality], rows.vectors[modality]
         projection = self.projections.get(modality)
-        width = projection.scaler.n_features_in_ if projection else vectors.shape[1]
-        block = np.full((len(present), width), self.fusion.neutral, dtype=np.float32)
+        shape = (len(present), self._width(rows, modality))
+        block = np.full(shape, self.fusion.neutral, dtype=np.float32)
         if not present.any():
             return block
         values = vectors[present]

@@ -18,8 +18,9 @@ formulas: standardising, and what counts where a row lacks a modality.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,18 +38,23 @@ class VectorFusion:
     """What a strategy does to vectors.
 
     Attributes:
-        combine: Blocks, each (n, D_m) and finite, to the fused matrix (n, D').
+        combine: Blocks, each (n, D) and finite, to the fused matrix (n, D); they come one at a
+            time, so that a strategy over many views need not hold them all. None puts blocks of any
+            widths side by side.
         neutral: What stands in a block where the modality is missing.
-        equal_widths: Whether all blocks must be equally wide, and the fused matrix is as wide.
         indicators: Whether a column says that a modality is missing; only without equal widths.
         standardise: Whether each block is standardised first; projected blocks always are.
     """
 
-    combine: Callable[[Sequence[Block]], Block]
+    combine: Callable[[Iterable[Block]], Block] | None
     neutral: float = 0.0
-    equal_widths: bool = False
     indicators: bool = False
     standardise: bool = True
+
+    @property
+    def equal_widths(self) -> bool:
+        """Whether all blocks must be equally wide, and the fused matrix is as wide."""
+        return self.combine is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +94,12 @@ class FusionStrategy:
         return self.vectors is not None and self.vectors.equal_widths
 
 
-def _add(blocks: Sequence[Block]) -> Block:
-    return np.asarray(np.sum(blocks, axis=0, dtype=np.float32))
+def _add(blocks: Iterable[Block]) -> Block:
+    return reduce(lambda total, block: np.add(total, block, out=total), blocks)
 
 
-def _multiply(blocks: Sequence[Block]) -> Block:
-    return np.asarray(np.prod(blocks, axis=0, dtype=np.float32))
+def _multiply(blocks: Iterable[Block]) -> Block:
+    return reduce(lambda total, block: np.multiply(total, block, out=total), blocks)
 
 
 def _probabilities(scores: Sequence[LogProbabilities]) -> NDArray[np.float64]:
@@ -113,14 +119,12 @@ STRATEGIES: Mapping[str, FusionStrategy] = {
     strategy.name: strategy
     for strategy in (
         FusionStrategy(
-            CONCATENATION, VectorFusion(np.hstack, indicators=True), ScoreFusion(_probabilities)
+            CONCATENATION, VectorFusion(None, indicators=True), ScoreFusion(_probabilities)
         ),
-        FusionStrategy(
-            "sum", VectorFusion(_add, equal_widths=True), ScoreFusion(_added_probabilities)
-        ),
+        FusionStrategy("sum", VectorFusion(_add), ScoreFusion(_added_probabilities)),
         FusionStrategy(
             "product",
-            VectorFusion(_multiply, neutral=1.0, equal_widths=True),
+            VectorFusion(_multiply, neutral=1.0),
             ScoreFusion(_log_product),
         ),
     )

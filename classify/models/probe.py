@@ -173,28 +173,31 @@ class _ChoiceSplit:
 
     Attributes:
         scaler: Mean and deviation of the rows to learn from.
-        X: Rows to learn from, standardised (m, D).
-        y: Their class codes (m,).
-        judged: Rows that judge, as they are (k, D).
-        y_judged: Their class codes (k,).
+        vectors: All rows, as they are (n, D).
+        y: Their class codes (n,).
+        learning: Positions of the rows to learn from (m,); standardised anew for each strength,
+            which is quick, because three copies of wide vectors would be large.
+        judging: Positions of the rows that judge (k,).
         n_classes: Size of the label set.
         model: Begins each fit where the last one ended.
     """
 
     scaler: StandardScaler
-    X: Vectors
+    vectors: Vectors
     y: Codes
-    judged: Vectors
-    y_judged: Codes
+    learning: Codes
+    judging: Codes
     n_classes: int
     model: LogisticRegression
 
     def loss(self, c: float) -> float:
         """Return the summed log loss of the rows that judge, under a strength."""
-        self.model.set_params(C=c).fit(self.X, self.y)
-        probe = Probe(self.scaler, self.model, len(self.y), self.n_classes, c, "")
-        log_p = probe.scores(self.judged)
-        return float(-log_p[np.arange(len(self.y_judged)), self.y_judged].sum())
+        X = self.scaler.transform(self.vectors[self.learning], copy=False)
+        self.model.set_params(C=c).fit(X, self.y[self.learning])
+        del X
+        probe = Probe(self.scaler, self.model, len(self.learning), self.n_classes, c, "")
+        log_p = probe.scores(self.vectors[self.judging])
+        return float(-log_p[np.arange(len(self.judging)), self.y[self.judging]].sum())
 
 
 def _splits_to_choose_on(
@@ -212,10 +215,10 @@ def _splits_to_choose_on(
         splits.append(
             _ChoiceSplit(
                 scaler,
-                scaler.transform(vectors[learning]),
-                y[learning],
-                vectors[judging],
-                y[judging],
+                vectors,
+                y,
+                learning,
+                judging,
                 n_classes,
                 _regression(PROBE_GRID[0], warm_start=True),
             )

@@ -45,7 +45,7 @@ from classify.systems.expression import (
     view_of_head,
     walk,
 )
-from classify.systems.feature_tree import FeatureTree, PartOutput
+from classify.systems.feature_tree import FeatureTree, PartOutput, rows_of
 from embeddings_store.errors import FoldError
 from embeddings_store.vectors.fold_data import RoleData
 
@@ -54,9 +54,9 @@ Index = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Source = Callable[[Expression], PartOutput]
 _Key = tuple[Expression, bytes, bytes]
-# an SVM keeps its training rows, 0.08 GB at 4,400 x 2304; those of inner splits are used once or
-# twice
-KEPT_MODELS = 12
+# an SVM keeps its training rows, 0.08 GB at 4,400 x 2304 and 0.35 GB at 13 layers of 768; those of
+# inner splits are used once or twice
+KEPT_MODELS, KEPT_BYTES = 12, 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +150,9 @@ class Evaluator:
         if node.word == HEAD and view_of_head(node) in self.out_of_fold_logits:
             output = self.output(node, rows, rows.fit)
             logits = self.out_of_fold_logits[view_of_head(node)][rows.fit][output.present]
-            output.values[output.present] = head_scores(logits)
-            return output
+            values = output.values.copy()
+            values[output.present] = head_scores(logits)
+            return PartOutput(values, output.present)
         if _learns_nothing(node):
             return self._apply(
                 node, rows, rows.fit, lambda child: self.out_of_fold_output(child, rows)
@@ -278,14 +279,16 @@ class Evaluator:
 
         One that is made of raw columns would be fitted on ``rows.fit`` here.
         """
-        return PartOutput(self.rows.vectors[view.name][at], self.rows.present[view.name][at])
+        vectors, present = self.rows.vectors[view.name], self.rows.present[view.name]
+        return PartOutput(rows_of(vectors, at), rows_of(present, at))
 
     def _model(self, node: Call, rows: FitRows) -> _Model:
         key = self._key(node, rows)
         model = self._models.pop(key, None) or self._fit_model(node, rows)
         self._models[key] = model  # the last used stands last
-        while len(self._models) > KEPT_MODELS:
-            self._models.pop(next(iter(self._models)))
+        size = sum(kept.size for kept in self._models.values())
+        while len(self._models) > 1 and (len(self._models) > KEPT_MODELS or size > KEPT_BYTES):
+            size -= self._models.pop(next(iter(self._models))).size
         return model
 
     def _fit_model(self, node: Call, rows: FitRows) -> _Model:
@@ -304,17 +307,18 @@ class Evaluator:
             model = fit_classifier(
                 node.word, np.zeros((len(y), 1)), y, self.n_classes, seed=self.baseline_seed
             )
-            return _Model(_no_features, model)
+            return _Model(_no_features, model, 0)
         if node.word == PROBE and isinstance(tree, View):  # it standardises by itself
             probe = self._fit_probe(node, leaf[tree].values, y, self.groups[at][some])
-            return _Model(lambda new: new[tree].values, probe)
+            return _Model(lambda new: new[tree].values, probe, 0)
         features = FeatureTree(tree, leaf)
         X = features(leaf)
         if node.word == PROBE:
-            return _Model(features, self._fit_probe(node, X, y, self.groups[at][some]))
+            return _Model(features, self._fit_probe(node, X, y, self.groups[at][some]), 0)
+        del leaf  # X is a copy of what is in it
         settings = {name: float(value) for name, value in node.options if name != FIT_OPTION}
         model = fit_classifier(node.word, X, y, self.n_classes, settings=settings, seed=self.seed)
-        return _Model(features, model)
+        return _Model(features, model, X.size * np.dtype(np.float64).itemsize)
 
     def _fit_probe(
         self, node: Call, X: NDArray[np.floating[Any]], y: Index, groups: NDArray[np.str_]
@@ -381,6 +385,7 @@ class Evaluator:
 class _Model:
     features: Callable[[Mapping[Expression, PartOutput]], NDArray[Any]]
     model: FittedClassifier | Probe
+    size: int  # bytes that it may keep, if it keeps its training rows
 
     def values(self, leaf: Mapping[Expression, PartOutput]) -> NDArray[np.float64]:
         X = self.features(leaf)

@@ -34,7 +34,26 @@ class PartOutput:
 
     def at(self, rows: NDArray[Any]) -> PartOutput:
         """Return some of the rows, by position (k,) or mask (n,)."""
-        return PartOutput(self.values[rows], self.present[rows])
+        return PartOutput(rows_of(self.values, rows), rows_of(self.present, rows))
+
+
+def rows_of(values: NDArray[Any], rows: NDArray[Any]) -> NDArray[Any]:
+    """Return some rows of an array (n, ...), without a copy where they follow one another.
+
+    Args:
+        values: The array.
+        rows: Positions (k,), or a mask (n,).
+
+    >>> array = np.arange(5)
+    >>> rows_of(array, np.array([1, 2, 3])).base is array
+    True
+    >>> rows_of(array, np.array([1, 3])).tolist()
+    [1, 3]
+    """
+    if rows.dtype == bool:
+        return values if rows.all() else values[rows]
+    follows = len(rows) > 0 and (np.diff(rows) == 1).all()
+    return values[rows[0] : rows[-1] + 1] if follows else values[rows]
 
 
 @dataclass(frozen=True, slots=True)

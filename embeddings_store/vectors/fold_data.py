@@ -61,8 +61,12 @@ class RoleData:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> RoleData:
-        """Return some of the rows, by mask (n,) or by positions (m,), with all that is theirs."""
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64] | slice) -> RoleData:
+        """Return some of the rows with all that is theirs; a slice of them copies nothing.
+
+        Args:
+            rows: A mask (n,), positions (m,), or a slice.
+        """
         taken: dict[str, Any] = {}
         for one in fields(self):
             value: NDArray[Any] | Mapping[str, NDArray[Any]] = getattr(self, one.name)
@@ -76,7 +80,8 @@ class RoleData:
     def join(cls, parts: Sequence[RoleData]) -> RoleData:
         """Return the rows of one or more parts below each other; all have the views of the first.
 
-        Out-of-fold scores belong to training rows alone, so several parts leave them out.
+        Out-of-fold scores belong to training rows alone, so several parts leave them out. What lies
+        below each other in memory already, as the roles of a fold do, is not copied.
         """
         first = parts[0]
         if len(parts) == 1:
@@ -87,13 +92,30 @@ class RoleData:
                 continue
             values = [getattr(part, one.name) for part in parts]
             if isinstance(values[0], np.ndarray):
-                joined[one.name] = np.concatenate(values)
+                joined[one.name] = _below_each_other(values)
                 continue
             by_view = {}
             for view in values[0]:
-                by_view[view] = np.concatenate([value[view] for value in values])
+                by_view[view] = _below_each_other([value[view] for value in values])
             joined[one.name] = by_view
         return RoleData(**joined)
+
+
+def _below_each_other(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Join arrays along their rows, without a copy where they are neighbours in one array."""
+    filled = [part for part in parts if len(part)]
+    whole = filled[0].base if filled else None
+    if whole is None or whole.ndim != parts[0].ndim or not whole.flags.c_contiguous:
+        return np.concatenate(parts)
+    begin = end = filled[0].__array_interface__["data"][0]
+    for part in filled:
+        is_next = part.base is whole and part.__array_interface__["data"][0] == end
+        same_rows = part.flags.c_contiguous and part.shape[1:] == whole.shape[1:]
+        if not is_next or not same_rows or part.dtype != whole.dtype:
+            return np.concatenate(parts)
+        end += part.nbytes
+    first = (begin - whole.__array_interface__["data"][0]) // whole[:1].nbytes
+    return whole[first : first + sum(map(len, filled))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +27,15 @@ from embeddings_store.errors import UnknownNameError, UsageError
 MakeStore = Callable[..., Path]
 
 
-def largest(blocks: object) -> np.ndarray:
-    return np.max(np.stack(blocks), axis=0)  # type: ignore[call-overload]
+def largest(blocks: Iterable[np.ndarray]) -> np.ndarray:
+    return np.max(np.stack(list(blocks)), axis=0)
 
 
 def median(inputs: Inputs) -> np.ndarray:
     return np.log(np.median(inputs.p, axis=0) + 1e-12)
 
 
-VECTORS = VectorFusion(largest, equal_widths=True)
+VECTORS = VectorFusion(largest)
 SCORES = ScoreFusion(largest)
 BAYES = ClassifierSpec(
     "naive-bayes",
