@@ -24,14 +24,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from embeddings_store.corpus.columns import LEAK_TAGS, UNTAGGED, numbers
 from embeddings_store.corpus.manifest import Manifest
@@ -42,6 +38,10 @@ from embeddings_store.provenance import fingerprint
 from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.catalogue import Entry
 from embeddings_store.vectors.fold_data import FoldData, RoleData
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.compose import ColumnTransformer
 
 METADATA = "metadata"
 TAGS = (*LEAK_TAGS, UNTAGGED)
@@ -251,10 +251,17 @@ def vectoriser(table: pd.DataFrame) -> ColumnTransformer:
 
     Numbers imputed and standardised, words one column per kind.
 
+    >>> import pandas as pd
     >>> rows = pd.DataFrame({"meta_age": [20.0, 40.0], "meta_sex": ["f", "m"]})
     >>> vectoriser(rows).fit_transform(rows).tolist()
     [[-1.0, 1.0, 0.0], [1.0, 0.0, 1.0]]
     """
+    import pandas as pd
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
     numeric = [c for c in table if pd.api.types.is_numeric_dtype(table[c].dtype)]
     words = [c for c in table if c not in numeric]
     number = make_pipeline(

@@ -9,14 +9,17 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from embeddings_store.csv_form import check_names_differ, check_text, encoding_of
 from embeddings_store.errors import ManifestError
 from embeddings_store.reading import reading
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ARFF = "an ARFF table"
 NUMERIC = frozenset({"numeric", "real", "integer"})
@@ -62,6 +65,8 @@ def read_arff(path: Path, numbers: Collection[str] = ()) -> pd.DataFrame:
         ManifestError: It is no ARFF, a row has another number of cells than there are columns, or
             a cell is not of its column's kind.
     """
+    import pandas as pd
+
     lines = _lines(path)
     columns = _header(path, lines)
     wanted = set(numbers)
@@ -232,6 +237,8 @@ def arff_text(relation: str, table: pd.DataFrame, nominal: Mapping[str, Collecti
         table: Columns of strings, empty where missing, and of numbers, ``nan`` where missing.
         nominal: Columns that get a list of values, in this order.
     """
+    import pandas as pd
+
     lines = [f"@relation {_quoted(relation)}", ""]
     columns: list[list[str]] = []
     for name in table:

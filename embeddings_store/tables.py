@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-
-import pandas as pd
-import pyarrow as pa
-import pyarrow.csv
-from pyarrow import parquet
-from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions
+from typing import TYPE_CHECKING
 
 from embeddings_store.arff_files import arff_columns, read_arff
 from embeddings_store.csv_form import (
@@ -24,6 +19,11 @@ from embeddings_store.csv_form import (
 )
 from embeddings_store.errors import ManifestError
 from embeddings_store.reading import is_file, reading
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
 
 PARQUET = frozenset({".parquet", ".pq"})
 ARFF_SUFFIX = ".arff"
@@ -60,6 +60,8 @@ def column_names(path: Path) -> list[str]:
     Raises:
         ManifestError: As :func:`read_table`.
     """
+    from pyarrow import parquet
+
     if not is_file(path):
         raise ManifestError(f"{path}: no such file")
     if path.suffix.lower() == ARFF_SUFFIX:
@@ -72,6 +74,9 @@ def column_names(path: Path) -> list[str]:
 
 def _read_columns(path: Path) -> pa.Table:
     """Read Parquet a column at a time: all at once takes twice the memory that is kept."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
     # Arrow takes no name that is not UTF-8, so it gets the file.
     with path.open("rb") as handle, parquet.ParquetFile(handle, pre_buffer=False) as file:
         schema = file.schema_arrow
@@ -98,6 +103,8 @@ def _check_column(
 
     ``before`` is the number of rows above the column's first.
     """
+    import pyarrow as pa
+
     with suppress(pa.ArrowInvalid):
         column.validate(full=True)
         return
@@ -114,6 +121,8 @@ def _check_column(
 
 def _pandas(table: pa.Table) -> pd.DataFrame:
     """Turn a table into pandas without a second copy; the table cannot be used afterwards."""
+    import pandas as pd
+
     return pd.DataFrame(table.to_pandas(split_blocks=True, self_destruct=True))
 
 
@@ -135,6 +144,8 @@ def read_csv(
     Raises:
         ManifestError: The file is empty, no text, or some row has another number of fields.
     """
+    import pyarrow as pa
+
     batches = _csv_batches(path, types, decimal_point=decimal_point)
     return _pandas(pa.Table.from_batches(list(batches)))
 
@@ -151,10 +162,13 @@ def _csv_batches(
 
     What is wrong with its form is reported when met, or at the end.
     """
-    form = csv_form(path)
-    odd: list[pyarrow.csv.InvalidRow] = []
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
 
-    def remember(row: pyarrow.csv.InvalidRow) -> str:
+    form = csv_form(path)
+    odd: list[arrow_csv.InvalidRow] = []
+
+    def remember(row: arrow_csv.InvalidRow) -> str:
         odd.append(row)
         return "skip" if len(odd) == 1 else "error"
 
@@ -163,13 +177,15 @@ def _csv_batches(
         with (
             reading(path, TABLE, own=(pa.ArrowException, OSError, UnicodeError)),
             path.open("rb") as source,
-            pyarrow.csv.open_csv(
+            arrow_csv.open_csv(
                 source,
-                ReadOptions(use_threads=False, block_size=blocks[0], encoding=form.arrow_encoding),
-                ParseOptions(
+                arrow_csv.ReadOptions(
+                    use_threads=False, block_size=blocks[0], encoding=form.arrow_encoding
+                ),
+                arrow_csv.ParseOptions(
                     delimiter=form.separator, newlines_in_values=True, invalid_row_handler=remember
                 ),
-                ConvertOptions(
+                arrow_csv.ConvertOptions(
                     column_types=wanted,
                     strings_can_be_null=False,
                     null_values=["", "nan", "NaN", "NA"],
@@ -207,6 +223,9 @@ def _csv_batches(
 
 def _parquet_batches(path: Path, only: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
     """Yield Parquet a few rows at a time, with the columns' kinds that pandas gives the whole."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
     with (
         reading(path, PARQUET_TABLE),
         path.open("rb") as handle,
@@ -232,6 +251,8 @@ def _parquet_batches(path: Path, only: Sequence[str] = ()) -> Iterator[pa.Record
 
 
 def _floats(batch: pa.RecordBatch, names: Collection[str]) -> pa.RecordBatch:
+    import pyarrow as pa
+
     for name in names:
         place = batch.schema.get_field_index(name)
         batch = batch.set_column(place, name, batch.column(place).cast(pa.float64(), safe=False))
@@ -239,6 +260,8 @@ def _floats(batch: pa.RecordBatch, names: Collection[str]) -> pa.RecordBatch:
 
 
 def _empty(schema: pa.Schema) -> pa.RecordBatch:
+    import pyarrow as pa
+
     return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
 
 
@@ -283,6 +306,9 @@ def iter_tables(path: Path, rows: int, only: Sequence[str] = ()) -> Iterator[pd.
 
 
 def _piece(path: Path, batches: list[pa.RecordBatch]) -> pd.DataFrame:
+    import pandas as pd
+    import pyarrow as pa
+
     with reading(path, TABLE):
         return pd.DataFrame(pa.Table.from_batches(batches).to_pandas())
 
@@ -292,6 +318,8 @@ def count_rows(path: Path) -> int:
 
     Of Parquet exactly, of CSV as many as it has lines.
     """
+    from pyarrow import parquet
+
     if path.suffix.lower() in PARQUET:
         with (
             suppress(ManifestError),

@@ -6,17 +6,18 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
+from classify.evaluation.metrics import METRICS
 from classify.results.comparable import Comparability, comparable
 from embeddings_store.commands.common import guarded, parser
 from embeddings_store.errors import StoreNotFoundError, UsageError, unknown_name
 from embeddings_store.reading import visible
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 PROGRAM = "compare-results"
-# those of classify.evaluation.metrics, which takes seconds to import; a test compares them
-METRICS = ("WA", "UAR", "macro_F1", "weighted_F1")
 SUMMED = ("n_scored", "n_test")
 MEANS = ("coverage", "WA_all")
 SHOWN = (
@@ -98,6 +99,8 @@ def read_result(path: Path, cell: str, metric: str) -> dict[str, object]:
         UnknownNameError: There is no such cell.
         UsageError: No cell is named, and none counts.
     """
+    import pandas as pd
+
     path = path / "grid.csv" if path.is_dir() else path
     if not path.is_file():
         raise StoreNotFoundError(

@@ -26,28 +26,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    # imported here because it takes a second or two, in which Ctrl-C must not print a traceback
-    # either
+    # imported here because it takes time, in which Ctrl-C must not print a traceback either
     from classify.commands.grid_options import build_parser, config_from
+
+    arguments = build_parser().parse_args(argv)
+    if arguments.list_protocols:
+        return _list_protocols(arguments.store, arguments.corpus)
+    config = config_from(arguments)
+
+    # not above: --help needs no classifier
     from classify.experiment import run_grid
     from classify.grid.execution import survey
     from classify.results.earlier import stale_report
     from classify.terminal.console import console_for_output
     from classify.terminal.grid import show_results
     from classify.terminal.survey import show_survey
-    from embeddings_store.commands.protocol_options import listing
-    from embeddings_store.corpus.manifest import Manifest
-    from embeddings_store.errors import unknown_name
 
-    arguments = build_parser().parse_args(argv)
-    if arguments.list_protocols:
-        there = [path.parent.name for path in sorted(arguments.store.glob("*/corpus.json"))]
-        corpus = arguments.corpus or (there[0] if len(there) == 1 else "")
-        if corpus and corpus not in there:
-            unknown_name("corpus", corpus, there)
-        print(listing(Manifest.load(arguments.store / corpus) if corpus else None))
-        return 0
-    config, console = config_from(arguments), console_for_output()
+    console = console_for_output()
     if arguments.dry_run:
         show_survey(survey(config), console)
         return 0
@@ -69,6 +64,20 @@ def _run(argv: Sequence[str] | None) -> int:
         print(reporter(config.out, config.store))
     elif stale := stale_report(config.out):
         _say(stale)
+    return 0
+
+
+def _list_protocols(store: Path, corpus: str) -> int:
+    """Print the protocols and label sets, of a corpus that is there those that it allows."""
+    from embeddings_store.commands.protocol_options import listing
+    from embeddings_store.corpus.manifest import Manifest
+    from embeddings_store.errors import unknown_name
+
+    there = [path.parent.name for path in sorted(store.glob("*/corpus.json"))]
+    corpus = corpus or (there[0] if len(there) == 1 else "")
+    if corpus and corpus not in there:
+        unknown_name("corpus", corpus, there)
+    print(listing(Manifest.load(store / corpus) if corpus else None))
     return 0
 
 

@@ -6,10 +6,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from embeddings_store.commands.common import guarded, parser
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PROGRAM = "show-benchmarks"
 DESCRIPTION = """\

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from classify.claim import CLAIM, Claim
@@ -20,6 +18,10 @@ from classify.evaluation.metrics import COMPLETENESS, METRICS, completeness, of_
 from classify.evaluation.result_files import AGAIN, GRID, PREDICTIONS
 from embeddings_store.errors import StoreError, StoreMismatchError
 from embeddings_store.reading import is_file, reading
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
 
 ANSWERS = "the answers of a run"
 KEY = ("cell", "fold", "seed", "encoder_seed")
@@ -53,6 +55,8 @@ def read_test_labels(path: Path) -> pa.Table:
     Raises:
         StoreError: The file is damaged, or lacks what it must have.
     """
+    import pyarrow.parquet as pq
+
     with reading(path, ANSWERS, AGAIN, StoreError):
         schema = pq.read_schema(path)
         check_columns(path, schema)
@@ -72,6 +76,8 @@ def check_columns(path: Path, schema: pa.Schema) -> None:
     Raises:
         StoreError: One is absent, or does not hold the numbers or words that it must.
     """
+    import pyarrow as pa
+
     scores = [name for name in schema.names if name.startswith("score:")]
     needed = ("id", "role", "kind", "cell", "fold", *LABELS)
     absent = [name for name in needed if name not in schema.names]
@@ -93,6 +99,8 @@ def check_columns(path: Path, schema: pa.Schema) -> None:
 
 def _is_plain(kind: pa.DataType) -> bool:
     """Say whether a column holds words, perhaps as codes, or numbers."""
+    import pyarrow as pa
+
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
@@ -109,6 +117,8 @@ def check_claim(path: Path, grid: pd.DataFrame) -> None:
     Raises:
         StoreMismatchError: A reason why the figures are no plain result is gone.
     """
+    import pyarrow.parquet as pq
+
     with reading(path, ANSWERS, AGAIN, StoreError):
         about = pq.read_schema(path).metadata or {}
     answers, written = Claim.read(about.get(CLAIM.encode(), b"").decode()), Claim.of_rows(grid)
@@ -158,6 +168,8 @@ def _is_asked(row: pd.Series) -> bool:
 
 def _other_figures(both: pd.DataFrame, several: Sequence[str], path: Path) -> list[str]:
     """Say which figures differ from those of the answers."""
+    import pandas as pd
+
     wrong = []
     both = _with_completeness(both)
     for name in ("n_scored", *METRICS, *COMPLETENESS):
@@ -177,6 +189,8 @@ def _other_figures(both: pd.DataFrame, several: Sequence[str], path: Path) -> li
 
 def _with_completeness(both: pd.DataFrame) -> pd.DataFrame:
     """Add what coverage and WA_all are of so many answers to the rows that the plan tests."""
+    import pandas as pd
+
     if "n_test" not in both or not len(both):
         return both
     n_test = pd.to_numeric(both["n_test"], errors="coerce")
@@ -189,6 +203,8 @@ def _with_completeness(both: pd.DataFrame) -> pd.DataFrame:
 
 def _figures(answers: pa.Table, key: Sequence[str]) -> pd.DataFrame:
     """Return one row per key with the number of answers and every metric, computed from labels."""
+    import pandas as pd
+
     columns = [_coded(answers[name]) for name in key]
     group = np.zeros(answers.num_rows, dtype=np.int64)
     for codes, words in columns:
@@ -221,6 +237,8 @@ def _confusions(answers: pa.Table, group: Codes, n_groups: int) -> Codes:
 
 def _coded(column: pa.ChunkedArray) -> tuple[Codes, list[str]]:
     """Return codes (n,) and words of a column, those of numbers as they are written in a table."""
+    import pyarrow as pa
+
     if not pa.types.is_dictionary(column.type):
         column = column.cast(pa.string()).dictionary_encode()
     whole = column.unify_dictionaries().combine_chunks()
@@ -232,6 +250,8 @@ def _coded(column: pa.ChunkedArray) -> tuple[Codes, list[str]]:
 
 def _as_words(column: pd.Series) -> pd.Series:
     """Return numbers as the words that whole numbers are written as, words as they are."""
+    import pandas as pd
+
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column.map(lambda number: str(int(number)) if number == number else "")
     return column.astype(str)

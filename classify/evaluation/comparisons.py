@@ -24,13 +24,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from classify.evaluation.means import first_best, mean_on_valid
 from classify.evaluation.predictions import StoredPredictions
 from classify.names import BASELINE, CONCATENATION, EARLY, HEAD, LAYER, PROBE, SYSTEM, UNIMODAL
 from embeddings_store.errors import UsageError, unknown_name
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NAMED = "pairs"  # the family of comparisons that a user names one by one
 VALID = "valid_WA"

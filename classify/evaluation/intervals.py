@@ -31,8 +31,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
-from scipy.special import expit, logit
 
 from classify.evaluation.metrics import of_counts, per_class_of_counts
 
@@ -163,6 +161,8 @@ def half_width(se: Floats, effective: Floats, level: float = LEVEL) -> Floats:
         effective: Effective clusters (...).
         level: Wanted coverage, in (0, 1).
     """
+    from scipy import stats
+
     return np.asarray(stats.t.ppf((1 + level) / 2, np.maximum(np.asarray(effective) - 1, 1)) * se)
 
 
@@ -211,6 +211,8 @@ def ends(
         effective: Effective clusters (...).
         level: Wanted coverage, in (0, 1).
     """
+    from scipy.special import expit, logit
+
     half = half_width(se / (value * (1 - value)), effective, level)
     return expit(logit(value) - half), expit(logit(value) + half)
 

@@ -19,11 +19,12 @@ layers.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import TypeVar
-
-import pandas as pd
+from typing import TYPE_CHECKING, TypeVar
 
 from classify.evaluation.metrics import completeness
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DECIMALS = 12
 
@@ -39,10 +40,13 @@ def mean_right(rows: pd.DataFrame, right: str, answered: str, of: str) -> pd.Ser
         answered: The column with the number of rows that were answered.
         of: The column with the number of rows that choose, at least 1.
 
+    >>> import pandas as pd
     >>> rows = pd.DataFrame({"cell": ["b", "a"], "WA": [1.0, 0.5], "n": [2, 4], "of": [4, 4]})
     >>> mean_right(rows, "WA", "n", "of").to_dict()
     {'b': 0.5, 'a': 0.5}
     """
+    import pandas as pd
+
     _, share = completeness(rows[right].fillna(0.0), rows[answered], rows[of])
     return pd.Series(share, rows.index).groupby(rows["cell"], sort=False).mean()
 

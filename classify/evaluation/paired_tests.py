@@ -38,9 +38,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
-from statsmodels.stats.contingency_tables import mcnemar as _mcnemar
-from statsmodels.stats.multitest import multipletests
 
 from classify.evaluation.intervals import (
     TINY,
@@ -161,6 +158,8 @@ def difference_p(value: Floats, se: Floats, effective: Floats) -> Floats:
         se: Its standard error (...).
         effective: Effective clusters (...).
     """
+    from scipy import stats
+
     varies = np.asarray(se) > TINY
     t = np.where(
         varies,
@@ -186,6 +185,8 @@ def detectable(se: Floats, effective: Floats) -> Floats:
     >>> round(float(detectable(np.array(0.02), np.array(10.0))), 4)
     0.0629
     """
+    from scipy import stats
+
     degrees = np.maximum(np.asarray(effective) - 1, 1)
     quantiles = stats.t.ppf(1 - LEVEL_OF_DETECTABLE / 2, degrees) + stats.t.ppf(POWER, degrees)
     return np.where(np.asarray(se) > TINY, quantiles * se, np.nan)
@@ -237,6 +238,8 @@ def mcnemar(only_first: int, only_second: int) -> float:
     >>> round(mcnemar(3, 12), 4)
     0.0352
     """
+    from statsmodels.stats.contingency_tables import mcnemar as _mcnemar
+
     if not only_first + only_second:
         return 1.0
     return float(_mcnemar([[0, only_first], [only_second, 0]], exact=True).pvalue)
@@ -273,6 +276,8 @@ def holm(p: Sequence[float]) -> NDArray[np.float64]:
     >>> holm([0.01, float("nan"), 0.04]).tolist()
     [0.02, nan, 0.04]
     """
+    from statsmodels.stats.multitest import multipletests
+
     values = np.asarray(p, dtype=np.float64)
     adjusted = np.full(len(values), np.nan)
     known = ~np.isnan(values)

@@ -11,12 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from classify.evaluation.agreement import ANSWERS, check_agreement, check_claim, check_columns
@@ -24,6 +21,10 @@ from classify.evaluation.intervals import Counts, cluster_counts
 from classify.evaluation.result_files import AGAIN, GRID, GRID_SHAPE, PREDICTIONS, read_rows
 from embeddings_store.errors import StoreError, StoreNotFoundError, UsageError, unknown_name
 from embeddings_store.reading import reading
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
 
 CLUSTERS = ("speaker", "group", "session")
 WORDS = ("cell", "y_true", "y_pred", "kind")
@@ -133,6 +134,8 @@ def read_predictions(results: Path, cluster_by: str = "") -> StoredPredictions:
             ``grid.csv`` says other than the predictions.
         UsageError: Not every row has such a cluster.
     """
+    import pyarrow.parquet as pq
+
     for name in (GRID, PREDICTIONS):
         if not (results / name).is_file():
             raise StoreNotFoundError(
@@ -162,6 +165,8 @@ def arrange_predictions(
         StoreError: The predictions were written before they named speakers.
         UsageError: Not every row has such a cluster.
     """
+    import pyarrow as pa
+
     column, codes, names = _clusters(table, cluster_by, results)
     classes = tuple(c.removeprefix("score:") for c in table.column_names if c.startswith("score:"))
     order = {name: code for code, name in enumerate(classes)}
@@ -199,6 +204,8 @@ def arrange_predictions(
 
 def read_parts(path: Path) -> Iterator[pa.Table]:
     """Yield the predictions of one cell and fold after the other, as they were written."""
+    import pyarrow.parquet as pq
+
     with reading(path, ANSWERS, AGAIN, StoreError), pq.ParquetFile(path) as file:
         wanted = needed_columns(file.schema_arrow.names)
         for group in range(file.num_row_groups):
@@ -217,6 +224,9 @@ def needed_columns(names: Sequence[str]) -> list[str]:
 
 def only_test_rows(parts: Iterable[pa.Table]) -> pa.Table:
     """Return only the test rows of predictions: training rows are most of them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     tested = [part.filter(pc.equal(part["role"].cast(pa.string()), "test")) for part in parts]
     whole = pa.concat_tables(tested).unify_dictionaries()
     whole.validate(full=True)  # Arrow reads text without looking whether it is UTF-8
@@ -262,6 +272,8 @@ def _sessions(table: pa.Table, speakers: Codes) -> int:
 
 def _factor(column: pa.ChunkedArray) -> tuple[Codes, list[str]]:
     """Return codes (n,) and names of a dictionary column, names that do not occur left out."""
+    import pyarrow as pa
+
     coded = column.combine_chunks()
     if not pa.types.is_dictionary(coded.type):
         coded = coded.dictionary_encode()

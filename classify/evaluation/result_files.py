@@ -8,12 +8,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from embeddings_store.errors import StoreError, StoreNotFoundError
 from embeddings_store.reading import is_file, reading
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RESULTS_TABLE = "a table of results"
 AGAIN = "run the same run-fusion-grid command again, finished cells are kept"
@@ -83,6 +86,8 @@ def read_words(path: Path, shape: TableShape, what: str = RESULTS_TABLE) -> pd.D
         StoreNotFoundError: It is not there.
         StoreError: It is no such table.
     """
+    import pandas as pd
+
     if not is_file(path):
         raise StoreNotFoundError(
             f"{path}: no such file; give the folder that run-fusion-grid --out wrote"
@@ -108,6 +113,8 @@ def read_loosely(path: Path, advice: str) -> pd.DataFrame:
     Raises:
         StoreError: It is no table.
     """
+    import pandas as pd
+
     with reading(path, RESULTS_TABLE, advice, StoreError):
         text = path.read_text(encoding="utf-8")
         whole = io.StringIO(text[: text.rfind("\n") + 1])

@@ -23,11 +23,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.preprocessing import StandardScaler
 
 from classify.fusion.projections import (
     BlockProjection,
@@ -37,6 +36,9 @@ from classify.fusion.projections import (
 )
 from classify.fusion.strategies import STRATEGIES, Block, vector_fusion
 from embeddings_store.errors import FoldError, StoreError, UsageError
+
+if TYPE_CHECKING:
+    from sklearn.preprocessing import StandardScaler
 
 
 class VectorBlocks(Protocol):
@@ -110,6 +112,8 @@ class EarlyFusion:
             UsageError: The strategy needs equal widths and they differ.
             FoldError: A modality has no row at all to learn from, or a projection too few.
         """
+        from sklearn.preprocessing import StandardScaler
+
         if not self.projection:
             check_widths(self.method, {m: rows.vectors[m].shape[1] for m in self.modalities})
         for modality in self.modalities:

@@ -18,16 +18,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
-from sklearn.linear_model import Ridge
-from sklearn.preprocessing import StandardScaler
 
 from classify.fusion.strategies import Block
 from embeddings_store.errors import FoldError, UsageError, unknown_name
+
+if TYPE_CHECKING:
+    from sklearn.preprocessing import StandardScaler
 
 Project = Callable[[Block], NDArray[np.floating[Any]]]
 PCA_SEED = 0  # large blocks are decomposed by random projections
@@ -49,6 +49,8 @@ class BlockProjection:
 def _principal(
     blocks: Mapping[str, Block], complete: NDArray[np.bool_], width: int
 ) -> dict[str, Project]:
+    from sklearn.decomposition import PCA
+
     del complete  # each modality has its own components, from all the rows that have it
     projections = {}
     for name, block in blocks.items():
@@ -60,6 +62,9 @@ def _principal(
 def _common(
     blocks: Mapping[str, Block], complete: NDArray[np.bool_], width: int
 ) -> dict[str, Project]:
+    from sklearn.decomposition import PCA
+    from sklearn.linear_model import Ridge
+
     whole = np.hstack([block[complete] for block in blocks.values()])
     target = PCA(width, random_state=PCA_SEED).fit_transform(whole)
     return {name: Ridge().fit(block[complete], target).predict for name, block in blocks.items()}
@@ -106,6 +111,8 @@ def fit_projection(
     Raises:
         FoldError: There are too few rows or columns for that width.
     """
+    from sklearn.preprocessing import StandardScaler
+
     complete = np.logical_and.reduce(list(present.values()))
     widths = {modality: block.shape[1] for modality, block in blocks.items()}
     if name == "pca":

@@ -40,9 +40,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import log_softmax, logsumexp, softmax, xlogy
-from sklearn.linear_model import LogisticRegression
 
 from classify.fusion.strategies import score_fusion, score_strategies
 from classify.models.classifiers import fit_classifier
@@ -112,6 +109,8 @@ class FittedRule:
 
     def __call__(self, inputs: Inputs) -> LogProbabilities:
         """Return log probabilities (n, C); rows without any input are uniform."""
+        from scipy.special import log_softmax
+
         if not inputs.present.shape[1]:
             return np.zeros(inputs.log_p.shape[1:])
         return np.asarray(log_softmax(np.maximum(self.combine(inputs), LOG_ZERO), axis=1))
@@ -143,6 +142,8 @@ def confidence(inputs: Inputs) -> Floats:
 
     1 for certainty, 0 for uniform or missing.
     """
+    from scipy.special import xlogy
+
     p = np.exp(inputs.log_p)
     entropy = -xlogy(p, p).sum(axis=2)
     return np.asarray(np.clip(1 - entropy / np.log(p.shape[2]), 0, 1) * inputs.present)
@@ -198,6 +199,8 @@ def _mixture(training: TrainingScores, features: Callable[[Inputs], Floats]) -> 
 
     The softmax is over the inputs that a row has.
     """
+    from scipy.optimize import minimize
+    from scipy.special import log_softmax, logsumexp, softmax
 
     def log_shares(theta: Floats, inputs: Inputs, z: Floats) -> Floats:
         logits = theta[:, :1] + np.einsum("mnf,mf->mn", z, theta[:, 1:])
@@ -281,6 +284,8 @@ def _logistic(
 
     A class without rows is improbable by Laplace's rule.
     """
+    from sklearn.linear_model import LogisticRegression
+
     known = np.unique(y)
     if len(known) < 2:
         raise FoldError(

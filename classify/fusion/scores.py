@@ -25,7 +25,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.preprocessing import StandardScaler
 
 from classify.fusion.strategies import score_fusion
 from classify.models.probe import LogProbabilities
@@ -48,6 +47,8 @@ class LateFusion:
     """
 
     def __init__(self, method: str) -> None:
+        from sklearn.preprocessing import StandardScaler
+
         self.fusion = score_fusion(method)
         self.scaler = StandardScaler()
 

@@ -24,7 +24,6 @@ from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 
 from classify.models.probe import LogProbabilities
 from classify.names import CONCATENATION
@@ -112,6 +111,8 @@ def _added_probabilities(scores: Sequence[LogProbabilities]) -> NDArray[np.float
 
 def _log_product(scores: Sequence[LogProbabilities]) -> NDArray[np.float64]:
     # a sum of logarithms cannot underflow as a product of probabilities would
+    from scipy.special import log_softmax
+
     return np.asarray(log_softmax(np.sum(scores, axis=0), axis=1))
 
 

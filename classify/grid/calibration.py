@@ -26,14 +26,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.frozen import FrozenEstimator
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from classify.evaluation.intervals import calibration_error
@@ -41,6 +37,9 @@ from classify.evaluation.metrics import accuracy
 from classify.grid.outcome import CellOutcome
 from classify.models.class_scores import LOG_PROBABILITY, MARGIN, PROBABILITY, ClassScores
 from embeddings_store.vectors.arrays import SCORED_ROLES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NONE = "none"
 METHODS = (NONE, "temperature", "sigmoid", "isotonic")
@@ -134,13 +133,18 @@ def calibrate(
     """
     if method == NONE:
         return Calibrated(NONE, "", {})
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.frozen import FrozenEstimator
+
+    from classify.models.given_values import GivenValues
+
     y = outcome.y["valid"][chosen]
     absent = n_classes - len(np.unique(y))
     if absent:
         return Calibrated(
             NONE, f"{absent} of {n_classes} classes have no row among the {len(y)} of {rows}", {}
         )
-    given: Any = FrozenEstimator(_Given(n_classes).fit())
+    given: Any = FrozenEstimator(GivenValues(n_classes).fit())
     everything = np.arange(len(y))
     model = CalibratedClassifierCV(
         given, method=method, cv=[(everything, everything)], ensemble=False
@@ -179,26 +183,6 @@ def calibration_columns(outcome: CellOutcome, calibrated: Calibrated) -> dict[st
         "ECE_calibrated": after,
         "calibrated_WA": right,
     }
-
-
-class _Given(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A classifier whose values are the columns of X: scikit-learn calibrates what is finished."""
-
-    def __init__(self, n_classes: int = 2) -> None:
-        self.n_classes = n_classes
-
-    def fit(self) -> _Given:
-        """Know the classes."""
-        self.classes_ = np.arange(self.n_classes)
-        return self
-
-    def decision_function(self, X: Floats) -> Floats:
-        """Return values (n, C), of two classes the difference (n,) as scikit-learn has it."""
-        return X if self.n_classes > 2 else X[:, 1] - X[:, 0]
-
-    def predict(self, X: Floats) -> Codes:
-        """Return class codes (n,)."""
-        return np.asarray(X.argmax(axis=1))
 
 
 def _values(answers: ClassScores) -> Floats:

@@ -14,7 +14,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold
 
 from embeddings_store.corpus.groups import groups_of_their_own
 from embeddings_store.corpus.manifest import Manifest
@@ -72,6 +71,8 @@ def inner_data(data: FoldData) -> Iterator[FoldData]:
 
 def _part_of_ids(corpus: Manifest, plan: FoldPlan, fold: Fold, count: int) -> dict[str, int]:
     """Return the inner fold of every training and validation row of the plan, from 1."""
+    from sklearn.model_selection import GroupKFold
+
     rows: NDArray[np.bool_] = fold.mask("train") | fold.mask("valid")
     ids = corpus.ids[rows]
     groups = groups_of_their_own(learning_groups(corpus, plan.name)[rows], ids)

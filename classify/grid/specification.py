@@ -14,9 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy
-import scipy
-import sklearn
-import xgboost
 
 from classify.grid.field_declarations import (
     CHANGES_NUMBERS,
@@ -42,6 +39,10 @@ ALGORITHM = 5
 
 def library_versions() -> dict[str, str]:
     """Return the versions of the libraries that compute."""
+    import scipy
+    import sklearn
+    import xgboost
+
     return {library.__name__: library.__version__ for library in (numpy, scipy, sklearn, xgboost)}
 
 

@@ -31,7 +31,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold
 
 from classify.evaluation.metrics import accuracy
 from classify.grid.field_declarations import plain
@@ -207,6 +206,8 @@ def require_optuna() -> None:
 
 def _parts(task: Search, data: FoldData) -> tuple[list[Score], str]:
     """Return what scores a trial, each part fitted by itself, and the rows in words."""
+    from sklearn.model_selection import GroupKFold
+
     if len(data.parts):
         of_parts = [partial(_on_train, part) for part in inner_data(data)]
         return list(of_parts), INNER

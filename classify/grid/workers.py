@@ -20,8 +20,6 @@ from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-from joblib import cpu_count
-
 from classify.grid.worker_process import WorkerAnswer
 from embeddings_store.errors import ProjectError
 from embeddings_store.interrupts import interrupts_later
@@ -42,6 +40,8 @@ THREAD_VARIABLES = (
 
 def available_cpus() -> int:
     """Return how many processors this process may use, after affinity and container limits."""
+    from joblib import cpu_count
+
     return int(cpu_count())
 
 

@@ -12,9 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import binom
 
 from classify.leakage.finding import SHOWN_EXAMPLES
 from embeddings_store.corpus.labels import LabelSet
@@ -206,6 +204,8 @@ class Overlap:
         By more than :data:`HELPS` of the rows, and beyond what chance gives: a binomial test of
         so many right ones against the constant answer, one-sided, at :data:`BY_CHANCE`.
         """
+        from scipy.stats import binom
+
         if self.right - self.constant <= HELPS * self.rows:
             return False
         return float(binom.sf(self.right - 1, self.rows, self.constant / self.rows)) < BY_CHANCE
@@ -227,6 +227,8 @@ def overlap(case: AuditCase, keys: Codes, roles: Sequence[str] = ("train", "vali
     >>> found.rows, found.of, found.right
     (1, 2, 0)
     """
+    import pandas as pd
+
     n_keys = int(keys.max(initial=-1)) + 1
     n_classes = int(case.codes.max(initial=0)) + 1
     rows = of = right = 0
@@ -268,6 +270,8 @@ def factorized(values: NDArray[np.str_]) -> Codes:
     >>> factorized(np.array(["b", "", "a", "b"])).tolist()
     [0, -1, 1, 0]
     """
+    import pandas as pd
+
     texts = np.asarray(values, dtype=object)
     given = pd.Series(texts, dtype=object).where(texts != "", None)
     return np.asarray(pd.factorize(given)[0], dtype=np.int64)

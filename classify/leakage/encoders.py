@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from classify.leakage.case import (
     AuditCase,
@@ -31,6 +31,9 @@ from classify.leakage.finding import (
 from embeddings_store.corpus.columns import LEAK_TAGS, UNTAGGED
 from embeddings_store.corpus.manifest import safe_name
 from embeddings_store.folds.plan import Fold
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 JUDGED = ("test", "valid")  # rows in these roles say how good a model is
 NO_VECTORS = LeakageFinding(NOT_CHECKED, "there are no vectors yet")
@@ -266,6 +269,8 @@ def _telling_columns(case: AuditCase, columns: Iterable[str]) -> list[str]:
 
 def _coarse_keys(values: pd.Series) -> Codes:
     """Return a key for each value (N,), -1 for none; many different numbers are cut into ten."""
+    import pandas as pd
+
     words = values.astype(str).where(values.notna(), "")
     given = words != ""
     numbers = pd.to_numeric(words.where(given), errors="coerce")

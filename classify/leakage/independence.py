@@ -20,7 +20,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
 
 PLAUSIBLE = 0.05  # a chi-square p above this is not looked at more closely
 DRAWS = 20_000
@@ -96,6 +95,8 @@ def p_independent(strata: Sequence[Stratum]) -> float:
     >>> p_independent([Stratum(mixed, np.array([4, 4]))])
     1.0
     """
+    from scipy.stats import chi2
+
     if not strata:
         return 1.0
     are_many = len(strata) * len(strata[0].rows) >= MANY

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import poisson
 
 from classify.leakage.agreement import PairAgreement
 from classify.leakage.case import NAMES, RECORDINGS, AuditCase, Codes, Mask, factorized
@@ -73,6 +72,8 @@ class SharedNames:
     @property
     def is_proved(self) -> bool:
         """Whether more rows agree in something else too than chance would give."""
+        from scipy.stats import poisson
+
         return float(poisson.sf(self.agreeing - 1, self.expected)) < BY_CHANCE
 
 

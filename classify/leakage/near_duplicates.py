@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import connected_components
 
 PIECE = 4
 ALIKE = 0.8
@@ -35,6 +33,9 @@ def near_identical(texts: NDArray[np.str_]) -> Codes:
     >>> near_identical(np.array([never, "you are late", never[:-1]])).tolist()
     [0, 1, 0]
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     pieces, owner, start = _pieces(texts)
     long = np.flatnonzero(np.diff(start) > 0)
     pairs = _candidates(_signatures(pieces, start[long]), long)
@@ -112,6 +113,8 @@ def _jaccard(
     pieces: NDArray[np.uint64], owner: Codes, texts: int, pairs: Codes
 ) -> NDArray[np.float64]:
     """Return the Jaccard index of each pair of texts (p,)."""
+    from scipy.sparse import csr_array
+
     wanted = np.zeros(texts, dtype=bool)
     wanted[pairs] = True
     kept = wanted[owner]

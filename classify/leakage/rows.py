@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 
 from classify.leakage.case import (
     LONG_WORDS,
@@ -373,6 +371,9 @@ def _file_copies(case: AuditCase, column: str) -> tuple[Codes | None, int]:
     Each row (N,) has the code of its file's content, -1 where no other file is the same. Only files
     of equal size are read. Without any file there are no codes.
     """
+    from rich.console import Console
+    from rich.progress import track
+
     if case.media is None:
         return None, 0
     paths = case.manifest.column(column)

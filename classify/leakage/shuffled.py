@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from classify.leakage.finding import CLEAN, SHOWN_EXAMPLES, Evidence, LeakageFinding, per_cent
 from classify.names import BASELINE
 from embeddings_store.errors import StoreError
 from embeddings_store.reading import reading
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FALSE_ALARM = 0.01  # over all cells together (Bonferroni)
 
@@ -56,6 +58,8 @@ def judge(results: Path) -> LeakageFinding:
     Args:
         results: Where :func:`classify.experiment.run_grid` wrote them.
     """
+    from scipy.stats import norm
+
     cells = _read_cells(results)
     margin = float(norm.isf(FALSE_ALARM / 2 / len(cells)))
     above = [c for c in cells if c.right > c.expected + margin * c.deviation]
@@ -93,6 +97,8 @@ def judge(results: Path) -> LeakageFinding:
 
 def _read_cells(results: Path) -> list[ChanceLevel]:
     """Count every cell of a folder of results but the baselines, which need no features."""
+    import pandas as pd
+
     columns = ["cell", "family", "fold", "role", "y_true", "y_pred"]
     path = results / "predictions.parquet"
     with reading(path, "the answers of a run", "run the grid again", StoreError):
@@ -104,6 +110,8 @@ def _read_cells(results: Path) -> list[ChanceLevel]:
 
 def of_cell(name: str, rows: pd.DataFrame) -> ChanceLevel:
     """Count a cell's right answers and what chance gives, fold by fold."""
+    import pandas as pd
+
     counts = []
     for _, part in rows.groupby("fold", sort=False):
         both = np.concatenate([part["y_true"].astype(str), part["y_pred"].astype(str)])

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import poisson
 
 from classify.leakage.agreement import PairAgreement
 from classify.leakage.case import AuditCase, Mask
@@ -134,6 +133,8 @@ def vectors(case: AuditCase) -> LeakageFinding:
 
 def too_near(compared: Compared) -> TooNear | None:
     """Return the rows that are nearer than chance brings them, none where there are none."""
+    from scipy.stats import poisson
+
     ratios = np.concatenate(compared.ratios)
     found: list[tuple[float, TooNear]] = []
     for ratio in RATIOS:

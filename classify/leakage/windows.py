@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from classify.leakage.case import RECORDINGS, AuditCase, Codes, Overlap, factorized, overlap
 from classify.leakage.finding import Evidence, LeakageFinding, per_cent, some
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # How people number the windows of one recording. What matches is the number, the rest names the
 # recording.
@@ -59,6 +62,8 @@ def windows(case: AuditCase) -> LeakageFinding | None:
 
 def _names(case: AuditCase) -> Iterator[tuple[str, NDArray[np.str_]]]:
     """Yield ids, and the names of files without their endings, each with their column."""
+    import pandas as pd
+
     yield "id", case.manifest.ids
     for column in RECORDINGS:
         if column in case.manifest.table and case.manifest.given(column).any():
@@ -69,6 +74,8 @@ def _names(case: AuditCase) -> Iterator[tuple[str, NDArray[np.str_]]]:
 
 def _recordings(case: AuditCase, names: NDArray[np.str_], counter: re.Pattern[str]) -> Codes:
     """Return codes (N,) of names without their counter, -1 where a row has none, or has a group."""
+    import pandas as pd
+
     cells = pd.Series(names, dtype=object)
     rest = cells.str.replace(counter, "", regex=True)
     counted = (rest != cells) & (rest != "") & (case.groups < 0)
@@ -81,6 +88,8 @@ def _tells_the_speaker(
     case: AuditCase, cells: pd.Series, counter: re.Pattern[str], counted: NDArray[np.bool_]
 ) -> bool:
     """Say whether what is taken off a name is of one speaker only, wherever it occurs."""
+    import pandas as pd
+
     speakers = case.keys("speaker")
     if not (speakers[counted] >= 0).all():
         return False

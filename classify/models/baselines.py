@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from sklearn.dummy import DummyClassifier
-
 from classify.models.class_scores import PROBABILITY
 from classify.models.specification import (
     ClassifierSpec,
@@ -14,11 +12,15 @@ from classify.models.specification import (
 
 
 def _majority(settings: Settings, seed: int) -> Estimator:
+    from sklearn.dummy import DummyClassifier
+
     del settings, seed  # it has none, and nothing in it is random
     return ProbabilityEstimator(DummyClassifier(strategy="most_frequent"))
 
 
 def _stratified(settings: Settings, seed: int) -> Estimator:
+    from sklearn.dummy import DummyClassifier
+
     del settings  # it has none
     return ProbabilityEstimator(DummyClassifier(strategy="stratified", random_state=seed))
 

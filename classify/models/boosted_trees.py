@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from xgboost import XGBClassifier
-
 from classify.models.class_scores import PROBABILITY
 from classify.models.specification import (
     ClassifierSpec,
@@ -16,6 +14,8 @@ from classify.models.specification import (
 
 
 def _build(settings: Settings, seed: int) -> Estimator:
+    from xgboost import XGBClassifier
+
     return ProbabilityEstimator(
         XGBClassifier(
             tree_method="hist",

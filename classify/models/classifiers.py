@@ -3,7 +3,8 @@
 To add one, write an entry in :data:`CLASSIFIERS`: a
 :class:`classify.models.specification.ClassifierSpec`, which holds its names, its settings with
 their reasons, and how it is built. The grid, the command's options, the language of systems and
-the tables take it from there.
+the tables take it from there. What builds it imports its library when it is called: this table is
+read for ``--help``, which loads no library that learns.
 
 A fitted model gives one value per class of the whole label set, even if its training rows lack a
 class: such a class has the probability 0, or a margin of one below the row's smallest. Its answer

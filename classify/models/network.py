@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import warnings
 
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier
-
 from classify.models.class_scores import PROBABILITY
 from classify.models.specification import (
     ClassifierSpec,
@@ -33,6 +30,8 @@ class TwoLayerNetwork(ProbabilityEstimator):
     """
 
     def __init__(self, settings: Settings, seed: int) -> None:
+        from sklearn.neural_network import MLPClassifier
+
         self.batch = int(settings["batch"])
         epochs = int(settings["epochs"])
         super().__init__(
@@ -52,6 +51,8 @@ class TwoLayerNetwork(ProbabilityEstimator):
 
     def fit(self, X: Matrix, y: Codes) -> TwoLayerNetwork:
         """Fit on rows (n, D) and codes (n,)."""
+        from sklearn.exceptions import ConvergenceWarning
+
         self.classifier.set_params(batch_size=min(self.batch, len(X)))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)

@@ -7,18 +7,18 @@ rows that it is fitted on, over splits that keep every group whole: see :func:`c
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold
-from sklearn.preprocessing import StandardScaler
 
 from embeddings_store.corpus.groups import groups_of_their_own
 from embeddings_store.errors import FoldError
 from embeddings_store.vectors.fold_data import RoleData
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
 
 LogProbabilities = NDArray[np.float64]
 Vectors = NDArray[np.float32]
@@ -52,6 +52,8 @@ def head_scores(logits: NDArray[np.floating[Any]]) -> LogProbabilities:
     >>> np.exp(head_scores(np.array([[0.0, 1000.0]]))).tolist()
     [[0.0, 1.0]]
     """
+    from scipy.special import log_softmax
+
     return np.asarray(log_softmax(np.asarray(logits, dtype=np.float64), axis=1))
 
 
@@ -94,6 +96,8 @@ class Probe:
         A class that no fit row holds gets the probability ``1 / (n_rows + C)`` of Laplace's rule;
         the others share the rest.
         """
+        from scipy.special import log_softmax
+
         full = np.full((len(vectors), self.n_classes), -np.log(self.n_rows + self.n_classes))
         if not len(vectors):
             return full
@@ -121,6 +125,8 @@ def fit_probe(
     Raises:
         FoldError: The rows are of one class only.
     """
+    from sklearn.preprocessing import StandardScaler
+
     if len(np.unique(y)) < 2:
         raise FoldError(
             f"a probe has {len(y)} rows of one class to learn from; use fewer folds, or leave out "
@@ -204,6 +210,9 @@ def _splits_to_choose_on(
     vectors: Vectors, y: Codes, n_classes: int, groups: NDArray[np.str_]
 ) -> list[_ChoiceSplit]:
     """Return the splits by group; without those that leave one class to learn from."""
+    from sklearn.model_selection import GroupKFold
+    from sklearn.preprocessing import StandardScaler
+
     count = len(np.unique(groups))
     if count < 2:
         return []
@@ -227,6 +236,8 @@ def _splits_to_choose_on(
 
 
 def _regression(c: float, *, warm_start: bool = False) -> LogisticRegression:
+    from sklearn.linear_model import LogisticRegression
+
     return LogisticRegression(C=c, max_iter=PROBE_ITERATIONS, warm_start=warm_start)
 
 

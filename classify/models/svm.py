@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.metrics.pairwise import rbf_kernel
-from sklearn.svm import SVC
 
 from classify.models.class_scores import MARGIN
 from classify.models.specification import (
@@ -43,6 +41,9 @@ class RbfSvm:
 
     def fit(self, X: Matrix, y: Codes) -> RbfSvm:
         """Fit on rows (n, D) and codes (n,)."""
+        from sklearn.metrics.pairwise import rbf_kernel
+        from sklearn.svm import SVC
+
         rows = np.asarray(X, dtype=np.float64)
         self.precomputed = len(rows) <= KERNEL_ROWS
         if self.precomputed:
@@ -61,6 +62,8 @@ class RbfSvm:
         return np.concatenate([self._margins(X[i : i + KERNEL_CHUNK_ROWS]) for i in starts])
 
     def _margins(self, X: Matrix) -> Matrix:
+        from sklearn.metrics.pairwise import rbf_kernel
+
         rows = np.asarray(X, dtype=np.float64)
         if self.precomputed:
             rows = rbf_kernel(rows, self.rows, gamma=self.gamma)

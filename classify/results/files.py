@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from classify.claim import CLAIM, Claim
 from embeddings_store.atomic import replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def write_csv(path: Path, table: pd.DataFrame, claim: Claim | None) -> None:

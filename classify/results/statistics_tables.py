@@ -18,9 +18,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from classify.claim import Claim
@@ -48,6 +48,9 @@ from classify.evaluation.result_files import AGAIN, RESULTS_TABLE
 from classify.results.files import write_csv
 from embeddings_store.errors import StoreError
 from embeddings_store.reading import reading
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STATISTICS, COMPARISONS = "statistics.csv", "comparisons.csv"
 CLASS_METRICS = ("precision", "recall", "F1")
@@ -104,6 +107,8 @@ def read_statistics(results: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _read(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
     empty_numbers = {column: [""] for column in NUMBERS}
     with reading(path, RESULTS_TABLE, AGAIN, StoreError):
         return pd.read_csv(path, keep_default_na=False, na_values=empty_numbers)
@@ -111,6 +116,8 @@ def _read(path: Path) -> pd.DataFrame:
 
 def statistics_table(answers: StoredPredictions) -> pd.DataFrame:
     """Return one row per cell, metric and class."""
+    import pandas as pd
+
     about = _about(answers)
     lines = []
     for name, rows in answers.cells.items():
@@ -152,6 +159,8 @@ def comparisons_table(
         pairs: The declared family.
         metric: The one metric that it is about.
     """
+    import pandas as pd
+
     lines = [_pair_line(answers, pair, metric) for pair in pairs]
     table = pd.DataFrame(lines, columns=list(COLUMNS))
     table["p_holm"] = holm(table["p"].astype(float).tolist())

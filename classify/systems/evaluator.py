@@ -26,7 +26,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold
 
 from classify.fusion.rules import LOG_ZERO, RULES, FittedRule, Inputs, TrainingScores
 from classify.models.class_scores import LOG_PROBABILITY, MARGIN, PROBABILITY, ClassScores
@@ -353,6 +352,8 @@ class Evaluator:
 
     def _around(self, node: Call, index: Index, rows_of: Callable[[Index], FitRows]) -> PartOutput:
         """Answer each row by parts that were fitted without its group."""
+        from sklearn.model_selection import GroupKFold
+
         present = self.present(node)[index]
         here = index[present]
         answers = np.empty((len(here), self.n_classes))

@@ -7,11 +7,6 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from classify.terminal.console import console_for_output
 from embeddings_store.reading import visible
 
 Line = Mapping[str, str]
@@ -48,6 +43,12 @@ def render(lines: Sequence[Line], form: str) -> str:
 
 
 def _terminal(lines: Sequence[Line]) -> str:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from classify.terminal.console import console_for_output
+
     numbers = _numbers(lines)
     table = Table()
     for name in lines[0]:

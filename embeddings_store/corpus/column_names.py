@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from embeddings_store.errors import ManifestError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MEDIA = ("text", "audio", "video")
 STRINGS = ("id", "label", "speaker", "group", "session", "split", "language", *MEDIA)

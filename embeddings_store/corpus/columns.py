@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 
 from embeddings_store.corpus.column_names import STRINGS, TIMES, check_id_column
 from embeddings_store.errors import ManifestError, UnsafePathError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
 
 # What the column split may say, and which role it is.
 SPLIT_ROLES = {
@@ -102,6 +105,8 @@ def normalise(table: pd.DataFrame) -> pd.DataFrame:
 
     Strings, seconds as float64, metadata as strings or numbers; nothing else.
     """
+    import pandas as pd
+
     check_id_column([str(name) for name in table.columns])
     columns: dict[str, pd.Series] = {}
     for name in STRINGS:
@@ -198,6 +203,8 @@ def strings(column: pd.Series, name: str) -> pd.Series:
 
 def _metadata(column: pd.Series, name: str) -> pd.Series:
     """Return a column as int64, as float64 if it is another kind of number, else as strings."""
+    import pandas as pd
+
     if not pd.api.types.is_numeric_dtype(column.dtype):
         return strings(column, name)
     if column.dtype == np.int64:
@@ -212,9 +219,12 @@ def numbers(column: pd.Series) -> pd.Series | None:
     A CSV file does not say which of its columns are numbers: those are in which every cell that is
     not empty is one.
 
+    >>> import pandas as pd
     >>> numbers(pd.Series(["3", "", "4.5"])).tolist(), numbers(pd.Series(["3", "old"])) is None
     ([3.0, nan, 4.5], True)
     """
+    import pandas as pd
+
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column.astype(np.float64).replace([np.inf, -np.inf], np.nan)
     given = column.replace("", np.nan)
@@ -228,9 +238,12 @@ def numbers(column: pd.Series) -> pd.Series | None:
 def comma_notes(table: pd.DataFrame) -> tuple[str, ...]:
     """Return a sentence for each metadata column whose numbers are words because of a comma.
 
+    >>> import pandas as pd
     >>> comma_notes(pd.DataFrame({"meta_age": ["23,5", "31", ""], "meta_note": ["1,5", "so", ""]}))
     ("column 'meta_age' holds numbers with a decimal comma, which count as words; write points",)
     """
+    import pandas as pd
+
     sentences = []
     for name in map(str, table.columns):
         if not name.startswith("meta_") or pd.api.types.is_numeric_dtype(table[name].dtype):
@@ -250,9 +263,12 @@ def seconds(table: pd.DataFrame, name: str) -> tuple[pd.Series, pd.Series]:
 
     Words, dates, yes and no. Beside numbers, hours with minutes and seconds are times.
 
+    >>> import pandas as pd
     >>> seconds(pd.DataFrame({"end_s": ["1.5", "0 days 00:01:00.25", "soon"]}), "end_s")[0].tolist()
     [1.5, 60.25, nan]
     """
+    import pandas as pd
+
     column = table[name] if name in table else pd.Series(np.nan, index=table.index)
     if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
         return pd.Series(
@@ -348,6 +364,8 @@ def column_bytes(name: str, column: pd.Series) -> Iterator[bytes]:
 
     Name and kind, then numbers, or lengths and cells.
     """
+    import pyarrow as pa
+
     if column.dtype == np.int64:
         yield f"\x00{len(name)} {name} <i8\x00".encode() + column.to_numpy(dtype="<i8").tobytes()
     elif column.dtype == np.float64:
@@ -366,6 +384,8 @@ def column_bytes(name: str, column: pd.Series) -> Iterator[bytes]:
 
 def _string_bytes(cells: pa.LargeStringArray) -> Iterator[bytes]:
     """Yield the length of each cell in bytes, then the cells, out of Arrow's own buffers."""
+    import pyarrow as pa
+
     if isinstance(cells, pa.ChunkedArray):
         cells = cells.combine_chunks()
     _, offsets, data = cells.buffers()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 
 from embeddings_store.corpus.columns import SPLIT_ROLES
 from embeddings_store.corpus.connected import connected_parts
 from embeddings_store.corpus.placeholders import without_placeholders
 from embeddings_store.corpus.unlabelled import of_unlabelled_groups
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FEWEST, MOST = 3, 10  # values that are left out one by one; of more, blocks are made
 
@@ -28,6 +32,7 @@ def default_protocol(table: pd.DataFrame) -> str:
     Returns:
         A name of :mod:`embeddings_store.folds.rules`, or ``""`` where the columns suggest none.
 
+    >>> import pandas as pd
     >>> columns = {"label": ["sad"] * 6} | dict.fromkeys(("split", "session", "group"), [""] * 6)
     >>> default_protocol(pd.DataFrame(columns | {"speaker": list("abcabc")}))
     'leave-one-speaker-out'
@@ -56,6 +61,8 @@ def _is_plan(splits: pd.Series) -> bool:
 
 def _speakers_meet(speakers: pd.Series, groups: pd.Series) -> bool:
     """Whether rows of one group are of several speakers; every row names a speaker."""
+    import pandas as pd
+
     named = (groups != "").to_numpy(dtype=bool)
     speaker, group = (pd.factorize(names[named])[0] for names in (speakers, groups))
     pairs = pd.unique(speaker * (int(group.max(initial=0)) + 1) + group)

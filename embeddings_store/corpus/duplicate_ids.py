@@ -6,10 +6,13 @@ import hashlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # First rows that are kept of each kind.
 KEPT = 30
@@ -56,6 +59,8 @@ class Ids:
 
 def _hashes(ids: pd.Series) -> NDArray[np.uint64]:
     """Return 64 bits of each id, shape (n,)."""
+    import pandas as pd
+
     return np.asarray(pd.util.hash_array(ids.to_numpy(dtype=object), categorize=False))
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from embeddings_store.corpus.plain_names import spelling
 from embeddings_store.errors import ManifestError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MISSING = frozenset({"-", "--", "?", "n/a", "na", "nan", "nil", "none", "null", "nat"})
 SEVERAL = re.compile(r"[^\s;|,+/]+(\s*[;|,+/]\s*[^\s;|,+/]+)+")
@@ -22,6 +24,7 @@ MOST_CODES = 10
 def label_notes(labels: pd.Series) -> tuple[str, ...]:
     """Return a sentence for every kind of label that looks like no class; they all count as such.
 
+    >>> import pandas as pd
     >>> label_notes(pd.Series(["sad", "nan", "happy;sad", "happy"]))[0]
     "label 'nan' (1 row) looks like a missing one, and counts as a class; leave the cell empty if \
 it is missing"
@@ -38,6 +41,8 @@ def count_notes(counts: pd.Series) -> tuple[str, ...]:
     Args:
         counts: How many rows have a label, by label.
     """
+    import pandas as pd
+
     sentences = []
     missing = [name for name in counts.index if name.strip().lower() in MISSING]
     for name in sorted(missing):

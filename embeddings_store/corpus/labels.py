@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from embeddings_store.errors import LabelError, did_you_mean
@@ -74,6 +73,8 @@ class LabelSet:
         Raises:
             LabelError: A label is neither mapped nor dropped.
         """
+        import pandas as pd
+
         codes = {name: code for code, name in enumerate(self.classes)}
         table = {label: codes[target] for label, target in self.mapping.items()}
         table |= dict.fromkeys(self.dropped, -1) | {"": -1}

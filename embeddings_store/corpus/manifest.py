@@ -7,10 +7,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from embeddings_store.atomic import exclusive, make_folder, remove_leftovers, replacing, write_json
@@ -48,6 +47,9 @@ from embeddings_store.errors import (
 )
 from embeddings_store.reading import reading
 from embeddings_store.tables import read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT = "emotion-corpus"
 VERSION = 1
@@ -157,6 +159,8 @@ class Manifest:
         Raises:
             ManifestError: A cell is no Unicode text, a row has several labels, or breaks a promise.
         """
+        import pandas as pd
+
         try:
             table = pd.DataFrame(columns)
         except UnicodeEncodeError as error:

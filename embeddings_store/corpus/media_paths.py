@@ -14,12 +14,14 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from embeddings_store.corpus.columns import UNSAFE, strings
 from embeddings_store.errors import UnsafePathError
 from embeddings_store.reading import reason_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ABSOLUTE = "absolute path below the media's folder, taken as relative to it"
 BACKSLASH = "path with '\\', read as '/'"
@@ -41,6 +43,8 @@ def settle_paths(table: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, dict[st
     Returns:
         The table, and for :data:`ABSOLUTE` and :data:`BACKSLASH` which rows were changed (n,).
     """
+    import pandas as pd
+
     changed = {kind: pd.Series(False, index=table.index) for kind in (ABSOLUTE, BACKSLASH)}
     for name in ("audio", "video"):
         if name not in table:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Whole cells, in small letters. ``na`` is not among them: it is a family name.
 PLACEHOLDERS = frozenset(
@@ -16,6 +19,7 @@ def without_placeholders(names: pd.Series) -> pd.Series:
     Rows whose speaker nobody knows are not one person; taken for one, they would be found on both
     sides of every split.
 
+    >>> import pandas as pd
     >>> without_placeholders(pd.Series(["Ann", "Unknown", " ? ", "-", ""])).tolist()
     ['Ann', '', '', '', '']
     """

@@ -6,7 +6,6 @@ import re
 import unicodedata
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 # Words that say in which split a row stands and nothing of what it is.
@@ -51,6 +50,8 @@ def plain_name(name: str) -> str:
 
 def plain_names(names: NDArray[np.str_]) -> NDArray[np.str_]:
     """Return :func:`plain_name` of each name (N,), ``""`` where there is none."""
+    import pandas as pd
+
     codes, unique = pd.factorize(pd.Series(names, dtype=object))
     plain = np.array([plain_name(str(name)) for name in unique], dtype=object)
     return np.asarray(plain[codes], dtype=str)

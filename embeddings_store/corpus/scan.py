@@ -6,10 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from embeddings_store.corpus.column_names import MEDIA, STRINGS, Renames, check_names, rename
 from embeddings_store.corpus.columns import (
@@ -29,6 +28,9 @@ from embeddings_store.corpus.media_paths import ABSOLUTE, BACKSLASH, settle_path
 from embeddings_store.corpus.votes import Votes
 from embeddings_store.errors import LabelError, ManifestError, ProjectError, UsageError
 from embeddings_store.tables import iter_tables
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BATCH_ROWS = 1 << 14
 # Letters of an id that stand for it.
@@ -289,6 +291,8 @@ class _Words:
         self.room = WORDS_ROOM
 
     def add(self, column: pd.Series) -> None:
+        import pandas as pd
+
         codes, words = pd.factorize(column)
         for word, count in zip(
             words, np.bincount(codes, minlength=len(words)).tolist(), strict=True

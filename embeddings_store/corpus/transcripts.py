@@ -7,7 +7,6 @@ the words. Used wherever two texts are compared.
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 # Characters of scripts that put no spaces between words, and how many of them count as one word:
@@ -43,6 +42,8 @@ def normalised(texts: NDArray[np.str_]) -> NDArray[np.str_]:
     >>> normalised(np.array(["Don't  STOP -- now!", "dont stop\u2014now", "[LAUGHTER]"])).tolist()
     ['dont stop now', 'dont stop now', 'laughter']
     """
+    import pandas as pd
+
     column = pd.Series(texts, dtype="str").str.normalize("NFKC").str.casefold()
     column = (
         column.str.replace(r"['\u2019\u02bc]", "", regex=True)
@@ -58,6 +59,8 @@ def count_words(texts: NDArray[np.str_]) -> NDArray[np.int64]:
     >>> count_words(np.array(["i never want to see you", "我再也不想见到你", ""])).tolist()
     [6, 4, 0]
     """
+    import pandas as pd
+
     column = pd.Series(texts, dtype="str").str.replace(DENSE, " w ", regex=True)
     return np.asarray(column.str.count(r"\S+").to_numpy(dtype=np.int64))
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from embeddings_store.corpus.placeholders import without_placeholders
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def of_unlabelled_groups(table: pd.DataFrame) -> NDArray[np.bool_]:
@@ -14,6 +18,7 @@ def of_unlabelled_groups(table: pd.DataFrame) -> NDArray[np.bool_]:
 
     No row is, where no row has a label at all; and a row that names neither stands for itself.
 
+    >>> import pandas as pd
     >>> columns = {"label": ["sad", "", "", ""], "group": ["d1", "d1", "d2", ""]}
     >>> of_unlabelled_groups(pd.DataFrame(columns | {"speaker": ["", "", "Ann", ""]})).tolist()
     [False, False, True, False]

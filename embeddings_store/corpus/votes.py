@@ -6,13 +6,16 @@ A column is a rater, whose cells say a class; or a class, whose cells say how ma
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from embeddings_store.corpus.columns import strings
 from embeddings_store.errors import ManifestError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PREFIX, KEPT_AS = "vote_", "meta_vote_"
 # What a rater is called, and a class is not: a number in such a column is a code of a class.
@@ -26,6 +29,7 @@ RULE = "the label is the class with more votes than any other"
 class Votes:
     """The votes of a table that may come in pieces.
 
+    >>> import pandas as pd
     >>> votes = Votes()
     >>> columns = {"vote_1": ["sad", "sad", ""], "vote_2": ["sad", "calm", ""]}
     >>> votes.settle(pd.DataFrame({"id": ["a", "b", "c"]} | columns))["label"].tolist()
@@ -51,6 +55,8 @@ class Votes:
             ManifestError: Votes are neither words nor numbers of raters throughout, or a rater
                 gives several labels.
         """
+        import pandas as pd
+
         names = [name for name in map(str, table.columns) if name.startswith(PREFIX)]
         if not names:
             return table
@@ -93,6 +99,8 @@ class Votes:
 
     def _decide_kind(self, cells: pd.DataFrame) -> None:
         """Find out what the cells are, the same in all columns and all pieces."""
+        import pandas as pd
+
         for name in cells:
             given = cells[name][cells[name] != ""]
             if given.empty:
@@ -159,6 +167,8 @@ def _counted(cells: pd.DataFrame) -> tuple[NDArray[np.float64], list[str]]:
 
 def _given(cells: pd.DataFrame) -> tuple[NDArray[np.float64], list[str]]:
     """Return the numbers of votes of each class (n, classes), 0 for none, and the classes."""
+    import pandas as pd
+
     numbers = cells.apply(pd.to_numeric, errors="coerce").fillna(0.0)
     return numbers.to_numpy(dtype=float), [str(name).removeprefix(PREFIX) for name in cells]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from embeddings_store.atomic import exclusive, replacing
@@ -40,6 +40,9 @@ from embeddings_store.vectors.hdf5 import (
     write_embeddings,
 )
 from embeddings_store.vectors.seen import parse_seen
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +180,8 @@ def _export_arrays(file: Embeddings) -> dict[str, NDArray[np.generic]]:
 
 
 def _export_table(file: Embeddings) -> pd.DataFrame:
+    import pandas as pd
+
     table = pd.DataFrame(
         {"id": file.ids, "status": file.status, "reason": file.reason, "seen": file.seen}
     )
@@ -258,6 +263,8 @@ def _manifest(
 
 def _positions(job: ImportJob, manifest: Manifest, ids: NDArray[np.str_]) -> NDArray[np.int64]:
     """Return the row of ``ids`` for each manifest row (N,), -1 where there is none."""
+    import pandas as pd
+
     strangers = np.setdiff1d(ids, manifest.ids)
     if len(strangers):
         raise ManifestError(

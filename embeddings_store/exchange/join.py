@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from embeddings_store.corpus.label_sets import named_labels
@@ -104,6 +103,8 @@ def _frozen(entries: Sequence[Entry]) -> dict[EncoderRef, Entry]:
 
 
 def _rows(manifests: Mapping[str, Manifest], name: str, label_set: str) -> Manifest:
+    import pandas as pd
+
     tables = []
     for corpus, manifest in manifests.items():
         table = manifest.table[[c for c in manifest.table if not str(c).startswith("meta_")]].copy()

@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from embeddings_store.corpus.column_names import Renames
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import ManifestError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FRAME = ("frameIndex", "frameTime")
 # What SMILExtract writes behind the features for a class that it was not given.

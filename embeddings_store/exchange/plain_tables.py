@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from embeddings_store.arff_files import arff_text
@@ -15,6 +15,9 @@ from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreMismatchError, UsageError
 from embeddings_store.vectors.arrays import Embeddings
 from embeddings_store.vectors.hdf5 import read_embeddings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ABOUT = ("speaker", "group", "session", "split")
 PLAIN = (".arff", ".csv")
@@ -67,6 +70,8 @@ def export_plain(source: Path, target: Path) -> PlainTable:
 
 
 def _table(source: Path, file: Embeddings, manifest: Manifest | None) -> pd.DataFrame:
+    import pandas as pd
+
     ok = file.ok
     columns: dict[str, object] = {"id": file.ids[ok]}
     width = file.vectors.shape[1]

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from embeddings_store.array_files import read_npy, read_npz
@@ -20,6 +20,9 @@ from embeddings_store.errors import ManifestError, UsageError
 from embeddings_store.exchange.vector_tables import EXPORTED, read_vector_table
 from embeddings_store.reading import is_file, read_text, reading
 from embeddings_store.tables import TABLES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROW_COLUMNS = (*STRINGS, *TIMES)
 KINDS = {".npz": b"PK", ".npy": b"\x93NUMPY"}
@@ -60,6 +63,8 @@ def read_source(
         UsageError: The file is of no known kind, or something must be said that was not.
         ManifestError: The file is damaged, holds objects, or its parts do not fit together.
     """
+    import pandas as pd
+
     if not is_file(path):
         raise ManifestError(f"{path}: no such file")
     kind = path.suffix.lower()
@@ -93,6 +98,8 @@ def read_source(
 
 
 def _from_npz(path: Path, modality: str, ids: Path | None) -> VectorSource:
+    import pandas as pd
+
     arrays = _load(path)
     key = next((k for k in ("ids", "id") if k in arrays), "")
     listed = _text(arrays.pop(key), f"{path}: {key}") if key else _read_ids(path, ids)

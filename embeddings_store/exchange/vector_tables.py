@@ -7,10 +7,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from embeddings_store.arff_files import arff_columns, read_arff
@@ -37,6 +36,9 @@ from embeddings_store.tables import (
     read_csv,
     read_table,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # What `export` adds to the vectors, and `import` asks for anew.
 EXPORTED = ("seen", "status", "reason", "scores", "classes")
@@ -69,6 +71,8 @@ def read_vector_table(path: Path, columns: Renames = ()) -> VectorTable:
         ManifestError: It is no table, has no ids, or a dimension holds words.
         UsageError: A column to rename is not there.
     """
+    import pandas as pd
+
     names = column_names(path)
     renamed = {old for old, _ in columns}
     own = own_columns([name for name in names if name not in renamed])
@@ -138,6 +142,9 @@ def check_ids(path: Path, names: Sequence[str]) -> None:
 
 def _read(path: Path, names: Sequence[str], wide: Sequence[str]) -> pd.DataFrame:
     """Read a table, its dimensions as numbers."""
+    import pandas as pd
+    import pyarrow as pa
+
     kind = path.suffix.lower()
     if kind in PARQUET:
         table = read_table(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from embeddings_store.corpus.groups import group_or_speaker
@@ -66,6 +65,8 @@ def groups_are_speakers(manifest: Manifest) -> bool:
     >>> groups_are_speakers(Manifest.from_columns("mine", columns | {"group": ["one", "two"]}))
     True
     """
+    import pandas as pd
+
     groups, speakers = manifest.named_cells("group"), manifest.named_cells("speaker")
     if (groups == "").any() or (speakers == "").any():
         return False

@@ -13,18 +13,19 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
-from pyarrow import parquet
 
 from embeddings_store.atomic import make_folder, replacing
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, StoreError, StoreNotFoundError
 from embeddings_store.folds.apart import apart_by, groups_are_speakers
 from embeddings_store.reading import reading
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT = "emotion-fold-plan"
 VERSION = 1
@@ -170,6 +171,8 @@ class FoldPlan:
         Raises:
             FoldError: Which fold breaks which promise, and where.
         """
+        import pandas as pd
+
         if not np.array_equal(self.ids, manifest.ids):
             raise FoldError(
                 f"plan {self.name!r} was made for {len(self.ids)} other rows than the "
@@ -222,6 +225,9 @@ class FoldPlan:
 
         ``id`` and one column of roles per fold, whole or not at all.
         """
+        import pyarrow as pa
+        from pyarrow import parquet
+
         columns = {"id": pa.array(self.ids.tolist(), pa.string())}
         columns |= {
             f"fold-{f.number}": pa.array(np.array(ROLES, dtype=object)[f.roles], pa.string())
@@ -249,6 +255,8 @@ class FoldPlan:
             StoreNotFoundError: No such file.
             StoreError: The file is damaged, is not a fold plan, or is of a newer version.
         """
+        from pyarrow import parquet
+
         if not path.is_file():
             raise StoreNotFoundError(f"{path}: no such fold plan")
         try:
@@ -303,6 +311,8 @@ def shared(plan: FoldPlan, manifest: Manifest) -> dict[str, tuple[str, ...]]:
     Rows without a speaker or group share nothing. Sharing between training and test is listed too:
     the official splits of series and of synthetic voices do it, and results have to say so.
     """
+    import pandas as pd
+
     found: dict[str, tuple[str, ...]] = {}
     for column in ("speaker", "group"):
         values = manifest.named_cells(column)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from embeddings_store.errors import StoreError
@@ -85,6 +84,8 @@ class Embeddings:
 
     def __post_init__(self) -> None:
         """Check that rows agree, ids are unique, ``ok`` rows are finite and others hold nothing."""
+        import pandas as pd
+
         where = f"{self.encoder.folder}, fold {self.fold}"
         if not re.fullmatch(FOLD_NAME, self.fold):
             raise StoreError(

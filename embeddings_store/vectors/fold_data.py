@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.vectors.arrays import SCORED_ROLES, EncoderRef
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,8 @@ class FoldData:
         Raises:
             KeyError: There is no such role.
         """
+        import pandas as pd
+
         parts = []
         for name in [role] if role else SCORED_ROLES:
             rows = self.role(name)

@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +21,9 @@ from embeddings_store.interrupts import interrupts_later
 from embeddings_store.provenance import canonical_json
 from embeddings_store.reading import reading, reason_of
 from embeddings_store.vectors.arrays import Embeddings, EncoderRef
+
+if TYPE_CHECKING:
+    import h5py
 
 FORMAT = "emotion-embeddings"
 VERSION = 1
@@ -101,6 +104,8 @@ def write_embeddings(
         StoreFullError: The disk is full; nothing was replaced.
         StoreAccessError: The folder may not be written to.
     """
+    import h5py
+
     attributes = dict(embeddings.attributes if attributes is None else attributes)
     attributes.pop("header_digest", None)
     datasets = _datasets(embeddings)
@@ -332,6 +337,8 @@ def _opened(path: Path) -> Iterator[tuple[h5py.File, dict[str, object]]]:
 
     Nothing of any length has been read yet.
     """
+    import h5py
+
     if not path.is_file():
         raise StoreNotFoundError(
             f"{path}: no such file; run extract-features or embeddings-store import first"
@@ -351,6 +358,8 @@ def _opened(path: Path) -> Iterator[tuple[h5py.File, dict[str, object]]]:
 
 
 def _checked_form(path: Path, file: h5py.File) -> dict[str, object]:
+    import h5py
+
     found = file.attrs.get("format")
     if not isinstance(found, str | bytes) or found not in {FORMAT, FORMAT.encode()}:
         raise StoreError(
@@ -393,6 +402,8 @@ def _checked_form(path: Path, file: h5py.File) -> dict[str, object]:
 
 def _check_dataset(path: Path, dataset: h5py.Dataset, name: str, size: int) -> None:
     """Refuse what would be misread, or would take more memory than the file has bytes."""
+    import h5py
+
     form = dataset.id.get_create_plist()
     inside = form.get_layout() == h5py.h5d.CONTIGUOUS and form.get_external_count() == 0
     if not inside or form.get_nfilters():
@@ -416,6 +427,8 @@ def _check_dataset(path: Path, dataset: h5py.Dataset, name: str, size: int) -> N
 
 
 def _set_attribute(file: h5py.File, key: str, value: object) -> None:
+    import h5py
+
     if isinstance(value, str):
         encoded = value.encode()
         file.attrs.create(

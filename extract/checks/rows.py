@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.corpus.scan import LONG_S, MOJIBAKE, alike
@@ -21,6 +21,9 @@ from embeddings_store.folds.plan import FoldPlan
 from embeddings_store.folds.rules import make_plan
 from extract.checks.finding import INCOMPLETE, CorpusFinding, ReleaseUnderCheck
 from extract.pipeline.film_parts import END, SIDE, START, video_spans
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def documented_counts(release: ReleaseUnderCheck) -> Iterator[CorpusFinding]:
@@ -206,6 +209,7 @@ def time_columns(table: pd.DataFrame) -> list[tuple[str, str]]:
 
     ``start_s`` and ``end_s`` are among them.
 
+    >>> import pandas as pd
     >>> columns = {"meta_x_start_s": [0.0], "meta_x_end_s": [1.0], "meta_y_start_s": [0.0]}
     >>> time_columns(pd.DataFrame(columns))
     [('meta_x_start_s', 'meta_x_end_s')]

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import pandas as pd
-
 from embeddings_store.corpus.label_looks import count_notes
 from embeddings_store.corpus.media_paths import ABSOLUTE, BACKSLASH
 from embeddings_store.corpus.scan import LONG_S, Scan
@@ -81,6 +79,8 @@ def _problems(scan: Scan) -> Iterator[CorpusFinding]:
 
 
 def _labels(scan: Scan) -> Iterator[CorpusFinding]:
+    import pandas as pd
+
     labels = scan.words["label"]
     for sentence in (*scan.votes, *count_notes(pd.Series(labels.counts, dtype="int64"))):
         yield CorpusFinding("fact", "reader", sentence)

@@ -11,9 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
+from typing import TYPE_CHECKING, Any
 
 from embeddings_store.atomic import make_folder, write_json
 from embeddings_store.commands.common import guarded, parser
@@ -38,6 +36,9 @@ from extract.corpora.manifest import find_table
 from extract.encoders.settings import InputSettings
 from extract.extras import with_extra
 from extract.frames.face_source import FaceSource
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 PROGRAM = "check-corpus"
 CUT_S = InputSettings().max_duration_s
@@ -152,6 +153,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
     media = _count("--media", arguments.media, "files")
     faces = _count("--faces", arguments.faces, "rows")
     if arguments.jobs < 1:

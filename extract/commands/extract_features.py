@@ -6,8 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from embeddings_store.commands.common import guarded
 from embeddings_store.commands.protocol_options import listing
@@ -39,6 +38,9 @@ from extract.pipeline.frozen import PreparedExtraction, prepare_extraction, run_
 from extract.pipeline.job import PAPER_ENCODERS
 from extract.pipeline.write import Summary, related_changes
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 SHOWN_FAILURES = 20
 
 
@@ -50,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
     quiet = arguments.quiet or distributed.rank() > 0
     console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
     if arguments.list:

@@ -10,9 +10,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from embeddings_store.commands.common import guarded, parser
 from embeddings_store.errors import MissingDependencyError, UsageError
 from extract.corpora.generated import RELEASES, Planted, make_release
@@ -86,6 +83,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _show(planted: Sequence[Planted]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(title=f"{len(planted)} defects planted")
     for column in ("what", "where", "what it comes to"):
         table.add_column(column, overflow="fold")

@@ -8,16 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-from pyarrow import parquet
+from typing import TYPE_CHECKING, Any
 
 from embeddings_store.corpus.columns import SPLIT_ROLES
 from embeddings_store.errors import ManifestError, UnsafePathError, UsageError, unknown_name
 from embeddings_store.reading import reading
 from extract.corpora._dataset_part import BATCH, Cells, DatasetPart
 from extract.media.lfs_pointer import is_lfs_pointer
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SHARD = re.compile(r"(?P<split>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?:-[0-9a-f]+)?")
 NUMBER = re.compile(r"\d{4,5}")  # of a table whose folder is the split: default/train/0000.parquet
@@ -159,6 +159,9 @@ def _check_shards(root: Path, tables: Sequence[_Table]) -> None:
 
 
 def _part(split: str, paths: Sequence[Path]) -> DatasetPart:
+    import pyarrow as pa
+    from pyarrow import parquet
+
     kinds: Mapping[str, dict[str, Any]] = {}
     columns: tuple[str, ...] = ()
     for path in paths:
@@ -195,6 +198,8 @@ def _part(split: str, paths: Sequence[Path]) -> DatasetPart:
 
 
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[Cells]:
+    from pyarrow import parquet
+
     with (
         reading(path, "a Parquet table", FETCH),
         path.open("rb") as handle,
@@ -216,6 +221,8 @@ def _features(path: Path, schema: pa.Schema) -> Mapping[str, dict[str, Any]]:
 
 def _is_readable(field: pa.Field, feature: Mapping[str, Any]) -> bool:
     """Say whether a row can take the column's value: text, a number, or a sound."""
+    import pyarrow as pa
+
     kind = field.type
     if pa.types.is_struct(kind):
         names = {kind.field(place).name for place in range(kind.num_fields)}

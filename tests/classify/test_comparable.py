@@ -6,8 +6,6 @@ from collections.abc import Mapping
 
 import pytest
 
-from classify.commands import compare_results
-from classify.evaluation.metrics import METRICS
 from classify.results.comparable import QUESTIONS, VERDICTS, comparable
 
 GRID: Mapping[str, object] = {
@@ -158,7 +156,3 @@ def test_nothing_said_is_never_a_silent_yes() -> None:
 def test_the_gravest_reason_comes_first() -> None:
     found = comparable(GRID, {**GRID, "n_scored": 5500, "metric": "UAR"})
     assert (found.verdict, found.reasons[0]) == (VERDICTS[-1], "the metric differs: WA against UAR")
-
-
-def test_the_command_knows_every_metric() -> None:
-    assert compare_results.METRICS == METRICS

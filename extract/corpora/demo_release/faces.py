@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+
+if TYPE_CHECKING:
+    from PIL import ImageDraw
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
@@ -220,6 +223,8 @@ def draw(
     Returns:
         RGB, shape (256, 256, 3).
     """
+    from PIL import Image, ImageDraw
+
     image = Image.new("RGB", (SIZE * SCALE, SIZE * SCALE), WALL)
     pen = ImageDraw.Draw(image)
     look = replace(look, skin=_mixed(look.skin, expression.flush, expression.share))
