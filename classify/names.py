@@ -34,6 +34,7 @@ VALID, LEARN, CHOICE, TEST = (
 TRAIN = "train"
 INNER = "inner"  # training and validation rows, each answered by a fit without its group
 CHOOSE = (VALID, INNER)
+FITTED = "fitted"  # rows that an encoder was fitted on, where they choose all the same
 TUNE_ON = (TRAIN, VALID)
 LAYER_JUDGE = "svm"  # the classifier by whose accuracy on validation rows a layer is chosen
 

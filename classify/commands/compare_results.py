@@ -139,7 +139,7 @@ def read_result(path: Path, cell: str, metric: str) -> dict[str, object]:
 def _counting_cell(rows: pd.DataFrame, path: Path) -> str:
     """Return the cell that counts as the result, by its flag."""
     if "flags" in rows:
-        flagged = rows["flags"].str.contains("chosen_on_valid|fixed_beforehand")
+        flagged = rows["flags"].str.contains("chosen_on_valid|chosen_on_fitted|fixed_beforehand")
         if flagged.any():
             return str(rows.loc[flagged, "cell"].iloc[0])
     raise UsageError(f"{path}: no cell counts as the result; name one with --cell")

@@ -15,7 +15,7 @@ from classify.grid.tuning import TRIALS
 from classify.leakage.checks import ACCEPTABLE
 from classify.metadata import TAGS
 from classify.models.classifiers import CLASSIFIERS, competitors
-from classify.names import CHOOSE, FIT_ROWS, INNER, LAYER_JUDGE, LAYERS_AS, TUNE_ON, VALID
+from classify.names import CHOOSE, FIT_ROWS, FITTED, INNER, LAYER_JUDGE, LAYERS_AS, TUNE_ON, VALID
 from classify.systems.definitions import read_systems
 from embeddings_store.commands.common import parser
 from embeddings_store.commands.protocol_options import add_protocol_options
@@ -109,6 +109,7 @@ def config_from(arguments: argparse.Namespace) -> GridConfig:
         protocol_files=arguments.protocol_files,
         label_set=arguments.label_set,
         choose=arguments.choose,
+        choose_on=arguments.choose_on,
         fit_rows=arguments.fit_rows,
         inner_folds=arguments.inner_folds,
         classifiers=tuple(arguments.classifiers),
@@ -329,6 +330,14 @@ def _add_rows(group: argparse._ArgumentGroup) -> None:
         help=f"which rows choose layers, settings and the cell; {INNER}: training and validation "
         "rows together, each answered by fits without its group, then everything is fitted on "
         "both; needs vectors that no encoder was fitted on (default: %(default)s)",
+    )
+    group.add_argument(
+        "--choose-on",
+        default=DEFAULTS["choose_on"],
+        choices=[FITTED],
+        help=f"with --choose {INNER}: choose on rows that an encoder was fitted on, too; they "
+        "choose badly, but leak nothing of test rows, and every output says so (default: refuse "
+        "them)",
     )
     group.add_argument(
         "--fit-rows",

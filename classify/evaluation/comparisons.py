@@ -26,7 +26,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from classify.evaluation.means import first_best, mean_on_valid
+from classify.evaluation.means import first_best, has_chosen, mean_on_valid
 from classify.evaluation.predictions import StoredPredictions
 from classify.names import BASELINE, CONCATENATION, EARLY, HEAD, LAYER, PROBE, SYSTEM, UNIMODAL
 from embeddings_store.errors import UsageError, unknown_name
@@ -100,7 +100,7 @@ def _cells(answers: StoredPredictions, plain: Callable[[str], str]) -> pd.DataFr
     by_cell = grid.groupby("cell", sort=False)
     parts = by_cell[["family", "method", "modalities", "classifier"]].first()
     parts[SAME] = [_written_alike(rows, plain) for _, rows in by_cell]
-    if VALID in grid and bool((grid["n_valid"] > 0).all()):
+    if VALID in grid and has_chosen(grid):
         return parts.assign(**{VALID: mean_on_valid(grid)})
     return parts.assign(**{VALID: float("nan")})
 

@@ -22,11 +22,13 @@ from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from classify.evaluation.metrics import completeness
+from classify.names import INNER
 
 if TYPE_CHECKING:
     import pandas as pd
 
 DECIMALS = 12
+FITTED_WA = "fitted_WA"  # on rows that choose although an encoder was fitted on them
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -51,13 +53,50 @@ def mean_right(rows: pd.DataFrame, right: str, answered: str, of: str) -> pd.Ser
     return pd.Series(share, rows.index).groupby(rows["cell"], sort=False).mean()
 
 
+def has_chosen(rows: pd.DataFrame) -> bool:
+    """Say whether rows that are not tested choose in every fold.
+
+    Args:
+        rows: Rows of ``grid.csv``.
+    """
+    if not len(rows):
+        return False
+    if "n_valid" in rows:
+        return bool((rows["n_valid"] > 0).all()) or _on_fitted_rows(rows)
+    return "valid_WA" in rows and bool(rows["valid_WA"].notna().all())  # of an earlier version
+
+
+def choosing_rows_in_words(rows: pd.DataFrame) -> str:
+    """Return which rows choose between the cells of a table, in words.
+
+    Args:
+        rows: Rows of ``grid.csv``.
+
+    >>> choosing_rows_in_words(pd.DataFrame({"chosen_on": ["settings: inner; cell: inner"]}))
+    'rows of inner folds'
+    """
+    if _on_fitted_rows(rows):
+        return "FITTED rows in inner folds"
+    chosen_on = rows["chosen_on"] if "chosen_on" in rows else pd.Series(dtype=str)
+    inside = chosen_on.astype(str).str.contains(f"cell: {INNER}", regex=False).any()
+    return "rows of inner folds" if inside else "validation rows"
+
+
+def _on_fitted_rows(rows: pd.DataFrame) -> bool:
+    return FITTED_WA in rows and bool(rows[FITTED_WA].notna().all())
+
+
 def mean_on_valid(rows: pd.DataFrame) -> pd.Series:
-    """Return each cell's mean share of right answers on the validation rows that choose.
+    """Return each cell's mean share of right answers on the rows that choose.
+
+    These are validation rows, or all rows of inner folds.
 
     Args:
         rows: Rows of ``grid.csv``, at least one of them a choosing row in every fold. A table that
             does not count rows says that every row was answered.
     """
+    if _on_fitted_rows(rows):
+        return rows.groupby("cell", sort=False)[FITTED_WA].mean()
     # an earlier version had no half of the validation rows for choosing
     of = "n_choice" if "n_choice" in rows else "n_valid"
     if not {"n_valid_scored", of} <= set(rows):

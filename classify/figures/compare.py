@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from classify.evaluation.means import mean_on_valid
+from classify.evaluation.means import choosing_rows_in_words, has_chosen, mean_on_valid
 from classify.figures.results_folder import FinishedRun, probabilities, same_run
 from classify.figures.style import (
     ACCENT,
@@ -46,8 +46,8 @@ def systems(run: FinishedRun) -> Drawing | str:
         means = mean_on_valid(rows).sort_values(ascending=False, kind="stable")
         keep = {*means.index[:MAX_SYSTEMS], run.headline}
         which = (
-            "that did worse on validation rows"
-            if rows["valid_WA"].notna().any()
+            f"that did worse on {choosing_rows_in_words(rows)}"
+            if has_chosen(rows)
             else "that come later in the table"
         )
         left_out = f" {len(cells) - len(keep)} systems {which} are left out; grid.csv lists all."

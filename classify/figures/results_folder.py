@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 
 from classify.claim import Claim
 from classify.evaluation.agreement import ANSWERS, check_columns, check_folder
-from classify.evaluation.means import first_best, mean_on_test, mean_on_valid
+from classify.evaluation.means import (
+    choosing_rows_in_words,
+    first_best,
+    has_chosen,
+    mean_on_test,
+    mean_on_valid,
+)
 from classify.evaluation.metrics import COVERAGE
 from classify.evaluation.result_files import (
     AGAIN,
@@ -28,7 +34,7 @@ from classify.evaluation.result_files import (
     read_words,
 )
 from classify.names import BASELINE, UNIMODAL
-from classify.results.table import CHOSEN, FIXED, ON_TEST
+from classify.results.table import CHOSEN, FIXED, ON_FITTED, headline_cell
 from classify.results.table_shapes import SHAPES
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreError, StoreMismatchError, StoreNotFoundError, UsageError
@@ -133,13 +139,13 @@ class FinishedRun:
 
         Of a choice on test rows they are an upper bound.
         """
-        return self.flagged(CHOSEN) or self.flagged(FIXED) or self.flagged(ON_TEST)
+        return headline_cell(self.rows)
 
     @property
     def how_chosen(self) -> str:
         """Say how the headline came to be it."""
-        if self.flagged(CHOSEN):
-            return "chosen on validation rows"
+        if self.flagged(CHOSEN) or self.flagged(ON_FITTED):
+            return f"chosen on {choosing_rows_in_words(self.rows)}"
         if self.flagged(FIXED):
             return "fixed beforehand"
         return "chosen on the test rows themselves (an upper bound)"
@@ -183,7 +189,7 @@ class FinishedRun:
     def best_single(self) -> str:
         """Return the best cell of one modality.
 
-        By validation rows, or by test rows where nothing validates; else nothing.
+        By the rows that choose, or by test rows where none do; else nothing.
         """
         single = self.rows[
             (self.rows["family"] == UNIMODAL)
@@ -191,8 +197,7 @@ class FinishedRun:
         ]
         if not len(single):
             return ""
-        validated = "valid_WA" in single and single["valid_WA"].notna().all()
-        means = mean_on_valid(single) if validated else mean_on_test(single)
+        means = mean_on_valid(single) if has_chosen(single) else mean_on_test(single)
         return str(first_best(means.to_dict()))
 
     def answers(

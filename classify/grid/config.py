@@ -13,7 +13,7 @@ from classify.fusion.strategies import vector_fusion, vector_strategies
 from classify.grid.calibration import METHODS as CALIBRATIONS
 from classify.models.classifiers import competitors, resolve
 from classify.models.specification import Settings
-from classify.names import AS_VIEWS, CHOOSE, FIT_ROWS, INNER, LAYERS_AS, OOF, TUNE_ON, VALID
+from classify.names import AS_VIEWS, CHOOSE, FIT_ROWS, FITTED, INNER, LAYERS_AS, OOF, TUNE_ON, VALID
 from classify.systems.definitions import System
 from embeddings_store.errors import UsageError, unknown_name
 from embeddings_store.fold_request import SELECT_ON
@@ -54,6 +54,8 @@ class GridConfig:
         choose: ``valid`` to choose layers, settings and the cell on validation rows, ``inner`` to
             choose them in inner folds of training and validation rows together, see
             :mod:`classify.grid.inner_choice`.
+        choose_on: ``fitted`` lets inner folds choose on rows that an encoder was fitted on, which
+            every output then says; empty refuses them.
         fit_rows: A name of :data:`classify.names.FIT_ROWS`.
         inner_folds: How many inner folds ``oof`` takes training rows from, where the store has
             several choices; 0 the only one.
@@ -102,6 +104,7 @@ class GridConfig:
     protocol_files: Path | None = None
     label_set: str = ""
     choose: str = VALID
+    choose_on: str = ""
     fit_rows: str = "train"
     inner_folds: int = 0
     classifiers: tuple[str, ...] = field(default_factory=competitors)
@@ -224,6 +227,13 @@ class GridConfig:
             )
 
     def _check_choice(self) -> None:
+        if self.choose_on not in {"", FITTED}:
+            unknown_name("rows to choose on", self.choose_on, [FITTED])
+        if self.choose_on and (self.choose != INNER or self.calibrate != "none"):
+            raise UsageError(
+                f"--choose-on {self.choose_on} is for --choose {INNER}, and nothing is calibrated "
+                "on rows whose vectors carry their labels; add the one, and leave out --calibrate"
+            )
         if self.choose != INNER:
             return
         contrary = {

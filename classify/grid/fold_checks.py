@@ -12,7 +12,7 @@ from classify.grid.fold_loading import LOADER, RunSource
 from classify.grid.prepared import FoldFacts
 from classify.grid.view_choice import Candidates, ViewChoice
 from classify.models.probe import inner_groups
-from classify.names import INNER, VALID
+from classify.names import FITTED, INNER, VALID
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import FoldError, StoreMismatchError, UsageError
 from embeddings_store.folds.apart import learning_groups
@@ -53,7 +53,9 @@ def check_folds(
             )
             data = LOADER.load(wanted)
             found = _facts(data, fold, corpus, config.valid_split)
-            facts.append(_joined(found, data, fold, corpus) if source.inner_parts else found)
+            if source.inner_parts:
+                found = _joined(found, data, fold, corpus, config.choose_on)
+            facts.append(found)
         _check_same_rows(facts)
         folds.append(facts[0])
     return folds
@@ -225,18 +227,20 @@ def _facts(data: FoldData, fold: Fold, corpus: Manifest, valid_split: int | None
     )
 
 
-def _joined(facts: FoldFacts, data: FoldData, fold: Fold, corpus: Manifest) -> FoldFacts:
+def _joined(
+    facts: FoldFacts, data: FoldData, fold: Fold, corpus: Manifest, choose_on: str
+) -> FoldFacts:
     """Return what the gate found where training and validation rows are one and answer inside.
 
     Raises:
         UsageError: An encoder was fitted on training rows, whose vectors carry their labels.
     """
-    if facts.train_seen:
+    if facts.train_seen and choose_on != FITTED:
         raise UsageError(
             f"--choose {INNER} answers training rows by fits without their group, and fold "
             f"{fold.number} ({fold.name}) has {facts.train_seen} that an encoder was fitted on, "
-            f"whose vectors carry their labels; choose with --choose {VALID}, or use frozen "
-            "encoders"
+            f"whose vectors carry their labels; choose with --choose {VALID}, use frozen "
+            f"encoders, or choose on them all the same with --choose-on {FITTED}"
         )
     raw = corpus.column("label")
     of_valid = planned_rows(fold, VALID, data.labels, raw)
@@ -248,6 +252,7 @@ def _joined(facts: FoldFacts, data: FoldData, fold: Fold, corpus: Manifest) -> F
         n_planned={**facts.n_planned, "train": n_joined, "valid": n_joined},
         n_choice=n_joined,
         inside=True,
+        on_fitted=bool(facts.train_seen),
     )
 
 

@@ -42,7 +42,7 @@ def with_inner_parts(data: FoldData, corpus: Manifest, plan: FoldPlan, count: in
         FoldError: The rows are all of one group.
     """
     fold = next(fold for fold in plan if fold.number == data.fold)
-    parts = _part_of_ids(corpus, plan, fold, count)
+    parts = part_of_ids(corpus, plan, fold, count)
     both = RoleData.join([data.train, data.valid])
     rows = both.take(np.argsort(both.ids, kind="stable"))
     return replace(
@@ -69,8 +69,18 @@ def inner_data(data: FoldData) -> Iterator[FoldData]:
         )
 
 
-def _part_of_ids(corpus: Manifest, plan: FoldPlan, fold: Fold, count: int) -> dict[str, int]:
-    """Return the inner fold of every training and validation row of the plan, from 1."""
+def part_of_ids(corpus: Manifest, plan: FoldPlan, fold: Fold, count: int) -> dict[str, int]:
+    """Return the inner fold of every training and validation row of the plan, from 1.
+
+    Args:
+        corpus: The corpus.
+        plan: The fold plan.
+        fold: One of its folds.
+        count: How many inner folds, or as many as there are groups where these are fewer.
+
+    Raises:
+        FoldError: The rows are all of one group.
+    """
     from sklearn.model_selection import GroupKFold
 
     rows: NDArray[np.bool_] = fold.mask("train") | fold.mask("valid")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,3 +37,22 @@ class CellOutcome:
         """
         stages = list(self.stages.values())
         return (stages[0] if role == "valid" else stages[-1])[role]
+
+
+def without_rows(outcome: CellOutcome, role: str) -> CellOutcome:
+    """Return the same outcome without the rows of a role.
+
+    Args:
+        outcome: What a cell says.
+        role: Whose rows go.
+    """
+    stages = {}
+    for name, stage in outcome.stages.items():
+        none = ClassScores(stage[role].values[:0], stage[role].kind)
+        stages[name] = {**stage, role: none}
+    return replace(
+        outcome,
+        ids={**outcome.ids, role: outcome.ids[role][:0]},
+        y={**outcome.y, role: outcome.y[role][:0]},
+        stages=stages,
+    )

@@ -158,7 +158,7 @@ def _audit(config: GridConfig, corpus: CorpusUnderPlan, views: ViewChoice) -> Au
         files,
         setup.labels,
         metadata=views.metadata_columns,
-        select_on=config.select_on,
+        select_on=INNER if config.choose == INNER else config.select_on,
         shuffled=config.shuffle_seed,
     )
     audit = run_checks(case, config.accept)

@@ -46,6 +46,7 @@ class FoldFacts:
         answered: A digest over which rows of each role each modality can answer.
         inside: Whether training and validation rows are joined and answered in inner folds; then
             ``train`` and ``valid`` both count all of them.
+        on_fitted: Whether these rows choose although an encoder was fitted on some.
     """
 
     number: int
@@ -61,6 +62,7 @@ class FoldFacts:
     apart: frozenset[str] = frozenset()
     answered: str = ""
     inside: bool = False
+    on_fitted: bool = False
 
     @property
     def n_learning(self) -> int:
@@ -121,6 +123,11 @@ class PreparedGrid:
             accepted=[name for name in leaks if name in self.audit.accepted],
             found=self.audit.refused,
         )
+
+    @property
+    def on_fitted(self) -> bool:
+        """Whether rows choose that an encoder was fitted on."""
+        return any(fold.on_fitted for fold in self.folds)
 
     @property
     def tune_on(self) -> str:

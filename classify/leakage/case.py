@@ -81,8 +81,8 @@ class AuditCase:
         files: The files of vectors.
         labels: The label set; none takes the corpus' own.
         metadata: Metadata columns that are given to a classifier.
-        select_on: Which rows choose settings and cells: ``valid`` or ``test``; empty for the
-            default.
+        select_on: Which rows choose settings and cells: ``valid``, ``inner`` or ``test``; empty for
+            the default.
         shuffled: Whether the labels are permuted on purpose, and with which seed.
         media: The folder of the corpus' media, where files may be read; or none.
         follow_links: Whether media may be behind symbolic links that leave that folder.

@@ -28,6 +28,7 @@ from classify.leakage.finding import (
     per_cent,
     some,
 )
+from classify.names import INNER
 from embeddings_store.corpus.columns import LEAK_TAGS, UNTAGGED
 from embeddings_store.corpus.manifest import safe_name
 from embeddings_store.folds.plan import Fold
@@ -179,9 +180,11 @@ def choices(case: AuditCase) -> LeakageFinding:
         )
     if not case.files:
         return NO_VECTORS
-    where = (
-        "validation rows" if case.plan.has_valid else "nothing, for the plan has no validation rows"
-    )
+    where = "validation rows"
+    if case.select_on == INNER:
+        where = "training and validation rows, in inner folds"
+    elif not case.plan.has_valid:
+        where = "nothing, for the plan has no validation rows"
     return LeakageFinding(CLEAN, f"no epoch was chosen on test rows; choices rest on {where}")
 
 

@@ -105,7 +105,7 @@ SVM = ClassifierSpec(
             1.0,
             "scikit-learn's default; the paper prints neither kernel nor C",
             search=SearchRange(0.03, 100),
-            ladder=(1.0, 0.1, 10.0, 100.0),
+            ladder=(1.0, 0.1, 10.0),
         ),
     },
     _build,

@@ -198,7 +198,7 @@ def _claims(one: Claim, other: Claim) -> Iterator[Answer]:
 
 def _is_best_on_test_alone(result: Result) -> bool:
     flags = _text(result, "flags").split()
-    return "best_on_test" in flags and "chosen_on_valid" not in flags
+    return "best_on_test" in flags and not {"chosen_on_valid", "chosen_on_fitted"} & set(flags)
 
 
 def _training_rows(a: Result, b: Result) -> Iterator[Answer]:

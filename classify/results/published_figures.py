@@ -16,7 +16,7 @@ import pandas as pd
 
 from classify.claim import CLAIM, Claim
 from classify.evaluation.agreement import check_folder
-from classify.evaluation.means import first_best, mean_on_valid
+from classify.evaluation.means import first_best, has_chosen, mean_on_valid
 from classify.evaluation.metrics import COVERAGE, METRICS
 from classify.evaluation.result_files import GRID_SHAPE, TableShape, read_rows
 from classify.fusion.strategies import STRATEGIES
@@ -215,7 +215,7 @@ def _best_on_valid(cells: pd.DataFrame) -> str:
     grid.
     """
     candidates = cells[~cells["family"].isin((LAYER, BASELINE))]
-    if "valid_WA" not in candidates or not candidates["valid_WA"].notna().any():
+    if not has_chosen(candidates):
         return ""
     return str(first_best(mean_on_valid(candidates).to_dict()))
 

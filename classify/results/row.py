@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from classify.evaluation.means import FITTED_WA
 from classify.evaluation.metrics import COVERAGE, WA_ALL, accuracy, completeness, summary
 from classify.grid.calibration import Calibrated, calibration_columns, margin_columns
 from classify.grid.outcome import CellOutcome
@@ -167,18 +168,23 @@ def _counts(finished: _Finished) -> dict[str, int]:
     n_scored, n_test = len(outcome.reported("test")), fold.n_planned["test"]
     return {
         "n_train": fold.counts["train"],
-        "n_valid": fold.counts["valid"],
+        "n_valid": 0 if fold.on_fitted else fold.counts["valid"],
         "n_test": n_test,
         "n_fit": int(str(facts["n_fit"])),
         "n_fit_seen": 0 if finished.is_baseline else int(str(facts["n_fit_seen"])),
         "n_test_selected": selected,
         "n_choice": fold.n_choice,
         "n_scored": n_scored,
-        "n_valid_scored": int(for_choice(outcome.ids["valid"], fold.apart).sum()),
+        "n_valid_scored": 0 if fold.on_fitted else _n_choosing(outcome, fold),
         # labelled rows that lack some modality, and those that have none of the cell's
         "n_missing": int(str(facts["n_missing"])) + n_test - fold.n_unlabelled - n_scored,
         "n_unlabelled": fold.n_unlabelled,
     }
+
+
+def _n_choosing(outcome: CellOutcome, fold: FoldFacts) -> int:
+    """Return how many rows that choose the cell it answered."""
+    return int(for_choice(outcome.ids["valid"], fold.apart).sum())
 
 
 def _figures(finished: _Finished, calibrated: Calibrated) -> Columns:
@@ -191,18 +197,28 @@ def _figures(finished: _Finished, calibrated: Calibrated) -> Columns:
     figures = summary(y["test"], answers["test"])
     valid_accuracy = accuracy(y["valid"][choice], answers["valid"][choice])
     of_test = completeness(figures["WA"], counts["n_scored"], counts["n_test"])
-    of_valid = completeness(valid_accuracy, counts["n_valid_scored"], counts["n_choice"])
+    of_choice = completeness(valid_accuracy, int(choice.sum()), counts["n_choice"])
     return {
         **figures,
         **dict(zip((COVERAGE, WA_ALL), map(float, of_test), strict=True)),
         "train_WA": accuracy(y["train"], answers["train"]),
-        "valid_WA": valid_accuracy,
-        **dict(zip(("valid_coverage", "valid_WA_all"), map(float, of_valid), strict=True)),
+        **_choice_figures(finished.fold, valid_accuracy, *map(float, of_choice)),
         **margin_columns(outcome),
         **calibration_columns(outcome, calibrated),
         "constant": finished.prepared.labels.classes[commonest],
         "constant_WA": accuracy(y["test"], commonest),
     }
+
+
+def _choice_figures(
+    fold: FoldFacts, right: float, coverage: float, of_all: float
+) -> dict[str, float]:
+    """Return the figures on rows that choose; those of fitted rows are no validation figures."""
+    names = ("valid_WA", "valid_coverage", "valid_WA_all", FITTED_WA)
+    found = (right, coverage, of_all, np.nan)
+    if fold.on_fitted:
+        found = (np.nan, np.nan, np.nan, of_all)
+    return dict(zip(names, found, strict=True))
 
 
 def _choices(finished: _Finished, calibrated: Calibrated) -> Columns:

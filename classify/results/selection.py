@@ -1,7 +1,8 @@
 """Which cell counts: chosen on validation rows, fixed beforehand, or only an upper bound.
 
 Where every fold has validation rows, the cell with the best mean accuracy on them is
-``chosen_on_valid`` and its test figures are the result. Without validation rows nothing is chosen:
+``chosen_on_valid`` and its test figures are the result (``chosen_on_fitted`` where an encoder was
+fitted on rows that choose, see ``--choose-on``). Without validation rows nothing is chosen:
 the paper's final model (concatenation + SVM; of one modality its SVM) stands as
 ``fixed_beforehand``. The cell that is best on test is shown as ``best_on_test``, an upper bound and
 no result; with ``--select-on test`` it is also ``chosen_on_test``, and the column ``claim`` of
@@ -16,9 +17,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from classify.evaluation.means import first_best, mean_on_test, mean_on_valid
+from classify.evaluation.means import first_best, has_chosen, mean_on_test, mean_on_valid
 from classify.names import EARLY, UNIMODAL
-from classify.results.table import BEST_ON_TEST, CANDIDATES, CHOSEN, FIXED, ON_TEST
+from classify.results.table import BEST_ON_TEST, CANDIDATES, CHOSEN, FIXED, ON_FITTED, ON_TEST
 
 
 def with_flags(rows: pd.DataFrame, select_on: str) -> pd.DataFrame:
@@ -33,8 +34,9 @@ def with_flags(rows: pd.DataFrame, select_on: str) -> pd.DataFrame:
     marks: dict[str, list[str]] = {}
     if select_on == "test":
         marks[best_on_test] = [ON_TEST]
-    elif (rows["n_valid"] > 0).all():
-        marks[first_best(mean_on_valid(candidates).to_dict())] = [CHOSEN]
+    elif has_chosen(rows):
+        how = CHOSEN if (rows["n_valid"] > 0).all() else ON_FITTED
+        marks[first_best(mean_on_valid(candidates).to_dict())] = [how]
     elif fixed := _fixed_beforehand(candidates):
         marks[fixed] = [FIXED]
     marks.setdefault(best_on_test, []).append(BEST_ON_TEST)

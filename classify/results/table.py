@@ -10,6 +10,7 @@ import pandas as pd
 
 from classify.claim import Claim
 from classify.evaluation.agreement import check_folder
+from classify.evaluation.means import FITTED_WA
 from classify.evaluation.metrics import COMPLETENESS, METRICS
 from classify.evaluation.result_files import GRID, GRID_SHAPE, TableShape, read_rows
 from classify.names import BASELINE, EARLY, LATE, LAYER, SYSTEM, UNIMODAL
@@ -72,6 +73,7 @@ SCHEMA: Mapping[str, str] = {
     "valid_WA": NUMBER,
     "valid_coverage": NUMBER,
     "valid_WA_all": NUMBER,
+    FITTED_WA: NUMBER,
     "constant": TEXT,
     "constant_WA": NUMBER,
     "train_margin": NUMBER,
@@ -94,8 +96,9 @@ SCHEMA: Mapping[str, str] = {
 # the columns in which two runs of the same grid may differ
 VOLATILE = ("fit_s", "date", "commit", "command")
 
-CHOSEN, FIXED, ON_TEST, BEST_ON_TEST = (
+CHOSEN, ON_FITTED, FIXED, ON_TEST, BEST_ON_TEST = (
     "chosen_on_valid",
+    "chosen_on_fitted",
     "fixed_beforehand",
     "chosen_on_test",
     "best_on_test",
@@ -120,8 +123,9 @@ class ResultTable:
             metrics are of scored rows, ``coverage`` and ``WA_all`` of all of them. ``valid_WA`` and
             ``n_valid_scored`` are of scored validation rows that choose the cell, of which the plan
             has ``n_choice``; ``valid_WA_all``, by which it is chosen, and ``valid_coverage`` are of
-            all of these. For margins, calibration and the ``ECE`` of test rows see
-            :mod:`classify.grid.calibration`, for ``chosen_on`` and ``shared_rows``
+            all of these. ``fitted_WA`` stands in their place where an encoder was fitted on rows
+            that choose, over all of ``n_choice``. For margins, calibration and the ``ECE`` of test
+            rows see :mod:`classify.grid.calibration`, for ``chosen_on`` and ``shared_rows``
             :mod:`classify.results.choices`.
     """
 
@@ -195,13 +199,14 @@ def flagged_cell(rows: pd.DataFrame, flag: str) -> str:
 def headline_cell(rows: pd.DataFrame) -> str:
     """Return the cell that counts by the flags of ``grid.csv``.
 
-    Chosen on valid, else fixed beforehand, else (an upper bound) chosen on test, else none.
+    Chosen on valid or on fitted rows, else fixed beforehand, else (an upper bound) chosen on test,
+    else none.
 
     >>> rows = pd.DataFrame({"cell": ["a", "b"], "flags": ["best_on_test", "fixed_beforehand"]})
     >>> headline_cell(rows)
     'b'
     """
-    named = (flagged_cell(rows, flag) for flag in (CHOSEN, FIXED, ON_TEST))
+    named = (flagged_cell(rows, flag) for flag in (CHOSEN, ON_FITTED, FIXED, ON_TEST))
     return next(filter(None, named), "")
 
 

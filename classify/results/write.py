@@ -16,9 +16,11 @@ from classify.evaluation.comparisons import declared
 from classify.evaluation.predictions import arrange_predictions, only_test_rows
 from classify.evaluation.result_files import GRID, PREDICTIONS, RESULTS_TABLE, read_loosely
 from classify.grid.finished_cells import read_outcome
+from classify.grid.outcome import without_rows
 from classify.grid.prepared import PreparedGrid
 from classify.grid.tasks import CellTask
 from classify.grid.tuning import trial_rows
+from classify.names import VALID
 from classify.results.choices import calibrated_cell
 from classify.results.files import write_csv
 from classify.results.modality_tables import write_modalities
@@ -127,6 +129,8 @@ def _write_predictions(
             outcome = read_outcome(task.path, task.key)
             calibrated = calibrated_cell(prepared, task, outcome)
             row = result_row(prepared, task, outcome, calibrated)
+            if prepared.on_fitted:
+                outcome = without_rows(outcome, VALID)
             columns = prediction_columns(prepared, row, outcome, clusters, calibrated)
             part = pa.table(columns, schema=schema)
             writer.write_table(part)

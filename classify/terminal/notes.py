@@ -6,14 +6,22 @@ import pandas as pd
 from rich.console import Console
 
 from classify.claim import RESULT, Claim
+from classify.evaluation.means import choosing_rows_in_words
 from classify.evaluation.metrics import COMPLETENESS, COVERAGE, FORMULAS, METRICS
 from classify.grid.prepared import PreparedGrid
 from classify.models.probe import CHOSEN_ON, PROBE_SPLITS
-from classify.names import BASELINE, HEAD, INNER, OOF, PROBE
+from classify.names import BASELINE, HEAD, OOF, PROBE
 from classify.names import VALID as VALID_ROWS
 from classify.results.absent_classes import TwoUars, two_uars
 from classify.results.paper_tables import SEEDS, VALID, VALID_ALL, about_of, per_cent
-from classify.results.table import BEST_ON_TEST, CANDIDATES, CHOSEN, ON_TEST, ResultTable
+from classify.results.table import (
+    BEST_ON_TEST,
+    CANDIDATES,
+    CHOSEN,
+    ON_FITTED,
+    ON_TEST,
+    ResultTable,
+)
 from classify.results.write import GridResult
 
 LEARNT = {
@@ -100,11 +108,11 @@ def _deviations(rows: pd.DataFrame) -> str:
 def _choice(table: ResultTable) -> str:
     if table.flagged(ON_TEST):
         return "UPPER BOUND: the cell that is shown was chosen on the test rows themselves"
-    if table.flagged(CHOSEN):
+    if table.flagged(CHOSEN) or table.flagged(ON_FITTED):
         by = "WA_all" if (table.rows["valid_coverage"] < 1).any() else "WA"
         return (
-            f"the cell that counts is chosen {_where(table.rows)} (best mean {by}); best on test "
-            "is shown as an upper bound"
+            f"the cell that counts is chosen on {choosing_rows_in_words(table.rows)} (best mean "
+            f"{by}); best on test is shown as an upper bound"
         )
     return (
         "no validation rows: nothing is chosen, the cell that counts was fixed beforehand; best "
@@ -177,7 +185,9 @@ def _headline(table: ResultTable, two: TwoUars | None) -> str:
         valid = f"valid WA {per_cent(of_cell[VALID].mean()):.2f}"
         if (of_cell["valid_coverage"] < 1).any():
             valid += f", valid WA_all {per_cent(of_cell[VALID_ALL].mean()):.2f}"
-        return f"{_claim(rows)}: {figures} (chosen {_where(rows)}, {valid})"
+        return f"{_claim(rows)}: {figures} (chosen on {choosing_rows_in_words(rows)}, {valid})"
+    if table.flagged(ON_FITTED):
+        return f"{_claim(rows)}: {figures} (chosen on {choosing_rows_in_words(rows)})"
     if table.flagged(ON_TEST):
         return (
             f"UPPER BOUND, no result: {figures} (chosen on the test rows themselves, of "
@@ -187,13 +197,6 @@ def _headline(table: ResultTable, two: TwoUars | None) -> str:
         f"{_claim(rows)}: {figures} (fixed beforehand as the paper's final model; there are no "
         "validation rows, so nothing was chosen)"
     )
-
-
-def _where(rows: pd.DataFrame) -> str:
-    """Return where the cell that counts was chosen, in words."""
-    if rows["chosen_on"].str.contains(f"cell: {INNER}", regex=False).any():
-        return "in inner folds of training and validation rows"
-    return "on validation rows"
 
 
 def _claim(rows: pd.DataFrame) -> str:
@@ -229,6 +232,13 @@ def cautions(prepared: PreparedGrid) -> list[str]:
             f"note: encoders were fitted on {n_seen} of {n_train} training rows (seen=fit), so "
             "classifiers and probes learn from vectors that carry their labels: training figures "
             "and margins are over-confident, and these rows are no place to tune"
+        )
+    n_fitted = sum(fold.train_seen for fold in prepared.folds if fold.on_fitted)
+    if n_fitted:
+        lines.append(
+            f"note: CHOSEN ON FITTED ROWS: an encoder was fitted on {n_fitted} of the rows that "
+            "choose layers, settings and the cell, so the choice may be a poor one; test rows had "
+            "no part in it"
         )
     if any(prepared.inner):
         parts = "; ".join(f"{m}: {inner.parts}" for m, inner in prepared.inner[0].items())

@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from classify.commands import compare_systems, make_report
 from classify.commands import run_fusion_grid as grid
 from classify.experiment import run_grid
 from classify.grid.compute import compute
@@ -27,6 +28,7 @@ from classify.grid.inner_folds import inner_data, with_inner_parts
 from classify.grid.prepare import prepare
 from classify.models import probe as probe_module
 from classify.models.probe import fit_probe, inner_groups
+from classify.results.table import ResultTable
 from classify.systems.cell import Cell
 from classify.systems.definitions import read_systems
 from embeddings_store.corpus.manifest import Manifest
@@ -48,7 +50,7 @@ def config(store: Path, **how: object) -> GridConfig:
     return GridConfig(store=store, out=store.parent / "results", **{**given, **how})  # type: ignore[arg-type]
 
 
-LADDER = (1.0, 0.1, 10.0, 100.0)
+LADDER = (1.0, 0.1, 10.0)
 
 
 def joined(found: GridConfig, fold: int = 1, modality: str = "") -> FoldData:
@@ -246,6 +248,9 @@ def test_drops_subsets_tuning_and_calibration_go_along(
         ({"valid_split": 0}, "does not go with --valid-split"),
         ({"select_on": "test"}, "does not go with --select-on test"),
         ({"layer": "valid"}, "write --layer choose"),
+        ({"choose_on": "fitted", "calibrate": "sigmoid"}, "leave out --calibrate"),
+        ({"choose_on": "fitted", "choose": "valid"}, "is for --choose inner"),
+        ({"choose_on": "fited"}, "did you mean 'fitted'"),
         ({"tune": 2, "tune_on": "train"}, "does not go with --tune-on train"),
     ],
 )
@@ -258,6 +263,35 @@ def test_vectors_that_carry_their_labels_are_refused(make_store: MakeStore) -> N
     store = make_store(split=True, seen="fit")
     with pytest.raises(UsageError, match="whose vectors carry their labels; choose with --choose"):
         prepare(config(store))
+
+
+def test_fitted_rows_choose_only_where_that_is_asked_for_and_said(
+    make_store: MakeStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = make_store(split=True, seen="fit", apart=0.8)
+    out = store.parent / "out"
+    options = ["--store", str(store), "--out", str(out), "--jobs", "1", "--choose", "inner"]
+    cells = ["--classifiers", "svm", "--early", "concatenation", "--late", "mean"]
+    assert grid.main([*options, *cells, "--choose-on", "fitted"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "(chosen on FITTED rows in inner folds)" in said
+    assert "CHOSEN ON FITTED ROWS: an encoder was fitted on 60 of the rows that choose" in said
+    rows = ResultTable.read(out / "grid.csv").rows
+    candidates = rows[~rows["family"].isin(["baseline"])].set_index("cell")
+    best = candidates["fitted_WA"].idxmax()
+    assert candidates.loc[best, "flags"].startswith("chosen_on_fitted")
+    assert rows["flags"].str.contains("chosen_on_fitted").sum() == 1
+    for empty in ("valid_WA", "valid_WA_all", "valid_coverage"):
+        assert rows[empty].isna().all()
+    assert (rows[["n_valid", "n_valid_scored"]] == 0).all(axis=None)
+    answers = pd.read_parquet(out / "predictions.parquet", columns=["role"])
+    assert set(answers["role"]) == {"train", "test"}
+    assert compare_systems.main([str(out)]) == 0
+    assert make_report.main([str(out), "--store", str(store), "--quiet"]) == 0
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "on FITTED rows in inner folds" in page
+    assert "validation rows choose" not in page and "WA on validation rows" not in page
+    assert "choices rest on training and validation rows, in inner folds" in page
 
 
 def test_rows_of_one_group_cannot_answer_inside(make_store: MakeStore) -> None:
@@ -282,6 +316,6 @@ def test_the_command_says_where_it_chose(
     cells = ["--classifiers", "svm", "--early", "none", "--late", "mean"]
     assert grid.main([*options, *cells, "--choose", "inner", "--layer", "choose"]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "(chosen in inner folds of training and validation rows" in said
-    assert "the cell that counts is chosen in inner folds of training and validation rows" in said
+    assert "(chosen on rows of inner folds, valid WA" in said
+    assert "the cell that counts is chosen on rows of inner folds (best mean WA)" in said
     assert "layer+settings+cell" in said or "layer+cell" in said

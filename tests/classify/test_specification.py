@@ -284,6 +284,7 @@ CHANGE_NO_KEY: Mapping[str, tuple[str, object]] = {
     "out": ("where results are written", Path("elsewhere")),
     "protocol_files": ("where a protocol's folds lie; the digest of the plan counts", None),
     "select_on": ("lets rows through the gate, and chooses among finished cells", "test"),
+    "choose_on": ("lets fitted rows choose, which are refused without it", None),
     "calibrate": ("is fitted to finished cells as results are written", "temperature"),
     "accept": ("lets a finding of the audit pass", ("speakers",)),
     "jobs": ("how many processes compute", 3),

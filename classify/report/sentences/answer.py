@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from classify.evaluation.means import choosing_rows_in_words, has_chosen
 from classify.evaluation.metrics import COVERAGE, WA_ALL
 from classify.figures.results_folder import FinishedRun
 from classify.report.sentences.chance import chance_sentence, chance_tiles
@@ -154,8 +155,8 @@ def _single_tiles(run: FinishedRun) -> list[Tile]:
 
 def _judged(run: FinishedRun) -> str:
     """By which rows the best single modality is the best."""
-    if "valid_WA" in run.rows and run.rows["valid_WA"].notna().any():
-        return "by validation rows"
+    if has_chosen(run.rows):
+        return f"by {choosing_rows_in_words(run.rows)}"
     return "by test rows"
 
 

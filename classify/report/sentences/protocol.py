@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from classify.evaluation.means import choosing_rows_in_words
 from classify.figures.results_folder import FinishedRun
 from classify.names import BASELINE, LAYER
 from classify.report.sentences.system import system_in_words
@@ -128,6 +129,6 @@ def _choice(run: FinishedRun) -> str:
         )
     candidates = run.rows.loc[~run.rows["family"].isin([BASELINE, LAYER]), "cell"].nunique()
     return (
-        f"The reported system has the best mean WA on validation rows of {int(candidates)} "
-        f"candidates; test rows had no part in that choice.{bound}"
+        f"The reported system has the best mean WA on {choosing_rows_in_words(run.rows)} of "
+        f"{int(candidates)} candidates; test rows had no part in that choice.{bound}"
     )

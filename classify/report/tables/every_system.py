@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from classify.evaluation.means import choosing_rows_in_words
 from classify.evaluation.metrics import COMPLETENESS
 from classify.figures.results_folder import FinishedRun
 from classify.report.tables.cells import count_cell, mean_cell
@@ -36,7 +37,7 @@ def all_systems(run: FinishedRun) -> Table:
         frozenset(strong),
         {
             **COMPLETENESS_HINTS,
-            "valid WA": "on validation rows, by which the result was chosen",
+            "valid WA": f"on {choosing_rows_in_words(run.rows)}, by which the result was chosen",
             "train WA": "on the rows that were learnt from: no measure of quality",
         },
     )

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from classify.evaluation.means import choosing_rows_in_words
 from classify.evaluation.metrics import COMPLETENESS
 from classify.figures.results_folder import FinishedRun
 from classify.models.classifiers import CLASSIFIERS
@@ -71,7 +72,7 @@ def paper_tables(run: FinishedRun) -> list[Table]:
     for family, name in PAPER_TABLES.items():
         table = run.table(name)
         if table is not None and {"row", "metric"} <= set(table):
-            found.append(_accuracies(name, family, table))
+            found.append(_accuracies(name, family, table, choosing_rows_in_words(run.rows)))
     table = run.table(PER_CLASS)
     if table is not None:
         found.append(_per_class(table))
@@ -105,7 +106,7 @@ def _encoder_choice(name: str, table: pd.DataFrame) -> Table:
     )
 
 
-def _accuracies(name: str, family: str, table: pd.DataFrame) -> Table:
+def _accuracies(name: str, family: str, table: pd.DataFrame, choosing_rows: str) -> Table:
     """The shape of the paper's Tables 4 to 6.
 
     A column of accuracy per classifier, then the averages of the other metrics over classifiers.
@@ -140,7 +141,7 @@ def _accuracies(name: str, family: str, table: pd.DataFrame) -> Table:
             "average WA": "over the classifiers: judges the fusion apart from the classifier",
             "UAR": "average over the classifiers",
             "macro F1": "average over the classifiers",
-            "valid WA": "on validation rows, average over the classifiers",
+            "valid WA": f"on {choosing_rows}, average over the classifiers",
             **COMPLETENESS_HINTS,
             own: "the largest class score itself, of a head, a probe, a rule or a system",
         },
