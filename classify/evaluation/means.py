@@ -72,13 +72,14 @@ def choosing_rows_in_words(rows: pd.DataFrame) -> str:
     Args:
         rows: Rows of ``grid.csv``.
 
+    >>> import pandas as pd
     >>> choosing_rows_in_words(pd.DataFrame({"chosen_on": ["settings: inner; cell: inner"]}))
     'rows of inner folds'
     """
     if _on_fitted_rows(rows):
         return "FITTED rows in inner folds"
-    chosen_on = rows["chosen_on"] if "chosen_on" in rows else pd.Series(dtype=str)
-    inside = chosen_on.astype(str).str.contains(f"cell: {INNER}", regex=False).any()
+    chosen_on = rows["chosen_on"].astype(str) if "chosen_on" in rows else ()
+    inside = any(f"cell: {INNER}" in purposes for purposes in chosen_on)
     return "rows of inner folds" if inside else "validation rows"
 
 
