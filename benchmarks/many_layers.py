@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.manifest_scale import peak_bytes
 from benchmarks.record import record
 from classify.grid.config import GridConfig
-from classify.grid.execution import bind_cells, first_views
+from classify.grid.execution import bind_cells
 from classify.grid.fold_loading import LOADER
 from classify.grid.prepare import prepare
 from classify.grid.tasks import run_cell
@@ -143,7 +143,7 @@ def measure_memory(store: Path, rows: int, layers: int, dim: int) -> list[dict[s
     prepared.plan.save(config.out / "plan.parquet")
     for what, classifier in CELLS.items():
         cells = [c for c in prepared.cells if c.classifier == (classifier or "majority")]
-        spec = bind_cells(prepared, cells, first_views(prepared), {})[0].spec
+        spec = bind_cells(prepared, cells, {}, {})[0].spec
         job = config.out / "spec.pickle"
         job.write_bytes(pickle.dumps(spec))
         program = [sys.executable, "-m", "benchmarks.many_layers", "--cell", str(job)]

@@ -38,6 +38,7 @@ FITTED = "fitted"  # rows that an encoder was fitted on, where they choose all t
 TUNE_ON = (TRAIN, VALID)
 LAYER_JUDGE = "svm"  # the classifier by whose accuracy on validation rows a layer is chosen
 
+SUBSETS_BY = BY_MODALITY, BY_VIEW = ("modality", "view")
 LAYERS_AS = AS_VIEWS, AS_MEAN, AS_CONCAT, AS_STACK = ("views", "mean", "concat", "stack")
 
 HEAD, PROBE = "head", "probe"  # where the class scores of a modality come from

@@ -15,8 +15,20 @@ from classify.grid.tuning import TRIALS
 from classify.leakage.checks import ACCEPTABLE
 from classify.metadata import TAGS
 from classify.models.classifiers import CLASSIFIERS, competitors
-from classify.names import CHOOSE, FIT_ROWS, FITTED, INNER, LAYER_JUDGE, LAYERS_AS, TUNE_ON, VALID
+from classify.names import (
+    BY_MODALITY,
+    CHOOSE,
+    FIT_ROWS,
+    FITTED,
+    INNER,
+    LAYER_JUDGE,
+    LAYERS_AS,
+    SUBSETS_BY,
+    TUNE_ON,
+    VALID,
+)
 from classify.systems.definitions import read_systems
+from classify.systems.view_sets import EXACT_VIEWS
 from embeddings_store.commands.common import parser
 from embeddings_store.commands.protocol_options import add_protocol_options
 from embeddings_store.errors import UsageError
@@ -117,7 +129,8 @@ def config_from(arguments: argparse.Namespace) -> GridConfig:
         late=_methods(arguments.late),
         project=arguments.project,
         systems=read_systems(arguments.system, arguments.systems),
-        subsets=arguments.subsets,
+        subsets=bool(arguments.subsets),
+        subsets_by=arguments.subsets or BY_MODALITY,
         drop_rates=_rates(arguments.drop_sweep),
         drop_seed=arguments.drop_seed,
         settings=_settings(arguments),
@@ -298,9 +311,13 @@ def _add_missing_modalities(group: argparse._ArgumentGroup) -> None:
     """What each modality contributes, and what happens without it."""
     group.add_argument(
         "--subsets",
-        action="store_true",
+        nargs="?",
+        const=BY_MODALITY,
+        default="",
+        choices=SUBSETS_BY,
         help="fuse every set of two modalities or more, and write what each modality contributes "
-        "(Shapley)",
+        f"(Shapley); view: sets of views, too, all of up to {EXACT_VIEWS} and a sample of more "
+        f"(without a word: {BY_MODALITY})",
     )
     group.add_argument(
         "--drop-sweep",

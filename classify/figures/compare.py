@@ -210,6 +210,8 @@ def contributions(run: FinishedRun) -> Drawing | str:
     absent = [c for c in ("modality", "shapley") if c not in table]
     if absent or not len(table):
         return f"{CONTRIBUTIONS} has no {absent[0] if absent else 'rows'}"
+    if "game" in table:  # by view only where there is one modality
+        table = table[table["game"] == table["game"].iloc[0]]
     named = [c for c in ("family", "method", "classifier") if c in table]
     table = table.assign(
         system=table[named]
@@ -217,7 +219,9 @@ def contributions(run: FinishedRun) -> Drawing | str:
         .agg(lambda line: ", ".join(filter(None, map(str, line))), axis=1)
     )
     systems = list(dict.fromkeys(table["system"]))[:MAX_SYSTEMS]
-    modalities = [m for m in run.modalities if m in set(table["modality"])]
+    there = list(dict.fromkeys(table["modality"]))  # a modality of several views is no view
+    order = run.modalities
+    modalities = sorted(there, key=lambda m: order.index(m) if m in order else len(order))
     figure = new_figure(7.0, 1.1 + 0.26 * len(systems))
     axes = figure.subplots()
     ends, tips = {1: np.zeros(len(systems)), -1: np.zeros(len(systems))}, {}

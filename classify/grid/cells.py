@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from classify.fusion.early import check_widths
 from classify.fusion.rules import FROM_SCORES, RULES, late_methods
@@ -16,6 +17,7 @@ from classify.grid.prepared import FoldFacts
 from classify.models.classifiers import baselines
 from classify.names import (
     BASELINE,
+    BY_VIEW,
     EARLY,
     HEAD,
     INNER,
@@ -36,6 +38,7 @@ from classify.systems.definitions import (
 )
 from classify.systems.expression import judges_of
 from classify.systems.joined_views import JoinedViews, inputs_of
+from classify.systems.view_sets import view_sets
 from embeddings_store.errors import FoldError, UsageError
 from embeddings_store.vectors.arrays import EncoderRef
 
@@ -105,6 +108,11 @@ def list_cells(config: GridConfig, inputs: CellInputs, notes: list[str]) -> list
     Raises:
         UsageError, FoldError: Something that was asked for by name cannot work.
     """
+    if inputs.joined and config.subsets_by == BY_VIEW:
+        raise UsageError(
+            f"--subsets {BY_VIEW} does not go with --layers-as {config.layers_as}, which makes one "
+            "of all layers of a modality; leave one of them out"
+        )
     probes_work = _probes_work(config, inputs, notes)
     systems = _systems(config, inputs)
     cells = [Cell(BASELINE, "", inputs.modalities, name) for name in baselines()]
@@ -183,7 +191,7 @@ def _systems(config: GridConfig, inputs: CellInputs) -> list[Cell]:
         inputs.widths,
         config.settings,
         inputs.n_classes,
-        subsets_by=inputs.modality_of if config.subsets else None,
+        smaller_sets=partial(_sets_to_fuse, config, inputs) if config.subsets else None,
     )
     for cell in cells:
         tree = cell.tree({}, inputs.scores_from)
@@ -208,8 +216,8 @@ def _fused(
         return []
     sets = [modalities]
     if config.subsets:
-        by_modality = reversed(sets_by_modality(modalities, inputs.modality_of))
-        sets = [chosen for chosen in by_modality if len(inputs.inputs(chosen)) > 1]
+        wanted = _sets_to_fuse(config, inputs, modalities)
+        sets = [chosen for chosen in reversed(wanted) if len(inputs.inputs(chosen)) > 1]
     cells: list[Cell] = []
     for chosen in sets:
         cells += _early_cells(config, inputs, chosen, notes)
@@ -218,6 +226,17 @@ def _fused(
             cells += _late_cells(config, inputs, chosen, notes)
     notes[:] = dict.fromkeys(notes)  # subsets repeat what was noted of all modalities
     return cells
+
+
+def _sets_to_fuse(
+    config: GridConfig, inputs: CellInputs, views: Sequence[str]
+) -> list[tuple[str, ...]]:
+    """Return every set of modalities with all their views, and sets of views where asked."""
+    sets = sets_by_modality(views, inputs.modality_of)
+    if config.subsets_by == BY_VIEW:
+        sets = list(dict.fromkeys([*view_sets(views), *sets]))
+        sets.sort(key=len)  # stable, so what is of one size keeps its order
+    return sets
 
 
 def _early_cells(

@@ -13,7 +13,19 @@ from classify.fusion.strategies import vector_fusion, vector_strategies
 from classify.grid.calibration import METHODS as CALIBRATIONS
 from classify.models.classifiers import competitors, resolve
 from classify.models.specification import Settings
-from classify.names import AS_VIEWS, CHOOSE, FIT_ROWS, FITTED, INNER, LAYERS_AS, OOF, TUNE_ON, VALID
+from classify.names import (
+    AS_VIEWS,
+    BY_MODALITY,
+    CHOOSE,
+    FIT_ROWS,
+    FITTED,
+    INNER,
+    LAYERS_AS,
+    OOF,
+    SUBSETS_BY,
+    TUNE_ON,
+    VALID,
+)
 from classify.systems.definitions import System
 from embeddings_store.errors import UsageError, unknown_name
 from embeddings_store.fold_request import SELECT_ON
@@ -66,6 +78,7 @@ class GridConfig:
             :data:`classify.fusion.strategies.STRATEGIES`; empty leaves them out.
         systems: Systems that a user wrote down.
         subsets: Whether every set of modalities is fused, not only all of them.
+        subsets_by: ``view`` to fuse sets of views as well, see :mod:`classify.systems.view_sets`.
         drop_rates: Shares of test rows' modalities to take away, to see how each way of fusing
             degrades; empty leaves it out.
         drop_seed: Which of them.
@@ -113,6 +126,7 @@ class GridConfig:
     project: str = ""
     systems: tuple[System, ...] = ()
     subsets: bool = False
+    subsets_by: str = BY_MODALITY
     drop_rates: tuple[float, ...] = ()
     drop_seed: int = 0
     settings: Mapping[str, Settings] = field(default_factory=dict)
@@ -152,6 +166,7 @@ class GridConfig:
             ("role to choose on", (self.select_on,), SELECT_ON),
             ("calibration", (self.calibrate,), CALIBRATIONS),
             ("use of layers", (self.layers_as,), LAYERS_AS),
+            ("subsets", (self.subsets_by,), SUBSETS_BY),
         )
         for what, names, known in choices:
             for name in names:

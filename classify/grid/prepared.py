@@ -150,6 +150,11 @@ class PreparedGrid:
         return self.replicas[0]
 
     @property
+    def joined(self) -> bool:
+        """Whether layers stand for their modality as one."""
+        return any(cell.joined for cell in self.cells)
+
+    @property
     def modality_of(self) -> dict[str, str]:
         """View to its modality."""
         return {view: refs[0].modality for view, refs in self.views.items()}

@@ -1,4 +1,4 @@
-"""What each modality contributes to each way of fusing: its exact Shapley value over all sets.
+"""What each modality and each view contributes to each way of fusing: its Shapley value.
 
 With ``v(S)`` the ``WA_all`` on test rows of a strategy over the modalities S (a row that none of
 them has, or without a label, counts as wrong), and ``v()`` that of the commonest training class,
@@ -9,6 +9,12 @@ so that the values of all modalities add up to ``v(all) - v()``, the column ``to
 ``v(m) - v()`` and ``last`` is ``v(all) - v(all without m)``. All are points of per cent, means over
 folds and seeds, with the deviation over folds.
 
+There are two games (column ``game``). By ``modality`` a modality comes and goes with all its views,
+and the value is exact. By ``view``, which takes ``--subsets view``, each view is by itself; the
+column ``how`` says whether the value is exact or estimated from random orders, and then
+``shapley_se`` is its standard error over these orders, for these folds and models
+(:mod:`classify.systems.view_sets`). A game is left out where a set that it needs was not computed.
+
 A single modality stands in early fusion for its own cell of the same classifier, in late fusion for
 its head, probe or stack of layers.
 """
@@ -18,16 +24,31 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from math import factorial
 
+import numpy as np
 import pandas as pd
 
 from classify.evaluation.metrics import completeness
-from classify.names import BASELINE, EARLY, HEAD, LATE, PROBE, RULE, SYSTEM, UNIMODAL
+from classify.names import (
+    BASELINE,
+    BY_MODALITY,
+    BY_VIEW,
+    EARLY,
+    HEAD,
+    LATE,
+    PROBE,
+    RULE,
+    SYSTEM,
+    UNIMODAL,
+)
 from classify.systems.definitions import sets_of
+from classify.systems.view_sets import EXACT_VIEWS, PERMUTATION_SEED, PERMUTATIONS, orders_of
 
 CONTRIBUTIONS = "contributions.csv"
 FLOOR = f"{BASELINE} majority"
 RUN = ("fold", "seed", "encoder_seed")
 ABOUT = ("claim", "corpus", "protocol", "split_digest", "label_set", "labels_shuffled", "fit_rows")
+EXACT = "exact"
+ESTIMATED = f"estimated: {PERMUTATIONS} random orders, seed {PERMUTATION_SEED}"
 FIGURES = ("shapley", "alone", "last", "total")
 
 
@@ -54,10 +75,31 @@ def shapley(values: Mapping[frozenset[str], float], players: frozenset[str]) -> 
     return found
 
 
-def contributions(rows: pd.DataFrame, modality_of: Mapping[str, str]) -> pd.DataFrame:
-    """Return one row per strategy and modality.
+def estimated_shapley(
+    values: Mapping[frozenset[str], float], orders: Sequence[Sequence[str]]
+) -> dict[str, list[float]]:
+    """Return what every player adds where it joins, once for each order; the mean is the estimate.
 
-    Only strategies that ran over every set of modalities are there.
+    Args:
+        values: The worth of the sets that begin the orders, the empty one included.
+        orders: All players, one after the other.
+
+    >>> worth = {frozenset(): 0.0, frozenset("a"): 1.0, frozenset("b"): 2.0, frozenset("ab"): 5.0}
+    >>> estimated_shapley(worth, ["ab", "ba"])
+    {'a': [1.0, 3.0], 'b': [4.0, 2.0]}
+    """
+    added: dict[str, list[float]] = {player: [] for player in sorted(orders[0])}
+    for order in orders:
+        for place, player in enumerate(order):
+            before = frozenset(order[:place])
+            added[player].append(values[before | {player}] - values[before])
+    return added
+
+
+def contributions(rows: pd.DataFrame, modality_of: Mapping[str, str]) -> pd.DataFrame:
+    """Return one row per strategy and modality, and per view where sets of views were fused.
+
+    Only strategies that ran over every set that a game needs are there.
 
     Args:
         rows: The rows of a :class:`classify.results.table.ResultTable`.
@@ -71,59 +113,86 @@ def contributions(rows: pd.DataFrame, modality_of: Mapping[str, str]) -> pd.Data
     floor = rows[rows["cell"] == FLOOR].set_index(list(RUN))["right"]
     lines = []
     for strategy, part in _strategies(rows):
-        shares = _shares_by_run(part, floor, modality_of)
-        if len(shares):
-            about = {name: part.iloc[0][name] for name in ABOUT}
-            lines += [{**about, **strategy, **line} for line in _over_folds(shares)]
+        about = {name: part.iloc[0][name] for name in ABOUT}
+        # a system may be over some of the views; a modality is whole with those
+        used = set("+".join(part["modalities"]).split("+"))
+        own = {view: modality for view, modality in modality_of.items() if view in used}
+        games = {BY_MODALITY: own}
+        if len(set(own.values())) < len(own):
+            games[BY_VIEW] = {view: view for view in own}
+        for game, player_of in games.items():
+            shares, how = _shares_by_run(part, floor, player_of)
+            if len(shares):
+                named = {**about, **strategy, "game": game, "how": how}
+                lines += [{**named, **line} for line in _over_folds(shares)]
     return pd.DataFrame(lines)
 
 
 def _shares_by_run(
-    part: pd.DataFrame, floor: pd.Series, modality_of: Mapping[str, str]
-) -> pd.DataFrame:
-    """Return :data:`FIGURES` per fold, seed and modality; no rows where a set of them is missing.
+    part: pd.DataFrame, floor: pd.Series, player_of: Mapping[str, str]
+) -> tuple[pd.DataFrame, str]:
+    """Return :data:`FIGURES` per fold, seed and player, and how they were made.
+
+    There are no rows where a set that is needed is missing.
 
     Args:
-        part: The rows of one strategy over all its sets of modalities.
+        part: The rows of one strategy over all its sets.
         floor: What answering the commonest training class gives, by :data:`RUN`.
-        modality_of: View to its modality.
+        player_of: View to its player: its modality, or itself.
     """
-    lines = []
+    lines: list[dict[str, object]] = []
+    how = EXACT
     for run, of_run in part.groupby(list(RUN)):
         values = {}
         for names, right in zip(of_run["modalities"], of_run["right"], strict=True):
-            modalities = _whole_modalities(names.split("+"), modality_of)
-            if modalities:
-                values[modalities] = float(right)
-        if not values:
-            break
-        players = frozenset.union(*values)
-        # the exact value needs the worth of every set
-        if len(players) < 2 or len(values) < 2 ** len(players) - 1:
-            break
+            players = _whole_players(names.split("+"), player_of)
+            if players:
+                values[players] = float(right)
+        everybody = frozenset[str]().union(*values)
         nothing = values[frozenset()] = float(floor.loc[run])
-        for modality, share in shapley(values, players).items():
-            line = {
+        added: dict[str, list[float]]
+        if len(everybody) < 2 or everybody not in values:
+            return pd.DataFrame(), ""
+        if len(values) == 2 ** len(everybody):
+            added = {player: [share] for player, share in shapley(values, everybody).items()}
+        elif len(everybody) > EXACT_VIEWS and _begun(everybody) <= set(values):
+            added = estimated_shapley(values, orders_of(list(everybody)))
+            how = ESTIMATED
+        else:
+            return pd.DataFrame(), ""
+        for player, shares in added.items():
+            rest, alone = values.get(everybody - {player}), values.get(frozenset({player}))
+            line: dict[str, object] = {
                 "fold": run[0],
-                "modality": modality,
-                "shapley": share,
-                "alone": values[frozenset({modality})] - nothing,
-                "last": values[players] - values[players - {modality}],
-                "total": values[players] - nothing,
+                "modality": player,
+                "shapley": np.mean(shares),
+                "alone": np.nan if alone is None else alone - nothing,
+                "last": np.nan if rest is None else values[everybody] - rest,
+                "total": values[everybody] - nothing,
+                "by_order": shares,
             }
             lines.append(line)
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines), how
 
 
-def _whole_modalities(views: Sequence[str], modality_of: Mapping[str, str]) -> frozenset[str]:
-    """Return the modalities of some views; none where one of them lacks a view."""
-    modalities = frozenset(modality_of[view] for view in views)
-    whole = {view for view, modality in modality_of.items() if modality in modalities}
-    return modalities if whole == set(views) else frozenset()
+def _begun(players: frozenset[str]) -> set[frozenset[str]]:
+    """Return every set whose worth the estimate needs."""
+    return {
+        frozenset(order[:size])
+        for order in orders_of(list(players))
+        for size in range(1, len(players) + 1)
+    }
+
+
+def _whole_players(views: Sequence[str], player_of: Mapping[str, str]) -> frozenset[str]:
+    """Return the players of some views; none where one of them lacks a view."""
+    players = frozenset(player_of[view] for view in views)
+    whole = {view for view, player in player_of.items() if player in players}
+    return players if whole == set(views) else frozenset()
 
 
 def _over_folds(shares: pd.DataFrame) -> list[dict[str, object]]:
-    """Return one line per modality: means over folds in points of per cent, and the deviation."""
+    """Return one line per player: means over folds in points of per cent, and deviations."""
     by_fold = shares.groupby(["modality", "fold"])[list(FIGURES)].mean()
     means = by_fold.groupby("modality").mean()
     deviations = by_fold.groupby("modality")["shapley"].std(ddof=1)
@@ -133,6 +202,10 @@ def _over_folds(shares: pd.DataFrame) -> list[dict[str, object]]:
         for figure in FIGURES:
             line[figure] = round(100 * means.loc[modality, figure], 2)
         line["shapley_sd"] = round(100 * deviations.loc[modality], 2)
+        own = shares.loc[shares["modality"] == modality, "by_order"]
+        by_order = np.mean(np.stack(own.to_list()), axis=0)  # over folds and seeds
+        error = by_order.std(ddof=1) / len(by_order) ** 0.5 if len(by_order) > 1 else np.nan
+        line["shapley_se"] = round(100 * error, 2)
         line["folds"] = by_fold.loc[modality].shape[0]
         lines.append(line)
     return lines

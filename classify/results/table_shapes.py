@@ -42,7 +42,7 @@ SHAPES: Mapping[str, TableShape] = {
         numbers=r"(first|second)_value|difference|detectable|low|high|level|p|p_.*|clusters|n_\w+",
     ),
     CONTRIBUTIONS: TableShape(
-        numbers="shapley(_sd)?|alone|last|total",
+        numbers="shapley(_sd|_se)?|alone|last|total",
     ),
     SUBSETS_FILE: TableShape(
         numbers="n|folds|(WA|UAR)(_sd)?",

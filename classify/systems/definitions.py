@@ -8,7 +8,7 @@ Without a name the expression is the name.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -130,7 +130,7 @@ def system_cells(
     settings: Mapping[str, Settings],
     n_classes: int,
     *,
-    subsets_by: Mapping[str, str] | None = None,
+    smaller_sets: Callable[[Sequence[str]], Sequence[tuple[str, ...]]] | None = None,
 ) -> list[Cell]:
     """Return the cells of all systems.
 
@@ -141,7 +141,7 @@ def system_cells(
         widths: View to the width of its vectors.
         settings: Classifier to settings, for classifiers that do not set them in the expression.
         n_classes: Size of the label set.
-        subsets_by: View to its modality, to list every smaller set of modalities too.
+        smaller_sets: A system's views to those sets of them over which it is wanted, too.
 
     Raises:
         UsageError: An expression is wrong, or asks for what its views do not allow; with the place.
@@ -154,8 +154,7 @@ def system_cells(
         except ProjectError as error:
             raise type(error)(f"the system {system.name!r} ({system.where}): {error}") from error
         views = views_of(node)
-        smaller = sets_by_modality(views, subsets_by)[:-1] if subsets_by else ()
-        for chosen in [views, *smaller]:
+        for chosen in dict.fromkeys([views, *(smaller_sets(views) if smaller_sets else ())]):
             part = prune(node, frozenset(chosen))
             if isinstance(part, Call):
                 cells.append(Cell(SYSTEM, system.name, chosen, part.word, expression=str(part)))

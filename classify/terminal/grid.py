@@ -12,11 +12,11 @@ from classify.evaluation.metrics import COMPLETENESS, METRICS
 from classify.evaluation.result_files import AGAIN, RESULTS_TABLE
 from classify.grid.calibration import margin_note
 from classify.models.classifiers import CLASSIFIERS, competitors
-from classify.names import EARLY, LATE, LAYER, SYSTEM, UNIMODAL
+from classify.names import BY_VIEW, EARLY, LATE, LAYER, SYSTEM, UNIMODAL
 from classify.results import choices
 from classify.results.degradation import DEGRADATION, in_short
 from classify.results.paper_tables import PER_CLASS, VALID, is_incomplete, paper_table
-from classify.results.shapley import CONTRIBUTIONS
+from classify.results.shapley import CONTRIBUTIONS, EXACT
 from classify.results.statistics_tables import read_statistics
 from classify.results.write import GridResult
 from classify.terminal.console import (
@@ -32,6 +32,10 @@ from classify.terminal.text_overlap import show_subsets
 from embeddings_store.errors import StoreError
 from embeddings_store.reading import reading
 
+NOT_BY_VIEW = (
+    "what each view of a modality contributes by itself is not known, because sets of views were "
+    "not fused; --subsets view fuses them"
+)
 OWN = "no classifier"  # the largest class score of a head, a probe, a rule or a system
 TITLES = {
     UNIMODAL: "Table 4: one modality",
@@ -142,25 +146,43 @@ def _show_per_class(path: Path, result: GridResult, console: Console) -> None:
 
 def _show_modalities(path: Path, result: GridResult, console: Console) -> None:
     """Print one line per way of fusing: points per modality, or accuracy as modalities are lost."""
+    empty = {name: [""] for name in ("shapley_sd", "shapley_se", "alone", "last")}
     with reading(path, RESULTS_TABLE, AGAIN, StoreError):
-        frame = pd.read_csv(path, keep_default_na=False, na_values={"shapley_sd": [""]})
-    if path.name == CONTRIBUTIONS:
-        title = (
-            "What each modality contributes: Shapley value, points of test WA above the commonest "
-            "class"
-        )
-        names = frame["family"] + " " + frame["method"] + " " + frame["classifier"]
-        lines = frame.assign(row=names).pivot_table(
-            index="row", columns="modality", values="shapley", sort=False
-        )
-        lines["all"] = lines.sum(axis=1)
-    else:
-        title = f"Test WA, per cent, as modalities are lost (seed {frame['drop_seed'].iloc[0]})"
-        lines = in_short(frame)
+        frame = pd.read_csv(path, keep_default_na=False, na_values=empty)
     prepared = result.prepared
+    if path.name == CONTRIBUTIONS:
+        for (game, how), part in frame.groupby(["game", "how"], sort=False):
+            _show_shares(str(game), str(how), part, result, console)
+        by_view = prepared.config.subsets_by == BY_VIEW or prepared.joined
+        if not by_view and len(prepared.modality_of) > len(set(prepared.modality_of.values())):
+            print_line(console, f"note: {NOT_BY_VIEW}")
+        return
+    lines = in_short(frame)
+    title = f"Test WA, per cent, as modalities are lost (seed {frame['drop_seed'].iloc[0]})"
     table = figures_table(
         f"{title} ({prepared.corpus}{stamp(prepared)})", [str(name) for name in lines.columns]
     )
     for label, line in lines.iterrows():
         add_line(table, str(label), *(two_decimals(value) for value in line))
     print_table(console, table)
+
+
+def _show_shares(
+    game: str, how: str, frame: pd.DataFrame, result: GridResult, console: Console
+) -> None:
+    """Print the Shapley values of one game, a line per way of fusing."""
+    names = frame["family"] + " " + frame["method"] + " " + frame["classifier"]
+    players = list(dict.fromkeys(frame["modality"]))
+    table = figures_table(
+        f"What each {game} contributes: Shapley value, {how}, points of test WA above the "
+        f"commonest class ({result.prepared.corpus}{stamp(result.prepared)})",
+        [*players, "all"],
+    )
+    for label, part in frame.groupby(names, sort=False):
+        by_player = part.set_index("modality").reindex(players)  # a system may lack some
+        cells = []
+        for share, error in zip(by_player["shapley"], by_player["shapley_se"], strict=True):
+            cells.append(two_decimals(share) + ("" if pd.isna(error) else f" ± {error:.2f}"))
+        add_line(table, str(label), *cells, two_decimals(by_player["shapley"].sum()))
+    is_exact = how == EXACT
+    print_table(console, table, [] if is_exact else ["± is the standard error over the orders"])

@@ -269,6 +269,7 @@ CHANGE_KEYS: Mapping[str, tuple[str, Mapping[str, object], object]] = {
     "project": ("unequal", {"early": ("sum",), "project": "pca:2"}, "pca:3"),
     "systems": ("plain", {}, ()),
     "subsets": ("three", {}, True),
+    "subsets_by": ("layers", {"layers": "0-1", "subsets": True, "systems": ()}, "view"),
     "drop_rates": ("plain", {}, (0.5,)),
     "drop_seed": ("plain", {"drop_rates": (0.5,)}, 1),
     "settings": ("plain", {}, {"nn": {"epochs": 3.0}}),
