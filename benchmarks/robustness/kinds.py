@@ -18,6 +18,10 @@ ENCODER = (
 )
 DETECTOR = "another network: the digest of its file is in the fingerprint of what it makes"
 IMPORTED = "other vectors, or the same in other bytes: the file's digest is in their fingerprint"
+FIGURES = (
+    "figures are compared with predictions.parquet; names, flags and what else stands in this table "
+    "alone is another valid table, and the result follows it"
+)
 EDITED = "a table that people edit: other cells are other data, and the result follows them"
 
 
@@ -202,11 +206,11 @@ KINDS: Sequence[Kind] = (
     Kind("store, fold.h5", "store", "store/example/*/seed-0/fold-any.h5", OF_STORE),
     Kind("store, corpus.json", "store", "store/example/corpus.json", OF_STORE),
     Kind("store, manifest.parquet", "store", "store/example/manifest.parquet", OF_STORE),
-    Kind("results, grid.csv", "results", "results/grid.csv", (*OF_RESULTS, REPORT), EDITED),
+    Kind("results, grid.csv", "results", "results/grid.csv", (*OF_RESULTS, REPORT), FIGURES),
     Kind("results, a cell", "results", "results/cells/*.npz", (GRID_AGAIN,)),
     Kind("results, predictions.parquet", "results", "results/predictions.parquet", OF_RESULTS),
-    Kind("results, tables", "results", "results/[cst]*.csv", (REPORT,), EDITED),
-    Kind("results, audit.json", "results", "results/audit.json", (REPORT,), EDITED),
+    Kind("results, tables", "results", "results/[cst]*.csv", (REPORT,), NO_DIGEST),
+    Kind("results, audit.json", "results", "results/audit.json", (REPORT,), NO_DIGEST),
     Kind("results, plan.parquet", "results", "results/plan.parquet", (JUDGE,)),
     Kind("plan.parquet", "plans", "plan.parquet", ON_PLAN, NO_DIGEST),
     Kind("systems.txt", "plans", "systems.txt", (SYSTEMS,), EDITED),
@@ -268,5 +272,5 @@ KINDS: Sequence[Kind] = (
     Kind("finished rows", "running", "store/**/part-*.npz", (EXTRACT_ON,)),
     Kind("checkpoint", "training", "store/**/checkpoint-*/*", (TRAIN_ON,)),
     Kind("tuned model", "models", "store/**/models/**/*.*", (TRAIN_ON,)),
-    Kind("history.csv", "trained", "store/**/*.history.csv", (REPORT,), EDITED),
+    Kind("history.csv", "trained", "store/**/*.history.csv", (REPORT,), NO_DIGEST),
 )  # fmt: skip
