@@ -157,14 +157,15 @@ def is_file(path: Path) -> bool:
 
 
 def visible(text: str) -> str:
-    r"""Return a text with its control characters as their numbers; lines and tabs stay.
+    r"""Return a text with control characters and half letters as their numbers.
 
-    A terminal obeys them, and XML does not allow them.
+    Lines and tabs stay. A terminal obeys the others, XML does not allow them, and JSON can hold
+    halves of letters that no file can.
 
-    >>> visible("\x1b[31mred\n")
-    '\\x1b[31mred\n'
+    >>> visible("\x1b[31mred\n \ud800")
+    '\\x1b[31mred\n \\ud800'
     """
-    return text.translate(_CONTROLS)
+    return text.translate(_CONTROLS).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def as_one_line(message: str) -> str:

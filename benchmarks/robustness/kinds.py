@@ -19,8 +19,8 @@ ENCODER = (
 DETECTOR = "another network: the digest of its file is in the fingerprint of what it makes"
 IMPORTED = "other vectors, or the same in other bytes: the file's digest is in their fingerprint"
 FIGURES = (
-    "figures are compared with predictions.parquet; names, flags and what else stands in this table "
-    "alone is another valid table, and the result follows it"
+    "figures are compared with predictions.parquet; of names, flags and what else stands in this "
+    "table alone it is another valid table, and the result follows it"
 )
 EDITED = "a table that people edit: other cells are other data, and the result follows them"
 
