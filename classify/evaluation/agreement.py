@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 ANSWERS = "the answers of a run"
 KEY = ("cell", "fold", "seed", "encoder_seed")
 LABELS = ("y_true", "y_pred")
+SCORE = "score:"
 CLOSE = 1e-9  # figures of the same answers differ by rounding alone
 
 Codes = NDArray[np.int64]
@@ -63,6 +64,7 @@ def read_test_labels(path: Path) -> pa.Table:
         wanted = [name for name in (*KEY, *LABELS) if name in schema.names]
         table = pq.read_table(path, columns=wanted, filters=[("role", "==", "test")])
         table.validate(full=True)  # Arrow reads text without looking whether it is UTF-8
+        check_classes(path, table, schema.names)
         return table
 
 
@@ -78,11 +80,14 @@ def check_columns(path: Path, schema: pa.Schema) -> None:
     """
     import pyarrow as pa
 
-    scores = [name for name in schema.names if name.startswith("score:")]
+    scores = [name for name in schema.names if name.startswith(SCORE)]
     needed = ("id", "role", "kind", "cell", "fold", *LABELS)
     absent = [name for name in needed if name not in schema.names]
+    twice = [name for name in schema.names if schema.names.count(name) > 1]
     why = ""
-    if absent or not scores:
+    if twice:
+        why = f"it has the column {twice[0]!r} twice"
+    elif absent or not scores:
         why = f"it has no column {[*absent, 'score:CLASS'][0]!r}"
     elif not pa.types.is_integer(schema.field("fold").type):
         why = "its column 'fold' holds no whole numbers"
@@ -95,6 +100,26 @@ def check_columns(path: Path, schema: pa.Schema) -> None:
             why = f"its column {strange[0]!r} holds {schema.field(strange[0]).type}, not words"
     if why:
         raise StoreError(f"{path}: is not {ANSWERS} ({why}); {AGAIN}")
+
+
+def check_classes(path: Path, answers: pa.Table, columns: Sequence[str]) -> None:
+    """Check that every class of answers has a column of scores.
+
+    Args:
+        path: The file of answers, for the message.
+        answers: The test rows, with their labels.
+        columns: The names of the file's columns.
+
+    Raises:
+        StoreError: One has none.
+    """
+    for name in LABELS:
+        for word in _coded(answers[name])[1]:
+            if f"{SCORE}{word}" not in columns:
+                raise StoreError(
+                    f"{path}: is not {ANSWERS} (its column {name!r} holds {word!r}, and no column "
+                    f"is {SCORE}{word}); {AGAIN}"
+                )
 
 
 def _is_plain(kind: pa.DataType) -> bool:

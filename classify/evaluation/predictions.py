@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.evaluation.agreement import ANSWERS, check_agreement, check_claim, check_columns
+from classify.evaluation.agreement import (
+    ANSWERS,
+    check_agreement,
+    check_claim,
+    check_classes,
+    check_columns,
+)
 from classify.evaluation.intervals import Counts, cluster_counts
 from classify.evaluation.result_files import AGAIN, GRID, GRID_SHAPE, PREDICTIONS, read_rows
 from embeddings_store.errors import StoreError, StoreNotFoundError, UsageError, unknown_name
@@ -145,6 +151,7 @@ def read_predictions(results: Path, cluster_by: str = "") -> StoredPredictions:
     with reading(path, ANSWERS, AGAIN, StoreError):
         check_columns(path, pq.read_schema(path))
         rows = only_test_rows(read_parts(path))
+        check_classes(path, rows, rows.column_names)
     check_claim(path, grid)
     check_agreement(path, grid, rows)
     return arrange_predictions(grid, rows, results, cluster_by)
@@ -237,7 +244,12 @@ def _clusters(table: pa.Table, wanted: str, results: Path) -> tuple[str, Codes, 
     """Return which column, each row's code, and the clusters' names."""
     if wanted and wanted not in CLUSTERS:
         unknown_name("column of clusters", wanted, CLUSTERS)
-    if not set(CLUSTERS) & set(table.column_names):
+    absent = [name for name in CLUSTERS if name not in table.column_names]
+    if 0 < len(absent) < len(CLUSTERS):
+        raise StoreError(
+            f"{results / PREDICTIONS}: is not {ANSWERS} (it has no column {absent[0]!r}); {AGAIN}"
+        )
+    if absent:
         raise StoreError(
             f"{results / PREDICTIONS}: names no speakers, because an earlier version wrote it; run "
             "the same run-fusion-grid command again, finished cells are kept"

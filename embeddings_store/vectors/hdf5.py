@@ -392,7 +392,13 @@ def _checked_form(path: Path, file: h5py.File) -> dict[str, object]:
     for name in (*TEXT_COLUMNS, *NUMBERS):
         if name in file:
             _check_dataset(path, file[name], name, size)
+            if len(file[name]) != len(file["ids"]):
+                raise StoreError(
+                    f"{path}: {name} has {len(file[name])} rows for {len(file['ids'])} ids; "
+                    "restore it, or make it again with --overwrite"
+                )
     attributes = {key: _plain(key, value) for key, value in file.attrs.items()}
+    canonical_json(attributes)  # which refuses what is no JSON: nan, and numbers without end
     try:
         _reference(attributes)
     except StoreError as error:

@@ -247,6 +247,20 @@ def lacking(column: str) -> Callable[[Path], None]:
     return lambda path: pd.read_parquet(path).drop(columns=column).to_parquet(path)
 
 
+def column_twice(name: str) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        table = pq.read_table(path)
+        pq.write_table(table.append_column(name, table[name]), path)
+
+    return damage
+
+
+def another_class(path: Path) -> None:
+    """Call a class otherwise wherever it stands, so that every figure stays."""
+    table = pd.read_parquet(path).astype({"y_true": str, "y_pred": str})
+    table.replace({"y_true": {"anger": "rage"}, "y_pred": {"anger": "rage"}}).to_parquet(path)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -260,6 +274,9 @@ def lacking(column: str) -> Callable[[Path], None]:
         as_bytes("y_pred"),
         as_bytes("speaker"),
         lambda path: pd.concat([pd.read_parquet(path)] * 2).to_parquet(path),
+        column_twice("id"),
+        column_twice("cell"),
+        another_class,
     ],
 )
 def test_damaged_predictions_are_one_line(
@@ -271,6 +288,16 @@ def test_damaged_predictions_are_one_line(
     damage(path)
     for line in refusal(results, capsys):
         assert "predictions.parquet" in line
+
+
+@pytest.mark.parametrize("name", ["speaker", "group", "session"])
+def test_predictions_that_lost_a_column_of_clusters_are_one_line(
+    name: str, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lacking(name)(results / "predictions.parquet")
+    assert compare_systems.main([str(results)]) == 3
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1 and f"it has no column {name!r}" in error
 
 
 def edited(**columns: object) -> Callable[[pd.DataFrame], pd.DataFrame]:

@@ -236,6 +236,9 @@ def _dataset(name: str, values: object) -> Callable[[h5py.File], None]:
         ),
         (_attribute("layer", "third"), "is cut short or damaged"),
         (_attribute("settings", "{"), "is cut short or damaged"),
+        (_attribute("settings", '{"a": NaN}'), "is cut short or damaged"),
+        (_attribute("settings", '{"a": 1e999}'), "is cut short or damaged"),
+        (_dataset("seen", np.array([b"no"] * 11)), "seen has 11 rows for 12 ids"),
         (_attribute("encoder", "../../x"), "cannot be part of a folder name"),
         (
             _dataset("vectors", np.zeros((12, 4))),
