@@ -22,6 +22,10 @@ FIGURES = (
     "figures are compared with predictions.parquet; of names, flags and what else stands in this "
     "table alone it is another valid table, and the result follows it"
 )
+ANSWERS = (
+    "labels are compared with grid.csv; scores, speakers and the order of rows stand in this file "
+    "alone: it is another valid one, and the result follows it"
+)
 EDITED = "a table that people edit: other cells are other data, and the result follows them"
 
 
@@ -208,7 +212,8 @@ KINDS: Sequence[Kind] = (
     Kind("store, manifest.parquet", "store", "store/example/manifest.parquet", OF_STORE),
     Kind("results, grid.csv", "results", "results/grid.csv", (*OF_RESULTS, REPORT), FIGURES),
     Kind("results, a cell", "results", "results/cells/*.npz", (GRID_AGAIN,)),
-    Kind("results, predictions.parquet", "results", "results/predictions.parquet", OF_RESULTS),
+    Kind("results, predictions.parquet", "results", "results/predictions.parquet",
+         (*OF_RESULTS, REPORT), ANSWERS),
     Kind("results, tables", "results", "results/[cst]*.csv", (REPORT,), NO_DIGEST),
     Kind("results, audit.json", "results", "results/audit.json", (REPORT,), NO_DIGEST),
     Kind("results, plan.parquet", "results", "results/plan.parquet", (JUDGE,)),

@@ -64,7 +64,7 @@ def read_test_labels(path: Path) -> pa.Table:
         wanted = [name for name in (*KEY, *LABELS) if name in schema.names]
         table = pq.read_table(path, columns=wanted, filters=[("role", "==", "test")])
         table.validate(full=True)  # Arrow reads text without looking whether it is UTF-8
-        check_classes(path, table, schema.names)
+        check_answers(path, table, schema.names)
         return table
 
 
@@ -94,6 +94,7 @@ def check_columns(path: Path, schema: pa.Schema) -> None:
     else:
         words = [name for name in scores if not pa.types.is_floating(schema.field(name).type)]
         strange = [field.name for field in schema if not _is_plain(field.type)]
+        strange += [name for name in needed if name != "fold" and not _is_text(schema, name)]
         if words:
             why = f"its column {words[0]!r} holds no numbers"
         elif strange:
@@ -102,8 +103,8 @@ def check_columns(path: Path, schema: pa.Schema) -> None:
         raise StoreError(f"{path}: is not {ANSWERS} ({why}); {AGAIN}")
 
 
-def check_classes(path: Path, answers: pa.Table, columns: Sequence[str]) -> None:
-    """Check that every class of answers has a column of scores.
+def check_answers(path: Path, answers: pa.Table, columns: Sequence[str]) -> None:
+    """Check that answers have no empty cell, and that each of their classes has scores.
 
     Args:
         path: The file of answers, for the message.
@@ -111,8 +112,13 @@ def check_classes(path: Path, answers: pa.Table, columns: Sequence[str]) -> None
         columns: The names of the file's columns.
 
     Raises:
-        StoreError: One has none.
+        StoreError: A cell is empty, or a class has no column of scores.
     """
+    for name in answers.column_names:
+        if answers[name].null_count:
+            raise StoreError(
+                f"{path}: is not {ANSWERS} (its column {name!r} has an empty cell); {AGAIN}"
+            )
     for name in LABELS:
         for word in _coded(answers[name])[1]:
             if f"{SCORE}{word}" not in columns:
@@ -126,10 +132,19 @@ def _is_plain(kind: pa.DataType) -> bool:
     """Say whether a column holds words, perhaps as codes, or numbers."""
     import pyarrow as pa
 
+    return _is_words(kind) or bool(pa.types.is_primitive(kind) or pa.types.is_null(kind))
+
+
+def _is_text(schema: pa.Schema, name: str) -> bool:
+    return _is_words(schema.field(name).type)
+
+
+def _is_words(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    return bool(text or pa.types.is_primitive(kind) or pa.types.is_null(kind))
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def check_claim(path: Path, grid: pd.DataFrame) -> None:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from classify.evaluation.agreement import (
     ANSWERS,
     check_agreement,
+    check_answers,
     check_claim,
-    check_classes,
     check_columns,
 )
 from classify.evaluation.intervals import Counts, cluster_counts
@@ -151,7 +151,7 @@ def read_predictions(results: Path, cluster_by: str = "") -> StoredPredictions:
     with reading(path, ANSWERS, AGAIN, StoreError):
         check_columns(path, pq.read_schema(path))
         rows = only_test_rows(read_parts(path))
-        check_classes(path, rows, rows.column_names)
+        check_answers(path, rows, rows.column_names)
     check_claim(path, grid)
     check_agreement(path, grid, rows)
     return arrange_predictions(grid, rows, results, cluster_by)
@@ -169,7 +169,8 @@ def arrange_predictions(
         cluster_by: ``speaker``, ``group`` or ``session``; empty takes the first that every row has.
 
     Raises:
-        StoreError: The predictions were written before they named speakers.
+        StoreError: The predictions were written before they named speakers, or a cell answers a row
+            twice.
         UsageError: Not every row has such a cluster.
     """
     import pyarrow as pa
@@ -191,6 +192,7 @@ def arrange_predictions(
     cell_codes, cell_names = _factor(table["cell"])
     cells = {}
     by_cell = np.lexsort((key, cell_codes))
+    _check_once(table, by_cell, key, cell_codes, results)
     starts = np.searchsorted(cell_codes[by_cell], np.arange(1, len(cell_names)))
     for code, rows in enumerate(np.split(by_cell, starts)):
         gives_probabilities = probability[rows].all()
@@ -207,6 +209,19 @@ def arrange_predictions(
     return StoredPredictions(
         grid, classes, {name: cells[name] for name in names_in_order}, column, names, sessions
     )
+
+
+def _check_once(
+    table: pa.Table, by_cell: NDArray[np.intp], key: Codes, cells: Codes, results: Path
+) -> None:
+    """Check that no cell answers a row twice, the rows being sorted by cell and key."""
+    same = (np.diff(key[by_cell]) == 0) & (np.diff(cells[by_cell]) == 0)
+    if same.any():
+        place = int(by_cell[np.argmax(same)])
+        raise StoreError(
+            f"{results / PREDICTIONS}: is not {ANSWERS} ({table['id'][place]} is twice in cell "
+            f"{table['cell'][place]}, fold {table['fold'][place]}); {AGAIN}"
+        )
 
 
 def read_parts(path: Path) -> Iterator[pa.Table]:

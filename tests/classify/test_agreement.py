@@ -255,6 +255,12 @@ def column_twice(name: str) -> Callable[[Path], None]:
     return damage
 
 
+def with_an_empty_cell(path: Path) -> None:
+    table = pd.read_parquet(path).astype({"cell": object})
+    table.loc[(table["role"] == "test").idxmax(), "cell"] = None
+    table.to_parquet(path)
+
+
 def another_class(path: Path) -> None:
     """Call a class otherwise wherever it stands, so that every figure stays."""
     table = pd.read_parquet(path).astype({"y_true": str, "y_pred": str})
@@ -277,6 +283,8 @@ def another_class(path: Path) -> None:
         column_twice("id"),
         column_twice("cell"),
         another_class,
+        with_an_empty_cell,
+        lambda path: pd.read_parquet(path).assign(id=8).to_parquet(path),
     ],
 )
 def test_damaged_predictions_are_one_line(
@@ -288,6 +296,18 @@ def test_damaged_predictions_are_one_line(
     damage(path)
     for line in refusal(results, capsys):
         assert "predictions.parquet" in line
+
+
+def test_one_id_for_two_rows_of_a_cell_is_one_line(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = results / "predictions.parquet"
+    table = pd.read_parquet(path)
+    first, second = table.loc[table["role"] == "test", "id"].unique()[:2]
+    table.assign(id=table["id"].replace(second, first)).to_parquet(path)
+    assert compare_systems.main([str(results)]) == 3
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1 and f"{first} is twice in cell" in error
 
 
 @pytest.mark.parametrize("name", ["speaker", "group", "session"])
