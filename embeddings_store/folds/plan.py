@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -284,7 +284,7 @@ class FoldPlan:
                 plan = cls(
                     about["plan"],
                     about["valid"],
-                    np.array(table["id"].to_pylist(), dtype=str),
+                    _ids(table["id"].to_pylist()),
                     tuple(folds),
                     tuple(about.get("shares", "").split()),
                 )
@@ -301,6 +301,12 @@ class FoldPlan:
                 f"that were written; {MAKE_AGAIN}"
             )
         return plan
+
+
+def _ids(cells: Sequence[object]) -> NDArray[np.str_]:
+    if not all(isinstance(cell, str) for cell in cells):
+        raise FoldError("an id is no text")
+    return np.array(cells, dtype=str)
 
 
 def shared(plan: FoldPlan, manifest: Manifest) -> dict[str, tuple[str, ...]]:

@@ -419,6 +419,11 @@ def _first_word(table: pa.Table, word: str) -> pa.Table:
     return table.set_column(1, "fold-1", pa.array([word, *words[1:]]))
 
 
+def _with_ids(table: pa.Table, of: Callable[[str], object]) -> pa.Table:
+    ids = pa.array([of(name) for name in table["id"].to_pylist()])
+    return table.set_column(table.column_names.index("id"), "id", ids)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -432,6 +437,8 @@ def _first_word(table: pa.Table, word: str) -> pa.Table:
         (lambda t: _first_word(t, "tset"), "is damaged or not a fold plan"),
         (lambda t: _first_word(t, "unused"), "the roles .* are not those that were written"),
         (lambda t: t.drop_columns(["id"]), "is damaged or not a fold plan"),
+        (lambda t: _with_ids(t, lambda name: [name]), "is damaged .*an id is no text"),
+        (lambda t: _with_ids(t, str.encode), "is damaged .*an id is no text"),
     ],
 )
 def test_a_changed_plan_file_is_refused(
