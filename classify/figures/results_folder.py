@@ -38,6 +38,7 @@ from classify.results.table import CHOSEN, FIXED, ON_FITTED, headline_cell
 from classify.results.table_shapes import SHAPES
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreError, StoreMismatchError, StoreNotFoundError, UsageError
+from embeddings_store.folds.natural_order import natural_key
 from embeddings_store.reading import reading
 from embeddings_store.vectors.arrays import Embeddings
 from embeddings_store.vectors.catalogue import Entry, catalogue
@@ -131,7 +132,7 @@ class FinishedRun:
         for modalities in self.rows["modalities"]:
             named.update(modalities.split("+"))
         named.discard("")
-        return [m for m in ORDER if m in named] + sorted(named - set(ORDER))
+        return [m for m in ORDER if m in named] + sorted(named - set(ORDER), key=natural_key)
 
     @property
     def headline(self) -> str:

@@ -191,6 +191,7 @@ def _systems(config: GridConfig, inputs: CellInputs) -> list[Cell]:
         inputs.widths,
         config.settings,
         inputs.n_classes,
+        joined=inputs.joined,
         smaller_sets=partial(_sets_to_fuse, config, inputs) if config.subsets else None,
     )
     for cell in cells:

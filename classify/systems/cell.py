@@ -32,7 +32,7 @@ from classify.systems.expression import (
     complete,
     kind,
 )
-from classify.systems.joined_views import JoinedViews, inputs_of
+from classify.systems.joined_views import JoinedViews, inputs_of, standardised
 from classify.systems.parser import parse
 
 
@@ -103,18 +103,12 @@ class Cell:
         elif self.classifier == RULE:  # layers that are stacked are class scores already
             return complete(views[0], scores_from)
         elif self.classifier != PROBE:
-            views = (_standardised(views[0]),)
+            views = (standardised(views[0]),)
         return Call(self.classifier, views, options)
 
 
 def _own_scores(part: Expression) -> Expression:
     return part if kind(part) == SCORES else Call(OWN_SCORES, (part,))
-
-
-def _standardised(part: Expression) -> Expression:
-    """Return vectors as a classifier takes them: a mean of layers standardised once more."""
-    plain = isinstance(part, View) or part.word == CONCATENATION
-    return part if plain else Call(CONCATENATION, (part,))
 
 
 def _fused(

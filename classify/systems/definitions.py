@@ -34,6 +34,7 @@ from classify.systems.expression import (
     views_of,
     walk,
 )
+from classify.systems.joined_views import JoinedViews, with_layers
 from classify.systems.parser import parse
 from embeddings_store.errors import FoldError, ProjectError, UsageError
 from embeddings_store.reading import read_text
@@ -130,6 +131,7 @@ def system_cells(
     settings: Mapping[str, Settings],
     n_classes: int,
     *,
+    joined: Sequence[JoinedViews] = (),
     smaller_sets: Callable[[Sequence[str]], Sequence[tuple[str, ...]]] | None = None,
 ) -> list[Cell]:
     """Return the cells of all systems.
@@ -141,6 +143,7 @@ def system_cells(
         widths: View to the width of its vectors.
         settings: Classifier to settings, for classifiers that do not set them in the expression.
         n_classes: Size of the label set.
+        joined: Layers that a system names by their modality.
         smaller_sets: A system's views to those sets of them over which it is wanted, too.
 
     Raises:
@@ -149,7 +152,7 @@ def system_cells(
     cells = []
     for system in systems:
         try:
-            node = _with_settings(parse(system.text, tuple(widths)), settings)
+            node = _with_settings(_parsed(system.text, tuple(widths), joined), settings)
             _width_of(node, widths, n_classes)
         except ProjectError as error:
             raise type(error)(f"the system {system.name!r} ({system.where}): {error}") from error
@@ -159,6 +162,15 @@ def system_cells(
             if isinstance(part, Call):
                 cells.append(Cell(SYSTEM, system.name, chosen, part.word, expression=str(part)))
     return cells
+
+
+def _parsed(text: str, views: tuple[str, ...], joined: Sequence[JoinedViews]) -> Expression:
+    """Read an expression; a modality whose layers are joined stands for all of them."""
+    whole = {one.modality: one for one in joined if one.modality not in views}
+    node = parse(text, (*views, *whole))
+    written_out = with_layers(node, whole)
+    # what takes vectors may have got class scores, so it is checked again as it is written out
+    return node if written_out == node else parse(str(written_out), views)
 
 
 def sets_of(modalities: Sequence[str]) -> list[tuple[str, ...]]:

@@ -14,8 +14,9 @@ and passes the leak gate by itself, and everything is fitted on the rows that th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from classify.models.classifiers import CLASSIFIERS
 from classify.names import AS_CONCAT, AS_MEAN, AS_STACK, CONCATENATION
 from classify.systems.expression import OWN_SCORES, Call, Expression, View
 
@@ -87,6 +88,33 @@ def join_layers(modality_of: Mapping[str, str], how: str) -> tuple[JoinedViews, 
         for modality, views in views_of.items()
         if len(views) > 1
     )
+
+
+def with_layers(node: Expression, whole: Mapping[str, JoinedViews]) -> Expression:
+    """Return an expression with joined layers in the place of their modality.
+
+    Args:
+        node: The expression.
+        whole: Modality to its joined layers.
+
+    >>> two = JoinedViews("audio", "mean", ("audio.L4", "audio.L5"))
+    >>> svm = Call("svm", (View("audio"),))
+    >>> print(with_layers(Call("mean", (svm, View("text"))), {"audio": two}))
+    mean(svm(concat(sum(audio.L4, audio.L5))), text)
+    """
+    if isinstance(node, View):
+        return whole[node.name].expression() if node.name in whole else node
+    arguments = tuple(with_layers(argument, whole) for argument in node.arguments)
+    if node.word in CLASSIFIERS:
+        arguments = tuple(map(standardised, arguments))
+    return replace(node, arguments=arguments)
+
+
+def standardised(part: Expression) -> Expression:
+    """Return vectors as a classifier takes them: a mean of layers standardised once more."""
+    if isinstance(part, View) or part.word != WORDS[AS_MEAN]:
+        return part
+    return Call(CONCATENATION, (part,))
 
 
 def inputs_of(views: Sequence[str], joined: Sequence[JoinedViews]) -> list[str | JoinedViews]:

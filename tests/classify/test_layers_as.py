@@ -189,6 +189,40 @@ def test_the_gate_holds_for_every_layer_that_goes_in(how: str, make_store: MakeS
         prepare(config(store, layers="all", layers_as=how, early=None, late=None))
 
 
+@pytest.mark.parametrize(
+    ("how", "written", "expected"),
+    [
+        ("mean", "svm(audio)", "svm(concat(sum(audio.L0, audio.L1, audio.L2)))"),
+        ("concat", "svm(audio)", "svm(concat(audio.L0, audio.L1, audio.L2))"),
+        (
+            "stack",
+            "mean(audio)",
+            "mean(stack(scores(audio.L0), scores(audio.L1), scores(audio.L2)))",
+        ),
+    ],
+)
+def test_a_system_names_joined_layers_by_their_modality(
+    how: str, written: str, expected: str, layered: Path
+) -> None:
+    systems = read_systems([f"mine = {written}"], [])
+    asked = config(layered, layers="all", layers_as=how, early=None, systems=systems)
+    [cell] = [cell for cell in prepare(asked).cells if cell.method == "mine"]
+    assert cell.expression == expected
+    assert cell.modalities == ("audio.L0", "audio.L1", "audio.L2")
+
+
+def test_a_head_takes_no_joined_layers(layered: Path) -> None:
+    systems = read_systems(["mine = head(audio)"], [])
+    with pytest.raises(UsageError, match=r"the system 'mine'.*head takes the name of a view"):
+        prepare(config(layered, layers="all", layers_as="concat", systems=systems))
+
+
+def test_layers_stand_in_the_order_of_their_numbers() -> None:
+    rows = pd.DataFrame({"modalities": ["text", "audio.L10+audio.L2", "audio.L2", "b10+b9"]})
+    run = FinishedRun(Path(), rows, (), None, None, ())
+    assert run.modalities == ["text", "audio.L2", "audio.L10", "b9", "b10"]
+
+
 def test_layers_as_needs_layers(layered: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["--store", str(layered), "--out", str(layered.parent / "out")]
     assert grid.main([*command, "--layers-as", "mean"]) == 2
