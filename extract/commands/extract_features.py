@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -41,12 +42,18 @@ from extract.pipeline.write import Summary, related_changes
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from extract.encoders.base import ModelEncoder
+
 SHOWN_FAILURES = 20
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     arguments = build_parser().parse_args(argv)
+    # PyTorch's threads wait for each other asleep. Awake they take the processor from whatever else
+    # runs, and from each other where a container has fewer than the machine. It is read when
+    # PyTorch is imported, and changes no number.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     distributed.hush()
     return guarded(lambda: with_extra(lambda: _run(arguments)), PROGRAM)
 
@@ -177,13 +184,16 @@ def _run_all_finetunings(arguments: argparse.Namespace, console: Console) -> int
             singles += _folds(job, manifest, arguments.inner_folds or 0)
     status, introduction = 0, _Introduction(console)
     speeds: dict[str, Speed] = {}
+    untrained: dict[str, ModelEncoder] = {}
     for single in singles:
-        prepared = prepare_finetuning(single, manifest)
+        prepared = prepare_finetuning(single, manifest, untrained.get(single.modality))
         introduction.show(prepared)
         if not arguments.dry_run:
             status = max(status, _run_finetuning(prepared, console))
-        elif not distributed.rank():
-            print("\n".join(finetuning_lines(prepared, speeds)))
+        else:
+            untrained[single.modality] = prepared.encoder
+            if not distributed.rank():
+                print("\n".join(finetuning_lines(prepared, speeds)))
     return status
 
 

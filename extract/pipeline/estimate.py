@@ -15,6 +15,8 @@ from extract.finetuning.checkpoints import is_complete, step_of
 from extract.pipeline.inputs import RowReader, reader_for
 
 if TYPE_CHECKING:
+    import torch
+
     from extract.encoders.base import ModelEncoder
     from extract.pipeline.encode import VectorMaker
     from extract.pipeline.finetuning_prepare import PreparedFinetuning
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from extract.pipeline.write import Dump
 
 PROBE_ROWS = 4
+# A row that takes this long on a processor is all that is measured: the first one is slower by
+# milliseconds there, and a dry run is no run. On an accelerator the first one says nothing.
+LONG_ROW_S = 0.5
 # Of each weight that learns there are the weight, its gradient and AdamW's two moments, in float32.
 LEARNING_BYTES, FROZEN_BYTES = 16, 4
 # Beside the weights a checkpoint holds AdamW's two moments of each; three lie there while one is
@@ -79,12 +84,12 @@ def frozen_lines(prepared: PreparedExtraction) -> list[str]:
     progress = f"{finished} rows finished, {len(rest)} to make"
     if not items:
         return [*lines, progress]
-    per_row_s = _encoding_s(maker, items)
+    per_row_s, measured = _encoding_s(maker, items, encoder.device)
     size = len(dump.manifest) * maker.dim * 4 * len(waiting)
     return [
         *lines,
         f"{progress}: about {_duration(per_row_s * len(rest))} on {encoder.device} "
-        f"({1 / per_row_s:.1f} rows/s, one at a time, over {len(items)} rows), "
+        f"({_rate(per_row_s)}, one at a time, over {_rows(measured)}), "
         f"{size / 1e6:.1f} MB in {len(waiting)} files",
     ]
 
@@ -141,7 +146,7 @@ def _cost_line(prepared: PreparedFinetuning, remaining: _Remaining, speed: Speed
         stays += weights
     return (
         f"  about {_duration(total_s)} on {encoder.device} ({speed.training_s * rows_per_step:.2g} "
-        f"s per step of {rows_per_step} rows, over {speed.rows} rows); disk: up to "
+        f"s per step of {rows_per_step} rows, over {_rows(speed.rows)}); disk: up to "
         f"{running / 1e6:.0f} MB while training, {stays / 1e6:.1f} MB stay"
     )
 
@@ -168,8 +173,8 @@ def _speed(prepared: PreparedFinetuning) -> Speed:
     items = _readable(dump, read, prepared.roles.fit.tolist())
     if not items:
         return Speed()
-    training_s, row_bytes = _step(encoder, items)
-    return Speed(training_s, _encoding_s(encoder, items), row_bytes, len(items))
+    training_s, row_bytes, measured = _step(encoder, items)
+    return Speed(training_s, _encoding_s(encoder, items, encoder.device)[0], row_bytes, measured)
 
 
 def _readable(dump: Dump, read: RowReader, positions: Sequence[int]) -> list[Any]:
@@ -186,17 +191,43 @@ def _readable(dump: Dump, read: RowReader, positions: Sequence[int]) -> list[Any
     return items
 
 
-def _encoding_s(encoder: VectorMaker, items: list[Any]) -> float:
-    """Measure seconds per row of encoding one at a time."""
-    encoder.encode(items[:1])  # The first one is slow: kernels are chosen, memory is taken.
-    started = time.monotonic()
-    for item in items:
-        encoder.encode([item])
-    return (time.monotonic() - started) / len(items)
+def _encoding_s(maker: VectorMaker, items: list[Any], device: torch.device) -> tuple[float, int]:
+    """Measure seconds per row of encoding one at a time, and say over how many rows."""
+    usual = sorted(items, key=len)[len(items) // 2]
+    # The first one is slow: kernels are chosen, memory is taken.
+    for some in ([usual], items):
+        started = time.monotonic()
+        for item in some:
+            maker.encode([item])
+        per_row_s = (time.monotonic() - started) / len(some)
+        if _is_enough(per_row_s, device):
+            break
+    return per_row_s, len(some)
 
 
-def _step(encoder: ModelEncoder, items: list[Any]) -> tuple[float, float]:
-    """Measure seconds and kept bytes per row of a training step, the optimiser's part left out."""
+def _is_enough(per_row_s: float, device: torch.device) -> bool:
+    """Say whether one row took long enough to leave out the others."""
+    return per_row_s > LONG_ROW_S and device.type == "cpu"
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
+
+
+def _rate(per_row_s: float) -> str:
+    """Return a speed in the unit that suits it.
+
+    >>> _rate(0.02), _rate(8.0)
+    ('50.0 rows/s', '8.0 s a row')
+    """
+    return f"{1 / per_row_s:.1f} rows/s" if per_row_s < 1 else f"{per_row_s:.1f} s a row"
+
+
+def _step(encoder: ModelEncoder, items: list[Any]) -> tuple[float, float, int]:
+    """Measure seconds and kept bytes per row of a training step, and say over how many rows.
+
+    The optimiser's part is left out.
+    """
     import torch
 
     from extract.finetuning.classifier import Classifier
@@ -205,7 +236,7 @@ def _step(encoder: ModelEncoder, items: list[Any]) -> tuple[float, float]:
     classifier = Classifier(encoder, 2).to(encoder.device).train()
     prepared = [encoder.prepare(item) for item in items]
     labels = torch.zeros(len(items), dtype=torch.long, device=encoder.device)
-    started, kept = 0.0, dict[int, int]()
+    kept = dict[int, int]()
     own = {p.untyped_storage().data_ptr() for p in classifier.parameters()}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -214,7 +245,7 @@ def _step(encoder: ModelEncoder, items: list[Any]) -> tuple[float, float]:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    for some in (prepared[:1], prepared):
+    for some in ([max(prepared, key=len)], prepared):
         started = time.monotonic()
         kept.clear()
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
@@ -222,9 +253,11 @@ def _step(encoder: ModelEncoder, items: list[Any]) -> tuple[float, float]:
         loss.backward()
         if encoder.device.type == "cuda":
             torch.cuda.synchronize()
-    seconds = time.monotonic() - started
+        per_row_s = (time.monotonic() - started) / len(some)
+        if _is_enough(per_row_s, encoder.device):
+            break
     classifier.eval().zero_grad()
-    return seconds / len(items), sum(kept.values()) / len(items)
+    return per_row_s, sum(kept.values()) / len(some), len(some)
 
 
 def _duration(seconds: float) -> str:

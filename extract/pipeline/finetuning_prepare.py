@@ -126,12 +126,15 @@ def assign_rows(job: FinetuneJob, manifest: Manifest) -> RowAssignment:
     return RowAssignment(view.labels, plan, codes, roles)
 
 
-def prepare_finetuning(job: FinetuneJob, manifest: Manifest | None = None) -> PreparedFinetuning:
+def prepare_finetuning(
+    job: FinetuneJob, manifest: Manifest | None = None, encoder: ModelEncoder | None = None
+) -> PreparedFinetuning:
     """Assign the rows and load the encoder.
 
     Args:
         job: What to do.
         manifest: The job's corpus, for callers that have read it already.
+        encoder: The job's encoder, for callers that have loaded it already and trained nothing.
 
     Raises:
         ProjectError: The corpus, the plan, the encoder or an option is not as it must be.
@@ -141,7 +144,8 @@ def prepare_finetuning(job: FinetuneJob, manifest: Manifest | None = None) -> Pr
     rows = assign_rows(job, manifest)
     augmenter(job.modality, job.settings.augment)  # Refuses a name that it does not know.
     resolved = job.encoder.resolve(job.source, job.modality)
-    encoder = load_for_training(job, resolved, job.encoder.options.pooling)
+    if encoder is None:
+        encoder = load_for_training(job, resolved, job.encoder.options.pooling)
     freeze = job.settings.freeze
     if freeze.isdigit() and int(freeze) > encoder.spec.layers:
         raise UsageError(

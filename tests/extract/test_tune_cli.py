@@ -5,6 +5,9 @@ What it says, what it refuses, what a dry run promises.
 
 from __future__ import annotations
 
+import os
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numbered_videos
@@ -12,13 +15,16 @@ import numpy as np
 import pytest
 import soundfile
 import tiny_encoders
+import torch
 import tuning
 
+import extract.pipeline.finetuning_prepare
 import extract.pipeline.job
 from embeddings_store.vectors.hdf5 import read_embeddings
 from extract.commands.check_corpus import main as check_corpus
 from extract.commands.extract_features import main
 from extract.encoders import load_encoder
+from extract.pipeline import estimate
 from extract.pipeline.estimate import _step
 
 
@@ -76,6 +82,62 @@ def test_kept_bytes_grow_with_the_batch_and_not_with_the_weights(models):
     )
     assert 0 < short < long / 4
     assert _step(encoder, ["so it goes"] * 4)[1] < 1.5 * short
+
+
+@dataclass
+class Slow:
+    """An encoder that takes as long for a row as one of base size, and counts the rows."""
+
+    device: torch.device
+    rows: int = 0
+
+    def encode(self, inputs):
+        self.rows += len(inputs)
+        time.sleep(0.02)
+        return np.zeros((len(inputs), 1, 1), dtype=np.float32)
+
+
+@pytest.mark.parametrize(("device", "rows"), [("cpu", 1), ("cuda", 5)])
+def test_one_row_that_takes_long_on_a_processor_is_all_that_is_tried(device, rows, monkeypatch):
+    monkeypatch.setattr(estimate, "LONG_ROW_S", 0.01)
+    encoder = Slow(torch.device(device))
+    per_row_s, measured = estimate._encoding_s(
+        encoder, ["a", "so it goes", "b", "c"], encoder.device
+    )
+    assert (encoder.rows, measured) == (rows, min(rows, 4))
+    assert per_row_s >= 0.02
+
+
+def test_a_training_step_that_takes_long_is_tried_with_the_longest_row_alone(models, monkeypatch):
+    encoder = load_encoder(str(models["text"]), device="cpu")
+    items = ["so it goes", "so it goes " * 20, "so"]
+    assert _step(encoder, items)[2] == 3
+    monkeypatch.setattr(estimate, "LONG_ROW_S", 0.0)
+    _, row_bytes, measured = _step(encoder, items)
+    assert measured == 1
+    assert row_bytes == pytest.approx(_step(encoder, items[1:2])[1], rel=0.01)
+
+
+def test_a_dry_run_of_all_folds_loads_the_encoder_once(rows, models, monkeypatch):
+    loaded = []
+    real = extract.pipeline.finetuning_prepare.load_for_training
+    monkeypatch.setattr(
+        extract.pipeline.finetuning_prepare,
+        "load_for_training",
+        lambda *asked: loaded.append(asked) or real(*asked),
+    )
+    base = command(rows, models["text"], "text", "--epochs", "1", "--batch-size", "4")
+    assert main([*base, "--fold", "all", "--dry-run"]) == 0
+    assert len(loaded) == 1
+
+
+@pytest.mark.parametrize(("asked", "used"), [(None, "passive"), ("active", "active")])
+def test_threads_wait_asleep_unless_the_user_says_otherwise(asked, used, monkeypatch):
+    monkeypatch.setenv("OMP_WAIT_POLICY", asked or "")
+    if asked is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    assert main(["--list"]) == 0
+    assert os.environ["OMP_WAIT_POLICY"] == used
 
 
 def command(rows: Path, model: Path, modality: str, *more: str) -> list[str]:
