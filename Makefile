@@ -41,6 +41,7 @@ check: $(READY)
 ## benchmarks: measure again what benchmarks/results reports
 benchmarks: $(READY)
 	$(BIN)/python -m benchmarks.store_io
+	$(BIN)/python -m benchmarks.start_up
 	$(BIN)/python -m benchmarks.extraction
 	$(BIN)/python -m benchmarks.grid
 	$(BIN)/python -m benchmarks.decoding
