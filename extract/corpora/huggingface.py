@@ -222,7 +222,7 @@ def _row(
             is_sound = isinstance(value, dict)
             row[ours] = _sound(value, folder, cells.get(PATH)) if is_sound else str(value)
         elif column in classes:
-            if value in range(len(classes[column])):
+            if isinstance(value, int) and value in range(len(classes[column])):
                 row[ours] = classes[column][value]
             elif value != NO_CLASS:
                 raise ManifestError(

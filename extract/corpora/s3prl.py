@@ -176,7 +176,7 @@ def _entries(path: Path, classes: dict[str, int]) -> list[Row]:
                 }
             )
         return rows
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         if isinstance(error, ManifestError):
             raise
         raise ManifestError(

@@ -591,6 +591,12 @@ def test_no_path_leaves_the_root(name: str, path: str, tmp_path: Path) -> None:
             '{"labels": {"a": 0}, "meta_data": [{"path": "a", "label": "b"}]}',
             "label 'b' is not among its labels a",
         ),
+        (
+            "s3prl",
+            "meta_data/Session1/train_meta_data.json",
+            '{"labels": {"a": 1e999}, "meta_data": []}',
+            "is not {'labels'",
+        ),
         ("speechbrain", "train.json", "[]", "is no object of utterances but list"),
         ("speechbrain", "train.json", '{"a": {"emo": "x"}}', "'a' has no 'wav'"),
         (

@@ -120,6 +120,11 @@ def _code_of_no_class(root: Path) -> None:
     parquet.write_table(table(6, emotion=[0, 1, -1, 1, 0, 2]), root / SECOND)
 
 
+def _code_of_half_a_class(root: Path) -> None:
+    codes = [0.0, 1.0, 0.5, 1.0, 0.0, 1.0]
+    parquet.write_table(table(6, emotion=codes), root / SECOND)
+
+
 def _other_columns(root: Path) -> None:
     parquet.write_table(table(EmoAct=None), root / SECOND)
 
@@ -136,6 +141,7 @@ def _other_columns(root: Path) -> None:
         (_link, UnsafePathError, "leads out of the dataset's folder"),
         (_torn, ManifestError, f"{SECOND}: cannot be read as a Parquet table"),
         (_code_of_no_class, ManifestError, "'emotion' holds the code 2, and .* names 2 classes"),
+        (_code_of_half_a_class, ManifestError, "'emotion' holds the code 0.0, and .* 2 classes"),
         (_other_columns, ManifestError, r"has other columns than train-00000.*'EmoAct'"),
     ],
 )
