@@ -10,10 +10,11 @@ sees to that), so cells with equal numbers have equal keys and are computed once
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module, metadata
 from pathlib import Path
-
-import numpy
 
 from classify.grid.field_declarations import (
     CHANGES_NUMBERS,
@@ -36,14 +37,31 @@ from embeddings_store.provenance import fingerprint
 # Add one whenever a change to classify/ changes a number: every cell is then computed again.
 ALGORITHM = 5
 
+# Library to the packages that bring it.
+LIBRARIES = {
+    "numpy": ("numpy",),
+    "scipy": ("scipy",),
+    "sklearn": ("scikit-learn",),
+    "xgboost": ("xgboost", "xgboost-cpu"),
+}
+
 
 def library_versions() -> dict[str, str]:
-    """Return the versions of the libraries that compute."""
-    import scipy
-    import sklearn
-    import xgboost
+    """Return the versions of the libraries that compute.
 
-    return {library.__name__: library.__version__ for library in (numpy, scipy, sklearn, xgboost)}
+    They are read without importing the libraries, which a run that computes nothing does not need.
+    """
+    return {library: _version(library, names) for library, names in LIBRARIES.items()}
+
+
+@cache
+def _version(library: str, names: tuple[str, ...]) -> str:
+    """Return what is installed, or where that is not one thing, what is imported."""
+    found = set()
+    for name in names:
+        with suppress(metadata.PackageNotFoundError):
+            found.add(metadata.version(name))
+    return found.pop() if len(found) == 1 else str(import_module(library).__version__)
 
 
 @every_field_declared

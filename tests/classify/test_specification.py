@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from classify.grid.fold_loading import FoldSource
 from classify.grid.inner_choice import Ladder
 from classify.grid.missing_modalities import Drop
 from classify.grid.prepare import prepare
-from classify.grid.specification import ALGORITHM, CellSpec
+from classify.grid.specification import ALGORITHM, LIBRARIES, CellSpec, library_versions
 from classify.grid.tasks import CellTask, run_cell
 from classify.grid.tuning import Search
 from classify.metadata import MetadataColumns
@@ -374,6 +375,11 @@ def test_a_store_that_was_moved_keeps_its_keys(make_store: MakeStore, config: Gr
     before = [t.key for t in tasks_of(replace(config, store=make_store()))]
     moved = replace(config, store=make_store(where="moved"))
     assert [t.key for t in tasks_of(moved)] == before
+
+
+def test_versions_are_those_of_the_libraries_that_are_imported() -> None:
+    libraries = {name: import_module(name).__version__ for name in LIBRARIES}
+    assert library_versions() == libraries
 
 
 # ---- cells of older versions
