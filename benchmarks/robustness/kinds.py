@@ -260,7 +260,7 @@ KINDS: Sequence[Kind] = (
          _faces("--face-boxes", "{here}/boxes.parquet"), NO_DIGEST),
     Kind("face detector, .onnx", "faces", "faces.onnx",
          _faces("--face-weights", "{here}/faces.onnx"), DETECTOR),
-    Kind("frame cache", "cached", "cache/*/*.*", (CACHE,)),
+    Kind("frame cache", "cached", "cache/*/[!.]*", (CACHE,)),
     Kind("what a check remembers", "checked", "out/media.jsonl", (CHECK_AGAIN,)),
     _encoder("demo-bert", "config.json"),
     _encoder("demo-bert", "tokenizer.json"),

@@ -6,6 +6,7 @@ process would not find either. Other faults, such as a disk that is away, are tr
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from embeddings_store.atomic import exclusive, replacing
@@ -43,9 +44,11 @@ class Refusals:
         if not self._on_disk or not is_file(file):
             return None
         try:
-            return NoFaceError(f"{path}{read_text(file)}")
+            digest, _, reason = read_text(file).partition("\n")
         except ManifestError:
             return None
+        # Nobody's words but our own become the reason of a row.
+        return NoFaceError(f"{path}{reason}") if digest == _digest(reason) else None
 
     def keep(self, key: str, path: Path, error: MediaError) -> None:
         """Remember an error.
@@ -68,7 +71,11 @@ class Refusals:
                 exclusive(file.parent / ".lock", str(file), wait_s=LOCK_WAIT_S),
                 replacing(file) as temporary,
             ):
-                temporary.write_text(reason, encoding="utf-8")
+                temporary.write_text(f"{_digest(reason)}\n{reason}", encoding="utf-8")
 
     def _file(self, key: str) -> Path:
         return self._folder / key[:2] / f"{key}{SUFFIX}"
+
+
+def _digest(reason: str) -> str:
+    return hashlib.sha256(reason.encode()).hexdigest()[:16]

@@ -229,10 +229,14 @@ def test_a_clip_without_a_face_is_searched_once_and_leaves_no_picture_behind(
     for error in (kept, there, uncached):
         assert isinstance(error, MediaError)
         assert str(error).startswith(f"{path}: no face in any of 2 pictures")
+    [remembered] = folder.rglob("*.no-face")
+    remembered.write_text(remembered.read_text().replace("no face", "evil"))
+    (_, again) = next(FrameCache(folder).read_spans(path, [TimeSpan()], settings))
+    assert str(again) == str(kept) and len(searched) == 6, "a changed reason is nobody's"
     assert FrameCache(folder).clear() == 1
     with pytest.raises(MediaError, match="no face"):
         FrameCache(folder).read_clip(path, TimeSpan(), settings)
-    assert len(searched) == 6
+    assert len(searched) == 8
 
 
 def test_without_the_extra_the_message_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
