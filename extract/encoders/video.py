@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from transformers import VideoMAEForVideoClassification
 
 from embeddings_store.errors import ModelLoadError, UsageError
+from embeddings_store.reading import AGAIN, reading
 from extract.encoders.base import AdapterOptions, ModelEncoder, all_own
 from extract.encoders.describe import read_json
 from extract.encoders.encoder_spec import EncoderSpec
@@ -207,20 +209,21 @@ def pixel_statistics(
     path = folder / "preprocessor_config.json"
     if not path.is_file():
         return _TRAINED_WITH[architecture]
-    found = read_json(path)
-    factor = found.get("rescale_factor", 1 / 255)
-    if not found.get("do_rescale", True) or abs(factor - 1 / 255) > 1e-9:
-        raise ModelLoadError(
-            f"{path} does not scale pixels by 1/255, which is all that this encoder does"
-        )
-    if not found.get("do_normalize", True):
-        return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    usual_mean, usual_std = _TRAINED_WITH[architecture]
-    mean = tuple(found.get("image_mean", usual_mean))
-    std = tuple(found.get("image_std", usual_std))
-    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-        raise ModelLoadError(
-            f"{path}: image_mean {mean}, image_std {std}; expected three numbers each, the latter "
-            "above 0"
-        )
+    with reading(path, "the settings of a preprocessor", AGAIN, ModelLoadError):
+        found = read_json(path)
+        factor = found.get("rescale_factor", 1 / 255)
+        if not found.get("do_rescale", True) or abs(factor - 1 / 255) > 1e-9:
+            raise ModelLoadError(
+                f"{path} does not scale pixels by 1/255, which is all that this encoder does"
+            )
+        if not found.get("do_normalize", True):
+            return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+        usual_mean, usual_std = _TRAINED_WITH[architecture]
+        mean = tuple(found.get("image_mean", usual_mean))
+        std = tuple(found.get("image_std", usual_std))
+        if not len(mean) == len(std) == 3 or not all(map(isfinite, mean + std)) or min(std) <= 0:
+            raise ModelLoadError(
+                f"{path}: image_mean {mean}, image_std {std}; expected three numbers each, the "
+                "latter above 0"
+            )
     return mean, std

@@ -196,6 +196,10 @@ def test_pixels_are_normalised_as_the_folder_says(tmp_path, architecture):
     [
         ({"rescale_factor": 1 / 127.5}, "does not scale pixels by 1/255"),
         ({"image_std": [0.5, 0.5]}, "expected three numbers each"),
+        ({"image_std": [0.5, "0.5", 0.5]}, "cannot be read as the settings of a preprocessor"),
+        ({"image_mean": [0.5, None, 0.5]}, "cannot be read as the settings of a preprocessor"),
+        ({"image_mean": [0.5, float("nan"), 0.5]}, "expected three numbers each"),
+        ({"rescale_factor": "x"}, "cannot be read as the settings of a preprocessor"),
         ({"image_std": [0.5, 0.5, 0.0]}, "the latter above 0"),
     ],
 )
