@@ -8,7 +8,7 @@ answered stands as the cell's answers to the rows that choose (the role ``valid`
 then fitted on all of the rows to answer test rows.
 
 The same answers choose a setting and judge the cell, so its figure on them is that of the best of a
-few candidates.
+few candidates; ``benchmarks/results/inner_choice_optimism.csv`` has by how much that flatters.
 
 Rules over probes need the probes of each inner fold: a finished probe keeps them in stages of its
 own, one for each inner fold.
