@@ -116,7 +116,9 @@ def test_comparing_two_results_loads_nothing_that_learns(tmp_path: Path) -> None
     assert modules & (LEARN | {"scipy"}) == set()
 
 
-def test_judging_a_store_loads_nothing_that_learns(tmp_path: Path) -> None:
+def test_judging_a_store_and_planning_a_run_load_nothing_that_learns(tmp_path: Path) -> None:
     store = write_example_store(tmp_path)
-    modules, _ = measured("classify.commands.audit_leakage", ["--store", str(store)])[0]
-    assert modules & LEARN == set()
+    for module, *more in (["audit_leakage"], ["run_fusion_grid", "--dry-run"]):
+        asked = ["--store", str(store), *more]
+        modules, _ = measured(f"classify.commands.{module}", asked)[0]
+        assert modules & LEARN == set(), module

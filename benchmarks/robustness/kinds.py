@@ -216,6 +216,7 @@ KINDS: Sequence[Kind] = (
          (*OF_RESULTS, REPORT), ANSWERS),
     Kind("results, tables", "results", "results/[cst]*.csv", (REPORT,), NO_DIGEST),
     Kind("results, audit.json", "results", "results/audit.json", (REPORT,), NO_DIGEST),
+    Kind("results, .written.json", "results", "results/.written.json", (GRID_AGAIN,)),
     Kind("results, plan.parquet", "results", "results/plan.parquet", (JUDGE,)),
     Kind("plan.parquet", "plans", "plan.parquet", ON_PLAN, NO_DIGEST),
     Kind("systems.txt", "plans", "systems.txt", (SYSTEMS,), EDITED),

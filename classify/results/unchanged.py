@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib import metadata
@@ -21,8 +21,8 @@ from classify.grid.prepared import PreparedGrid
 from classify.grid.tasks import CellTask
 from embeddings_store.atomic import replacing
 from embeddings_store.errors import StoreError
-from embeddings_store.provenance import file_digest
-from embeddings_store.reading import reading
+from embeddings_store.provenance import file_digest, fingerprint
+from embeddings_store.reading import is_file, reading
 
 RECORD = ".written.json"
 # What turns finished cells into tables.
@@ -62,11 +62,14 @@ def unchanged_files(folder: Path, what: str) -> list[Path]:
         what: What they are to be made of, see :func:`made_of`.
     """
     path = folder / RECORD
+    if not is_file(path):
+        return []
+    # a list that cannot be read is none: the files are written, and it with them
     with suppress(StoreError), reading(path, "a list of result files", "remove it", StoreError):
         record = json.loads(path.read_bytes())
-        if record["made_of"] != what:
-            return []
         files = [folder / name for name in record["files"]]
+        if record != _record(what, record["files"]) or not all(map(is_file, files)):
+            return []
         if all(file_digest(file) == record["files"][file.name] for file in files):
             return files
     return []
@@ -89,9 +92,15 @@ def remember_files(folder: Path, what: str, files: Sequence[Path]) -> None:
         what: As :func:`made_of` says.
         files: Those that were written, in reading order.
     """
-    record = {"made_of": what, "files": {path.name: file_digest(path) for path in files}}
+    record = _record(what, {path.name: file_digest(path) for path in files})
     with replacing(folder / RECORD) as temporary:
         temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
+
+
+def _record(what: str, files: Mapping[str, str]) -> dict[str, object]:
+    """Return what the list holds, with a digest of its own: it names which files are opened."""
+    listed = {"made_of": what, "files": files}
+    return {**listed, "digest": fingerprint(listed)}
 
 
 @cache

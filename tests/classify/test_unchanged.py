@@ -74,6 +74,10 @@ def test_whatever_changes_is_written_again(
     vectors = next(config.store.rglob("*.h5"))
     os.utime(vectors, ns=(1, 1))
     assert (runs(), runs()) == (1, 0), "another file of vectors"
+    text = record.read_text(encoding="utf-8")
+    (config.out.parent / "secret.csv").write_bytes(content)
+    record.write_text(text.replace('"confusion.csv"', '"../secret.csv"'), encoding="utf-8")
+    assert (runs(), runs()) == (1, 0), "the list of files names others"
     record.write_text("{", encoding="utf-8")
     assert (runs(), runs()) == (1, 0), "nothing says what the files are made of"
     with monkeypatch.context() as killed:
