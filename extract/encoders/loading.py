@@ -193,9 +193,10 @@ def load_model(resolved: ResolvedEncoder, revision: str | None = None) -> Loaded
 def _configuration(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     with reading(path, "the configuration of an encoder", AGAIN, ModelLoadError):
-        values = json.loads(path.read_text(encoding="utf-8"))
-        canonical_json(values)  # which refuses nan: no store could hold it
-    return {name: value for name, value in values.items() if name not in _CHANGES_NO_VECTOR}
+        found = json.loads(path.read_text(encoding="utf-8"))
+        values = {name: value for name, value in found.items() if name not in _CHANGES_NO_VECTOR}
+        canonical_json(values).encode()  # no store could hold nan, or half a letter
+        return values
 
 
 def _loading_report(found: LoadingInfo) -> dict[str, tuple[str, ...]]:

@@ -268,6 +268,14 @@ ENCODERS: Mapping[str, tuple[Callable[[Path], None], str]] = {
         lambda folder: (folder / "tokenizer_config.json").write_text("[]") and None,
         "holds a tokenizer that cannot be read",
     ),
+    "half a letter": (
+        _change("config.json", note="\ud800"),
+        "cannot be read as the configuration of an encoder",
+    ),
+    "nan": (
+        _change("config.json", note=float("nan")),
+        "cannot be read as the configuration of an encoder",
+    ),
     "no heads": (_change("config.json", num_attention_heads=0), "cannot be read as BertModel"),
     "huge": (_change("config.json", vocab_size=1 << 45), "cannot be read as BertModel"),
     "kernels from the hub": (
