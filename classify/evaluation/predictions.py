@@ -9,7 +9,7 @@ name.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,11 @@ CLUSTERS = ("speaker", "group", "session")
 WORDS = ("cell", "y_true", "y_pred", "kind")
 SEEDS = ("seed", "encoder_seed")
 PROBABILITY = "probability"
+# What comparisons take from grid.csv beside its figures.
+COMPARED_GRID = replace(
+    GRID_SHAPE,
+    needed=(*GRID_SHAPE.needed, "modalities", "method", "classifier", "n_test", "n_missing"),
+)
 
 Codes = NDArray[np.int64]
 
@@ -147,7 +152,7 @@ def read_predictions(results: Path, cluster_by: str = "") -> StoredPredictions:
             raise StoreNotFoundError(
                 f"{results}: no {name} here; give the folder that run-fusion-grid --out wrote"
             )
-    grid, path = read_rows(results / GRID, GRID_SHAPE), results / PREDICTIONS
+    grid, path = read_rows(results / GRID, COMPARED_GRID), results / PREDICTIONS
     with reading(path, ANSWERS, AGAIN, StoreError):
         check_columns(path, pq.read_schema(path))
         rows = only_test_rows(read_parts(path))

@@ -219,6 +219,17 @@ def test_a_damaged_grid_is_one_line(
             read(results)
 
 
+@pytest.mark.parametrize("name", ["modalities", "method", "classifier", "n_test", "n_missing"])
+def test_a_grid_that_lost_a_column_is_one_line(
+    name: str, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = results / "grid.csv"
+    pd.read_csv(path, dtype=str, keep_default_na=False).drop(columns=name).to_csv(path, index=False)
+    assert compare_systems.main([str(results)]) == 3
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1 and f"it has no column {name!r}" in error
+
+
 @pytest.mark.parametrize("kept", [0.5, 0.9, 0.995])
 def test_the_same_command_mends_what_was_cut_or_changed(
     kept: float, results: Path, whole: Path
