@@ -203,6 +203,13 @@ def test_a_table_of_audformat_does_not_lead_out_of_the_folder(database: Path, tr
     )
 
 
+def test_a_file_without_a_name_in_a_table_of_audformat(database: Path, trap: Trap) -> None:
+    table = database / "db.all.csv"
+    table.write_text(table.read_text().replace("0.wav", "."))
+    err = trap.refused(check_corpus.main, "--corpus", "audformat", "--root", database)
+    assert "is no audformat database whose rows make a corpus" in err
+
+
 BOMBS = {
     "aliases": "\n".join(
         ["a0: &a0 [x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 40)]

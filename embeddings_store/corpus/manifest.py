@@ -434,6 +434,7 @@ class Manifest:
                 name, protocol = data["name"], data["protocol"]
                 manifest = cls(name, table, labels, protocol, notes=notes, tags=tags)
                 recorded, inputs = str(data["digest"]), str(data["inputs_digest"])
+                found = manifest.digest  # which a class of half a letter has not
         except (ManifestError, LabelError) as error:
             raise StoreError(f"{folder}: {DAMAGED} ({error}); {MAKE_AGAIN}") from error
         if folder.name and manifest.name != folder.name:
@@ -441,7 +442,7 @@ class Manifest:
                 f"{folder}: holds corpus {manifest.name!r}; a corpus' folder has its name, rename "
                 "it back"
             )
-        if manifest.digest != recorded:
+        if found != recorded:
             raise StoreError(
                 f"{folder}: manifest.parquet (digest {manifest.digest}) is not the one that "
                 f"corpus.json describes ({recorded}); restore both files from the same run"

@@ -70,15 +70,16 @@ def read(
         _join(database, set(tables), rows)
         languages = [str(code) for code in database.languages]
         called = name or str(database.name)
-    if len(languages) == 1:
+    with reading(root, "", AGAIN, fault="is no audformat database whose rows make a corpus"):
+        if len(languages) == 1:
+            for row in rows:
+                row.setdefault("language", languages[0])
+        twice: dict[str, int] = {}
         for row in rows:
-            row.setdefault("language", languages[0])
-    twice: dict[str, int] = {}
-    for row in rows:
-        row.setdefault("id", _made_id(row, twice))
-    labels = label_set(called, rows) if any("class" in row for row in rows) else None
-    notes.say(f"rows of {', '.join(tables)}, labels from column {column!r}")
-    return to_manifest(called, rows, media_folder(root, media), notes, None, labels)
+            row.setdefault("id", _made_id(row, twice))
+        labels = label_set(called, rows) if any("class" in row for row in rows) else None
+        notes.say(f"rows of {', '.join(tables)}, labels from column {column!r}")
+        return to_manifest(called, rows, media_folder(root, media), notes, None, labels)
 
 
 def write(manifest: Manifest, out: Path, plan: FoldPlan | None) -> tuple[str, ...]:
