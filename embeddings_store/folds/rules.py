@@ -165,7 +165,9 @@ def _made(manifest: Manifest, name: str, valid: str) -> FoldPlan:
 
 def _roles_in(manifest: Manifest, column: str) -> NDArray[np.uint8]:
     """Return the role of each row (N,) that a column names."""
-    splits = manifest.table[column].str.lower()
+    cells = manifest.table[column]
+    # meta columns may hold numbers, none of which is the name of a role
+    splits = cells.astype(str).where(cells.notna(), "").str.lower()
     unknown = sorted(set(splits) - set(SPLIT_ROLES))
     if unknown:
         hint, rows = did_you_mean(unknown[0], SPLIT_ROLES) or ";", int((splits == unknown[0]).sum())

@@ -216,6 +216,11 @@ def test_splits_have_many_names(make_manifest: Make, words: tuple[str, str, str]
             "split",
             r"has the split 'trian' in 6 rows; did you mean 'train'.*leave it empty",
         ),
+        (
+            {"meta_fold_1": [1.0] * 6 + [2.0] * 6},
+            "given",
+            r"has the meta_fold_1 '1.0' in 6 rows; known: .*train.*leave it empty",
+        ),
         ({"split": ["train"] * 12}, "split", r"fold 1 \(split\) of 'split' has no test rows"),
         ({"split": ["test"] * 12}, "split", "has no train rows"),
         ({"split": None}, "split", "fill the split column"),
