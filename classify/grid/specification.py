@@ -126,10 +126,7 @@ class CellSpec:
     @property
     def record(self) -> dict[str, object]:
         """Everything that changes the numbers, as plain JSON types."""
-        numbers = numbers_of(self)
-        if not self.joined:  # so that cells of single views keep the keys that they have had
-            del numbers["joined"]
-        return numbers
+        return numbers_of(self)
 
     @property
     def key(self) -> str:
