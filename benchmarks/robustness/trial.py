@@ -197,7 +197,12 @@ def _output(*paths: Path) -> Iterator[None]:
     """Let what is written to file descriptors 1 and 2, by Python or below it, go to two files."""
     streams, kept = (sys.stdout, sys.stderr), [os.dup(1), os.dup(2)]
     with ExitStack() as opened:
-        files = [opened.enter_context(path.open("w", buffering=1)) for path in paths]
+        # as Python opens them: what stderr cannot encode is shown as its number
+        modes = ("strict", "backslashreplace")
+        files = [
+            opened.enter_context(path.open("w", buffering=1, errors=errors))
+            for path, errors in zip(paths, modes, strict=True)
+        ]
         try:
             for stream, file, descriptor in zip(streams, files, (1, 2), strict=True):
                 stream.flush()
