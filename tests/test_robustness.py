@@ -5,10 +5,13 @@ The long form is ``make fuzz``; what it found stands in ``benchmarks/results/rob
 
 from __future__ import annotations
 
+import io
 import os
+import random
 import sys
 import time
 import types
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +24,7 @@ import benchmarks.record as recorder
 import benchmarks.robustness.__main__ as driver
 from benchmarks.robustness import atlas, campaign, children, trial
 from benchmarks.robustness.children import Trials, make_stage, quieten
+from benchmarks.robustness.formats import in_zip
 from benchmarks.robustness.kinds import KINDS, Kind
 from benchmarks.robustness.lives import LEFT, OTHER, SAME, Case, Lives, disturb
 from benchmarks.robustness.trial import (
@@ -115,6 +119,15 @@ DEEDS: dict[str, tuple[Callable[[Stage], int], str]] = {
     "prints the same": (lambda stage: 0, EQUAL),
     "prints another": (lambda stage: print("other") or 0, DIFFERENT),
 }
+
+
+def test_an_archive_that_is_torn_inside_is_left_to_other_alterations() -> None:
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", b"many words " * 100)
+    data = bytearray(written.getvalue())
+    data[30 + len("x.npy")] = 0xFF  # the first compressed byte: a kind of block that is not there
+    assert in_zip(random.Random(0), bytes(data), []) == bytes(data)
 
 
 @pytest.mark.parametrize("deed", sorted(DEEDS))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from embeddings_store.errors import UsageError
+from embeddings_store.errors import ModelLoadError, UsageError
+from embeddings_store.reading import AGAIN, reading
 from extract.encoders.architectures import check_pooling, kind_of, pooling_settings, width_of
 from extract.encoders.batching import length_buckets
 from extract.encoders.encoder_spec import EncoderSpec
@@ -221,8 +223,12 @@ class ModelEncoder(Encoder):
 
         Returns:
             float32, (B, ``len(layers)``, ``dim``).
+
+        Raises:
+            ModelLoadError: The model cannot be run as its configuration says.
         """
-        states, mask = self._run(items)
+        with running(self.folder):
+            states, mask = self._run(items)
         vectors = [pool(self.pooling, states[layer], mask) for layer in self.layers]
         return torch.stack(vectors, dim=1)
 
@@ -256,6 +262,28 @@ class ModelEncoder(Encoder):
     @abstractmethod
     def _run(self, items: list[Any]) -> tuple[Mapping[int, Tensor], Tensor]:
         """Return states (B, T, D) by layer, and the mask (B, T) of an input's own states."""
+
+
+def running(folder: Path) -> AbstractContextManager[None]:
+    """Turn what a model raises while it runs into one error of one line.
+
+    A configuration can fit every weight and still not be one that runs: ``num_attention_heads: -4``
+    shows in the first batch only. A batch that is too large is for the caller, who halves it.
+
+    Args:
+        folder: Where the checkpoint lies.
+
+    Raises:
+        ModelLoadError: The model cannot be run as its configuration says.
+    """
+    return reading(
+        folder / "config.json",
+        "",
+        AGAIN,
+        ModelLoadError,
+        own=(torch.OutOfMemoryError,),
+        fault="the model stops while it runs as this file says",
+    )
 
 
 def layer_numbers(layer: str | int | Sequence[int], depth: int) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ from transformers.models.auto.modeling_auto import (
 from embeddings_store.errors import ModelLoadError, UsageError
 from embeddings_store.reading import AGAIN, reading
 from extract.encoders.architectures import kind_of
-from extract.encoders.base import Encoder, EncoderInput, ModelEncoder, PreparedInput
+from extract.encoders.base import Encoder, EncoderInput, ModelEncoder, PreparedInput, running
 from extract.encoders.loading import LoadingInfo, digest_of_weights, quiet
 from extract.encoders.video import VideoEncoder
 
@@ -90,7 +90,8 @@ class OwnHead:
     def _logits(self, items: list[PreparedInput]) -> NDArray[np.float32]:
         family = kind_of(self.encoder.spec.architecture).family
         given = _INPUTS[family](self.encoder, items)
-        logits: Tensor = self.model(**given).logits
+        with running(self.encoder.folder):
+            logits: Tensor = self.model(**given).logits
         if family in _SINGLE_PICTURES:
             logits = logits.reshape(len(items), -1, self.dim).mean(dim=1)
         found: NDArray[np.float32] = logits.float().cpu().numpy()

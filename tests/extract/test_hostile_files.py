@@ -309,6 +309,20 @@ def test_an_odd_encoder(
     assert str(folder) in err and message in err
 
 
+def test_an_encoder_that_loads_and_does_not_run(
+    encoder: Path, tmp_path: Path, told: Callable[..., tuple[int, str]]
+) -> None:
+    folder = tmp_path / "encoder"
+    shutil.copytree(encoder, folder)
+    _change("config.json", num_attention_heads=-4)(folder)
+    pd.DataFrame(ROWS).to_csv(tmp_path / "rows.csv", index=False)
+    status, err = told(extract_features.main, *_frozen(tmp_path, "text", folder))
+    assert status == 3
+    said = f"{folder / 'config.json'}: the model stops while it runs as this file says"
+    assert err.splitlines()[-1].startswith(f"extract-features: {said}")
+    assert "Traceback" not in err
+
+
 def _frozen(folder: Path, modality: str, encoder: Path, *more: object) -> list[object]:
     rows = ["--corpus", "manifest", "--root", folder / "rows.csv", "--modality", modality]
     return [*rows, "--encoder", encoder, "--frozen", "--store", folder / "store", *more]
