@@ -292,6 +292,10 @@ def test_a_campaign_s_rows_replace_its_own_alone(
         ["mutations", "b", 3],
     ]
     assert table["command"].iloc[-1] == "python -m benchmarks.robustness --kind 'b*'"
+    for seed in (5, 6, 6):
+        driver.record_campaign(found("mutations", "b"), [], seed, beside=True)
+    table = pd.read_csv(tmp_path / "robustness.csv")
+    assert table[table["kind"] == "b"]["seed"].tolist() == [3, 5, 6]
     driver.record_campaign(found("mutations", "c"), [], 4)
     table = pd.read_csv(tmp_path / "robustness.csv")
     assert table["kind"].tolist() == ["a", "c"]

@@ -53,6 +53,11 @@ def main() -> int:
     options.add_argument("--minutes", type=float, default=1e9, help="stop earlier than asked")
     options.add_argument("--keep", type=Path, help="keep altered files that found a fault here")
     options.add_argument("--record", action="store_true", help="write results/robustness.csv")
+    options.add_argument(
+        "--beside",
+        action="store_true",
+        help="with --record: keep what other seeds found, and count it, too",
+    )
     given = options.parse_args()
     quieten()
     kinds, cases, bit_kinds = (_chosen(found, given.kind) for found in (KINDS, CASES, BIT_KINDS))
@@ -76,7 +81,13 @@ def main() -> int:
             found = run(replace(asked, count=count, ends=now + share * (ends - now)))
             tables.append(pd.DataFrame([vars(row) for row in found]))
             if given.record:
-                record_campaign(tables[-1], sys.argv[1:], given.seed, parts=bool(given.kind))
+                record_campaign(
+                    tables[-1],
+                    sys.argv[1:],
+                    given.seed,
+                    parts=bool(given.kind),
+                    beside=given.beside,
+                )
     table = pd.concat(tables) if tables else pd.DataFrame()
     print(shown(table))
     return int(not table.empty and table["outcome"].isin(FAULTS | LIFE_FAULTS).any())
@@ -92,7 +103,12 @@ def _chosen(kinds: Sequence[Named], patterns: Sequence[str]) -> list[Named]:
 
 
 def record_campaign(
-    table: pd.DataFrame, arguments: Sequence[str], seed: int, parts: bool = False
+    table: pd.DataFrame,
+    arguments: Sequence[str],
+    seed: int,
+    *,
+    parts: bool = False,
+    beside: bool = False,
 ) -> None:
     """Write what a campaign found in the place of what it had found before.
 
@@ -103,12 +119,15 @@ def record_campaign(
         arguments: Of the command.
         seed: Of every choice.
         parts: Whether it was of some kinds alone, so that its others stay as well.
+        beside: Whether what other seeds found stays as well.
     """
     path = RESULTS / "robustness.csv"
     before = pd.read_csv(path, dtype=str, keep_default_na=False) if path.exists() else table[:0]
     replaced = before["campaign"].isin(table["campaign"])
     if parts:
         replaced &= before["kind"].isin(table["kind"])
+    if beside:
+        replaced &= before["seed"] == str(seed)
     command = shlex.join(["python", "-m", "benchmarks.robustness", *arguments])
     record("robustness", table, command, seed)
     now = pd.read_csv(path, dtype=str, keep_default_na=False)
