@@ -104,6 +104,7 @@ class EarlyFusion:
         self.scalers: dict[str, StandardScaler] = {}
         self.projections: dict[str, BlockProjection] = {}
         self.indicated: tuple[str, ...] = ()
+        self.columns: dict[str, slice] = {}
 
     def fit(self, rows: VectorBlocks) -> EarlyFusion:
         """Take mean and deviation of each modality from the rows that have it.
@@ -131,28 +132,35 @@ class EarlyFusion:
             self.projections = fit_projection(self.projection, self.width, blocks, present_of)
         if self.fusion.indicators:
             self.indicated = tuple(m for m in self.modalities if not rows.present[m].all())
+        self.columns = self._columns(rows)
         return self
 
     def transform(self, rows: VectorBlocks) -> FusedFeatures:
         """Fuse rows with the statistics that :meth:`fit` took."""
         if self.fusion.combine is not None:
             of_each = (self._block(rows, modality) for modality in self.modalities)
-            X = np.ascontiguousarray(self.fusion.combine(of_each))
-            return FusedFeatures(X, {"+".join(self.modalities): slice(0, X.shape[1])})
-        widths = {m: self._width(rows, m) for m in self.modalities}
-        widths |= {f"{modality}.missing": 1 for modality in self.indicated}
-        columns = {}
-        start = 0
-        for name, width in widths.items():
-            columns[name] = slice(start, start + width)
-            start += width
+            return FusedFeatures(np.ascontiguousarray(self.fusion.combine(of_each)), self.columns)
+        columns = self.columns
+        width = max(block.stop for block in columns.values())
         # filled a block at a time, so that no block lies in memory beside the whole
-        X = np.empty((len(rows.present[self.modalities[0]]), start), dtype=np.float32)
+        X = np.empty((len(rows.present[self.modalities[0]]), width), dtype=np.float32)
         for modality in self.modalities:
             X[:, columns[modality]] = self._block(rows, modality)
         for modality in self.indicated:
             X[:, columns[f"{modality}.missing"]] = ~rows.present[modality][:, None]
         return FusedFeatures(X, columns)
+
+    def _columns(self, rows: VectorBlocks) -> dict[str, slice]:
+        """Return which fused columns come from where."""
+        widths = {m: self._width(rows, m) for m in self.modalities}
+        if self.fusion.combine is not None:
+            return {"+".join(self.modalities): slice(0, widths[self.modalities[0]])}
+        widths |= {f"{modality}.missing": 1 for modality in self.indicated}
+        columns, start = {}, 0
+        for name, width in widths.items():
+            columns[name] = slice(start, start + width)
+            start += width
+        return columns
 
     def _width(self, rows: VectorBlocks, modality: str) -> int:
         projection = self.projections.get(modality)

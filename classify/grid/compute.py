@@ -99,6 +99,7 @@ def compute(
         "learnt_on": _learnt_on(evaluator, node, last),
         "weights": _weights(evaluator, node, last),
         "probes": _probe_choices(evaluator, node, last, probes or {}),
+        "approximations": evaluator.approximations(node, last),
     }
     return CellOutcome(
         {role: data.role(role).ids for role in SCORED_ROLES},

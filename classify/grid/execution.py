@@ -24,6 +24,7 @@ from classify.grid.prepared import PreparedGrid
 from classify.grid.tasks import CellTask, run_cell
 from classify.grid.validation_rows import for_learning
 from classify.grid.workers import Workers, available_cpus
+from classify.models.distances import DISTANCES
 from classify.names import (
     BASELINE,
     EARLY,
@@ -129,6 +130,7 @@ def run_waves(prepared: PreparedGrid, origin: Mapping[str, str], notify: Notify)
         bar.resize(total + len(dropped))
         run(dropped)
     LOADER.forget()
+    DISTANCES.forget()
     return tasks + dropped
 
 

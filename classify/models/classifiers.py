@@ -13,7 +13,7 @@ is always the class with the largest value.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,14 @@ from classify.models.baselines import MAJORITY, STRATIFIED_RANDOM
 from classify.models.boosted_trees import BOOSTED_TREES
 from classify.models.class_scores import PROBABILITY, ClassScores
 from classify.models.network import NETWORK
-from classify.models.specification import ClassifierSpec, Codes, Estimator, Matrix, Settings
+from classify.models.specification import (
+    BlockwiseEstimator,
+    ClassifierSpec,
+    Codes,
+    Estimator,
+    Matrix,
+    Settings,
+)
 from classify.models.svm import SVM
 from embeddings_store.errors import FoldError, UsageError, unknown_name
 from embeddings_store.interrupts import interrupts_later
@@ -66,6 +73,11 @@ class FittedClassifier:
     known: Codes
     n_classes: int
 
+    @property
+    def about(self) -> str:
+        """What was fitted in place of what its name says; mostly nothing."""
+        return self.estimator.about if isinstance(self.estimator, BlockwiseEstimator) else ""
+
     def predict(self, X: Matrix) -> ClassScores:
         """Return the scores of rows (n, D) for every class of the label set (n, C)."""
         if not len(X):
@@ -89,6 +101,7 @@ def fit_classifier(
     *,
     settings: Settings | None = None,
     seed: int = 0,
+    blocks: Sequence[slice] = (),
 ) -> FittedClassifier:
     """Fit one classifier of the table.
 
@@ -99,6 +112,7 @@ def fit_classifier(
         n_classes: Size of the label set, C.
         settings: Those that differ from the defaults.
         seed: For whatever is random in it.
+        blocks: Which columns belong together, in order; nothing where all do.
 
     Raises:
         UnknownNameError: No such classifier or setting.
@@ -117,6 +131,8 @@ def fit_classifier(
             "fewer folds, or extract vectors for the rows that have none"
         )
     estimator = spec.build(resolve(name, settings or {}), seed)
+    if isinstance(estimator, BlockwiseEstimator):
+        estimator.blocks = blocks
     with interrupts_later():  # the network would take itself for finished, XGBoost break
         estimator.fit(X, codes.astype(np.int64))
     return FittedClassifier(spec, estimator, known, n_classes)
@@ -129,8 +145,8 @@ def resolve(name: str, settings: Settings) -> dict[str, float]:
         UnknownNameError: No such classifier or setting.
         UsageError: A value is outside its range, or no whole number where one is needed.
 
-    >>> resolve("svm", {"c": 5.0})
-    {'c': 5.0}
+    >>> resolve("svm", {"c": 5.0})["c"]
+    5.0
     """
     spec = _spec(name)
     for key, value in settings.items():

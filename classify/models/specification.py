@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,6 +22,24 @@ class Estimator(Protocol):
 
     def values(self, X: Matrix) -> Matrix:
         """Return margins or probabilities (n, k) of rows (n, D), n >= 1."""
+
+
+class BlockwiseEstimator:
+    """An estimator that makes use of which columns come from where.
+
+    Attributes:
+        blocks: The columns of each modality or other part, in order and without gaps; set before
+            rows are fitted, and nothing where they are one block.
+        about: What it was fitted with in place of what its name says, such as an approximation;
+            results print it.
+    """
+
+    blocks: Sequence[slice] = ()
+    about: str = ""
+
+    def cut(self, rows: Matrix) -> list[Matrix]:
+        """Return the blocks of rows (n, D)."""
+        return [rows[:, columns] for columns in self.blocks] or [rows]
 
 
 class ProbabilityEstimator:

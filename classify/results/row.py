@@ -150,6 +150,9 @@ def _fitted(finished: _Finished) -> Columns:
     probes = facts.get("probes")
     if isinstance(probes, Mapping):
         chosen += [f"{part}.c={c}" for part, (c, _) in probes.items()]
+    approximations = facts.get("approximations")
+    if isinstance(approximations, list):
+        chosen += map(str, approximations)
     weights = [f"{part} {weight}" for part, weight in _pairs(facts.get("weights"))]
     return {
         "fit_rows": task.spec.fit_rows,

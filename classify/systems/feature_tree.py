@@ -98,6 +98,11 @@ class FeatureTree:
             else self.early.transform(_blocks(outputs)).X
         )
 
+    @property
+    def blocks(self) -> tuple[slice, ...]:
+        """Which of the fused columns come from where, in order; class scores are one block."""
+        return () if self.scores else tuple(self.early.columns.values())
+
     def _inner(self, leaf: Mapping[Expression, PartOutput]) -> dict[Expression, PartOutput]:
         outputs = {}
         for child, tree in self.inner.items():

@@ -10,6 +10,7 @@ from classify.evaluation.means import choosing_rows_in_words
 from classify.evaluation.metrics import COMPLETENESS, COVERAGE, FORMULAS, METRICS
 from classify.grid.prepared import PreparedGrid
 from classify.models.probe import CHOSEN_ON, PROBE_SPLITS
+from classify.models.svm import APPROXIMATION
 from classify.names import BASELINE, HEAD, OOF, PROBE
 from classify.names import VALID as VALID_ROWS
 from classify.results.absent_classes import TwoUars, two_uars
@@ -51,6 +52,11 @@ def footer(result: GridResult, family: str) -> list[str]:
         lines.append(f"CAUTION: roles that share speakers or groups: {shared}")
     lines += _sources_of_scores(part)
     lines += _rows_that_lack_something(part)
+    if part["settings"].str.contains(APPROXIMATION).any():
+        lines.append(
+            f"CAUTION: {APPROXIMATION}'s approximation stands for the SVM where training rows are "
+            "more than --svm-exact; the column settings says of how many rows it is made"
+        )
     return [*lines, result.prepared.audit.line(), FORMULAS]
 
 

@@ -111,7 +111,7 @@ def test_wide_models_are_not_all_kept(
     fit = FitRows(np.arange(300), np.arange(0))
     nodes = [parse(f"svm(audio.L{n})") for n in (0, 1, 0, 2)]
     found = []
-    for kept_bytes in (evaluator.KEPT_BYTES, 2 * 300 * WIDTH * 8, 1):
+    for kept_bytes in (evaluator.KEPT_BYTES, 2 * 300 * WIDTH * 4, 1):
         monkeypatch.setattr(evaluator, "KEPT_BYTES", kept_bytes)
         of_fold = evaluator.Evaluator(rows, 2)
         answers = [of_fold.output(node, fit, np.arange(300, ROWS)).values for node in nodes]

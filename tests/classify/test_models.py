@@ -16,6 +16,7 @@ from xgboost import XGBClassifier
 
 from classify.models import svm
 from classify.models.classifiers import CLASSIFIERS, baselines, competitors, fit_classifier, resolve
+from classify.models.distances import DISTANCES
 from embeddings_store.errors import FoldError, UnknownNameError, UsageError
 
 
@@ -26,20 +27,65 @@ def blobs(classes: int, n: int = 120, seed: int = 0) -> tuple[np.ndarray, np.nda
 
 
 @pytest.mark.parametrize("classes", [2, 4])
-@pytest.mark.parametrize("kernel_rows", [10, 100_000], ids=["libsvm's kernel", "our kernel matrix"])
-def test_svm_is_svc(classes: int, kernel_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(svm, "KERNEL_ROWS", kernel_rows)
-    monkeypatch.setattr(svm, "KERNEL_CHUNK_ROWS", 7)
+@pytest.mark.parametrize("precision", [np.float32, np.float64])
+def test_svm_is_svc(classes: int, precision: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(svm, "CHUNK_ROWS", 7)
     X, y = blobs(classes)
     X_test, _ = blobs(classes, 50, seed=1)
+    X, X_test = X.astype(precision), X_test.astype(precision)
     plain = SVC(C=2.0, break_ties=True).fit(X, y)
-    found = fit_classifier("svm", X, y, classes, settings={"c": 2.0}).predict(X_test)
-    assert found.labels.tolist() == plain.predict(X_test).tolist()
-    margins = plain.decision_function(X_test)
-    np.testing.assert_allclose(
-        found.values, np.column_stack([-margins, margins]) if classes == 2 else margins, atol=1e-9
-    )
-    assert found.kind == "margin"
+    model = fit_classifier("svm", X, y, classes, settings={"c": 2.0})
+    for rows in (X_test, X):
+        found = model.predict(rows)
+        assert found.labels.tolist() == plain.predict(rows).tolist()
+        margins = plain.decision_function(rows)
+        expected = np.column_stack([-margins, margins]) if classes == 2 else margins
+        np.testing.assert_allclose(found.values, expected, atol=1e-3)
+        assert found.kind == "margin"
+
+
+@pytest.mark.parametrize("width", [40, 768])
+def test_a_concatenation_by_blocks_has_the_labels_of_svc(width: int) -> None:
+    """The distances of its blocks are added in float32, and shared with those of each block."""
+    generator = np.random.default_rng(0)
+    y = generator.integers(0, 4, 900)
+    centres = generator.standard_normal((4, 3 * width)) * (4 / width**0.5)
+    X = (centres[y] + generator.standard_normal((900, 3 * width)) * 2).astype(np.float32)
+    train, test = X[:600], X[600:]
+    blocks = [slice(width * n, width * (n + 1)) for n in range(3)]
+    DISTANCES.forget()
+    before = DISTANCES.computed
+    for columns in (blocks[:1], blocks[1:2], blocks[:2], blocks):
+        of_columns = slice(columns[0].start, columns[-1].stop)
+        own = [slice(c.start - of_columns.start, c.stop - of_columns.start) for c in columns]
+        for c in (0.1, 1.0, 10.0):
+            model = fit_classifier(
+                "svm", train[:, of_columns], y[:600], 4, settings={"c": c}, blocks=own
+            )
+            found = model.predict(test[:, of_columns])
+            plain = SVC(C=c, break_ties=True).fit(train[:, of_columns], y[:600])
+            np.testing.assert_array_equal(found.labels, plain.predict(test[:, of_columns]))
+            margins = plain.decision_function(test[:, of_columns])
+            np.testing.assert_allclose(found.values, margins, atol=1e-3)
+    # twelve machines: each block once with itself, and once with the test rows
+    assert DISTANCES.computed - before == 6
+    DISTANCES.forget()
+
+
+def test_beyond_the_exact_machine_an_approximation_is_fitted_and_named() -> None:
+    X, y = blobs(4, 400)
+    X_test, _ = blobs(4, 200, seed=1)
+    exact = fit_classifier("svm", X, y, 4, settings={"exact": 400})
+    near = fit_classifier("svm", X, y, 4, settings={"exact": 399, "landmarks": 100})
+    assert exact.about == ""
+    assert near.about == "Nystroem, 100 of 400 rows"
+    assert (near.predict(X_test).labels == exact.predict(X_test).labels).mean() > 0.9
+    again = fit_classifier("svm", X, y, 4, settings={"exact": 399, "landmarks": 100}, seed=5)
+    np.testing.assert_array_equal(again.predict(X).values, near.predict(X).values)
+    of_two = fit_classifier("svm", X, y % 2, 2, settings={"exact": 1, "landmarks": 1000})
+    assert of_two.about == "Nystroem, 400 of 400 rows"
+    margins = of_two.predict(X_test).values
+    np.testing.assert_array_equal(margins[:, 0], -margins[:, 1])
 
 
 def test_network_is_a_plain_network_with_fixed_epochs() -> None:
