@@ -10,9 +10,10 @@ Student's t over the twelve.
 The run whose accuracy in inner folds is the best of those that choose there is marked ``stands``:
 which run that is follows from no test row either.
 
-``optimism`` tells by how much choosing settings, a layer and judging the cell on the same rows
-flatters: what a cell reaches in inner folds, where all of these were chosen on the rows that are
-counted, less what it reaches where they were chosen anew without the inner fold that is counted.
+``optimism`` tells whether what judges a cell flatters it: what a cell is said to reach in inner
+folds (``inner_WA``), where settings and layer that answer an inner fold were chosen on the other
+ones, less what it reaches where all of this was done anew without the inner fold that is counted
+(``WA_chosen_without``). ``WA_best_of_all`` is what judging on the very rows that chose would say.
 
 MOSI's official split has no validation rows, and its published vectors carry the labels of their
 training rows. So the choice is made on fitted rows (``--choose-on fitted``), under five seeds.
@@ -32,6 +33,7 @@ from benchmarks.record import record
 from classify.commands.run_fusion_grid import main as run_fusion_grid
 from classify.evaluation.means import FITTED_WA
 from classify.grid.inner_folds import INNER_PARTS, part_of_ids
+from classify.names import LAYER
 from classify.results.table import CHOSEN, ON_FITTED, ResultTable
 from embeddings_store.commands.embeddings_store import main as embeddings_store
 from embeddings_store.corpus.manifest import Manifest
@@ -120,10 +122,7 @@ def run_grid(store: Path, out: Path, options: tuple[str, ...]) -> tuple[ResultTa
     table = ResultTable.read(out / "grid.csv")
     if not table.flagged(CHOSEN) and not table.flagged(ON_FITTED):
         raise SystemExit(f"{out}: nothing was chosen")
-    answers = pd.read_parquet(out / "predictions.parquet")
-    answers = answers[(answers["role"] == "test") & (answers["cell"] == table.headline)]
-    right = answers["y_true"].astype(str) == answers["y_pred"].astype(str)
-    return table, right.groupby(answers["speaker"].astype(str)).mean()
+    return table, right_by_speaker(out, table.headline, "test")
 
 
 def on_fitted_rows(data: Path, work: Path) -> list[dict[str, object]]:
@@ -146,7 +145,7 @@ def on_fitted_rows(data: Path, work: Path) -> list[dict[str, object]]:
 def optimism(store: Path, work: Path) -> pd.DataFrame:
     """Return one row per cell: its accuracy in inner folds, and where choices were made without.
 
-    Both are means over all rows of the inner folds, each answered by fits on the rest of them.
+    All are means over all rows of the inner folds, each answered by fits on the rest of them.
     """
     manifest = Manifest.load(store / "ravdess")
     plan = inner_fold_plan(manifest, set_up(manifest, Request()).plan)
@@ -155,23 +154,47 @@ def optimism(store: Path, work: Path) -> pd.DataFrame:
     flattered, _ = run_grid(store, work / "outer", CHEAP)
     honest, _ = run_grid(store, work / "inner", (*CHEAP, "--folds", str(path)))
     lines = []
-    for cell in ("unimodal audio svm", "unimodal audio probe"):
-        inside = flattered.rows[flattered.rows["cell"] == cell]
+    for classifier in ("svm", "probe"):
+        cell = f"unimodal audio {classifier}"
         anew = honest.rows[honest.rows["cell"] == cell]
-        reached = 100 * np.average(inside["valid_WA"], weights=inside["n_valid_scored"])
-        without = 100 * np.average(anew["WA"], weights=anew["n_scored"])
+        without = right_by_speaker(work / "inner", cell, "test")
+        inside = right_by_speaker(work / "outer", cell, "valid")
+        difference = inside - without
+        low, high = stats.ttest_1samp(difference, 0.0).confidence_interval()
         lines.append(
             {
                 "cell": cell,
-                "folds": len(inside),
+                "folds": flattered.rows["fold"].nunique(),
                 "inner_folds": len(anew),
                 "rows": int(anew["n_scored"].sum()),
-                "inner_WA": round(reached, 2),
-                "WA_chosen_without": round(without, 2),
-                "optimism": round(reached - without, 2),
+                "WA_best_of_all": round(100 * best_of_all(work / "outer", classifier), 2),
+                "inner_WA": round(100 * inside.mean(), 2),
+                "WA_chosen_without": round(100 * without.mean(), 2),
+                "optimism": round(100 * difference.mean(), 2),
+                "low": round(100 * low, 2),
+                "high": round(100 * high, 2),
             }
         )
     return pd.DataFrame(lines)
+
+
+def right_by_speaker(results: Path, cell: str, role: str) -> pd.Series:
+    """Return the share of right answers to the rows of a role, by speaker."""
+    answers = pd.read_parquet(results / "predictions.parquet")
+    answers = answers[(answers["role"] == role) & (answers["cell"] == cell)]
+    right = answers["y_true"].astype(str) == answers["y_pred"].astype(str)
+    return right.groupby(answers["speaker"].astype(str)).mean()
+
+
+def best_of_all(results: Path, classifier: str) -> float:
+    """Return the mean over folds of the best layer and setting, on the rows that it is best on."""
+    if classifier == "probe":  # one strength for each layer, so there is a figure for each layer
+        rows = ResultTable.read(results / "grid.csv").rows
+        rows = rows[(rows["family"] == LAYER) & (rows["classifier"] == classifier)]
+        return float(rows.groupby("fold")["valid_WA"].max().mean())
+    trials = pd.read_csv(results / "tuning.csv")
+    trials = trials[trials["classifier"] == classifier]
+    return float(trials.groupby("fold")["WA"].max().mean())
 
 
 def inner_fold_plan(corpus: Manifest, plan: FoldPlan) -> FoldPlan:

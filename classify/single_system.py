@@ -16,7 +16,6 @@ from classify.claim import Claim
 from classify.evaluation.metrics import COVERAGE, WA_ALL
 from classify.grid.config import GridConfig
 from classify.grid.execution import Notify, run_waves
-from classify.grid.finished_cells import read_outcome
 from classify.grid.prepare import prepare
 from classify.grid.prepared import PreparedGrid
 from classify.grid.tasks import CellTask
@@ -140,7 +139,7 @@ def _collect(prepared: PreparedGrid, tasks: Sequence[CellTask]) -> SystemResult:
     classes = np.array(prepared.labels.classes)
     rows, predictions = [], []
     for task in tasks:
-        outcome = read_outcome(task.path, task.key)
+        outcome = task.outcome()
         rows.append(result_row(prepared, task, outcome, calibrated_cell(prepared, task, outcome)))
         predictions.append(
             pd.DataFrame(

@@ -10,7 +10,7 @@ from classify.fusion.strategies import STRATEGIES
 from classify.grid.cross_fitting import crosses
 from classify.grid.inner_choice import WHOLE, Ladder
 from classify.grid.missing_modalities import drops_of
-from classify.grid.prepared import PreparedGrid
+from classify.grid.prepared import FoldFacts, PreparedGrid
 from classify.grid.specification import CellSpec
 from classify.grid.tasks import CellTask
 from classify.grid.tuning import SPLITS, Search
@@ -95,6 +95,30 @@ def make_task(
     return CellTask(cell, spec, given, at.seed, at.replica, cost_s)
 
 
+def judged_by_other_layers(
+    prepared: PreparedGrid,
+    task: CellTask,
+    at: Repetition,
+    fold: FoldFacts,
+    others: Mapping[int, EncoderRef],
+) -> CellTask:
+    """Return the task of a modality whose layer other inner folds than the answered one chose.
+
+    Args:
+        prepared: The checked run.
+        task: The cell with the layer that all inner folds chose.
+        at: Fold and seeds.
+        fold: What the gate found there.
+        others: Inner fold to the layer that the other inner folds chose, where it is another.
+    """
+    (modality,) = task.cell.modalities
+    judged = []
+    for part, ref in others.items():
+        ids = frozenset(name for name, of in fold.part_of.items() if of == part)
+        judged.append((specify(prepared, task.cell, at, {modality: ref}, task.spec.origin), ids))
+    return replace(task, judged=tuple(judged))
+
+
 def drop_task(task: CellTask, rates: Sequence[float], seed: int) -> CellTask:
     """Return the task that asks a cell again as its test rows lose modalities.
 
@@ -104,7 +128,8 @@ def drop_task(task: CellTask, rates: Sequence[float], seed: int) -> CellTask:
         seed: Which rows lose it.
     """
     drops = drops_of(task.cell, rates, task.source.modality_of)
-    return replace(task, spec=replace(task.spec, drops=drops, drop_seed=seed, whole=task.spec.key))
+    spec = replace(task.spec, drops=drops, drop_seed=seed, whole=task.spec.key)
+    return replace(task, spec=spec, judged=())
 
 
 def specify(

@@ -12,17 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from classify.evaluation.means import first_best
-from classify.evaluation.metrics import accuracy, completeness
-from classify.grid.bind import Repetition, drop_task, make_task
+from classify.grid.bind import Repetition, drop_task, judged_by_other_layers, make_task
 from classify.grid.config import GridConfig
 from classify.grid.finished_cells import cells_of_older_versions, read_outcome
 from classify.grid.fold_loading import LOADER
+from classify.grid.layer_choice import LayerChoice, Layers, Slot, choose_layers
 from classify.grid.missing_modalities import worth_dropping
 from classify.grid.prepare import prepare
 from classify.grid.prepared import PreparedGrid
 from classify.grid.tasks import CellTask, run_cell
-from classify.grid.validation_rows import for_learning
 from classify.grid.workers import Workers, available_cpus
 from classify.models.distances import DISTANCES
 from classify.names import (
@@ -47,9 +45,6 @@ WAVES = ((BASELINE, LAYER), (UNIMODAL, EARLY), (LATE, SYSTEM))  # families, in t
 WORTH_PROCESSES_S = 10.0
 LONG_CELL_S = 2.0
 Notify = Callable[[str], None]
-# Position among the seeds of the fine-tuning, fold, modality and the classifier that judges, to the
-# position of the layer that it chose
-Layers = Mapping[tuple[int, int, str, str], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +73,7 @@ def survey(config: GridConfig) -> Survey:
     rest = [c for c in prepared.cells if c.family not in WAVES[0]]
     tasks, later = bind_cells(prepared, first, {}, {}), 0
     if all(task.path.is_file() for task in tasks):
-        tasks += bind_cells(prepared, rest, _choose_layers(prepared, tasks), {})
+        tasks += bind_cells(prepared, rest, choose_layers(prepared, tasks), {})
     elif any(len(refs) > 1 for refs in prepared.views.values()):
         later = len(rest) * _repetitions(prepared)
     else:
@@ -125,7 +120,7 @@ def run_waves(prepared: PreparedGrid, origin: Mapping[str, str], notify: Notify)
             run(bound)
             tasks += bound
             if LAYER in families:
-                layers = _choose_layers(prepared, bound)
+                layers = choose_layers(prepared, bound)
         dropped = drop_tasks(prepared, tasks)
         bar.resize(total + len(dropped))
         run(dropped)
@@ -157,13 +152,20 @@ def bind_cells(
         cells, prepared.folds, replicas, prepared.config.seeds
     ):
         judges = layer_judges(prepared, cell)
-        refs = {}
+        refs, choices = {}, {}
         for modality in cell.modalities:
-            judge = judges.get(modality, "")
-            place = layers.get((replica, fold.number, modality, judge), 0)
-            refs[modality] = candidates[modality][max(cell.layer, place)]
+            slot = Slot(replica, fold.number, modality, judges.get(modality, ""))
+            choices[modality] = layers.get(slot, LayerChoice(0))
+            place = max(cell.layer, choices[modality].place)
+            refs[modality] = candidates[modality][place]
         at = Repetition(fold.number, replica, seed)
-        tasks.append(make_task(prepared, cell, at, refs, origin))
+        task = make_task(prepared, cell, at, refs, origin)
+        if cell.family == UNIMODAL and len(cell.modalities) == 1:
+            (modality,) = cell.modalities
+            of_layer = candidates[modality]
+            others = {part: of_layer[i] for part, i in choices[modality].without.items()}
+            task = judged_by_other_layers(prepared, task, at, fold, others)
+        tasks.append(task)
     return tasks
 
 
@@ -227,28 +229,3 @@ def _is_whole(task: CellTask, notify: Notify) -> bool:
 def _repetitions(prepared: PreparedGrid) -> int:
     """How often each cell is computed: folds x seeds of the fine-tuning x of the classifier."""
     return len(prepared.folds) * len(prepared.replicas) * len(prepared.config.seeds)
-
-
-def _choose_layers(prepared: PreparedGrid, tasks: Sequence[CellTask]) -> Layers:
-    """Choose per fold, modality and judge the layer that is best on the rows that choose.
-
-    Rows that a layer cannot answer count as wrong for it; ties go to the lowest.
-    """
-    apart = {fold.number: fold.apart for fold in prepared.folds}
-    n_learning = {fold.number: fold.n_learning for fold in prepared.folds}
-    found: dict[tuple[int, int, str, str], dict[int, list[float]]] = {}
-    for task in tasks:
-        if task.cell.family != LAYER:
-            continue
-        outcome = read_outcome(task.path, task.key)
-        learn = for_learning(outcome.ids["valid"], apart[task.source.fold])
-        right = accuracy(outcome.y["valid"][learn], outcome.reported("valid").labels[learn])
-        slot = (task.replica, task.source.fold, task.cell.modalities[0], task.cell.classifier)
-        # of all rows that learn, so that a layer gains nothing by rows that it lacks
-        n_planned = n_learning[task.source.fold]
-        _, of_all = completeness(right, learn.sum(), n_planned)
-        found.setdefault(slot, {}).setdefault(task.cell.layer, []).append(float(of_all))
-    return {
-        slot: first_best({layer: sum(of) / len(of) for layer, of in by_layer.items()})
-        for slot, by_layer in found.items()
-    }

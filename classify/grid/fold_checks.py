@@ -253,6 +253,7 @@ def _joined(
         n_choice=n_joined,
         inside=True,
         on_fitted=bool(facts.train_seen),
+        part_of=dict(zip(data.train.ids.tolist(), data.parts.tolist(), strict=True)),
     )
 
 

@@ -2,13 +2,15 @@
 
 The rows are the training and validation rows of a fold, in the inner folds of
 :mod:`classify.grid.inner_folds`. Every candidate, a value of each ladder in the table of
-classifiers, is fitted once for each inner fold without its rows and answers them; the candidate
-with the most right answers over all inner folds counts, ties going to the earlier one. What it
-answered stands as the cell's answers to the rows that choose (the role ``valid``), and the cell is
-then fitted on all of the rows to answer test rows.
+classifiers, is fitted once for each inner fold without its rows and answers them. The candidate
+with the most right answers over all inner folds counts, ties going to the earlier one, and the cell
+is fitted with it on all of the rows to answer test rows.
 
-The same answers choose a setting and judge the cell, so its figure on them is that of the best of a
-few candidates; ``benchmarks/results/inner_choice_optimism.csv`` has by how much that flatters.
+The rows of an inner fold do not choose the settings by which they are answered, or the figure that
+judges the cell would be that of the best of a few candidates on the very rows that chose it. What
+stands as the cell's answers to the rows that choose (the role ``valid``) is, in each inner fold, of
+the candidate that is best on the other ones. That costs no fit.
+``benchmarks/results/inner_choice_optimism.csv`` has by how much the figure still flatters.
 
 Rules over probes need the probes of each inner fold: a finished probe keeps them in stages of its
 own, one for each inner fold.
@@ -81,7 +83,7 @@ class InsideChoice:
     Attributes:
         settings: The settings that count.
         outcome: What the cell answers with them; its role ``valid`` holds every row of the inner
-            folds, as the fits without it answered.
+            folds, as fits without it answered, with settings that the other inner folds chose.
         parts: What each of these fits answered, in the order of the inner folds: its role ``test``
             holds the rows of the inner fold.
     """
@@ -114,15 +116,32 @@ def choose_inside(
             taken_s[place] += time.perf_counter() - started
     scores = [_share_right(of_parts) for of_parts in answered]
     trials = [Trial(*about) for about in zip(candidates, scores, taken_s, strict=True)]
-    best = answered[scores.index(max(scores))]  # of equals the first
     chosen = max(trials, key=lambda trial: trial.score).settings  # of equals the first
+    without = chosen_without(_count_right(answered))
+    judged = [answered[candidate][part] for part, candidate in enumerate(without)]
     whole = fit(data, settings=chosen, probes={m: on_all_rows(p) for m, p in probes.items()})
-    outcome = _with_inner_answers(whole, best)
+    outcome = _with_inner_answers(whole, judged)
     if len(candidates) > 1:
         resolved = resolve(classifier, chosen)
         found = Tuned({name: resolved[name] for name in chosen}, INNER, trials)
         outcome = replace(outcome, facts={**outcome.facts, "tuned": found.facts})
-    return InsideChoice(chosen, outcome, best)
+    return InsideChoice(chosen, outcome, judged)
+
+
+def chosen_without(right: NDArray[np.int64]) -> list[int]:
+    """Return for every inner fold the candidate that is best on all the others.
+
+    Args:
+        right: Right answers of every candidate in every inner fold (candidates, inner folds).
+
+    Returns:
+        A position among the candidates for each inner fold; of equals the first.
+
+    >>> chosen_without(np.array([[9, 4, 5], [7, 6, 6]]))
+    [1, 0, 0]
+    """
+    elsewhere = right.sum(axis=1, keepdims=True) - right
+    return [int(candidate) for candidate in elsewhere.argmax(axis=0)]
 
 
 def keep_inner_probes(found: InsideChoice, data: FoldData) -> CellOutcome:
@@ -186,6 +205,15 @@ def _with_rows(
         {"train": {**parted, "test": of_test}},
         probe.facts,
     )
+
+
+def _count_right(answers: Sequence[Sequence[CellOutcome]]) -> NDArray[np.int64]:
+    """Return the right answers of every candidate in every inner fold (candidates, folds)."""
+    counts = []
+    for answered in answers:
+        by_part = [outcome.reported("test").labels == outcome.y["test"] for outcome in answered]
+        counts.append([int(right.sum()) for right in by_part])
+    return np.array(counts, dtype=np.int64)
 
 
 def _share_right(answered: Sequence[CellOutcome]) -> float:

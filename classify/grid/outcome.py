@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,5 +55,37 @@ def without_rows(outcome: CellOutcome, role: str) -> CellOutcome:
         outcome,
         ids={**outcome.ids, role: outcome.ids[role][:0]},
         y={**outcome.y, role: outcome.y[role][:0]},
+        stages=stages,
+    )
+
+
+def with_answers_of(outcome: CellOutcome, other: CellOutcome, ids: frozenset[str]) -> CellOutcome:
+    """Return an outcome in which another one answers some of the rows that choose.
+
+    Args:
+        outcome: What a cell says.
+        other: What another cell says of the same fold.
+        ids: The rows of the role ``valid`` that the other answers; those that it does not know are
+            left out.
+    """
+    wanted = list(ids)
+    kept = ~np.isin(outcome.ids["valid"], wanted)
+    taken = np.isin(other.ids["valid"], wanted)
+
+    def joined(mine: NDArray[Any], its: NDArray[Any]) -> NDArray[Any]:
+        return np.concatenate([mine[kept], its[taken]])[order]
+
+    order = np.argsort(
+        np.concatenate([outcome.ids["valid"][kept], other.ids["valid"][taken]]), kind="stable"
+    )
+    of_other = other.reported("valid").values
+    stages = {}
+    for name, stage in outcome.stages.items():
+        values = joined(stage["valid"].values, of_other)
+        stages[name] = {**stage, "valid": ClassScores(values, stage["valid"].kind)}
+    return replace(
+        outcome,
+        ids={**outcome.ids, "valid": joined(outcome.ids["valid"], other.ids["valid"])},
+        y={**outcome.y, "valid": joined(outcome.y["valid"], other.y["valid"])},
         stages=stages,
     )

@@ -6,7 +6,7 @@ The corpus, the folds, the encoders and the cells that will be computed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from classify.claim import Claim
 from classify.grid.config import GridConfig
@@ -47,6 +47,7 @@ class FoldFacts:
         inside: Whether training and validation rows are joined and answered in inner folds; then
             ``train`` and ``valid`` both count all of them.
         on_fitted: Whether these rows choose although an encoder was fitted on some.
+        part_of: Id to the inner fold that answers it, from 1; empty without inner folds.
     """
 
     number: int
@@ -63,6 +64,7 @@ class FoldFacts:
     answered: str = ""
     inside: bool = False
     on_fitted: bool = False
+    part_of: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def n_learning(self) -> int:

@@ -15,7 +15,7 @@ from classify.grid.finished_cells import read_outcome, write_outcome
 from classify.grid.fold_loading import LOADER, FoldSource
 from classify.grid.inner_choice import choose_inside, keep_inner_probes, on_all_rows
 from classify.grid.missing_modalities import without
-from classify.grid.outcome import CellOutcome
+from classify.grid.outcome import CellOutcome, with_answers_of
 from classify.grid.specification import CellSpec
 from classify.grid.tuning import search
 from classify.models.probe import choose_c, inner_groups
@@ -42,6 +42,8 @@ class CellTask:
             :class:`classify.grid.prepared.PreparedGrid`.
         cost_s: Roughly how long it takes, in seconds; only the order and number of processes follow
             from it.
+        judged: Cells of other layers, and the rows that choose which they answer in the place of
+            this one, see :mod:`classify.grid.layer_choice`.
     """
 
     cell: Cell
@@ -50,6 +52,18 @@ class CellTask:
     seed: int
     replica: int
     cost_s: float
+    judged: tuple[tuple[CellSpec, frozenset[str]], ...] = ()
+
+    def outcome(self) -> CellOutcome:
+        """Read the finished cell.
+
+        Raises:
+            StoreError: It is not there, or not whole.
+        """
+        outcome = read_outcome(self.path, self.key)
+        for spec, ids in self.judged:
+            outcome = with_answers_of(outcome, read_outcome(spec.path, spec.key), ids)
+        return outcome
 
     @property
     def source(self) -> FoldSource:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 
 from classify.claim import Claim
-from classify.grid.finished_cells import read_outcome
 from classify.grid.tasks import CellTask
 from classify.results.degradation import DEGRADATION, degradation_table
 from classify.results.files import write_csv
@@ -38,7 +37,7 @@ def write_modalities(
     answers = []
     for task in dropped:
         row = of_cell[task.spec.whole, task.seed, task.replica]
-        answers.append((row, read_outcome(task.path, task.key)))
+        answers.append((row, task.outcome()))
     drop_seed = dropped[0].spec.drop_seed if dropped else 0
     tables = {
         CONTRIBUTIONS: contributions(rows, modality_of),

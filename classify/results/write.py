@@ -15,7 +15,6 @@ from classify.claim import Claim
 from classify.evaluation.comparisons import declared
 from classify.evaluation.predictions import arrange_predictions, only_test_rows
 from classify.evaluation.result_files import GRID, PREDICTIONS, RESULTS_TABLE, read_loosely
-from classify.grid.finished_cells import read_outcome
 from classify.grid.outcome import without_rows
 from classify.grid.prepared import PreparedGrid
 from classify.grid.tasks import CellTask
@@ -126,7 +125,7 @@ def _write_predictions(
         pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
     ):
         for task in tasks:
-            outcome = read_outcome(task.path, task.key)
+            outcome = task.outcome()
             calibrated = calibrated_cell(prepared, task, outcome)
             row = result_row(prepared, task, outcome, calibrated)
             if prepared.on_fitted:

@@ -69,14 +69,18 @@ def test_an_svm_is_chosen_and_judged_as_written_down_here(make_store: MakeStore)
         data = joined(config(store), fold, "audio")
         X, y, groups = data.train.vectors["audio"], data.train.y, data.train.groups
         answers = np.zeros((len(LADDER), len(y)), dtype=np.int64)
-        for fit, rest in GroupKFold(5).split(X, groups=groups):
+        parts = list(GroupKFold(5).split(X, groups=groups))
+        for fit, rest in parts:
             for place, c in enumerate(LADDER):
                 answers[place, rest] = _svm(c).fit(X[fit], y[fit]).predict(X[rest])
-        shares = (answers == y).mean(axis=1)
-        best = int(shares.argmax())
+        best = int((answers == y).mean(axis=1).argmax())
+        judged = np.zeros(len(y), dtype=bool)
+        for others, rest in parts:  # its own rows do not choose by what they are answered
+            chosen = (answers[:, others] == y[others]).mean(axis=1).argmax()
+            judged[rest] = answers[chosen, rest] == y[rest]
         row = rows[(rows["cell"] == "unimodal audio svm") & (rows["fold"] == fold)].iloc[0]
         assert row["settings"].split("; ")[0] == f"c={LADDER[best]:g}"
-        assert row["valid_WA"] == pytest.approx(shares[best], abs=1e-12)
+        assert row["valid_WA"] == pytest.approx(judged.mean(), abs=1e-12)
         answered = _svm(LADDER[best]).fit(X, y).predict(data.test.vectors["audio"])
         assert row["WA"] == pytest.approx((answered == data.test.y).mean(), abs=1e-12)
         assert (row["n_fit"], row["n_choice"], row["fit_rows"]) == (60, 60, "train+valid")
@@ -180,6 +184,33 @@ def test_each_classifier_judges_layers_for_itself(make_store: MakeStore) -> None
     chosen = rows[rows["cell"] == result.table.headline].iloc[0]
     assert chosen["chosen_on"].endswith("cell: inner")
     assert "layer+" in chosen["shared_rows"]
+
+
+def test_no_inner_fold_chooses_the_layer_that_answers_it(make_store: MakeStore) -> None:
+    """What judges a modality, written out over the answers of its layers' own cells."""
+    found = config(make_store(layers=3, apart=0.4, rows=54), layer="choose", early=(), late=())
+    rows = run_grid(found).table.rows.set_index(["cell", "fold"])
+    answers = pd.read_parquet(found.out / "predictions.parquet")
+    answers = answers[answers["role"] == "valid"]
+    answers["right"] = answers["y_true"].astype(str) == answers["y_pred"].astype(str)
+    differs = 0
+    for fold in (1, 2, 3):
+        data = joined(found, fold, "audio")
+        part = pd.Series(data.parts, index=data.train.ids)
+        right = {}
+        for layer in range(3):
+            cell = f"layer audio={layer} svm"
+            mine = answers[(answers["cell"] == cell) & (answers["fold"] == fold)]
+            right[layer] = mine.set_index("id")["right"]
+        judged = []
+        for number in range(1, 6):
+            here = part.index[part == number]
+            chosen = max(right, key=lambda layer: right[layer].drop(here).sum())
+            judged.append(right[chosen][here])
+        row = rows.loc[("unimodal audio svm", fold)]
+        assert row["valid_WA"] == pytest.approx(pd.concat(judged).mean(), abs=1e-12)
+        differs += row["valid_WA"] != max(of_layer.mean() for of_layer in right.values())
+    assert differs  # the plain maximum would not do
 
 
 @pytest.mark.parametrize("layers_as", ["concat", "mean", "stack"])
