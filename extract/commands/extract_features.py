@@ -42,7 +42,7 @@ from extract.pipeline.write import Summary, related_changes
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from extract.encoders.base import ModelEncoder
+    from extract.encoders.base import Encoder, ModelEncoder
 
 SHOWN_FAILURES = 20
 
@@ -282,8 +282,16 @@ class _Introduction:
             *(f"  note: {note}" for note in manifest.notes),
             f"{dump.modality}: {int(dump.present.sum())} rows; {encoder.spec.name}, "
             f"{what}, on {encoder.device}; seen = {dump.attributes['seen_spec']}",
-            *(f"  {sentence}" for sentence in related_changes(dump)),
+            *(f"  {sentence}" for sentence in [*_slower(encoder), *related_changes(dump)]),
         ]
+
+
+def _slower(encoder: Encoder) -> list[str]:
+    """Say where the processor is not made for the precision that was asked for."""
+    from extract.encoders.precision import slower_note
+
+    note = slower_note(encoder.settings["dtype"])
+    return [note] if note else []
 
 
 def _report(summary: Summary, console: Console) -> int:

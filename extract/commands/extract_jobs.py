@@ -11,7 +11,7 @@ from embeddings_store.folds.setup import Request
 from extract.commands.corpus_options import corpus_source
 from extract.commands.face_options import face_source
 from extract.corpora import READERS
-from extract.encoders.settings import EncoderOptions, InputSettings
+from extract.encoders.settings import PRECISIONS, EncoderOptions, InputSettings
 from extract.finetuning.augmentation import DEFAULT_AUGMENTATIONS
 from extract.finetuning.row_roles import FoldChoice
 from extract.finetuning.settings import TrainingSettings
@@ -38,7 +38,6 @@ TRAINING_OPTIONS = (
     "label_smoothing",
     "early_stopping",
     "augment",
-    "precision",
     "inner_folds",
     "eval_batch_size",
     "seed",
@@ -69,6 +68,7 @@ def frozen_job(
         arguments.pooling or None,
         arguments.device,
         arguments.batch_size or None,
+        _frozen_precision(arguments),
     )
     inputs = _input_settings(arguments, arguments.region)
     return FrozenJob(
@@ -221,6 +221,17 @@ def _input_settings(arguments: argparse.Namespace, region: object) -> InputSetti
     return InputSettings(
         arguments.max_duration_s or None, arguments.long_rule, arguments.max_tokens, frames
     )
+
+
+def _frozen_precision(arguments: argparse.Namespace) -> str:
+    """Return in what a frozen encoder multiplies."""
+    precision = arguments.precision or EncoderOptions().precision
+    if precision not in PRECISIONS:
+        raise UsageError(
+            f"--precision {precision} belongs to fine-tuning; with --frozen it is "
+            f"{', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}"
+        )
+    return str(precision)
 
 
 def _seeds(text: str | None) -> list[int]:

@@ -15,9 +15,11 @@ from extract.commands.corpus_options import add_reading_options
 from extract.commands.face_options import add_face_options
 from extract.corpora import corpus_names
 from extract.encoders.architectures import PERCENTILES
+from extract.encoders.settings import PRECISIONS as FROZEN_IN
 from extract.encoders.settings import EncoderOptions, InputSettings
 from extract.finetuning.augmentation import AUGMENTATIONS
-from extract.finetuning.settings import PAPER, PRECISIONS, SCHEDULERS, TrainingSettings
+from extract.finetuning.settings import PAPER, SCHEDULERS, TrainingSettings
+from extract.finetuning.settings import PRECISIONS as TRAINED_IN
 from extract.frames.settings import REGIONS
 from extract.frames.settings import RULES as FRAME_RULES
 from extract.pipeline.finetuning_job import FinetuneJob
@@ -307,10 +309,7 @@ def _add_regularisation(train: argparse._ArgumentGroup, default: Mapping[str, ob
 
 
 def _add_training_run(train: argparse._ArgumentGroup) -> None:
-    """What is trained besides, what is kept, and in which precision."""
-    train.add_argument(
-        "--precision", choices=PRECISIONS, help="auto is bf16 on a GPU that has it (default: auto)"
-    )
+    """What is trained besides, and what is kept."""
     train.add_argument(
         "--inner-folds",
         type=int,
@@ -350,6 +349,14 @@ def _add_run(top: argparse.ArgumentParser) -> None:
         "--device",
         default=_OPTIONS.device,
         help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)",
+    )
+    run.add_argument(
+        "--precision",
+        choices=list(dict.fromkeys((*TRAINED_IN, *FROZEN_IN))),
+        help=f"with --frozen on a CPU: {', '.join(FROZEN_IN)}; bf16 and int8 take about half the "
+        "time where the processor has instructions for them, and change vectors in the third or "
+        f"second digit, so they are kept beside those of float32 (default: {_OPTIONS.precision}). "
+        f"Fine-tuning: {', '.join(TRAINED_IN)}; auto is bf16 on a GPU that has it (default: auto)",
     )
     run.add_argument(
         "--dry-run",

@@ -46,6 +46,7 @@ def load_encoder(
     batch_size: int | None = OPTIONS.batch_size,
     inputs: InputSettings = INPUTS,
     revision: str | None = None,
+    precision: str = OPTIONS.precision,
 ) -> Encoder:
     """Load an encoder, ready to encode.
 
@@ -60,6 +61,8 @@ def load_encoder(
             Changes no vector.
         inputs: How long clips and texts are cut, and which pictures are drawn.
         revision: Commit, tag or branch on the Hub; not for folders.
+        precision: ``"float32"``, or on a CPU ``"bf16"`` or ``"int8"``: products are faster and
+            vectors a little different, so this is part of ``settings``.
 
     Raises:
         UsageError: If an argument does not fit the encoder.
@@ -76,4 +79,5 @@ def load_encoder(
         raise MissingDependencyError(
             f"encoders need {error.name}; install the extra 'extract'"
         ) from error
-    return build(resolved, EncoderOptions(layer, pooling, device, batch_size), inputs, revision)
+    options = EncoderOptions(layer, pooling, device, batch_size, precision)
+    return build(resolved, options, inputs, revision)

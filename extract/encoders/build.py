@@ -23,6 +23,7 @@ from extract.encoders.pictures import (
     FrameByFrameEncoder,
     SiglipVisionEncoder,
 )
+from extract.encoders.precision import lower_precision
 from extract.encoders.resolving import ResolvedEncoder
 from extract.encoders.settings import EncoderOptions, InputSettings
 from extract.encoders.spectrogram import SpectrogramEncoder
@@ -64,7 +65,8 @@ def build(
 
 
     Raises:
-        UsageError: If an option does not fit, or features are asked for in a revision.
+        UsageError: If an option does not fit, or features are asked for in a revision or another
+            precision.
     """
     spec = resolved.spec
     if options.pooling is not None:
@@ -79,13 +81,22 @@ def build(
             raise UsageError(
                 f"{spec.name} is computed by {spec.architecture}; a revision goes with a Hub id"
             )
+        if options.precision != "float32":
+            raise UsageError(
+                f"{spec.name} is computed by {spec.architecture}, which has one precision; leave "
+                f"--precision {options.precision} out"
+            )
         from extract.encoders.features import FEATURE_ENCODERS
 
         on_cpu = replace(how, device=torch.device("cpu"))
         return FEATURE_ENCODERS[spec.architecture](spec, on_cpu, inputs)
     loaded = load_model(resolved, revision)
     adapter = _FAMILIES[kind_of(spec.architecture).family]
-    return adapter(spec, loaded, how, inputs)
+    encoder = adapter(spec, loaded, how, inputs)
+    # Afterwards: an adapter may prove by what the model does in float32 that it can run it.
+    lower_precision(loaded.model, options.precision, device)
+    encoder.settings["dtype"] = options.precision
+    return encoder
 
 
 def find_device(name: str) -> torch.device:

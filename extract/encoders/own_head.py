@@ -27,6 +27,7 @@ from embeddings_store.reading import AGAIN, reading
 from extract.encoders.architectures import kind_of
 from extract.encoders.base import Encoder, EncoderInput, ModelEncoder, PreparedInput, running
 from extract.encoders.loading import LoadingInfo, digest_of_weights, quiet
+from extract.encoders.precision import lower_precision
 from extract.encoders.video import VideoEncoder
 
 _SINGLE_PICTURES = ("frames", "cropped-frames", "clip-frames", "siglip-frames")
@@ -148,7 +149,9 @@ def load_own_head(encoder: Encoder) -> OwnHead:
             f"{folder / 'config.json'}: id2label names a label twice ({', '.join(labels)}); "
             "correct it"
         )
-    return OwnHead(encoder, model, labels, digest_of_weights(model), batch_size=encoder.batch_size)
+    digest = digest_of_weights(model)
+    lower_precision(model, encoder.settings["dtype"], encoder.device)
+    return OwnHead(encoder, model, labels, digest, batch_size=encoder.batch_size)
 
 
 def _mapping(modality: str, family: str) -> Mapping[type, type[PreTrainedModel]]:

@@ -46,6 +46,10 @@ class InputSettings:
             )
 
 
+# In what a frozen encoder multiplies, see :mod:`extract.encoders.precision`.
+PRECISIONS = ("float32", "bf16", "int8")
+
+
 @dataclass(frozen=True, slots=True)
 class EncoderOptions:
     """Which vector an encoder makes, and where it runs.
@@ -59,12 +63,15 @@ class EncoderOptions:
             or ``mps``.
         batch_size: Inputs that go through the model at once; none for
             :func:`extract.encoders.batching.auto_batch_size`. Changes no vector.
+        precision: In what a frozen encoder multiplies, one of ``PRECISIONS``; all but ``float32``
+            are for a CPU.
     """
 
     layer: str | int | Sequence[int] = "last"
     pooling: str | None = None
     device: str = "auto"
     batch_size: int | None = None
+    precision: str = "float32"
 
 
 # What a caller gets who asks for nothing else.

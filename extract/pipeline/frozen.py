@@ -130,6 +130,7 @@ def prepare_extraction(job: FrozenJob, manifest: Manifest | None = None) -> Prep
         device=options.device,
         batch_size=options.batch_size,
         inputs=job.encoder.inputs,
+        precision=options.precision,
     )
     head = _own_head(encoder) if job.own_head else None
     maker = head or encoder

@@ -267,6 +267,20 @@ def test_a_changed_setting_makes_other_vectors_and_says_which_setting(tmp_path, 
     assert len(list((tmp_path / "e").rglob("*.h5"))) == 2
 
 
+def test_a_precision_stands_in_the_store_beside_float32(tmp_path, model, capsys):
+    rows, store = write_corpus(tmp_path / "c", 2), tmp_path / "e"
+    assert main(command(rows, model, store)) == 0
+    exact = only_file(store)
+    assert main(command(rows, model, store, "--precision", "float32")) == 0
+    assert "nothing to do" in capsys.readouterr().err
+    assert main(command(rows, model, store, "--precision", "bf16")) == 0
+    assert "dtype: float32 -> bf16" in capsys.readouterr().err
+    files = [read_embeddings(path) for path in store.rglob("*.h5")]
+    assert len(files) == 2
+    other = next(file for file in files if file.encoder != exact.encoder)
+    assert 0 < np.abs(other.vectors - exact.vectors).max() < 0.05 * np.abs(exact.vectors).max()
+
+
 def test_the_same_weights_that_compute_otherwise_are_not_taken_for_what_is_there(
     tmp_path, model, capsys
 ):
