@@ -94,12 +94,12 @@ class Claim:
         """
         claims = []
         if CLAIM in rows:
-            claims += [cls.read(str(text)) for text in rows[CLAIM].fillna("").unique()]
+            claims += [cls.read(text) for text in _words(rows[CLAIM])]
         claim = cls.all_of(claims)
         if any(reason.startswith(SHUFFLED) for reason in claim.reasons):
             return claim
         if "labels_shuffled" in rows:
-            seeds = set(rows["labels_shuffled"].fillna("").astype(str)) - {"", TRUE_LABELS}
+            seeds = set(_words(rows["labels_shuffled"])) - {"", TRUE_LABELS}
             return cls.all_of([claim, cls(tuple(_shuffled(seed) for seed in sorted(seeds)))])
         return claim
 
@@ -152,6 +152,11 @@ class Claim:
             if reason.startswith(kind):
                 names += reason.removeprefix(kind).split(", ")
         return tuple(names)
+
+
+def _words(column: pd.Series) -> list[str]:
+    """Return the different words of a column; one of nothing but empty cells may be of numbers."""
+    return [str(word) for word in column.dropna().unique()]
 
 
 def _shuffled(seed: str) -> str:

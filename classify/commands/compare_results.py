@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,9 +108,9 @@ def read_result(path: Path, cell: str, metric: str) -> dict[str, object]:
             f"{path}: no such file; give a folder that run-fusion-grid wrote, or its grid.csv"
         )
     from classify.evaluation.agreement import check_folder
-    from classify.evaluation.result_files import GRID_SHAPE, TableShape, read_words
+    from classify.evaluation.result_files import GRID_SHAPE, read_words
 
-    rows = read_words(path, TableShape((), GRID_SHAPE.numbers, GRID_SHAPE.key))
+    rows = read_words(path, replace(GRID_SHAPE, needed=()))
     absent = {"cell", "fold", metric} - set(rows)
     if absent:
         raise UsageError(

@@ -37,9 +37,10 @@ WORDS = ("cell", "y_true", "y_pred", "kind")
 SEEDS = ("seed", "encoder_seed")
 PROBABILITY = "probability"
 # What comparisons take from grid.csv beside its figures.
+COUNTS = ("n_test", "n_missing", "n_scored", "n_fit")
 COMPARED_GRID = replace(
     GRID_SHAPE,
-    needed=(*GRID_SHAPE.needed, "modalities", "method", "classifier", "n_test", "n_missing"),
+    needed=(*GRID_SHAPE.needed, "modalities", "method", "classifier", *COUNTS),
 )
 
 Codes = NDArray[np.int64]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ class TableShape:
 
     Attributes:
         needed: Columns that must be there; a table has at least one row where there are such.
+        with_it: Column to those that must be there beside it, in tables of any version.
         numbers: A pattern of the names of columns that hold numbers, or nothing.
         key: Columns that together name a row, of which there is one.
         square: What the names of columns begin with of which there is one for each row, called by
@@ -40,6 +41,7 @@ class TableShape:
     numbers: str = ""
     key: Sequence[str] = ()
     square: str = ""
+    with_it: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 # Of grid.csv: seeds are names, and counts and shares are numbers.
@@ -47,6 +49,12 @@ GRID_SHAPE = TableShape(
     needed=("cell", "fold", "family", "flags"),
     numbers=r"fold|n_\w+|\w*WA\w*|UAR\w*|\w+_F1|\w*margin\w*|ECE\w*|fit_s|\w*coverage",
     key=("cell", "fold", "seed", "encoder_seed"),
+    # a table that counts rows has the figures that are of them, and says what they may be called
+    with_it={
+        "n_valid": ("valid_WA",),
+        "n_valid_scored": ("valid_WA",),
+        "n_scored": ("WA", "claim"),
+    },
 )
 
 
@@ -141,6 +149,8 @@ def _check_lines(path: Path, shape: TableShape, what: str) -> None:
 def _check_whole(path: Path, rows: pd.DataFrame, shape: TableShape, what: str) -> None:
     """Check that a table of words is whole: its columns are there, and each row once."""
     absent = [name for name in shape.needed if name not in rows]
+    for name, beside in shape.with_it.items():
+        absent += [other for other in beside if name in rows and other not in rows]
     if absent:
         raise _damaged(path, what, f"it has no column {absent[0]!r}")
     if shape.needed and not len(rows):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -361,7 +361,7 @@ class FinishedRun:
 
 def _grid(path: Path) -> pd.DataFrame:
     """Read ``grid.csv`` with its numbers as numbers and all else as text."""
-    rows = read_rows(path, TableShape(NEEDED, GRID_SHAPE.numbers, GRID_SHAPE.key))
+    rows = read_rows(path, replace(GRID_SHAPE, needed=NEEDED))
     if "valid_WA" not in rows:
         rows["valid_WA"] = np.nan
     return rows

@@ -7,7 +7,7 @@ data of this package. ``benchmarks/README.md`` explains their columns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -18,7 +18,7 @@ from classify.claim import CLAIM, Claim
 from classify.evaluation.agreement import check_folder
 from classify.evaluation.means import first_best, has_chosen, mean_on_valid
 from classify.evaluation.metrics import COVERAGE, METRICS
-from classify.evaluation.result_files import GRID_SHAPE, TableShape, read_rows
+from classify.evaluation.result_files import GRID_SHAPE, read_rows
 from classify.fusion.strategies import STRATEGIES
 from classify.models.classifiers import baselines, competitors
 from classify.names import BASELINE, HEAD, LAYER, PROBE, UNIMODAL
@@ -49,10 +49,17 @@ COLUMNS = (
     "note",
 )
 AVERAGE = "average"
-NEEDED = TableShape(
-    (*GRID_SHAPE.needed, "corpus", "modalities", "method", "classifier", "n_scored", *METRICS),
-    GRID_SHAPE.numbers,
-    GRID_SHAPE.key,
+NEEDED = replace(
+    GRID_SHAPE,
+    needed=(
+        *GRID_SHAPE.needed,
+        "corpus",
+        "modalities",
+        "method",
+        "classifier",
+        "n_scored",
+        *METRICS,
+    ),
 )
 NOTHING, SEPARATOR = "-", "; "
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +12,7 @@ from classify.claim import Claim
 from classify.evaluation.agreement import check_folder
 from classify.evaluation.means import FITTED_WA
 from classify.evaluation.metrics import COMPLETENESS, METRICS
-from classify.evaluation.result_files import GRID, GRID_SHAPE, TableShape, read_rows
+from classify.evaluation.result_files import GRID, GRID_SHAPE, read_rows
 from classify.names import BASELINE, EARLY, LATE, LAYER, SYSTEM, UNIMODAL
 from classify.results.files import write_csv
 from classify.systems.cell import Cell
@@ -162,7 +162,7 @@ class ResultTable:
             StoreError: The file is not such a table.
         """
         numbers = "|".join(name for name, kind in SCHEMA.items() if kind != TEXT)
-        shape = TableShape(GRID_SHAPE.needed, numbers, GRID_SHAPE.key)
+        shape = replace(GRID_SHAPE, numbers=numbers)
         rows = read_rows(path, shape)
         try:
             return cls(rows)

@@ -21,7 +21,7 @@ from classify.evaluation.predictions import read_predictions
 from classify.experiment import run_grid
 from classify.figures.results_folder import FinishedRun
 from classify.grid.config import GridConfig
-from classify.results.table import read_results
+from classify.results.table import SCHEMA, read_results
 from embeddings_store import write_example_store
 from embeddings_store.errors import StoreError, StoreMismatchError
 
@@ -368,3 +368,22 @@ def test_a_damaged_table_is_one_line(
     cut_in_half(path)
     with pytest.raises(StoreError, match=AGAIN):
         run.table(name)
+
+
+LIGHT = ("show-benchmarks", "compare-results", "compare-systems")
+COLUMNS = sorted(SCHEMA)
+
+
+@pytest.mark.telling
+@pytest.mark.parametrize("command", LIGHT)
+def test_a_column_that_is_gone_is_one_line_or_not_missed(
+    command: str, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a command reads of ``grid.csv`` is asked for when it is read, not when it is used."""
+    whole = pd.read_csv(results / "grid.csv", dtype=str, keep_default_na=False)
+    main, argv = commands(results)[command]
+    for column in COLUMNS:
+        whole.rename(columns={column: "{}"}).to_csv(results / "grid.csv", index=False)
+        status = main(argv)
+        err = capsys.readouterr().err
+        assert status == 0 or (status in {2, 3} and len(err.splitlines()) == 1), (column, err)
