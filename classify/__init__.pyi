@@ -1,3 +1,6 @@
+from .bundle.bundle import Bundle as Bundle
+from .bundle.bundle import read_bundle as read_bundle
+from .bundle.export import export_model as export_model
 from .evaluation.metrics import accuracy as accuracy
 from .experiment import run_grid as run_grid
 from .figures.draw import draw_figure as draw_figure

@@ -25,7 +25,7 @@ FLOORS: Mapping[str, Sequence[str]] = {
     "classify": [
         "classify commands",
         "ablation audit report",
-        "experiment figures single_system terminal",
+        "bundle experiment figures single_system terminal",
         "results",
         "grid",
         "systems",

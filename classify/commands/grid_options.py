@@ -479,6 +479,19 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         "--quiet", action="store_true", help="print no tables, only where the results are"
     )
     group.add_argument(
+        "--export-model",
+        type=Path,
+        metavar="DIR",
+        help="fit the reported cell once more on all labelled rows and write it as a bundle, which "
+        "inspect-model shows, score-model scores and Python's read_bundle reads",
+    )
+    group.add_argument(
+        "--export-cell",
+        default="",
+        metavar="NAME",
+        help="with --export-model: another cell, by its name in grid.csv, or a --system by its own",
+    )
+    group.add_argument(
         "--report",
         action="store_true",
         help="draw the figures and write report.html at the end, as make-report does (needs the "

@@ -15,6 +15,8 @@ from embeddings_store.commands.common import guarded
 from embeddings_store.reading import visible
 
 if TYPE_CHECKING:
+    import argparse
+
     from rich.console import Console
 
     from classify.grid.config import GridConfig
@@ -33,6 +35,7 @@ def _run(argv: Sequence[str] | None) -> int:
     if arguments.list_protocols:
         return _list_protocols(arguments.store, arguments.corpus)
     config = config_from(arguments)
+    _check_export(arguments)
 
     # not above: --help needs no classifier
     from classify.experiment import run_grid
@@ -60,11 +63,31 @@ def _run(argv: Sequence[str] | None) -> int:
         f"{len(result.table.rows)} rows (cells x folds){stamp} in {config.out}: "
         f"{', '.join(path.name for path in result.files)}"
     )
+    if arguments.export_model:
+        from classify.bundle.export import export_model
+
+        export_model(result, arguments.export_model, arguments.export_cell)
+        print(arguments.export_model)
     if reporter:
         print(reporter(config.out, config.store))
     elif stale := stale_report(config.out):
         _say(stale)
     return 0
+
+
+def _check_export(arguments: argparse.Namespace) -> None:
+    """Refuse before the work what could not be exported after it."""
+    from classify.bundle.folder import refuse_existing
+    from embeddings_store.errors import UsageError
+
+    if arguments.export_cell and not arguments.export_model:
+        raise UsageError("--export-cell has no effect without --export-model DIR; add it")
+    if arguments.export_model and arguments.metadata_ablation:
+        raise UsageError(
+            "--metadata-ablation compares runs and has no cell to export; run it apart"
+        )
+    if arguments.export_model and not arguments.dry_run:
+        refuse_existing(arguments.export_model)
 
 
 def _list_protocols(store: Path, corpus: str) -> int:

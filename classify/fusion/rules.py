@@ -35,7 +35,7 @@ both are the mean (``w = exp(theta)``), with L-BFGS. To add a rule, add an entry
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,7 @@ from classify.fusion.strategies import score_fusion, score_strategies
 from classify.models.classifiers import fit_classifier
 from classify.models.probe import PROBE_ITERATIONS, LogProbabilities
 from classify.names import CALIBRATED
-from embeddings_store.errors import FoldError
+from embeddings_store.errors import FoldError, UsageError
 
 FROM_SHARES, FROM_SCORES = "shares", "scores"
 LOG_ZERO = -1e300  # the logarithm of nothing, finite so that it can be added and stored
@@ -93,6 +93,7 @@ class TrainingScores:
 
 
 Combine = Callable[[Inputs], LogProbabilities]
+Learnt = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +103,12 @@ class FittedRule:
     Attributes:
         combine: Inputs to log probabilities (n, C), up to a constant per row.
         weights: What each input counts (M,), summing to 1, where the rule knows such a thing.
+        learnt: All that it has learnt, by name; :func:`restore_rule` makes the same rule of it.
     """
 
     combine: Combine
     weights: tuple[float, ...] = ()
+    learnt: Learnt = field(default_factory=dict)
 
     def __call__(self, inputs: Inputs) -> LogProbabilities:
         """Return log probabilities (n, C); rows without any input are uniform."""
@@ -128,6 +131,8 @@ class Rule:
         hidden: Whether it stands in expressions only, because it takes one input.
         classifier: Whose default settings it is fitted with, where it fits a classifier of
             :data:`classify.models.classifiers.CLASSIFIERS`; they stand in the cell's key.
+        answer: What it has learnt to how it combines its inputs; without it the rule cannot leave
+            the process that fitted it, see :mod:`classify.bundle`.
     """
 
     name: str
@@ -135,6 +140,7 @@ class Rule:
     learns: str = ""
     hidden: bool = False
     classifier: str = ""
+    answer: Callable[[Learnt], Combine] | None = None
 
 
 def confidence(inputs: Inputs) -> Floats:
@@ -174,37 +180,52 @@ def _vote(inputs: Inputs) -> LogProbabilities:
 
 
 def _bayes(training: TrainingScores) -> FittedRule:
+    return restore_rule("bayes", {"prior": training.prior})
+
+
+def _bayes_combine(learnt: Learnt) -> Combine:
+    prior = learnt["prior"]
+
     def combine(inputs: Inputs) -> LogProbabilities:
         others = np.maximum(inputs.present.sum(axis=0) - 1, 0)[:, None]
-        return np.asarray(_log_product(inputs) - others * np.log(training.prior))
+        return np.asarray(_log_product(inputs) - others * np.log(prior))
 
-    return FittedRule(combine)
+    return combine
+
+
+def _no_features(inputs: Inputs) -> Floats:
+    return np.zeros((*inputs.present.shape, 0))
+
+
+def _gate_features(inputs: Inputs) -> Floats:
+    return np.concatenate([confidence(inputs)[:, :, None], np.exp(inputs.log_p)], axis=2)
 
 
 def _weighted(training: TrainingScores) -> FittedRule:
-    return _mixture(training, lambda inputs: np.zeros((*inputs.present.shape, 0)))
+    return _mixture("weighted", training, _no_features)
 
 
 def _gate(training: TrainingScores) -> FittedRule:
-    return _mixture(
-        training,
-        lambda inputs: np.concatenate(
-            [confidence(inputs)[:, :, None], np.exp(inputs.log_p)], axis=2
-        ),
-    )
+    return _mixture("gate", training, _gate_features)
 
 
-def _mixture(training: TrainingScores, features: Callable[[Inputs], Floats]) -> FittedRule:
+def _log_shares(theta: Floats, inputs: Inputs, z: Floats) -> Floats:
+    """Return the logarithm of what each input counts in each row (M, n)."""
+    from scipy.special import log_softmax
+
+    logits = theta[:, :1] + np.einsum("mnf,mf->mn", z, theta[:, 1:])
+    return np.asarray(log_softmax(np.where(inputs.present, logits, LOG_ZERO), axis=0))
+
+
+def _mixture(
+    name: str, training: TrainingScores, features: Callable[[Inputs], Floats]
+) -> FittedRule:
     """Fit ``sum_m g_m p_m`` with ``g = softmax(theta_m . [1, features_m])``.
 
     The softmax is over the inputs that a row has.
     """
     from scipy.optimize import minimize
-    from scipy.special import log_softmax, logsumexp, softmax
-
-    def log_shares(theta: Floats, inputs: Inputs, z: Floats) -> Floats:
-        logits = theta[:, :1] + np.einsum("mnf,mf->mn", z, theta[:, 1:])
-        return np.asarray(log_softmax(np.where(inputs.present, logits, LOG_ZERO), axis=0))
+    from scipy.special import logsumexp, softmax
 
     inputs = training.inputs
     rows = np.arange(len(training.y))
@@ -214,7 +235,7 @@ def _mixture(training: TrainingScores, features: Callable[[Inputs], Floats]) -> 
 
     def loss(flat: Floats) -> tuple[float, Floats]:
         theta = flat.reshape(len(right), -1)
-        log_g = log_shares(theta, inputs, z)
+        log_g = _log_shares(theta, inputs, z)
         joint = log_g + right
         log_likelihood = logsumexp(joint, axis=0)
         # prior minus posterior share of each input is the slope in its logit
@@ -230,35 +251,52 @@ def _mixture(training: TrainingScores, features: Callable[[Inputs], Floats]) -> 
         options={"maxiter": PROBE_ITERATIONS, "ftol": 1e-12, "gtol": 1e-6},
     )
     theta = found.x.reshape(len(right), -1)
-
-    def combine(new: Inputs) -> LogProbabilities:
-        log_g = log_shares(theta, new, features(new))
-        return np.asarray(logsumexp(log_g[:, :, None] + new.log_p, axis=0))
-
     if len(rows):
-        mean_share = np.exp(log_shares(theta, inputs, z)).mean(axis=1)
+        mean_share = np.exp(_log_shares(theta, inputs, z)).mean(axis=1)
     else:
         mean_share = softmax(theta[:, 0])
-    return FittedRule(combine, tuple(mean_share.tolist()))
+    return restore_rule(name, {"theta": theta}, tuple(mean_share.tolist()))
+
+
+def _mixture_combine(features: Callable[[Inputs], Floats]) -> Callable[[Learnt], Combine]:
+    def with_theta(learnt: Learnt) -> Combine:
+        from scipy.special import logsumexp
+
+        theta = learnt["theta"]
+
+        def combine(new: Inputs) -> LogProbabilities:
+            log_g = _log_shares(theta, new, features(new))
+            return np.asarray(logsumexp(log_g[:, :, None] + new.log_p, axis=0))
+
+        return combine
+
+    return with_theta
 
 
 def _stack(training: TrainingScores) -> FittedRule:
-    lacked = np.flatnonzero(~training.inputs.present.all(axis=1))
-    X = _columns(training.inputs, lacked)
-    return FittedRule(
-        _logistic(X, training.y, len(training.prior), lambda new: _columns(new, lacked))
-    )
+    lacked = _lacked(training)
+    learnt = _logistic(_columns(training.inputs, lacked), training)
+    return restore_rule("stack", {**learnt, "lacked": lacked})
+
+
+def _stack_combine(learnt: Learnt) -> Combine:
+    return _logistic_combine(learnt, lambda new: _columns(new, learnt["lacked"]))
 
 
 def _calibrated(training: TrainingScores) -> FittedRule:
-    def columns(inputs: Inputs) -> Floats:
-        return np.asarray(np.maximum(inputs.log_p[0], LOWEST_LOG_P))
+    return restore_rule(CALIBRATED, _logistic(_margins(training.inputs), training))
 
-    return FittedRule(_logistic(columns(training.inputs), training.y, len(training.prior), columns))
+
+def _calibrated_combine(learnt: Learnt) -> Combine:
+    return _logistic_combine(learnt, _margins)
+
+
+def _margins(inputs: Inputs) -> Floats:
+    return np.asarray(np.maximum(inputs.log_p[0], LOWEST_LOG_P))
 
 
 def _stack_xgboost(training: TrainingScores) -> FittedRule:
-    lacked = np.flatnonzero(~training.inputs.present.all(axis=1))
+    lacked = _lacked(training)
     model = fit_classifier(
         "xgboost",
         _columns(training.inputs, lacked),
@@ -266,7 +304,17 @@ def _stack_xgboost(training: TrainingScores) -> FittedRule:
         len(training.prior),
         seed=training.seed,
     )
-    return FittedRule(lambda new: _log(model.predict(_columns(new, lacked)).values))
+    return restore_rule("stack-xgboost", {"model": model, "lacked": lacked})
+
+
+def _stack_xgboost_combine(learnt: Learnt) -> Combine:
+    model, lacked = learnt["model"], learnt["lacked"]
+    return lambda new: _log(model.predict(_columns(new, lacked)).values)
+
+
+def _lacked(training: TrainingScores) -> NDArray[np.int64]:
+    """Return which inputs some row lacks (L,)."""
+    return np.flatnonzero(~training.inputs.present.all(axis=1))
 
 
 def _columns(inputs: Inputs, lacked: NDArray[np.int64]) -> Floats:
@@ -277,26 +325,31 @@ def _columns(inputs: Inputs, lacked: NDArray[np.int64]) -> Floats:
     return np.hstack([*np.exp(inputs.log_p), (~inputs.present[lacked]).T.astype(np.float64)])
 
 
-def _logistic(
-    X: Floats, y: NDArray[np.int64], n_classes: int, columns: Callable[[Inputs], Floats]
-) -> Combine:
-    """Fit scikit-learn's logistic regression.
-
-    A class without rows is improbable by Laplace's rule.
-    """
+def _logistic(X: Floats, training: TrainingScores) -> dict[str, Any]:
+    """Fit scikit-learn's logistic regression over columns (n, D), and return what it has learnt."""
     from sklearn.linear_model import LogisticRegression
 
-    known = np.unique(y)
-    if len(known) < 2:
+    y = training.y
+    if len(np.unique(y)) < 2:
         raise FoldError(
             f"a rule has {len(y)} rows of one class to learn from; choose other rows with "
             "fit_rows, or fewer folds"
         )
     model: Any = LogisticRegression(max_iter=PROBE_ITERATIONS).fit(X, y)
+    return {"model": model, "n_rows": len(y), "n_classes": len(training.prior)}
+
+
+def _logistic_combine(learnt: Learnt, columns: Callable[[Inputs], Floats]) -> Combine:
+    """Return what answers by a logistic regression.
+
+    A class without rows is improbable by Laplace's rule.
+    """
+    model, n_rows, n_classes = learnt["model"], learnt["n_rows"], learnt["n_classes"]
+    known = model.classes_
 
     def combine(inputs: Inputs) -> LogProbabilities:
-        log_p = np.full((inputs.present.shape[1], n_classes), -np.log(len(y) + n_classes))
-        left = np.log1p(-(n_classes - len(known)) / (len(y) + n_classes))
+        log_p = np.full((inputs.present.shape[1], n_classes), -np.log(n_rows + n_classes))
+        left = np.log1p(-(n_classes - len(known)) / (n_rows + n_classes))
         log_p[:, known] = model.predict_log_proba(columns(inputs)) + left
         return log_p
 
@@ -308,24 +361,48 @@ def _log(values: NDArray[Any]) -> LogProbabilities:
         return np.asarray(np.log(np.asarray(values, dtype=np.float64)))
 
 
-def _plain(combine: Combine) -> Callable[[TrainingScores], FittedRule]:
-    return lambda training: FittedRule(combine)
+def restore_rule(name: str, learnt: Learnt, weights: tuple[float, ...] = ()) -> FittedRule:
+    """Return a fitted rule from all that it has learnt; fitting one ends here, too.
+
+    Args:
+        name: A name of :data:`RULES`.
+        learnt: What it has learnt, as :class:`FittedRule` keeps it.
+        weights: What each input counts (M,), where the rule knows such a thing.
+
+    Raises:
+        KeyError: No such rule, or something that it needs is not there.
+        UsageError: The rule's entry does not say how.
+    """
+    answer = RULES[name].answer
+    if answer is None:
+        raise UsageError(f"the rule {name} cannot be made again from what it has learnt")
+    return FittedRule(answer(learnt), weights, learnt)
+
+
+def _plain_rule(name: str, combine: Combine) -> Rule:
+    return Rule(name, lambda training: restore_rule(name, {}), answer=lambda learnt: combine)
 
 
 RULES: Mapping[str, Rule] = {
     rule.name: rule
     for rule in (
-        Rule("mean", _plain(_mean)),
-        Rule("weighted", _weighted, learns=FROM_SCORES),
-        Rule("confidence", _plain(_confident)),
-        Rule("logproduct", _plain(_log_product)),
-        Rule("bayes", _bayes, learns=FROM_SHARES),
-        Rule("maximum", _plain(_maximum)),
-        Rule("vote", _plain(_vote)),
-        Rule("stack", _stack, learns=FROM_SCORES),
-        Rule("stack-xgboost", _stack_xgboost, learns=FROM_SCORES, classifier="xgboost"),
-        Rule("gate", _gate, learns=FROM_SCORES),
-        Rule(CALIBRATED, _calibrated, learns=FROM_SCORES, hidden=True),
+        _plain_rule("mean", _mean),
+        Rule("weighted", _weighted, answer=_mixture_combine(_no_features), learns=FROM_SCORES),
+        _plain_rule("confidence", _confident),
+        _plain_rule("logproduct", _log_product),
+        Rule("bayes", _bayes, answer=_bayes_combine, learns=FROM_SHARES),
+        _plain_rule("maximum", _maximum),
+        _plain_rule("vote", _vote),
+        Rule("stack", _stack, answer=_stack_combine, learns=FROM_SCORES),
+        Rule(
+            "stack-xgboost",
+            _stack_xgboost,
+            answer=_stack_xgboost_combine,
+            learns=FROM_SCORES,
+            classifier="xgboost",
+        ),
+        Rule("gate", _gate, answer=_mixture_combine(_gate_features), learns=FROM_SCORES),
+        Rule(CALIBRATED, _calibrated, answer=_calibrated_combine, learns=FROM_SCORES, hidden=True),
     )
 }
 

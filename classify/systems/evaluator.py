@@ -116,7 +116,7 @@ class Evaluator:
         self.groups = inner_groups(rows)
         self._known: dict[tuple[Expression, bytes], PartOutput] = {}
         self._rules: dict[_Key, FittedRule] = {}
-        self._models: dict[_Key, _Model] = {}
+        self._models: dict[_Key, FittedModel] = {}
         self._about: dict[_Key, str] = {}
 
     def reuse(self, node: Expression, rows: FitRows, output: PartOutput) -> None:
@@ -181,7 +181,7 @@ class Evaluator:
 
     def class_scores(self, node: Expression, output: PartOutput) -> ClassScores:
         """Return the answers of a whole system."""
-        return ClassScores(output.values, _kind(node))
+        return ClassScores(output.values, score_kind(node))
 
     def fit_mode(self, node: Call, rows: FitRows) -> str:
         """Return what a part that learns from class scores is fitted on.
@@ -211,13 +211,17 @@ class Evaluator:
             )
             nothing = PartOutput(np.zeros((0, self.n_classes)), np.zeros(0, dtype=bool))
             output = [training.get(child, nothing) for child in node.arguments]
-            some = np.flatnonzero(_any(output))
+            some = np.flatnonzero(any_present(output))
             y = self.rows.y[at][some]
             counts = np.bincount(self.rows.y[rows.fit], minlength=self.n_classes) + 1.0
             self._rules[key] = RULES[node.word].fit(
-                TrainingScores(_inputs(output, some), y, counts / counts.sum(), self.seed)
+                TrainingScores(rule_inputs(output, some), y, counts / counts.sum(), self.seed)
             )
         return self._rules[key]
+
+    def model(self, node: Call, rows: FitRows) -> FittedModel:
+        """Return a fitted classifier or probe."""
+        return self._model(node, rows)
 
     def learns_from_held(self, node: Expression, rows: FitRows) -> bool:
         """Say whether any part learns from held rows."""
@@ -263,18 +267,18 @@ class Evaluator:
         if (node, rows.fit.tobytes()) in self._known:
             return self._known[node, rows.fit.tobytes()].at(at)
         here = self.present(node)[at]
-        values = np.full((len(at), self.n_classes), _nothing(node, self.n_classes))
+        values = np.full((len(at), self.n_classes), no_answer(node, self.n_classes))
         chosen = np.flatnonzero(here)
         if not len(chosen):
             return PartOutput(values, here)
         if node.word == HEAD:
             values[here] = head_scores(self.rows.scores[view_of_head(node)][at[here]])
         elif node.word in RULES:
-            output = [self._logs(child, source(child)) for child in node.arguments]
-            values[here] = self.rule(node, rows)(_inputs(output, chosen))
+            output = [as_logarithms(child, source(child)) for child in node.arguments]
+            values[here] = self.rule(node, rows)(rule_inputs(output, chosen))
         else:
             leaf = {
-                part: self._logs(part, source(part)).at(chosen)
+                part: as_logarithms(part, source(part)).at(chosen)
                 for part in leaves(node.arguments[0])
             }
             values[here] = self._model(node, rows).values(leaf)
@@ -288,7 +292,7 @@ class Evaluator:
         vectors, present = self.rows.vectors[view.name], self.rows.present[view.name]
         return PartOutput(rows_of(vectors, at), rows_of(present, at))
 
-    def _model(self, node: Call, rows: FitRows) -> _Model:
+    def _model(self, node: Call, rows: FitRows) -> FittedModel:
         key = self._key(node, rows)
         model = self._models.pop(key, None) or self._fit_model(node, rows)
         self._models[key] = model  # the last used stands last
@@ -297,7 +301,7 @@ class Evaluator:
             size -= self._models.pop(next(iter(self._models))).size
         return model
 
-    def _fit_model(self, node: Call, rows: FitRows) -> _Model:
+    def _fit_model(self, node: Call, rows: FitRows) -> FittedModel:
         tree = node.arguments[0]
         if learns_from_scores(node):
             at, leaf = self._training_scores(node, rows, leaves(tree))
@@ -306,21 +310,21 @@ class Evaluator:
             for view in leaves(tree):
                 if isinstance(view, View):
                     leaf[view] = self._view(view, rows, at)
-        some = np.flatnonzero(_any(leaf.values()))
+        some = np.flatnonzero(any_present(leaf.values()))
         leaf = {child: output.at(some) for child, output in leaf.items()}
         y = self.rows.y[at][some]
         if node.word in baselines():
             model = fit_classifier(
                 node.word, np.zeros((len(y), 1)), y, self.n_classes, seed=self.baseline_seed
             )
-            return _Model(_no_features, model, 0)
+            return FittedModel(_no_features, model, 0)
         if node.word == PROBE and isinstance(tree, View):  # it standardises by itself
             probe = self._fit_probe(node, leaf[tree].values, y, self.groups[at][some])
-            return _Model(lambda new: new[tree].values, probe, 0)
+            return FittedModel(vectors_of(tree), probe, 0)
         features = FeatureTree(tree, leaf)
         X = features(leaf)
         if node.word == PROBE:
-            return _Model(features, self._fit_probe(node, X, y, self.groups[at][some]), 0)
+            return FittedModel(features, self._fit_probe(node, X, y, self.groups[at][some]), 0)
         del leaf  # X is a copy of what is in it
         settings = {name: float(value) for name, value in node.options if name != FIT_OPTION}
         model = fit_classifier(
@@ -334,7 +338,7 @@ class Evaluator:
         )
         if model.about:
             self._about[self._key(node, rows)] = model.about
-        return _Model(features, model, X.nbytes)
+        return FittedModel(features, model, X.nbytes)
 
     def _fit_probe(
         self, node: Call, X: NDArray[np.floating[Any]], y: Index, groups: NDArray[np.str_]
@@ -350,12 +354,12 @@ class Evaluator:
         pieces: list[tuple[Index, dict[Expression, PartOutput]]] = []
         if mode != "valid":
             source = self.out_of_fold_output if mode == "oof" else self.fit_row_output
-            of_fit = {part: self._logs(part, source(part, rows)) for part in parts}
+            of_fit = {part: as_logarithms(part, source(part, rows)) for part in parts}
             pieces.append((rows.fit, of_fit))
         held_apart = not np.isin(rows.held, rows.fit).any()
         if mode == "valid" or (mode == "train+valid" and held_apart):
             of_held = {
-                part: self._logs(part, self.held_out_output(part, rows.first)) for part in parts
+                part: as_logarithms(part, self.held_out_output(part, rows.first)) for part in parts
             }
             pieces.append((rows.held, of_held))
         joined = {}
@@ -383,7 +387,7 @@ class Evaluator:
             )
         for part, rest in GroupKFold(min(SPLITS, count)).split(here, groups=self.groups[here]):
             answers[rest] = self.output(node, rows_of(here[part]), here[rest]).values
-        values = np.full((len(index), self.n_classes), _nothing(node, self.n_classes))
+        values = np.full((len(index), self.n_classes), no_answer(node, self.n_classes))
         values[present] = answers
         return PartOutput(values, present)
 
@@ -392,24 +396,36 @@ class Evaluator:
         held = rows.held.tobytes() if self.learns_from_held(node, rows) else b""
         return node, rows.fit.tobytes(), held
 
-    def _logs(self, node: Expression, output: PartOutput) -> PartOutput:
-        if _kind(node) != PROBABILITY:
-            return output
-        with np.errstate(divide="ignore"):
-            return PartOutput(np.maximum(np.log(output.values), LOG_ZERO), output.present)
-
 
 @dataclass(frozen=True, slots=True)
-class _Model:
+class FittedModel:
+    """A classifier or probe that was fitted, with what makes its rows.
+
+    Attributes:
+        features: What the leaves of its input say to the rows that it sees (n, D).
+        model: What was fitted.
+        size: Bytes that it may keep, if it keeps its training rows.
+    """
+
     features: Callable[[Mapping[Expression, PartOutput]], NDArray[Any]]
     model: FittedClassifier | Probe
-    size: int  # bytes that it may keep, if it keeps its training rows
+    size: int = 0
 
     def values(self, leaf: Mapping[Expression, PartOutput]) -> NDArray[np.float64]:
+        """Return one value per class (n, C) of rows that have an input.
+
+        Args:
+            leaf: What each leaf of the input says of them.
+        """
         X = self.features(leaf)
         if isinstance(self.model, Probe):
             return self.model.scores(X)
         return self.model.predict(X).values
+
+
+def vectors_of(view: View) -> Callable[[Mapping[Expression, PartOutput]], NDArray[Any]]:
+    """Return what hands a view's vectors (n, D) on: a probe standardises by itself."""
+    return lambda leaf: leaf[view].values
 
 
 def _no_features(leaf: Mapping[Expression, PartOutput]) -> NDArray[np.float64]:
@@ -418,15 +434,24 @@ def _no_features(leaf: Mapping[Expression, PartOutput]) -> NDArray[np.float64]:
     return np.zeros((len(some_part.present), 1))
 
 
-def _kind(node: Expression) -> str:
+def as_logarithms(node: Expression, output: PartOutput) -> PartOutput:
+    """Return what a part says as other parts take it: probabilities as their logarithms."""
+    if score_kind(node) != PROBABILITY:
+        return output
+    with np.errstate(divide="ignore"):
+        return PartOutput(np.maximum(np.log(output.values), LOG_ZERO), output.present)
+
+
+def score_kind(node: Expression) -> str:
+    """Return which kind of class score a part answers with."""
     if isinstance(node, Call) and node.word in CLASSIFIERS:
         return CLASSIFIERS[node.word].kind
     return LOG_PROBABILITY
 
 
-def _nothing(node: Expression, n_classes: int) -> float:
-    """What stands where a part has no answer: every class alike."""
-    kind = _kind(node)
+def no_answer(node: Expression, n_classes: int) -> float:
+    """Return what stands where a part has no answer: every class alike."""
+    kind = score_kind(node)
     if kind == PROBABILITY:
         return 1 / n_classes
     if kind == MARGIN:
@@ -438,12 +463,14 @@ def _learns_nothing(node: Call) -> bool:
     return node.word in RULES and not RULES[node.word].learns
 
 
-def _inputs(output: Sequence[PartOutput], rows: Index) -> Inputs:
+def rule_inputs(output: Sequence[PartOutput], rows: Index) -> Inputs:
+    """Return what the inputs of a rule say of some rows (k,)."""
     return Inputs(
         np.stack([part.values[rows] for part in output]),
         np.stack([part.present[rows] for part in output]),
     )
 
 
-def _any(output: Iterable[PartOutput]) -> Mask:
+def any_present(output: Iterable[PartOutput]) -> Mask:
+    """Return which rows (n,) one of some parts has an answer for."""
     return np.asarray(np.logical_or.reduce([part.present for part in output]))

@@ -89,6 +89,27 @@ class FeatureTree:
             )
             self.early.fit(_blocks(outputs))
 
+    @classmethod
+    def of_parts(
+        cls,
+        inner: Mapping[Expression, FeatureTree | None],
+        fused: EarlyFusion | LateFusion,
+    ) -> FeatureTree:
+        """Return a tree from what was fitted before.
+
+        Args:
+            inner: What it fuses, in order: nothing for a leaf, a tree for what is fused itself.
+            fused: The strategy with its statistics; late where all of ``inner`` are class scores.
+        """
+        tree = cls.__new__(cls)
+        tree.inner = dict(inner)
+        tree.scores = isinstance(fused, LateFusion)
+        if isinstance(fused, LateFusion):
+            tree.late = fused
+        else:
+            tree.early = fused
+        return tree
+
     def __call__(self, leaf: Mapping[Expression, PartOutput]) -> NDArray[Any]:
         """Return the fused rows (n, D')."""
         outputs = self._inner(leaf)

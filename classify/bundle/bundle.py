@@ -1,0 +1,178 @@
+"""A fitted system with all that it takes to answer new vectors and to judge what it is worth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from classify.bundle.card import model_card
+from classify.bundle.folder import ADVICE, EXPECTED, read_folder, write_folder
+from classify.bundle.packing import fields, listed, named, text, whole
+from classify.bundle.seen_rows import SeenRows
+from classify.bundle.systems import restore_system, system_state, try_out
+from classify.systems.fitted_system import FittedSystem
+from embeddings_store.corpus.labels import LabelSet
+from embeddings_store.errors import StoreError
+from embeddings_store.reading import reading
+from embeddings_store.vectors.arrays import EncoderRef
+
+
+@dataclass(frozen=True, slots=True)
+class BundleEncoder:
+    """The encoder of one view: which, and what it does to a clip or a text.
+
+    Attributes:
+        view: The view's name in the system's expression.
+        ref: Which vectors it makes; the fingerprint is over weights and every setting.
+        width: Of a vector, D.
+        settings: Everything that changes a vector, as the store records it: pooling, preprocessing.
+        weights_digest: SHA-256 of its weights; empty for what was imported.
+        source: The Hub id, or the name of the folder, that it was loaded from.
+        revision: Commit of the Hub, or empty.
+        licence: Of its weights, or empty.
+    """
+
+    view: str
+    ref: EncoderRef
+    width: int
+    settings: Mapping[str, Any]
+    weights_digest: str = ""
+    source: str = ""
+    revision: str = ""
+    licence: str = ""
+
+    def state(self) -> dict[str, Any]:
+        """Return the fields that :meth:`restore` takes."""
+        return {
+            "view": self.view,
+            "name": self.ref.name,
+            "fingerprint": self.ref.fingerprint,
+            "modality": self.ref.modality,
+            "layer": self.ref.layer,
+            "width": self.width,
+            "settings": json.dumps(dict(self.settings), sort_keys=True),
+            "weights_digest": self.weights_digest,
+            "source": self.source,
+            "revision": self.revision,
+            "licence": self.licence,
+        }
+
+    @classmethod
+    def restore(cls, data: Any) -> BundleEncoder:
+        """Return what :meth:`state` gave.
+
+        Raises:
+            ValueError: The fields are not those.
+        """
+        texts = ("view", "name", "fingerprint", "modality", "weights_digest", "source")
+        checks = {
+            **dict.fromkeys((*texts, "revision", "licence"), text),
+            "layer": _layer,
+            "width": _width,
+            "settings": _settings,
+        }
+        found = fields(data, "an encoder", checks)
+        ref = EncoderRef(
+            found.pop("name"), found.pop("fingerprint"), found.pop("modality"), found.pop("layer")
+        )
+        return cls(ref=ref, **found)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What :func:`read_bundle` returns.
+
+    Attributes:
+        system: The fitted system.
+        labels: The label set; codes are positions in ``labels.classes``.
+        encoders: One for each view of the system.
+        seen: Which rows it was fitted on.
+        about: Where it is from and what it is worth, as plain text by name: see
+            :mod:`classify.bundle.export`.
+    """
+
+    system: FittedSystem
+    labels: LabelSet
+    encoders: tuple[BundleEncoder, ...]
+    seen: SeenRows
+    about: Mapping[str, str]
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities that go in, each once."""
+        return tuple(dict.fromkeys(encoder.ref.modality for encoder in self.encoders))
+
+    def encoder(self, view: str) -> BundleEncoder:
+        """Return the encoder of a view.
+
+        Raises:
+            KeyError: The system has no such view.
+        """
+        for encoder in self.encoders:
+            if encoder.view == view:
+                return encoder
+        raise KeyError(view)
+
+
+def write_bundle(folder: Path, bundle: Bundle) -> None:
+    """Write a bundle into a folder that is not there yet, whole or not at all.
+
+    Raises:
+        UsageError: Something of this name is there, or a part has no form in a bundle.
+        StoreFullError, StoreAccessError: It cannot be written.
+    """
+    state = {
+        "system": system_state(bundle.system),
+        "labels": bundle.labels.to_dict(),
+        "encoders": [encoder.state() for encoder in bundle.encoders],
+        "seen": bundle.seen.state(),
+        "about": dict(bundle.about),
+    }
+    write_folder(folder, state, model_card(bundle.about, folder.name))
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read a bundle; nothing in it is executed, and everything is checked.
+
+    Raises:
+        StoreNotFoundError: There is no bundle.
+        StoreError: It is of a newer version, incomplete, altered, or its parts do not fit together.
+    """
+    data = read_folder(folder)
+    with reading(folder, EXPECTED, ADVICE, StoreError):
+        checks = {
+            "system": restore_system,
+            "labels": LabelSet.from_dict,
+            "encoders": listed(BundleEncoder.restore),
+            "seen": SeenRows.restore,
+            "about": named(text),
+        }
+        found = fields(data, "a bundle", checks)
+        bundle = Bundle(**{**found, "encoders": tuple(found["encoders"])})
+        if len(bundle.labels.classes) != bundle.system.n_classes:
+            raise ValueError("its system answers another number of classes than its label set has")
+        if len({encoder.view for encoder in bundle.encoders}) != len(bundle.encoders):
+            raise ValueError("two encoders are of one view")
+        try_out(bundle.system, {encoder.view: encoder.width for encoder in bundle.encoders})
+    return bundle
+
+
+def _layer(value: Any) -> int:
+    return -1 if value == -1 else whole(value)
+
+
+def _width(value: Any) -> int:
+    if not whole(value):
+        raise ValueError("a vector has one column or more")
+    return whole(value)
+
+
+def _settings(value: Any) -> dict[str, Any]:
+    with reading("settings", "JSON"):
+        found = json.loads(text(value))
+    if not isinstance(found, dict):
+        raise ValueError("is no object")
+    return found
