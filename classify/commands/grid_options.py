@@ -11,6 +11,7 @@ from classify.fusion.rules import late_methods
 from classify.fusion.strategies import vector_strategies
 from classify.grid.calibration import METHODS as CALIBRATIONS
 from classify.grid.config import GridConfig
+from classify.grid.presets import PRESETS, explained_presets, with_preset
 from classify.grid.tuning import TRIALS
 from classify.leakage.checks import ACCEPTABLE
 from classify.metadata import TAGS
@@ -133,7 +134,7 @@ def config_from(arguments: argparse.Namespace) -> GridConfig:
         subsets_by=arguments.subsets or BY_MODALITY,
         drop_rates=_rates(arguments.drop_sweep),
         drop_seed=arguments.drop_seed,
-        settings=_settings(arguments),
+        settings=with_preset(arguments.preset, _settings(arguments), tuple(arguments.classifiers)),
         seeds=arguments.seed,
         shuffle_seed=arguments.shuffle_labels,
         select_on=arguments.select_on,
@@ -442,7 +443,13 @@ def _add_calibration(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_settings(group: argparse._ArgumentGroup) -> None:
-    """One option for each setting of each classifier."""
+    """A preset, and one option for each setting of each classifier."""
+    group.add_argument(
+        "--preset",
+        default="",
+        choices=list(PRESETS),
+        help=f"a named set of settings, which the options below change; {explained_presets()}",
+    )
     for classifier, spec in CLASSIFIERS.items():
         for name, setting in spec.settings.items():
             kind = type(setting.default)
