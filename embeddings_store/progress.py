@@ -1,10 +1,11 @@
-"""The progress bar of every command: one look, and nothing where the output is no terminal."""
+"""The progress bar of every command: one look, and a line a minute where there is no terminal."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,25 +13,61 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
+# A log is read later, and a run of hours should not fill it.
+LINE_EVERY_S = 60.0
+
+
+@dataclass(slots=True)
+class _Log:
+    """What stands in a log instead of a bar."""
+
+    title: str
+    total: int
+    console: Console
+    done: int = 0
+    # What is counted, and seconds of the clock, when the last line was written.
+    before: int = 0
+    before_s: float = field(default_factory=lambda: time.monotonic())
+
+    def advance(self, count: int) -> None:
+        """Count, and write a line where the last one is a minute old."""
+        self.done += count
+        since_s = time.monotonic() - self.before_s
+        if since_s < LINE_EVERY_S:
+            return
+        made = self.done - self.before
+        rest = ""
+        if made > 0 and self.done < self.total:
+            rest = f", about {(self.total - self.done) * since_s / made / 60:.0f} min left"
+        self.console.print(f"{self.title}: {self.done} of {self.total}{rest}", markup=False)
+        self.before, self.before_s = self.done, time.monotonic()
+
+
 @dataclass(frozen=True, slots=True)
 class ProgressBar:
-    """One bar on the terminal, or nothing at all where there is none.
+    """One bar on the terminal, or a line a minute where there is none.
 
     Attributes:
         display: The lines on the terminal that the bar is one of.
         task: Which of them.
+        log: What is written where there is no terminal; none where there is one, or in quiet.
     """
 
     display: Progress
     task: TaskID
+    log: _Log | None = None
 
     def advance(self, count: int = 1) -> None:
         """Move on by so many of the things that are counted."""
         self.display.advance(self.task, count)
+        if self.log is not None:
+            self.log.advance(count)
 
     def resize(self, total: int) -> None:
         """Change how many things there are to do."""
         self.display.update(self.task, total=total)
+        if self.log is not None:
+            self.log.total = total
 
 
 @contextmanager
@@ -41,7 +78,8 @@ def progress_bars(
 
     Args:
         tasks: Title and number of things to do, for each bar.
-        console: Where they are drawn; none is the standard error. A quiet one draws nothing.
+        console: Where they are drawn; none is the standard error. A quiet one draws nothing, and
+            one that is no terminal gets a line a minute.
 
     >>> with progress_bars([("cells", 3), ("files", 2)]) as (cells, files):
     ...     cells.advance()
@@ -68,7 +106,12 @@ def progress_bars(
     )
     with display:
         yield tuple(
-            ProgressBar(display, display.add_task(title, total=total)) for title, total in tasks
+            ProgressBar(
+                display,
+                display.add_task(title, total=total),
+                None if console.is_terminal or console.quiet else _Log(title, total, console),
+            )
+            for title, total in tasks
         )
 
 

@@ -69,6 +69,7 @@ def frozen_job(
         arguments.device,
         arguments.batch_size or None,
         _frozen_precision(arguments),
+        arguments.threads,
     )
     inputs = _input_settings(arguments, arguments.region)
     return FrozenJob(
@@ -163,6 +164,8 @@ def _check_training_options(arguments: argparse.Namespace) -> None:
         raise UsageError(
             "--retry-failed belongs to --frozen; a fine-tuning is made again with --overwrite"
         )
+    if arguments.threads:
+        raise UsageError("--threads belongs to --frozen; fine-tuning takes what PyTorch takes")
     if arguments.own_head:
         raise UsageError(
             "--own-head belongs to --frozen: a fine-tuning trains a head of the corpus' labels, "

@@ -351,6 +351,14 @@ def _add_run(top: argparse.ArgumentParser) -> None:
         help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)",
     )
     run.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        default=_OPTIONS.threads,
+        help="with --frozen on a CPU: compute with so many threads; 0 takes one, or all where a "
+        "few rows show at the start that these are faster (default: %(default)s)",
+    )
+    run.add_argument(
         "--precision",
         choices=list(dict.fromkeys((*TRAINED_IN, *FROZEN_IN))),
         help=f"with --frozen on a CPU: {', '.join(FROZEN_IN)}; bf16 and int8 take about half the "

@@ -65,6 +65,8 @@ class EncoderOptions:
             :func:`extract.encoders.batching.auto_batch_size`. Changes no vector.
         precision: In what a frozen encoder multiplies, one of ``PRECISIONS``; all but ``float32``
             are for a CPU.
+        threads: With how many a CPU computes; 0 measures at the start which number is faster. Sums
+            in another order differ as they do between batches, and not more.
     """
 
     layer: str | int | Sequence[int] = "last"
@@ -72,6 +74,7 @@ class EncoderOptions:
     device: str = "auto"
     batch_size: int | None = None
     precision: str = "float32"
+    threads: int = 0
 
 
 # What a caller gets who asks for nothing else.

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from embeddings_store.errors import MediaError
 from extract.finetuning.checkpoints import is_complete, step_of
-from extract.pipeline.inputs import RowReader, reader_for
+from extract.pipeline.inputs import readable_items, reader_for
 
 if TYPE_CHECKING:
     import torch
@@ -21,9 +19,7 @@ if TYPE_CHECKING:
     from extract.pipeline.encode import VectorMaker
     from extract.pipeline.finetuning_prepare import PreparedFinetuning
     from extract.pipeline.frozen import PreparedExtraction
-    from extract.pipeline.write import Dump
 
-PROBE_ROWS = 4
 # A row that takes this long on a processor is all that is measured: the first one is slower by
 # milliseconds there, and a dry run is no run. On an accelerator the first one says nothing.
 LONG_ROW_S = 0.5
@@ -80,7 +76,7 @@ def frozen_lines(prepared: PreparedExtraction) -> list[str]:
     rest = np.flatnonzero(dump.present)[finished:].tolist()
     # Without a cache: a dry run writes nothing.
     read = reader_for(encoder, dump.manifest, column=dump.modality)
-    items = _readable(dump, read, rest)
+    items = readable_items(dump.manifest, read, rest)
     progress = f"{finished} rows finished, {len(rest)} to make"
     if not items:
         return [*lines, progress]
@@ -170,25 +166,11 @@ def _speed(prepared: PreparedFinetuning) -> Speed:
     """Measure a training step and the encoding of a few rows."""
     dump, encoder = prepared.dump, prepared.encoder
     read = reader_for(encoder, dump.manifest, column=dump.modality)
-    items = _readable(dump, read, prepared.roles.fit.tolist())
+    items = readable_items(dump.manifest, read, prepared.roles.fit.tolist())
     if not items:
         return Speed()
     training_s, row_bytes, measured = _step(encoder, items)
     return Speed(training_s, _encoding_s(encoder, items, encoder.device)[0], row_bytes, measured)
-
-
-def _readable(dump: Dump, read: RowReader, positions: Sequence[int]) -> list[Any]:
-    """Return up to ``PROBE_ROWS`` inputs, spread over the rows.
-
-    Those that cannot be read are left out.
-    """
-    items = []
-    for position in positions[:: max(1, len(positions) // PROBE_ROWS)][:PROBE_ROWS]:
-        try:
-            items.append(read(dump.manifest.row(position)).item)
-        except MediaError:
-            continue
-    return items
 
 
 def _encoding_s(maker: VectorMaker, items: list[Any], device: torch.device) -> tuple[float, int]:

@@ -15,8 +15,9 @@ from embeddings_store.errors import UsageError
 from embeddings_store.provenance import fingerprint
 from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.seen import parse_seen
+from extract.encoders.architectures import kind_of
 from extract.pipeline.film_parts import require_sides
-from extract.pipeline.inputs import decode_ahead, reader_for
+from extract.pipeline.inputs import RowReader, decode_ahead, readable_items, reader_for
 from extract.pipeline.job import (
     PAPER_ENCODERS,
     CorpusSource,
@@ -26,6 +27,7 @@ from extract.pipeline.job import (
     require_inputs,
 )
 from extract.pipeline.one_reason import refuse_one_reason
+from extract.pipeline.threads import MEASURED_FROM, choose_threads, computing_with
 from extract.pipeline.write import (
     Advance,
     Dump,
@@ -80,12 +82,14 @@ class PreparedExtraction:
         encoder: The loaded encoder.
         cache: Of decoded pictures; none for other modalities, or where it is switched off.
         head: The checkpoint's own head, where its scores are made and not vectors.
+        threads: With how many a CPU computes; 0 measures it.
     """
 
     dump: Dump
     encoder: Encoder
     cache: FrameCache | None = None
     head: OwnHead | None = None
+    threads: int = 0
 
     @property
     def maker(self) -> Encoder | OwnHead:
@@ -148,7 +152,8 @@ def prepare_extraction(job: FrozenJob, manifest: Manifest | None = None) -> Prep
         overwrite=job.target.overwrite,
         retry_failed=job.retry_failed,
     )
-    return PreparedExtraction(dump, encoder, job.target.open_cache(job.modality), head)
+    cache = job.target.open_cache(job.modality)
+    return PreparedExtraction(dump, encoder, cache, head, options.threads)
 
 
 def run_frozen(prepared: PreparedExtraction, notify: Notify, advance: Advance) -> Summary:
@@ -176,7 +181,26 @@ def run_frozen(prepared: PreparedExtraction, notify: Notify, advance: Advance) -
         if cache is not None:
             rows = np.flatnonzero(dump.present)
             decode_ahead(encoder, dump.manifest, cache, rows, lambda count: None)
-        return write(dump, prepared.maker, read, notify, advance)
+        with computing_with(_threads(prepared, read, notify)):
+            return write(dump, prepared.maker, read, notify, advance)
+
+
+def _threads(prepared: PreparedExtraction, read: RowReader, notify: Notify) -> int:
+    """Return with how many threads to compute; 0 leaves them as they are."""
+    if prepared.threads or prepared.encoder.device.type != "cpu":
+        return prepared.threads
+    dump = prepared.dump
+    rows = np.flatnonzero(dump.present)[len(dump.shards().finished()) :].tolist()
+    family = kind_of(prepared.encoder.spec.architecture).family
+    if len(rows) < MEASURED_FROM or family == "features":  # which PyTorch does not compute
+        return 0
+    items = readable_items(dump.manifest, read, rows)
+    if not items:
+        return 0
+    threads, sentence = choose_threads(prepared.maker, items)
+    if sentence:
+        notify(sentence)
+    return threads
 
 
 def _own_head(encoder: Encoder) -> OwnHead:

@@ -6,10 +6,10 @@ A transcript, the samples of a clip, or its pictures.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,9 @@ class Input:
 
 RowReader = Callable[[Utterance], Input]
 
+# How many rows a measurement reads.
+PROBE_ROWS = 4
+
 
 def reader_for(
     encoder: Encoder, manifest: Manifest, cache: FrameCache | None = None, column: str = "text"
@@ -74,6 +77,25 @@ def reader_for(
     return lambda row: _safely(
         manifest, row.video, lambda path: _read_video(row, path, spans[row.id], frames, cache)
     )
+
+
+def readable_items(manifest: Manifest, read: RowReader, positions: Sequence[int]) -> list[Any]:
+    """Return what an encoder is given of up to ``PROBE_ROWS`` rows, spread over the positions.
+
+    Rows that cannot be read are left out.
+
+    Args:
+        manifest: The corpus.
+        read: Reads one row.
+        positions: Manifest positions.
+    """
+    items = []
+    for position in positions[:: max(1, len(positions) // PROBE_ROWS)][:PROBE_ROWS]:
+        try:
+            items.append(read(manifest.row(position)).item)
+        except MediaError:
+            continue
+    return items
 
 
 def decode_ahead(

@@ -17,8 +17,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+import torch
 
 import extract.pipeline.encode
+import extract.pipeline.frozen
 import extract.pipeline.job
 from embeddings_store.atomic import exclusive
 from embeddings_store.vectors.hdf5 import read_embeddings, verify
@@ -520,3 +522,17 @@ def test_all_modalities_read_the_corpus_once(tmp_path, model, capsys, monkeypatc
     assert [modality for modality, _ in made] == ["text", "audio"]
     assert len({id(manifest) for _, manifest in made}) == 1
     assert len(read) == 1
+
+
+def test_threads_are_measured_once_for_long_jobs_and_said(tmp_path, model, capsys, monkeypatch):
+    monkeypatch.setattr(extract.pipeline.frozen, "MEASURED_FROM", 3)
+    rows, before = write_corpus(tmp_path / "c", 3), torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert main(command(rows, model, tmp_path / "e")) == 0
+        assert "computing with " in capsys.readouterr().err
+        assert main(command(rows, model, tmp_path / "f", "--threads", "1")) == 0
+        assert "computing with " not in capsys.readouterr().err
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

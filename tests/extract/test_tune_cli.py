@@ -306,6 +306,7 @@ def test_failed_clips_are_listed_and_change_the_exit_status(rows, models, capsys
         (["--frozen", "--class-weights"], 2, "--class-weights belongs to fine-tuning"),
         (["--frozen", "--precision", "auto"], 2, "with --frozen it is float32, bf16 or int8"),
         (["--fold", "1", "--precision", "int8"], 2, "int8"),
+        (["--fold", "1", "--threads", "2"], 2, "--threads belongs to --frozen"),
         ([], 2, "--fold N"),
         (["--fold", "9"], 3, "has folds 1, 2, 3, 4, not 9"),
         (["--fold", "0"], 3, "not 0"),
