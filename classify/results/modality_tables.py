@@ -32,8 +32,9 @@ def write_modalities(
     """
     # what draws no random numbers is one file for every seed, and a row for each
     of_cell = {}
-    for task, row in zip(tasks, rows.to_dict("records"), strict=True):
-        of_cell[task.key, task.seed, task.replica] = row
+    if dropped:
+        for task, row in zip(tasks, rows.to_dict("records"), strict=True):
+            of_cell[task.key, task.seed, task.replica] = row
     answers = []
     for task in dropped:
         row = of_cell[task.spec.whole, task.seed, task.replica]

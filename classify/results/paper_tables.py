@@ -72,6 +72,14 @@ ABOUT = (
 )
 SEEDS = ["seed", "encoder_seed"]
 VALID, VALID_ALL = "valid_WA", "valid_WA_all"
+# what the tables are made of
+READ = {
+    *ABOUT,
+    *METRICS,
+    *COMPLETENESS,
+    *(VALID, VALID_ALL, "cell", "family", "method", "modalities", "classifier", "layer", "fold"),
+    *("encoders", "verified", "scores_from"),
+}
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -101,6 +109,7 @@ def paper_table(rows: pd.DataFrame, family: str) -> pd.DataFrame:
         rows: The rows of a :class:`classify.results.table.ResultTable`.
         family: ``unimodal``, ``early``, ``late``, ``layer`` or ``system``.
     """
+    rows = rows[[name for name in rows if name in READ]]  # every choice of rows copies all columns
     part = rows[rows["family"] == family]
     baselines = rows[rows["family"] == BASELINE]
     shown = pd.Series([inputs_shown(row) for row in part.to_dict("records")], part.index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -56,17 +57,43 @@ def prediction_schema(prepared: PreparedGrid) -> pa.Schema:
     return pa.schema(columns, metadata={CLAIM: prepared.claim.text, "corpus": prepared.corpus})
 
 
-def cluster_columns(prepared: PreparedGrid) -> pd.DataFrame:
-    """Return who speaks, in which group and session, by utterance id."""
-    table = Manifest.load(prepared.config.store / prepared.corpus).table
-    return table.set_index("id")[list(CLUSTERS)].astype("category")
+class UtteranceColumns:
+    """The columns that say which utterance a row is: id, who speaks, in which group and session.
+
+    Cells of a fold answer the same rows, so their columns are made once.
+
+    Args:
+        prepared: The run, for the corpus' manifest.
+    """
+
+    def __init__(self, prepared: PreparedGrid) -> None:
+        table = Manifest.load(prepared.config.store / prepared.corpus).table
+        self._place = pd.Index(table["id"])
+        self._clusters = {name: table[name].astype("category").cat for name in CLUSTERS}
+        self._made: dict[bytes, dict[str, pa.Array]] = {}
+
+    def of(self, ids: NDArray[np.str_]) -> dict[str, pa.Array]:
+        """Return the columns of some utterances.
+
+        Args:
+            ids: Theirs (n,).
+        """
+        key = hashlib.sha256(np.ascontiguousarray(ids).data).digest()
+        if key not in self._made:
+            places = self._place.get_indexer(ids)
+            columns = {"id": pa.array(ids.tolist(), pa.string())}
+            for name, category in self._clusters.items():
+                codes = category.codes.to_numpy()[places]
+                columns[name] = _words(codes, list(category.categories))
+            self._made[key] = columns
+        return self._made[key]
 
 
 def prediction_columns(
     prepared: PreparedGrid,
     row: Mapping[str, object],
     outcome: CellOutcome,
-    clusters: pd.DataFrame,
+    rows_of: UtteranceColumns,
     calibrated: Calibrated,
 ) -> dict[str, pa.Array]:
     """Return one cell and fold as columns, the rows of every role.
@@ -75,24 +102,19 @@ def prediction_columns(
         prepared: The run.
         row: The cell's and fold's row of ``grid.csv``.
         outcome: What the cell answered.
-        clusters: What :func:`cluster_columns` returns.
+        rows_of: The columns that say which utterance a row is.
         calibrated: Its calibrated probabilities.
     """
     classes = prepared.labels.classes
-    ids = np.concatenate([outcome.ids[role] for role in SCORED_ROLES]).tolist()
+    ids = np.concatenate([outcome.ids[role] for role in SCORED_ROLES])
     answers = [outcome.reported(role) for role in SCORED_ROLES]
     sizes = [len(answer) for answer in answers]
     values, kind = np.concatenate([answer.values for answer in answers]), answers[0].kind
     if kind == LOG_PROBABILITY:  # heads and probes compute in logarithms, readers want none
         values, kind = np.exp(values), PROBABILITY
-    of_rows = clusters.loc[ids]
-
-    columns = {"id": pa.array(ids, pa.string())}
+    columns = dict(rows_of.of(ids))
     for name in NUMBERS:
         columns[name] = pa.array(np.full(len(ids), row[name], dtype=np.int32))
-    for name in CLUSTERS:
-        codes = of_rows[name].cat.codes.to_numpy()
-        columns[name] = _words(codes, list(clusters[name].cat.categories))
     columns["role"] = _words(np.repeat(np.arange(len(sizes)), sizes), SCORED_ROLES)
     for name in OF_CELL:
         columns[name] = _one_word(row[name], len(ids))
@@ -120,7 +142,8 @@ def rows_for_figures(part: pa.Table) -> pa.Table:
     part = part.select(needed_columns(part.column_names))
     if part.num_rows and part["family"][0].as_py() == BASELINE:
         return part
-    return part.filter(pc.equal(part["role"].cast(pa.string()), "test"))
+    role = part["role"].combine_chunks()
+    return part.filter(pc.equal(role.indices, role.dictionary.to_pylist().index("test")))
 
 
 def label_codes(part: pa.Table, column: str) -> Codes:

@@ -47,6 +47,8 @@ CONTRIBUTIONS = "contributions.csv"
 FLOOR = f"{BASELINE} majority"
 RUN = ("fold", "seed", "encoder_seed")
 ABOUT = ("claim", "corpus", "protocol", "split_digest", "label_set", "labels_shuffled", "fit_rows")
+OF_CELL = ("cell", "family", "method", "modalities", "classifier", "WA", "n_scored", "n_test")
+READ = dict.fromkeys((*ABOUT, *RUN, *OF_CELL))
 EXACT = "exact"
 ESTIMATED = f"estimated: {PERMUTATIONS} random orders, seed {PERMUTATION_SEED}"
 FIGURES = ("shapley", "alone", "last", "total")
@@ -105,6 +107,7 @@ def contributions(rows: pd.DataFrame, modality_of: Mapping[str, str]) -> pd.Data
         rows: The rows of a :class:`classify.results.table.ResultTable`.
         modality_of: View to its modality; a modality takes part with all its views.
     """
+    rows = rows[list(READ)]  # every choice of rows copies all columns
     _, right = completeness(rows["WA"].fillna(0.0), rows["n_scored"], rows["n_test"])
     rows = rows.assign(
         right=right,

@@ -120,8 +120,11 @@ def statistics_table(answers: StoredPredictions) -> pd.DataFrame:
 
     about = _about(answers)
     lines = []
+    of_cells = ("cell", *NAMED, "n_test", "n_missing")  # every choice of rows copies all columns
+    read = answers.grid[[name for name in answers.grid if name in of_cells]]
+    by_cell = dict(iter(read.groupby("cell", sort=False)))
     for name, rows in answers.cells.items():
-        of_cell = answers.grid[answers.grid["cell"] == name]
+        of_cell = by_cell[name]
         named = {column: of_cell[column].iloc[0] for column in NAMED if column in of_cell}
         planned = _planned(of_cell, rows)
         for line in _cell_lines(answers, rows):

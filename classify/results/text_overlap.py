@@ -30,6 +30,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from classify.claim import Claim
@@ -150,7 +151,7 @@ def subsets_table(
         fit_roles: Which roles classifiers are fitted on.
     """
     coding = _Coding.of(manifest, parts)
-    compared = _compared_rows(coding.cells(parts), fit_roles)
+    compared = _compared_rows(coding, parts, fit_roles)
     texts, _ = pd.factorize(normalised(manifest.column("text")))
     filled = normalised(manifest.column("text")) != ""
     masks = {}
@@ -160,11 +161,10 @@ def subsets_table(
 
     lines: list[tuple[object, ...]] = []
     for answered in coding.cells(parts):
-        tested = answered[answered["role"] == "test"]
-        if len(tested):
-            cell, fold = str(tested["cell"].iloc[0]), int(tested["fold"].iloc[0])
-            codes = (tested[name].to_numpy() for name in ("place", "y_true", "y_pred"))
-            lines += _figures(cell, fold, masks[fold], *codes)
+        tested = answered.of_roles(("test",))
+        if len(tested.place):
+            codes = tested.place, tested.y_true, tested.y_pred
+            lines += _figures(tested.cell, tested.fold, masks[tested.fold], *codes)
     for fold, rows in compared.items():
         found = look_up(rows, texts, filled, len(coding.classes))
         lines += _figures(LOOK_UP, fold, masks[fold], rows.tested, rows.tested_y, found)
@@ -207,62 +207,91 @@ def look_up(rows: ComparedRows, texts: Codes, filled: Mask, n_classes: int) -> C
 
 
 @dataclass(frozen=True, slots=True)
+class _Answered:
+    """The rows of one cell and fold, all seeds of it together.
+
+    Attributes:
+        cell: Its name.
+        fold: The fold's number.
+        role: What each row was (n,).
+        place: Where each row stands in the manifest (n,).
+        y_true: Class codes (n,).
+        y_pred: Class codes (n,).
+    """
+
+    cell: str
+    fold: int
+    role: NDArray[np.str_]
+    place: Codes
+    y_true: Codes
+    y_pred: Codes
+
+    def of_roles(self, roles: Sequence[str]) -> _Answered:
+        """Return the rows of some roles."""
+        rows = np.isin(self.role, list(roles))
+        each = self.role[rows], self.place[rows], self.y_true[rows], self.y_pred[rows]
+        return _Answered(self.cell, self.fold, *each)
+
+
+@dataclass(frozen=True, slots=True)
 class _Coding:
     """Codes for the words of predictions: ids by their place in the manifest, labels by class."""
 
-    places: Mapping[str, int]
+    ids: pa.Array
     classes: Mapping[str, int]
 
     @classmethod
     def of(cls, manifest: Manifest, parts: Sequence[pa.Table]) -> _Coding:
         scores = [name for name in parts[0].column_names if name.startswith("score:")]
         classes = {name.removeprefix("score:"): code for code, name in enumerate(scores)}
-        return cls({name: place for place, name in enumerate(manifest.ids.tolist())}, classes)
+        return cls(pa.array(manifest.ids.tolist(), pa.string()), classes)
 
-    def cells(self, parts: Sequence[pa.Table]) -> Iterator[pd.DataFrame]:
+    def cells(self, parts: Iterable[pa.Table]) -> Iterator[_Answered]:
         """Yield the rows of one cell and fold after the other, all seeds of it together."""
-        names = ["id", "fold", "role", "cell", "family", "y_true", "y_pred"]
         filled = (part for part in parts if part.num_rows)
-        for _, seeds in groupby(filled, key=_cell_and_fold):
-            tables = [_without_dictionaries(part.select(names)) for part in seeds]
-            rows = pa.concat_tables(tables).to_pandas()
-            rows["place"] = rows["id"].map(self.places).to_numpy(dtype=np.int64)
-            for name in ("y_true", "y_pred"):
-                rows[name] = rows[name].map(self.classes).to_numpy(dtype=np.int64)
-            yield rows
+        for (cell, fold), seeds in groupby(filled, key=_cell_and_fold):
+            rows = [self._rows(part) for part in seeds]
+            yield _Answered(cell, fold, *map(np.concatenate, zip(*rows, strict=True)))
+
+    def _rows(self, part: pa.Table) -> tuple[NDArray[np.str_], Codes, Codes, Codes]:
+        """Return role, place, truth and answer of every row (n,)."""
+        places = pc.index_in(part["id"].combine_chunks(), value_set=self.ids)
+        roles, role = _words_of(part, "role")
+        found = [np.array(roles, dtype=np.str_)[role], places.to_numpy().astype(np.int64)]
+        for name in ("y_true", "y_pred"):
+            words, codes = _words_of(part, name)
+            found.append(np.array([self.classes[word] for word in words], dtype=np.int64)[codes])
+        role, place, y_true, y_pred = found
+        return role, place, y_true, y_pred
+
+
+def _words_of(part: pa.Table, column: str) -> tuple[list[str], Codes]:
+    """Return the different words of a column, and which of them stands in each row (n,)."""
+    words = part[column].combine_chunks()
+    if not pa.types.is_dictionary(words.type):
+        words = words.dictionary_encode()
+    return words.dictionary.to_pylist(), words.indices.to_numpy().astype(np.int64)
 
 
 def _cell_and_fold(part: pa.Table) -> tuple[str, int]:
     return part["cell"][0].as_py(), part["fold"][0].as_py()
 
 
-def _without_dictionaries(part: pa.Table) -> pa.Table:
-    """Return the table with words in the place of codes, so that tables can be joined."""
-    fields = []
-    for field in part.schema:
-        coded = pa.types.is_dictionary(field.type)
-        fields.append(pa.field(field.name, field.type.value_type if coded else field.type))
-    return part.cast(pa.schema(fields))
-
-
 def _compared_rows(
-    cells: Iterable[pd.DataFrame], fit_roles: Sequence[str]
+    coding: _Coding, parts: Sequence[pa.Table], fit_roles: Sequence[str]
 ) -> dict[int, ComparedRows]:
     """Return the rows that baselines are compared on, by fold."""
+    of_baselines = [p for p in parts if p.num_rows and p["family"][0].as_py() == BASELINE]
     found: dict[int, ComparedRows] = {}
-    for rows in cells:
-        fold = int(rows["fold"].iloc[0])
-        if rows["family"].iloc[0] != BASELINE or fold in found:
+    for rows in coding.cells(of_baselines):
+        if rows.fold in found:
             continue
-        once = rows.drop_duplicates("id")  # several seeds answer each row again
-        fitted = once[once["role"].isin(list(fit_roles))]
-        tested = once[once["role"] == "test"]
-        found[fold] = ComparedRows(
-            fitted["place"].to_numpy(),
-            fitted["y_true"].to_numpy(),
-            tested["place"].to_numpy(),
-            tested["y_true"].to_numpy(),
-        )
+        # several seeds answer each row again
+        once = np.sort(np.unique(rows.place, return_index=True)[1])
+        each = rows.role[once], rows.place[once], rows.y_true[once], rows.y_pred[once]
+        first = _Answered(rows.cell, rows.fold, *each)
+        fitted, tested = first.of_roles(fit_roles), first.of_roles(("test",))
+        found[rows.fold] = ComparedRows(fitted.place, fitted.y_true, tested.place, tested.y_true)
     return found
 
 

@@ -25,7 +25,7 @@ from classify.results.files import write_csv
 from classify.results.modality_tables import write_modalities
 from classify.results.paper_tables import Headline, write_paper_tables, write_per_class
 from classify.results.predictions import (
-    cluster_columns,
+    UtteranceColumns,
     label_codes,
     prediction_columns,
     prediction_schema,
@@ -119,7 +119,7 @@ def _write_predictions(
 ) -> _FinishedCells:
     """Write ``predictions.parquet`` task by task, and keep what the other files need."""
     finished = _FinishedCells([], [], [])
-    clusters, schema = cluster_columns(prepared), prediction_schema(prepared)
+    rows_of, schema = UtteranceColumns(prepared), prediction_schema(prepared)
     with (
         replacing(path) as temporary,
         pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
@@ -130,7 +130,7 @@ def _write_predictions(
             row = result_row(prepared, task, outcome, calibrated)
             if prepared.on_fitted:
                 outcome = without_rows(outcome, VALID)
-            columns = prediction_columns(prepared, row, outcome, clusters, calibrated)
+            columns = prediction_columns(prepared, row, outcome, rows_of, calibrated)
             part = pa.table(columns, schema=schema)
             writer.write_table(part)
             finished.rows.append(row)
@@ -148,8 +148,9 @@ def _headline(
     if prepared.config.shuffle_seed is not None:
         codes = permute_labels(codes, prepared.config.shuffle_seed)
     answers, folds = [], []
+    headline = table.headline
     for task, cell, part in zip(tasks, table.rows["cell"], parts, strict=True):
-        if cell == table.headline:
+        if cell == headline:
             answers.append((label_codes(part, "y_true"), label_codes(part, "y_pred")))
             folds.append(task.source.fold)
     classes = prepared.labels.classes
@@ -157,7 +158,7 @@ def _headline(
     for fold in prepared.plan:
         rows = planned_rows(fold, "test", prepared.labels, raw).labelled
         planned[fold.number] = np.bincount(codes[rows], minlength=len(classes))
-    return Headline(table.headline, classes, answers, folds, planned)
+    return Headline(headline, classes, answers, folds, planned)
 
 
 def _write_trials(trials: Sequence[dict[str, object]], path: Path, claim: Claim) -> list[Path]:
