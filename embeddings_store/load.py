@@ -155,7 +155,8 @@ class _CorpusRows:
             ids=self.ids[rows],
             y=self.codes[rows],
             groups=self.groups[rows],
-            vectors={view: file.vectors[rows] for view, file in files.items()},
+            # take copies whole rows, indexing looks at every number
+            vectors={view: file.vectors.take(rows, axis=0) for view, file in files.items()},
             scores={
                 view: file.scores[rows] for view, file in files.items() if file.scores is not None
             },

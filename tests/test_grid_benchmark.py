@@ -11,7 +11,7 @@ from benchmarks.grid import CLASSIFIERS, WAYS, WHOLE, measure
 @pytest.mark.telling
 def test_the_grid_and_the_plain_script_answer_the_same_rows() -> None:
     table = pd.DataFrame(measure(200, 8))
-    assert list(table["classifier"]) == [*CLASSIFIERS, *[WHOLE] * len(WAYS)] or len(WAYS) > 1
+    assert len(table) == (len(CLASSIFIERS) + 1) * len(WAYS)
     defaults = table[table["way"] == "defaults"].set_index("classifier")
     assert defaults["cells"].to_dict() == {"svm": 7, "nn": 7, "xgboost": 7, WHOLE: 21}
     assert (defaults["labels_compared"] == defaults["cells"] * 40).all()

@@ -9,13 +9,21 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 from xgboost import XGBClassifier
 
 from classify.models import svm
-from classify.models.classifiers import CLASSIFIERS, baselines, competitors, fit_classifier, resolve
+from classify.models.classifiers import (
+    CLASSIFIERS,
+    baselines,
+    competitors,
+    fast_settings,
+    fit_classifier,
+    resolve,
+)
 from classify.models.distances import DISTANCES
 from embeddings_store.errors import FoldError, UnknownNameError, UsageError
 
@@ -108,15 +116,44 @@ def test_network_is_a_plain_network_with_fixed_epochs() -> None:
     np.testing.assert_array_equal(found.values, plain.predict_proba(X))
 
 
+@pytest.mark.parametrize("name", ["nn", "xgboost"])
+def test_components_are_those_of_the_rows_to_fit_on(name: str) -> None:
+    generator = np.random.default_rng(0)
+    X = (generator.standard_normal((120, 6)) @ generator.standard_normal((6, 30))).astype("float32")
+    y = np.arange(120) % 3
+    X[y == 1] += 2
+    pca = PCA(4, svd_solver="randomized", random_state=0).fit(X[:80])
+    model = fit_classifier(name, X[:80], y[:80], 3, settings={"components": 4})
+    on_them = fit_classifier(name, pca.transform(X[:80]), y[:80], 3, settings={"components": 0})
+    found = model.predict(X[80:])
+    expected = on_them.predict(pca.transform(X[80:]))
+    np.testing.assert_allclose(found.values, expected.values, atol=1e-5)
+    one = model.predict(X[80:81])  # a row's components do not depend on the rows beside it
+    np.testing.assert_allclose(one.values, found.values[:1], atol=1e-5)
+
+
+@pytest.mark.parametrize("components", [0, 5, 500])
+def test_rows_that_are_no_wider_are_taken_as_they_are(components: int) -> None:
+    X, y = blobs(3)
+    plain = fit_classifier("xgboost", X, y, 3, settings={"components": 0}).predict(X)
+    found = fit_classifier("xgboost", X, y, 3, settings={"components": components}).predict(X)
+    np.testing.assert_array_equal(found.values, plain.values)
+
+
+def test_fast_settings_are_settings() -> None:
+    for name, settings in fast_settings().items():
+        assert resolve(name, settings) != resolve(name, {})
+
+
 def test_xgboost_is_plain_xgboost() -> None:
     X, y = blobs(3)
     found = fit_classifier("xgboost", X, y, 3, settings={"trees": 10}, seed=1).predict(X)
     plain = XGBClassifier(
         tree_method="hist",
         n_estimators=10,
-        max_depth=6,
+        max_depth=3,
         learning_rate=0.3,
-        max_bin=64,
+        max_bin=16,
         n_jobs=1,
         random_state=1,
     ).fit(X, y)
