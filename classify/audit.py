@@ -158,9 +158,16 @@ def _of_results(asked: AuditRequest, folder: Path) -> tuple[AuditCase, Sequence[
     before = Audit.read(folder) if (folder / FILE).is_file() else Audit({}, {})
     seed = str(first["labels_shuffled"]).removeprefix("seed ")
     case = _case(asked, entries, manifest, FoldPlan.load(folder / "plan.parquet"), labels, encoders)
+    metadata = before.metadata or _metadata_of(rows)
+    for column in metadata:
+        if column not in manifest.table:
+            raise StoreMismatchError(
+                f"{folder}: results name the metadata column {column!r}, which corpus {corpus!r} "
+                f"in {asked.store} does not have; give the store that they were made from"
+            )
     return replace(
         case,
-        metadata=before.metadata or _metadata_of(rows),
+        metadata=metadata,
         shuffled=int(seed) if seed.isdecimal() else None,
         select_on="test" if UPPER_BOUND in claim.reasons else "",
     ), tuple(dict.fromkeys((*before.accepted, *claim.accepted)))

@@ -34,7 +34,7 @@ from classify.evaluation.result_files import (
     read_words,
 )
 from classify.names import BASELINE, UNIMODAL
-from classify.results.table import CHOSEN, FIXED, ON_FITTED, headline_cell
+from classify.results.table import CHOSEN, FIXED, ON_FITTED, SCHEMA, headline_cell
 from classify.results.table_shapes import SHAPES
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreError, StoreMismatchError, StoreNotFoundError, UsageError
@@ -44,22 +44,6 @@ from embeddings_store.vectors.arrays import Embeddings
 from embeddings_store.vectors.catalogue import Entry, catalogue
 from embeddings_store.vectors.hdf5 import read_embeddings
 
-NEEDED = (
-    "corpus",
-    "protocol",
-    "plan_digest",
-    "fold",
-    "fold_name",
-    "cell",
-    "family",
-    "modalities",
-    "classifier",
-    "encoders",
-    "flags",
-    "n_test",
-    "WA",
-    "UAR",
-)
 SEEDS = ("seed", "encoder_seed")
 Filters = list[tuple[str, str, object]]  # column, comparison and value, all of which must hold
 ORDER = ("text", "audio", "video")  # the paper's
@@ -361,10 +345,7 @@ class FinishedRun:
 
 def _grid(path: Path) -> pd.DataFrame:
     """Read ``grid.csv`` with its numbers as numbers and all else as text."""
-    rows = read_rows(path, replace(GRID_SHAPE, needed=NEEDED))
-    if "valid_WA" not in rows:
-        rows["valid_WA"] = np.nan
-    return rows
+    return read_rows(path, replace(GRID_SHAPE, needed=tuple(SCHEMA)))
 
 
 def _predictions(folder: Path) -> pa.Schema:

@@ -18,7 +18,14 @@ from pathlib import Path
 
 from classify.leakage import encoders, names, rows, too_good, vectors
 from classify.leakage.case import AuditCase
-from classify.leakage.finding import CAUTION, CLEAN, LEAK, NOT_CHECKED, LeakageFinding
+from classify.leakage.finding import (
+    CAUTION,
+    CLEAN,
+    LEAK,
+    NOT_CHECKED,
+    LeakageFinding,
+    only_text,
+)
 from classify.leakage.missing_rows import missing
 from embeddings_store.atomic import write_json
 from embeddings_store.errors import LeakError, StoreError, UsageError, unknown_name
@@ -223,7 +230,8 @@ class Audit:
                 for name, found in data["checks"].items()
                 if name in CHECKS
             }
-            return cls(data["about"], findings, tuple(data["accepted"]))
+            accepted = tuple(only_text("accepted", name) for name in data["accepted"])
+            return cls(dict(data["about"]), findings, accepted)
 
 
 def run_checks(case: AuditCase, accepted: Sequence[str] = ()) -> Audit:

@@ -89,16 +89,51 @@ class LeakageFinding:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> LeakageFinding:
-        """Read what :meth:`to_dict` returned; a missing part is a ``KeyError``."""
+        """Read what :meth:`to_dict` returned.
+
+        Raises:
+            KeyError, TypeError: A part is missing, or is not of its kind.
+        """
+        share = data["share"]
         return cls(
-            data["verdict"],
-            data["number"],
-            data["means"],
-            data["advice"],
-            tuple(data["examples"]),
-            data["share"],
-            dict(data["details"]),
+            only_text("verdict", data["verdict"]),
+            only_text("number", data["number"]),
+            only_text("means", data["means"]),
+            only_text("advice", data["advice"]),
+            tuple(only_text("examples", example) for example in data["examples"]),
+            None if share is None else only_number("share", share),
+            {name: only_number(name, value) for name, value in data["details"].items()},
         )
+
+
+def only_text(name: str, value: object) -> str:
+    """Return a value that is text.
+
+    Args:
+        name: What it is called, for the message.
+        value: Any value of a JSON file.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {value!r}, and no text")
+    return value
+
+
+def only_number(name: str, value: object) -> float:
+    """Return a value that is a number.
+
+    Args:
+        name: What it is called, for the message.
+        value: Any value of a JSON file.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    if not isinstance(value, int | float):
+        raise TypeError(f"{name} is {value!r}, and no number")
+    return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +23,7 @@ from classify.evaluation.predictions import read_predictions
 from classify.experiment import run_grid
 from classify.figures.results_folder import FinishedRun
 from classify.grid.config import GridConfig
+from classify.leakage.checks import Audit
 from classify.results.table import SCHEMA, read_results
 from embeddings_store import write_example_store
 from embeddings_store.errors import StoreError, StoreMismatchError
@@ -86,7 +89,7 @@ CHANGES: dict[str, tuple[Damage, str]] = {
 def commands(results: Path) -> dict[str, tuple[Callable[[list[str]], int], list[str]]]:
     """Return every command that reads results, with its arguments."""
     folder = str(results)
-    store = ["--store", str(results.parent / "embeddings")]
+    store = ["--store", str(results.parent / "embeddings" / "example-store")]
     return {
         "compare-results": (compare_results.main, [folder, folder, "--cell", CELL]),
         "compare-systems": (compare_systems.main, [folder]),
@@ -368,6 +371,49 @@ def test_a_damaged_table_is_one_line(
     cut_in_half(path)
     with pytest.raises(StoreError, match=AGAIN):
         run.table(name)
+
+
+def test_a_metadata_column_that_the_corpus_lacks_is_one_line(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = results / "grid.csv"
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    rows.assign(metadata="meta_elsewhere").to_csv(path, index=False)
+    command, arguments = commands(results)["audit-leakage"]
+    assert command(arguments) == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "name the metadata column 'meta_elsewhere', which corpus" in line
+
+
+def test_the_report_asks_for_every_column_of_the_table(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = results / "grid.csv"
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    for column in SCHEMA:
+        rows.drop(columns=column).to_csv(path, index=False)
+        with pytest.raises(StoreError, match=r"has no column '\w+'"):
+            FinishedRun.read(results)
+
+
+ODD_AUDITS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "a number for a meaning": lambda audit: audit["checks"]["speakers"].update(means=3),
+    "a word for a share": lambda audit: audit["checks"]["speakers"].update(share="all"),
+    "a list for an example": lambda audit: audit["checks"]["speakers"].update(examples=[["x"]]),
+    "a word for details": lambda audit: audit["checks"]["speakers"].update(details={"n": "x"}),
+    "a number that is accepted": lambda audit: audit.update(accepted=[3]),
+    "a number for what was audited": lambda audit: audit.update(about=3),
+}
+
+
+@pytest.mark.parametrize("odd", ODD_AUDITS)
+def test_an_audit_of_other_kinds_of_values_is_none(odd: str, results: Path) -> None:
+    path = results / "audit.json"
+    audit = json.loads(path.read_text())
+    ODD_AUDITS[odd](audit)
+    path.write_text(json.dumps(audit))
+    with pytest.raises(StoreError, match=r"audit\.json: is no audit that can be read"):
+        Audit.read(results)
 
 
 LIGHT = ("show-benchmarks", "compare-results", "compare-systems")

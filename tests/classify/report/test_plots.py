@@ -19,6 +19,7 @@ from classify.figures.draw import LeftOut, draw, write
 from classify.figures.maps import MapConfig
 from classify.figures.results_folder import FinishedRun
 from classify.figures.style import COLOURS, Drawing, class_styles, style
+from classify.results.table import SCHEMA
 from embeddings_store.errors import StoreError, StoreNotFoundError, UsageError
 
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
@@ -190,11 +191,13 @@ def test_it_stays_readable_with_few_and_many(classes: int, folds: int, tmp_path:
             "encoders": "text=e@1",
             "flags": "chosen_on_valid",
             "n_test": 4,
-            "WA": [figure["WA"] for figure in figures],
-            "UAR": [figure["UAR"] for figure in figures],
+            "n_scored": 4,
+            "coverage": 1.0,
+            "WA_all": [figure["WA"] for figure in figures],
+            **pd.DataFrame(figures).to_dict("list"),
         }
     )
-    rows.to_csv(tmp_path / "grid.csv", index=False)
+    rows.reindex(columns=list(SCHEMA)).to_csv(tmp_path / "grid.csv", index=False)
     answers = pd.DataFrame(
         {
             "id": [f"u{i}" for i in range(n)],
@@ -241,7 +244,7 @@ def test_broken_results_are_refused_with_advice(finished, tmp_path: Path) -> Non
     ):
         FinishedRun.read(tmp_path)
     (tmp_path / "grid.csv").write_text("corpus,WA\nmine,0.5\n")
-    with pytest.raises(StoreError, match="no column 'protocol'"):
+    with pytest.raises(StoreError, match="no column 'claim'"):
         FinishedRun.read(tmp_path)
     (tmp_path / "grid.csv").write_bytes((finished.results / "grid.csv").read_bytes())
     with pytest.raises(StoreNotFoundError, match=r"predictions\.parquet"):
