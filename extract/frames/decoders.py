@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -20,6 +20,11 @@ from extract.media.opening import open_media
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream
+
+
+# Codecs in which no frame at all is decoded from one that is marked as no reference, so that it can
+# be passed over without a change to any other. In HEVC some frames with that mark are referred to.
+_PASSABLE = frozenset(("h264", "mpeg4", "mpeg2video", "mpeg1video"))
 
 
 class Decoder:
@@ -45,6 +50,10 @@ class Decoder:
         self._at: int | None = None
         self._passed = -1
         self._frame: VideoFrame | None = None
+        # Stamps of the frames that are asked for, and of those that may have been passed over since
+        # the last jump.
+        self._wanted: set[int] = set()
+        self._passed_over: set[int] = set()
 
     def _open(self) -> None:
         import av
@@ -58,6 +67,12 @@ class Decoder:
         # Threads by frame would bring every frame out some packets later, by which frames are
         # counted.
         self._stream.codec_context.thread_type = "SLICE" if self._index.counted else "AUTO"
+        self._skips: Literal["DEFAULT", "NONREF"] = "DEFAULT"
+        self._passes_over = (
+            self._index.seekable
+            and not self._index.counted
+            and self._stream.codec_context.name in _PASSABLE
+        )
 
     def pictures(self, numbers: Sequence[int]) -> Iterator[Pixels]:
         """Yield the frames of these numbers, upright RGB (H, W, 3) of square pixels.
@@ -69,6 +84,7 @@ class Decoder:
             MediaError: If a frame cannot be decoded or reached.
         """
         index = self._index
+        self._wanted = {int(index.stamps[number]) for number in numbers}
         width, height = index.width, index.height
         if index.rotation % 180 != 0:
             width, height = height, width
@@ -93,7 +109,8 @@ class Decoder:
     def _go_to(self, number: int) -> VideoFrame:
         """Decode up to a frame, from where the decoder stands if that is the shorter way."""
         key = int(np.searchsorted(self._index.keys, number, side="right")) - 1
-        if self._at is None or not self._index.keys[max(key, 0)] <= self._at <= number:
+        lies_ahead = self._at is not None and self._index.keys[max(key, 0)] <= self._at <= number
+        if not lies_ahead or int(self._index.stamps[number]) in self._passed_over:
             self._seek(max(key, 0))
         # Frames shown before the key frame they are decoded after need the group before; some
         # containers seek too far.
@@ -115,6 +132,7 @@ class Decoder:
             self._open()
             self._passed = -1
         self._run, self._at = self._frames(), None
+        self._passed_over.clear()
 
     def _advance(self, number: int) -> bool:
         """Decode until ``number`` or beyond; return whether it was met."""
@@ -129,8 +147,20 @@ class Decoder:
         for packet in self._container.demux(self._stream):
             started = started or packet.is_keyframe
             if started:
+                self._pass_over(packet)
                 frames = packet.decode()
                 yield from zip(self._numbers(packet, frames), frames, strict=True)
+
+    def _pass_over(self, packet: Packet[VideoStream]) -> None:
+        """Let the decoder leave out a frame that nobody asks for and no other is decoded from."""
+        if not self._passes_over:
+            return
+        is_wanted = packet.pts is None or packet.pts in self._wanted
+        rule: Literal["DEFAULT", "NONREF"] = "DEFAULT" if is_wanted else "NONREF"
+        if rule != self._skips:
+            self._stream.codec_context.skip_frame = self._skips = rule
+        if packet.pts is not None and not is_wanted:
+            self._passed_over.add(packet.pts)
 
     def _numbers(self, packet: Packet[VideoStream], frames: Sequence[VideoFrame]) -> Sequence[int]:
         """Return the numbers of the frames that a packet brought out of the decoder."""

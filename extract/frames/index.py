@@ -18,7 +18,7 @@ from embeddings_store.errors import MediaError, MissingDependencyError
 from extract.media.opening import is_seekable, open_media, reading_media
 
 if TYPE_CHECKING:
-    from av import Packet, VideoFrame
+    from av import VideoFrame
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
@@ -98,16 +98,20 @@ class _Packets:
     first_frame: VideoFrame | None = None
     delay: int = 0
 
-    def add(self, packet: Packet[VideoStream]) -> None:
-        if self.first_frame is None:
-            self.first_frame = next(iter(packet.decode()), None)
-            self.delay = len(self.key)
-        if packet.size:
-            self.presented.append(packet.pts)
-            self.decoded.append(packet.dts)
-            self.key.append(packet.is_keyframe)
-            self.hidden.append(packet.is_discard)
-            self.last_duration = packet.duration or self.last_duration
+    def read(self, container: InputContainer, stream: VideoStream) -> None:
+        """Look at every packet; a long film has a hundred thousand of them."""
+        found: list[tuple[int | None, int | None, bool, bool]] = []
+        for packet in container.demux(stream):
+            if self.first_frame is None:
+                self.first_frame = next(iter(packet.decode()), None)
+                self.delay = len(found)
+            if packet.size:
+                found.append((packet.pts, packet.dts, packet.is_keyframe, packet.is_discard))
+                self.last_duration = packet.duration or self.last_duration
+        self.presented = [presented for presented, _, _, _ in found]
+        self.decoded = [decoded for _, decoded, _, _ in found]
+        self.key = [key for _, _, key, _ in found]
+        self.hidden = [hidden for _, _, _, hidden in found]
 
     def hide_what_precedes_the_first_frame(self) -> None:
         """Hide frames at the beginning that need one which is not there; decoders drop them."""
@@ -140,8 +144,7 @@ def scan(path: Path) -> FrameIndex:
             )
         stream.codec_context.thread_count = 1
         packets = _Packets()
-        for packet in container.demux(stream):
-            packets.add(packet)
+        packets.read(container, stream)
         if packets.first_frame is None:
             raise MediaError(
                 f"{path} has a video track without a single frame; leave it out or fetch it again"

@@ -78,6 +78,34 @@ def test_every_frame_is_found_with_any_number_of_threads(video):
         decoder.close()
 
 
+def test_every_frame_is_found_though_the_one_before_was_asked_for_alone(video):
+    index = scan(video)
+    decoder = Decoder(video, index, threads=1)
+    # The decoder has been given later frames by then, and may have left them out.
+    found = [numbers(decoder, [number])[0] for number in range(len(index.times_s))]
+    decoder.close()
+    assert found == list(range(len(found)))
+
+
+@pytest.mark.parametrize("name", ["h264.mp4", "mpeg4-b2.mp4"])
+def test_frames_that_no_other_needs_are_left_out(tmp_path, name):
+    path = numbered.write(tmp_path / name, **CASES[name])
+    index = scan(path)
+    decoder = Decoder(path, index, threads=1)
+    came = []
+    frames = decoder._frames
+
+    def counted():
+        for number, frame in frames():
+            came.append(number)
+            yield number, frame
+
+    decoder._frames = counted
+    assert numbers(decoder, [21, 25]) == [21, 25]
+    decoder.close()
+    assert {21, 25} <= set(came) and len(came) < 20
+
+
 def test_times_are_those_of_a_steady_clock(video):
     index = scan(video)
     rate = float(CASES.get(video.name, {}).get("rate", numbered.NTSC))
