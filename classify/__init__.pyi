@@ -1,11 +1,14 @@
 from .bundle.bundle import Bundle as Bundle
 from .bundle.bundle import read_bundle as read_bundle
 from .bundle.export import export_model as export_model
+from .commands.emotion_model import EmotionModel as EmotionModel
 from .evaluation.metrics import accuracy as accuracy
 from .experiment import run_grid as run_grid
 from .figures.draw import draw_figure as draw_figure
 from .figures.draw import figure_names as figure_names
 from .grid.config import GridConfig as GridConfig
+from .labelling.score import ModelScore as ModelScore
+from .labelling.score import score_model as score_model
 from .results.table import ResultTable as ResultTable
 from .results.table import read_results as read_results
 from .results.write import GridResult as GridResult

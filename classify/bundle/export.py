@@ -32,7 +32,7 @@ from embeddings_store.errors import UsageError, unknown_name
 from embeddings_store.provenance import collect
 from embeddings_store.vectors.catalogue import Entry
 
-NAMED = "named with --export-cell; who named it for its figures above must take them for too good"
+NAMED = "by --export-cell; whoever named it for its figures must take them for too good"
 
 
 def export_model(result: GridResult, folder: Path, cell: str = "") -> Bundle:

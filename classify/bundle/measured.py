@@ -8,10 +8,17 @@ import pandas as pd
 from classify.evaluation.agreement import ANSWERS
 from classify.evaluation.result_files import AGAIN, PREDICTIONS
 from classify.results.statistics_tables import read_statistics
+from classify.results.table import CHOSEN, FIXED, ON_FITTED, ON_TEST
 from classify.results.write import GridResult
 from embeddings_store.errors import StoreError
 from embeddings_store.reading import reading
 
+CHOSEN_ON = {
+    CHOSEN: "on validation rows, of {} cells",
+    ON_FITTED: "on rows that encoders were fitted on, of {} cells",
+    FIXED: "beforehand",
+    ON_TEST: "on test rows, of {} cells: the figure is an upper bound",
+}
 SUBGROUPS = ("meta_gender", "meta_sex", "gender", "sex")
 MOST_SPEAKERS = 40  # that are listed by name; of more the worst and the best
 
@@ -29,7 +36,7 @@ def figures(result: GridResult, cell: str) -> dict[str, str]:
     cautions = ", ".join(audit.having("caution"))
     sentences = {
         "protocol": f"{row['protocol']} (folds {row['plan']}, validation rows {row['valid_rule']})",
-        "selection_rule": str(row["selection_rule"]),
+        "selection_rule": _how_chosen(str(row["flags"]), table["cell"].nunique()),
         "claim": str(row["claim"]),
         "verified": str(row["verified"]),
         "audit": audit.verdict + (f" ({cautions})" if audit.verdict == "caution" else ""),
@@ -40,6 +47,14 @@ def figures(result: GridResult, cell: str) -> dict[str, str]:
         line = statistics[of_metric & (statistics["class"] == "")].iloc[0]
         sentences[metric] = _with_interval(metric, line)
     return {**sentences, **_by_subgroup(result, cell)}
+
+
+def _how_chosen(flags: str, cells: int) -> str:
+    """Say what chose the cell, by its flags in ``grid.csv``."""
+    for flag, text in CHOSEN_ON.items():
+        if flag in flags.split():
+            return text.format(cells)
+    return CHOSEN_ON[ON_TEST].format(cells)
 
 
 def _with_interval(metric: str, line: pd.Series) -> str:

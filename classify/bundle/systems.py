@@ -18,20 +18,20 @@ from classify.bundle.estimators import (
     restore_scaler,
     scaler_state,
 )
-from classify.bundle.packing import codes, fields, floats, listed, named, text, whole
+from classify.bundle.packing import Check, codes, fields, floats, listed, named, text, whole
 from classify.fusion.early import EarlyFusion
 from classify.fusion.projections import BlockProjection
 from classify.fusion.rules import RULES, FittedRule, restore_rule
 from classify.fusion.scores import LateFusion
 from classify.fusion.strategies import STRATEGIES
-from classify.models.class_scores import ClassScores
+from classify.models.class_scores import MARGIN, ClassScores
 from classify.models.classifiers import CLASSIFIERS, FittedClassifier
 from classify.models.probe import Probe
 from classify.names import CALIBRATED, CONCATENATION, PROBE
-from classify.systems.evaluator import FittedModel, vectors_of
+from classify.systems.evaluator import FittedModel, score_kind, vectors_of
 from classify.systems.expression import PROJECT, SCORES, Call, Expression, View, kind
 from classify.systems.feature_tree import FeatureTree
-from classify.systems.fitted_system import FittedSystem, parts_to_fit
+from classify.systems.fitted_system import FittedSystem, calibrated, parts_to_fit
 from embeddings_store.errors import UsageError
 
 DEEPEST = 50  # calls within calls; no system that anybody writes comes near
@@ -49,7 +49,15 @@ def system_state(system: FittedSystem) -> State:
             parts.append(_rule_state(part, system.rules[part]))
         else:
             parts.append(_model_state(system.models[part]))
-    return {"tree": _tree_state(system.node), "n_classes": system.n_classes, "parts": parts}
+    calibration = None
+    if system.calibration is not None:
+        calibration = _rule_state(calibrated(system.node), system.calibration)
+    return {
+        "tree": _tree_state(system.node),
+        "n_classes": system.n_classes,
+        "parts": parts,
+        "calibration": calibration,
+    }
 
 
 def restore_system(data: Any) -> FittedSystem:
@@ -58,9 +66,13 @@ def restore_system(data: Any) -> FittedSystem:
     Raises:
         ValueError: The fields are not those of a system that this version knows.
     """
-    found = fields(
-        data, "a system", {"tree": _restore_tree, "n_classes": whole, "parts": listed(_as_is)}
-    )
+    checks: Mapping[str, Check] = {
+        "tree": _restore_tree,
+        "n_classes": whole,
+        "parts": listed(_as_is),
+        "calibration": _as_is,
+    }
+    found = fields(data, "a system", checks)
     node, n_classes = found["tree"], found["n_classes"]
     if not isinstance(node, Call) or kind(node) != SCORES or n_classes < 2:
         raise ValueError("a system answers with the scores of two classes or more")
@@ -71,7 +83,12 @@ def restore_system(data: Any) -> FittedSystem:
             rules[part] = _restore_rule(part, state, n_classes)
         else:
             models[part] = _restore_model(part, state, n_classes)
-    return FittedSystem(node, n_classes, models, rules)
+    calibration = None
+    if score_kind(node) == MARGIN:
+        calibration = _restore_rule(calibrated(node), found["calibration"], n_classes)
+    elif found["calibration"] is not None:
+        raise ValueError("a system that answers with probabilities needs no calibration")
+    return FittedSystem(node, n_classes, models, rules, calibration)
 
 
 def try_out(system: FittedSystem, widths: Mapping[str, int]) -> ClassScores:
@@ -95,7 +112,8 @@ def try_out(system: FittedSystem, widths: Mapping[str, int]) -> ClassScores:
         present[view] = np.isin(np.arange(count), [0, place + 1])
         vectors[view][~present[view]] = np.nan
     answer = system.answer(vectors, present)
-    if answer.values.shape != (count, system.n_classes) or np.isnan(answer.values).any():
+    chances = system.probabilities(answer)
+    if answer.values.shape != (count, system.n_classes) or np.isnan([answer.values, chances]).any():
         raise ValueError("it does not answer with one number for each class")
     return answer
 

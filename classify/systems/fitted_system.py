@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.fusion.rules import RULES, FittedRule
-from classify.models.class_scores import ClassScores
+from classify.fusion.rules import RULES, FittedRule, Inputs
+from classify.models.class_scores import MARGIN, PROBABILITY, ClassScores
 from classify.models.classifiers import CLASSIFIERS, baselines
-from classify.names import HEAD, PROBE
+from classify.names import CALIBRATED, HEAD, OOF, PROBE
 from classify.systems.evaluator import (
     Evaluator,
     FitRows,
@@ -27,7 +27,7 @@ from classify.systems.evaluator import (
     rule_inputs,
     score_kind,
 )
-from classify.systems.expression import Call, Expression, View, leaves, views_of, walk
+from classify.systems.expression import FIT_OPTION, Call, Expression, View, leaves, views_of, walk
 from classify.systems.feature_tree import PartOutput
 from embeddings_store.errors import UsageError
 
@@ -44,12 +44,15 @@ class FittedSystem:
         n_classes: Size of the label set, C.
         models: Classifiers and probes by their part of the expression.
         rules: Late rules likewise.
+        calibration: What turns the margins of the whole into probabilities, learnt from margins
+            that were out of fold; none where it answers with probabilities itself.
     """
 
     node: Call
     n_classes: int
     models: Mapping[Call, FittedModel]
     rules: Mapping[Call, FittedRule]
+    calibration: FittedRule | None = None
 
     @classmethod
     def fit(cls, node: Expression, evaluator: Evaluator, rows: FitRows) -> FittedSystem:
@@ -74,7 +77,10 @@ class FittedSystem:
                 models[part] = evaluator.model(part, rows)
         if not isinstance(node, Call):
             raise UsageError(f"{node} is vectors and no system: it answers nothing")
-        return cls(node, evaluator.n_classes, models, rules)
+        calibration = None
+        if score_kind(node) == MARGIN:
+            calibration = evaluator.rule(calibrated(node), rows)
+        return cls(node, evaluator.n_classes, models, rules, calibration)
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -91,6 +97,24 @@ class FittedSystem:
         """
         output = self._output(self.node, vectors, present)
         return ClassScores(output.values, score_kind(self.node))
+
+    def probabilities(self, scores: ClassScores) -> NDArray[np.float64]:
+        """Return the class probabilities (n, C) of what :meth:`answer` returned.
+
+        Calibrated margins are for saying how sure the system is. Its label stays the class with
+        the largest margin, which once in a while is not the one with the largest probability.
+
+        Raises:
+            ValueError: The system answers with margins and was not calibrated.
+        """
+        if scores.kind == PROBABILITY:
+            return scores.values
+        if scores.kind == MARGIN:
+            if self.calibration is None:
+                raise ValueError(f"{self.node} answers with margins that were not calibrated")
+            everywhere = np.ones((1, len(scores)), dtype=bool)
+            return np.exp(self.calibration(Inputs(scores.values[None], everywhere)))
+        return np.exp(scores.values)
 
     def answerable(self, present: Masks) -> NDArray[np.bool_]:
         """Return which rows (n,) have one of the views."""
@@ -115,6 +139,11 @@ class FittedSystem:
             leaf = {part: output.at(chosen) for part, output in outputs.items()}
             values[here] = self.models[node].values(leaf)
         return PartOutput(values, here)
+
+
+def calibrated(node: Call) -> Call:
+    """Return the rule that calibrates a system's margins out of fold."""
+    return Call(CALIBRATED, (node,), ((FIT_OPTION, OOF),))
 
 
 def parts_to_fit(node: Expression) -> tuple[Call, ...]:

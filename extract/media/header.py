@@ -23,6 +23,18 @@ def probe_sound(path: Path) -> tuple[float, int, int]:
     return _sound_file(path)
 
 
+def has_sound(path: Path) -> bool:
+    """Say whether a film has a sound track.
+
+    Raises:
+        MediaError: It is not there, or is no media.
+    """
+    check_media_file(path)
+    _require_pyav()
+    with reading_media(path), open_media(path) as container:
+        return bool(container.streams.audio)
+
+
 def _sound_file(path: Path) -> tuple[float, int, int]:
     try:
         import soundfile
@@ -36,14 +48,18 @@ def _sound_file(path: Path) -> tuple[float, int, int]:
 
 
 def _container(path: Path) -> tuple[float, int, int]:
+    _require_pyav()
+    with reading_media(path), open_media(path) as container:
+        if not container.streams.audio:
+            raise MediaError(f"{path} has no sound track; leave its audio empty in the manifest")
+        track = container.streams.audio[0]
+        return track_duration(path, container), track.rate, track.channels
+
+
+def _require_pyav() -> None:
     try:
         import av  # noqa: F401  # whether it is there
     except ImportError:
         raise MissingDependencyError(
             "reading the sound of video files needs PyAV; install the extra 'extract'"
         ) from None
-    with reading_media(path), open_media(path) as container:
-        if not container.streams.audio:
-            raise MediaError(f"{path} has no sound track; leave its audio empty in the manifest")
-        track = container.streams.audio[0]
-        return track_duration(path, container), track.rate, track.channels

@@ -1,0 +1,160 @@
+"""The command ``predict-emotions``: labels of new sound, video and text by a saved model."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from embeddings_store.commands.common import guarded, parser
+from embeddings_store.errors import UsageError
+from embeddings_store.reading import visible
+
+if TYPE_CHECKING:
+    from classify.commands.emotion_model import MediaLabels
+    from classify.labelling.timeline import Timeline
+
+PROGRAM = "predict-emotions"
+DESCRIPTION = (
+    "Label files of sound, video or text, and those below folders, with a bundle that "
+    "run-fusion-grid --export-model wrote.\nWhat a file lacks is missing, never zeros, and the "
+    "timeline says so. The label is what people would call a recording\nlike those that the model "
+    "was fitted on; inspect-model says how often it is right."
+)
+SHOWN_FAILURES = 20
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser."""
+    top = parser(
+        PROGRAM,
+        DESCRIPTION,
+        [
+            f"{PROGRAM} talk.wav --model model",
+            f"{PROGRAM} films --model model --window-s 4 --hop-s 2 --out labels",
+            f"{PROGRAM} talk.wav --model model --encoder audio=models/whisper-tiny",
+        ],
+    )
+    top.add_argument("files", nargs="+", type=Path, metavar="FILE", help="files and folders")
+    top.add_argument("--model", type=Path, required=True, metavar="DIR", help="the bundle's folder")
+    top.add_argument(
+        "--window-s",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="label windows of so many seconds; the last one of a file ends with it (default: "
+        "each file as a whole)",
+    )
+    top.add_argument(
+        "--hop-s",
+        type=float,
+        metavar="S",
+        help="seconds from one window's start to the next (default: --window-s)",
+    )
+    top.add_argument(
+        "--encoder",
+        action="append",
+        default=[],
+        metavar="MODALITY=ENCODER",
+        help="folder or Hub id of an encoder, where it is not found by the bundle's name; it must "
+        "make the same vectors; repeatable",
+    )
+    top.add_argument(
+        "--out",
+        type=Path,
+        default=Path("predictions"),
+        help="folder for timelines, labels.csv and the store of the vectors (default: %(default)s)",
+    )
+    top.add_argument("--device", default="auto", help="where encoders run (default: %(default)s)")
+    top.add_argument(
+        "--quiet", action="store_true", help="print no table, only where the files are"
+    )
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    return guarded(lambda: _run(argv), PROGRAM)
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    arguments = build_parser().parse_args(argv)
+    from classify.commands.emotion_model import EmotionModel
+    from classify.labelling.timeline import LABELS, write_labels
+    from embeddings_store.atomic import make_folder
+
+    model = EmotionModel.load(arguments.model, _encoders(arguments.encoder), arguments.device)
+    found = model.predict_many(
+        arguments.files,
+        window_s=arguments.window_s,
+        hop_s=arguments.hop_s,
+        store=arguments.out / "store",
+        notify=_say,
+    )
+    make_folder(arguments.out)
+    for timeline in found.timelines:
+        timeline.write(arguments.out)
+    if found.timelines:
+        write_labels(arguments.out / LABELS, found.timelines)
+        if not arguments.quiet:
+            _show(found.timelines)
+        print(arguments.out / LABELS)
+    return _report(found)
+
+
+def _report(found: MediaLabels) -> int:
+    """Say what failed and what was cut, and return the exit status."""
+    if found.cut:
+        _say(
+            f"{found.cut} windows are longer than what the encoder is given, and their rest was "
+            "not heard; give a shorter --window-s"
+        )
+    for what, failures in (("files", found.failures), ("windows", found.failed_windows)):
+        if failures:
+            _say(f"{len(failures)} {what} failed:")
+        for name, reason in failures[:SHOWN_FAILURES]:
+            _say(f"  {name}: {reason}")
+        if len(failures) > SHOWN_FAILURES:
+            _say(f"  ... and {len(failures) - SHOWN_FAILURES} more")
+    return 4 if found.failures or found.failed_windows else 0
+
+
+def _show(timelines: Sequence[Timeline]) -> None:
+    """Print one line per file: its label by each rule, and how sure the first of them is."""
+    from classify.labelling.aggregate import RULES
+    from classify.terminal.console import (
+        add_line,
+        console_for_output,
+        figures_table,
+        print_table,
+    )
+
+    table = figures_table(None, ["windows", "answered", "confidence"], ("file", *RULES))
+    for timeline in timelines:
+        labels = [timeline.label(rule) or "-" for rule in RULES]
+        mean = timeline.labels.get("mean")
+        sure = f"{mean.confidence:.2f}" if mean is not None and mean.code >= 0 else "-"
+        counts = (str(len(timeline.windows)), str(timeline.answered), sure)
+        add_line(table, timeline.file, *labels, *counts)
+    about = "confidence: the mean probability of the label in the column 'mean'"
+    print_table(console_for_output(), table, [about])
+
+
+def _encoders(pairs: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for pair in pairs:
+        modality, equals, name = pair.partition("=")
+        if not (modality and equals and name):
+            raise UsageError(f"--encoder {pair!r}: write MODALITY=ENCODER")
+        found[modality] = name
+    return found
+
+
+def _say(message: str) -> None:
+    print(f"{PROGRAM}: {visible(message)}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
