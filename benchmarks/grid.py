@@ -32,7 +32,6 @@ from xgboost import XGBClassifier
 
 from benchmarks.record import record
 from classify.commands.run_fusion_grid import main as run_fusion_grid
-from classify.models.classifiers import fast_settings
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.fold_request import FoldRequest
 from embeddings_store.folds.rules import make_plan
@@ -45,10 +44,10 @@ from embeddings_store.vectors.hdf5 import store_path, write_embeddings
 MODALITIES = ("audio", "text", "video")
 CLASSIFIERS = ("svm", "nn", "xgboost")
 WHOLE = "all"
-# way to run the grid, to the settings of its classifiers and the ratio that is aimed at
-WAYS: Mapping[str, tuple[Mapping[str, Mapping[str, float]], float]] = {
-    "defaults": ({}, 10.0),
-    "fast": (fast_settings(), 30.0),
+# way to run the grid, to the options that make it and the ratio that is aimed at
+WAYS: Mapping[str, tuple[tuple[str, ...], float]] = {
+    "defaults": ((), 10.0),
+    "fast": (("--preset", "fast"), 30.0),
 }
 Subset = tuple[str, ...]
 
@@ -199,10 +198,7 @@ def timed_grid(store: Path, out: Path, way: str, classifiers: Sequence[str]) -> 
     command = ["--store", str(store), "--out", str(out), "--jobs", "1", "--quiet", "--subsets"]
     command += ["--early", "concatenation", "--late", "none", "--classifiers", *classifiers]
     before = now()
-    for classifier in classifiers:
-        for name, value in WAYS[way][0].get(classifier, {}).items():
-            command += [f"--{classifier}-{name}", f"{value:g}"]
-    if run_fusion_grid(command):
+    if run_fusion_grid([*command, *WAYS[way][0]]):
         raise SystemExit("the grid failed")
     return since(before)
 

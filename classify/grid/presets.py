@@ -33,8 +33,17 @@ PRESETS: Mapping[str, Preset] = {
         "later version are",
         {
             "svm": {"c": 1.0, "exact": 11_000, "landmarks": 2_000},
-            "nn": {"units": 128, "epochs": 20, "batch": 64, "rate": 0.001, "decay": 1.0},
-            "xgboost": {"trees": 100, "depth": 6, "rate": 0.3, "bins": 64},
+            "nn": {"units": 128, "epochs": 20, "batch": 64, "rate": 0.001, "decay": 1.0}
+            | {"components": 0},
+            "xgboost": {"trees": 100, "depth": 6, "rate": 0.3, "bins": 64, "components": 0},
+        },
+    ),
+    "fast": Preset(
+        "for a first look: network and trees at a fraction of the cost, chosen on rows that choose "
+        "as benchmarks/fast_settings.py tells",
+        {
+            "nn": {"epochs": 10, "rate": 0.002},
+            "xgboost": {"depth": 2, "bins": 16, "components": 64},
         },
     ),
 }

@@ -48,7 +48,6 @@ BOOSTED_TREES = ClassifierSpec(
             "benchmarks/results/fast_settings.csv",
             below=64,
             search=SearchRange(2, 8, log=False),
-            fast=2,
         ),
         "rate": Setting(0.3, "XGBoost's default", below=10, search=SearchRange(0.03, 0.5)),
         "bins": Setting(
@@ -63,7 +62,6 @@ BOOSTED_TREES = ClassifierSpec(
             "choose, within 1 point on every corpus",
             above=-1,
             below=100_000,
-            fast=64,
         ),
     },
     _build,

@@ -57,22 +57,6 @@ def baselines() -> tuple[str, ...]:
     return tuple(name for name, spec in CLASSIFIERS.items() if spec.baseline)
 
 
-def fast_settings() -> dict[str, dict[str, float]]:
-    """Return classifier to the settings by which it is much cheaper and about as good.
-
-    Which these are was chosen on validation rows: ``benchmarks/results/fast_settings.csv``.
-
-    >>> sorted(fast_settings())
-    ['nn', 'xgboost']
-    """
-    found: dict[str, dict[str, float]] = {}
-    for name, spec in CLASSIFIERS.items():
-        for key, setting in spec.settings.items():
-            if setting.fast is not None:
-                found.setdefault(name, {})[key] = setting.fast
-    return found
-
-
 @dataclass(frozen=True, slots=True)
 class FittedClassifier:
     """A fitted model, made by :func:`fit_classifier`.

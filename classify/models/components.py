@@ -33,9 +33,9 @@ class OnComponents:
         """Fit on rows (n, D) and codes (n,)."""
         from sklearn.decomposition import PCA
 
-        count = min(self.components, len(X) - 1)
         self.pca = None
-        if count < X.shape[1]:
+        if X.shape[1] > self.components:
+            count = min(self.components, len(X))
             self.pca = PCA(count, svd_solver="randomized", random_state=0)
             X = self.pca.fit_transform(X)
         self.estimator.fit(X, y)

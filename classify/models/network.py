@@ -80,7 +80,6 @@ NETWORK = ClassifierSpec(
             20,
             "fixed beforehand; on validation rows of MELD 10 and 20 are alike, 30 is 1 point lower",
             search=SearchRange(5, 60),
-            fast=10,
         ),
         "batch": Setting(64, "rows per step"),
         "rate": Setting(
@@ -88,7 +87,6 @@ NETWORK = ClassifierSpec(
             "Adam's own default (Kingma and Ba 2015)",
             below=1,
             search=SearchRange(1e-4, 1e-2),
-            fast=2e-3,
         ),
         "decay": Setting(
             1.0,

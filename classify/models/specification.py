@@ -85,7 +85,6 @@ class Setting:
         search: Where ``--tune`` looks for it, or none to leave it alone.
         ladder: The values that ``--choose inner`` chooses among where the user gives none, the
             preferred one first; nothing where it keeps the default.
-        fast: Its value in the settings for a quick look; none where it keeps the default.
     """
 
     default: float
@@ -94,7 +93,6 @@ class Setting:
     below: float = 1e6
     search: SearchRange | None = None
     ladder: tuple[float, ...] = ()
-    fast: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ from classify.models.classifiers import (
     CLASSIFIERS,
     baselines,
     competitors,
-    fast_settings,
     fit_classifier,
     resolve,
 )
@@ -133,16 +132,12 @@ def test_components_are_those_of_the_rows_to_fit_on(name: str) -> None:
 
 
 @pytest.mark.parametrize("components", [0, 5, 500])
-def test_rows_that_are_no_wider_are_taken_as_they_are(components: int) -> None:
-    X, y = blobs(3)
+@pytest.mark.parametrize("n_rows", [4, 120], ids=["fewer rows than columns", "many rows"])
+def test_rows_that_are_no_wider_are_taken_as_they_are(components: int, n_rows: int) -> None:
+    X, y = blobs(3, n_rows)
     plain = fit_classifier("xgboost", X, y, 3, settings={"components": 0}).predict(X)
     found = fit_classifier("xgboost", X, y, 3, settings={"components": components}).predict(X)
     np.testing.assert_array_equal(found.values, plain.values)
-
-
-def test_fast_settings_are_settings() -> None:
-    for name, settings in fast_settings().items():
-        assert resolve(name, settings) != resolve(name, {})
 
 
 def test_xgboost_is_plain_xgboost() -> None:

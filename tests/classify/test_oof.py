@@ -110,7 +110,7 @@ def xgboost(X: np.ndarray, y: np.ndarray) -> Callable:
             n_estimators=5,
             max_depth=2,
             learning_rate=0.3,
-            max_bin=64,
+            max_bin=16,
             n_jobs=1,
             random_state=0,
         )
