@@ -50,6 +50,7 @@ benchmarks: $(READY)
 	$(BIN)/python -m benchmarks.fusion_optimum
 	$(BIN)/python -m benchmarks.interval_simulation
 	$(BIN)/python -m benchmarks.manifest_scale
+	$(BIN)/python -m benchmarks.choice_bias
 	$(BIN)/python -m benchmarks.many_layers
 	$(BIN)/python -m benchmarks.demo --record
 
