@@ -68,7 +68,7 @@ def load_views(
         if view in absent:
             vectors[view] = np.full((n, encoder.width), np.nan, dtype=np.float32)
             present[view], inputs[view] = np.zeros(n, dtype=bool), [""] * n
-            reasons[view] = ["nothing could be read"] * n
+            reasons[view] = ["none that could be read"] * n
             continue
         file = _read(encoder, entries, manifest)
         vectors[view], present[view] = file.vectors, file.ok

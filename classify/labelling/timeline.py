@@ -160,8 +160,11 @@ def _answered_by(bundle: Bundle, views: StoredViews, row: int) -> str:
 def _note(bundle: Bundle, views: StoredViews, row: int) -> str:
     notes: dict[str, str] = {}
     for encoder in bundle.encoders:
-        if reason := views.reasons[encoder.view][row]:
-            notes.setdefault(encoder.ref.modality, f"{encoder.ref.modality}: {reason}")
+        modality, reason = encoder.ref.modality, views.reasons[encoder.view][row]
+        if reason == f"the manifest gives no {modality}":
+            reason = "none"
+        if reason:
+            notes.setdefault(modality, f"{modality}: {reason}")
     return "; ".join(notes.values())
 
 

@@ -96,6 +96,15 @@ def test_nothing_is_written_over(exported: Path) -> None:
         write_bundle(exported, read_bundle(exported))
 
 
+def sign_anew(folder: Path) -> None:
+    """Write the digests that belong to what lies in the folder now, as a stranger could."""
+    sizes = {}
+    for name in FILES:
+        path = folder / name
+        sizes[name] = {"bytes": path.stat().st_size, "sha256": file_digest(path)}
+    (folder / MANIFEST).write_text(_manifest_text(sizes))
+
+
 def altered(folder: Path, generator: np.random.Generator) -> str:
     """Alter one to three bytes of one file, or cut it, and say what was done."""
     path = folder / str(generator.choice(ALL_FILES))
@@ -142,17 +151,37 @@ def test_altered_bytes_under_digests_that_were_written_anew_are_no_crash(
     whole = {name: (exported / name).read_bytes() for name in ALL_FILES}
     for _ in range(150):
         name = altered(folder, generator)
-        sizes = {
-            file: {"bytes": (folder / file).stat().st_size, "sha256": file_digest(folder / file)}
-            for file in FILES
-        }
-        (folder / MANIFEST).write_text(_manifest_text(sizes))
+        sign_anew(folder)
         try:
             assert isinstance(read_bundle(folder), Bundle)
         except ProjectError as error:
             assert str(folder) in str(error) or "label" in str(error)
         for file in {name, MANIFEST} - {""}:
             (folder / file).write_bytes(whole[file])
+
+
+class Payload:
+    """An object whose pickle creates ``marker`` when it is loaded."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.marker,)
+
+
+def test_a_pickle_in_the_place_of_an_array_is_not_loaded(exported: Path, tmp_path: Path) -> None:
+    folder, marker = copied(exported, tmp_path), tmp_path / "executed"
+    arrays = {name: values for name, values in np.load(folder / ARRAYS).items()}
+    first = next(iter(arrays))
+    np.savez(folder / ARRAYS, **{**arrays, first: np.array([Payload(marker)], dtype=object)})
+    sign_anew(folder)
+    with pytest.raises(StoreError, match="Python objects, which are never loaded"):
+        read_bundle(folder)
+    assert not marker.exists()
+    with np.load(folder / ARRAYS, allow_pickle=True) as careless:  # the payload works
+        careless[first]
+    assert marker.exists()
 
 
 Refused = tuple[tuple[str, ...], str]
