@@ -82,7 +82,10 @@ def _read(encoder: BundleEncoder, entries: Sequence[Entry], manifest: Manifest) 
     wanted = encoder.ref
     of_modality = [entry for entry in entries if entry.ref.modality == wanted.modality]
     for entry in of_modality:
-        if entry.fold == "any" and entry.ref == wanted:
+        # not by the name: a folder may be called otherwise here, and the fingerprint is over all
+        # that changes a vector
+        same = (entry.ref.fingerprint, entry.ref.layer) == (wanted.fingerprint, wanted.layer)
+        if entry.fold == "any" and same:
             return _checked(encoder, read_embeddings(entry.path), entry.path, manifest)
     other = next((entry for entry in of_modality if entry.fold == "any"), None)
     differs = ""

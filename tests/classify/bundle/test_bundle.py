@@ -172,7 +172,8 @@ class Payload:
 
 def test_a_pickle_in_the_place_of_an_array_is_not_loaded(exported: Path, tmp_path: Path) -> None:
     folder, marker = copied(exported, tmp_path), tmp_path / "executed"
-    arrays = {name: values for name, values in np.load(folder / ARRAYS).items()}
+    with np.load(folder / ARRAYS) as stored:
+        arrays = dict(stored.items())
     first = next(iter(arrays))
     np.savez(folder / ARRAYS, **{**arrays, first: np.array([Payload(marker)], dtype=object)})
     sign_anew(folder)

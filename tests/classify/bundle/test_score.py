@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,21 @@ def test_vectors_of_another_encoder_are_not_taken_for_its_own(
     (folder / "other" / entry.ref.folder).rename(tmp_path / "away")
     with pytest.raises(StoreNotFoundError, match="has no audio vectors by imported-audio"):
         score_model(read_bundle(exported), folder, "other")
+
+
+def test_an_encoder_is_known_by_its_fingerprint_whatever_its_folder_is_called(
+    exported: Path, store: Path, tmp_path: Path
+) -> None:
+    folder = other_corpus(store, tmp_path, 0.01)
+    bundle = read_bundle(exported)
+    before = score_model(bundle, folder, "other")
+    for entry in catalogue(folder, "other"):
+        file = read_embeddings(entry.path)
+        renamed = replace(file, encoder=replace(file.encoder, name="renamed"))
+        path = store_path(folder, "other", renamed.encoder, "any")
+        write_embeddings(path, renamed, file.attributes)
+        entry.path.unlink()
+    np.testing.assert_array_equal(score_model(bundle, folder, "other").y_pred, before.y_pred)
 
 
 def test_a_misspelt_class_is_named(exported: Path, store: Path, tmp_path: Path) -> None:
