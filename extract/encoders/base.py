@@ -160,6 +160,10 @@ class Encoder(ABC):
         """Say what a user should know of the inputs so far, a sentence each."""
         return []
 
+    def forget_remarks(self) -> None:
+        """Begin anew: what was read until now, to measure something, is no part of the job."""
+        return
+
     @abstractmethod
     def _prepare(self, position: int, item: object) -> PreparedInput:
         """Check one input and turn it into what the model reads, its length on the first axis."""

@@ -137,7 +137,7 @@ def slower_note(precision: str) -> str:
     ''
     """
     wanted = _INSTRUCTIONS.get(precision, ())
-    # PyTorch says what a processor has from version 2.11 on.
+    # Older versions of PyTorch do not say what a processor has.
     ask = getattr(torch.cpu, "get_capabilities", None)
     if not wanted or ask is None:
         return ""

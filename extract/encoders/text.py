@@ -69,7 +69,7 @@ class TextEncoder(ModelEncoder):
         self._prefix = spec.prefix
         self._vocabulary_size: int = loaded.config.vocab_size
         self._special = frozenset(self._tokenizer.all_special_ids)
-        self.truncated = self.texts = self.tokens = self.unknown = 0
+        self.forget_remarks()
         self.settings |= {
             "max_tokens": self.max_tokens,
             "tokenizer_digest": digest_of_tokenizer(self._tokenizer),
@@ -130,6 +130,10 @@ class TextEncoder(ModelEncoder):
                 "trained on this language"
             )
         return sentences
+
+    def forget_remarks(self) -> None:
+        """Begin to count anew what texts lose."""
+        self.truncated = self.texts = self.tokens = self.unknown = 0
 
     def _run(self, items: list[list[int]]) -> tuple[Mapping[int, Tensor], Tensor]:
         longest = max(map(len, items))

@@ -11,7 +11,7 @@ import numpy as np
 
 from embeddings_store.corpus.column_names import head_view
 from embeddings_store.corpus.manifest import Manifest, safe_name
-from embeddings_store.errors import UsageError
+from embeddings_store.errors import MediaError, UsageError
 from embeddings_store.provenance import fingerprint
 from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.seen import parse_seen
@@ -40,7 +40,7 @@ from extract.pipeline.write import (
 )
 
 if TYPE_CHECKING:
-    from extract.encoders.base import Encoder
+    from extract.encoders.base import Encoder, EncoderInput
     from extract.encoders.own_head import OwnHead
     from extract.frames import FrameCache
 
@@ -194,13 +194,24 @@ def _threads(prepared: PreparedExtraction, read: RowReader, notify: Notify) -> i
     family = kind_of(prepared.encoder.spec.architecture).family
     if len(rows) < MEASURED_FROM or family == "features":  # which PyTorch does not compute
         return 0
-    items = readable_items(dump.manifest, read, rows)
+    found = readable_items(dump.manifest, read, rows)
+    items = [item for item in found if _is_taken(prepared.encoder, item)]
     if not items:
         return 0
     threads, sentence = choose_threads(prepared.maker, items)
+    prepared.encoder.forget_remarks()
     if sentence:
         notify(sentence)
     return threads
+
+
+def _is_taken(encoder: Encoder, item: EncoderInput) -> bool:
+    """Say whether the encoder takes an input, which may be too short for it."""
+    try:
+        encoder.prepare(item)
+    except MediaError:
+        return False
+    return True
 
 
 def _own_head(encoder: Encoder) -> OwnHead:

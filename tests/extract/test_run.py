@@ -534,5 +534,9 @@ def test_threads_are_measured_once_for_long_jobs_and_said(tmp_path, model, capsy
         assert main(command(rows, model, tmp_path / "f", "--threads", "1")) == 0
         assert "computing with " not in capsys.readouterr().err
         assert torch.get_num_threads() == 2
+        for path in (tmp_path / "c").rglob("*.wav"):
+            soundfile.write(path, sound(0, seconds=0.001), RATE)
+        assert main(command(rows, model, tmp_path / "g")) in (3, 4)
+        assert "give a longer span" in capsys.readouterr().err
     finally:
         torch.set_num_threads(before)

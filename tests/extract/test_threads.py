@@ -66,3 +66,14 @@ def test_the_number_makes_no_other_vectors(row, precision, tmp_path):
         three = encoder.encode(items)
     apart = np.linalg.norm(three - one, axis=-1) / np.linalg.norm(one, axis=-1)
     assert apart.max() < BATCH_TOLERANCE[precision]
+
+
+def test_measuring_is_no_part_of_what_is_said_of_texts(tmp_path):
+    encoder = load_encoder(str(tiny_encoders.save(ROWS[0], tmp_path)), device="cpu")
+    encoder.max_tokens = 3
+    text = tiny_encoders.inputs(ROWS[0])[0]
+    encoder.encode([text] * 3)
+    encoder.forget_remarks()
+    assert encoder.remarks() == []
+    encoder.encode([text])
+    assert encoder.remarks()[0].startswith("1 of 1 texts")
