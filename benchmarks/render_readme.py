@@ -261,10 +261,12 @@ def speed() -> str:
     for path in sorted(RESULTS.glob("extraction_*.csv")):
         table = pd.read_csv(path)
         for row in table[table["way"] == "extract-features"].itertuples():
+            low = getattr(row, "precision", "float32").replace("float32", "")
+            low = low and f", {low}"
             if row.batch_size in {1, 4}:
                 rows.append(
                     [
-                        f"extract-features, {row.encoder}, batch {row.batch_size}",
+                        f"extract-features, {row.encoder}, batch {row.batch_size}{low}",
                         "plain one-clip-at-a-time Transformers loop",
                         f"{row.ratio_to_plain:.1f} x as fast",
                     ]
@@ -285,6 +287,16 @@ def speed() -> str:
                     f"frames of {row.utterances} utterances, {row.way}",
                     "plain loop from the start of the film",
                     f"{row.ratio_to_plain:.0f} x as fast",
+                ]
+            )
+    span = result("decoding_span")
+    for row in span[span["way"] != "extract-features"].itertuples():
+        if row.cpu_s > 0:
+            rows.append(
+                [
+                    f"16 frames of 5 s inside a film of {row.minutes:g} minutes",
+                    row.way,
+                    f"{row.ours_to_this:.2f} x the processor time",
                 ]
             )
     grid = result("grid").iloc[0]
