@@ -51,7 +51,16 @@ def read_table(path: Path) -> pd.DataFrame:
     if path.suffix.lower() not in PARQUET:
         return read_csv(path)
     with reading(path, PARQUET_TABLE):
-        return _pandas(_read_columns(path))
+        table = _read_columns(path)
+        names = table.column_names
+        frame = _pandas(table)
+        for name in names:  # pandas' notes in the file may rename a column, or make it the index
+            if name not in frame and name not in frame.index.names:
+                raise ManifestError(
+                    f"{path}: pandas' notes in this file call the column {name!r} otherwise; save "
+                    "the table again"
+                )
+        return frame
 
 
 def column_names(path: Path) -> list[str]:

@@ -188,12 +188,16 @@ def _end_labels(run: FinishedRun, axes: Axes, tables: Histories, column: str) ->
     """Write each fold's name at the end of its line, moved apart where they would overlap."""
     low, high = axes.get_ylim()
     height = axes.get_position().height * axes.figure.get_size_inches()[1] * 72  # type: ignore[union-attr]
-    ends = [float(t[column].iloc[-1]) for t in tables.values()]
+    # a training that diverged ends in inf or nan, which is nowhere on the page
+    drawn = {fold: t[np.isfinite(t[column].to_numpy(dtype=float))] for fold, t in tables.items()}
+    ends = [float(t[column].iloc[-1]) if len(t) else low for t in drawn.values()]
     heights = spread(ends, (high - low) * 11 / height)
     right = max(float(t["step"].max()) for t in tables.values())
     for (fold, table), end, y, (colour, _) in zip(
-        tables.items(), ends, heights, LINES, strict=False
+        drawn.items(), ends, heights, LINES, strict=False
     ):
+        if not len(table):
+            continue
         axes.annotate(
             _held_out(run, fold),
             (float(table["step"].iloc[-1]), end),

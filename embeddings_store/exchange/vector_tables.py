@@ -148,6 +148,12 @@ def _read(path: Path, names: Sequence[str], wide: Sequence[str]) -> pd.DataFrame
     kind = path.suffix.lower()
     if kind in PARQUET:
         table = read_table(path)
+        for name in wide:
+            if name not in table:
+                raise ManifestError(
+                    f"{path}: the column {name!r} is the table's index; save it as a column "
+                    "(reset_index)"
+                )
         words = [name for name in wide if not pd.api.types.is_numeric_dtype(table[name].dtype)]
         _refuse_words(path, names, words)
         return table

@@ -238,6 +238,21 @@ def test_it_stays_readable_with_few_and_many(classes: int, folds: int, tmp_path:
     assert texts == (["speaker 0"] if folds == 1 else ["mean of 91 folds"])
 
 
+def test_a_training_that_diverged_is_drawn_as_far_as_it_went(finished, tmp_path: Path) -> None:
+    histories = {
+        1: pd.DataFrame({"step": [1, 2, 3], "loss": [2.0, 1.0, np.inf]}),
+        2: pd.DataFrame({"step": [1, 2, 3], "loss": [np.nan] * 3}),
+    }
+    with style():
+        figure = training.new_figure(4, 3)
+        training._lines(
+            FinishedRun.read(finished.results), figure.subplots(), histories, "loss", labels=True
+        )
+        figure.savefig(tmp_path / "loss.png")
+    (label,) = figure.axes[0].texts
+    assert label.xy == (2.0, 1.0)
+
+
 def test_broken_results_are_refused_with_advice(finished, tmp_path: Path) -> None:
     with pytest.raises(
         StoreNotFoundError, match="give the folder that run-fusion-grid --out wrote"
