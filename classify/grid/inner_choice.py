@@ -10,7 +10,7 @@ The rows of an inner fold do not choose the settings by which they are answered,
 judges the cell would be that of the best of a few candidates on the very rows that chose it. What
 stands as the cell's answers to the rows that choose (the role ``valid``) is, in each inner fold, of
 the candidate that is best on the other ones. That costs no fit.
-``benchmarks/results/inner_choice_optimism.csv`` has by how much the figure still flatters.
+``benchmarks/results/choice_bias.csv`` has by how much the figure still flatters.
 
 Rules over probes need the probes of each inner fold: a finished probe keeps them in stages of its
 own, one for each inner fold.
