@@ -21,6 +21,7 @@ WORLDS: Mapping[str, Callable[[Path], None]] = {
     "films": media_worlds.films,
     "fold files": worlds.fold_files,
     "manifest": worlds.manifest,
+    "model": worlds.model,
     "models": media_worlds.models,
     "one file": worlds.one_file,
     "pair": worlds.pair,

@@ -133,6 +133,7 @@ INSPECT = Way(
 )
 UNVERIFIED = "a valid store file with other content: verify names it, readers recompute no digest"
 AUDIT = Way("audit-leakage", (*STORE, "--json"), explained=UNVERIFIED)
+MODEL = Way("inspect-model", ("{here}/model",))
 GRID_AGAIN = Way(
     "run-fusion-grid",
     (*STORE, "--out", "{here}/results", *GRID),
@@ -218,6 +219,9 @@ KINDS: Sequence[Kind] = (
     Kind("results, audit.json", "results", "results/audit.json", (REPORT,), NO_DIGEST),
     Kind("results, .written.json", "results", "results/.written.json", (GRID_AGAIN,)),
     Kind("results, plan.parquet", "results", "results/plan.parquet", (JUDGE,)),
+    Kind("model, .json", "model", "model/*.json", (MODEL,)),
+    Kind("model, arrays.npz", "model", "model/arrays.npz", (MODEL,)),
+    Kind("model, card", "model", "model/README.md", (MODEL,)),
     Kind("plan.parquet", "plans", "plan.parquet", ON_PLAN, NO_DIGEST),
     Kind("systems.txt", "plans", "systems.txt", (SYSTEMS,), EDITED),
     Kind("folds of EmoBox", "fold files", "emobox/data/rows/fold_*/*.jsonl",

@@ -148,6 +148,14 @@ def pair(world: Path) -> None:
         run("embeddings-store", *given, *about)
 
 
+def model(world: Path) -> None:
+    """A model that a grid exported."""
+    store(world)
+    grid = ("--store", world / "store", "--out", world / "results", *GRID)
+    run("run-fusion-grid", *grid, "--export-model", world / "model")
+    shutil.rmtree(world / "results")
+
+
 def plain_manifest(world: Path) -> None:
     """A manifest whose rows are whole files."""
     manifest(world)
