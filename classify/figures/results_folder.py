@@ -299,6 +299,11 @@ class FinishedRun:
                 f"{path}: the column {words[0]!r} holds other than numbers; it is no history of a "
                 "training, remove it"
             )
+        if not len(table.dropna(subset=["step", "loss"])):
+            raise StoreError(
+                f"{path}: no line has a step and its loss; it is no history of a training, remove "
+                "it"
+            )
         return table
 
     def vectors(self, modality: str, fold: int) -> Embeddings:

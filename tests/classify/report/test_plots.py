@@ -253,6 +253,15 @@ def test_a_training_that_diverged_is_drawn_as_far_as_it_went(finished, tmp_path:
     assert label.xy == (2.0, 1.0)
 
 
+def test_a_course_without_a_step_is_none(finished, tmp_path: Path) -> None:
+    shutil.copytree(finished.store, tmp_path / "store")
+    path = min((tmp_path / "store").glob("*/enc-text*/*/*.history.csv"))
+    path.write_text("step,epoch,loss\n1,0.5,\n")
+    run = FinishedRun.read(finished.results, tmp_path / "store")
+    with pytest.raises(StoreError, match=r"history\.csv: no line has a step and its loss"):
+        training.loss(run, "text")
+
+
 def test_broken_results_are_refused_with_advice(finished, tmp_path: Path) -> None:
     with pytest.raises(
         StoreNotFoundError, match="give the folder that run-fusion-grid --out wrote"
