@@ -16,6 +16,8 @@ from benchmarks.robustness.campaign import BIT_OUTCOMES, FOUND
 from benchmarks.robustness.lives import LIFE_OUTCOMES
 from benchmarks.robustness.trial import DIFFERENT, OUTCOMES
 from classify.evaluation.metrics import METRICS
+from classify.grid.presets import PRESETS
+from classify.models.classifiers import resolve
 from classify.results.published_figures import COLUMNS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,6 +62,19 @@ def test_what_was_accepted_with_another_result_is_explained() -> None:
     different = table[table["outcome"] == DIFFERENT]
     assert len(different) and (different["explained"] != "").all()
     assert set(table["outcome"]) <= {*OUTCOMES, *LIFE_OUTCOMES, FOUND, *BIT_OUTCOMES.values()}
+
+
+@pytest.mark.parametrize("column", ["defaults", "fast"])
+@pytest.mark.parametrize("classifier", ["nn", "xgboost"])
+def test_defaults_and_preset_are_what_rows_that_choose_took(column: str, classifier: str) -> None:
+    stated = PRESETS["fast"].settings if column == "fast" else {}
+    path = ROOT / "benchmarks" / "results" / "fast_settings.csv"
+    table = pd.read_csv(path, keep_default_na=False)
+    rows = table[(table["classifier"] == classifier) & (table[column] == "chosen")]
+    (text,) = set(rows["settings"])
+    pairs = [pair.split("=") for pair in text.split("; ") if pair != "defaults"]
+    taken = {name: float(value) for name, value in pairs}
+    assert resolve(classifier, taken) == resolve(classifier, stated.get(classifier, {}))
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,7 @@ PRESETS: Mapping[str, Preset] = {
         "for a first look: network and trees at a fraction of the cost, chosen on rows that choose "
         "as benchmarks/fast_settings.py tells",
         {
-            "nn": {"epochs": 10, "rate": 0.002},
+            "nn": {"epochs": 10},
             "xgboost": {"depth": 2, "bins": 16, "components": 64},
         },
     ),
