@@ -92,6 +92,8 @@ def run_commands(out: Path) -> None:
         store,
         "--corpus",
         "demo",
+        "--preset",
+        "paper",
         "--out",
         results,
     )

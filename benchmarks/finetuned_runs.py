@@ -207,6 +207,8 @@ def predictions(store: Path, study: Study, out: Path, encoder: tuple[str, ...]) 
             str(store),
             "--corpus",
             study.corpus,
+            "--preset",
+            "paper",
             "--out",
             str(out),
             "--quiet",

@@ -80,6 +80,8 @@ def main() -> None:
                 str(store),
                 "--corpus",
                 "mosi",
+                "--preset",
+                "paper",
                 "--out",
                 str(out),
                 "--quiet",

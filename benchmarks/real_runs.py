@@ -79,7 +79,7 @@ def main() -> None:
     made = make_vectors(given.data, store)
     for run in RUNS:
         if run.corpus in made:
-            shown = ["run-fusion-grid", "--corpus", run.corpus, *run.options]
+            shown = ["run-fusion-grid", "--corpus", run.corpus, "--preset", "paper", *run.options]
             frozen = frozen_store(store, run.corpus, given.work)
             call(
                 "classify.commands.run_fusion_grid",
