@@ -20,6 +20,7 @@ WORLDS: Mapping[str, Callable[[Path], None]] = {
     "faces": media_worlds.faces,
     "films": media_worlds.films,
     "fold files": worlds.fold_files,
+    "labelling": media_worlds.labelling,
     "manifest": worlds.manifest,
     "model": worlds.model,
     "models": media_worlds.models,

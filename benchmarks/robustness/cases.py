@@ -87,6 +87,14 @@ AUDITED = Way(
     ("results/grid.csv",),
 )
 
+LABEL = Way(
+    "predict-emotions",
+    ("{here}/talks", "--model", "{here}/model", "--encoder", "text={here}/encoders/demo-bert",
+     "--out", "{here}/out", "--quiet"),
+    ("out/labels.csv", "out/**/timeline.csv"),
+    said=False,
+)  # fmt: skip
+
 CASES: Sequence[Case] = (
     Case("frozen vectors", "encoders", EXTRACT_ON, "store"),
     Case("fine-tuning", "encoders", TRAIN_ON, "store"),
@@ -111,6 +119,7 @@ CASES: Sequence[Case] = (
     Case("audit", "store", AUDIT),
     Case("compare results", "results", COMPARE_AGAIN),
     Case("published figures", "results", SHOW),
+    Case("labels of new media", "labelling", LABEL, "out"),
 )
 
 

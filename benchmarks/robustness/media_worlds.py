@@ -13,7 +13,7 @@ from unittest import mock
 
 import pandas as pd
 
-from benchmarks.robustness.worlds import rows, run, sounds
+from benchmarks.robustness.worlds import ROWS, rows, run, sounds
 
 MOST_WAIT_S = 120
 # Films that no generated release has: their codec and pictures per second, which MPEG-1 prescribes.
@@ -83,6 +83,19 @@ def _with_head(folder: Path) -> None:
             folder, id2label=names, label2id={n: k for k, n in names.items()}
         )
         AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
+
+
+def labelling(world: Path) -> None:
+    """A model over the vectors of a small encoder, and texts of words that this knows."""
+    encoders(world)
+    run("extract-features", *frozen_command(world))
+    grid = ("--store", world / "store", "--out", world / "results", "--classifiers", "svm")
+    chosen = ("--export-model", world / "model", "--export-cell", "unimodal text svm")
+    run("run-fusion-grid", *grid, "--folds", "leave-one-session-out", "--valid", "none", *chosen)
+    shutil.rmtree(world / "results")
+    (world / "talks").mkdir()
+    for number in range(ROWS):
+        (world / "talks" / f"{number}.txt").write_text(f"words number {number}\n")
 
 
 def sound_files(world: Path) -> None:
