@@ -25,9 +25,10 @@ from classify.bundle.packing import (
     whole,
 )
 from classify.models.classifiers import CLASSIFIERS, FittedClassifier
+from classify.models.components import OnComponents
 from classify.models.network import TwoLayerNetwork
 from classify.models.probe import PROBE_ITERATIONS, Probe
-from classify.models.specification import ProbabilityEstimator
+from classify.models.specification import Estimator, ProbabilityEstimator
 from classify.models.svm import NystroemSvm, RbfSvm, SizedSvm
 from embeddings_store.errors import UsageError
 
@@ -353,8 +354,38 @@ def _check_lines(coef: NDArray[Any], intercept: NDArray[Any], k: int) -> None:
         raise ValueError(f"coefficients of the shape {coef.shape} are not those of {k} classes")
 
 
+def _over_components(form: EstimatorForm) -> EstimatorForm:
+    """Return the form of an estimator that may see rows through their principal components."""
+
+    def state(estimator: Any) -> State:
+        if not isinstance(estimator, OnComponents):
+            return {"axes": [], "mean": [], "inner": form.state(estimator)}
+        axes = [] if estimator.pca is None else [estimator.pca.components_]
+        mean = [] if estimator.pca is None else [estimator.pca.mean_]
+        return {"axes": axes, "mean": mean, "inner": form.state(estimator.estimator)}
+
+    def restore(data: Any, k: int) -> Estimator:
+        from sklearn.decomposition import PCA
+
+        checks = {"axes": listed(floats(-1, -1)), "mean": listed(floats(-1)), "inner": _as_is}
+        found = fields(data, "an estimator over components", checks)
+        inner: Estimator = form.restore(found["inner"], k)
+        if not found["axes"] and not found["mean"]:
+            return inner
+        (axes,), (mean,) = found["axes"], found["mean"]
+        if axes.shape[1:] != mean.shape or not len(axes):
+            raise ValueError("its components are not of as many columns as its mean")
+        over = OnComponents(inner, len(axes))
+        over.pca = PCA(len(axes))
+        over.pca.components_, over.pca.mean_ = axes, mean
+        over.pca.n_components_, over.pca.n_features_in_ = axes.shape
+        return over
+
+    return EstimatorForm(state, restore)
+
+
 FORMS: Mapping[str, EstimatorForm] = {
     "svm": EstimatorForm(_svm_state, _restore_svm),
-    "nn": EstimatorForm(_network_state, _restore_network),
-    "xgboost": EstimatorForm(_trees_state, _restore_trees),
+    "nn": _over_components(EstimatorForm(_network_state, _restore_network)),
+    "xgboost": _over_components(EstimatorForm(_trees_state, _restore_trees)),
 }

@@ -126,8 +126,8 @@ def test_svm_margins_are_calibrated_as_scikit_learn_does(
     row = calibration_columns(outcome, found)
     assert np.isnan(row["ECE"]), "margins are no probabilities"
     assert row["ECE_calibrated"] == pytest.approx(
-        calibration_error(expected.max(axis=1), expected.argmax(axis=1) == data.test.y), abs=1e-6
-    )
+        calibration_error(expected.max(axis=1), expected.argmax(axis=1) == data.test.y), abs=1e-4
+    )  # a mean of probabilities agrees as far as they do
     assert row["calibrated_WA"] == (expected.argmax(axis=1) == data.test.y).mean()
 
 
