@@ -27,10 +27,10 @@ class RbfSvm(BlockwiseEstimator):
 
     The kernel ``exp(-gamma |a - b|^2)`` with ``gamma = 1 / (D var(X))`` is made from squared
     distances that all cells of a process share (:mod:`classify.models.distances`) and handed to
-    libsvm, which otherwise computes it pair by pair, and again for every row that is scored. Rows
-    of float32 have distances of float32. Margins agree with scikit-learn's to 1e-3, which is how
-    near libsvm itself comes to the optimum, and labels but for rows whose margins are nearer to
-    each other than that.
+    libsvm, which otherwise computes it pair by pair, and again for every row that is scored. Of
+    rows of float64 margins agree with scikit-learn's to 1e-9. Rows of float32 have distances of
+    float32; their margins agree to 1e-3, which is how near libsvm itself comes to the optimum, and
+    their labels but for rows whose margins are nearer to each other than that.
 
     Of three classes or more the margins have scikit-learn's ``ovr`` shape: the votes of all pairs
     of classes, ties broken by their sums. Without ``break_ties`` libsvm gives a tie to the class

@@ -17,7 +17,6 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
@@ -29,6 +28,8 @@ from classify.grid.compute import compute
 from classify.grid.config import GridConfig
 from classify.grid.outcome import CellOutcome
 from classify.models.class_scores import LOG_PROBABILITY, MARGIN, ClassScores
+from classify.models.distances import squared_distances
+from classify.models.svm import scale_gamma
 from classify.systems.cell import Cell
 from classify.terminal.grid import show_results
 from embeddings_store.corpus.manifest import Manifest
@@ -37,7 +38,7 @@ from embeddings_store.fold_request import FoldRequest
 from embeddings_store.folds.rules import make_plan
 from embeddings_store.load import load_fold
 from embeddings_store.vectors.catalogue import catalogue, choose_views
-from embeddings_store.vectors.fold_data import FoldData
+from embeddings_store.vectors.fold_data import FoldData, RoleData
 
 MakeStore = Callable[..., Path]
 HEAD = "unimodal audio head"
@@ -109,25 +110,33 @@ def test_svm_margins_are_calibrated_as_scikit_learn_does(
     found = calibrate(method, outcome, np.ones(len(data.valid), dtype=bool), "valid", 3)
     assert found.about == f"{method}: valid, {len(data.valid)} rows"
 
-    def side_by_side(rows: object) -> np.ndarray:
-        return np.hstack([rows.vectors["audio"], rows.vectors["text"]])  # type: ignore[attr-defined]
+    scalers = {view: StandardScaler().fit(data.train.vectors[view]) for view in ("audio", "text")}
 
-    model = make_pipeline(StandardScaler(), SVC(break_ties=True)).fit(
-        side_by_side(data.train), data.train.y
-    )
+    def blocks(rows: RoleData) -> list[np.ndarray]:
+        return [scaler.transform(rows.vectors[view]) for view, scaler in scalers.items()]
+
+    fitted = blocks(data.train)
+    gamma = scale_gamma(np.hstack(fitted))
+
+    def kernel(rows: RoleData) -> np.ndarray:
+        """Of the grid's distances: that its margins are those of SVC is for test_models."""
+        pairs = zip(blocks(rows), fitted, strict=True)
+        return np.exp(np.float32(-gamma) * sum(squared_distances(a, b) for a, b in pairs))
+
+    model = SVC(kernel="precomputed", break_ties=True)
+    model.fit(kernel(data.train).astype(float), data.train.y)
     everything = np.arange(len(data.valid))
     plain = CalibratedClassifierCV(
         FrozenEstimator(model), method=method, cv=[(everything, everything)], ensemble=False
     )
-    expected = plain.fit(side_by_side(data.valid), data.valid.y).predict_proba(
-        side_by_side(data.test)
-    )
-    np.testing.assert_allclose(found.probabilities["test"], expected, atol=1e-4)
+    plain.fit(kernel(data.valid).astype(float), data.valid.y)
+    expected = plain.predict_proba(kernel(data.test).astype(float))
+    np.testing.assert_allclose(found.probabilities["test"], expected, atol=1e-6)
     row = calibration_columns(outcome, found)
     assert np.isnan(row["ECE"]), "margins are no probabilities"
     assert row["ECE_calibrated"] == pytest.approx(
-        calibration_error(expected.max(axis=1), expected.argmax(axis=1) == data.test.y), abs=1e-4
-    )  # a mean of probabilities agrees as far as they do
+        calibration_error(expected.max(axis=1), expected.argmax(axis=1) == data.test.y), abs=1e-6
+    )
     assert row["calibrated_WA"] == (expected.argmax(axis=1) == data.test.y).mean()
 
 

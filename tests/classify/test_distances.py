@@ -61,3 +61,9 @@ def test_what_is_returned_may_be_changed_by_the_caller() -> None:
     first = cache.squared([block], [block])
     first *= 2
     np.testing.assert_array_equal(cache.squared([block], [block]), first / 2)
+
+
+@pytest.mark.parametrize("precision", [np.float32, np.float64])
+def test_a_row_is_at_no_distance_from_itself(precision: type) -> None:
+    blocks = [rows_of(50, 40, precision, seed) for seed in range(2)]
+    assert not np.diag(DistanceCache().squared(blocks, blocks)).any()

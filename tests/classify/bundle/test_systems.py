@@ -26,6 +26,8 @@ SYSTEMS = (
     "svm(audio, exact=20, landmarks=12)",
     "nn(concat(audio, text), epochs=3, units=8)",
     "xgboost(sum(text, video), trees=4, depth=2)",
+    "xgboost(concat(text, video), trees=4, components=3)",
+    "nn(concat(audio, text), epochs=2, units=4, components=2)",
     "svm(concat(video, text, audio))",
     "svm(product(audio, text, project=pca:3))",
     "nn(sum(audio, text, project=linear:3), epochs=2, units=4)",
