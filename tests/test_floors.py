@@ -52,7 +52,7 @@ FLOORS: Mapping[str, Sequence[str]] = {
         "arff_files",
         "csv_form",
         "reading",
-        "errors interrupts progress provenance",
+        "errors interrupts json_values progress provenance",
     ],
 }
 

@@ -10,12 +10,13 @@ from typing import Any
 
 from classify.bundle.card import model_card
 from classify.bundle.folder import ADVICE, EXPECTED, read_folder, write_folder
-from classify.bundle.packing import fields, listed, named, text, whole
+from classify.bundle.packing import fields, listed, named
 from classify.bundle.seen_rows import SeenRows
 from classify.bundle.systems import restore_system, system_state, try_out
 from classify.systems.fitted_system import FittedSystem
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.errors import StoreError
+from embeddings_store.json_values import text, whole
 from embeddings_store.reading import reading
 from embeddings_store.vectors.arrays import EncoderRef
 

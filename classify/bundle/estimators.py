@@ -14,16 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.bundle.packing import (
-    class_codes,
-    codes,
-    fields,
-    floats,
-    listed,
-    number,
-    text,
-    whole,
-)
+from classify.bundle.packing import class_codes, codes, fields, floats, listed
 from classify.models.classifiers import CLASSIFIERS, FittedClassifier
 from classify.models.components import OnComponents
 from classify.models.network import TwoLayerNetwork
@@ -31,6 +22,7 @@ from classify.models.probe import PROBE_ITERATIONS, Probe
 from classify.models.specification import Estimator, ProbabilityEstimator
 from classify.models.svm import NystroemSvm, RbfSvm, SizedSvm
 from embeddings_store.errors import UsageError
+from embeddings_store.json_values import number, text, whole
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression

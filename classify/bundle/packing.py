@@ -6,12 +6,13 @@ of the type, shape and range that it must have. Nothing names a class or a funct
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from embeddings_store.json_values import text
 
 ARRAY = "array"
 Arrays = dict[str, NDArray[np.generic]]
@@ -96,39 +97,6 @@ def fields(data: Any, what: str, checks: Mapping[str, Check]) -> dict[str, Any]:
         except (TypeError, ValueError) as error:
             raise ValueError(f"{what}, field {name!r}: {error}") from error
     return found
-
-
-def text(value: Any) -> str:
-    """Return a text.
-
-    Raises:
-        ValueError: It is none.
-    """
-    if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no text")
-    return value
-
-
-def number(value: Any) -> float:
-    """Return a finite number.
-
-    Raises:
-        ValueError: It is none.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is no finite number")
-    return value
-
-
-def whole(value: Any) -> int:
-    """Return a whole number of 0 or more.
-
-    Raises:
-        ValueError: It is none.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{value!r} is no whole number of 0 or more")
-    return value
 
 
 def listed(check: Check) -> Check:

@@ -18,7 +18,7 @@ from classify.bundle.estimators import (
     restore_scaler,
     scaler_state,
 )
-from classify.bundle.packing import Check, codes, fields, floats, listed, named, text, whole
+from classify.bundle.packing import Check, codes, fields, floats, listed, named
 from classify.fusion.early import EarlyFusion
 from classify.fusion.projections import BlockProjection
 from classify.fusion.rules import RULES, FittedRule, restore_rule
@@ -33,6 +33,7 @@ from classify.systems.expression import PROJECT, SCORES, Call, Expression, View,
 from classify.systems.feature_tree import FeatureTree
 from classify.systems.fitted_system import FittedSystem, calibrated, parts_to_fit
 from embeddings_store.errors import UsageError
+from embeddings_store.json_values import text, whole
 
 DEEPEST = 50  # calls within calls; no system that anybody writes comes near
 

@@ -24,11 +24,11 @@ from classify.leakage.finding import (
     LEAK,
     NOT_CHECKED,
     LeakageFinding,
-    only_text,
 )
 from classify.leakage.missing_rows import missing
 from embeddings_store.atomic import write_json
 from embeddings_store.errors import LeakError, StoreError, UsageError, unknown_name
+from embeddings_store.json_values import text
 from embeddings_store.reading import reading
 
 FORMAT, VERSION, FILE = "leakage-audit", 1, "audit.json"
@@ -230,7 +230,7 @@ class Audit:
                 for name, found in data["checks"].items()
                 if name in CHECKS
             }
-            accepted = tuple(only_text("accepted", name) for name in data["accepted"])
+            accepted = tuple(map(text, data["accepted"]))
             return cls(dict(data["about"]), findings, accepted)
 
 

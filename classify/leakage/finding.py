@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from embeddings_store.errors import UsageError, unknown_name
+from embeddings_store.json_values import number, text
 
 LEAK, CAUTION, NOT_CHECKED, CLEAN = "leak", "caution", "not checked", "clean"
 VERDICTS = (LEAK, CAUTION, NOT_CHECKED, CLEAN)
@@ -92,48 +93,18 @@ class LeakageFinding:
         """Read what :meth:`to_dict` returned.
 
         Raises:
-            KeyError, TypeError: A part is missing, or is not of its kind.
+            KeyError, ValueError: A part is missing, or is not of its kind.
         """
         share = data["share"]
         return cls(
-            only_text("verdict", data["verdict"]),
-            only_text("number", data["number"]),
-            only_text("means", data["means"]),
-            only_text("advice", data["advice"]),
-            tuple(only_text("examples", example) for example in data["examples"]),
-            None if share is None else only_number("share", share),
-            {name: only_number(name, value) for name, value in data["details"].items()},
+            text(data["verdict"]),
+            text(data["number"]),
+            text(data["means"]),
+            text(data["advice"]),
+            tuple(map(text, data["examples"])),
+            None if share is None else number(share),
+            {name: number(value) for name, value in data["details"].items()},
         )
-
-
-def only_text(name: str, value: object) -> str:
-    """Return a value that is text.
-
-    Args:
-        name: What it is called, for the message.
-        value: Any value of a JSON file.
-
-    Raises:
-        TypeError: It is something else.
-    """
-    if not isinstance(value, str):
-        raise TypeError(f"{name} is {value!r}, and no text")
-    return value
-
-
-def only_number(name: str, value: object) -> float:
-    """Return a value that is a number.
-
-    Args:
-        name: What it is called, for the message.
-        value: Any value of a JSON file.
-
-    Raises:
-        TypeError: It is something else.
-    """
-    if not isinstance(value, int | float):
-        raise TypeError(f"{name} is {value!r}, and no number")
-    return value
 
 
 @dataclass(frozen=True, slots=True)
