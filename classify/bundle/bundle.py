@@ -8,17 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from classify.bundle.card import model_card
-from classify.bundle.folder import ADVICE, EXPECTED, read_folder, write_folder
-from classify.bundle.packing import fields, listed, named
+from classify.bundle.folder import ADVICE, EXPECTED, MANIFEST, read_folder, write_folder
+from classify.bundle.packing import Arrays, fields, listed, named, pack
 from classify.bundle.seen_rows import SeenRows
 from classify.bundle.systems import restore_system, system_state, try_out
 from classify.systems.fitted_system import FittedSystem
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.errors import StoreError
 from embeddings_store.json_values import text, whole
-from embeddings_store.reading import reading
+from embeddings_store.reading import is_file, reading
 from embeddings_store.vectors.arrays import EncoderRef
+
+ORIGIN = ("created", "command", "commit", "software")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +123,13 @@ class Bundle:
 
 
 def write_bundle(folder: Path, bundle: Bundle) -> None:
-    """Write a bundle into a folder that is not there yet, whole or not at all.
+    """Write a bundle into a folder of its own, whole or not at all.
+
+    One that is there and says the same, but for when and by which command it was made, stays: a run
+    that was killed after it goes on when the same command is run again.
 
     Raises:
-        UsageError: Something of this name is there, or a part has no form in a bundle.
+        UsageError: Something else of this name is there, or a part has no form in a bundle.
         StoreFullError, StoreAccessError: It cannot be written.
     """
     state = {
@@ -132,6 +139,8 @@ def write_bundle(folder: Path, bundle: Bundle) -> None:
         "seen": bundle.seen.state(),
         "about": dict(bundle.about),
     }
+    if is_file(folder / MANIFEST) and _is_same(read_folder(folder), state):
+        return
     write_folder(folder, state, model_card(bundle.about, folder.name))
 
 
@@ -159,6 +168,22 @@ def read_bundle(folder: Path) -> Bundle:
             raise ValueError("two encoders are of one view")
         try_out(bundle.system, {encoder.view: encoder.width for encoder in bundle.encoders})
     return bundle
+
+
+def _is_same(there: Any, state: Mapping[str, Any]) -> bool:
+    """Say whether two bundles hold the same, whenever and by whichever command they were made."""
+    one, other = _without_origin(there), _without_origin(state)
+    if one is None or other is None or one[0] != other[0] or set(one[1]) != set(other[1]):
+        return False
+    return all(np.array_equal(array, other[1][name]) for name, array in one[1].items())
+
+
+def _without_origin(state: Any) -> tuple[Any, Arrays] | None:
+    if not isinstance(state, dict) or not isinstance(state.get("about"), dict):
+        return None
+    arrays: Arrays = {}
+    about = {name: said for name, said in state["about"].items() if name not in ORIGIN}
+    return pack({**state, "about": about}, arrays), arrays
 
 
 def _layer(value: Any) -> int:

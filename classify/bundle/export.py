@@ -15,7 +15,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from classify.bundle.bundle import Bundle, write_bundle
-from classify.bundle.folder import refuse_existing
+from classify.bundle.folder import refuse_other
 from classify.bundle.labelled_rows import LabelledRows, load_labelled_rows
 from classify.bundle.measured import figures
 from classify.grid.bind import Repetition, specify
@@ -40,7 +40,7 @@ def export_model(result: GridResult, folder: Path, cell: str = "") -> Bundle:
 
     Args:
         result: The finished run.
-        folder: What is made; nothing is there yet.
+        folder: What is made; nothing is there yet, or the same bundle, which stays.
         cell: The cell's name in ``grid.csv``, or that of a system; empty takes the one that the
             run reports.
 
@@ -52,7 +52,7 @@ def export_model(result: GridResult, folder: Path, cell: str = "") -> Bundle:
         FoldError: The rows are too few to learn from.
         StoreError: A file of the store is damaged.
     """
-    refuse_existing(folder)
+    refuse_other(folder)
     prepared = result.prepared
     name = cell or result.table.headline
     chosen = _find_cell(prepared, name)

@@ -98,6 +98,18 @@ def check_folder(folder: Path) -> None:
         _check_file(folder / name, sizes[name])
 
 
+def refuse_other(folder: Path) -> None:
+    """Refuse a place where something is that is no whole bundle.
+
+    Raises:
+        UsageError: Something else is there, or the folder around it is not.
+    """
+    try:
+        check_folder(folder)
+    except (StoreError, StoreNotFoundError):
+        refuse_existing(folder)
+
+
 def refuse_existing(folder: Path) -> None:
     """Refuse a place where something is.
 

@@ -77,7 +77,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 def _check_export(arguments: argparse.Namespace) -> None:
     """Refuse before the work what could not be exported after it."""
-    from classify.bundle.folder import refuse_existing
+    from classify.bundle.folder import refuse_other
     from embeddings_store.errors import UsageError
 
     if arguments.export_cell and not arguments.export_model:
@@ -87,7 +87,7 @@ def _check_export(arguments: argparse.Namespace) -> None:
             "--metadata-ablation compares runs and has no cell to export; run it apart"
         )
     if arguments.export_model and not arguments.dry_run:
-        refuse_existing(arguments.export_model)
+        refuse_other(arguments.export_model)
 
 
 def _list_protocols(store: Path, corpus: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,8 +93,21 @@ def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
 
 
 def test_nothing_is_written_over(exported: Path) -> None:
+    bundle = read_bundle(exported)
+    other = replace(bundle, about={**bundle.about, "corpus": "another"})
     with pytest.raises(UsageError, match="is there already"):
-        write_bundle(exported, read_bundle(exported))
+        write_bundle(exported, other)
+    refitted = replace(bundle, seen=replace(bundle.seen, rows=bundle.seen.rows[1:]))
+    with pytest.raises(UsageError, match="is there already"):
+        write_bundle(exported, refitted)
+
+
+def test_the_same_bundle_stays_as_it_is(exported: Path) -> None:
+    """A run that was killed after its export goes on when the same command is run again."""
+    before = {path.name: path.read_bytes() for path in exported.iterdir()}
+    bundle = read_bundle(exported)
+    write_bundle(exported, replace(bundle, about={**bundle.about, "created": "tomorrow"}))
+    assert {path.name: path.read_bytes() for path in exported.iterdir()} == before
 
 
 def sign_anew(folder: Path) -> None:
