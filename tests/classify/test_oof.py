@@ -26,6 +26,8 @@ from classify.grid.cross_fitting import cross_fit, inner_sets
 from classify.grid.execution import survey
 from classify.grid.prepare import prepare
 from classify.metadata import choose_columns, load_with_metadata
+from classify.models.distances import squared_distances
+from classify.models.svm import scale_gamma
 from classify.systems.cell import Cell
 from classify.systems.definitions import read_systems
 from embeddings_store.corpus.manifest import Manifest
@@ -47,6 +49,7 @@ from embeddings_store.vectors.inner_folds import find_inner
 
 MakeStore = Callable[..., Path]
 LATE = "late sum audio+text svm"
+WIDTH = 6  # columns of each modality
 
 
 @pytest.fixture
@@ -100,7 +103,17 @@ def test_late_fusion_learns_from_scores_of_inner_encoders(
 
 
 def svm(X: np.ndarray, y: np.ndarray) -> Callable:
-    return SVC(break_ties=True).fit(X, y).decision_function
+    """SVC on the grid's distances, which are of float32: test_models compares them with SVC's."""
+    gamma = np.float32(-scale_gamma(X))
+
+    def kernel(rows: np.ndarray) -> np.ndarray:
+        blocks = zip(*(np.hsplit(part, X.shape[1] // WIDTH) for part in (rows, X)), strict=True)
+        return np.exp(gamma * sum(squared_distances(a, b) for a, b in blocks)).astype(float)
+
+    of_fitted = kernel(X)
+    np.fill_diagonal(of_fitted, 1.0)
+    model = SVC(kernel="precomputed", break_ties=True).fit(of_fitted, y)
+    return lambda rows: model.decision_function(kernel(rows))
 
 
 def xgboost(X: np.ndarray, y: np.ndarray) -> Callable:
