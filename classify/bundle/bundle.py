@@ -182,7 +182,7 @@ def _without_origin(state: Any) -> tuple[Any, Arrays] | None:
     if not isinstance(state, dict) or not isinstance(state.get("about"), dict):
         return None
     arrays: Arrays = {}
-    about = {name: said for name, said in state["about"].items() if name not in ORIGIN}
+    about = {name: fact for name, fact in state["about"].items() if name not in ORIGIN}
     return pack({**state, "about": about}, arrays), arrays
 
 
