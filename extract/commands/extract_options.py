@@ -361,9 +361,10 @@ def _add_run(top: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--precision",
         choices=list(dict.fromkeys((*TRAINED_IN, *FROZEN_IN))),
-        help=f"with --frozen on a CPU: {', '.join(FROZEN_IN)}; bf16 and int8 take about half the "
-        "time where the processor has instructions for them, and change vectors in the third or "
-        f"second digit, so they are kept beside those of float32 (default: {_OPTIONS.precision}). "
+        help=f"with --frozen on a CPU: {', '.join(FROZEN_IN)}; bf16 and int8 take half the time "
+        "or less where the processor has instructions for them; bf16 moves vectors by up to 1 %% of "
+        "their length, int8 by up to 11 %%, so they are kept beside those of float32 (default: "
+        f"{_OPTIONS.precision}). "
         f"Fine-tuning: {', '.join(TRAINED_IN)}; auto is bf16 on a GPU that has it (default: auto)",
     )
     run.add_argument(
