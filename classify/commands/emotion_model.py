@@ -16,10 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from classify.bundle.bundle import Bundle, BundleEncoder, read_bundle
+from classify.bundle.folder import ADVICE
 from classify.labelling.stored_views import load_views
 from classify.labelling.timeline import Timeline, make_timelines
-from embeddings_store.errors import MediaError, StoreMismatchError, UsageError, unknown_name
+from embeddings_store.errors import (
+    MediaError,
+    StoreError,
+    StoreMismatchError,
+    UsageError,
+    unknown_name,
+)
 from embeddings_store.provenance import changed_settings
+from embeddings_store.reading import reading
 
 if TYPE_CHECKING:
     from embeddings_store.corpus.manifest import Manifest
@@ -205,7 +213,9 @@ class EmotionModel:
             device=self.device,
             precision=str(settings.get("dtype", "float32")),
         )
-        choice = EncoderChoice(self._name(first), options, _inputs_of(settings), seen="none")
+        with reading(f"the encoder of {first.view}", "settings of an encoder", ADVICE, StoreError):
+            inputs = _inputs_of(settings)
+        choice = EncoderChoice(self._name(first), options, inputs, seen="none")
         source = CorpusSource("manifest", manifest.root or Path(), name=manifest.name)
         return FrozenJob(source, modality, choice, StoreTarget(store))
 

@@ -362,8 +362,8 @@ def _add_run(top: argparse.ArgumentParser) -> None:
         "--precision",
         choices=list(dict.fromkeys((*TRAINED_IN, *FROZEN_IN))),
         help=f"with --frozen on a CPU: {', '.join(FROZEN_IN)}; bf16 and int8 take half the time "
-        "or less where the processor has instructions for them; bf16 moves vectors by up to 1 %% of "
-        "their length, int8 by up to 11 %%, so they are kept beside those of float32 (default: "
+        "or less where the processor has instructions for them; bf16 moves vectors by up to 1 %% "
+        "of their length, int8 by up to 11 %%, so they are kept beside those of float32 (default: "
         f"{_OPTIONS.precision}). "
         f"Fine-tuning: {', '.join(TRAINED_IN)}; auto is bf16 on a GPU that has it (default: auto)",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,9 @@ import pandas as pd
 import pytest
 import soundfile
 
-from classify import EmotionModel
+from classify import EmotionModel, read_bundle
 from classify.commands import predict_emotions, run_fusion_grid
-from embeddings_store.errors import MediaError, StoreMismatchError, UsageError
+from embeddings_store.errors import MediaError, StoreError, StoreMismatchError, UsageError
 from extract.commands import extract_features
 
 pytestmark = pytest.mark.telling  # librosa alone takes seconds to load
@@ -147,3 +148,15 @@ def test_another_encoder_is_refused(model: Path, recording: Path) -> None:
 def test_imported_vectors_cannot_be_made_of_new_media(exported: Path) -> None:
     with pytest.raises(UsageError, match="did not make, so it cannot make those of new media"):
         EmotionModel.load(exported)
+
+
+def test_settings_of_an_encoder_that_are_nonsense_are_one_error(
+    model: Path, recording: Path
+) -> None:
+    """Digests can be written anew, and so can what they are of."""
+    bundle = read_bundle(model)
+    (encoder,) = bundle.encoders
+    for name, value in (("max_duration_s", "long"), ("max_tokens", [1]), ("max_tokens", None)):
+        odd = replace(encoder, settings={**encoder.settings, name: value})
+        with pytest.raises(StoreError, match="cannot be read as settings of an encoder"):
+            EmotionModel(replace(bundle, encoders=(odd,))).predict(recording)
