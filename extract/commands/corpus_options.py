@@ -7,6 +7,7 @@ import argparse
 from embeddings_store.commands.common import add_columns_option
 from embeddings_store.corpus.media_paths import FOLLOW_LINKS
 from embeddings_store.errors import UsageError
+from extract.commands.window_options import windows_of
 from extract.corpora import READERS
 from extract.pipeline.job import CorpusSource
 
@@ -39,6 +40,7 @@ def corpus_source(arguments: argparse.Namespace) -> CorpusSource:
         getattr(arguments, "corpus_name", ""),
         getattr(arguments, "text_column", ""),
         arguments.follow_links,
+        windows_of(arguments) if "window_s" in arguments else None,
     )
 
 

@@ -23,6 +23,7 @@ from extract.commands.extract_jobs import (
 )
 from extract.commands.extract_options import PROGRAM, build_parser
 from extract.commands.face_options import face_source
+from extract.commands.window_options import require_frames
 from extract.corpora import READERS, corpus_names
 from extract.extras import with_extra
 from extract.finetuning import distributed
@@ -147,6 +148,7 @@ def _run_modality(
     Both are prepared before either is made: a checkpoint without a head is refused at once.
     """
     prepared = [prepare_extraction(frozen_job(arguments, modality), manifest)]
+    require_frames(arguments.frames, prepared[0].encoder)
     if arguments.own_head:
         job = frozen_job(arguments, modality, own_head=True)
         prepared.append(prepare_extraction(job, prepared[0].dump.manifest))
@@ -187,6 +189,7 @@ def _run_all_finetunings(arguments: argparse.Namespace, console: Console) -> int
     untrained: dict[str, ModelEncoder] = {}
     for single in singles:
         prepared = prepare_finetuning(single, manifest, untrained.get(single.modality))
+        require_frames(arguments.frames, prepared.encoder)
         introduction.show(prepared)
         if not arguments.dry_run:
             status = max(status, _run_finetuning(prepared, console))

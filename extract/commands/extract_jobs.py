@@ -217,6 +217,7 @@ def _request(arguments: argparse.Namespace) -> Request:
 
 def _input_settings(arguments: argparse.Namespace, region: object) -> InputSettings:
     frames = FrameSettings(
+        frames=arguments.frames or FrameSettings().frames,
         rule=arguments.frame_rule,
         region=str(region or InputSettings().frames.region),
         faces=face_source(arguments),

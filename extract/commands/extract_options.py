@@ -13,6 +13,7 @@ from embeddings_store.folds.rules import PLAN_NAMES
 from embeddings_store.folds.validation_rules import SELECTION_RULES
 from extract.commands.corpus_options import add_reading_options
 from extract.commands.face_options import add_face_options
+from extract.commands.window_options import add_window_options
 from extract.corpora import corpus_names
 from extract.encoders.architectures import PERCENTILES
 from extract.encoders.settings import PRECISIONS as FROZEN_IN
@@ -48,6 +49,8 @@ def build_parser() -> argparse.ArgumentParser:
             "--frozen --layer all",
             f"{PROGRAM} --corpus manifest --root mine.csv --modality text --encoder FOLDER --fold "
             "all --epochs 5",
+            f"{PROGRAM} --corpus reels --root reels --modality video --encoder vit-base --frozen "
+            "--window-s 1 --hop-s 0.5 --frames 4",
             f"{PROGRAM} --list",
             "torchrun --nproc-per-node 4 -m extract.commands.extract_features --corpus iemocap "
             "--root DIR --modality video --fold 1",
@@ -56,6 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_what(top)
     _add_how(top)
     _add_video(top)
+    add_window_options(top)
     _add_training(top)
     _add_run(top)
     return top

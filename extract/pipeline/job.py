@@ -12,9 +12,11 @@ from embeddings_store.corpus.columns import numbers
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.corpus.media_paths import other_spellings, refuse_links
 from embeddings_store.errors import ManifestError, UsageError, unknown_name
+from embeddings_store.progress import progress_bar
 from extract.corpora import READERS, read_corpus
 from extract.corpora._notes import SPELLING, Notes
 from extract.encoders.settings import EncoderOptions, InputSettings
+from extract.windows.corpus import CorpusWindows, cut_corpus
 
 if TYPE_CHECKING:
     from extract.encoders.base import Encoder
@@ -37,6 +39,7 @@ class CorpusSource:
         text_column: With the modality ``text``: a ``meta_*`` column of long text to encode
             instead; it names the modality in the store.
         follow_links: Whether media may be behind symbolic links that leave the root.
+        windows: How its rows are cut; none takes them as they are.
     """
 
     reader: str
@@ -45,9 +48,17 @@ class CorpusSource:
     name: str = ""
     text_column: str = ""
     follow_links: bool = False
+    windows: CorpusWindows | None = None
 
     def read(self) -> Manifest:
         """Read the corpus; the manifest has the name that it has in the store."""
+        manifest = self._read_whole()
+        if self.windows is None:
+            return manifest
+        with progress_bar("clips cut into windows", len(manifest)) as bar:
+            return cut_corpus(manifest, self.windows, bar.advance)
+
+    def _read_whole(self) -> Manifest:
         manifest = read_corpus(self.reader, self.root, **self.options)
         notes = _spelling_notes(manifest)
         if not (self.name or notes or self.follow_links):

@@ -1,0 +1,28 @@
+"""A corpus of windows: which clip each of its rows is cut from."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings_store.corpus.manifest import Manifest
+
+CLIP = "meta_clip"
+
+
+def is_windowed(manifest: Manifest) -> bool:
+    """Say whether the rows are windows that name their clip."""
+    return CLIP in manifest.table
+
+
+def clips_of(manifest: Manifest) -> NDArray[np.str_]:
+    """Return the clip of each row (N,): what the column ``meta_clip`` says, else the row itself.
+
+    >>> columns = {"id": ["v1#0", "v1#1"], "text": ["oh", "yes"], "meta_clip": ["v1", "v1"]}
+    >>> clips_of(Manifest.from_columns("mine", columns)).tolist()
+    ['v1', 'v1']
+    """
+    if not is_windowed(manifest):
+        return manifest.ids
+    clips = manifest.column(CLIP)
+    return np.where(clips == "", manifest.ids, clips)
