@@ -7,8 +7,10 @@ goes on where it stopped, and failed rows have their reasons.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from classify.bundle.bundle import Bundle, BundleEncoder, read_bundle
 from classify.bundle.folder import ADVICE
 from classify.labelling.stored_views import load_views
-from classify.labelling.timeline import Timeline, make_timelines
+from classify.labelling.timeline import LabelOptions, Timeline, make_timelines
 from embeddings_store.errors import (
     MediaError,
     StoreError,
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from extract.pipeline.write import Summary
 
 MODALITIES = ("audio", "video", "text")
+AS_ANSWERED = LabelOptions()
+PATTERN = re.compile(r"[*?\[]")
 Say = Callable[[str], None]
 
 
@@ -51,12 +55,14 @@ class MediaLabels:
         failures: Name and reason of each file of which nothing could be made.
         failed_windows: Id, modality and reason of each window of which a modality failed.
         cut: How many windows were longer than what the encoder is given, and were cut.
+        root: The folder that the names of files are relative to.
     """
 
     timelines: list[Timeline]
     failures: list[tuple[str, str]]
     failed_windows: list[tuple[str, str]]
     cut: int
+    root: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,7 @@ class EmotionModel:
         window_s: float = 0.0,
         hop_s: float | None = None,
         store: str | os.PathLike[str] | None = None,
+        options: LabelOptions = AS_ANSWERED,
     ) -> Timeline:
         """Label one file of sound, video or text.
 
@@ -112,12 +119,15 @@ class EmotionModel:
             window_s: Length of the windows that are labelled; 0 labels the file as a whole.
             hop_s: From one window's start to the next; none takes ``window_s``.
             store: Where the vectors go; none keeps nothing.
+            options: What becomes of the answers: smoothing, and what counts as unsure.
 
         Raises:
             MediaError: The file cannot be read.
             UsageError: There is no such file, or it is of no kind that is read.
         """
-        found = self.predict_many([path], window_s=window_s, hop_s=hop_s, store=store)
+        found = self.predict_many(
+            [path], window_s=window_s, hop_s=hop_s, store=store, options=options
+        )
         if not found.timelines:
             raise MediaError("; ".join(reason for _, reason in found.failures))
         return found.timelines[0]
@@ -129,15 +139,17 @@ class EmotionModel:
         window_s: float = 0.0,
         hop_s: float | None = None,
         store: str | os.PathLike[str] | None = None,
+        options: LabelOptions = AS_ANSWERED,
         notify: Say = _nothing,
     ) -> MediaLabels:
         """Label files, and those below folders.
 
         Args:
-            paths: Files and folders.
+            paths: Files, folders, and patterns such as ``talks/*.wav``.
             window_s: As for :meth:`predict`, like all that follow.
             hop_s: Likewise.
             store: Likewise; with the same store and files a run that was killed goes on.
+            options: Likewise.
             notify: Gets one line at a time about what happens.
 
         Raises:
@@ -147,17 +159,23 @@ class EmotionModel:
         from extract.windows.fixed import FixedWindows, find_media, window_media
 
         windows = FixedWindows(window_s, window_s if hop_s is None else hop_s)
-        files = find_media([Path(path) for path in paths])
+        files = find_media(_expanded(paths))
         media = window_media(files, windows, self.bundle.modalities)
+        failures = list(media.failures)
         if media.manifest is None:
-            return MediaLabels([], list(media.failures), [], 0)
+            return MediaLabels([], failures, [], 0, Path())
         if store is not None:
-            return self._label(media.manifest, list(media.failures), Path(store), notify)
+            return self._label(media.manifest, failures, Path(store), options, notify)
         with tempfile.TemporaryDirectory(prefix="emotion-model-") as scratch:
-            return self._label(media.manifest, list(media.failures), Path(scratch), notify)
+            return self._label(media.manifest, failures, Path(scratch), options, notify)
 
     def _label(
-        self, manifest: Manifest, failures: list[tuple[str, str]], store: Path, notify: Say
+        self,
+        manifest: Manifest,
+        failures: list[tuple[str, str]],
+        store: Path,
+        options: LabelOptions,
+        notify: Say,
     ) -> MediaLabels:
         absent: list[str] = []
         failed: list[tuple[str, str]] = []
@@ -176,7 +194,8 @@ class EmotionModel:
             failed += [(row, f"{modality}: {reason}") for row, reason in summary.failed]
             cut += sum(reason.startswith("cut:") for _, reason in summary.cautions)
         views = load_views(self.bundle, store, manifest, absent)
-        return MediaLabels(make_timelines(self.bundle, manifest, views), failures, failed, cut)
+        timelines = make_timelines(self.bundle, manifest, views, options)
+        return MediaLabels(timelines, failures, failed, cut, manifest.root or Path())
 
     def _extract(
         self, group: Sequence[BundleEncoder], manifest: Manifest, store: Path, notify: Say
@@ -250,6 +269,28 @@ class EmotionModel:
                     "program did not make, so it cannot make those of new media; put them into a "
                     "store with embeddings-store import, and use score-model"
                 )
+
+
+def _expanded(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """Return paths with patterns replaced by the media that they match, in the order of names.
+
+    Raises:
+        UsageError: Nothing matches a pattern.
+    """
+    from extract.windows.fixed import SUFFIXES
+
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if path.exists() or not PATTERN.search(str(path)):
+            found.append(path)
+            continue
+        plain = list(itertools.takewhile(lambda part: not PATTERN.search(part), path.parts))
+        matches = sorted(Path(*plain).glob(str(Path(*path.parts[len(plain) :]))))
+        media = [one for one in matches if one.is_dir() or one.suffix.lower() in SUFFIXES]
+        if not media:
+            raise UsageError(f"{path}: no sound, video or text file matches this pattern")
+        found += media
+    return found
 
 
 def _inputs_of(settings: Mapping[str, Any]) -> Any:

@@ -34,10 +34,13 @@ def build_parser() -> argparse.ArgumentParser:
         [
             f"{PROGRAM} talk.wav --model model",
             f"{PROGRAM} films --model model --window-s 4 --hop-s 2 --out labels",
+            f"{PROGRAM} 'talks/**/*.wav' --model model --unsure-below 0.5 --smooth transitions",
             f"{PROGRAM} talk.wav --model model --encoder audio=models/whisper-tiny",
         ],
     )
-    top.add_argument("files", nargs="+", type=Path, metavar="FILE", help="files and folders")
+    top.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="files, folders, and patterns in quotes"
+    )
     top.add_argument("--model", type=Path, required=True, metavar="DIR", help="the bundle's folder")
     top.add_argument(
         "--window-s",
@@ -61,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="folder or Hub id of an encoder, where it is not found by the bundle's name; it must "
         "make the same vectors; repeatable",
     )
+    _add_label_options(top)
     top.add_argument(
         "--out",
         type=Path,
@@ -69,9 +73,41 @@ def build_parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--device", default="auto", help="where encoders run (default: %(default)s)")
     top.add_argument(
+        "--embed",
+        action="store_true",
+        help="put the recording into its page, which can then be passed on alone (default: a link)",
+    )
+    top.add_argument("--no-page", action="store_true", help="write no timeline.html")
+    top.add_argument(
         "--quiet", action="store_true", help="print no table, only where the files are"
     )
     return top
+
+
+def _add_label_options(top: argparse.ArgumentParser) -> None:
+    """Add what becomes of the model's answers."""
+    top.add_argument(
+        "--unsure-below",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="call windows and files 'unsure' whose label is less probable (default: none)",
+    )
+    top.add_argument(
+        "--smooth",
+        default="none",
+        choices=("none", "hysteresis", "transitions"),
+        help="steady the labels of neighbouring windows: 'hysteresis' keeps a label until another "
+        "is more probable by --margin; 'transitions' is a hidden Markov model in which a window "
+        "keeps the class before it with probability --stay (default: %(default)s). Labels of files "
+        "come from windows that are not smoothed",
+    )
+    top.add_argument(
+        "--margin", type=float, default=0.2, metavar="M", help="see --smooth (default: %(default)s)"
+    )
+    top.add_argument(
+        "--stay", type=float, default=0.8, metavar="P", help="see --smooth (default: %(default)s)"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -82,25 +118,35 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     arguments = build_parser().parse_args(argv)
     from classify.commands.emotion_model import EmotionModel
-    from classify.labelling.timeline import LABELS, write_labels
+    from classify.labelling.page import require_template, write_page
+    from classify.labelling.smoothing import Smoothing
+    from classify.labelling.timeline import LABELS, LabelOptions, write_labels
     from embeddings_store.atomic import make_folder
 
+    smoothing = Smoothing(arguments.smooth, arguments.margin, arguments.stay)
+    options = LabelOptions(smoothing, arguments.unsure_below)
+    if not arguments.no_page:
+        require_template()
     model = EmotionModel.load(arguments.model, _encoders(arguments.encoder), arguments.device)
     found = model.predict_many(
         arguments.files,
         window_s=arguments.window_s,
         hop_s=arguments.hop_s,
         store=arguments.out / "store",
+        options=options,
         notify=_say,
     )
     make_folder(arguments.out)
     for timeline in found.timelines:
         timeline.write(arguments.out)
+        if not arguments.no_page:
+            write_page(arguments.out, timeline, found.root / timeline.file, embed=arguments.embed)
     if found.timelines:
         write_labels(arguments.out / LABELS, found.timelines)
         if not arguments.quiet:
             _show(found.timelines)
-        print(arguments.out / LABELS)
+        pages = "" if arguments.no_page else "; pages that play them: FILE/timeline.html beside it"
+        print(f"{arguments.out / LABELS}{pages}")
     return _report(found)
 
 

@@ -11,14 +11,12 @@ import numpy as np
 import pandas as pd
 
 from classify.evaluation.means import choosing_rows_in_words, has_chosen, mean_on_valid
+from classify.figures.palette import COLOURS, HATCHES, MARKERS
 from classify.figures.results_folder import FinishedRun, probabilities, same_run
 from classify.figures.style import (
     ACCENT,
-    COLOURS,
-    HATCHES,
     INK,
     LINES,
-    MARKERS,
     MUTED,
     ON_LIGHT,
     RULE,

@@ -17,8 +17,9 @@ from sklearn.manifold import TSNE
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from classify.figures.palette import class_styles
 from classify.figures.results_folder import ORDER, FinishedRun
-from classify.figures.style import INK, MUTED, ON_LIGHT, Drawing, bare, class_styles, new_figure
+from classify.figures.style import INK, MUTED, ON_LIGHT, Drawing, bare, new_figure
 from embeddings_store.errors import UsageError
 
 FIRST, ALL = 8, 11

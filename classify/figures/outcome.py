@@ -12,20 +12,9 @@ import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Rectangle
 
+from classify.figures.palette import SKY, YELLOW, class_styles
 from classify.figures.results_folder import FinishedRun
-from classify.figures.style import (
-    ACCENT,
-    INK,
-    ON_DARK,
-    ON_LIGHT,
-    PAPER,
-    SKY,
-    YELLOW,
-    Drawing,
-    bare,
-    class_styles,
-    new_figure,
-)
+from classify.figures.style import ACCENT, INK, ON_DARK, ON_LIGHT, PAPER, Drawing, bare, new_figure
 from classify.results.paper_tables import CONFUSION, PER_CLASS
 from embeddings_store.folds.natural_order import natural_key
 

@@ -1,10 +1,4 @@
-"""One look for every figure, and files that are the same byte for byte each time.
-
-Classes are told apart three times over: by a colour that the colour-blind can tell from the others
-(Okabe and Ito's palette with a darker blue and a lighter green, which keeps the paper's red anger,
-yellow happiness, blue neutral and green sadness), by a marker and by a hatch, which survive a
-black-and-white print.
-"""
+"""One look for every figure, and files that are the same byte for byte each time."""
 
 from __future__ import annotations
 
@@ -22,6 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from classify.claim import CLAIM, Claim
+from classify.figures.palette import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
 from embeddings_store.atomic import make_folder, replacing
 from embeddings_store.reading import visible
 
@@ -32,42 +27,7 @@ INK, MUTED, RULE, PAPER = (
     "#ffffff",
 )  # a report replaces these by its theme's
 ON_LIGHT, ON_DARK = "#11161f", "#fefefe"  # text on a coloured area, the same in every theme
-VERMILLION, YELLOW, BLUE, GREEN, PURPLE, SKY, ORANGE, GREY = (
-    "#d55e00",
-    "#f0e442",
-    "#0060a8",
-    "#2bb584",
-    "#cc79a7",
-    "#56b4e9",
-    "#e69f00",
-    "#8a8f98",
-)
 ACCENT, SECOND = BLUE, VERMILLION
-COLOURS = (VERMILLION, YELLOW, BLUE, GREEN, PURPLE, SKY, ORANGE, GREY)
-MARKERS = ("^", "o", "s", "D", "v", "P", "X", "*")
-HATCHES = ("///", "", "...", "\\\\\\", "xxx", "---", "ooo", "|||")
-KNOWN = {
-    "anger": 0,
-    "angry": 0,
-    "ang": 0,
-    "happiness": 1,
-    "happy": 1,
-    "joy": 1,
-    "hap": 1,
-    "neutral": 2,
-    "neu": 2,
-    "calm": 2,
-    "sadness": 3,
-    "sad": 3,
-    "fear": 4,
-    "fearful": 4,
-    "surprise": 5,
-    "surprised": 5,
-    "disgust": 6,
-    "disgusted": 6,
-    "frustration": 7,
-    "frustrated": 7,
-}
 LINES: tuple[tuple[str, tuple[float, ...]], ...] = (
     (BLUE, ()),
     (VERMILLION, (5, 1.5)),
@@ -147,48 +107,6 @@ class Drawing:
         """The number of the paper's figure, or none."""
         head = self.name.partition("_")[0].removeprefix("figure")
         return int(head) if head.isdecimal() else None
-
-
-@dataclass(frozen=True, slots=True)
-class FigureStyle:
-    """How a class looks in every figure.
-
-    Attributes:
-        colour: Of its marks and areas.
-        marker: Of its points.
-        hatch: On its areas.
-    """
-
-    colour: str
-    marker: str
-    hatch: str
-
-
-def class_styles(classes: Sequence[str]) -> dict[str, FigureStyle]:
-    """Give each class a look.
-
-    Emotions that the paper knows keep theirs in every figure, others take what is free.
-
-    >>> class_styles(["anger", "boredom", "sadness"])["anger"].colour == VERMILLION
-    True
-    >>> styles = class_styles([f"c{i}" for i in range(32)]).values()
-    >>> len({(style.colour, style.marker) for style in styles})
-    32
-    """
-    taken: dict[str, int] = {}
-    for name in classes:
-        place = KNOWN.get(name.lower())
-        if place is not None and place not in taken.values():
-            taken[name] = place
-    free = (
-        place for place in range(len(COLOURS) * len(MARKERS)) if place not in set(taken.values())
-    )
-    places = {name: taken[name] if name in taken else next(free) for name in classes}
-    n = len(COLOURS)
-    return {
-        name: FigureStyle(COLOURS[p % n], MARKERS[(p + p // n) % n], HATCHES[(p + p // n) % n])
-        for name, p in places.items()
-    }
 
 
 @contextmanager

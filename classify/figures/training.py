@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from classify.figures.palette import BLUE, MARKERS
 from classify.figures.results_folder import ORDER, FinishedRun
-from classify.figures.style import BLUE, INK, LINES, MARKERS, RULE, Drawing, new_figure
+from classify.figures.style import INK, LINES, RULE, Drawing, new_figure
 from embeddings_store.vectors.hdf5 import read_header
 
 SMOOTH_PARTS = 40  # a running mean over one part in so many of all steps

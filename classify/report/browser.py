@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
 
 from classify.figures.results_folder import FinishedRun, probabilities
+from classify.links import relative_link
 from classify.names import HEAD, PROBE, UNIMODAL
 
 MAX_ROWS = 20_000  # of more test rows the wrong ones are kept first: a page must stay quick to open
@@ -98,13 +97,10 @@ def clip_link(
     >>> clip_link(Path("r"), Path("r"), "f.avi", 1.5, 2.0)
     './f.avi#t=1.5,2'
     """
-    relative = Path(os.path.relpath(root / path, results)).as_posix()
-    # a leading dot keeps a browser from reading "javascript:" as a scheme
-    here = "" if relative.startswith("../") else "./"
     moment = "" if np.isnan(start_s) else f"#t={start_s:g}"
     if moment and not np.isnan(end_s):
         moment += f",{end_s:g}"
-    return here + quote(relative.encode("utf-8", "surrogateescape")) + moment
+    return relative_link(results, root / path) + moment
 
 
 def _from_manifest(

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from classify.figures.style import BLUE, INK, MUTED, ON_LIGHT, PAPER, RULE, STAMP_COLOUR, Drawing
+from classify.figures.palette import BLUE
+from classify.figures.style import INK, MUTED, ON_LIGHT, PAPER, RULE, STAMP_COLOUR, Drawing
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 THEMED = {

@@ -14,6 +14,8 @@ import soundfile
 
 from classify import EmotionModel, read_bundle
 from classify.commands import predict_emotions, run_fusion_grid
+from classify.labelling.smoothing import Smoothing
+from classify.labelling.timeline import LabelOptions
 from embeddings_store.errors import MediaError, StoreError, StoreMismatchError, UsageError
 from extract.commands import extract_features
 
@@ -108,11 +110,37 @@ def test_a_folder_with_broken_files_labels_the_rest(
     described = json.loads((own / "timeline.json").read_text(encoding="utf-8"))
     assert len(table) == len(described["windows"]) == 8
     assert described["labels"]["mean"]["label"] == "high"
+    assert "../../media/talk.wav" in (own / "timeline.html").read_text(encoding="utf-8")
     labels = pd.read_csv(tmp_path / "out" / "labels.csv")
     assert labels["file"].tolist() == ["talk.wav"]
     again = predict_emotions.main([*arguments, "--window-s", "1", "--hop-s", "0.5", "--quiet"])
     assert again == 4
     pd.testing.assert_frame_equal(pd.read_csv(own / "timeline.csv"), table)
+
+
+def test_what_is_not_sure_is_called_so_and_windows_are_smoothed(
+    model: Path, recording: Path, tmp_path: Path
+) -> None:
+    loaded, store = EmotionModel.load(model), tmp_path / "store"
+    plain = loaded.predict(recording, window_s=0.5, store=store)
+    bound = float(plain.windows["confidence"].median())
+    asked = LabelOptions(Smoothing("transitions"), unsure_below=bound)
+    unsure = loaded.predict(
+        str(recording.parent / "t*.wav"), window_s=0.5, store=store, options=asked
+    )
+    below = unsure.windows["confidence"] < bound
+    assert 0 < below.sum() < len(below)
+    assert ((unsure.windows["label"] == "unsure") == below).all()
+    assert unsure.windows["alone"].tolist() == plain.windows["label"].tolist()
+    assert unsure.labels == plain.labels
+    strict = loaded.predict(
+        recording, window_s=0.5, store=store, options=LabelOptions(unsure_below=1.0)
+    )
+    assert set(map(strict.label, strict.labels)) == {"unsure"}
+    with pytest.raises(UsageError, match="matches this pattern"):
+        loaded.predict(recording.parent / "*.mp3")
+    with pytest.raises(UsageError, match="no probability"):
+        LabelOptions(unsure_below=2)
 
 
 def test_a_file_that_changed_is_read_again(model: Path, recording: Path, tmp_path: Path) -> None:

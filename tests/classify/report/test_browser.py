@@ -5,8 +5,6 @@ It works, asks the network for nothing, and whatever the run's files hold stays 
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -19,39 +17,25 @@ from classify.figures.results_folder import FinishedRun
 
 pytest.importorskip("selenium")
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-BROWSER, DRIVER = (
-    next(filter(None, map(shutil.which, names)), None)
-    for names in (("chromium", "chromium-browser", "google-chrome"), ("chromedriver",))
+from tests.browser import (
+    NEEDS_BROWSER,
+    WORST_CONTRASTS,
+    addresses_asked,
+    open_browser,
+    show_as,
 )
-pytestmark = pytest.mark.skipif(
-    not (BROWSER and DRIVER), reason="needs a browser: apt-get install chromium chromium-driver"
-)
-OPTIONS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--no-first-run",
-    "--force-prefers-reduced-motion",
-)
+
+pytestmark = NEEDS_BROWSER
 
 
 @pytest.fixture(scope="module")
 def driver() -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(BROWSER)
-    for option in OPTIONS:
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield browser
-    browser.quit()
+    with open_browser() as browser:
+        yield browser
 
 
 @pytest.fixture
@@ -60,17 +44,6 @@ def page(driver: webdriver.Chrome, made: Path) -> webdriver.Chrome:
     driver.execute_script("try { localStorage.clear() } catch {}")
     driver.refresh()
     return driver
-
-
-def media(driver: webdriver.Chrome, scheme: str, width: int = 1200) -> None:
-    driver.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia",
-        {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
-    )
-    driver.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500},
-    )
 
 
 def shown(driver: webdriver.Chrome) -> int:
@@ -86,12 +59,7 @@ def choose(driver: webdriver.Chrome, name: str, value: str) -> None:
 
 
 def test_nothing_is_asked_of_the_network_and_the_console_is_silent(page: webdriver.Chrome) -> None:
-    asked = [json.loads(line["message"])["message"] for line in page.get_log("performance")]
-    addresses = {
-        message["params"]["request"]["url"]
-        for message in asked
-        if message["method"] == "Network.requestWillBeSent"
-    }
+    addresses = addresses_asked(page)
     assert addresses
     assert all(address.startswith(("file://", "data:")) for address in addresses), addresses
     assert page.get_log("browser") == []
@@ -187,7 +155,7 @@ def test_a_count_of_the_confusion_table_shows_its_utterances(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_theme_follows_the_system_and_the_reader(page: webdriver.Chrome, scheme: str) -> None:
-    media(page, scheme)
+    show_as(page, scheme)
     paper = "return getComputedStyle(document.body).backgroundColor"
     light, dark = "rgb(255, 255, 255)", "rgb(18, 22, 29)"
     expected = (light, dark) if scheme == "light" else (dark, light)
@@ -204,35 +172,13 @@ def test_the_theme_follows_the_system_and_the_reader(page: webdriver.Chrome, sch
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_has_contrast(page: webdriver.Chrome, scheme: str) -> None:
     """WCAG AA: 4.5 to 1 for every visible text of HTML on what is painted behind it."""
-    media(page, scheme)
-    worst: list[Any] = page.execute_script("""
-        const parts = c => c.match(/[\\d.]+/g).map(Number);
-        const linear = v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
-        const lum = c => {
-            const [r, g, b] = parts(c).map(v => linear(v / 255));
-            return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-        };
-        const behind = e => {
-            for (; e; e = e.parentElement) {
-                const c = getComputedStyle(e).backgroundColor;
-                if ((parts(c)[3] ?? 1) > 0) return c;
-            }
-            return 'rgb(255, 255, 255)';
-        };
-        const found = [];
-        for (const e of document.querySelectorAll('body *:not(svg *)')) {
-            const speaks = [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
-            if (!speaks || !e.checkVisibility() || e.matches(':disabled')) continue;
-            const [a, b] = [lum(getComputedStyle(e).color), lum(behind(e))];
-            const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-            found.push([contrast, e.tagName, e.className, e.textContent.slice(0, 40)]);
-        }
-        return found.sort((a, b) => a[0] - b[0]).slice(0, 3);""")
+    show_as(page, scheme)
+    worst: list[Any] = page.execute_script(WORST_CONTRASTS)
     assert worst[0][0] >= 4.5, worst
 
 
 def test_a_phone_scrolls_in_one_direction(page: webdriver.Chrome) -> None:
-    media(page, "light", 360)
+    show_as(page, "light", 360)
     for details in page.find_elements(By.TAG_NAME, "details"):
         page.execute_script("arguments[0].open = true", details)
     widths = page.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
@@ -240,7 +186,7 @@ def test_a_phone_scrolls_in_one_direction(page: webdriver.Chrome) -> None:
 
 
 def test_values_show_under_the_pointer(page: webdriver.Chrome) -> None:
-    media(page, "light")
+    show_as(page, "light")
     told = page.execute_script("""
         const part = document.querySelector('#figure12_confusion [data-tip]');
         const at = {bubbles: true, clientX: 20, clientY: 20};

@@ -17,8 +17,9 @@ from classify.evaluation.metrics import summary
 from classify.figures import compare, maps, outcome, training
 from classify.figures.draw import LeftOut, draw, write
 from classify.figures.maps import MapConfig
+from classify.figures.palette import COLOURS, class_styles
 from classify.figures.results_folder import FinishedRun
-from classify.figures.style import COLOURS, Drawing, class_styles, style
+from classify.figures.style import Drawing, style
 from classify.results.table import SCHEMA
 from embeddings_store.errors import StoreError, StoreNotFoundError, UsageError
 
