@@ -37,6 +37,7 @@ FLOORS: Mapping[str, Sequence[str]] = {
         "checks",
         "pipeline",
         "corpora finetuning windows",
+        "transcription",
         "encoders",
         "frames",
         "extras media",

@@ -22,6 +22,7 @@ _ANSWER_TIMEOUT_S = 5.0
 
 _DESCRIPTION = ("config.json", "1_Pooling/config.json", "config_sentence_transformers.json")
 _FRONT_END = (
+    "generation_config.json",
     "preprocessor_config.json",
     "tokenizer*",
     "vocab*",

@@ -55,7 +55,7 @@ class CorpusSource:
         manifest = self._read_whole()
         if self.windows is None:
             return manifest
-        with progress_bar("clips cut into windows", len(manifest)) as bar:
+        with progress_bar(self.windows.work, len(manifest)) as bar:
             return cut_corpus(manifest, self.windows, bar.advance)
 
     def _read_whole(self) -> Manifest:

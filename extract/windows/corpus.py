@@ -6,6 +6,7 @@ whole, so that whoever reads its media says why.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,30 +18,70 @@ from numpy.typing import NDArray
 from embeddings_store.corpus.default_protocol import default_protocol
 from embeddings_store.corpus.manifest import Manifest, Utterance
 from embeddings_store.corpus.windows import CLIP
-from embeddings_store.errors import MediaError, UnsafePathError
+from embeddings_store.errors import (
+    ManifestError,
+    MediaError,
+    UnsafePathError,
+    UsageError,
+    unknown_name,
+)
 from extract.frames.index import scan
 from extract.media.header import probe_sound
+from extract.transcription.error_rate import error_rate
+from extract.transcription.source import WordSource
+from extract.transcription.words import Transcript
 from extract.windows.fixed import FixedWindows
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FILM_TIMES = ("meta_video_start_s", "meta_video_end_s")
+FIXED, SPEECH, CUES, ROWS = "fixed", "speech", "cues", "rows"
+KINDS = {
+    FIXED: "from the start of a row, --hop-s apart",
+    SPEECH: "where somebody speaks; what is longer than --window-s is cut",
+    CUES: "the cues of subtitles, or sentences of what was heard",
+}
+GOLD, ASR = "gold", "asr"
 Span = tuple[float, float]
 Advance = Callable[[int], None]
 # Rounded like the spans of FixedWindows, so that a time has one spelling.
 DIGITS = 6
+SHORTEST_S = 0.05  # a shorter span has nothing to hear or to see
 
 
 @dataclass(frozen=True, slots=True)
 class CorpusWindows:
-    """How the rows of a corpus are cut.
+    """How the rows of a corpus are cut, and where their words come from.
 
     Attributes:
-        fixed: Length and distance of the windows.
+        fixed: Length and distance of the windows; of 0 s where speech and cues are not cut.
+        kind: One of :data:`KINDS`, or ``rows``, which are not cut.
+        words: What says who speaks when and which words; none is not asked.
+        text_source: Whose words a window has: ``gold`` leaves a row's own transcript, which is the
+            whole row's, where it has one; ``asr`` takes those that were heard in it.
     """
 
     fixed: FixedWindows = field(default_factory=FixedWindows)
+    kind: str = FIXED
+    words: WordSource | None = None
+    text_source: str = GOLD
+
+    def __post_init__(self) -> None:
+        """Check that the parts fit.
+
+        Raises:
+            UsageError: They do not.
+        """
+        if self.kind not in (*KINDS, ROWS):
+            unknown_name("kind of windows", self.kind, [*KINDS, ROWS])
+        if self.kind == FIXED and not self.fixed.window_s:
+            raise UsageError("fixed windows need a length; give --window-s")
+        has_words = self.words is not None and bool(self.words.name)
+        if not has_words and (self.kind == CUES or self.text_source == ASR):
+            raise UsageError("there are no cues and no words without --transcribe; add it")
+        if self.kind == SPEECH and self.words is None:
+            raise UsageError("speech is found by a source of words")
 
     @property
     def ending(self) -> str:
@@ -49,18 +90,38 @@ class CorpusWindows:
         >>> CorpusWindows(FixedWindows(1.0, 0.5)).ending
         '-1s-0.5s'
         """
-        return f"-{self.fixed.window_s:g}s-{self.fixed.hop_s:g}s"
+        found = f"-{self.kind}" if self.kind in (SPEECH, CUES) else ""
+        if self.fixed.window_s:
+            found += f"-{self.fixed.window_s:g}s-{self.fixed.hop_s:g}s"
+        return found + ("-asr" if self.text_source == ASR else "")
+
+    @property
+    def work(self) -> str:
+        """What is being done to the clips, for a bar of progress."""
+        return "clips cut into windows" if self.words is None else "clips listened to"
 
     def __str__(self) -> str:
-        return f"windows of {self.fixed.window_s:g} s every {self.fixed.hop_s:g} s"
+        what = {FIXED: "", SPEECH: "speech, in ", CUES: "cues, in "}[self.kind]
+        if not self.fixed.window_s:
+            return what.removesuffix(", in ")
+        return f"{what}windows of {self.fixed.window_s:g} s every {self.fixed.hop_s:g} s"
 
 
 @dataclass(frozen=True, slots=True)
 class _Clip:
-    """One row and the spans that it is cut into, in seconds of its own files."""
+    """One row and the spans that it is cut into, in seconds of its own files.
+
+    Attributes:
+        position: Of the row.
+        spans: None where it stays whole.
+        heard: Its words, where somebody was asked for them.
+        fault: Why it cannot be read.
+    """
 
     position: int
-    spans: Sequence[Span]
+    spans: Sequence[Span] = ()
+    heard: Transcript | None = None
+    fault: str = ""
 
 
 def cut_corpus(
@@ -76,32 +137,61 @@ def cut_corpus(
         manifest: The corpus, with the folder that its media lie in.
         windows: How it is cut.
         advance: Called with the number of rows that were just measured.
+
+    Raises:
+        ProjectError: The source of words cannot be used.
     """
-    clips, reasons = [], []
+    listen = windows.words.listener() if windows.words else None
+    clips = []
     for position in range(len(manifest)):
         row = manifest.row(position)
         try:
-            spans: Sequence[Span] = tuple(_spans(manifest, row, windows))
-        except (MediaError, UnsafePathError) as error:
-            spans = ()
-            reasons.append(f"{row.id} ({_reason(manifest, error)})")
-        clips.append(_Clip(position, spans))
+            heard = listen(manifest, row) if listen else None
+            spans = tuple(_spans(manifest, row, windows, heard))
+            clips.append(_Clip(position, spans, heard))
+        except (MediaError, UnsafePathError, ManifestError) as error:
+            clips.append(_Clip(position, fault=f"{row.id} ({_reason(manifest, error)})"))
         advance(1)
-    table = _table(manifest, clips)
-    n_cut = sum(len(clip.spans) > 0 for clip in clips)
-    notes = [
-        f"cut into {windows}: {n_cut} of {len(manifest)} clips into "
-        f"{len(table) - len(manifest) + n_cut} windows, which share the role of their clip"
-    ]
-    if reasons:
-        notes.append(f"{len(reasons)} clips that cannot be read stay whole, first {reasons[0]}")
+    table = _table(manifest, clips, windows)
     return replace(
         manifest,
         name=f"{manifest.name}{windows.ending}",
         table=table,
         protocol=manifest.protocol or default_protocol(table),
-        notes=(*manifest.notes, *notes),
+        notes=(*manifest.notes, *_notes(manifest, clips, windows)),
     )
+
+
+def _notes(manifest: Manifest, clips: Sequence[_Clip], windows: CorpusWindows) -> Iterator[str]:
+    """Yield what came of it."""
+    faults = [clip.fault for clip in clips if clip.fault]
+    if windows.kind != ROWS:
+        n_cut = sum(bool(clip.spans) for clip in clips)
+        yield (
+            f"cut into {windows}: {n_cut} of {len(clips)} clips into "
+            f"{sum(len(clip.spans) for clip in clips)} windows, which share the role of their clip"
+        )
+    if faults:
+        yield f"{len(faults)} clips that cannot be read stay whole, first {faults[0]}"
+    if windows.kind in (SPEECH, CUES):
+        mute = [clip for clip in clips if clip.heard and not clip.spans]
+        if mute:
+            yield f"{len(mute)} clips in which nobody speaks stay whole"
+    if windows.words is None or not windows.words.name:
+        return
+    heard = [clip for clip in clips if clip.heard]
+    transcripts = [clip.heard for clip in heard if clip.heard]
+    dropped = sum(one.dropped for one in transcripts)
+    n_words = sum(len(one.words) for one in transcripts)
+    yield (
+        f"{n_words:,} words in {len(transcripts)} of {len(clips)} clips; "
+        f"{dropped:,} written where nobody speaks, and dropped"
+    )
+    own = manifest.table["text"].tolist()
+    both = [clip for clip in heard if own[clip.position]]
+    if both:
+        found = [clip.heard.text() for clip in both if clip.heard]
+        yield f"{error_rate([own[clip.position] for clip in both], found)}, by the corpus' own"
 
 
 def duration_of(manifest: Manifest, row: Utterance) -> float | None:
@@ -119,28 +209,45 @@ def duration_of(manifest: Manifest, row: Utterance) -> float | None:
     return min(lengths_s, default=None)
 
 
-def _spans(manifest: Manifest, row: Utterance, windows: CorpusWindows) -> Iterator[Span]:
-    lasts_s = duration_of(manifest, row)
+def _spans(
+    manifest: Manifest, row: Utterance, windows: CorpusWindows, heard: Transcript | None
+) -> Iterator[Span]:
+    lasts_s = None if windows.kind == ROWS else duration_of(manifest, row)
     if lasts_s is None:  # words alone have no times
         return
-    start_s = 0.0 if np.isnan(row.start_s) else row.start_s
-    end_s = lasts_s if np.isnan(row.end_s) else row.end_s
-    for begin_s, stop_s in windows.fixed.spans(end_s - start_s):
-        yield round(start_s + begin_s, DIGITS), round(start_s + stop_s, DIGITS)
+    first_s = 0.0 if np.isnan(row.start_s) else row.start_s
+    last_s = lasts_s if np.isnan(row.end_s) else row.end_s
+    parts: Iterable[Span] = [(first_s, last_s)]
+    if windows.kind == SPEECH:
+        parts = heard.speech if heard else []
+    elif windows.kind == CUES:
+        parts = heard.spoken_cues() if heard else []
+    for start_s, end_s in parts:
+        start_s, end_s = max(start_s, first_s), min(end_s, last_s)
+        if end_s - start_s < SHORTEST_S:
+            continue
+        for begin_s, stop_s in windows.fixed.spans(end_s - start_s):
+            yield round(start_s + begin_s, DIGITS), round(start_s + stop_s, DIGITS)
 
 
-def _table(manifest: Manifest, clips: Iterable[_Clip]) -> pd.DataFrame:
+def _table(manifest: Manifest, clips: Iterable[_Clip], windows: CorpusWindows) -> pd.DataFrame:
     """Return the rows of all windows, those of a clip that stays whole as they were."""
-    positions, starts, ends, names = [], [], [], []
-    ids = manifest.ids
+    positions, starts, ends, names, texts, languages = [], [], [], [], [], []
+    ids, own = manifest.ids.tolist(), manifest.table["text"].tolist()
     for clip in clips:
-        own = str(ids[clip.position])
-        for number, (start_s, end_s) in enumerate(clip.spans or [(np.nan, np.nan)]):
+        name = ids[clip.position]
+        for number, (start_s, end_s) in enumerate(clip.spans or [(math.nan, math.nan)]):
             positions.append(clip.position)
             starts.append(start_s)
             ends.append(end_s)
-            names.append(f"{own}#{number:06d}" if clip.spans else own)
+            names.append(f"{name}#{number:06d}" if clip.spans else name)
+            texts.append(_text(clip, (start_s, end_s), own[clip.position], windows))
+            languages.append(clip.heard.language if clip.heard else "")
     table = manifest.table.iloc[positions].reset_index(drop=True)
+    table["text"] = texts
+    table["language"] = table["language"].mask(table["language"] == "", languages)
+    if windows.kind == ROWS:
+        return table
     table[CLIP] = table["id"]
     table["id"] = names
     nameless = (table["group"] == "") & (table["speaker"] == "")
@@ -151,6 +258,13 @@ def _table(manifest: Manifest, clips: Iterable[_Clip]) -> pd.DataFrame:
     table["start_s"] = np.where(cut, starts, table["start_s"])
     table["end_s"] = np.where(cut, ends, table["end_s"])
     return table
+
+
+def _text(clip: _Clip, span: Span, own: str, windows: CorpusWindows) -> str:
+    """Return the words of a window."""
+    if clip.heard is None or (windows.text_source == GOLD and own):
+        return own
+    return clip.heard.text(*span) if clip.spans else clip.heard.text()
 
 
 def _shift_film(
