@@ -62,6 +62,7 @@ real-runs: $(READY)
 	$(BIN)/python -m benchmarks.mouth_agreement --clips $(DATA)/data/ravdess
 	$(BIN)/python -m benchmarks.poolings --data $(DATA)
 	$(BIN)/python -m benchmarks.held_out_model --data $(DATA)
+	$(BIN)/python -m benchmarks.long_film --data $(DATA)
 	$(BIN)/python -m benchmarks.precision --data $(DATA)
 	$(BIN)/python -m benchmarks.extraction --encoder $(DATA)/models/whisper-tiny --clips $(DATA)/data/ravdess --limit 64
 	$(BIN)/python -m benchmarks.finetuning --encoder $(DATA)/models/whisper-tiny --encoder $(DATA)/models/all-MiniLM-L6-v2

@@ -22,6 +22,8 @@ FACTS = {
     "rows": "Rows",
     "rows_by_class": "Rows by class",
     "speakers": "Speakers",
+    "row_seconds": "Rows last",
+    "languages": "Languages",
     "label_set": "Label set",
     "expression": "System",
     "recipe": "Recipe as it was cross-validated",

@@ -181,6 +181,7 @@ def _of_rows(prepared: PreparedGrid, rows: LabelledRows) -> dict[str, str]:
         "rows": str(len(rows.data)),
         "rows_by_class": ", ".join(f"{name} {count}" for name, count in of_class),
         "speakers": str(len(named)) if len(named) else "not known",
+        **rows.facts,
     }
 
 

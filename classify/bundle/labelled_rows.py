@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from classify.bundle.bundle import BundleEncoder
 from classify.bundle.seen_rows import SeenRows
+from classify.bundle.training_facts import training_facts
 from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.errors import FoldError, UsageError
 from embeddings_store.folds.apart import learning_groups
@@ -30,12 +31,14 @@ class LabelledRows:
         encoders: One for each view.
         seen: What the bundle remembers of them.
         speakers: Who speaks in each (n,), empty where nobody knows.
+        facts: How long rows last, and their languages: see :mod:`classify.bundle.training_facts`.
     """
 
     data: RoleData
     encoders: tuple[BundleEncoder, ...]
     seen: SeenRows
     speakers: NDArray[np.str_]
+    facts: Mapping[str, str]
 
 
 def load_labelled_rows(
@@ -89,7 +92,7 @@ def load_labelled_rows(
     ids = data.ids.tolist()
     seen = SeenRows.of(manifest.name, ids, speakers.tolist(), inputs)
     encoders = tuple(_encoder(view, file) for view, file in files.items())
-    return LabelledRows(data, encoders, seen, speakers)
+    return LabelledRows(data, encoders, seen, speakers, training_facts(manifest, places))
 
 
 def _refuse_fitted(view: str, file: Embeddings) -> None:

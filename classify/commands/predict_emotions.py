@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ DESCRIPTION = (
     "timeline says so. The label is what people would call a recording\nlike those that the model "
     "was fitted on; inspect-model says how often it is right."
 )
-SHOWN_FAILURES = 20
+SHOWN_FAILURES, SHOWN_REMARKS = 20, 10
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -151,11 +152,13 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _report(found: MediaLabels) -> int:
-    """Say what failed and what was cut, and return the exit status."""
-    if found.cut:
+    """Say what is odd and what failed, and return the exit status."""
+    remarks = Counter(remark for timeline in found.timelines for remark in timeline.remarks)
+    for remark, files in remarks.most_common(SHOWN_REMARKS):
+        _say(remark if len(found.timelines) == 1 else f"{files} of the files: {remark}")
+    if len(remarks) > SHOWN_REMARKS:
         _say(
-            f"{found.cut} windows are longer than what the encoder is given, and their rest was "
-            "not heard; give a shorter --window-s"
+            f"... and {len(remarks) - SHOWN_REMARKS} more remarks; each file's timeline has its own"
         )
     for what, failures in (("files", found.failures), ("windows", found.failed_windows)):
         if failures:

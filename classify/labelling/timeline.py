@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from classify.bundle.bundle import Bundle
 from classify.labelling.aggregate import RULES, FileLabel, label_file
+from classify.labelling.remarks import remarks
 from classify.labelling.smoothing import Smoothing, smooth
 from classify.labelling.stored_views import StoredViews
 from embeddings_store.atomic import make_folder, replacing, write_json
@@ -176,8 +177,9 @@ def make_timelines(
                 labels[rule] = label_file(rule, own.labels[at], own.chances[at])
         windows = _windows(manifest, rows, own, bundle, options)
         how = options.smoothing.describe()
+        known = remarks(bundle, windows)
         made.append(
-            Timeline(file, classes, windows, labels, options.unsure_below, how, worth=worth)
+            Timeline(file, classes, windows, labels, options.unsure_below, how, known, worth)
         )
     return made
 

@@ -143,6 +143,27 @@ def test_what_is_not_sure_is_called_so_and_windows_are_smoothed(
         LabelOptions(unsure_below=2)
 
 
+def test_what_was_not_heard_and_what_is_unlike_training_is_said(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soundfile.write(tmp_path / "long.wav", tone("low", 25.0, 94), RATE)
+    status = predict_emotions.main(
+        [str(tmp_path / "long.wav"), "--model", str(model), "--out", str(tmp_path / "out")]
+    )
+    said = " ".join(capsys.readouterr().err.split())
+    assert status == 0
+    assert "1 of 1 windows are longer than the 10 s" in said
+    assert "15.0 s of 25.0 s were not heard; give --window-s" in said
+    bundle = read_bundle(model)
+    assert "row_seconds" not in bundle.about  # the table of tones gives no times
+    known = replace(
+        bundle, about={**bundle.about, "row_seconds": "1 to 2.5 s (5 and 95 % of rows)"}
+    )
+    windows = EmotionModel(known).predict(tmp_path / "long.wav", window_s=0.4)
+    assert windows.remarks[0].startswith("of 63 windows 63 much shorter than what the model was")
+    assert EmotionModel(known).predict(tmp_path / "long.wav", window_s=5.0).remarks == ()
+
+
 def test_a_file_that_changed_is_read_again(model: Path, recording: Path, tmp_path: Path) -> None:
     loaded, store = EmotionModel.load(model), tmp_path / "store"
     before = loaded.predict(recording, store=store)
