@@ -30,7 +30,7 @@ FLOORS: Mapping[str, Sequence[str]] = {
         "grid",
         "systems",
         "evaluation fusion leakage",
-        "claim links metadata models names",
+        "claim links metadata models names subtitles",
     ],
     "extract": [
         "extract commands",

@@ -1,0 +1,1 @@
+"""From words with times and an emotion track to styled subtitles; imports no other room."""
