@@ -125,6 +125,7 @@ class _Measured:
         if last_s - self.words[begin].start_s > limits.longest_s:
             return False
         sizes, gaps = self.sizes[begin:end], self.gaps[begin : end - 1]
+        sizes[0] += limits.mark_characters
         return lines_needed(sizes, gaps, limits.line_characters) <= limits.lines
 
 

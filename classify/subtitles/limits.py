@@ -35,6 +35,7 @@ class CueLimits:
         frame_rate: Frames in a second.
         pause_s: A longer pause between words ends a cue.
         wide: Whether characters are counted by their width.
+        mark_characters: Room for a mark before the first word of a cue.
     """
 
     line_characters: int = field(
@@ -61,6 +62,9 @@ class CueLimits:
     )
     wide: bool = field(
         default=False, metadata={"source": GENERAL, "help": "count characters by their width"}
+    )
+    mark_characters: float = field(
+        default=0.0, metadata={"source": OURS, "help": "room for a mark before a cue"}
     )
 
     def __post_init__(self) -> None:

@@ -17,6 +17,7 @@ from embeddings_store.json_values import text as plain_string
 from embeddings_store.reading import read_json, reading
 
 NEUTRAL = "neutral"
+LONGEST_FILM_S = 36_000.0  # ASS has one digit for hours
 WORDS_FORM = 'a JSON list of words, such as [{"text": "no", "start_s": 1.2, "end_s": 1.5}]'
 
 
@@ -132,10 +133,11 @@ def checked(words: Iterable[TimedWord]) -> list[TimedWord]:
     for word in words:
         text = clean(word.text)
         times_s = (word.start_s, word.end_s)
-        if not (all(map(math.isfinite, times_s)) and 0 <= word.start_s <= word.end_s):
+        finite = all(map(math.isfinite, times_s))
+        if not (finite and 0 <= word.start_s <= word.end_s < LONGEST_FILM_S):
             raise ManifestError(
                 f"the word {text!r} goes from {word.start_s} s to {word.end_s} s; give times in "
-                "seconds from 0 on, the end not before the start"
+                "seconds, from 0 on and below ten hours, the end not before the start"
             )
         if text:
             speaker = clean(word.speaker)
