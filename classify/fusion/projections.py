@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from sklearn.preprocessing import StandardScaler
 
 Project = Callable[[Block], NDArray[np.floating[Any]]]
+# Widths that --choose inner chooses among where none is given; 0 is the smallest width that goes in
+WIDTHS = (0, 64, 16)
 PCA_SEED = 0  # large blocks are decomposed by random projections
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from classify.fusion.projections import WIDTHS
 from classify.fusion.rules import RULES
 from classify.fusion.strategies import STRATEGIES
 from classify.grid.cross_fitting import crosses
@@ -235,7 +236,8 @@ def _ladder(prepared: PreparedGrid, cell: Cell, given: Settings) -> Ladder | Non
     tuned = cell.classifier in competitors() and cell.family in families
     if prepared.config.choose != INNER or not tuned:
         return None
-    ladder = Ladder(cell.classifier, given)
+    projected = cell.family == EARLY and cell.method.endswith("]") and ":" not in cell.method
+    ladder = Ladder(cell.classifier, given, WIDTHS if projected else ())
     return ladder if ladder.steps else None
 
 

@@ -34,6 +34,7 @@ from classify.models.class_scores import ClassScores
 from classify.models.classifiers import CLASSIFIERS, resolve
 from classify.models.specification import Settings
 from classify.names import INNER
+from classify.systems.expression import PROJECT
 from embeddings_store.vectors.fold_data import FoldData
 
 WITHOUT = "without {}"  # the stage of a probe that was fitted without an inner fold
@@ -50,16 +51,18 @@ class Ladder:
     Attributes:
         classifier: Whose.
         fixed: Settings that the user gave; they are not chosen.
-        steps: Setting to its values; follows from the classifier.
+        widths: How many columns a projection may leave, where its width is chosen, too.
+        steps: Setting to its values; follows from the classifier and the widths.
     """
 
     classifier: str
     fixed: Settings
+    widths: tuple[int, ...] = ()
     steps: Mapping[str, tuple[float, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
         """Look the steps up, so that they are part of what a cell depends on."""
-        steps = {}
+        steps: dict[str, tuple[float, ...]] = {PROJECT: self.widths} if self.widths else {}
         for name, setting in CLASSIFIERS[self.classifier].settings.items():
             if setting.ladder and name not in self.fixed:
                 steps[name] = setting.ladder
@@ -74,6 +77,18 @@ class Ladder:
         """
         values = product(*self.steps.values())
         return [{**self.fixed, **dict(zip(self.steps, step, strict=True))} for step in values]
+
+    def possible(self, data: FoldData) -> list[dict[str, float]]:
+        """Return the candidates whose projection every inner fold has rows and columns for.
+
+        Args:
+            data: The fold with its inner folds.
+        """
+        whole = np.logical_and.reduce(list(data.train.present.values()))
+        rows = [int((whole & (data.parts != part)).sum()) for part in np.unique(data.parts)]
+        columns = [vectors.shape[1] for vectors in data.train.vectors.values()]
+        most = min(*rows, *columns)
+        return [step for step in self.candidates if step.get(PROJECT, 0) < most]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +137,30 @@ def choose_inside(
     whole = fit(data, settings=chosen, probes={m: on_all_rows(p) for m, p in probes.items()})
     outcome = _with_inner_answers(whole, judged)
     if len(candidates) > 1:
-        resolved = resolve(classifier, chosen)
+        own = {name: value for name, value in chosen.items() if name != PROJECT}
+        resolved = {**chosen, **resolve(classifier, own)}
         found = Tuned({name: resolved[name] for name in chosen}, INNER, trials)
         outcome = replace(outcome, facts={**outcome.facts, "tuned": found.facts})
     return InsideChoice(chosen, outcome, judged)
+
+
+def answered_inside(
+    fit: Fit, data: FoldData, by_part: Sequence[Settings], whole: Settings
+) -> InsideChoice:
+    """Answer every inner fold with settings that are chosen already, and fit on all of them.
+
+    Args:
+        fit: Computes the cell: ``fit(data, settings=..., probes=...)``.
+        data: The fold with its inner folds.
+        by_part: The settings that answer each inner fold, in their order.
+        whole: Those of the fit on all rows, which answers test rows.
+    """
+    parts = [
+        fit(part, settings=settings, probes={})
+        for part, settings in zip(inner_data(data), by_part, strict=True)
+    ]
+    outcome = fit(data, settings=whole, probes={})
+    return InsideChoice(whole, _with_inner_answers(outcome, parts), parts)
 
 
 def chosen_without(right: NDArray[np.int64]) -> list[int]:

@@ -32,7 +32,7 @@ PRESETS: Mapping[str, Preset] = {
         "the settings of the tables in benchmarks/, stated one by one, whatever the defaults of a "
         "later version are",
         {
-            "svm": {"c": 1.0, "exact": 11_000, "landmarks": 2_000},
+            "svm": {"c": 1.0, "gamma": 1.0, "exact": 11_000, "landmarks": 2_000},
             "nn": {"units": 128, "epochs": 20, "batch": 64, "rate": 0.001, "decay": 1.0}
             | {"components": 0},
             "xgboost": {"trees": 100, "depth": 6, "rate": 0.3, "bins": 64, "components": 0},
@@ -63,7 +63,7 @@ def with_preset(
         UnknownNameError: No such preset.
 
     >>> with_preset("paper", {"svm": {"c": 5.0}}, ("svm",))
-    {'svm': {'c': 5.0, 'exact': 11000, 'landmarks': 2000}}
+    {'svm': {'c': 5.0, 'gamma': 1.0, 'exact': 11000, 'landmarks': 2000}}
     """
     if not name:
         return dict(given)

@@ -35,7 +35,7 @@ from classify.systems.joined_views import JoinedViews
 from embeddings_store.provenance import fingerprint
 
 # Add one whenever a change to classify/ changes a number: every cell is then computed again.
-ALGORITHM = 8
+ALGORITHM = 9
 
 # Library to the packages that bring it.
 LIBRARIES = {

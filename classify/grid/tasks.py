@@ -9,18 +9,25 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from classify.grid.compute import ask_again, compute
 from classify.grid.cross_fitting import cross_fit
 from classify.grid.finished_cells import read_outcome, write_outcome
 from classify.grid.fold_loading import LOADER, FoldSource
-from classify.grid.inner_choice import choose_inside, keep_inner_probes, on_all_rows
+from classify.grid.inner_choice import (
+    answered_inside,
+    choose_inside,
+    keep_inner_probes,
+    on_all_rows,
+)
 from classify.grid.missing_modalities import without
 from classify.grid.outcome import CellOutcome, with_answers_of
 from classify.grid.specification import CellSpec
 from classify.grid.tuning import search
-from classify.models.probe import choose_c, inner_groups
+from classify.models.probe import choose_c_in_parts
 from classify.models.specification import Settings
-from classify.names import PROBE, UNIMODAL
+from classify.names import INNER, PROBE, UNIMODAL
 from classify.systems.cell import Cell
 from classify.systems.expression import Call, View
 from embeddings_store.vectors.fold_data import FoldData
@@ -135,25 +142,25 @@ def _chosen_inside(
     """Compute a cell whose settings inner folds choose, and which they judge."""
     if spec.classifier == PROBE and spec.family == UNIMODAL:
         return _probe_inside(spec, fit, data)
-    candidates = spec.ladder.candidates if spec.ladder else [settings]
+    candidates = spec.ladder.possible(data) if spec.ladder else [settings]
     return choose_inside(fit, data, candidates, probes, spec.classifier).outcome
 
 
 def _probe_inside(spec: CellSpec, fit: Callable[..., CellOutcome], data: FoldData) -> CellOutcome:
     """Compute a probe, and keep what it says without each inner fold.
 
-    That of one view has its strength chosen once, for all inner folds and for the whole; that of
-    joined views chooses in each, because their columns are made inside the fit.
+    The strength of that of one view is chosen in the inner folds; that of joined views chooses in
+    each fit, because their columns are made there.
     """
     if len(spec.modalities) > 1:
         return keep_inner_probes(choose_inside(fit, data, [{}], {}, spec.classifier), data)
     (view,) = spec.modalities
     rows = data.train.take(data.train.present[view])
-    groups, n_classes = inner_groups(rows), len(data.labels.classes)
-    c, chosen_on = choose_c(rows.vectors[view], rows.y, n_classes, groups)
-    found = choose_inside(fit, data, [{"c": c}], {}, spec.classifier)
-    outcome = keep_inner_probes(found, data)
-    choice = {str(Call(PROBE, (View(view),))): [f"{c:g}", chosen_on]}
+    parts, n_classes = data.parts[data.train.present[view]], len(data.labels.classes)
+    c, without = choose_c_in_parts(rows.vectors[view], rows.y, n_classes, parts)
+    by_part = [{"c": without.get(int(part), c)} for part in np.unique(data.parts)]
+    outcome = keep_inner_probes(answered_inside(fit, data, by_part, {"c": c}), data)
+    choice = {str(Call(PROBE, (View(view),))): [f"{c:g}", INNER]}
     return replace(outcome, facts={**outcome.facts, "probes": choice})
 
 

@@ -62,6 +62,7 @@ BOOSTED_TREES = ClassifierSpec(
             "choose, within 1 point on every corpus",
             above=-1,
             below=100_000,
+            ladder=(128, 32),
         ),
     },
     _build,

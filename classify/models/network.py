@@ -100,6 +100,7 @@ NETWORK = ClassifierSpec(
             "1.2 points on rows that choose",
             above=-1,
             below=100_000,
+            ladder=(0, 64),
         ),
     },
     _build,

@@ -173,6 +173,51 @@ def choose_c(
     return best, CHOSEN_ON
 
 
+def choose_c_in_parts(
+    vectors: Vectors, y: Codes, n_classes: int, parts: Codes
+) -> tuple[float, dict[int, float]]:
+    """Choose the strength in inner folds: for a probe of all rows, and for each inner fold.
+
+    A row is answered by a probe of the other inner folds. The rows of an inner fold do not choose
+    the strength that answers them: for each inner fold the others choose. :data:`PROBE_GRID` is
+    walked as in :func:`choose_c`, for all of these choices at once.
+
+    Args:
+        vectors: Rows to choose on (n, D), finite.
+        y: Their class codes (n,).
+        n_classes: Size of the label set.
+        parts: The inner fold of each row (n,).
+
+    Returns:
+        The strength for all rows, and for each inner fold that which the others choose;
+        :data:`FIXED_C` where fewer than two inner folds leave two classes to learn from.
+    """
+    numbers = np.unique(parts)
+    places = [(np.flatnonzero(parts != n), np.flatnonzero(parts == n)) for n in numbers]
+    usable = [len(np.unique(y[learning])) > 1 for learning, _ in places]
+    splits = [
+        _choice_split(vectors, y, n_classes, *place)
+        for place, use in zip(places, usable, strict=True)
+        if use
+    ]
+    if len(splits) < 2:
+        return FIXED_C, dict.fromkeys(numbers.tolist(), FIXED_C)
+    best = np.full(len(splits) + 1, PROBE_GRID[0])  # without each inner fold, and of all
+    least = np.full(len(best), np.inf)
+    falling = np.ones(len(best), dtype=bool)
+    for c in PROBE_GRID:
+        losses = np.array([split.loss(c) for split in splits])
+        sums = losses.sum() - np.append(losses, 0.0)
+        falling &= sums < least
+        if not falling.any():
+            break
+        best[falling], least[falling] = c, sums[falling]
+    of_all = float(best[-1])
+    chosen = dict.fromkeys(numbers.tolist(), of_all)
+    chosen |= dict(zip(numbers[usable].tolist(), best[:-1].tolist(), strict=True))
+    return of_all, chosen
+
+
 @dataclass(frozen=True, slots=True)
 class _ChoiceSplit:
     """One split of the rows that choose a strength.
@@ -211,28 +256,25 @@ def _splits_to_choose_on(
 ) -> list[_ChoiceSplit]:
     """Return the splits by group; without those that leave one class to learn from."""
     from sklearn.model_selection import GroupKFold
-    from sklearn.preprocessing import StandardScaler
 
     count = len(np.unique(groups))
     if count < 2:
         return []
     splits = []
     for learning, judging in GroupKFold(min(CHOICE_SPLITS, count)).split(vectors, groups=groups):
-        if len(np.unique(y[learning])) < 2:
-            continue
-        scaler = StandardScaler().fit(vectors[learning])
-        splits.append(
-            _ChoiceSplit(
-                scaler,
-                vectors,
-                y,
-                learning,
-                judging,
-                n_classes,
-                _regression(PROBE_GRID[0], warm_start=True),
-            )
-        )
+        if len(np.unique(y[learning])) > 1:
+            splits.append(_choice_split(vectors, y, n_classes, learning, judging))
     return splits
+
+
+def _choice_split(
+    vectors: Vectors, y: Codes, n_classes: int, learning: Codes, judging: Codes
+) -> _ChoiceSplit:
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler().fit(vectors[learning])
+    model = _regression(PROBE_GRID[0], warm_start=True)
+    return _ChoiceSplit(scaler, vectors, y, learning, judging, n_classes, model)
 
 
 def _regression(c: float, *, warm_start: bool = False) -> LogisticRegression:

@@ -38,17 +38,18 @@ class RbfSvm(BlockwiseEstimator):
 
     Args:
         c: The strength of the penalty, C.
+        scales: How many times ``gamma="scale"`` the kernel's gamma is.
     """
 
-    def __init__(self, c: float) -> None:
-        self.c = c
+    def __init__(self, c: float, scales: float = 1.0) -> None:
+        self.c, self.scales = c, scales
 
     def fit(self, X: Matrix, y: Codes) -> RbfSvm:
         """Fit on rows (n, D) and codes (n,)."""
         from sklearn.svm import SVC
 
         self.rows = as_floats(X)
-        self.gamma = scale_gamma(self.rows)
+        self.gamma = self.scales * scale_gamma(self.rows)
         kernel = self._kernel(self.rows)
         self.svc = SVC(C=self.c, kernel="precomputed").fit(kernel, y)
         self.of_fitted = self.svc.decision_function(kernel)  # asked for next, and n x k is small
@@ -84,10 +85,11 @@ class NystroemSvm:
     Args:
         c: The strength of the penalty, C.
         landmarks: How many rows span the space, at most.
+        scales: How many times ``gamma="scale"`` the kernel's gamma is.
     """
 
-    def __init__(self, c: float, landmarks: int) -> None:
-        self.c, self.landmarks = c, landmarks
+    def __init__(self, c: float, landmarks: int, scales: float = 1.0) -> None:
+        self.c, self.landmarks, self.scales = c, landmarks, scales
 
     def fit(self, X: Matrix, y: Codes) -> NystroemSvm:
         """Fit on rows (n, D) and codes (n,)."""
@@ -96,9 +98,8 @@ class NystroemSvm:
 
         rows = as_floats(X)
         self.about = f"{APPROXIMATION}, {min(self.landmarks, len(rows))} of {len(rows)} rows"
-        self.space = Nystroem(
-            gamma=scale_gamma(rows), n_components=min(self.landmarks, len(rows)), random_state=0
-        ).fit(rows)
+        gamma, count = self.scales * scale_gamma(rows), min(self.landmarks, len(rows))
+        self.space = Nystroem(gamma=gamma, n_components=count, random_state=0).fit(rows)
         # the primal problem has one unknown for each landmark, and draws nothing
         self.svc = LinearSVC(C=self.c, dual=False, tol=1e-2).fit(self._mapped(rows), y)
         return self
@@ -125,19 +126,20 @@ class SizedSvm(BlockwiseEstimator):
         c: The strength of the penalty, C.
         exact: Up to how many training rows the kernel is exact.
         landmarks: Of how many rows the approximation is made.
+        scales: How many times ``gamma="scale"`` the kernel's gamma is.
     """
 
-    def __init__(self, c: float, exact: int, landmarks: int) -> None:
-        self.c, self.exact, self.landmarks = c, exact, landmarks
+    def __init__(self, c: float, exact: int, landmarks: int, scales: float = 1.0) -> None:
+        self.c, self.exact, self.landmarks, self.scales = c, exact, landmarks, scales
 
     def fit(self, X: Matrix, y: Codes) -> SizedSvm:
         """Fit on rows (n, D) and codes (n,)."""
         self.machine: RbfSvm | NystroemSvm
         if len(X) > self.exact:
-            self.machine = NystroemSvm(self.c, self.landmarks).fit(X, y)
+            self.machine = NystroemSvm(self.c, self.landmarks, self.scales).fit(X, y)
             self.about = self.machine.about
         else:
-            self.machine = RbfSvm(self.c)
+            self.machine = RbfSvm(self.c, self.scales)
             self.machine.blocks = self.blocks
             self.machine.fit(X, y)
         return self
@@ -185,7 +187,8 @@ def variance_of(rows: Matrix) -> float:
 
 def _build(settings: Settings, seed: int) -> Estimator:
     del seed  # nothing in it follows the seed
-    return SizedSvm(settings["c"], int(settings["exact"]), int(settings["landmarks"]))
+    exact, landmarks = int(settings["exact"]), int(settings["landmarks"])
+    return SizedSvm(settings["c"], exact, landmarks, settings["gamma"])
 
 
 SVM = ClassifierSpec(
@@ -198,6 +201,11 @@ SVM = ClassifierSpec(
             "scikit-learn's default; the paper prints neither kernel nor C",
             search=SearchRange(0.03, 100),
             ladder=(1.0, 0.1, 10.0),
+        ),
+        "gamma": Setting(
+            1.0,
+            "how many times scikit-learn's gamma='scale'; 1 is its default",
+            ladder=(1.0, 0.3),
         ),
         "exact": Setting(
             11_000,

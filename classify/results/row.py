@@ -18,6 +18,7 @@ from classify.models.classifiers import resolve
 from classify.names import BASELINE, LATE
 from classify.results.choices import in_words, purposes_of, sharing
 from classify.results.table import cell_name
+from classify.systems.expression import PROJECT
 from embeddings_store.vectors.arrays import EncoderRef
 from embeddings_store.vectors.catalogue import Entry
 
@@ -143,7 +144,8 @@ def _fitted(finished: _Finished) -> Columns:
     settings = task.spec.settings
     in_expression = task.settings
     if (tuned := finished.tuned_settings) is not None:
-        settings = resolve(task.cell.classifier, tuned)
+        own = {name: value for name, value in tuned.items() if name != PROJECT}
+        settings = {**resolve(task.cell.classifier, own), **tuned}
         in_expression = tuned
     shown = settings.items() if isinstance(settings, Mapping) else ()
     chosen = [f"{name}={value:g}" for name, value in shown]

@@ -71,6 +71,7 @@ class Cell:
 
         Args:
             settings: Those of the classifier that differ from the defaults; a system has its own.
+                ``project`` among them is the width of a projection, 0 for its own.
             scores_from: Modality to ``head`` or ``probe``.
             fit_rows: A name of :data:`FIT_ROWS`.
 
@@ -89,7 +90,9 @@ class Cell:
             View(one) if isinstance(one, str) else one.expression() for one in self.inputs
         )
         method, _, project = self.method.rstrip("]").partition("[")
-        options = tuple(sorted(settings.items()))
+        if settings.get(PROJECT):
+            project += f":{int(settings[PROJECT])}"
+        options = tuple(sorted((k, v) for k, v in settings.items() if k != PROJECT))
         if self.family == LATE:
             node = Call(method, tuple(map(_own_scores, views)))
             if self.classifier != RULE:

@@ -27,7 +27,7 @@ from classify.grid.inner_choice import WHOLE, Ladder, choose_inside
 from classify.grid.inner_folds import inner_data, with_inner_parts
 from classify.grid.prepare import prepare
 from classify.models import probe as probe_module
-from classify.models.probe import fit_probe, inner_groups
+from classify.models.probe import PROBE_GRID, fit_probe, inner_groups
 from classify.results.table import ResultTable
 from classify.systems.cell import Cell
 from classify.systems.definitions import read_systems
@@ -50,7 +50,7 @@ def config(store: Path, **how: object) -> GridConfig:
     return GridConfig(store=store, out=store.parent / "results", **{**given, **how})  # type: ignore[arg-type]
 
 
-LADDER = (1.0, 0.1, 10.0)
+LADDER = [(c, gamma) for c in (1.0, 0.1, 10.0) for gamma in (1.0, 0.3)]
 
 
 def joined(found: GridConfig, fold: int = 1, modality: str = "") -> FoldData:
@@ -71,17 +71,19 @@ def test_an_svm_is_chosen_and_judged_as_written_down_here(make_store: MakeStore)
         answers = np.zeros((len(LADDER), len(y)), dtype=np.int64)
         parts = list(GroupKFold(5).split(X, groups=groups))
         for fit, rest in parts:
-            for place, c in enumerate(LADDER):
-                answers[place, rest] = _svm(c).fit(X[fit], y[fit]).predict(X[rest])
+            for place, (c, gamma) in enumerate(LADDER):
+                svm = _svm(c, gamma / X.shape[1]).fit(X[fit], y[fit])
+                answers[place, rest] = svm.predict(X[rest])
         best = int((answers == y).mean(axis=1).argmax())
         judged = np.zeros(len(y), dtype=bool)
         for others, rest in parts:  # its own rows do not choose by what they are answered
             chosen = (answers[:, others] == y[others]).mean(axis=1).argmax()
             judged[rest] = answers[chosen, rest] == y[rest]
         row = rows[(rows["cell"] == "unimodal audio svm") & (rows["fold"] == fold)].iloc[0]
-        assert row["settings"].split("; ")[0] == f"c={LADDER[best]:g}"
+        c, gamma = LADDER[best]
+        assert row["settings"].split("; ")[:2] == [f"c={c:g}", f"gamma={gamma:g}"]
         assert row["valid_WA"] == pytest.approx(judged.mean(), abs=1e-12)
-        answered = _svm(LADDER[best]).fit(X, y).predict(data.test.vectors["audio"])
+        answered = _svm(c, gamma / X.shape[1]).fit(X, y).predict(data.test.vectors["audio"])
         assert row["WA"] == pytest.approx((answered == data.test.y).mean(), abs=1e-12)
         assert (row["n_fit"], row["n_choice"], row["fit_rows"]) == (60, 60, "train+valid")
     trials = pd.read_csv(result.prepared.config.out / "tuning.csv")
@@ -89,8 +91,8 @@ def test_an_svm_is_chosen_and_judged_as_written_down_here(make_store: MakeStore)
     assert len(trials) == 2 * 3 * len(LADDER)
 
 
-def _svm(c: float) -> object:
-    return make_pipeline(StandardScaler(), SVC(C=c, break_ties=True))
+def _svm(c: float, gamma: float) -> object:
+    return make_pipeline(StandardScaler(), SVC(C=c, gamma=gamma, break_ties=True))
 
 
 def test_rules_answer_inner_folds_as_if_their_probes_were_fitted_there(
@@ -126,10 +128,11 @@ def test_a_finished_probe_says_what_a_probe_without_the_inner_fold_says(
     for task in done:
         (view,) = task.cell.modalities
         outcome = read_outcome(task.path, task.key)
-        c = float(outcome.facts["probes"][f"probe({view})"][0])
         data = joined(prepared.config, 1, view)
+        of_all, without = strengths(data, view)
+        assert outcome.facts["probes"][f"probe({view})"] == [f"{of_all:g}", "inner"]
         for number, part in enumerate(inner_data(data), start=1):
-            rows = part.train
+            rows, c = part.train, without[number - 1]
             probe = fit_probe(rows.vectors[view], rows.y, 3, inner_groups(rows), c)
             here = np.isin(outcome.ids["train"], part.test.ids)
             of_stage = outcome.stages[f"without {number}"]["train"].values
@@ -141,6 +144,48 @@ def test_a_finished_probe_says_what_a_probe_without_the_inner_fold_says(
                 atol=1e-9,
             )
         assert list(outcome.stages)[-1] == WHOLE
+
+
+def strengths(data: FoldData, view: str) -> tuple[float, list[float]]:
+    """Return the probe's strength for a fold, and for each of its inner folds, the plain way.
+
+    That is the first of those steps from the strongest penalty on after which the log loss rises,
+    over all inner folds or over the others.
+    """
+    losses = []
+    for c in PROBE_GRID:
+        by_part = []
+        for part in inner_data(data):
+            rows = part.train
+            probe = fit_probe(rows.vectors[view], rows.y, 3, inner_groups(rows), c)
+            log_p = probe.scores(part.test.vectors[view])
+            by_part.append(-log_p[np.arange(len(log_p)), part.test.y].sum())
+        losses.append(by_part)
+    of_each = np.array(losses)
+
+    def first_minimum(summed: np.ndarray) -> float:
+        rises = np.flatnonzero(np.diff(summed) >= 0)
+        return PROBE_GRID[rises[0]] if len(rises) else PROBE_GRID[-1]
+
+    whole = of_each.sum(axis=1)
+    return first_minimum(whole), [first_minimum(whole - part) for part in of_each.T]
+
+
+def test_the_width_of_a_projection_is_chosen_where_none_is_given(make_store: MakeStore) -> None:
+    """Widths that some inner fold has too few rows or columns for are no candidates."""
+    store = make_store(widths={"audio": 20, "text": 30}, apart=0.6, rows=60)
+    found = config(store, early=("product",), late=(), project="pca")
+    rows = run_grid(found).table.rows
+    row = rows[rows["cell"] == "early product[pca] audio+text svm"].iloc[0]
+    trials = pd.read_csv(found.out / "tuning.csv")
+    tried = trials[(trials["cell"] == row["cell"]) & (trials["fold"] == 1)]["settings"]
+    assert sorted({text.split("; ")[0] for text in tried}) == ["project=0", "project=16"]
+    width = dict(part.split("=") for part in row["settings"].split("; "))["project"]
+    written = "project=pca" if width == "0" else f"project=pca:{width}"
+    assert f"product(audio, text, {written})" in row["expression"]
+    given = run_grid(replace(found, project="pca:16", out=store.parent / "given")).table.rows
+    of_given = given[given["cell"] == "early product[pca:16] audio+text svm"]
+    assert not of_given["settings"].str.contains("project").any()
 
 
 def test_every_cell_of_a_fold_has_the_same_inner_folds(make_store: MakeStore) -> None:
