@@ -23,6 +23,8 @@ FIT_ROWS: Mapping[str, tuple[str, ...]] = {
     "valid": ("train",),
     OOF: ("train",),
 }
+# as the cell allows: both where no encoder of the cell was fitted on either, else training rows
+AS_ALLOWED = "auto"
 OVER_SCORES = ("valid", OOF)  # choices that change what late fusion learns from and nothing else
 
 VALID, LEARN, CHOICE, TEST = (
@@ -33,7 +35,7 @@ VALID, LEARN, CHOICE, TEST = (
 )
 TRAIN = "train"
 INNER = "inner"  # training and validation rows, each answered by a fit without its group
-CHOOSE = (VALID, INNER)
+CHOOSE = (VALID, INNER, AS_ALLOWED)
 FITTED = "fitted"  # rows that an encoder was fitted on, where they choose all the same
 TUNE_ON = (TRAIN, VALID)
 LAYER_JUDGE = "svm"  # the classifier by whose accuracy on validation rows a layer is chosen

@@ -187,6 +187,8 @@ class _FoldLoader:
         request, rows = self.request, self.rows
         refuse_leaks(files, request.plan, rows.fold, rows.usable, request.select_on)
         train_rows, valid, test = rows.cut(files, [train, rows.roles["valid"], rows.roles["test"]])
+        learning = train | rows.roles["valid"]
+        fitted = [v for v, f in files.items() if ((f.seen == "fit") & f.ok & learning).any()]
         if rows.kept_apart is not None:
             valid = replace(valid, apart=rows.kept_apart[rows.in_order(rows.roles["valid"])])
         return FoldData(
@@ -200,6 +202,7 @@ class _FoldLoader:
             valid=valid,
             test=test,
             unverified=unverified_views(files, rows.roles["test"] | rows.roles["valid"]),
+            fitted_views=tuple(fitted),
         )
 
     def with_inner_scores(self, data: FoldData) -> FoldData:

@@ -17,6 +17,7 @@ from classify.leakage.checks import ACCEPTABLE
 from classify.metadata import TAGS
 from classify.models.classifiers import CLASSIFIERS, competitors
 from classify.names import (
+    AS_ALLOWED,
     BY_MODALITY,
     CHOOSE,
     FIT_ROWS,
@@ -347,7 +348,8 @@ def _add_rows(group: argparse._ArgumentGroup) -> None:
         choices=CHOOSE,
         help=f"which rows choose layers, settings and the cell; {INNER}: training and validation "
         "rows together, each answered by fits without its group, then everything is fitted on "
-        "both; needs vectors that no encoder was fitted on (default: %(default)s)",
+        f"both; needs vectors that no encoder was fitted on; {AS_ALLOWED}: {INNER} where that is "
+        f"so of all vectors, else {VALID} with --fit-rows {AS_ALLOWED} (default: %(default)s)",
     )
     group.add_argument(
         "--choose-on",
@@ -360,12 +362,13 @@ def _add_rows(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--fit-rows",
         default=DEFAULTS["fit_rows"],
-        choices=list(FIT_ROWS),
+        choices=[*FIT_ROWS, AS_ALLOWED],
         help="train+valid: choose on valid with a fit on train, then fit again on both and test "
         "that; oof: on scores and vectors of training rows by inner encoders that have not seen "
         "them (extract-features --inner-folds), over vectors in the space of each, and averaged; "
-        "valid: classifiers over class scores on validation rows, answered out of fold (default: "
-        "%(default)s)",
+        "valid: classifiers over class scores on validation rows, answered out of fold; "
+        f"{AS_ALLOWED}: train+valid for cells of which no encoder was fitted on these rows, train "
+        "for the others, and the column fit_rows says which (default: %(default)s)",
     )
     group.add_argument(
         "--inner-folds",

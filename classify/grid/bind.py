@@ -19,6 +19,7 @@ from classify.models.classifiers import CLASSIFIERS, baselines, competitors, res
 from classify.models.probe import PROBE_SETTINGS, PROBE_SPLITS
 from classify.models.specification import Settings
 from classify.names import (
+    AS_ALLOWED,
     CONCATENATION,
     EARLY,
     HEAD,
@@ -30,6 +31,7 @@ from classify.names import (
     PROBE,
     RULE,
     SYSTEM,
+    TRAIN,
     UNIMODAL,
     VALID,
 )
@@ -156,11 +158,9 @@ def specify(
     own_inner = {m: found for m, found in inner.items() if m in cell.modalities}
     crossed = crosses(cell, inner, prepared.scores_from)
     over_scores = cell.family in (LATE, SYSTEM) or cell.classifier == RULE
-    fit_rows = config.fit_rows
+    fit_rows = _fit_rows(prepared, cell, at.fold, refs)
     if fit_rows in OVER_SCORES and not (crossed or over_scores):
         fit_rows = "train"
-    if config.choose == INNER:
-        fit_rows = WHOLE
     given = _given_settings(prepared, cell)
     tree = cell.tree(given, prepared.scores_from, fit_rows)
     written_out = cell.family == SYSTEM or cell.classifier == RULE
@@ -194,6 +194,16 @@ def specify(
         joined=cell.joined,
         probes=_probes(prepared, cell, at, refs, tree) if over_scores and not crossed else {},
     )
+
+
+def _fit_rows(prepared: PreparedGrid, cell: Cell, fold: int, refs: Mapping[str, EncoderRef]) -> str:
+    """Return what a cell is fitted on: what was asked for, or as much as its encoders allow."""
+    config = prepared.config
+    if config.choose == INNER:
+        return WHOLE
+    if config.fit_rows != AS_ALLOWED:
+        return config.fit_rows
+    return WHOLE if prepared.fits_on_both(fold, [refs[m] for m in cell.modalities]) else TRAIN
 
 
 def _given_settings(prepared: PreparedGrid, cell: Cell) -> Settings:

@@ -14,6 +14,7 @@ from classify.grid.calibration import METHODS as CALIBRATIONS
 from classify.models.classifiers import competitors, resolve
 from classify.models.specification import Settings
 from classify.names import (
+    AS_ALLOWED,
     AS_VIEWS,
     BY_MODALITY,
     CHOOSE,
@@ -65,10 +66,12 @@ class GridConfig:
             else the corpus' own.
         choose: ``valid`` to choose layers, settings and the cell on validation rows, ``inner`` to
             choose them in inner folds of training and validation rows together, see
-            :mod:`classify.grid.inner_choice`.
+            :mod:`classify.grid.inner_choice`; ``auto`` for inner folds where no encoder of the run
+            was fitted on these rows, and else validation rows with ``fit_rows="auto"``.
         choose_on: ``fitted`` lets inner folds choose on rows that an encoder was fitted on, which
             every output then says; empty refuses them.
-        fit_rows: A name of :data:`classify.names.FIT_ROWS`.
+        fit_rows: A name of :data:`classify.names.FIT_ROWS`, or ``auto``: each cell on training and
+            validation rows, once all is chosen, where none of its encoders was fitted on them.
         inner_folds: How many inner folds ``oof`` takes training rows from, where the store has
             several choices; 0 the only one.
         classifiers: Names of :data:`classify.models.classifiers.CLASSIFIERS` that compete.
@@ -162,7 +165,7 @@ class GridConfig:
             ("early fusion", self.early or (), vector_strategies()),
             ("late fusion", self.late or (), late_methods()),
             ("rows to choose on", (self.choose,), CHOOSE),
-            ("choice of rows to fit on", (self.fit_rows,), FIT_ROWS),
+            ("choice of rows to fit on", (self.fit_rows,), (*FIT_ROWS, AS_ALLOWED)),
             ("role to choose on", (self.select_on,), SELECT_ON),
             ("calibration", (self.calibrate,), CALIBRATIONS),
             ("use of layers", (self.layers_as,), LAYERS_AS),
@@ -249,7 +252,7 @@ class GridConfig:
                 f"--choose-on {self.choose_on} is for --choose {INNER}, and nothing is calibrated "
                 "on rows whose vectors carry their labels; add the one, and leave out --calibrate"
             )
-        if self.choose != INNER:
+        if self.choose == VALID:
             return
         contrary = {
             f"--fit-rows {self.fit_rows}": self.fit_rows != "train",
@@ -262,6 +265,6 @@ class GridConfig:
             if given:
                 advice = "write --layer choose" if "layer" in option else f"leave out {option}"
                 raise UsageError(
-                    f"--choose {INNER} chooses in inner folds of training and validation rows, and "
-                    f"then fits on both, so it does not go with {option}; {advice}"
+                    f"--choose {self.choose} chooses in inner folds of training and validation "
+                    f"rows, and then fits on both, so it does not go with {option}; {advice}"
                 )

@@ -9,7 +9,7 @@ import numpy as np
 
 from classify.grid.config import GridConfig
 from classify.grid.fold_loading import LOADER, RunSource
-from classify.grid.prepared import FoldFacts
+from classify.grid.prepared import FoldFacts, shared_by_valid_alone
 from classify.grid.view_choice import Candidates, ViewChoice
 from classify.models.probe import inner_groups
 from classify.names import FITTED, INNER, VALID
@@ -57,7 +57,8 @@ def check_folds(
                 found = _joined(found, data, fold, corpus, config.choose_on)
             facts.append(found)
         _check_same_rows(facts)
-        folds.append(facts[0])
+        fitted = frozenset.union(*(found.fitted_on_both for found in facts))
+        folds.append(replace(facts[0], fitted_on_both=fitted))
     return folds
 
 
@@ -131,16 +132,12 @@ def refuse_shared_valid_rows(setup: Setup) -> None:
     Raises:
         UsageError: They share speakers or groups with test rows, and training rows do not.
     """
-    of_pair = {}
-    for part in setup.shared.split("; ") if setup.shared else []:
-        pair, _, columns = part.partition(": ")
-        of_pair[pair] = set(columns.split(", "))
-    more = of_pair.get("valid+test", set()) - of_pair.get("train+test", set())
+    more = shared_by_valid_alone(setup)
     if more:
         raise UsageError(
             f"--choose {INNER} fits on training and validation rows, and under plan "
             f"{setup.plan.name!r} (valid: {setup.plan.valid}) validation rows share their "
-            f"{' and '.join(sorted(more))} with test rows; take another rule with --valid, or "
+            f"{' and '.join(more)} with test rows; take another rule with --valid, or "
             f"choose with --choose {VALID}"
         )
 
@@ -224,6 +221,7 @@ def _facts(data: FoldData, fold: Fold, corpus: Manifest, valid_split: int | None
         out_of_fold=frozenset(data.train.inner_scores),
         apart=frozenset(data.valid.ids[data.valid.apart].tolist()),
         answered=_digest_of_rows(data),
+        fitted_on_both=frozenset(data.views[view] for view in data.fitted_views),
     )
 
 

@@ -72,8 +72,8 @@ class Ladder:
     def candidates(self) -> list[dict[str, float]]:
         """Every combination, with what is fixed; one where there is nothing to choose.
 
-        >>> [settings["c"] for settings in Ladder("svm", {"c": 2.0}).candidates]
-        [2.0]
+        >>> Ladder("svm", {"c": 2.0}).candidates
+        [{'c': 2.0, 'gamma': 1.0}, {'c': 2.0, 'gamma': 0.3}]
         """
         values = product(*self.steps.values())
         return [{**self.fixed, **dict(zip(self.steps, step, strict=True))} for step in values]

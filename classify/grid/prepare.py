@@ -6,7 +6,7 @@ Corpus, encoders, folds and cells, every name checked, every fold through the le
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from classify.grid.cells import CellInputs, list_cells
 from classify.grid.config import GridConfig
@@ -19,12 +19,12 @@ from classify.grid.fold_checks import (
 )
 from classify.grid.fold_loading import LOADER, RunSource
 from classify.grid.inner_folds import INNER_PARTS
-from classify.grid.prepared import PreparedGrid
+from classify.grid.prepared import PreparedGrid, shared_by_valid_alone
 from classify.grid.tuning import require_optuna
 from classify.grid.view_choice import ViewChoice, choose_run_views
 from classify.leakage.case import AuditCase, read_files
 from classify.leakage.checks import Audit, refuse, run_checks
-from classify.names import EARLY, INNER, SYSTEM
+from classify.names import AS_ALLOWED, EARLY, INNER, SYSTEM, VALID
 from classify.systems.cell import Cell
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.folds.setup import Request, Setup, set_up
@@ -72,11 +72,13 @@ def prepare(config: GridConfig) -> PreparedGrid:
         metadata=views.metadata,
         shuffle_seed=config.shuffle_seed,
         select_on=config.select_on,
-        inner_parts=INNER_PARTS if config.choose == INNER else 0,
     )
+    LOADER.begin(source, setup.view)
+    if config.choose == AS_ALLOWED:
+        config = _as_allowed(config, source, views, setup, notes)
     if config.choose == INNER:
         refuse_shared_valid_rows(setup)
-    LOADER.begin(source, setup.view)
+        source = replace(source, inner_parts=INNER_PARTS)
     folds = check_folds(config, source, views, setup.view)
     if config.tune:
         require_optuna()
@@ -108,6 +110,29 @@ def prepare(config: GridConfig) -> PreparedGrid:
         leaky=views.leaky_columns(manifest),
         inner=[inner or {} for inner in views.inner],
     )
+
+
+def _as_allowed(
+    config: GridConfig, source: RunSource, views: ViewChoice, setup: Setup, notes: list[str]
+) -> GridConfig:
+    """Return the configuration with inner folds if the rows allow them, else validation rows."""
+    folds = check_folds(config, source, views, setup.view)
+    fitted = {ref.modality for fold in folds for ref in fold.fitted_on_both}
+    shared = shared_by_valid_alone(setup)
+    if fitted:
+        why = f"encoders of {', '.join(sorted(fitted))} were fitted on rows of the inner folds"
+    elif shared:
+        why = f"validation rows share their {' and '.join(shared)} with test rows"
+    elif any(fold.train_groups < 2 for fold in folds):
+        why = "training rows are all of one group"
+    else:
+        notes.append("inner folds choose, as no encoder was fitted on their rows (--choose auto)")
+        return replace(config, choose=INNER)
+    notes.append(
+        f"validation rows choose, because {why} (--choose auto); what may be fitted on both after "
+        "the choice is, as the column fit_rows says"
+    )
+    return replace(config, choose=VALID, fit_rows=AS_ALLOWED)
 
 
 def _read_corpus(config: GridConfig) -> CorpusUnderPlan:

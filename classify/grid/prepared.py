@@ -5,7 +5,7 @@ The corpus, the folds, the encoders and the cells that will be computed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from classify.claim import Claim
@@ -47,6 +47,7 @@ class FoldFacts:
         inside: Whether training and validation rows are joined and answered in inner folds; then
             ``train`` and ``valid`` both count all of them.
         on_fitted: Whether these rows choose although an encoder was fitted on some.
+        fitted_on_both: Encoders that were fitted on training or validation rows, of all seeds.
         part_of: Id to the inner fold that answers it, from 1; empty without inner folds.
     """
 
@@ -65,12 +66,26 @@ class FoldFacts:
     inside: bool = False
     on_fitted: bool = False
     part_of: Mapping[str, int] = field(default_factory=dict)
+    fitted_on_both: frozenset[EncoderRef] = frozenset()
 
     @property
     def n_learning(self) -> int:
         """Validation rows of the plan that may be learnt from: all, or the other half."""
         n_valid = self.n_planned["valid"]
         return n_valid - self.n_choice if self.apart else n_valid
+
+
+def shared_by_valid_alone(setup: Setup) -> list[str]:
+    """Return what validation rows share with test rows and training rows do not, such as speakers.
+
+    Args:
+        setup: The protocol, with what its roles share.
+    """
+    of_pair = {}
+    for part in setup.shared.split("; ") if setup.shared else []:
+        pair, _, columns = part.partition(": ")
+        of_pair[pair] = set(columns.split(", "))
+    return sorted(of_pair.get("valid+test", set()) - of_pair.get("train+test", set()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +157,17 @@ class PreparedGrid:
         encoders_fitted = any(fold.train_seen for fold in self.folds)
         has_valid = all(fold.counts["valid"] for fold in self.folds)
         return VALID if encoders_fitted and has_valid and self.config.fit_rows != OOF else TRAIN
+
+    def fits_on_both(self, fold: int, refs: Iterable[EncoderRef]) -> bool:
+        """Say whether a cell may be fitted on validation rows, too, once it was chosen on them.
+
+        Args:
+            fold: The fold's number.
+            refs: The encoders of its views.
+        """
+        facts = next(one for one in self.folds if one.number == fold)
+        seen = facts.fitted_on_both.intersection(refs)
+        return bool(facts.counts["valid"]) and not seen and not shared_by_valid_alone(self.setup)
 
     @property
     def views(self) -> Mapping[str, Sequence[EncoderRef]]:

@@ -107,7 +107,8 @@ def write_results(
     files += [out / STATISTICS, out / COMPARISONS]
     files.append(prepared.audit.write(out))
     # late fusion that learns from validation rows has met their transcripts as well
-    fit_roles = ("train", "valid") if "valid" in prepared.config.fit_rows else ("train",)
+    on_valid = table.rows["fit_rows"].str.contains("valid").any()
+    fit_roles = ("train", "valid") if on_valid else ("train",)
     files += write_subsets(out, finished.parts, prepared.setup.view, fit_roles, finished.rows[0])
     files += write_modalities(table.rows, tasks, dropped, prepared.modality_of, out)
     files += _write_trials(finished.trials, out / TUNING, prepared.claim)

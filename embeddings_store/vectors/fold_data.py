@@ -135,6 +135,7 @@ class FoldData:
         valid: Rows to choose on; may be empty.
         test: Rows to score.
         unverified: Views of which nobody knows what they were trained on; results must say so.
+        fitted_views: Views whose encoder was fitted on training or validation rows of the fold.
         spaces: The same fold in the space of each inner encoder, where it was asked for: its
             vectors of all rows, and as training rows those that it left out.
         parts: Which inner fold each training row is answered in (n,), from 1, where training and
@@ -151,6 +152,7 @@ class FoldData:
     valid: RoleData
     test: RoleData
     unverified: tuple[str, ...] = ()
+    fitted_views: tuple[str, ...] = ()
     spaces: tuple[FoldData, ...] = ()
     parts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 

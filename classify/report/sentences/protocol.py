@@ -32,7 +32,7 @@ def protocol(run: FinishedRun) -> list[str]:
     ]
     if "fit_rows" in run.rows:
         lines.append(
-            f"Classifiers are fitted on the rows of the role “{first['fit_rows']}”; scalers, "
+            f"Classifiers are fitted on the rows of the role “{_fit_rows(run)}”; scalers, "
             "probes and weights inside the fold, never on test rows."
         )
     lines += [_encoder(run, modality) for modality in run.modalities]
@@ -44,6 +44,12 @@ def protocol(run: FinishedRun) -> list[str]:
         "size the two differ. F1 is the harmonic mean of precision and recall."
     )
     return lines
+
+
+def _fit_rows(run: FinishedRun) -> str:
+    """Return what cells are fitted on; with --fit-rows auto that differs among them."""
+    cells = run.rows[run.rows["family"] != BASELINE]
+    return "” or “".join(cells["fit_rows"].drop_duplicates())
 
 
 def fold_lines(run: FinishedRun) -> list[tuple[str, ...]]:
