@@ -129,8 +129,8 @@ def _as_allowed(
         notes.append("inner folds choose, as no encoder was fitted on their rows (--choose auto)")
         return replace(config, choose=INNER)
     notes.append(
-        f"validation rows choose, because {why} (--choose auto); what may be fitted on both after "
-        "the choice is, as the column fit_rows says"
+        f"no inner folds, because {why} (--choose auto): validation rows choose, where there are "
+        "any, and cells whose encoders allow it are then fitted on both (column fit_rows)"
     )
     return replace(config, choose=VALID, fit_rows=AS_ALLOWED)
 

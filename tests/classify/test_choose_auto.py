@@ -64,7 +64,7 @@ def test_in_one_grid_cells_are_fitted_on_what_their_encoders_allow(
     options += ["--early", "concatenation", "--late", "mean"]
     assert grid.main([*options, "--out", str(out), "--choose", "auto"]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "validation rows choose, because encoders of audio were fitted on rows" in said
+    assert "no inner folds, because encoders of audio were fitted on rows" in said
     assert "fitted on train+valid; train" in said or "fitted on train; train+valid" in said
     rows = ResultTable.read(out / "grid.csv").rows
     rows = rows[rows["family"] != "baseline"]
