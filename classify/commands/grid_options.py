@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+from classify.commands.video_options import add_video_options
 from classify.fusion.rules import late_methods
 from classify.fusion.strategies import vector_strategies
 from classify.grid.calibration import METHODS as CALIBRATIONS
@@ -88,6 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_tuning(grid)
     _add_calibration(grid)
     _add_settings(top.add_argument_group("settings of the classifiers"))
+    add_video_options(top)
     _add_running(top.add_argument_group("how it runs"))
     return top
 

@@ -30,20 +30,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     # imported here because it takes time, in which Ctrl-C must not print a traceback either
     from classify.commands.grid_options import build_parser, config_from
+    from classify.commands.video_options import prepared_for_videos, submit
 
     arguments = build_parser().parse_args(argv)
     if arguments.list_protocols:
         return _list_protocols(arguments.store, arguments.corpus)
     config = config_from(arguments)
     _check_export(arguments)
+    config = prepared_for_videos(arguments, config)
 
     # not above: --help needs no classifier
     from classify.experiment import run_grid
     from classify.grid.execution import survey
+    from classify.labelling.videos import write_videos
     from classify.results.earlier import stale_report
     from classify.terminal.console import console_for_output
     from classify.terminal.grid import show_results
     from classify.terminal.survey import show_survey
+    from classify.terminal.videos import show_videos
 
     console = console_for_output()
     if arguments.dry_run:
@@ -55,24 +59,28 @@ def _run(argv: Sequence[str] | None) -> int:
         _reporter() if arguments.report else None
     )  # what is not installed is said before the work, not after it
     result = run_grid(config, _say)
+    videos = write_videos(result)
     if not arguments.quiet:
         show_results(result, console)
+        if videos:
+            show_videos(videos, result.table.headline, console)
     claim = result.prepared.claim
     stamp = f" ({claim.stamp})" if claim.stamp else ""
     print(
         f"{len(result.table.rows)} rows (cells x folds){stamp} in {config.out}: "
-        f"{', '.join(path.name for path in result.files)}"
+        f"{', '.join(path.name for path in (*result.files, *filter(None, [videos])))}"
     )
     if arguments.export_model:
         from classify.bundle.export import export_model
 
         export_model(result, arguments.export_model, arguments.export_cell)
         print(arguments.export_model)
+    status = submit(arguments, result, _say) if arguments.submission else 0
     if reporter:
         print(reporter(config.out, config.store))
     elif stale := stale_report(config.out):
         _say(stale)
-    return 0
+    return status
 
 
 def _check_export(arguments: argparse.Namespace) -> None:
@@ -80,8 +88,11 @@ def _check_export(arguments: argparse.Namespace) -> None:
     from classify.bundle.folder import refuse_other
     from embeddings_store.errors import UsageError
 
-    if arguments.export_cell and not arguments.export_model:
-        raise UsageError("--export-cell has no effect without --export-model DIR; add it")
+    if arguments.export_cell and not (arguments.export_model or arguments.submission):
+        raise UsageError(
+            "--export-cell has no effect without --export-model DIR or --submission FILE.csv; add "
+            "one"
+        )
     if arguments.export_model and arguments.metadata_ablation:
         raise UsageError(
             "--metadata-ablation compares runs and has no cell to export; run it apart"

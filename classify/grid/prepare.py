@@ -27,8 +27,17 @@ from classify.leakage.checks import Audit, refuse, run_checks
 from classify.names import AS_ALLOWED, EARLY, INNER, SYSTEM, VALID
 from classify.systems.cell import Cell
 from embeddings_store.corpus.manifest import Manifest
+from embeddings_store.corpus.windows import VIDEO, WINDOW, unit_of
 from embeddings_store.folds.setup import Request, Setup, set_up
 from embeddings_store.vectors.catalogue import Entry, catalogue, only_corpus
+
+# What a figure is of, where it is not of utterances.
+UNITS = {
+    WINDOW: "rows are windows: WA, UAR and every table of them are per window; videos.csv has them "
+    "per video",
+    VIDEO: "rows are videos, learnt on as mean and deviation of their windows: WA and UAR are per "
+    "video",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +66,10 @@ def prepare(config: GridConfig) -> PreparedGrid:
             finds another leak.
         StoreError, FoldError, LabelError: The store does not hold what is needed.
     """
-    notes: list[str] = []
     corpus = _read_corpus(config)
     manifest, setup = corpus.manifest, corpus.setup
+    unit = unit_of(manifest)
+    notes = [UNITS[unit]] if unit in UNITS else []
     views = choose_run_views(config, manifest, setup, corpus.stored, notes)
     source = RunSource(
         store=config.store,

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from embeddings_store.corpus.manifest import Manifest
 
 CLIP = "meta_clip"
+WINDOWS = "meta_windows"  # how many a row is pooled of
+
+WINDOW, VIDEO, UTTERANCE = "window", "video", "utterance"
 
 
 def is_windowed(manifest: Manifest) -> bool:
@@ -26,3 +29,14 @@ def clips_of(manifest: Manifest) -> NDArray[np.str_]:
         return manifest.ids
     clips = manifest.column(CLIP)
     return np.where(clips == "", manifest.ids, clips)
+
+
+def unit_of(manifest: Manifest) -> str:
+    """Return what a row of the corpus is: ``window``, ``video`` (pooled windows) or ``utterance``.
+
+    >>> unit_of(Manifest.from_columns("mine", {"id": ["a"], "text": ["oh"]}))
+    'utterance'
+    """
+    if is_windowed(manifest):
+        return WINDOW
+    return VIDEO if WINDOWS in manifest.table else UTTERANCE

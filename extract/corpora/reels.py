@@ -30,7 +30,7 @@ LINK = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 def read(root: Path) -> Manifest:
-    """Read the tables; the id is ``{split}_{id}``, since numbers repeat.
+    """Read the tables; the id is ``{split}_{id}``, since numbers repeat, and ``meta_id`` theirs.
 
     Args:
         root: The folder of the tables.
@@ -110,6 +110,7 @@ def _row(
     video = _video(name, named, row["id"].strip(), root, own, notes)
     return {
         "id": name,
+        "meta_id": row["id"].strip(),
         "label": label,
         "group": name,
         "split": split,
