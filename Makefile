@@ -61,6 +61,7 @@ real-runs: $(READY)
 	$(BIN)/python -m benchmarks.mosi_strategies --data $(DATA)
 	$(BIN)/python -m benchmarks.mouth_agreement --clips $(DATA)/data/ravdess
 	$(BIN)/python -m benchmarks.poolings --data $(DATA)
+	$(BIN)/python -m benchmarks.transcripts --data $(DATA)
 	$(BIN)/python -m benchmarks.held_out_model --data $(DATA)
 	$(BIN)/python -m benchmarks.long_film --data $(DATA)
 	$(BIN)/python -m benchmarks.precision --data $(DATA)

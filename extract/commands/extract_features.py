@@ -73,6 +73,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return _clear_frame_cache(arguments)
     if arguments.contact_sheet:
         return _contact_sheet(arguments)
+    if arguments.write_windows:
+        return _write_windows(arguments)
     absent = [
         f"--{name}" for name in ("corpus", "root", "modality") if getattr(arguments, name) is None
     ]
@@ -121,6 +123,16 @@ def _contact_sheet(arguments: argparse.Namespace) -> int:
         print(problem, file=sys.stderr)
     print(arguments.contact_sheet)
     return 4 if problems else 0
+
+
+def _write_windows(arguments: argparse.Namespace) -> int:
+    from extract.corpora._window_manifest import write_windows
+
+    if arguments.corpus is None or arguments.root is None:
+        raise UsageError("--write-windows cuts a corpus: add --corpus and --root")
+    write_windows(corpus_source(arguments).read(), arguments.write_windows)
+    print(arguments.write_windows)
+    return 0
 
 
 def _run_all_frozen(arguments: argparse.Namespace, console: Console) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from embeddings_store.errors import UsageError
@@ -51,6 +52,13 @@ def add_window_options(top: argparse.ArgumentParser) -> None:
         "--windows",
         choices=list(KINDS),
         help=f"where windows lie: {kinds} (default: {FIXED})",
+    )
+    group.add_argument(
+        "--write-windows",
+        type=Path,
+        metavar="FILE.csv",
+        help="write the windows as a table (video_id, window_idx, start, end, frames_path, "
+        "audio_path, text_snippet, label, split), which --corpus manifest reads, and stop",
     )
     _add_words(top)
 

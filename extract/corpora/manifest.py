@@ -7,10 +7,11 @@ from pathlib import Path
 from embeddings_store.corpus.column_names import STRINGS, TIMES, parse_columns
 from embeddings_store.corpus.columns import parse_tags
 from embeddings_store.corpus.manifest import Manifest
-from embeddings_store.errors import ManifestError
+from embeddings_store.errors import ManifestError, UsageError
 from embeddings_store.folds.plan import FoldPlan
-from embeddings_store.tables import TABLES
+from embeddings_store.tables import TABLES, column_names
 from extract.corpora._exchange import media_folder
+from extract.corpora._window_manifest import is_window_table, read_windows
 
 
 def read(
@@ -25,6 +26,9 @@ def read(
     columns: str = "",
 ) -> Manifest:
     """Read the manifest file ``root``; media paths are relative to its folder.
+
+    A table of windows (``video_id``, ``window_idx``, ...) is read too, see
+    :mod:`extract.corpora._window_manifest`.
 
     Args:
         root: The table itself, or a folder that holds ``manifest.csv`` or ``manifest.parquet``.
@@ -47,6 +51,11 @@ def read(
     """
     tags = parse_tags(safe=safe, context=context, leaky=leaky)
     table = find_table(root)
+    if table.is_file() and is_window_table(column_names(table)):
+        if columns:
+            raise UsageError("columns of a table of windows have fixed names; leave out --columns")
+        folder = media_folder(Path(), media) if media else None
+        return read_windows(table, name, protocol, tags, folder)
     return Manifest.read(
         table,
         name or (root.resolve().name if root.is_dir() else ""),

@@ -12,9 +12,10 @@ import soundfile
 
 from classify.commands.run_fusion_grid import main as run_fusion_grid
 from embeddings_store.corpus.manifest import Manifest
-from embeddings_store.errors import UsageError
+from embeddings_store.errors import ManifestError, UsageError
 from extract.commands.extract_features import main as extract_features
 from extract.commands.window_options import windows_of
+from extract.corpora import read_corpus
 from extract.media.sound import load_audio
 from extract.windows.corpus import CorpusWindows, cut_corpus
 from extract.windows.fixed import FixedWindows
@@ -121,3 +122,33 @@ def test_options_that_do_nothing_or_cannot_be_are_refused() -> None:
     ):
         with pytest.raises(UsageError, match=why):
             windows_of(build_parser().parse_args(given))
+
+
+def test_a_table_of_windows_comes_back(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "w.csv"
+    given = ["--corpus", "manifest", "--root", str(corpus), "--write-windows", str(path)]
+    assert extract_features(given) == 2 and "holds no windows" in capsys.readouterr().err
+    assert extract_features([*given, "--window-s", "0.5", "--hop-s", "0.25"]) == 0
+    found = read_corpus("manifest", path, media=str(corpus.parent))
+    whole = cut_corpus(Manifest.read(corpus), cut(0.5, 0.25))
+    shared = ["id", "label", "group", "audio", "start_s", "end_s", "meta_clip"]
+    pd.testing.assert_frame_equal(found.table[shared], whole.table[shared], check_dtype=False)
+    assert found.media_path(found.row(0).audio).is_file()
+
+
+def test_windows_with_files_of_their_own_and_saved_frames(tmp_path: Path) -> None:
+    header = "video_id,window_idx,start,end,frames_path,audio_path,text_snippet,label,split"
+    lines = [f"v1,{n},{n / 2},{n / 2 + 1},f/{n}.pt,a/{n}.wav,oh,joy,train" for n in range(3)]
+    lines.append("v2,0,0,1,f/3.pt,a/3.wav,no,fear,test")
+    (tmp_path / "w.csv").write_text("\n".join([header, *lines]) + "\n")
+    found = read_corpus("manifest", tmp_path / "w.csv")
+    table = found.table
+    assert table["id"].tolist() == ["v1#000000", "v1#000001", "v1#000002", "v2#000000"]
+    assert table["start_s"].isna().all() and table["meta_start_s"].astype(float).max() == 1.0
+    assert (table["video"] == "").all() and table["group"].tolist() == ["v1"] * 3 + ["v2"]
+    assert any("4 windows name saved frames and no film" in note for note in found.notes)
+    (tmp_path / "w.csv").write_text(f"{header}\nv1,first,0,1,,a.wav,,joy,train\n")
+    with pytest.raises(ManifestError, match="window_idx is no number"):
+        read_corpus("manifest", tmp_path / "w.csv")
