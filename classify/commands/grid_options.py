@@ -487,8 +487,15 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         help="show folds, encoders, what would run, what is finished and what it costs; write "
         "nothing",
     )
-    group.add_argument(
-        "--quiet", action="store_true", help="print no tables, only where the results are"
+    how_much = group.add_mutually_exclusive_group()
+    how_much.add_argument(
+        "--quiet", action="store_true", help="print one line: the result, and where the tables are"
+    )
+    how_much.add_argument(
+        "--verbose",
+        action="store_true",
+        help="print also every way of fusing in the tables of modalities, chance and the best cell "
+        "on test in all metrics, and the comparisons that survive correction",
     )
     group.add_argument(
         "--export-model",

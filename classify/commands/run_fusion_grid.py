@@ -45,7 +45,7 @@ def _run(argv: Sequence[str] | None) -> int:
     from classify.labelling.videos import write_videos
     from classify.results.earlier import stale_report
     from classify.terminal.console import console_for_output
-    from classify.terminal.grid import show_results
+    from classify.terminal.grid import one_line, show_closing, show_tables
     from classify.terminal.survey import show_survey
     from classify.terminal.videos import show_videos
 
@@ -60,16 +60,14 @@ def _run(argv: Sequence[str] | None) -> int:
     )  # what is not installed is said before the work, not after it
     result = run_grid(config, _say)
     videos = write_videos(result)
-    if not arguments.quiet:
-        show_results(result, console)
+    files = [*result.files, *filter(None, [videos])]
+    if arguments.quiet:
+        print(visible(one_line(result, files)))
+    else:
+        show_tables(result, console, verbose=arguments.verbose)
         if videos:
             show_videos(videos, result.table.headline, console)
-    claim = result.prepared.claim
-    stamp = f" ({claim.stamp})" if claim.stamp else ""
-    print(
-        f"{len(result.table.rows)} rows (cells x folds){stamp} in {config.out}: "
-        f"{', '.join(path.name for path in (*result.files, *filter(None, [videos])))}"
-    )
+        show_closing(result, files, console, verbose=arguments.verbose)
     if arguments.export_model:
         from classify.bundle.export import export_model
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook
 from rich.segment import Segment
@@ -59,7 +60,7 @@ def figures_table(
         columns: The titles of the columns of figures.
         names: The titles of the columns of names.
     """
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False)
     for name in names:
         table.add_column(name, overflow="fold")
     for name in columns:
@@ -67,19 +68,28 @@ def figures_table(
     return table
 
 
-def print_table(console: Console, table: Table, lines: Sequence[str] = ()) -> None:
+def print_table(
+    console: Console, table: Table, lines: Sequence[str] = (), can_go: Sequence[str] = ()
+) -> None:
     """Print a table, lines below it that say what it is of, and an empty line.
 
-    A table that is wider than the console is printed as several, one below the other, so that
-    neither a name nor a figure is cut.
+    A table that is wider than the console first loses columns that can go. What is still too wide
+    is printed as several, one below the other, so that neither a name nor a figure is cut.
 
     Args:
         console: Where to.
         table: The table: columns of names, then columns of figures.
         lines: Any number, without markup.
+        can_go: Titles of columns of figures that a narrow console does without, the last first.
     """
+    if table.title:  # apart, since Rich would break it to the table's width
+        print_line(console, str(table.title), "bold")
+    table, gone = _without_spare_columns(table, can_go, console)
     for part in _as_wide_as(table, console):
+        part.title = None
         console.print(part)
+    if gone:
+        lines = [*lines, f"{', '.join(gone)}: in a wider window, and in the file"]
     if lines:
         console.print(Text("\n".join(lines)), style="dim", soft_wrap=True)
     console.print()
@@ -88,33 +98,54 @@ def print_table(console: Console, table: Table, lines: Sequence[str] = ()) -> No
 NAMES_WIDTH = 16  # what a column of names has at least in a table that does not fit
 
 
+def _without_spare_columns(
+    table: Table, can_go: Sequence[str], console: Console
+) -> tuple[Table, list[str]]:
+    """Return a table without as many spare columns as make it fit, and the titles of these."""
+    gone: list[str] = []
+    for title in reversed(can_go):
+        if sum(map(_width, table.columns)) < console.width:
+            break
+        kept = [column for column in table.columns if column.header != title]
+        if len(kept) < len(table.columns):
+            table = _table_of(kept)
+            gone.insert(0, title)
+    return table, gone
+
+
+def _width(column: Column) -> int:
+    texts = [column.header, *column.cells]
+    return max(cell_len(str(text)) for text in texts) + 3  # padding and border
+
+
+def _is_of_names(column: Column) -> bool:
+    return column.justify != "right"
+
+
+def _table_of(columns: Sequence[Column]) -> Table:
+    """Return a table, without a title, of columns that stood in another one."""
+    names = [str(column.header) for column in columns if _is_of_names(column)]
+    figures = [str(column.header) for column in columns if not _is_of_names(column)]
+    table = figures_table(None, figures, names)
+    for row in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*row)
+    return table
+
+
 def _as_wide_as(table: Table, console: Console) -> list[Table]:
     """Return a table as one or more that are no wider than the console."""
-
-    def width(column: Column) -> int:
-        texts = [column.header, *column.cells]
-        return max(cell_len(str(text)) for text in texts) + 3  # padding and border
-
-    names = list(takewhile(lambda column: column.justify != "right", table.columns))
+    names = list(takewhile(_is_of_names, table.columns))
     figures = table.columns[len(names) :]
-    if sum(map(width, table.columns)) < console.width:
+    if sum(map(_width, table.columns)) < console.width:
         return [table]
     most = max(NAMES_WIDTH, console.width // 2 // len(names))  # longer names are broken
-    left = console.width - sum(min(width(column), most) for column in names) - 1
+    left = console.width - sum(min(_width(column), most) for column in names) - 1
     groups: list[list[Column]] = [[]]
     for column in figures:
-        if groups[-1] and sum(map(width, groups[-1])) + width(column) > left:
+        if groups[-1] and sum(map(_width, groups[-1])) + _width(column) > left:
             groups.append([])
         groups[-1].append(column)
-    parts: list[Table] = []
-    for group in groups:
-        title = table.title if not parts else ""
-        titles = [str(column.header) for column in group]
-        part = figures_table(title, titles, [str(column.header) for column in names])
-        for row in zip(*(column.cells for column in [*names, *group]), strict=True):
-            part.add_row(*row)
-        parts.append(part)
-    return parts
+    return [_table_of([*names, *group]) for group in groups]
 
 
 def add_line(table: Table, *cells: str) -> None:

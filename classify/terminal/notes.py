@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 from rich.console import Console
 
@@ -13,7 +15,7 @@ from classify.models.probe import CHOSEN_ON, PROBE_SPLITS
 from classify.models.svm import APPROXIMATION
 from classify.names import BASELINE, HEAD, OOF, PROBE
 from classify.names import VALID as VALID_ROWS
-from classify.results.absent_classes import TwoUars, two_uars
+from classify.results.absent_classes import TwoUars
 from classify.results.paper_tables import SEEDS, VALID, VALID_ALL, about_of, per_cent
 from classify.results.table import (
     BEST_ON_TEST,
@@ -25,6 +27,7 @@ from classify.results.table import (
 )
 from classify.results.write import GridResult
 
+SHORT = METRICS[:2]  # WA and UAR; the others stand in the tables
 LEARNT = {
     "oof": "of training rows, out of fold",
     "valid": "of validation rows",
@@ -33,15 +36,14 @@ LEARNT = {
 }
 
 
-def footer(result: GridResult, family: str) -> list[str]:
-    """Return what a table is of: corpus, protocol, folds, labels, choice, records and formulas.
+def footer(result: GridResult) -> list[str]:
+    """Return what the tables are of: corpus, protocol, folds, labels, choice, records and formulas.
 
     Args:
         result: The run.
-        family: Whose table.
     """
     rows = result.table.rows
-    part = rows[rows["family"] == family]
+    part = rows[rows["family"] != BASELINE]
     lines = [
         _protocol(rows, part),
         f"{_deviations(rows)}{_choice(result.table)}",
@@ -57,7 +59,7 @@ def footer(result: GridResult, family: str) -> list[str]:
             f"CAUTION: {APPROXIMATION}'s approximation stands for the SVM where training rows are "
             "more than --svm-exact; the column settings says of how many rows it is made"
         )
-    return [*lines, result.prepared.audit.line(), FORMULAS]
+    return [*lines, FORMULAS]
 
 
 def _rows_that_lack_something(part: pd.DataFrame) -> list[str]:
@@ -149,15 +151,14 @@ def _sources_of_scores(part: pd.DataFrame) -> list[str]:
     return lines
 
 
-def verdict(table: ResultTable, statistics: pd.DataFrame) -> list[str]:
-    """Return the cell that counts, the one that would have been best on test, and chance.
+def for_scale(table: ResultTable) -> list[str]:
+    """Return the cell that would have been best on test, chance, and the constant answer.
 
     Args:
         table: All cells and folds.
-        statistics: As in ``statistics.csv``.
     """
     rows = table.rows
-    lines = [_headline(table, two_uars(statistics, table.headline))]
+    lines = []
     if not table.flagged(ON_TEST):
         best = table.flagged(BEST_ON_TEST)
         lines.append(
@@ -174,8 +175,13 @@ def verdict(table: ResultTable, statistics: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _headline(table: ResultTable, two: TwoUars | None) -> str:
-    """Return the cell that counts with its figures, and how it came to count."""
+def headline(table: ResultTable, two: TwoUars | None) -> str:
+    """Return the cell that counts with its figures, and how it came to count.
+
+    Args:
+        table: All cells and folds.
+        two: The UAR of pooled rows where it differs from the mean over folds by absent classes.
+    """
     rows, name = table.rows, table.headline
     if not name:
         return (
@@ -183,7 +189,7 @@ def _headline(table: ResultTable, two: TwoUars | None) -> str:
             "(concatenation + SVM) was not run; add it with --early concatenation --classifiers "
             "svm, or use a plan with validation rows"
         )
-    figures = f"{name}: {_figures(rows, name)}"
+    figures = f"{name}: {_figures(rows, name, SHORT)}"
     if two is not None:
         figures += f", UAR of all test rows pooled {per_cent(two.pooled):.2f}"
     if table.flagged(CHOSEN):
@@ -215,9 +221,9 @@ def _epochs_on_test(rows: pd.DataFrame, cell: str) -> str:
     return f"; encoders' epochs were chosen on {count} of these {total} rows" if count else ""
 
 
-def _figures(rows: pd.DataFrame, cell: str) -> str:
+def _figures(rows: pd.DataFrame, cell: str, metrics: Sequence[str] = METRICS) -> str:
     of_cell = rows[rows["cell"] == cell]
-    shown = [*METRICS]
+    shown = [*metrics]
     if (of_cell[COVERAGE] < 1).any():
         shown += COMPLETENESS
     return ", ".join(f"{metric} {per_cent(of_cell[metric].mean()):.2f}" for metric in shown)

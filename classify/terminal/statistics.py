@@ -42,7 +42,11 @@ def in_words(statistics: pd.DataFrame, comparisons: pd.DataFrame, headline: str)
         comparisons: As in ``comparisons.csv``.
         headline: The cell that counts; empty where there is none.
     """
-    return [*_result(statistics, headline), *_family(comparisons)]
+    return [
+        *interval_in_words(statistics, headline),
+        *interval_notes(statistics, headline),
+        *comparisons_in_words(comparisons),
+    ]
 
 
 def comparison_table(comparisons: pd.DataFrame) -> Table:
@@ -98,32 +102,53 @@ def p_value(p: float) -> str:
     return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
-def _result(statistics: pd.DataFrame, headline: str) -> list[str]:
-    """Return the headline's interval, or why it has none."""
-    of_headline = (statistics["cell"] == headline) & (statistics["class"] == "")
-    lines = statistics[of_headline].set_index("metric")
+def interval_in_words(statistics: pd.DataFrame, headline: str) -> list[str]:
+    """Return the headline's interval in every metric, or why it has none; nothing without one.
+
+    Args:
+        statistics: As in ``statistics.csv``.
+        headline: The cell that counts; empty where there is none.
+    """
+    lines = _of_all_classes(statistics, headline)
     if not len(lines):
         return []
     first = lines.loc[METRICS[0]]
-    two = two_uars(statistics, headline)
-    notes = [f"note: {two.sentence}"] if two else []
     stamp = Claim.of_rows(statistics).stamp
     claim = f" ({stamp})" if stamp else ""
     if first["note"]:
         shown = ", ".join(f"{metric} {figure(lines.loc[metric, 'pooled'])}" for metric in METRICS)
-        return [f"interval{claim}: none, {first['note']}; {_pooled(first)}: {shown}", *notes]
+        return [f"interval{claim}: none, {first['note']}; {_pooled(first)}: {shown}"]
     intervals = ", ".join(_interval(metric, lines.loc[metric]) for metric in METRICS)
-    found = [
+    return [
         f"interval{claim}, {100 * first['level']:.0f} %, {_pooled(first)}: {intervals}; it "
-        f"rests on {_clusters(first)} and leaves out what another training would change",
-        *notes,
+        f"rests on {clusters_in_words(first)} and leaves out what another training would change"
     ]
-    if first["sessions"]:
-        found.append(
+
+
+def interval_notes(statistics: pd.DataFrame, headline: str) -> list[str]:
+    """Return what makes the headline's interval, or its UAR, easy to misread.
+
+    Args:
+        statistics: As in ``statistics.csv``.
+        headline: The cell that counts; empty where there is none.
+    """
+    lines = _of_all_classes(statistics, headline)
+    if not len(lines):
+        return []
+    first, two = lines.loc[METRICS[0]], two_uars(statistics, headline)
+    notes = [f"note: {two.sentence}"] if two else []
+    if first["sessions"] and not first["note"]:
+        notes.append(
             f"note: these speakers sit in {first['sessions']} sessions; if those of a session are "
             "alike, the interval is wider: compare-systems --cluster session"
         )
-    return found
+    return notes
+
+
+def _of_all_classes(statistics: pd.DataFrame, cell: str) -> pd.DataFrame:
+    """Return the lines of a cell that are of no one class, by metric."""
+    chosen = (statistics["cell"] == cell) & (statistics["class"] == "")
+    return statistics[chosen].set_index("metric")
 
 
 def _pooled(line: pd.Series) -> str:
@@ -135,8 +160,12 @@ def _interval(metric: str, line: pd.Series) -> str:
     return f"{metric} {figure(line['pooled'])} ({figure(line['low'])} to {figure(line['high'])})"
 
 
-def _family(comparisons: pd.DataFrame) -> list[str]:
-    """Return how many comparisons were declared, and those that survive Holm's correction."""
+def comparisons_in_words(comparisons: pd.DataFrame) -> list[str]:
+    """Return how many comparisons were declared, and those that survive Holm's correction.
+
+    Args:
+        comparisons: As in ``comparisons.csv``.
+    """
     if not len(comparisons):
         return [
             "comparisons: none; fusion takes two modalities, or name two cells with "
@@ -185,7 +214,7 @@ def _on_common_rows(line: pd.Series) -> str:
     return f"; on the {shown} test rows that both answered" if " of " in shown else ""
 
 
-def _clusters(line: pd.Series) -> str:
+def clusters_in_words(line: pd.Series) -> str:
     """Return how many speakers an interval rests on, and what they are worth if uneven."""
     clusters, effective = line["clusters"], line["effective_clusters"]
     worth = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 import signal
@@ -14,12 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from classify.commands import run_fusion_grid as cli
 from classify.commands.grid_options import build_parser, config_from
 from classify.commands.run_fusion_grid import main
 from classify.grid.config import GridConfig
 from classify.results.table import VOLATILE, ResultTable
+from classify.terminal.console import add_line, figures_table, print_table
 
 MakeStore = Callable[..., Path]
 QUICK = ["--classifiers", "svm", "--early", "concatenation", "--late", "none", "--jobs", "1"]
@@ -37,9 +40,44 @@ def test_no_argument_is_a_full_run_on_the_only_corpus(
     out = capsys.readouterr().out
     assert "Table 6: late fusion" in out
     assert (tmp_path / "results" / "grid.csv").is_file()
-    assert out.splitlines()[-1].startswith(
-        "38 rows (cells x folds) in results: grid.csv, predictions.parquet, table4"
-    )
+    assert "\n38 rows (cells x folds) in results: grid.csv, predictions.parquet, table4" in out
+    _the_last_lines_answer_what_is_asked(out.splitlines())
+
+
+def _the_last_lines_answer_what_is_asked(lines: list[str]) -> None:
+    last = lines[next(at for at, line in enumerate(lines) if line.startswith("result: ")) :]
+    asked = ["result", "how sure", "against", "to believe it", "next"]
+    assert [line.split(":")[0] for line in last] == asked
+    by_start = dict(line.split(": ", 1) for line in last)
+    assert "nothing was chosen" in by_start["result"]  # a plan without validation rows
+    assert "% interval" in by_start["how sure"] or "no interval, " in by_start["how sure"]
+    assert by_start["against"].startswith("chance ")
+    assert by_start["to believe it"].startswith("audit: ")
+    command, _, rest = by_start["next"].partition(" (")
+    assert command == "make-report results"
+    assert "audit-leakage --results results --shuffled" in rest
+    # what stands below every table in a long form is said once
+    assert sum("WA = accuracy" in line for line in lines) == 1
+
+
+@pytest.mark.parametrize(("width", "kept"), [(50, 0), (80, 0), (110, 1), (200, 2)])
+def test_a_narrow_window_loses_averages_and_never_a_name(width: int, kept: int) -> None:
+    averages = ["average WA", "avg UAR"]
+    table = figures_table("Table 4", ["SVM", "NN", "XGBoost", *averages])
+    names = ["concatenation of audio+text", "mean"]
+    for name in names:
+        add_line(table, name, *["70.83 ± 10.76"] * 5)
+    console = Console(width=width, record=True, file=io.StringIO())
+    print_table(console, table, can_go=averages)
+    *shown, last = console.export_text().rstrip().splitlines()
+    gone = averages[kept:]
+    assert last == f"{', '.join(gone)}: in a wider window, and in the file" or not gone
+    text = "\n".join(shown)
+    assert [name for name in averages if name in text or (name in last and not gone)] == averages[
+        :kept
+    ]
+    assert all(word in text for word in ("SVM", "NN", "XGBoost", "concatenation", "audio+text"))
+    assert "…" not in text and max(map(len, shown)) <= width
 
 
 def test_defaults_are_those_of_the_configuration() -> None:
@@ -65,7 +103,8 @@ def test_a_dry_run_writes_nothing_and_counts(
     assert "7 cells x 3 folds: 0 finished, 21 to run" in capsys.readouterr().out
     assert not (tmp_path / "r").exists()
     assert main([*arguments, "--quiet"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("result: ") and f" in {tmp_path / 'r'}: grid.csv" in line
     assert main([*arguments, "--dry-run"]) == 0
     assert "21 finished, 0 to run" in capsys.readouterr().out
 
@@ -81,7 +120,9 @@ def test_shuffled_labels_are_announced_everywhere(
     )
     text = capsys.readouterr().out
     assert text.count("*** LABELS SHUFFLED (seed 0)") == 2
-    assert text.count("LABELS SHUFFLED (seed 0)") >= 5  # and in the footer of each table
+    titles = [line for line in text.splitlines() if line.startswith(("Table ", "What each"))]
+    assert len(titles) >= 4 and all("LABELS SHUFFLED (SEED 0)" in title for title in titles)
+    assert "\nLABELS SHUFFLED (SEED 0), no result: " in text
 
 
 @pytest.mark.parametrize(

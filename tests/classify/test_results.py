@@ -39,7 +39,7 @@ from classify.results.table import SCHEMA, VOLATILE, ResultTable
 from classify.results.text_overlap import SUBSETS_FILE, subsets_table, write_subsets
 from classify.results.write import GridResult
 from classify.terminal.grid import show_results
-from classify.terminal.notes import verdict
+from classify.terminal.notes import headline
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreError
 
@@ -145,7 +145,7 @@ def _predictions_give_the_metrics_again(result: GridResult) -> None:
 def _nothing_is_cut_where_the_output_is_no_terminal(result: GridResult) -> None:
     console = Console(width=200, record=True, quiet=False, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
     with console.file:
-        show_results(result, console)
+        show_results(result, console, verbose=True)
         text = console.export_text()
     assert "…" not in text
     for part in (
@@ -201,7 +201,7 @@ def test_no_headline_is_said(result: GridResult) -> None:
         bare.rows.assign(flags=bare.rows["flags"].str.replace("chosen_on_valid ", ""))
     )
     assert bare.headline == ""
-    assert verdict(bare, pd.DataFrame())[0].startswith("no result")
+    assert headline(bare, None).startswith("no result")
     assert replace(result, table=bare).table.headline == ""
 
 

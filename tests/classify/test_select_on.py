@@ -74,7 +74,7 @@ def _every_output_is_stamped(out: Path, text: str) -> None:
     assert text.count("test rows, per cent, UPPER BOUND)") == 4  # the caption of each table
     assert "UPPER BOUND, no result: " in text
     assert "epochs were chosen on 90 of these 90 rows" in text
-    assert text.splitlines()[-1].startswith("24 rows (cells x folds) (UPPER BOUND, no result) in")
+    assert "\n24 rows (cells x folds) (UPPER BOUND, no result) in " in text
     assert "\nresult:" not in text
     tables = sorted(out.glob("*.csv"))
     assert {"grid.csv", "confusion.csv", "statistics.csv", "table5_early.csv"} <= {
