@@ -60,6 +60,7 @@ FLOORS: Mapping[str, Sequence[str]] = {
 # Modules that may import the sibling of their package, by their full name, with the reason.
 COMPOSITION_ROOTS: Mapping[str, str] = {
     "classify.commands.emotion_model": "labels files: extraction makes what the bundle answers",
+    "classify.commands.subtitle_film": "subtitles of films: extraction finds speech and words",
 }
 
 Arrows = dict[str, set[str]]  # module to the modules of the house that it imports

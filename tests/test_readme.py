@@ -15,6 +15,7 @@ from classify.commands.compare_systems import build_parser as compare_parser
 from classify.commands.grid_options import build_parser as grid_parser
 from classify.commands.make_report import build_parser as report_parser
 from classify.commands.show_benchmarks import build_parser as benchmarks_parser
+from classify.commands.write_subtitles import build_parser as subtitles_parser
 from classify.leakage.checks import CHECKS
 from embeddings_store.commands.embeddings_store import build_parser as store_parser
 from extract.commands.check_corpus import build_parser as check_parser
@@ -34,6 +35,7 @@ PARSERS = {
     "compare-results": compare_results_parser,
     "show-benchmarks": benchmarks_parser,
     "make-report": report_parser,
+    "write-subtitles": subtitles_parser,
 }
 
 

@@ -313,3 +313,18 @@ def _inputs_of(settings: Mapping[str, Any]) -> Any:
         max_tokens=int(settings.get("max_tokens", INPUTS.max_tokens)),
         frames=frames,
     )
+
+
+def given_encoders(pairs: Sequence[str]) -> dict[str, str]:
+    """Return modality to encoder from what ``--encoder`` was given.
+
+    Raises:
+        UsageError: One is not written as MODALITY=ENCODER.
+    """
+    found = {}
+    for pair in pairs:
+        modality, equals, name = pair.partition("=")
+        if not (modality and equals and name):
+            raise UsageError(f"--encoder {pair!r}: write MODALITY=ENCODER")
+        found[modality] = name
+    return found

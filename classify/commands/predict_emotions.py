@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embeddings_store.commands.common import guarded, parser
-from embeddings_store.errors import UsageError
 from embeddings_store.reading import visible
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     arguments = build_parser().parse_args(argv)
-    from classify.commands.emotion_model import EmotionModel
+    from classify.commands.emotion_model import EmotionModel, given_encoders
     from classify.labelling.page import require_template, write_page
     from classify.labelling.smoothing import Smoothing
     from classify.labelling.timeline import LABELS, LabelOptions, write_labels
@@ -128,7 +127,7 @@ def _run(argv: Sequence[str] | None) -> int:
     options = LabelOptions(smoothing, arguments.unsure_below)
     if not arguments.no_page:
         require_template()
-    model = EmotionModel.load(arguments.model, _encoders(arguments.encoder), arguments.device)
+    model = EmotionModel.load(arguments.model, given_encoders(arguments.encoder), arguments.device)
     found = model.predict_many(
         arguments.files,
         window_s=arguments.window_s,
@@ -189,16 +188,6 @@ def _show(timelines: Sequence[Timeline]) -> None:
         add_line(table, timeline.file, *labels, *counts)
     about = "confidence: the mean probability of the label in the column 'mean'"
     print_table(console_for_output(), table, [about])
-
-
-def _encoders(pairs: Sequence[str]) -> dict[str, str]:
-    found = {}
-    for pair in pairs:
-        modality, equals, name = pair.partition("=")
-        if not (modality and equals and name):
-            raise UsageError(f"--encoder {pair!r}: write MODALITY=ENCODER")
-        found[modality] = name
-    return found
 
 
 def _say(message: str) -> None:

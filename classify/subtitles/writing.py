@@ -160,7 +160,7 @@ def as_srt(cues: Sequence[Cue], sheet: StyleSheet) -> str:
     for number, cue in enumerate(cues, 1):
         style = used.style(cue.emotion, cue.speaker)
         lines = "\n".join(not_a_number(srt_text(text)) for text in cue.texts)
-        times = f"{_clock(cue.start_s, ',')} --> {_clock(cue.end_s, ',')}"
+        times = f"{clock(cue.start_s, ',')} --> {clock(cue.end_s, ',')}"
         blocks.append(f"{number}\n{times}\n{srt_tags(lines, style, base)}\n")
     return "\n".join(blocks)
 
@@ -195,13 +195,13 @@ def as_vtt(cues: Sequence[Cue], sheet: StyleSheet) -> str:
         for emotion in (cue.emotion, *(word.emotion for word in cue.words)):
             if emotion and emotion not in classes:
                 classes[emotion] = vtt_class(emotion, set(classes.values()))
-                rules.append(_css(classes[emotion], sheet.style(emotion), base))
+                rules.append(css_rule(classes[emotion], sheet.style(emotion), base))
         lines = "\n".join(not_a_number(_joined(line, _vtt_word(classes))) for line in cue.lines)
         if cue.emotion:
             lines = f"<c.{classes[cue.emotion]}>{lines}</c>"
         if cue.speaker:
             lines = f"<v {vtt_text(cue.speaker)}>{lines}</v>"
-        blocks.append(f"{_clock(cue.start_s, '.')} --> {_clock(cue.end_s, '.')}\n{lines}\n")
+        blocks.append(f"{clock(cue.start_s, '.')} --> {clock(cue.end_s, '.')}\n{lines}\n")
     head = "WEBVTT\n\n"
     if rules:
         head += "STYLE\n" + "\n".join(rules) + "\n\n"
@@ -216,7 +216,14 @@ def _vtt_word(classes: Mapping[str, str]) -> Callable[[TimedWord], str]:
     return piece
 
 
-def _css(name: str, style: SSAStyle, base: SSAStyle) -> str:
+def css_rule(name: str, style: SSAStyle, base: SSAStyle) -> str:
+    """Return the rule of a class for the style block of WebVTT.
+
+    Args:
+        name: The class.
+        style: Its look.
+        base: The look of what has no class.
+    """
     wanted = [f"color: {hex_colour(style.primarycolor)}"]
     for sign, there in (
         ("font-style: italic", style.italic),
@@ -237,7 +244,8 @@ def _joined(line: Sequence[TimedWord], piece: Callable[[TimedWord], str]) -> str
     return text
 
 
-def _clock(at_s: float, point: str) -> str:
+def clock(at_s: float, point: str) -> str:
+    """Return a time as SRT (``,``) and WebVTT (``.``) write it."""
     minutes, ms = divmod(round(at_s * 1000), 60_000)
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{ms // 1000:02d}{point}{ms % 1000:03d}"
 
