@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from classify.bundle.card import model_card
-from classify.bundle.folder import ADVICE, EXPECTED, MANIFEST, read_folder, write_folder
+from classify.bundle.folder import (
+    ADVICE,
+    ENCODERS,
+    EXPECTED,
+    MANIFEST,
+    NO_ENCODERS,
+    read_folder,
+    write_folder,
+)
 from classify.bundle.packing import Arrays, fields, listed, named, pack
 from classify.bundle.seen_rows import SeenRows
 from classify.bundle.systems import restore_system, system_state, try_out
@@ -22,6 +31,7 @@ from embeddings_store.json_values import text, whole
 from embeddings_store.reading import is_file, reading
 from embeddings_store.vectors.arrays import EncoderRef
 
+OWN_FOLDER = re.compile(rf"{ENCODERS}/[0-9]{{1,2}}")
 ORIGIN = ("created", "command", "commit", "software")
 
 
@@ -38,6 +48,7 @@ class BundleEncoder:
         source: The Hub id, or the name of the folder, that it was loaded from.
         revision: Commit of the Hub, or empty.
         licence: Of its weights, or empty.
+        files: Where the bundle holds it, such as ``encoders/0``; empty where it is found elsewhere.
     """
 
     view: str
@@ -48,10 +59,13 @@ class BundleEncoder:
     source: str = ""
     revision: str = ""
     licence: str = ""
+    files: str = ""
 
     def state(self) -> dict[str, Any]:
         """Return the fields that :meth:`restore` takes."""
+        own = {"files": self.files} if self.files else {}
         return {
+            **own,
             "view": self.view,
             "name": self.ref.name,
             "fingerprint": self.ref.fingerprint,
@@ -79,6 +93,8 @@ class BundleEncoder:
             "width": _width,
             "settings": _settings,
         }
+        if isinstance(data, dict) and "files" in data:
+            checks["files"] = _files
         found = fields(data, "an encoder", checks)
         ref = EncoderRef(
             found.pop("name"), found.pop("fingerprint"), found.pop("modality"), found.pop("layer")
@@ -97,6 +113,7 @@ class Bundle:
         seen: Which rows it was fitted on.
         about: Where it is from and what it is worth, as plain text by name: see
             :mod:`classify.bundle.export`.
+        folder: Where it was read from; none where it was made in memory.
     """
 
     system: FittedSystem
@@ -104,6 +121,7 @@ class Bundle:
     encoders: tuple[BundleEncoder, ...]
     seen: SeenRows
     about: Mapping[str, str]
+    folder: Path | None = field(default=None, compare=False)
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -122,7 +140,7 @@ class Bundle:
         raise KeyError(view)
 
 
-def write_bundle(folder: Path, bundle: Bundle) -> None:
+def write_bundle(folder: Path, bundle: Bundle, encoders: Mapping[str, Path] = NO_ENCODERS) -> None:
     """Write a bundle into a folder of its own, whole or not at all.
 
     One that is there and says the same, but for when and by which command it was made, stays: a run
@@ -141,7 +159,7 @@ def write_bundle(folder: Path, bundle: Bundle) -> None:
     }
     if is_file(folder / MANIFEST) and _is_same(read_folder(folder), state):
         return
-    write_folder(folder, state, model_card(bundle.about, folder.name))
+    write_folder(folder, state, model_card(bundle.about, folder.name), encoders)
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -161,11 +179,14 @@ def read_bundle(folder: Path) -> Bundle:
             "about": named(text),
         }
         found = fields(data, "a bundle", checks)
-        bundle = Bundle(**{**found, "encoders": tuple(found["encoders"])})
+        bundle = Bundle(**{**found, "encoders": tuple(found["encoders"])}, folder=folder)
         if len(bundle.labels.classes) != bundle.system.n_classes:
             raise ValueError("its system answers another number of classes than its label set has")
         if len({encoder.view for encoder in bundle.encoders}) != len(bundle.encoders):
             raise ValueError("two encoders are of one view")
+        for encoder in bundle.encoders:
+            if encoder.files and not is_file(folder / encoder.files / "config.json"):
+                raise ValueError(f"{encoder.files} holds no config.json")
         try_out(bundle.system, {encoder.view: encoder.width for encoder in bundle.encoders})
     return bundle
 
@@ -194,6 +215,12 @@ def _width(value: Any) -> int:
     if not whole(value):
         raise ValueError("a vector has one column or more")
     return whole(value)
+
+
+def _files(value: Any) -> str:
+    if not OWN_FOLDER.fullmatch(text(value)):
+        raise ValueError(f"{value!r} is no folder of an encoder")
+    return text(value)
 
 
 def _settings(value: Any) -> dict[str, Any]:

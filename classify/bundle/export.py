@@ -15,6 +15,13 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from classify.bundle.bundle import Bundle, write_bundle
+from classify.bundle.final_encoders import (
+    FINAL,
+    FROZEN,
+    final_entry,
+    model_folder,
+    refuse_learning_from_scores,
+)
 from classify.bundle.folder import refuse_other
 from classify.bundle.labelled_rows import LabelledRows, load_labelled_rows
 from classify.bundle.measured import figures
@@ -56,8 +63,10 @@ def export_model(result: GridResult, folder: Path, cell: str = "") -> Bundle:
     prepared = result.prepared
     name = cell or result.table.headline
     chosen = _find_cell(prepared, name)
-    entries = _entries(prepared, chosen)
     node = _tree(prepared, chosen)
+    entries = _entries(prepared, chosen)
+    if any(entry.fold == FINAL for entry in entries.values()):
+        refuse_learning_from_scores(node)
     rows = load_labelled_rows(prepared.config.store, entries, prepared.setup, prepared.labels)
     system = fit_on_all(node, rows, len(prepared.labels.classes), prepared.config.seeds[0])
     about = {
@@ -69,7 +78,8 @@ def export_model(result: GridResult, folder: Path, cell: str = "") -> Bundle:
     if cell and cell_name(chosen) != result.table.headline:
         about["selection_rule"] = NAMED
     bundle = Bundle(system, prepared.labels, rows.encoders, rows.seen, about)
-    write_bundle(folder, bundle)
+    own = {e.files: model_folder(prepared, entries[e.view]) for e in rows.encoders if e.files}
+    write_bundle(folder, bundle, own)
     return bundle
 
 
@@ -127,7 +137,8 @@ def _entries(prepared: PreparedGrid, cell: Cell) -> Mapping[str, Entry]:
                 f"the layer of {view} is chosen anew in every fold, so there is no one layer to "
                 "export; name it with --layer N, or take all with --layers all"
             )
-        entries[view] = prepared.entry(candidates[0], prepared.folds[0].number)
+        entry = prepared.entry(candidates[0], prepared.folds[0].number)
+        entries[view] = entry if entry.fold == FROZEN else final_entry(prepared, entry)
     return entries
 
 
@@ -197,6 +208,7 @@ def _of_system(
         + (f", {encoder.source}" if encoder.source else "")
         + (f" at {encoder.revision}" if encoder.revision else "")
         + (f", weights {encoder.weights_digest[:12]}" if encoder.weights_digest else "")
+        + (f", fine-tuned on these rows, in {encoder.files}" if encoder.files else "")
         for encoder in rows.encoders
     ]
     about = {

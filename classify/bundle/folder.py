@@ -7,6 +7,7 @@
       bundle.json     the system, its encoders, the label set, and where all of it is from
       arrays.npz      the numbers of it, without Python objects
       README.md       the model card
+      encoders/0/...  the first fine-tuned encoder: config, preprocessing, weights as safetensors
 
 A digest finds accidents and is no signature: whoever can write the folder can write digests anew.
 What stands in the files is therefore checked once more, field by field (:mod:`classify.bundle`).
@@ -16,8 +17,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -30,23 +34,31 @@ from embeddings_store.provenance import canonical_json, file_digest
 from embeddings_store.reading import is_file, read_text, reading
 
 FORMAT = "emotion-bundle"
-VERSION = 1
+VERSION, PLAIN = 2, 1  # with encoders of its own, and without: what earlier programs read, too
 MANIFEST, DESCRIPTION, ARRAYS, CARD = "manifest.json", "bundle.json", "arrays.npz", "README.md"
 FILES = (ARRAYS, DESCRIPTION, CARD)
+ENCODERS = "encoders"
+# Kinds that execute nothing when they are loaded, in a folder of each encoder's own.
+OWN_FILE = re.compile(rf"{ENCODERS}/[0-9]{{1,2}}/[A-Za-z0-9_][A-Za-z0-9_.-]{{0,80}}")
+NO_ENCODERS: Mapping[str, Path] = MappingProxyType({})
+OWN_KINDS = (".json", ".model", ".safetensors", ".txt")
 EXPECTED = "a bundle of a fitted system"
 ADVICE = "copy the folder again, or export it again with run-fusion-grid --export-model"
 
 
-def write_folder(folder: Path, state: Mapping[str, Any], card: str) -> None:
+def write_folder(
+    folder: Path, state: Mapping[str, Any], card: str, encoders: Mapping[str, Path] = NO_ENCODERS
+) -> None:
     """Write a bundle's files, all or none.
 
     Args:
         folder: What is made; nothing is there yet, and its parent is.
         state: What is in it, as :func:`classify.bundle.packing.pack` takes it.
         card: The model card.
+        encoders: Folder in the bundle, such as ``encoders/0``, to the one that is copied there.
 
     Raises:
-        UsageError: Something of this name is there.
+        UsageError: Something of this name is there, or an encoder holds what no bundle does.
         StoreFullError, StoreAccessError: It cannot be written.
     """
     refuse_existing(folder)
@@ -57,7 +69,8 @@ def write_folder(folder: Path, state: Mapping[str, Any], card: str) -> None:
         _write(scratch / CARD, card.encode())
         with replacing(scratch / ARRAYS) as temporary, temporary.open("wb") as handle:
             np.savez(handle, **arrays)  # type: ignore[arg-type]  # its other option is allow_pickle
-        sizes = {name: _described(scratch / name) for name in FILES}
+        copied = [*_copied(encoders, scratch)]
+        sizes = {name: _described(scratch / name) for name in (*FILES, *copied)}
         _write(scratch / MANIFEST, _manifest_text(sizes).encode())
         scratch.rename(folder)
 
@@ -94,8 +107,8 @@ def check_folder(folder: Path) -> None:
     text = read_text(path, EXPECTED, ADVICE, StoreError)
     with reading(path, EXPECTED, ADVICE, StoreError):
         sizes = _sizes_of(json.loads(text), text)
-    for name in FILES:
-        _check_file(folder / name, sizes[name])
+    for name, size in sizes.items():
+        _check_file(folder / name, size)
 
 
 def refuse_other(folder: Path) -> None:
@@ -135,17 +148,38 @@ def _sizes_of(manifest: Any, text: str) -> dict[str, Any]:
             "one"
         )
     sizes = manifest.get("files")
-    if not isinstance(sizes, dict) or set(sizes) != set(FILES):
-        raise ValueError(f"it does not list the files {', '.join(FILES)} and no others")
+    if not isinstance(sizes, dict) or not set(FILES) <= set(sizes):
+        raise ValueError(f"it does not list the files {', '.join(FILES)}")
+    for name in set(sizes) - set(FILES):
+        if not _is_own_file(name):
+            raise ValueError(f"it lists {name!r}, which is no file of a bundle")
     if text != _manifest_text(sizes):
         raise ValueError("it is not what was written: its digest is another")
     return sizes
 
 
 def _manifest_text(sizes: Mapping[str, Any]) -> str:
-    content = {"files": dict(sizes), "format": FORMAT, "version": VERSION}
+    version = PLAIN if set(sizes) == set(FILES) else VERSION
+    content = {"files": dict(sizes), "format": FORMAT, "version": version}
     digest = hashlib.sha256(canonical_json(content).encode()).hexdigest()
     return json.dumps({**content, "digest": digest}, indent=1, sort_keys=True) + "\n"
+
+
+def _is_own_file(name: str) -> bool:
+    return bool(OWN_FILE.fullmatch(name)) and name.endswith(OWN_KINDS)
+
+
+def _copied(encoders: Mapping[str, Path], scratch: Path) -> Iterator[str]:
+    """Copy the files of encoders, and yield their names in the bundle."""
+    for place, source in encoders.items():
+        (scratch / place).mkdir(parents=True)
+        for path in sorted(source.iterdir()):
+            name = f"{place}/{path.name}"
+            if not path.is_file() or not _is_own_file(name):
+                raise UsageError(f"{path}: is no file that a bundle takes from an encoder")
+            with replacing(scratch / name) as temporary:
+                shutil.copyfile(path, temporary)
+            yield name
 
 
 def _described(path: Path) -> dict[str, object]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classify.bundle.bundle import BundleEncoder
+from classify.bundle.folder import ENCODERS
 from classify.bundle.seen_rows import SeenRows
 from classify.bundle.training_facts import training_facts
 from embeddings_store.corpus.labels import LabelSet
@@ -19,7 +20,7 @@ from embeddings_store.folds.setup import Setup
 from embeddings_store.vectors.arrays import SCORED_ROLES, Embeddings, EncoderRef
 from embeddings_store.vectors.catalogue import Entry
 from embeddings_store.vectors.fold_data import RoleData
-from embeddings_store.vectors.fold_files import FoldFiles
+from embeddings_store.vectors.fold_files import FINAL, FoldFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +49,21 @@ def load_labelled_rows(
 
     Args:
         store: The store's folder.
-        entries: View to its file there; each serves every fold.
+        entries: View to its file there; each serves every fold, or is of fold ``final``.
         setup: The corpus under the protocol, whose folds say which rows it is about.
         labels: The label set.
 
     Raises:
-        UsageError: An encoder was fitted on rows of the corpus.
+        UsageError: An encoder was fitted on rows of the corpus, and not in fold ``final``.
         FoldError: No row is left, or none of a class.
         StoreError: A file is damaged or of something else.
     """
     manifest, files = setup.view, {}
     reader = FoldFiles(store, manifest, setup.plan, next(iter(setup.plan)), labels, None)
     for view, entry in entries.items():
+        if entry.fold == FINAL:
+            files[view] = reader.read_final(entry.ref)
+            continue
         files[view] = reader.read(entry.ref)
         _refuse_fitted(view, files[view])
     codes = labels.encode(manifest.column("label"))
@@ -87,11 +91,14 @@ def load_labelled_rows(
         vectors={view: file.vectors[places] for view, file in files.items()},
         scores={},
         present={view: file.ok[places] for view, file in files.items()},
-        fitted=np.zeros(len(places), dtype=bool),
+        fitted=np.logical_or.reduce([file.seen[places] == "fit" for file in files.values()]),
     )
     ids = data.ids.tolist()
     seen = SeenRows.of(manifest.name, ids, speakers.tolist(), inputs)
-    encoders = tuple(_encoder(view, file) for view, file in files.items())
+    encoders = tuple(
+        _encoder(view, file, f"{ENCODERS}/{place}" if file.fold == FINAL else "")
+        for place, (view, file) in enumerate(files.items())
+    )
     return LabelledRows(data, encoders, seen, speakers, training_facts(manifest, places))
 
 
@@ -99,14 +106,13 @@ def _refuse_fitted(view: str, file: Embeddings) -> None:
     trained = file.fold != "any" or np.isin(file.seen, ("fit", "select")).any()
     if trained:
         raise UsageError(
-            f"the {view} encoder {file.encoder.folder} was fitted on rows of this corpus, and a "
-            "bundle with fine-tuned encoders cannot be exported yet: it needs those of fold "
-            "'final', and class scores of encoders that have not seen the row; export a system "
-            "over frozen encoders (extract-features --frozen)"
+            f"the {view} encoder {file.encoder.folder} was fitted on rows of this corpus outside "
+            "of this project's folds, so nobody knows on which; export a system over frozen "
+            "encoders that have not seen it, or over some that extract-features fine-tuned"
         )
 
 
-def _encoder(view: str, file: Embeddings) -> BundleEncoder:
+def _encoder(view: str, file: Embeddings, own: str) -> BundleEncoder:
     attributes = file.attributes
     settings, provenance = attributes.get("settings"), attributes.get("provenance")
     made = provenance if isinstance(provenance, dict) else {}
@@ -122,4 +128,5 @@ def _encoder(view: str, file: Embeddings) -> BundleEncoder:
         str(made.get("encoder_source", "")),
         str(made.get("revision", "")),
         str(made.get("licence", "")),
+        own,
     )

@@ -13,7 +13,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,11 +33,13 @@ from embeddings_store.reading import reading
 
 if TYPE_CHECKING:
     from embeddings_store.corpus.manifest import Manifest
-    from extract.pipeline.frozen import FrozenJob
+    from embeddings_store.vectors.arrays import EncoderRef
+    from extract.pipeline.frozen import FrozenJob, PreparedExtraction
     from extract.pipeline.write import Summary
 
 MODALITIES = ("audio", "video", "text")
 AS_ANSWERED = LabelOptions()
+OF_WEIGHTS = ("weights_digest", "layer")  # settings that training changes
 PATTERN = re.compile(r"[*?\[]")
 Say = Callable[[str], None]
 
@@ -178,6 +180,7 @@ class EmotionModel:
         notify: Say,
     ) -> MediaLabels:
         absent: list[str] = []
+        made: dict[str, EncoderRef] = {}
         failed: list[tuple[str, str]] = []
         cut = 0
         for group in self._groups():
@@ -186,37 +189,45 @@ class EmotionModel:
                 absent += [encoder.view for encoder in group]
                 continue
             try:
-                summary = self._extract(group, manifest, store, notify)
+                prepared = self._prepare(group, manifest, store)
+                made |= zip([e.view for e in group], prepared.dump.refs, strict=True)
+                summary = _extract(prepared, notify)
             except MediaError as error:  # one reason for all: then no row has the modality
                 absent += [encoder.view for encoder in group]
                 failed += [(modality, str(error))]
                 continue
             failed += [(row, f"{modality}: {reason}") for row, reason in summary.failed]
             cut += sum(reason.startswith("cut:") for _, reason in summary.cautions)
-        views = load_views(self.bundle, store, manifest, absent)
-        timelines = make_timelines(self.bundle, manifest, views, options)
+        # an encoder that lies in the bundle has another name here than where it was trained
+        encoders = [replace(e, ref=made.get(e.view, e.ref)) for e in self.bundle.encoders]
+        bundle = replace(self.bundle, encoders=tuple(encoders))
+        views = load_views(bundle, store, manifest, absent)
+        timelines = make_timelines(bundle, manifest, views, options)
         return MediaLabels(timelines, failures, failed, cut, manifest.root or Path())
 
-    def _extract(
-        self, group: Sequence[BundleEncoder], manifest: Manifest, store: Path, notify: Say
-    ) -> Summary:
-        from embeddings_store.progress import progress_bar
-        from extract.pipeline.frozen import prepare_extraction, run_frozen
+    def _prepare(
+        self, group: Sequence[BundleEncoder], manifest: Manifest, store: Path
+    ) -> PreparedExtraction:
+        """Load the encoder of views that differ in their layer alone, and see that it is theirs."""
+        from extract.pipeline.frozen import prepare_extraction
 
         prepared = prepare_extraction(self._job(group, manifest, store), manifest)
         made = zip(prepared.dump.refs, prepared.dump.settings, group, strict=True)
         for ref, settings, encoder in made:
-            if ref.fingerprint == encoder.ref.fingerprint and ref.layer == encoder.ref.layer:
+            if encoder.files:
+                changes = _changes_of_own(encoder, settings)
+                if not changes:
+                    continue
+            elif (ref.fingerprint, ref.layer) == (encoder.ref.fingerprint, encoder.ref.layer):
                 continue
-            changes = changed_settings(encoder.settings, settings)
+            else:
+                changes = changed_settings(encoder.settings, settings)
             raise StoreMismatchError(
                 f"the {ref.modality} encoder {ref.name} makes other vectors than the model was "
                 f"fitted on ({'; '.join(changes[:5]) or 'another fingerprint'}); name the one that "
                 f"it was fitted on with --encoder {ref.modality}=FOLDER"
             )
-        total = int(prepared.dump.present.sum())
-        with progress_bar(f"{group[0].ref.modality} vectors", total) as bar:
-            return run_frozen(prepared, notify, bar.advance)
+        return prepared
 
     def _job(self, group: Sequence[BundleEncoder], manifest: Manifest, store: Path) -> FrozenJob:
         from extract.encoders.settings import EncoderOptions
@@ -240,6 +251,8 @@ class EmotionModel:
 
     def _name(self, encoder: BundleEncoder) -> str:
         """Return how an encoder is found: as the user says, on the Hub, or by its name."""
+        if encoder.files and self.bundle.folder is not None:
+            return str(self.bundle.folder / encoder.files)
         given = self.encoders.get(encoder.ref.modality)
         if given:
             return given
@@ -262,6 +275,10 @@ class EmotionModel:
         for modality in self.encoders:
             if modality not in self.bundle.modalities:
                 unknown_name("modality of the model", modality, self.bundle.modalities)
+            if any(e.files for e in self.bundle.encoders if e.ref.modality == modality):
+                raise UsageError(
+                    f"the model brings its own {modality} encoder; leave out --encoder {modality}"
+                )
         for encoder in self.bundle.encoders:
             if encoder.ref.modality not in MODALITIES or "architecture" not in encoder.settings:
                 raise UsageError(
@@ -269,6 +286,26 @@ class EmotionModel:
                     "program did not make, so it cannot make those of new media; put them into a "
                     "store with embeddings-store import, and use score-model"
                 )
+
+
+def _extract(prepared: PreparedExtraction, notify: Say) -> Summary:
+    from embeddings_store.progress import progress_bar
+    from extract.pipeline.frozen import run_frozen
+
+    total = int(prepared.dump.present.sum())
+    with progress_bar(f"{prepared.dump.modality} vectors", total) as bar:
+        return run_frozen(prepared, notify, bar.advance)
+
+
+def _changes_of_own(encoder: BundleEncoder, made: Mapping[str, object]) -> list[str]:
+    """Say what an encoder of the bundle does otherwise than where it was trained.
+
+    Its weights are those of the training, as the bundle's digests say; loaded as they are, nothing
+    is known of the training's settings.
+    """
+    compared = [name for name in made if name in encoder.settings and name not in OF_WEIGHTS]
+    before = {name: encoder.settings[name] for name in compared}
+    return changed_settings(before, {name: made[name] for name in compared})
 
 
 def _expanded(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:

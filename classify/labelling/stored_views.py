@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from classify.bundle.bundle import Bundle, BundleEncoder
 from classify.models.class_scores import ClassScores
 from embeddings_store.corpus.manifest import Manifest
-from embeddings_store.errors import StoreMismatchError, StoreNotFoundError
+from embeddings_store.errors import StoreMismatchError, StoreNotFoundError, UsageError
 from embeddings_store.provenance import changed_settings
 from embeddings_store.vectors.arrays import Embeddings
 from embeddings_store.vectors.catalogue import Entry, catalogue
@@ -56,6 +56,7 @@ def load_views(
 
     Raises:
         StoreNotFoundError: The store lacks the vectors of a view.
+        UsageError: So it does, and the encoder is one that lies in the bundle.
         StoreMismatchError: They are of another width or other rows.
     """
     there = [view.view for view in bundle.encoders if view.view not in absent]
@@ -87,6 +88,11 @@ def _read(encoder: BundleEncoder, entries: Sequence[Entry], manifest: Manifest) 
         same = (entry.ref.fingerprint, entry.ref.layer) == (wanted.fingerprint, wanted.layer)
         if entry.fold == "any" and same:
             return _checked(encoder, read_embeddings(entry.path), entry.path, manifest)
+    if encoder.files:
+        raise UsageError(
+            f"the model brings its own {wanted.modality} encoder, and vectors by it are made by "
+            "predict-emotions alone as yet; label the corpus' files with that"
+        )
     other = next((entry for entry in of_modality if entry.fold == "any"), None)
     differs = ""
     if other is not None:

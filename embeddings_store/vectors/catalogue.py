@@ -115,8 +115,13 @@ def catalogue(store: Path, corpus: str, damaged: list[str] | None = None) -> lis
 
 
 def without_inner_folds(entries: Sequence[Entry]) -> list[Entry]:
-    """Leave out vectors of inner folds, which lie beside their fold's own and are no view."""
-    return [entry for entry in entries if ".inner-" not in entry.fold]
+    """Leave out vectors of inner folds, which lie beside their fold's own and are no view.
+
+    So are those of fold ``final`` where their modality has others: no fold can be scored with them.
+    """
+    outer = [entry for entry in entries if ".inner-" not in entry.fold]
+    of_folds = {entry.ref.modality for entry in outer if entry.fold != "final"}
+    return [e for e in outer if e.fold != "final" or e.ref.modality not in of_folds]
 
 
 def choose_views(

@@ -15,6 +15,8 @@ from embeddings_store.folds.plan import Fold, FoldPlan
 from embeddings_store.vectors.arrays import Embeddings, EncoderRef
 from embeddings_store.vectors.hdf5 import read_embeddings, store_path
 
+FINAL = "final"
+
 
 @dataclass(frozen=True, slots=True)
 class FoldFiles:
@@ -70,6 +72,24 @@ class FoldFiles:
                 "--inner-folds again"
             )
         return self._checked(path, ref, name)
+
+    def read_final(self, ref: EncoderRef) -> Embeddings:
+        """Read the vectors of an encoder that was trained on all rows (fold ``final``).
+
+        Raises:
+            StoreNotFoundError: There are none.
+            StoreMismatchError: The file is of something else.
+        """
+        path = store_path(self.store, self.manifest.name, ref, FINAL)
+        if not path.is_file():
+            raise StoreNotFoundError(f"{path}: there is no such file; run --fold final again")
+        file = read_embeddings(path)
+        self._check_place(path, file, ref)
+        self._check_inputs(path, file, ref)
+        self._check_permutation(path, file)
+        self._check_label_set(path, file)
+        self._check_classes(path, file)
+        return file
 
     def _checked(self, path: Path, ref: EncoderRef, name: str) -> Embeddings:
         file = read_embeddings(path)

@@ -81,7 +81,7 @@ def test_an_incomplete_bundle_is_refused(exported: Path, tmp_path: Path, name: s
 def test_a_newer_bundle_is_refused(exported: Path, tmp_path: Path) -> None:
     folder = copied(exported, tmp_path)
     content = json.loads((folder / MANIFEST).read_text())
-    (folder / MANIFEST).write_text(json.dumps({**content, "version": 2}))
+    (folder / MANIFEST).write_text(json.dumps({**content, "version": 3}))
     with pytest.raises(StoreError, match="install a newer one"):
         read_bundle(folder)
 
@@ -227,7 +227,7 @@ def test_what_cannot_be_exported_is_refused_in_one_line(
     assert not (tmp_path / "model").exists()
 
 
-def test_fine_tuned_encoders_are_refused(
+def test_fine_tuned_encoders_are_refused_without_fold_final(
     make_trained: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status = run_fusion_grid.main(
@@ -238,4 +238,4 @@ def test_fine_tuned_encoders_are_refused(
         ]
     )
     assert status == 2
-    assert "fine-tuned encoders cannot be exported yet" in capsys.readouterr().err
+    assert "--fold final, the label set" in capsys.readouterr().err
