@@ -146,6 +146,11 @@ def write_bundle(folder: Path, bundle: Bundle, encoders: Mapping[str, Path] = NO
     One that is there and says the same, but for when and by which command it was made, stays: a run
     that was killed after it goes on when the same command is run again.
 
+    Args:
+        folder: What is made.
+        bundle: What is written.
+        encoders: Its encoders' ``files`` to the folders that hold them now.
+
     Raises:
         UsageError: Something else of this name is there, or a part has no form in a bundle.
         StoreFullError, StoreAccessError: It cannot be written.
