@@ -2,7 +2,8 @@
 
 The choice of encoders (the paper's Tables 1 to 3) has a store of its own, so that the grid need not
 guess between trainings; the text encoder has a second candidate there. All tables and figures of
-the paper end up in ``results``, with the report.
+the paper end up in ``results``, with the report. The end is a model to carry, and what it says of
+dialogues that it has not heard.
 
 Nothing comes from outside: ``--corpus demo`` generates a release in IEMOCAP's layout and small
 encoders with random weights.
@@ -20,6 +21,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.demo_model import label_unseen
 from benchmarks.real_runs import summary
 from benchmarks.record import record
 from extract.corpora.demo import release_folder
@@ -55,6 +57,9 @@ def main() -> None:
     Console(width=None if sys.stdout.isatty() else 120).print(
         reached(pd.read_csv(out / "results" / "grid.csv"))
     )
+    said = label_unseen(out, run)
+    print(f"\n{said}")
+    print(f"the model is {out / 'model'}; pages: {out / 'labels'}/*/dialog/wav/*/timeline.html")
     wall_s = time.monotonic() - started
     print(f"{wall_s:.0f} s in all; tables, figures and report.html in {out / 'results'}")
     if given.record:
