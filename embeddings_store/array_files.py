@@ -25,6 +25,7 @@ Arrays = dict[str, NDArray[np.generic]]
 MOST_GROWTH = 100
 # An archive of few and equal rows may grow by more, and does no harm up to here.
 HARMLESS_BYTES = 1 << 28
+AT_ONCE = 1 << 24  # bytes that are read at a time, so that an archive's are not held twice
 LAST_LETTER = 0x10FFFF  # of Unicode
 OBJECTS = (
     "it holds Python objects, which are never loaded: save ids and labels as strings, vectors as "
@@ -106,9 +107,9 @@ def _read_array(
     """Read one array of ``size`` bytes, header included."""
     version = npy.read_magic(handle)
     if version == (1, 0):
-        shape, _, dtype = npy.read_array_header_1_0(handle)
+        shape, by_column, dtype = npy.read_array_header_1_0(handle)
     else:
-        shape, _, dtype = npy.read_array_header_2_0(handle)
+        shape, by_column, dtype = npy.read_array_header_2_0(handle)
     if dtype.hasobject:
         raise raises(f"{where}: {OBJECTS}")
     promised = math.prod(shape) * dtype.itemsize
@@ -117,11 +118,22 @@ def _read_array(
             f"{where}: its header promises the shape {shape} of {dtype}, {promised} bytes, and "
             f"{size - handle.tell()} are there; copy or save it again"
         )
-    handle.seek(0)
-    array = np.asarray(npy.read_array(handle, allow_pickle=False))
+    array = np.ndarray(shape, dtype, order="F" if by_column else "C")
+    _fill(array.reshape(-1, order="F" if by_column else "C"), handle)
     if not _is_text(array):
         raise raises(f"{where}: it holds letters that do not exist; save it again")
     return array
+
+
+def _fill(array: NDArray[np.generic], handle: IO[bytes]) -> None:
+    """Fill an array (n,) with the next bytes of a file; ``numpy`` would read its header again."""
+    if not array.nbytes:
+        return
+    content = array.view(np.uint8).data
+    for start in range(0, len(content), AT_ONCE):
+        part = content[start : start + AT_ONCE]
+        if handle.readinto(part) != len(part):  # type: ignore[attr-defined]
+            raise EOFError("it ends before its array does")
 
 
 def _is_text(array: NDArray[np.generic]) -> bool:

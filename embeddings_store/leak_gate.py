@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from embeddings_store.errors import LeakError
 from embeddings_store.folds.plan import Fold, FoldPlan
-from embeddings_store.vectors.arrays import Embeddings
+from embeddings_store.vectors.arrays import StoredRows
 
 Mask = NDArray[np.bool_]
 
@@ -40,7 +40,7 @@ def refused_in(role: str, select_on: str) -> tuple[str, ...]:
 
 
 def refuse_leaks(
-    files: Mapping[str, Embeddings], plan: FoldPlan, fold: Fold, usable: Mask, select_on: str
+    files: Mapping[str, StoredRows], plan: FoldPlan, fold: Fold, usable: Mask, select_on: str
 ) -> None:
     """Check a fold's test and validation rows against all that its encoders have seen.
 
@@ -65,7 +65,7 @@ def refuse_leaks(
 
 
 def refuse_fitted(
-    files: Mapping[str, Embeddings], exempt: Collection[str], fold: int, train: Mask
+    files: Mapping[str, StoredRows], exempt: Collection[str], fold: int, train: Mask
 ) -> None:
     """Check that training rows can be used out of fold: no encoder was fitted on them.
 
@@ -90,7 +90,7 @@ def refuse_fitted(
             )
 
 
-def unverified_views(files: Mapping[str, Embeddings], rows: Mask) -> tuple[str, ...]:
+def unverified_views(files: Mapping[str, StoredRows], rows: Mask) -> tuple[str, ...]:
     """Return the views of which nobody can say whether their encoder has seen some rows (N,)."""
     unverified = []
     for view, file in files.items():
@@ -100,7 +100,7 @@ def unverified_views(files: Mapping[str, Embeddings], rows: Mask) -> tuple[str, 
 
 
 def _explain(
-    view: str, file: Embeddings, where: str, role: str, leaking: NDArray[np.int64], rows: int
+    view: str, file: StoredRows, where: str, role: str, leaking: NDArray[np.int64], rows: int
 ) -> str:
     verb = "score" if role == "test" else "choose on"
     word = str(file.seen[leaking[0]])

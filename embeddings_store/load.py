@@ -17,9 +17,10 @@ from embeddings_store.folds.apart import learning_groups
 from embeddings_store.folds.halves import apart
 from embeddings_store.folds.plan import Fold
 from embeddings_store.leak_gate import Mask, refuse_fitted, refuse_leaks, unverified_views
-from embeddings_store.vectors.arrays import SCORED_ROLES, Embeddings
+from embeddings_store.vectors.arrays import SCORED_ROLES, StoredRows
 from embeddings_store.vectors.fold_data import FoldData, RoleData
 from embeddings_store.vectors.fold_files import FoldFiles
+from embeddings_store.vectors.hdf5 import read_arranged
 from embeddings_store.vectors.inner_folds import (
     InnerSet,
     left_out_together,
@@ -27,7 +28,7 @@ from embeddings_store.vectors.inner_folds import (
     refuse_other_rows,
 )
 
-Files = Mapping[str, Embeddings]
+Files = Mapping[str, StoredRows]
 
 
 def load_fold(request: FoldRequest, manifest: Manifest | None = None) -> FoldData:
@@ -155,8 +156,7 @@ class _CorpusRows:
             ids=self.ids[rows],
             y=self.codes[rows],
             groups=self.groups[rows],
-            # take copies whole rows, indexing looks at every number
-            vectors={view: file.vectors.take(rows, axis=0) for view, file in files.items()},
+            vectors={view: read_arranged(file, rows) for view, file in files.items()},
             scores={
                 view: file.scores[rows] for view, file in files.items() if file.scores is not None
             },

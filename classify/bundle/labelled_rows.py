@@ -17,10 +17,11 @@ from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.errors import FoldError, UsageError
 from embeddings_store.folds.apart import learning_groups
 from embeddings_store.folds.setup import Setup
-from embeddings_store.vectors.arrays import SCORED_ROLES, Embeddings, EncoderRef
+from embeddings_store.vectors.arrays import SCORED_ROLES, EncoderRef, StoredRows
 from embeddings_store.vectors.catalogue import Entry
 from embeddings_store.vectors.fold_data import RoleData
 from embeddings_store.vectors.fold_files import FINAL, FoldFiles
+from embeddings_store.vectors.hdf5 import read_arranged
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,21 +89,22 @@ def load_labelled_rows(
         ids=manifest.ids[places],
         y=codes[places],
         groups=learning_groups(manifest, setup.plan.name)[places],
-        vectors={view: file.vectors[places] for view, file in files.items()},
+        vectors={view: read_arranged(file, places) for view, file in files.items()},
         scores={},
         present={view: file.ok[places] for view, file in files.items()},
         fitted=np.logical_or.reduce([file.seen[places] == "fit" for file in files.values()]),
     )
     ids = data.ids.tolist()
     seen = SeenRows.of(manifest.name, ids, speakers.tolist(), inputs)
+    widths = {view: int(vectors.shape[1]) for view, vectors in data.vectors.items()}
     encoders = tuple(
-        _encoder(view, file, f"{ENCODERS}/{place}" if file.fold == FINAL else "")
+        _encoder(view, file, widths[view], f"{ENCODERS}/{place}" if file.fold == FINAL else "")
         for place, (view, file) in enumerate(files.items())
     )
     return LabelledRows(data, encoders, seen, speakers, training_facts(manifest, places))
 
 
-def _refuse_fitted(view: str, file: Embeddings) -> None:
+def _refuse_fitted(view: str, file: StoredRows) -> None:
     trained = file.fold != "any" or np.isin(file.seen, ("fit", "select")).any()
     if trained:
         raise UsageError(
@@ -112,7 +114,7 @@ def _refuse_fitted(view: str, file: Embeddings) -> None:
         )
 
 
-def _encoder(view: str, file: Embeddings, own: str) -> BundleEncoder:
+def _encoder(view: str, file: StoredRows, width: int, own: str) -> BundleEncoder:
     attributes = file.attributes
     settings, provenance = attributes.get("settings"), attributes.get("provenance")
     made = provenance if isinstance(provenance, dict) else {}
@@ -122,7 +124,7 @@ def _encoder(view: str, file: Embeddings, own: str) -> BundleEncoder:
     return BundleEncoder(
         view,
         ref,
-        int(file.vectors.shape[1]),
+        width,
         settings if isinstance(settings, dict) else {},
         str(attributes.get("weights_digest", "")),
         str(made.get("encoder_source", "")),

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from classify.evaluation.means import first_best, has_chosen, mean_on_valid
@@ -97,23 +98,23 @@ def _cells(answers: StoredPredictions, plain: Callable[[str], str]) -> pd.DataFr
     Its parts, and its mean accuracy on validation rows where every fold has some.
     """
     grid = answers.grid[answers.grid["cell"].isin(answers.cells)]
-    by_cell = grid.groupby("cell", sort=False)
-    parts = by_cell[["family", "method", "modalities", "classifier"]].first()
-    parts[SAME] = [_written_alike(rows, plain) for _, rows in by_cell]
+    parts = grid.drop_duplicates("cell").set_index("cell")
+    parts = parts[["family", "method", "modalities", "classifier"]]
+    alike = _written_alike(grid, cache(plain))  # folds mostly have the same expression
+    parts = parts.assign(**{SAME: [alike.get(str(name), "") for name in parts.index]})
     if VALID in grid and has_chosen(grid):
         return parts.assign(**{VALID: mean_on_valid(grid)})
     return parts.assign(**{VALID: float("nan")})
 
 
-def _written_alike(rows: pd.DataFrame, plain: Callable[[str], str]) -> str:
-    """Return what a cell computes in every fold, two spellings of one thing as one text."""
+def _written_alike(rows: pd.DataFrame, plain: Callable[[str], str]) -> dict[str, str]:
+    """Return what each cell computes in every fold, two spellings of one thing as one text."""
     if EXPRESSION not in rows:
-        return ""
-    found = dict.fromkeys(
-        f"{fold} {plain(str(text))}"
-        for fold, text in zip(rows["fold"], rows[EXPRESSION], strict=True)
-    )
-    return "; ".join(found)
+        return {}
+    found: dict[str, dict[str, None]] = {}
+    for cell, fold, text in zip(rows["cell"], rows["fold"], rows[EXPRESSION], strict=True):
+        found.setdefault(str(cell), {})[f"{fold} {plain(str(text))}"] = None
+    return {cell: "; ".join(texts) for cell, texts in found.items()}
 
 
 def _differ(cells: pd.DataFrame, pair: Pair) -> bool:

@@ -26,7 +26,7 @@ as the scale and hang on the normal distribution.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,6 +92,35 @@ def of_class(metric: str, code: int) -> Figure:
         code: The class.
     """
     return lambda counts: per_class_of_counts(counts)[metric][..., code]
+
+
+def all_overall(metrics: Sequence[str]) -> Figure:
+    """Return the function from confusions (..., C, C) to the values of several metrics (M, ...).
+
+    Args:
+        metrics: Names of :data:`classify.evaluation.metrics.METRICS`.
+    """
+
+    def figures(counts: Counts) -> Floats:
+        values = of_counts(counts)
+        return np.stack([values[name] for name in metrics])
+
+    return figures
+
+
+def all_of_class(metrics: Sequence[str], code: int) -> Figure:
+    """Return the function from confusions (..., C, C) to figures of one class (M, ...).
+
+    Args:
+        metrics: Of ``precision``, ``recall`` and ``F1``.
+        code: The class.
+    """
+
+    def figures(counts: Counts) -> Floats:
+        values = per_class_of_counts(counts)
+        return np.stack([values[name][..., code] for name in metrics])
+
+    return figures
 
 
 def cluster_counts(
@@ -161,9 +190,9 @@ def half_width(se: Floats, effective: Floats, level: float = LEVEL) -> Floats:
         effective: Effective clusters (...).
         level: Wanted coverage, in (0, 1).
     """
-    from scipy import stats
+    from scipy.special import stdtrit  # scipy.stats, which has the same, takes half a second
 
-    return np.asarray(stats.t.ppf((1 + level) / 2, np.maximum(np.asarray(effective) - 1, 1)) * se)
+    return np.asarray(stdtrit(np.maximum(np.asarray(effective) - 1, 1), (1 + level) / 2) * se)
 
 
 def estimate(
@@ -184,20 +213,43 @@ def estimate(
     [0.85, 0.447, 0.975]
     """
     sizes = counts.sum((-1, -2)) if sizes is None else sizes
+    return estimates(counts, lambda each: figure(each)[None], sizes, level)[0]
+
+
+def estimates(
+    counts: Counts, figures: Figure, sizes: NDArray[np.number], level: float = LEVEL
+) -> list[Estimate]:
+    """Return several figures with their intervals, each as :func:`estimate` does.
+
+    Args:
+        counts: One confusion per cluster (G, C, C).
+        figures: From confusions (..., C, C) to the values of all figures (M, ...).
+        sizes: Rows that matter per cluster (G,), the same for all of them.
+        level: Wanted coverage.
+    """
     counts, sizes = counts[sizes > 0], sizes[sizes > 0]
-    effective = float(effective_clusters(sizes)) if len(sizes) else 0.0
     nan = float("nan")
     if not len(counts):
-        return Estimate(nan, nan, nan, nan, 0, 0.0, "no rows")
-    value, se = jackknife(counts, figure)
-    why_none = too_few(len(sizes), effective) or no_spread(float(value), float(se))
-    low = high = nan
-    if not why_none:
-        lower, upper = ends(value, se, np.asarray(effective), level)
-        low, high = float(lower), float(upper)
-    # one cluster left out leaves nothing: the jackknife would call that certain
-    known_se = float(se) if len(counts) > 1 else nan
-    return Estimate(float(value), low, high, known_se, len(counts), effective, why_none)
+        none = Estimate(nan, nan, nan, nan, 0, 0.0, "no rows")
+        return [none] * len(figures(counts.sum(0)))
+    effective = float(effective_clusters(sizes))
+    values, ses = jackknife(counts, figures)
+    varies = (values > 0) & (values < 1)
+    lows, highs = np.full((2, len(values)), nan)
+    lows[varies], highs[varies] = ends(
+        values[varies], ses[varies], np.full(varies.sum(), effective), level
+    )
+    found = []
+    for value, se, low, high in zip(
+        *map(np.ndarray.tolist, (values, ses, lows, highs)), strict=True
+    ):
+        why_none = too_few(len(sizes), effective) or no_spread(value, se)
+        if why_none:
+            low = high = nan
+        # one cluster left out leaves nothing: the jackknife would call that certain
+        known_se = se if len(counts) > 1 else nan
+        found.append(Estimate(value, low, high, known_se, len(counts), effective, why_none))
+    return found
 
 
 def ends(

@@ -158,7 +158,7 @@ def difference_p(value: Floats, se: Floats, effective: Floats) -> Floats:
         se: Its standard error (...).
         effective: Effective clusters (...).
     """
-    from scipy import stats
+    from scipy.special import stdtr  # scipy.stats, which has the same, takes half a second
 
     varies = np.asarray(se) > TINY
     t = np.where(
@@ -166,7 +166,7 @@ def difference_p(value: Floats, se: Floats, effective: Floats) -> Floats:
         np.abs(value) / np.where(varies, se, 1.0),
         np.where(np.abs(value) > TINY, np.nan, 0.0),
     )
-    return np.asarray(2 * stats.t.sf(t, np.maximum(np.asarray(effective) - 1, 1)))
+    return np.asarray(2 * stdtr(np.maximum(np.asarray(effective) - 1, 1), -t))
 
 
 def detectable(se: Floats, effective: Floats) -> Floats:
@@ -185,10 +185,10 @@ def detectable(se: Floats, effective: Floats) -> Floats:
     >>> round(float(detectable(np.array(0.02), np.array(10.0))), 4)
     0.0629
     """
-    from scipy import stats
+    from scipy.special import stdtrit
 
     degrees = np.maximum(np.asarray(effective) - 1, 1)
-    quantiles = stats.t.ppf(1 - LEVEL_OF_DETECTABLE / 2, degrees) + stats.t.ppf(POWER, degrees)
+    quantiles = stdtrit(degrees, 1 - LEVEL_OF_DETECTABLE / 2) + stdtrit(degrees, POWER)
     return np.where(np.asarray(se) > TINY, quantiles * se, np.nan)
 
 
@@ -238,11 +238,10 @@ def mcnemar(only_first: int, only_second: int) -> float:
     >>> round(mcnemar(3, 12), 4)
     0.0352
     """
-    from statsmodels.stats.contingency_tables import mcnemar as _mcnemar
+    from scipy.special import bdtr
 
-    if not only_first + only_second:
-        return 1.0
-    return float(_mcnemar([[0, only_first], [only_second, 0]], exact=True).pvalue)
+    fewer, both = min(only_first, only_second), only_first + only_second
+    return min(1.0, 2 * float(bdtr(fewer, both, 0.5)))
 
 
 def nadeau_bengio(differences: Floats, test_to_train: float) -> float:
@@ -276,11 +275,10 @@ def holm(p: Sequence[float]) -> NDArray[np.float64]:
     >>> holm([0.01, float("nan"), 0.04]).tolist()
     [0.02, nan, 0.04]
     """
-    from statsmodels.stats.multitest import multipletests
-
     values = np.asarray(p, dtype=np.float64)
     adjusted = np.full(len(values), np.nan)
-    known = ~np.isnan(values)
-    if known.any():
-        adjusted[known] = multipletests(values[known], method="holm")[1]
+    known = np.flatnonzero(~np.isnan(values))
+    smallest_first = known[np.argsort(values[known])]
+    times = np.arange(len(known), 0, -1)
+    adjusted[smallest_first] = np.maximum.accumulate(values[smallest_first] * times).clip(max=1.0)
     return adjusted

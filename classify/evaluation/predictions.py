@@ -297,7 +297,7 @@ def _sessions(table: pa.Table, speakers: Codes) -> int:
         return 0
     sessions, names = _factor(table["session"])
     n_speakers = len(np.unique(speakers))
-    n_pairs = np.unique(np.stack([speakers, sessions]), axis=1).shape[1]
+    n_pairs = len(np.unique(speakers * len(names) + sessions))
     each_in_one = n_pairs == n_speakers
     shared = n_speakers > len(names)
     return len(names) if each_in_one and shared and len(names) > 1 else 0

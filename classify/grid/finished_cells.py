@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +112,15 @@ def _digest(arrays: Mapping[str, NDArray[np.generic]], record: Mapping[str, obje
 
 
 def _words(encoded: NDArray[np.generic]) -> NDArray[np.str_]:
-    return np.char.decode(np.asarray(encoded, dtype=np.bytes_), "utf-8")
+    """Return encoded ids (n,) as text; cells of a fold answer the same rows."""
+    return _decoded(encoded.tobytes(), encoded.dtype.str)
+
+
+@lru_cache(maxsize=64)
+def _decoded(content: bytes, dtype: str) -> NDArray[np.str_]:
+    ids = np.char.decode(np.frombuffer(content, dtype=np.dtype(dtype)), "utf-8")
+    ids.setflags(write=False)
+    return ids
 
 
 def cells_of_older_versions(folder: Path) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module, metadata
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def _version(library: str, names: tuple[str, ...]) -> str:
 
 
 @every_field_declared
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CellSpec:
     """Everything that one cell of one fold is computed from.
 
@@ -128,7 +128,7 @@ class CellSpec:
         """Everything that changes the numbers, as plain JSON types."""
         return numbers_of(self)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Twelve hex digits over everything that changes the numbers."""
         return fingerprint(self.record)

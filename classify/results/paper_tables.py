@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +43,7 @@ from classify.evaluation.metrics import (
 )
 from classify.models.classifiers import CLASSIFIERS, competitors
 from classify.names import BASELINE, EARLY, HEAD, LATE, LAYER, PROBE, RULE, SYSTEM, UNIMODAL
+from classify.results.cell_rows import CellRows, Places, spreads
 from classify.results.files import write_csv
 from classify.results.table import inputs_shown
 
@@ -70,16 +70,13 @@ ABOUT = (
     "seed",
     "encoder_seed",
 )
-SEEDS = ["seed", "encoder_seed"]
 VALID, VALID_ALL = "valid_WA", "valid_WA_all"
 # what the tables are made of
-READ = {
-    *ABOUT,
-    *METRICS,
-    *COMPLETENESS,
-    *(VALID, VALID_ALL, "cell", "family", "method", "modalities", "classifier", "layer", "fold"),
+WORDS = (
+    *("cell", "family", "method", "modalities", "classifier", "layer"),
     *("encoders", "verified", "scores_from"),
-}
+)
+READ = {*ABOUT, *METRICS, *COMPLETENESS, VALID, VALID_ALL, "fold", *WORDS}
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -111,25 +108,16 @@ def paper_table(rows: pd.DataFrame, family: str) -> pd.DataFrame:
     """
     rows = rows[[name for name in rows if name in READ]]  # every choice of rows copies all columns
     part = rows[rows["family"] == family]
-    baselines = rows[rows["family"] == BASELINE]
-    shown = pd.Series([inputs_shown(row) for row in part.to_dict("records")], part.index)
-    labels = shown if family == UNIMODAL else part[ROW[family]]
-    # where subsets of the modalities ran as well, a method alone names no row
-    if part.groupby(labels)["modalities"].nunique().max() > 1:
-        labels = labels + " of " + shown
     metrics = [*METRICS, *COMPLETENESS]
     if rows[VALID].notna().any():
         metrics += [VALID, VALID_ALL]
+    cells = CellRows.of(rows, WORDS, metrics)
     by_label = [
-        _line(str(label), of_row, family, metrics)
-        for label, of_row in part.groupby(labels, sort=False)
+        _line(label, cells, places, family) for label, places in _by_label(cells, family).items()
     ]
-    for name, of_baseline in baselines.groupby("classifier", sort=False):
-        title = {"row": CLASSIFIERS[str(name)].title}
-        by_label.append(_Line(title, {"average": _means(of_baseline, metrics)}))
-    lines = []
-    for metric, line in product(metrics, by_label):
-        lines.append(line.of(metric))
+    for name, places in cells.by("classifier", cells.having("family", BASELINE)).items():
+        by_label.append(_Line({"row": CLASSIFIERS[name].title}, {"average": places}))
+    lines = _written(by_label, cells)
     about = about_of(part)
     table = pd.DataFrame(lines)
     for position, name in enumerate(ABOUT):
@@ -293,76 +281,80 @@ class _Line:
 
     Attributes:
         about: The columns that are the same for every metric.
-        columns: Name of a column of figures to what its cells reached.
+        columns: Name of a column of figures to the rows whose mean it is.
     """
 
     about: dict[str, str]
-    columns: dict[str, _Means]
-
-    def of(self, metric: str) -> dict[str, object]:
-        """Return the line as it is written for one metric."""
-        line: dict[str, object] = {"row": self.about["row"], "metric": metric, **self.about}
-        for name, means in self.columns.items():
-            line |= means.of(name, metric)
-        return line
+    columns: dict[str, Places]
 
 
-@dataclass(frozen=True, slots=True)
-class _Means:
-    """Means of some cells, a column per metric.
+def _by_label(cells: CellRows, family: str) -> dict[str, Places]:
+    """Return the first column of a family's table to the rows that each line is about."""
+    part = cells.having("family", family)
+    names = ("cell", "family", "modalities", "classifier", "method")
+    shown, label = {}, {}
+    for place in part:
+        shown[place] = inputs_shown({name: cells.words[name][place] for name in names})
+        label[place] = shown[place] if family == UNIMODAL else cells.words[ROW[family]][place]
+    sets: dict[str, set[str]] = {}
+    for place in part:
+        sets.setdefault(label[place], set()).add(cells.words["modalities"][place])
+    # where subsets of the modalities ran as well, a method alone names no row
+    ambiguous = max(map(len, sets.values())) > 1
+    found: dict[str, Places] = {}
+    for place in part:
+        name = f"{label[place]} of {shown[place]}" if ambiguous else label[place]
+        found.setdefault(name, []).append(place)
+    return found
 
-    Attributes:
-        by_fold: Over all cells and seeds of a fold, a row per fold.
-        by_seed: Over all cells and folds of a seed, a row per seed.
-    """
 
-    by_fold: pd.DataFrame
-    by_seed: pd.DataFrame
-
-    def of(self, name: str, metric: str) -> dict[str, float]:
-        """Return mean, deviation over folds, and of several seeds the deviation over these."""
-        by_fold, by_seed = self.by_fold[metric], self.by_seed[metric]
-        found = {name: per_cent(by_fold.mean()), f"{name}_sd": per_cent(by_fold.std(ddof=1))}
-        if len(by_seed) > 1:
-            found[f"{name}_seed_sd"] = per_cent(by_seed.std(ddof=1))
-        return found
-
-
-def _line(label: str, rows: pd.DataFrame, family: str, metrics: Sequence[str]) -> _Line:
+def _line(label: str, cells: CellRows, places: Places, family: str) -> _Line:
     """Return one row of the paper's table: its columns of classifiers and averages.
 
     Args:
         label: What stands in the first column.
-        rows: The cells that the row is about, on every fold and seed.
+        cells: The whole table.
+        places: The rows that the line is about, on every fold and seed.
         family: Their family.
-        metrics: Columns of ``rows``.
     """
     about = {
         "row": label,
-        "encoders": "; ".join(dict.fromkeys(rows["encoders"])),
-        "verified": "; ".join(dict.fromkeys(rows["verified"])),
+        "encoders": cells.joined("encoders", places),
+        "verified": cells.joined("verified", places),
     }
     if family in (LATE, UNIMODAL):
-        about["scores_from"] = "; ".join(filter(None, dict.fromkeys(rows["scores_from"])))
-    columns = {}
-    is_system = rows["family"] == SYSTEM
-    named = rows[~is_system]
-    for name in competitors():
-        of_classifier = named[named["classifier"] == name]
-        if len(of_classifier):
-            columns[name] = _means(of_classifier, metrics)
+        about["scores_from"] = cells.joined("scores_from", places)
+    of_classifier = {} if family == SYSTEM else cells.by("classifier", places)
+    columns = {name: of_classifier[name] for name in competitors() if name in of_classifier}
     # heads, probes and rules are no choice of classifier, so averages leave them out
-    competing = named[named["classifier"].isin(competitors())]
-    columns["average"] = _means(competing if len(competing) else rows, metrics)
-    own = rows[rows["classifier"].isin((HEAD, PROBE, RULE)) | is_system]
-    if len(own):
-        columns["own"] = _means(own, metrics)
+    competing = {place for of_one in columns.values() for place in of_one}
+    columns["average"] = [place for place in places if place in competing] or places
+    names = cells.words["classifier"]
+    own = [p for p in places if family == SYSTEM or names[p] in (HEAD, PROBE, RULE)]
+    if own:
+        columns["own"] = own
     return _Line(about, columns)
 
 
-def _means(rows: pd.DataFrame, metrics: Sequence[str]) -> _Means:
-    columns = list(metrics)
-    return _Means(rows.groupby("fold")[columns].mean(), rows.groupby(SEEDS)[columns].mean())
+def _written(lines: Sequence[_Line], cells: CellRows) -> list[dict[str, object]]:
+    """Return the lines of a table, all of them for the first metric, then for the next."""
+    columns = [places for line in lines for places in line.columns.values()]
+    of_folds = spreads(columns, cells.fold, cells.figures)
+    of_seeds = spreads(columns, cells.seeds, cells.figures)
+    found: list[dict[str, object]] = []
+    for m, metric in enumerate(cells.metrics):
+        place = 0
+        for line in lines:
+            written: dict[str, object] = {"row": line.about["row"], "metric": metric, **line.about}
+            for name in line.columns:
+                folds, seeds = of_folds[place], of_seeds[place]
+                written[name] = per_cent(folds.mean[m])
+                written[f"{name}_sd"] = per_cent(folds.deviation[m])
+                if seeds.runs > 1:
+                    written[f"{name}_seed_sd"] = per_cent(seeds.deviation[m])
+                place += 1
+            found.append(written)
+    return found
 
 
 def _per_class_line(name: str, figures: Sequence[Floats], support: int) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -173,7 +174,12 @@ def _calibrated_probabilities(
 
 
 def _one_word(text: object, size: int) -> pa.Array:
-    return _words(np.zeros(size, dtype=np.int32), [str(text)])
+    return pa.DictionaryArray.from_arrays(_zeros(size), [str(text)])
+
+
+@lru_cache(maxsize=64)
+def _zeros(size: int) -> pa.Array:
+    return pa.array(np.zeros(size, dtype=np.int32))
 
 
 def _words(codes: NDArray[np.integer], words: Sequence[str]) -> pa.Array:

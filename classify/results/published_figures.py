@@ -22,8 +22,8 @@ from classify.evaluation.result_files import GRID_SHAPE, read_rows
 from classify.fusion.strategies import STRATEGIES
 from classify.models.classifiers import baselines, competitors
 from classify.names import BASELINE, HEAD, LAYER, PROBE, UNIMODAL
+from classify.results.cell_rows import SEEDS
 from classify.results.comparable import comparable
-from classify.results.paper_tables import SEEDS
 from embeddings_store.errors import StoreError, unknown_name
 from embeddings_store.reading import reading
 

@@ -21,8 +21,10 @@ its head, probe or stack of layers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from math import factorial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,6 +54,8 @@ READ = dict.fromkeys((*ABOUT, *RUN, *OF_CELL))
 EXACT = "exact"
 ESTIMATED = f"estimated: {PERMUTATIONS} random orders, seed {PERMUTATION_SEED}"
 FIGURES = ("shapley", "alone", "last", "total")
+
+Row = dict[str, Any]  # of ``grid.csv``
 
 
 def shapley(values: Mapping[frozenset[str], float], players: frozenset[str]) -> dict[str, float]:
@@ -107,18 +111,19 @@ def contributions(rows: pd.DataFrame, modality_of: Mapping[str, str]) -> pd.Data
         rows: The rows of a :class:`classify.results.table.ResultTable`.
         modality_of: View to its modality; a modality takes part with all its views.
     """
-    rows = rows[list(READ)]  # every choice of rows copies all columns
-    _, right = completeness(rows["WA"].fillna(0.0), rows["n_scored"], rows["n_test"])
-    rows = rows.assign(
-        right=right,
-        strategy=rows["method"].str.replace(r"\[.*\]$", "", regex=True),
-    )
-    floor = rows[rows["cell"] == FLOOR].set_index(list(RUN))["right"]
+    table = rows[list(READ)]
+    _, right = completeness(table["WA"].fillna(0.0), table["n_scored"], table["n_test"])
+    # as plain values: a frame takes longer to choose rows from than all sums take
+    cells = [
+        {**row, "right": float(share), "strategy": re.sub(r"\[.*\]$", "", str(row["method"]))}
+        for row, share in zip(table.to_dict("records"), right, strict=True)
+    ]
+    floor = {_run_of(row): float(row["right"]) for row in cells if row["cell"] == FLOOR}
     lines = []
-    for strategy, part in _strategies(rows):
-        about = {name: part.iloc[0][name] for name in ABOUT}
+    for strategy, part in _strategies(cells):
+        about = {name: part[0][name] for name in ABOUT}
         # a system may be over some of the views; a modality is whole with those
-        used = set("+".join(part["modalities"]).split("+"))
+        used = {view for row in part for view in row["modalities"].split("+")}
         own = {view: modality for view, modality in modality_of.items() if view in used}
         games = {BY_MODALITY: own}
         if len(set(own.values())) < len(own):
@@ -131,8 +136,12 @@ def contributions(rows: pd.DataFrame, modality_of: Mapping[str, str]) -> pd.Data
     return pd.DataFrame(lines)
 
 
+def _run_of(row: Row) -> tuple[Any, ...]:
+    return tuple(row[name] for name in RUN)
+
+
 def _shares_by_run(
-    part: pd.DataFrame, floor: pd.Series, player_of: Mapping[str, str]
+    part: Sequence[Row], floor: Mapping[tuple[Any, ...], float], player_of: Mapping[str, str]
 ) -> tuple[pd.DataFrame, str]:
     """Return :data:`FIGURES` per fold, seed and player, and how they were made.
 
@@ -145,14 +154,15 @@ def _shares_by_run(
     """
     lines: list[dict[str, object]] = []
     how = EXACT
-    for run, of_run in part.groupby(list(RUN)):
-        values = {}
-        for names, right in zip(of_run["modalities"], of_run["right"], strict=True):
-            players = _whole_players(names.split("+"), player_of)
-            if players:
-                values[players] = float(right)
+    runs: dict[tuple[Any, ...], dict[frozenset[str], float]] = {}
+    for row in part:
+        values = runs.setdefault(_run_of(row), {})
+        players = _whole_players(row["modalities"].split("+"), player_of)
+        if players:
+            values[players] = row["right"]
+    for run, values in sorted(runs.items(), key=lambda of_run: of_run[0]):
         everybody = frozenset[str]().union(*values)
-        nothing = values[frozenset()] = float(floor.loc[run])
+        nothing = values[frozenset()] = floor[run]
         added: dict[str, list[float]]
         if len(everybody) < 2 or everybody not in values:
             return pd.DataFrame(), ""
@@ -214,19 +224,21 @@ def _over_folds(shares: pd.DataFrame) -> list[dict[str, object]]:
     return lines
 
 
-def _strategies(rows: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
+def _strategies(cells: Sequence[Row]) -> Iterator[tuple[dict[str, str], list[Row]]]:
     """Yield every way of fusing with the rows of all its sets of modalities."""
-    single = rows[rows["family"] == UNIMODAL]
-    fused = rows[rows["family"].isin((EARLY, LATE, SYSTEM))]
-    for (family, method), part in fused.groupby(["family", "strategy"], sort=False):
-        named = {"family": str(family), "method": str(method)}
+    single = [row for row in cells if row["family"] == UNIMODAL]
+    fused: dict[tuple[str, str], list[Row]] = {}
+    for row in cells:
+        if row["family"] in (EARLY, LATE, SYSTEM):
+            fused.setdefault((row["family"], row["strategy"]), []).append(row)
+    for (family, method), part in fused.items():
+        named = {"family": family, "method": method}
         if family == SYSTEM:
-            whole = part.loc[part["modalities"].str.count(r"\+").idxmax(), "classifier"]
-            yield {**named, "classifier": str(whole)}, part
+            whole = max(part, key=lambda row: row["modalities"].count("+"))
+            yield {**named, "classifier": whole["classifier"]}, part
             continue
-        for classifier, of_classifier in part.groupby("classifier", sort=False):
-            if family == LATE:
-                alone = single[single["classifier"].isin((HEAD, PROBE, RULE))]
-            else:
-                alone = single[single["classifier"] == classifier]
-            yield {**named, "classifier": str(classifier)}, pd.concat([of_classifier, alone])
+        for classifier in dict.fromkeys(row["classifier"] for row in part):
+            own = (HEAD, PROBE, RULE) if family == LATE else (classifier,)
+            alone = [row for row in single if row["classifier"] in own]
+            of_classifier = [row for row in part if row["classifier"] == classifier]
+            yield {**named, "classifier": classifier}, of_classifier + alone

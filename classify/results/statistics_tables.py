@@ -16,7 +16,7 @@ difference that the corpus could have shown (:func:`classify.evaluation.paired_t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,9 +29,10 @@ from classify.evaluation.intervals import (
     INTERVAL,
     LEVEL,
     Estimate,
+    all_of_class,
+    all_overall,
     calibration_error,
-    estimate,
-    of_class,
+    estimates,
     overall,
 )
 from classify.evaluation.metrics import (
@@ -78,6 +79,8 @@ DECLARED_METRIC = "WA"  # what the grid chooses by is what its comparisons are a
 ECE = "ECE"
 NO_ECE_INTERVAL = "binning biases it upwards, so no interval"
 NAN = float("nan")
+# what comparisons take from grid.csv
+READ = {*ABOUT, *SEEDS, "cell", "n_scored", "n_fit", "n_test"}
 
 Floats = NDArray[np.float64]
 
@@ -164,7 +167,10 @@ def comparisons_table(
     """
     import pandas as pd
 
-    lines = [_pair_line(answers, pair, metric) for pair in pairs]
+    read = [name for name in answers.grid if name in READ]  # each choice of rows copies all columns
+    answers = replace(answers, grid=answers.grid[read])
+    once = _answered_once(answers)
+    lines = [_pair_line(answers, pair, metric, once) for pair in pairs]
     table = pd.DataFrame(lines, columns=list(COLUMNS))
     table["p_holm"] = holm(table["p"].astype(float).tolist())
     table["family_size"] = int(table["p"].notna().sum())
@@ -234,16 +240,16 @@ def _cell_lines(answers: StoredPredictions, rows: CellPredictions) -> list[dict[
     counts, folds = answers.counts(rows), answers.fold_counts(rows)
     by_fold, by_fold_class = of_counts(folds), per_class_of_counts(folds)
     figures = []
-    for metric in METRICS:
-        sizes = counts.sum((-1, -2))
-        found = estimate(counts, overall(metric), sizes)
+    sizes = counts.sum((-1, -2))
+    overall_figures = estimates(counts, all_overall(METRICS), sizes)
+    for metric, found in zip(METRICS, overall_figures, strict=True):
         figures.append(_Figure(metric, "", found, by_fold[metric], int(sizes.sum())))
     for code, name in enumerate(answers.classes):
         sizes = counts[:, code, :].sum(-1)
         # a fold without rows of a class says nothing of it
         held = by_fold_class["support"][:, code] > 0
-        for metric in CLASS_METRICS:
-            found = estimate(counts, of_class(metric, code), sizes)
+        of_class = estimates(counts, all_of_class(CLASS_METRICS, code), sizes)
+        for metric, found in zip(CLASS_METRICS, of_class, strict=True):
             in_folds = by_fold_class[metric][held, code]
             figures.append(_Figure(metric, name, found, in_folds, int(sizes.sum())))
     if rows.largest is not None:
@@ -286,14 +292,12 @@ def _statistics_line(answers: StoredPredictions, figure: _Figure) -> dict[str, o
     }
 
 
-def _pair_line(answers: StoredPredictions, pair: Pair, metric: str) -> dict[str, object]:
-    """Return one comparison, on the rows that both cells answered."""
+def _pair_line(
+    answers: StoredPredictions, pair: Pair, metric: str, once: bool
+) -> dict[str, object]:
+    """Return one comparison, on the rows that both cells answered; of McNemar if each once."""
     first, second = answers.cell(pair.first), answers.cell(pair.second)
-    # a system cannot answer rows that lack all of its modalities
-    common = np.intersect1d(first.key, second.key, assume_unique=True)
-    n_left_out = len(np.union1d(first.key, second.key)) - len(common)
-    first = first.take(np.isin(first.key, common))
-    second = second.take(np.isin(second.key, common))
+    first, second, n_left_out = _on_common_rows(first, second)
     figure = overall(metric)
     found = compare(answers.counts(first), answers.counts(second), figure)
     by_fold = figure(answers.fold_counts(first)) - figure(answers.fold_counts(second))
@@ -322,13 +326,13 @@ def _pair_line(answers: StoredPredictions, pair: Pair, metric: str) -> dict[str,
         "models": P_FOR,
         "p": NAN if why_none else found.p,
         "p_sign_flip": NAN if answers.cluster_note else found.p_sign_flip,
-        "p_mcnemar": mcnemar(only_first, only_second) if _answered_once(answers) else NAN,
+        "p_mcnemar": mcnemar(only_first, only_second) if once else NAN,
         "p_nadeau_bengio": nadeau_bengio(by_fold, test_per_fit),
         "better": found.better,
         "worse": found.worse,
         "only_first_right": only_first,
         "only_second_right": only_second,
-        "n_rows": len(common),
+        "n_rows": len(first.key),
         "n_left_out": n_left_out,
         "n_test": int(grid["n_test"].sum()),
         "folds": len(by_fold),
@@ -337,6 +341,19 @@ def _pair_line(answers: StoredPredictions, pair: Pair, metric: str) -> dict[str,
         "effective_clusters": effect.effective,
         "note": why_none,
     }
+
+
+def _on_common_rows(
+    first: CellPredictions, second: CellPredictions
+) -> tuple[CellPredictions, CellPredictions, int]:
+    """Return the rows that both cells answered, and how many one of them did not."""
+    if np.array_equal(first.key, second.key):
+        return first, second, 0
+    # a system cannot answer rows that lack all of its modalities
+    common = np.intersect1d(first.key, second.key, assume_unique=True)
+    n_left_out = len(np.union1d(first.key, second.key)) - len(common)
+    mine, its = np.isin(first.key, common), np.isin(second.key, common)
+    return first.take(mine), second.take(its), n_left_out
 
 
 def _answered_once(answers: StoredPredictions) -> bool:

@@ -249,20 +249,27 @@ class _Coding:
     def cells(self, parts: Iterable[pa.Table]) -> Iterator[_Answered]:
         """Yield the rows of one cell and fold after the other, all seeds of it together."""
         filled = (part for part in parts if part.num_rows)
+        seen: dict[int, tuple[pa.Array, Codes]] = {}
         for (cell, fold), seeds in groupby(filled, key=_cell_and_fold):
-            rows = [self._rows(part) for part in seeds]
+            rows = []
+            for part in seeds:
+                ids = part["id"].combine_chunks()
+                # most cells of a fold answer the same rows
+                if fold not in seen or not ids.equals(seen[fold][0]):
+                    places = pc.index_in(ids, value_set=self.ids)
+                    seen[fold] = ids, places.to_numpy().astype(np.int64)
+                rows.append(self._rows(part, seen[fold][1]))
             yield _Answered(cell, fold, *map(np.concatenate, zip(*rows, strict=True)))
 
-    def _rows(self, part: pa.Table) -> tuple[NDArray[np.str_], Codes, Codes, Codes]:
+    def _rows(self, part: pa.Table, place: Codes) -> tuple[NDArray[np.str_], Codes, Codes, Codes]:
         """Return role, place, truth and answer of every row (n,)."""
-        places = pc.index_in(part["id"].combine_chunks(), value_set=self.ids)
         roles, role = _words_of(part, "role")
-        found = [np.array(roles, dtype=np.str_)[role], places.to_numpy().astype(np.int64)]
+        found = []
         for name in ("y_true", "y_pred"):
             words, codes = _words_of(part, name)
             found.append(np.array([self.classes[word] for word in words], dtype=np.int64)[codes])
-        role, place, y_true, y_pred = found
-        return role, place, y_true, y_pred
+        y_true, y_pred = found
+        return np.array(roles, dtype=np.str_)[role], place, y_true, y_pred
 
 
 def _words_of(part: pa.Table, column: str) -> tuple[list[str], Codes]:
@@ -311,5 +318,6 @@ def _figures(
         figures = {"WA": np.nan, "UAR": np.nan}
         if rows.any():
             figures = summary(y_true[rows], y_pred[rows])
-        lines.append((cell, name, fold, len(np.unique(place[rows])), figures["WA"], figures["UAR"]))
+        n = np.count_nonzero(np.bincount(place[rows]))  # several seeds answer each row again
+        lines.append((cell, name, fold, n, figures["WA"], figures["UAR"]))
     return lines

@@ -26,7 +26,7 @@ from embeddings_store.reading import is_file, reading
 
 RECORD = ".written.json"
 # What turns finished cells into tables.
-LIBRARIES = ("numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "statsmodels")
+LIBRARIES = ("numpy", "pandas", "pyarrow", "scipy", "scikit-learn")
 PROGRAM = Path(__file__).resolve().parents[2]
 PACKAGES = ("classify", "embeddings_store")
 

@@ -121,10 +121,10 @@ def _write_predictions(
     """Write ``predictions.parquet`` task by task, and keep what the other files need."""
     finished = _FinishedCells([], [], [])
     rows_of, schema = UtteranceColumns(prepared), prediction_schema(prepared)
-    with (
-        replacing(path) as temporary,
-        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
-    ):
+    # numbers and ids hardly repeat: looking for that takes longer than writing them
+    repeated = [field.name for field in schema if pa.types.is_dictionary(field.type)]
+    options = {"compression": "zstd", "use_dictionary": repeated, "write_statistics": False}
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, **options) as writer:
         for task in tasks:
             outcome = task.outcome()
             calibrated = calibrated_cell(prepared, task, outcome)

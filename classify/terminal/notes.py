@@ -16,7 +16,8 @@ from classify.models.svm import APPROXIMATION
 from classify.names import BASELINE, HEAD, OOF, PROBE
 from classify.names import VALID as VALID_ROWS
 from classify.results.absent_classes import TwoUars
-from classify.results.paper_tables import SEEDS, VALID, VALID_ALL, about_of, per_cent
+from classify.results.cell_rows import SEEDS
+from classify.results.paper_tables import VALID, VALID_ALL, about_of, per_cent
 from classify.results.table import (
     BEST_ON_TEST,
     CANDIDATES,

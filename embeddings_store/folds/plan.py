@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,7 @@ class Fold:
         return {role: int(self.mask(role).sum()) for role in ROLES}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FoldPlan:
     """The folds of one protocol over one manifest.
 
@@ -135,7 +136,7 @@ class FoldPlan:
         """Say whether every fold has validation rows."""
         return all(fold.mask("valid").any() for fold in self.folds)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Twelve hex digits over ids and roles; the name does not count."""
         return _digest(self.ids, [(fold.number, fold.roles) for fold in self.folds])

@@ -12,8 +12,8 @@ from embeddings_store.corpus.labels import LabelSet
 from embeddings_store.corpus.manifest import Manifest
 from embeddings_store.errors import StoreMismatchError, StoreNotFoundError
 from embeddings_store.folds.plan import Fold, FoldPlan
-from embeddings_store.vectors.arrays import Embeddings, EncoderRef
-from embeddings_store.vectors.hdf5 import read_embeddings, store_path
+from embeddings_store.vectors.arrays import EncoderRef, StoredRows
+from embeddings_store.vectors.hdf5 import read_rows, store_path
 
 FINAL = "final"
 
@@ -39,7 +39,7 @@ class FoldFiles:
     labels: LabelSet
     shuffle_seed: int | None
 
-    def read(self, ref: EncoderRef) -> Embeddings:
+    def read(self, ref: EncoderRef) -> StoredRows:
         """Read the vectors of this fold, or those that serve every fold.
 
         Raises:
@@ -58,7 +58,7 @@ class FoldFiles:
             f"{self.fold.number}"
         )
 
-    def read_inner(self, ref: EncoderRef, name: str) -> Embeddings:
+    def read_inner(self, ref: EncoderRef, name: str) -> StoredRows:
         """Read the vectors of an inner fold, for example ``3.inner-1``.
 
         Raises:
@@ -73,7 +73,7 @@ class FoldFiles:
             )
         return self._checked(path, ref, name)
 
-    def read_final(self, ref: EncoderRef) -> Embeddings:
+    def read_final(self, ref: EncoderRef) -> StoredRows:
         """Read the vectors of an encoder that was trained on all rows (fold ``final``).
 
         Raises:
@@ -83,7 +83,7 @@ class FoldFiles:
         path = store_path(self.store, self.manifest.name, ref, FINAL)
         if not path.is_file():
             raise StoreNotFoundError(f"{path}: there is no such file; run --fold final again")
-        file = read_embeddings(path)
+        file = read_rows(path)
         self._check_place(path, file, ref)
         self._check_inputs(path, file, ref)
         self._check_permutation(path, file)
@@ -91,8 +91,8 @@ class FoldFiles:
         self._check_classes(path, file)
         return file
 
-    def _checked(self, path: Path, ref: EncoderRef, name: str) -> Embeddings:
-        file = read_embeddings(path)
+    def _checked(self, path: Path, ref: EncoderRef, name: str) -> StoredRows:
+        file = read_rows(path)
         self._check_place(path, file, ref)
         self._check_inputs(path, file, ref)
         if file.fold != "any":
@@ -103,7 +103,7 @@ class FoldFiles:
         self._check_classes(path, file)
         return file
 
-    def _check_place(self, path: Path, file: Embeddings, ref: EncoderRef) -> None:
+    def _check_place(self, path: Path, file: StoredRows, ref: EncoderRef) -> None:
         corpus = file.attributes.get("corpus")
         if file.encoder != ref or corpus != self.manifest.name:
             raise StoreMismatchError(
@@ -111,7 +111,7 @@ class FoldFiles:
                 f"of {self.manifest.name!r}; run embeddings-store verify and move the file back"
             )
 
-    def _check_inputs(self, path: Path, file: Embeddings, ref: EncoderRef) -> None:
+    def _check_inputs(self, path: Path, file: StoredRows, ref: EncoderRef) -> None:
         recorded = file.attributes.get("inputs_digest")
         own = self.manifest.inputs_digest_of(ref.modality)
         if recorded != own or not np.array_equal(file.ids, self.manifest.ids):
@@ -121,7 +121,7 @@ class FoldFiles:
                 "with --overwrite, or keep the two corpora in stores of their own"
             )
 
-    def _check_fold(self, path: Path, file: Embeddings, name: str) -> None:
+    def _check_fold(self, path: Path, file: StoredRows, name: str) -> None:
         attributes, plan = file.attributes, self.plan
         if file.fold == name and attributes.get("plan_digest") == plan.digest:
             return
@@ -132,7 +132,7 @@ class FoldFiles:
             f"encoder serves only the fold it was trained for: {_options_of_training(attributes)}"
         )
 
-    def _check_permutation(self, path: Path, file: Embeddings) -> None:
+    def _check_permutation(self, path: Path, file: StoredRows) -> None:
         trained_on = int(str(file.attributes.get("labels_shuffled", -1)))
         if trained_on == (-1 if self.shuffle_seed is None else self.shuffle_seed):
             return
@@ -145,7 +145,7 @@ class FoldFiles:
             )
         raise StoreMismatchError(f"{path}: was fine-tuned on {advice}")
 
-    def _check_label_set(self, path: Path, file: Embeddings) -> None:
+    def _check_label_set(self, path: Path, file: StoredRows) -> None:
         recorded = file.attributes.get("labels_digest", self.labels.digest)
         if recorded != self.labels.digest:
             trained_on = file.attributes.get("label_set") or recorded
@@ -155,7 +155,7 @@ class FoldFiles:
                 "training, or fine-tune again (frozen vectors serve every label set)"
             )
 
-    def _check_classes(self, path: Path, file: Embeddings) -> None:
+    def _check_classes(self, path: Path, file: StoredRows) -> None:
         if file.scores is not None and file.classes != self.labels.classes:
             raise StoreMismatchError(
                 f"{path}: its scores are of the classes {file.classes}, the label set "

@@ -20,7 +20,7 @@ from embeddings_store.errors import StoreAccessError, StoreError, StoreNotFoundE
 from embeddings_store.interrupts import interrupts_later
 from embeddings_store.provenance import canonical_json
 from embeddings_store.reading import reading, reason_of
-from embeddings_store.vectors.arrays import Embeddings, EncoderRef
+from embeddings_store.vectors.arrays import Embeddings, EncoderRef, StoredRows
 
 if TYPE_CHECKING:
     import h5py
@@ -36,6 +36,7 @@ RESTORE = "restore it, or delete it and run the same command again"
 TEXT_COLUMNS = ("ids", "seen", "status", "reason", "inputs")
 NUMBERS = ("vectors", "scores")
 PIECE_ROWS = 8_192  # that are read at a time where only some are wanted
+CACHED_ROWS = 1_024  # of 768 numbers: what a processor's last cache holds
 REQUIRED = ("ids", "vectors", "seen", "status", "reason")
 JSON_ATTRIBUTES = ("settings", "provenance", "classes")
 REQUIRED_ATTRIBUTES = (
@@ -171,14 +172,90 @@ def read_embeddings(path: Path) -> Embeddings:
         StoreError: The file is damaged, of another kind or version, or breaks a promise.
     """
     with _opened(path) as (file, attributes):
-        text = {name: _decode(file[name][:]) for name in TEXT_COLUMNS if name in file}
+        rows = _rows_of(path, file, attributes)
         vectors = file["vectors"][:]
-        scores = file["scores"][:] if "scores" in file else None
-        classes = tuple(str(name) for name in _listed(attributes["classes"]))
     try:
         return Embeddings(
-            text["ids"],
+            rows.ids,
             vectors,
+            rows.seen,
+            rows.status,
+            rows.reason,
+            rows.encoder,
+            rows.fold,
+            rows.scores,
+            rows.classes,
+            rows.inputs,
+            attributes,
+        )
+    except StoreError as error:
+        raise StoreError(f"{path}: {error}") from error
+
+
+def read_rows(path: Path) -> StoredRows:
+    """Read all that a file says of its rows but their vectors, and check it.
+
+    Raises:
+        StoreNotFoundError: No such file.
+        StoreError: The file is damaged, of another kind or version, or breaks a promise.
+    """
+    with _opened(path) as (file, attributes):
+        return _rows_of(path, file, attributes)
+
+
+def read_arranged(rows: StoredRows, places: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Read the vectors of some rows into any order, and check those of all rows.
+
+    A piece of the file is checked and put into its place while the processor still has it at hand,
+    so that no vector is fetched from memory twice.
+
+    Args:
+        rows: What :func:`read_rows` returned of the file.
+        places: Positions of rows, each at most once (n,).
+
+    Returns:
+        Their vectors (n, D); those of rows that are not ``ok`` are ``nan``.
+
+    Raises:
+        StoreNotFoundError: No such file.
+        StoreError: The file is damaged, was replaced in the meantime, or breaks a promise.
+        ValueError: The rows are of no file, or a place is named twice.
+    """
+    path = rows.path
+    goes_to = np.full(len(rows.ids), -1, dtype=np.int64)
+    goes_to[places] = np.arange(len(places))
+    if path is None or np.count_nonzero(goes_to >= 0) != len(places):
+        raise ValueError("rows of a file are read, each of them once")
+    with _unchecked(path) as file:
+        if _plain("header_digest", file.attrs["header_digest"]) != rows.attributes["header_digest"]:
+            raise StoreError(f"{path}: was replaced while it was read; run the same command again")
+        stored = file["vectors"]
+        found = np.empty((len(places), stored.shape[1]), dtype=np.float32)
+
+        def arranged() -> Iterator[NDArray[np.float32]]:
+            buffer = np.empty((CACHED_ROWS, stored.shape[1]), dtype=np.float32)
+            for begin in range(0, len(goes_to), CACHED_ROWS):
+                goes = goes_to[begin : begin + CACHED_ROWS]
+                piece = buffer[: len(goes)]
+                stored.read_direct(piece, np.s_[begin : begin + len(goes)])
+                yield piece
+                wanted = goes >= 0
+                found[goes[wanted]] = piece if wanted.all() else piece[wanted]
+
+        try:
+            rows.check_values("vectors", arranged())
+        except StoreError as error:
+            raise StoreError(f"{path}: {error}") from error
+    return found
+
+
+def _rows_of(path: Path, file: h5py.File, attributes: dict[str, object]) -> StoredRows:
+    text = {name: _decode(file[name][:]) for name in TEXT_COLUMNS if name in file}
+    scores = file["scores"][:] if "scores" in file else None
+    classes = tuple(str(name) for name in _listed(attributes["classes"]))
+    try:
+        return StoredRows(
+            text["ids"],
             text["seen"],
             text["status"],
             text["reason"],
@@ -188,6 +265,7 @@ def read_embeddings(path: Path) -> Embeddings:
             classes,
             text.get("inputs"),
             attributes,
+            path,
         )
     except StoreError as error:
         raise StoreError(f"{path}: {error}") from error
@@ -309,8 +387,12 @@ def _encode(values: NDArray[np.str_]) -> NDArray[np.bytes_]:
 
 
 def _decode(values: NDArray[np.bytes_]) -> NDArray[np.str_]:
+    if not len(values):
+        return np.array([], dtype=str)
+    if (values == values[0]).all():  # as most marks are
+        return np.full(len(values), values[0].decode())
     try:
-        return values.astype("U") if len(values) else np.array([], dtype=str)
+        return values.astype("U")
     except UnicodeDecodeError:
         return np.char.decode(values, "utf-8")
 
@@ -337,6 +419,13 @@ def _opened(path: Path) -> Iterator[tuple[h5py.File, dict[str, object]]]:
 
     Nothing of any length has been read yet.
     """
+    with _unchecked(path) as file:
+        yield file, _checked_form(path, file)
+
+
+@contextmanager
+def _unchecked(path: Path) -> Iterator[h5py.File]:
+    """Open a file whose form has been checked, or is about to be."""
     import h5py
 
     if not path.is_file():
@@ -350,7 +439,7 @@ def _opened(path: Path) -> Iterator[tuple[h5py.File, dict[str, object]]]:
             reading(path, "", RESTORE, StoreError, own=(PermissionError,), fault=DAMAGED),
             h5py.File(path, "r", locking=False) as file,
         ):
-            yield file, _checked_form(path, file)
+            yield file
     except PermissionError as error:
         raise StoreAccessError(
             f"{path}: may not be read ({reason_of(error)}); ask its owner, or change its mode"
@@ -372,9 +461,13 @@ def _checked_form(path: Path, file: h5py.File) -> dict[str, object]:
             f"{path}: has format version {version}, this program reads up to {VERSION}; update the "
             "program"
         )
+    there = []
     for name in (*TEXT_COLUMNS, *NUMBERS):
         link = file.get(name, getlink=True)  # Looking a name up would follow it out of the file.
-        if link is not None and not isinstance(link, h5py.HardLink):
+        if link is None:
+            continue
+        there.append(name)
+        if not isinstance(link, h5py.HardLink):
             raise StoreError(
                 f"{path}: {name!r} is a link to another place, not a dataset of this file; make "
                 "it again with --overwrite"
@@ -383,20 +476,21 @@ def _checked_form(path: Path, file: h5py.File) -> dict[str, object]:
         ("dataset", REQUIRED, file),
         ("attribute", REQUIRED_ATTRIBUTES, file.attrs),
     ):
-        absent = [name for name in names if name not in holder]
+        known = set(holder)
+        absent = [name for name in names if name not in known]
         if absent:
             raise StoreError(
                 f"{path}: lacks the {kind} {absent[0]!r}; make it again with --overwrite"
             )
-    size = path.stat().st_size
-    for name in (*TEXT_COLUMNS, *NUMBERS):
-        if name in file:
-            _check_dataset(path, file[name], name, size)
-            if len(file[name]) != len(file["ids"]):
-                raise StoreError(
-                    f"{path}: {name} has {len(file[name])} rows for {len(file['ids'])} ids; "
-                    "restore it, or make it again with --overwrite"
-                )
+    size, n_ids = path.stat().st_size, len(file["ids"])
+    for name in there:
+        dataset = file[name]
+        _check_dataset(path, dataset, name, size)
+        if len(dataset) != n_ids:
+            raise StoreError(
+                f"{path}: {name} has {len(dataset)} rows for {n_ids} ids; "
+                "restore it, or make it again with --overwrite"
+            )
     attributes = {key: _plain(key, value) for key, value in file.attrs.items()}
     canonical_json(attributes)  # which refuses what is no JSON: nan, and numbers without end
     try:

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings_store.errors import StoreMismatchError, StoreNotFoundError, UsageError
-from embeddings_store.vectors.arrays import Embeddings, EncoderRef
+from embeddings_store.vectors.arrays import EncoderRef, StoredRows
 from embeddings_store.vectors.catalogue import Entry, family
 
 
@@ -116,9 +116,9 @@ def find_inner(
 def out_of_fold_scores(
     inner: InnerSet,
     fold: int,
-    outer: Embeddings,
+    outer: StoredRows,
     rows: NDArray[np.bool_],
-    read: Callable[[str], Embeddings],
+    read: Callable[[str], StoredRows],
 ) -> NDArray[np.float32]:
     """Return the class scores of training rows (N, C), each from an encoder that has not seen it.
 
@@ -161,7 +161,7 @@ def out_of_fold_scores(
 
 
 def left_out_together(
-    files: Mapping[str, Embeddings], rows: NDArray[np.bool_]
+    files: Mapping[str, StoredRows], rows: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
     """Return which training rows (N,) the inner encoders of one inner fold left out.
 
@@ -191,7 +191,7 @@ def left_out_together(
 
 
 def refuse_other_rows(
-    outer: Mapping[str, Embeddings], inner: Mapping[str, Embeddings], rows: NDArray[np.bool_]
+    outer: Mapping[str, StoredRows], inner: Mapping[str, StoredRows], rows: NDArray[np.bool_]
 ) -> None:
     """Check that inner encoders have vectors of the same rows as the fold's own.
 

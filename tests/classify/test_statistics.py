@@ -13,6 +13,7 @@ import statsmodels.api as sm
 from scipy import stats
 from scipy.special import expit, logit
 from sklearn.calibration import calibration_curve
+from statsmodels.stats.multitest import multipletests
 
 from classify.evaluation.intervals import (
     calibration_error,
@@ -216,6 +217,8 @@ def test_the_corrected_t_is_the_paired_t_where_nothing_is_trained_on() -> None:
 def test_holm_takes_the_smallest_p_times_the_size_and_never_goes_down() -> None:
     assert holm([0.04, 0.01, 0.03]).tolist() == pytest.approx([0.06, 0.03, 0.06])
     assert np.isnan(holm([float("nan")])).all()
+    p = np.round(np.random.default_rng(11).random(200), 2)  # some are equal
+    assert holm(p.tolist()).tolist() == multipletests(p, method="holm")[1].tolist()
 
 
 def test_calibration_error_is_that_of_the_reliability_curve() -> None:
