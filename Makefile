@@ -45,6 +45,7 @@ benchmarks: $(READY)
 	$(BIN)/python -m benchmarks.extraction
 	$(BIN)/python -m benchmarks.grid
 	$(BIN)/python -m benchmarks.result_files
+	$(BIN)/python -m benchmarks.rows
 	$(BIN)/python -m benchmarks.decoding
 	$(BIN)/python -m benchmarks.audit
 	$(BIN)/python -m benchmarks.window_story

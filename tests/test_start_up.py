@@ -121,4 +121,5 @@ def test_judging_a_store_and_planning_a_run_load_nothing_that_learns(tmp_path: P
     for module, *more in (["audit_leakage"], ["run_fusion_grid", "--dry-run"]):
         asked = ["--store", str(store), *more]
         modules, _ = measured(f"classify.commands.{module}", asked)[0]
-        assert modules & LEARN == set(), module
+        # scipy only where a p value hangs on it
+        assert modules & (LEARN | {"scipy", "statsmodels"}) == set(), module

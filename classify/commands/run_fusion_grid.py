@@ -39,20 +39,21 @@ def _run(argv: Sequence[str] | None) -> int:
     _check_export(arguments)
     config = prepared_for_videos(arguments, config)
 
-    # not above: --help needs no classifier
-    from classify.experiment import run_grid
+    # not above: --help needs no classifier, and a survey nothing that writes tables
     from classify.grid.execution import survey
-    from classify.labelling.videos import write_videos
-    from classify.results.earlier import stale_report
     from classify.terminal.console import console_for_output
-    from classify.terminal.grid import one_line, show_closing, show_tables
     from classify.terminal.survey import show_survey
-    from classify.terminal.videos import show_videos
 
     console = console_for_output()
     if arguments.dry_run:
         show_survey(survey(config), console)
         return 0
+    from classify.experiment import run_grid
+    from classify.labelling.videos import write_videos
+    from classify.results.earlier import stale_report
+    from classify.terminal.grid import one_line, show_closing, show_tables
+    from classify.terminal.videos import show_videos
+
     if arguments.metadata_ablation:
         return _ablate(config, console, quiet=arguments.quiet)
     reporter = (

@@ -131,10 +131,16 @@ def vectors(case: AuditCase) -> LeakageFinding:
     return (leaks or findings)[0]
 
 
+def _chance_of(count: int, expected: float) -> float:
+    """Return how probable at least so many are where so many are expected, by Poisson's law."""
+    # here, because importing it takes a quarter of a second; scipy.stats takes another half
+    from scipy.special import gammainc
+
+    return float(gammainc(count, expected))
+
+
 def too_near(compared: Compared) -> TooNear | None:
     """Return the rows that are nearer than chance brings them, none where there are none."""
-    from scipy.special import gammainc  # scipy.stats, which has the same, takes half a second
-
     ratios = np.concatenate(compared.ratios)
     found: list[tuple[float, TooNear]] = []
     for ratio in RATIOS:
@@ -144,7 +150,7 @@ def too_near(compared: Compared) -> TooNear | None:
             continue
         share = usual_share(compared, ratio)
         by_chance = TIMES * share * len(ratios)
-        if count > by_chance and gammainc(count, by_chance) < FALSE_ALARM:
+        if count > by_chance and _chance_of(count, by_chance) < FALSE_ALARM:
             found.append((count - by_chance, TooNear(compared, ratio, near, share)))
     most = max((beyond for beyond, _ in found), default=0.0)
     # farther ratios add few copies and many strangers

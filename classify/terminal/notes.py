@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich.console import Console
@@ -26,7 +27,9 @@ from classify.results.table import (
     ON_TEST,
     ResultTable,
 )
-from classify.results.write import GridResult
+
+if TYPE_CHECKING:
+    from classify.results.write import GridResult
 
 SHORT = METRICS[:2]  # WA and UAR; the others stand in the tables
 LEARNT = {
