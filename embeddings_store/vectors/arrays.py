@@ -132,6 +132,10 @@ class StoredRows:
     def check_length(self, name: str, values: NDArray[np.generic] | None) -> None:
         """Check that a column has a row for each id.
 
+        Args:
+            name: What it is called.
+            values: The column (N, ...), or none, which passes.
+
         Raises:
             StoreError: It has more or fewer.
         """
