@@ -26,6 +26,7 @@ DOCUMENTED = tuple(Documented(count, {"split": split}) for split, count in ROWS.
 FOLDERS = ("video/{split}", "videos/{split}", "{split}", "video", "videos")
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm")
 PICKLES = (".pt", ".pth", ".pkl", ".pickle")
+TAGS = {"meta_id": "leaky"}  # tables may be sorted by emotion
 LINK = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -66,6 +67,7 @@ def read(root: Path) -> Manifest:
         columns,
         labels=labels,
         protocol="group-kfold:5" if len(rows) >= 5 else "",
+        tags=TAGS,
         root=root.resolve(),
         notes=notes.lines(),
     )
