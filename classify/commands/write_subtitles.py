@@ -181,18 +181,17 @@ def _one(
     wanted = [out / f"{name}.{form}" for form in options.formats]
     wanted += [out / f"{name}.png"] if arguments.preview else []
     wanted += [out / f"{name}.burnt.mp4"] if arguments.burn else []
-    if _is_done(record, made_from) and all(path.is_file() for path in wanted):
+    if _is_done(record, made_from, wanted):
         print(f"{film.name}: done before")
         return
     found = subtitle_film(film, model, source, options, out / "store", _say)
     for form, text in found.texts.items():
         write_text(out / f"{name}.{form}", text)
-    if arguments.preview:
-        moments = rendering.strongest(found.cues, found.neutral)
-        if moments:
-            rendering.contact_sheet(film, found.ass, moments, out / f"{name}.png")
-        else:
-            _say(f"{film.name}: no cue has an emotion, so there is no preview")
+    moments = rendering.strongest(found.cues, found.neutral)
+    if arguments.preview and moments:
+        rendering.contact_sheet(film, found.ass, moments, out / f"{name}.png")
+    elif arguments.preview:
+        _say(f"{film.name}: no cue has an emotion, so there is no preview")
     if arguments.burn:
         rendering.burn(film, found.ass, out / f"{name}.burnt.mp4")
     write_json(
@@ -200,6 +199,7 @@ def _one(
         {
             "made_from": made_from,
             "cues": len(found.cues),
+            "moments": len(moments),
             "film_s": found.film_s,
             "seconds": dict(found.seconds),
         },
@@ -207,13 +207,17 @@ def _one(
     _show(film, found, wanted)
 
 
-def _is_done(record: Path, made_from: str) -> bool:
+def _is_done(record: Path, made_from: str, wanted: Sequence[Path]) -> bool:
+    """Say whether all that is wanted was made of the same; without moments there is no preview."""
     from embeddings_store.reading import is_file, read_json
 
     if not is_file(record):
         return False
     data = read_json(record, "a record of subtitles", "remove it, and they are made again")
-    return isinstance(data, dict) and data.get("made_from") == made_from
+    if not isinstance(data, dict) or data.get("made_from") != made_from:
+        return False
+    without_preview = data.get("moments") == 0
+    return all(path.is_file() or (without_preview and path.suffix == ".png") for path in wanted)
 
 
 def _made_from(film: Path, arguments: argparse.Namespace) -> str:

@@ -79,29 +79,42 @@ def contact_sheet(film: Path, ass: str, cues: Sequence[Cue], out: Path) -> None:
         MediaError: ffmpeg failed, and why.
     """
     with replacing(out) as temporary, _script(ass) as folder:
+        has_pictures = _has_pictures(film)
         for number, cue in enumerate(cues):
-            _frame(film, (cue.start_s + cue.end_s) / 2, Path(folder), number)
+            at_s, picture = (cue.start_s + cue.end_s) / 2, Path(folder) / f"{number}.png"
+            if has_pictures:
+                _frame(film, at_s, picture)
+            if not picture.is_file():  # sound alone, or sound that goes on behind the pictures
+                _dark_frame(film, at_s, picture)
         rows = -(-len(cues) // COLUMNS)
         tile = f"tile={COLUMNS}x{rows}:padding=6:color=white"
         given = ["-i", "%d.png", "-vf", tile, "-frames:v", "1", "-f", "image2", "-c:v", "png"]
         _ffmpeg([*given, str(temporary.resolve())], Path(folder), film)
 
 
-def _frame(film: Path, at_s: float, folder: Path, number: int) -> None:
-    """Write the picture of one moment into a folder; frames keep their times for libass."""
+def _has_pictures(film: Path) -> bool:
+    program = shutil.which("ffprobe")
+    if program is None:
+        raise MissingDependencyError(f"--preview needs ffprobe, which comes with ffmpeg; {INSTALL}")
+    asked = ["-v", "error", "-select_streams", "V", "-show_entries", "stream=index", "-of", "csv"]
+    command = [program, *asked, str(film.resolve())]
+    return bool(_run(command, film.parent, film, "look into it").strip())
+
+
+def _frame(film: Path, at_s: float, picture: Path) -> None:
+    """Write the picture of one moment, if there is one; frames keep their times for libass."""
     size = f"scale={TILE_WIDTH}:-2,pad={TILE_WIDTH}:{TILE_WIDTH * 9 // 16}:-1:-1,setsar=1"
-    shown = f"{size},ass={SCRIPT}"
-    out = ["-frames:v", "1", f"{number}.png"]
     seek = ["-ss", f"{at_s:.3f}", "-copyts", "-i", str(film.resolve())]
-    try:
-        _ffmpeg([*seek, "-vf", shown, *out], folder, film)
-        if (folder / f"{number}.png").is_file():
-            return
-    except MediaError:  # sound alone has no pictures
-        pass
+    shown = ["-vf", f"{size},ass={SCRIPT}", "-frames:v", "1", picture.name]
+    _ffmpeg([*seek, *shown], picture.parent, film)
+
+
+def _dark_frame(film: Path, at_s: float, picture: Path) -> None:
+    """Write what libass paints at one moment on a dark ground."""
     dark = f"color=0x202830:s={TILE_WIDTH}x{TILE_WIDTH * 9 // 16}:r=25"
     moved = f"setpts=PTS+{at_s:.3f}/TB,ass={SCRIPT}"
-    _ffmpeg(["-f", "lavfi", "-i", dark, "-vf", moved, *out], folder, film)
+    shown = ["-f", "lavfi", "-i", dark, "-vf", moved, "-frames:v", "1", picture.name]
+    _ffmpeg(shown, picture.parent, film)
 
 
 def _script(ass: str) -> tempfile.TemporaryDirectory[str]:
@@ -111,9 +124,18 @@ def _script(ass: str) -> tempfile.TemporaryDirectory[str]:
 
 
 def _ffmpeg(arguments: Sequence[str], folder: Path, film: Path) -> None:
-    program = require_ffmpeg()
-    command = [program, "-hide_banner", "-loglevel", "error", "-nostdin", "-y", *arguments]
+    start = [require_ffmpeg(), "-hide_banner", "-loglevel", "error", "-nostdin", "-y"]
+    _run([*start, *arguments], folder, film, "make pictures of it")
+
+
+def _run(command: Sequence[str], folder: Path, film: Path, what: str) -> str:
+    """Return what a program of ffmpeg prints.
+
+    Raises:
+        MediaError: It failed, and why.
+    """
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise MediaError(f"{film}: ffmpeg could not make pictures of it ({last})")
+        raise MediaError(f"{film}: ffmpeg could not {what} ({last})")
+    return done.stdout

@@ -12,11 +12,15 @@ import pytest
 import soundfile
 
 from classify.commands import write_subtitles
+from classify.subtitles.rendering import contact_sheet
+from classify.subtitles.words import Cue, TimedWord
+from embeddings_store.errors import MediaError
 from tests.classify.bundle.test_predict import RATE, model, tone
 
 pysubs2 = pytest.importorskip("pysubs2")
 pytestmark = pytest.mark.telling  # librosa alone takes seconds to load
 assert model  # a fixture
+CUES = [Cue(((TimedWord("Low", 0.6, 1.4),),), 0.6, 1.4, "low", 0.9)]
 WORDS = (("Low", 0.6, 1.4), ("<b>tone.", 1.4, 2.2), ("{High}", 4.0, 4.9), ("tone.", 4.9, 5.8))
 
 
@@ -93,6 +97,16 @@ def test_what_cannot_be_done_is_one_line(
     assert message in error and error.count("\n") == 1
 
 
+def test_what_has_no_moment_for_a_preview_is_done_all_the_same(
+    film: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--words", str(film.parent / "words.json"), "--threshold", "1")  # all is neutral
+    assert run(film, model, *words, "--preview") == 0
+    assert "no cue has an emotion, so there is no preview" in capsys.readouterr().err
+    assert run(film, model, *words, "--preview") == 0
+    assert capsys.readouterr().out.startswith("film.wav: done before")
+
+
 def test_pictures_are_made_by_ffmpeg_and_missed_clearly(
     film: Path,
     model: Path,
@@ -117,3 +131,11 @@ def test_pictures_are_made_by_ffmpeg_and_missed_clearly(
     out = film.parent / "out"
     assert (out / "film.png").read_bytes().startswith(b"\x89PNG")
     assert (out / "film.burnt.mp4").stat().st_size > 1000
+    # a film that is damaged is no film without pictures
+    whole = shown.read_bytes()
+    shown.write_bytes(whole[:64] + bytes(len(whole) - 64))
+    with pytest.raises(MediaError, match=r"film\.mp4: ffmpeg could not look into it"):
+        contact_sheet(shown, (out / "film.ass").read_text("utf-8"), CUES, out / "other.png")
+    assert not (out / "other.png").exists()
+    contact_sheet(film, (out / "film.ass").read_text("utf-8"), CUES, out / "other.png")
+    assert (out / "other.png").read_bytes().startswith(b"\x89PNG")
