@@ -7,6 +7,7 @@ import random
 import re
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from embeddings_store.errors import StoreError, StoreNotFoundError
 from embeddings_store.vectors.arrays import Embeddings, EncoderRef
 from embeddings_store.vectors.hdf5 import (
     content_digest,
+    read_arranged,
     read_embeddings,
     read_header,
+    read_rows,
     store_path,
     verify,
     write_embeddings,
@@ -356,3 +359,19 @@ def test_ctrl_c_while_hdf5_writes_comes_after_a_whole_file(
     with pytest.raises(KeyboardInterrupt):
         write_embeddings(target, made, ABOUT)
     assert_same(read_embeddings(target), made)
+
+
+def test_rows_are_read_in_any_order(path: Path, made: Embeddings) -> None:
+    rows = read_rows(path)
+    places = np.array([7, 2, 11, 0])  # row 2 is missing
+    np.testing.assert_array_equal(read_arranged(rows, places), made.vectors[places])
+    for wrong in (np.array([1, 1]), np.array([0, 3, 0])):
+        with pytest.raises(ValueError, match="each of them once"):
+            read_arranged(rows, wrong)
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_refused(path: Path, made: Embeddings) -> None:
+    rows = read_rows(path)
+    write_embeddings(path, replace(made, vectors=2 * made.vectors), ABOUT)
+    with pytest.raises(StoreError, match="was replaced while it was read"):
+        read_arranged(rows, np.arange(3))
