@@ -30,7 +30,7 @@ FLOORS: Mapping[str, Sequence[str]] = {
         "grid",
         "systems",
         "evaluation fusion leakage",
-        "claim links metadata models names subtitles",
+        "claim links metadata models names offline_page subtitles",
     ],
     "extract": [
         "extract commands",

@@ -78,7 +78,6 @@ OUTSIDE: Mapping[str, str] = {
     "embeddings_store.vectors.hdf5:write_embeddings": "writes",
     "classify.grid.fold_loading:_manifest": "JSON that this process made",
     "classify.leakage.facts:_rows": OWN,
-    "classify.report.page:page": OWN,
     "classify.report.page:_shown": "a figure that the same run has drawn",
     "classify.report.svg:inline": "a figure that the same run has drawn",
     "extract.corpora.__init__:_parsed_source": OWN,

@@ -118,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     arguments = build_parser().parse_args(argv)
     from classify.commands.emotion_model import EmotionModel, given_encoders
-    from classify.labelling.page import require_template, write_page
+    from classify.labelling.page import require_extra, write_page
     from classify.labelling.smoothing import Smoothing
     from classify.labelling.timeline import LABELS, LabelOptions, write_labels
     from embeddings_store.atomic import make_folder
@@ -126,7 +126,7 @@ def _run(argv: Sequence[str] | None) -> int:
     smoothing = Smoothing(arguments.smooth, arguments.margin, arguments.stay)
     options = LabelOptions(smoothing, arguments.unsure_below)
     if not arguments.no_page:
-        require_template()
+        require_extra()
     model = EmotionModel.load(arguments.model, given_encoders(arguments.encoder), arguments.device)
     found = model.predict_many(
         arguments.files,

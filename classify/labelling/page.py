@@ -7,25 +7,21 @@ recording itself is linked beside it, or, where that is asked for, a part of the
 from __future__ import annotations
 
 import base64
-import hashlib
 import mimetypes
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from classify.figures.palette import class_styles
 from classify.labelling.page_data import area_paths, label_runs, shown_windows
 from classify.labelling.timeline import UNANSWERED, Timeline
 from classify.links import relative_link
-from embeddings_store.atomic import make_folder, replacing
+from classify.offline_page import render_page, write_html
+from embeddings_store.atomic import make_folder
 from embeddings_store.errors import MediaError, MissingDependencyError, UsageError
-from embeddings_store.reading import reading, visible
-
-if TYPE_CHECKING:
-    from jinja2 import Template
+from embeddings_store.reading import reading
 
 HERE = Path(__file__).parent
-PAGE, TEMPLATE, STYLE, SCRIPT = "timeline.html", "timeline.html.j2", "timeline.css", "timeline.js"
+PAGE, NAME = "timeline.html", "timeline"
 MOST_EMBEDDED = 200 * 2**20  # bytes; a browser holds a page of much more than this with difficulty
 PALETTE = 8  # of more classes the second eight are the same colours, lighter
 # Kinds that browsers play, which Python's table of a bare machine may lack.
@@ -73,13 +69,7 @@ def write_page(folder: Path, timeline: Timeline, media: Path, *, embed: bool = F
     own = folder / timeline.file
     make_folder(own)
     played = played_file(own, timeline, media, embed=embed)
-    with replacing(own / PAGE) as temporary:
-        temporary.write_text(
-            visible(page(timeline, played)),
-            encoding="utf-8",
-            errors="backslashreplace",
-            newline="\n",
-        )
+    write_html(own / PAGE, page(timeline, played))
     return own / PAGE
 
 
@@ -124,17 +114,14 @@ def page(timeline: Timeline, played: PlayedFile) -> str:
     Raises:
         MissingDependencyError: The extra ``report`` is not installed.
     """
-    from markupsafe import Markup
-
-    template = require_template()
+    require_extra()
     shown = shown_windows(timeline)
-    with reading(HERE, "a file of the package"):
-        style = (HERE / STYLE).read_text(encoding="utf-8")
-        script = (HERE / SCRIPT).read_text(encoding="utf-8")
     places = {name: number for number, name in enumerate(class_styles(timeline.classes))}
     colours = [style_of.colour for style_of in class_styles(timeline.classes).values()]
     mean = timeline.windows[[f"p:{name}" for name in timeline.classes]].mean().tolist()
-    return template.render(
+    return render_page(
+        HERE,
+        NAME,
         timeline=timeline,
         labels=_labels(timeline),
         modalities=_modalities(timeline),
@@ -146,33 +133,22 @@ def page(timeline: Timeline, played: PlayedFile) -> str:
         areas=area_paths(shown),
         runs=label_runs(shown),
         played=played,
-        style=Markup(style),  # noqa: S704 - a file of this package
-        script=Markup(script),  # noqa: S704 - a file of this package
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
 
 
-def require_template() -> Template:
-    """Return the page's template.
+def require_extra() -> None:
+    """Check that pages can be made, which a run asks before its work.
 
     Raises:
         MissingDependencyError: The extra ``report`` is not installed.
     """
     try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+        import jinja2  # noqa: F401 - what render_page is made with
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
             f"a timeline's page needs the package {error.name}, which is not installed; install "
             "the extra: pip install 'emotion-fusion[report]', or leave the page out with --no-page"
         ) from error
-    environment = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(TEMPLATE)
 
 
 def _labels(timeline: Timeline) -> list[dict[str, str]]:

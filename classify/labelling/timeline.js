@@ -4,30 +4,12 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const byId = name => document.getElementById(name);
   const media = byId("media"), plot = byId("plot"), list = byId("list"), scroll = byId("scroll");
-  const root = document.documentElement, wide = matchMedia("(prefers-color-scheme: dark)");
   const total = data.label.length;
   const make = (tag, text) => {
     const element = document.createElement(tag);
     if (text !== undefined) element.textContent = text;
     return element;
   };
-
-  // Theme: the system's, unless the reader chose; a browser may forbid to remember it for files.
-  const themeButton = byId("theme");
-  const remembered = () => { try { return localStorage.getItem("theme"); } catch { return null; } };
-  const isDark = () => (root.dataset.theme || (wide.matches ? "dark" : "light")) === "dark";
-  const showTheme = () => {
-    themeButton.textContent = isDark() ? "Light theme" : "Dark theme";
-    themeButton.setAttribute("aria-pressed", String(isDark()));
-  };
-  if (["light", "dark"].includes(remembered())) root.dataset.theme = remembered();
-  themeButton.addEventListener("click", () => {
-    root.dataset.theme = isDark() ? "light" : "dark";
-    try { localStorage.setItem("theme", root.dataset.theme); } catch { /* it stays until the page is closed */ }
-    showTheme();
-  });
-  wide.addEventListener("change", showTheme);
-  showTheme();
 
   // Times: minutes and seconds, with hours where there are any; a text has lines.
   const clock = (value, digits = 1) => {

@@ -5,17 +5,15 @@ It is made of the run's files, with a template that escapes whatever they hold.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from classify.figures.draw import LeftOut
 from classify.figures.results_folder import FinishedRun
 from classify.figures.style import Drawing
+from classify.offline_page import render_page, write_html
 from classify.report.browser import browser_data
 from classify.report.config import ReportConfig
 from classify.report.provenance import commands, provenance
@@ -29,11 +27,9 @@ from classify.report.tables.other_files import other_tables
 from classify.report.tables.paper_tables import paper_tables
 from classify.report.tables.uncertainty import statistics_tables
 from classify.results.earlier import FIGURES, run_digest
-from embeddings_store.atomic import replacing
-from embeddings_store.reading import visible
 
 HERE = Path(__file__).parent
-TEMPLATE, STYLE, SCRIPT = "page.html.j2", "page.css", "page.js"
+NAME = "page"
 
 
 def write_page(
@@ -47,13 +43,7 @@ def write_page(
         figures: What was drawn from it.
         config: What was asked for.
     """
-    with replacing(path) as temporary:
-        temporary.write_text(
-            visible(page(run, figures, config)),
-            encoding="utf-8",
-            errors="backslashreplace",
-            newline="\n",
-        )
+    write_html(path, page(run, figures, config))
 
 
 def page(run: FinishedRun, figures: Sequence[Drawing | LeftOut], config: ReportConfig) -> str:
@@ -64,17 +54,10 @@ def page(run: FinishedRun, figures: Sequence[Drawing | LeftOut], config: ReportC
         figures: What was drawn from it; the SVG files lie in the run's folder.
         config: What was asked for.
     """
-    environment = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = (HERE / STYLE).read_text(encoding="utf-8")
-    script = (HERE / SCRIPT).read_text(encoding="utf-8")
     audit = read_audit(run)
-    return environment.get_template(TEMPLATE).render(
+    return render_page(
+        HERE,
+        NAME,
         run=run,
         digest=run_digest(run.folder),
         answer=answer(run),
@@ -93,9 +76,6 @@ def page(run: FinishedRun, figures: Sequence[Drawing | LeftOut], config: ReportC
         browser=browser_data(run, config.media_root),
         provenance=provenance(run),
         commands=commands(run, config),
-        style=Markup(style),  # noqa: S704 - a file of this package
-        script=Markup(script),  # noqa: S704 - a file of this package
-        script_hash=_hash(script),
     )
 
 
@@ -109,8 +89,3 @@ def _shown(run: FinishedRun, figure: Drawing) -> dict[str, object]:
         "caption": figure.caption,
         "svg": Markup(inline(source, figure)),  # noqa: S704 - the page's own drawings
     }
-
-
-def _hash(script: str) -> str:
-    """The script's digest for the page's content policy, which lets no other script run."""
-    return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode()
