@@ -8,17 +8,40 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from typing import NoReturn
 
 from embeddings_store.atomic import no_room
-from embeddings_store.errors import ProjectError
+from embeddings_store.errors import ProjectError, UsageError, did_you_mean
 from embeddings_store.interrupts import interrupts_counted
 from embeddings_store.reading import as_one_line, printable, visible
 
 INTERRUPTED = 130
+UNKNOWN_OPTION = "unrecognized arguments: "  # argparse's words
 EXIT_CODES = (
     "exit status: 0 done; 2 usage; 3 data or store problem; 4 finished, but some clips failed "
     "(listed); 130 interrupted (run the same command again to go on)"
 )
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Says in one line what is wrong with a command line; a list of all options would hide it."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with status 2, with the nearest option where one is not known."""
+        hint = ""
+        if message.startswith(UNKNOWN_OPTION):
+            first = message.removeprefix(UNKNOWN_OPTION).split()[0].partition("=")[0]
+            hint = did_you_mean(first, self.options())
+        line = f"{self.prog}: {message}{hint or ';'} see {self.prog} --help"
+        self.exit(UsageError.exit_code, as_one_line(visible(line)) + "\n")
+
+    def options(self) -> list[str]:
+        """Return every option, those of sub-commands too."""
+        found = list(self._option_string_actions)
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                found += [name for command in action.choices.values() for name in command.options()]
+        return found
 
 
 def parser(program: str, description: str, examples: Sequence[str]) -> argparse.ArgumentParser:
@@ -29,7 +52,7 @@ def parser(program: str, description: str, examples: Sequence[str]) -> argparse.
         description: What it does, one sentence.
         examples: Complete command lines.
     """
-    return argparse.ArgumentParser(
+    return OneLineParser(
         prog=program,
         description=description,
         epilog=_epilog(examples),

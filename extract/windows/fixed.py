@@ -157,7 +157,8 @@ def window_media(
         try:
             rows = list(_rows_of(path, name, windows, modalities))
         except (MediaError, ManifestError) as error:
-            failures.append((name, str(error).replace(str(path), name)))
+            reason = str(error).removeprefix(f"{path}: ").replace(str(path), name)
+            failures.append((name, reason))
             continue
         state = path.stat()
         states.append([name, state.st_size, state.st_mtime_ns])

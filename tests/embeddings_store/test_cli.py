@@ -64,11 +64,19 @@ def test_help_shows_examples_and_exit_codes(run: Run, command: tuple[str, ...]) 
 def test_wrong_usage_is_exit_2(run: Run, arguments: tuple[str, ...]) -> None:
     status, out, err = run(*arguments)
     assert (status, out) == (2, "")
-    assert "usage: embeddings-store" in err
+    assert err.startswith("embeddings-store") and err.count("\n") == 1
+    assert "see embeddings-store" in err and err.endswith("--help\n")
 
 
 def test_import_needs_to_be_told_what_was_seen(run: Run) -> None:
     assert "the following arguments are required: --seen" in run("import", "x.npz")[2]
+
+
+def test_an_option_that_is_mistyped_gets_the_nearest(run: Run) -> None:
+    mistyped = run("import", "x.npz", "--seen", "none", "--modalty=audio")[2]
+    assert "unrecognized arguments: --modalty=audio; did you mean '--modality'? see" in mistyped
+    assert "did you mean" not in run("inspect", "--\x1b[31mzzz")[2]
+    assert "\x1b" not in run("inspect", "--\x1b[31mzzz")[2]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 from embeddings_store.corpus.manifest import Manifest
-from embeddings_store.errors import ModelLoadError, StoreError, UsageError
+from embeddings_store.errors import ModelLoadError, StoreError, UnknownNameError, UsageError
 from extract.commands.extract_options import build_parser
 from extract.commands.window_options import windows_of
 from extract.transcription import transcribe
@@ -275,3 +275,9 @@ def test_a_run_that_is_killed_hears_no_clip_twice(tmp_path: Path) -> None:
     assert len(after) == 10 and before.items() <= after.items()
     stored = Manifest.load(tmp_path / "store" / "clips-1s-1s-asr")
     assert "door" in " ".join(stored.table["text"])
+
+
+def test_a_recogniser_that_is_not_known_gets_the_names_of_recognisers() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'whisper-small'") as caught:
+        load_recogniser("whisper-smal")
+    assert "bert" not in str(caught.value)
