@@ -295,7 +295,13 @@ def _late_cells(
 
 
 def _probes_work(config: GridConfig, inputs: CellInputs, notes: list[str]) -> bool:
-    """Say whether probes can score training rows out of fold, or none is needed."""
+    """Say whether probes stand for heads: where late fusion is wanted, and they work.
+
+    A probe is there for late fusion and is dearer than most classifiers, so ``--late none`` leaves
+    it out.
+    """
+    if config.late == ():
+        return False
     poor = [fold for fold in inputs.folds if fold.train_groups < 2]
     if not poor or PROBE not in inputs.scores_from.values():
         return True

@@ -100,13 +100,13 @@ def test_a_dry_run_writes_nothing_and_counts(
 ) -> None:
     arguments = ["--store", str(make_store()), "--out", str(tmp_path / "r"), *QUICK]
     assert main([*arguments, "--dry-run"]) == 0
-    assert "7 cells x 3 folds: 0 finished, 21 to run" in capsys.readouterr().out
+    assert "5 cells x 3 folds: 0 finished, 15 to run" in capsys.readouterr().out
     assert not (tmp_path / "r").exists()
     assert main([*arguments, "--quiet"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("result: ") and f" in {tmp_path / 'r'}: grid.csv" in line
     assert main([*arguments, "--dry-run"]) == 0
-    assert "21 finished, 0 to run" in capsys.readouterr().out
+    assert "15 finished, 0 to run" in capsys.readouterr().out
 
 
 def test_shuffled_labels_are_announced_everywhere(
@@ -216,7 +216,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_finished(
     assert len(list((tmp_path / "r" / "cells").iterdir())) == 4
     monkeypatch.setattr(np, "savez", save)
     assert main([*arguments, "--dry-run"]) == 0
-    assert "4 finished, 17 to run" in capsys.readouterr().out
+    assert "4 finished, 11 to run" in capsys.readouterr().out
 
 
 def start(store: Path, out: Path, *more: str) -> subprocess.Popen[str]:

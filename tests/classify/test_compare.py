@@ -281,7 +281,7 @@ def test_subsets_of_a_system_ask_nothing_of_the_declared_family(
 def test_two_names_of_one_computation_are_not_compared(
     tmp_path: Path, make_store: Callable[..., Path]
 ) -> None:
-    systems = ("plain = nn(concat(audio, text))", "alone = mean(probe(text))")
+    systems = ("plain = nn(concat(audio, text))", "alone = nn(text)")
     config = GridConfig(
         make_store(rows=180, apart=0.5),
         tmp_path,
@@ -295,7 +295,7 @@ def test_two_names_of_one_computation_are_not_compared(
     run_grid(config)
     table = read_statistics(tmp_path)[1]
     asked = set(zip(table["first"], table["second"], strict=True))
-    best = "unimodal text probe"
+    best = "unimodal text nn"
     assert asked == {
         ("early concatenation audio+text nn", best),
         ("system plain audio+text nn", best),

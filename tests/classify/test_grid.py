@@ -390,6 +390,18 @@ def test_one_group_has_no_probes(make_store: MakeStore, config: GridConfig) -> N
         prepare(replace(config, late=("sum",)))
 
 
+def test_probes_are_fitted_where_late_fusion_is_wanted(
+    make_store: MakeStore, config: GridConfig
+) -> None:
+    make_store()
+    with_late, without = (
+        {cell.classifier for cell in prepare(replace(config, late=late)).cells}
+        for late in (("sum",), ())
+    )
+    assert "probe" in with_late
+    assert "probe" not in without
+
+
 def test_the_layer_is_chosen_on_valid_rows(make_store: MakeStore, config: GridConfig) -> None:
     make_store(widths={"audio": 6, "text": 6}, layers=3)
     config = replace(config, classifiers=("nn",), early=("sum",), late=("sum",), layer="valid")
