@@ -39,7 +39,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--dim", type=int, default=256, help="columns of each modality")
-    options.add_argument("--longest", type=float, default=60.0)
+    options.add_argument("--longest", type=float, default=1_200.0)
     options.add_argument("--one", nargs=2, metavar=("METHOD", "ROWS"), help=argparse.SUPPRESS)
     given = options.parse_args()
     if given.one:

@@ -277,7 +277,7 @@ def _add_families(group: argparse._ArgumentGroup) -> None:
     )
     for name, strategies, rest in (
         ("early", vector_strategies(), "all that the widths allow"),
-        ("late", late_methods(), "all that the rows allow; without it no probes are fitted"),
+        ("late", late_methods(), "all that the rows allow; none leaves out probes too"),
     ):
         group.add_argument(
             f"--{name}",

@@ -113,18 +113,18 @@ def list_cells(config: GridConfig, inputs: CellInputs, notes: list[str]) -> list
             f"--subsets {BY_VIEW} does not go with --layers-as {config.layers_as}, which makes one "
             "of all layers of a modality; leave one of them out"
         )
-    probes_work = _probes_work(config, inputs, notes)
+    with_probes = _with_probes(config, inputs, notes)
     systems = _systems(config, inputs)
     cells = [Cell(BASELINE, "", inputs.modalities, name) for name in baselines()]
-    cells += _layer_cells(config, inputs, systems, probes_work=probes_work)
+    cells += _layer_cells(config, inputs, systems, with_probes=with_probes)
     for one in inputs.inputs(inputs.modalities):
-        cells += _alone(config, inputs, one, probes_work=probes_work)
-    cells += _fused(config, inputs, notes, probes_work=probes_work)
+        cells += _alone(config, inputs, one, with_probes=with_probes)
+    cells += _fused(config, inputs, notes, with_probes=with_probes)
     return cells + systems
 
 
 def _alone(
-    config: GridConfig, inputs: CellInputs, one: str | JoinedViews, *, probes_work: bool
+    config: GridConfig, inputs: CellInputs, one: str | JoinedViews, *, with_probes: bool
 ) -> list[Cell]:
     """Return the cells of one view, or of layers that stand for their modality as one.
 
@@ -133,15 +133,15 @@ def _alone(
     if isinstance(one, str):
         names = list(config.classifiers)
         source = inputs.scores_from[one]
-        if source == HEAD or probes_work:
+        if source == HEAD or with_probes:
             names.append(source)
         return [Cell(UNIMODAL, "", (one,), name) for name in names]
     if not one.is_scores:
-        names = [*config.classifiers, *([PROBE] if probes_work else [])]
+        names = [*config.classifiers, *([PROBE] if with_probes else [])]
         return [Cell(UNIMODAL, "", one.views, name, joined=(one,)) for name in names]
     cells: list[Cell] = []
     for view in one.views:
-        cells += _alone(config, inputs, view, probes_work=probes_work)
+        cells += _alone(config, inputs, view, with_probes=with_probes)
     stack = Cell(UNIMODAL, "", one.views, RULE, joined=(one,))
     tree = stack.tree({}, inputs.scores_from)
     check_fit_rows(stack, tree, default_fit_mode(config.fit_rows), inputs.conditions)
@@ -149,12 +149,12 @@ def _alone(
 
 
 def _layer_cells(
-    config: GridConfig, inputs: CellInputs, systems: Sequence[Cell], *, probes_work: bool
+    config: GridConfig, inputs: CellInputs, systems: Sequence[Cell], *, with_probes: bool
 ) -> list[Cell]:
     """Return a cell for each layer and classifier where a modality has several layers."""
     cells = []
     for modality, refs in inputs.candidates.items():
-        judges = _judges(config, inputs, systems, modality, probes_work=probes_work)
+        judges = _judges(config, inputs, systems, modality, with_probes=with_probes)
         layers = range(len(refs)) if len(refs) > 1 else ()
         for layer in layers:
             cells += [Cell(LAYER, "", (modality,), name, layer) for name in judges]
@@ -167,7 +167,7 @@ def _judges(
     systems: Sequence[Cell],
     modality: str,
     *,
-    probes_work: bool,
+    with_probes: bool,
 ) -> dict[str, None]:
     """Return the classifiers that judge the layers of a modality, each once.
 
@@ -176,7 +176,7 @@ def _judges(
     judges = dict.fromkeys(config.classifiers)
     if config.choose != INNER:
         return dict.fromkeys((LAYER_JUDGE, *judges))
-    if probes_work and inputs.scores_from[modality] == PROBE:
+    if with_probes and inputs.scores_from[modality] == PROBE:
         judges[PROBE] = None
     for system in systems:
         judge = judges_of(system.tree({}, inputs.scores_from)).get(modality)
@@ -202,7 +202,7 @@ def _systems(config: GridConfig, inputs: CellInputs) -> list[Cell]:
 
 
 def _fused(
-    config: GridConfig, inputs: CellInputs, notes: list[str], *, probes_work: bool
+    config: GridConfig, inputs: CellInputs, notes: list[str], *, with_probes: bool
 ) -> list[Cell]:
     modalities = inputs.modalities
     goes_in = inputs.inputs(modalities)
@@ -222,7 +222,7 @@ def _fused(
     cells: list[Cell] = []
     for chosen in sets:
         cells += _early_cells(config, inputs, chosen, notes)
-    if probes_work or PROBE not in inputs.scores_from.values():
+    if with_probes or PROBE not in inputs.scores_from.values():
         for chosen in sets:
             cells += _late_cells(config, inputs, chosen, notes)
     notes[:] = dict.fromkeys(notes)  # subsets repeat what was noted of all modalities
@@ -294,13 +294,13 @@ def _late_cells(
     return cells
 
 
-def _probes_work(config: GridConfig, inputs: CellInputs, notes: list[str]) -> bool:
-    """Say whether probes stand for heads: where late fusion is wanted, and they work.
+def _with_probes(config: GridConfig, inputs: CellInputs, notes: list[str]) -> bool:
+    """Say whether probes stand for heads: late fusion is wanted, and they can score its rows.
 
-    A probe is there for late fusion and is dearer than most classifiers, so ``--late none`` leaves
-    it out.
+    They are there for late fusion and dearer than most classifiers, so ``--late none`` leaves them
+    out. Systems that name a probe fit it for themselves.
     """
-    if config.late == ():
+    if config.late is not None and not config.late:
         return False
     poor = [fold for fold in inputs.folds if fold.train_groups < 2]
     if not poor or PROBE not in inputs.scores_from.values():

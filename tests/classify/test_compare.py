@@ -281,7 +281,7 @@ def test_subsets_of_a_system_ask_nothing_of_the_declared_family(
 def test_two_names_of_one_computation_are_not_compared(
     tmp_path: Path, make_store: Callable[..., Path]
 ) -> None:
-    systems = ("plain = nn(concat(audio, text))", "alone = nn(text)")
+    systems = ("plain = nn(concat(audio, text))", "alone = mean(nn(text))")
     config = GridConfig(
         make_store(rows=180, apart=0.5),
         tmp_path,

@@ -393,13 +393,15 @@ def test_one_group_has_no_probes(make_store: MakeStore, config: GridConfig) -> N
 def test_probes_are_fitted_where_late_fusion_is_wanted(
     make_store: MakeStore, config: GridConfig
 ) -> None:
-    make_store()
-    with_late, without = (
-        {cell.classifier for cell in prepare(replace(config, late=late)).cells}
-        for late in (("sum",), ())
-    )
-    assert "probe" in with_late
-    assert "probe" not in without
+    make_store(heads=("audio",))
+
+    def answers(late: tuple[str, ...]) -> list[tuple[str, ...]]:
+        cells = prepare(replace(config, classifiers=("svm",), late=late)).cells
+        return [(*c.modalities, c.classifier) for c in cells if c.family == "unimodal"]
+
+    svms_and_head = [("audio", "svm"), ("audio", "head"), ("text", "svm")]
+    assert answers(late=()) == svms_and_head
+    assert answers(late=("sum",)) == [*svms_and_head, ("text", "probe")]
 
 
 def test_the_layer_is_chosen_on_valid_rows(make_store: MakeStore, config: GridConfig) -> None:
