@@ -38,8 +38,8 @@ TITLES: Mapping[str, str] = {
     "table3_video.csv": "Table 3: choice of the video encoder",
 }
 NOTES: Mapping[str, str] = {
-    UNIMODAL: "Each modality alone: a classifier on its vectors, and its own class scores (head "
-    "or probe).",
+    UNIMODAL: "Each modality alone: a classifier on its vectors, or its own class scores where a "
+    "column “head or probe” shows them.",
     EARLY: "The modalities' vectors are put together, and one classifier answers.",
     LATE: "Each modality scores the classes by itself, and a classifier or a rule fuses these "
     "scores.",
